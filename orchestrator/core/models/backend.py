@@ -1,0 +1,157 @@
+"""A peer: what its owner wishes (BackendConfig) and what was measured (BackendStatus), never mixed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from urllib.parse import urlsplit
+
+from ...errors import ConfigError
+
+DEFAULT_PORT = 8188
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NAME_MAX = 64
+TAG_MAX = 32
+
+
+class Health(str, Enum):
+    """What the last polls say of a peer. Wishes (enabled, draining) are not in here."""
+
+    UNKNOWN = "unknown"  #: not asked yet
+    UP = "up"  #: answers as ComfyUI
+    SUSPECT = "suspect"  #: was up, and missed a poll or two
+    DOWN = "down"  #: missed so many polls that it counts as gone
+    NEEDS_KEY = "needs_key"  #: it, or a proxy before it, wants credentials
+
+
+@dataclass(frozen=True)
+class BackendConfig:
+    """Where a peer is and how its owner wants it used.
+
+    Give either ``url`` or ``host`` with ``port``, ``scheme`` and ``path``; afterwards all of them are
+    filled. ``url`` never ends in a slash and never holds credentials.
+
+    Raises:
+        ConfigError: the address is not http(s), has user:password@, a query, or no host; a bad id or name.
+    """
+
+    id: str
+    name: str = ""
+    host: str = ""
+    port: int = DEFAULT_PORT
+    scheme: str = "http"
+    path: str = ""
+    url: str = ""
+    enabled: bool = True
+    draining: bool = False
+    tags: tuple[str, ...] = ()
+    has_credentials: bool = False
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise ConfigError(f"Peer id {self.id!r} must be 1-64 letters, digits, '_', '.' or '-'.")
+        fill = object.__setattr__
+        scheme, host, port, path = (
+            parse_peer_url(self.url) if self.url else _checked(self.scheme, self.host, self.port, self.path)
+        )
+        fill(self, "scheme", scheme)
+        fill(self, "host", host)
+        fill(self, "port", port)
+        fill(self, "path", path)
+        shown_host = f"[{host}]" if ":" in host else host
+        fill(self, "url", f"{scheme}://{shown_host}:{port}{path}")
+        fill(self, "name", self.name.strip() or f"{shown_host}:{port}")
+        if len(self.name) > NAME_MAX or any(ord(c) < 32 for c in self.name):
+            raise ConfigError(f"A peer's name has at most {NAME_MAX} characters and no control characters.")
+        tags = tuple(dict.fromkeys(t.strip() for t in self.tags if t.strip()))
+        if any(len(tag) > TAG_MAX for tag in tags):
+            raise ConfigError(f"A tag has at most {TAG_MAX} characters.")
+        fill(self, "tags", tags)
+
+
+def parse_peer_url(url: str) -> tuple[str, str, int, str]:
+    """Split what a person typed ("gpu-2:8188", "https://host/comfy/") into scheme, host, port, path.
+
+    Raises:
+        ConfigError: with a sentence that says which part is wrong.
+    """
+    text = url.strip()
+    if "://" not in text:
+        text = f"http://{text}"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as exc:
+        raise ConfigError(f"{url!r} is not an address. Write it like http://192.168.1.20:8188.") from exc
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("Leave user and password out of the address; put the key into the field for it.")
+    if parts.query or parts.fragment:
+        raise ConfigError(f"{url!r} has a '?' or '#' part. Give the address of the ComfyUI page only.")
+    default = 443 if parts.scheme == "https" else 80 if parts.path.strip("/") else DEFAULT_PORT
+    return _checked(parts.scheme, parts.hostname or "", port or default, parts.path)
+
+
+def _checked(scheme: str, host: str, port: int, path: str) -> tuple[str, str, int, str]:
+    if scheme not in ("http", "https"):
+        raise ConfigError(f"A peer is reached by http or https, not by {scheme!r}.")
+    if not host or any(c.isspace() or c in "/\\@?#%" for c in host):
+        raise ConfigError("The address names no machine. Write it like http://192.168.1.20:8188.")
+    if not 0 < port < 65536:
+        raise ConfigError(f"Port {port} is not between 1 and 65535.")
+    clean = path.rstrip("/")
+    if clean and (not clean.startswith("/") or ".." in clean or any(c.isspace() for c in clean)):
+        raise ConfigError(f"The path {path!r} must start with '/' and hold no '..' or spaces.")
+    return scheme, host.lower(), port, clean
+
+
+@dataclass(frozen=True)
+class Device:
+    """One compute device as /system_stats tells it; sizes in bytes (0 where it does not say)."""
+
+    name: str
+    type: str
+    vram_total_bytes: int = 0
+    vram_free_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Prompt ids in the peer's own /queue, ours and other people's."""
+
+    running: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+
+    @property
+    def length(self) -> int:
+        return len(self.running) + len(self.pending)
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """One good answer of a peer to a health check."""
+
+    comfyui_version: str = ""
+    os: str = ""
+    ram_total_bytes: int = 0
+    ram_free_bytes: int = 0
+    devices: tuple[Device, ...] = ()
+    queue: QueueState = field(default_factory=QueueState)
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """What was measured of a peer.
+
+    ``reason`` is a sentence for its owner whenever it is not up. ``generation`` grows each time the peer
+    may have restarted or changed its version: what was cached of it before (/object_info) is then stale.
+    """
+
+    health: Health = Health.UNKNOWN
+    reason: str = ""
+    vitals: Vitals | None = None
+    misses: int = 0
+    goods: int = 0
+    generation: int = 0
+    checked_at: datetime | None = None

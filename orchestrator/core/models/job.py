@@ -1,0 +1,148 @@
+"""A job: what was asked (JobRequest), how far it is (Job), where it was tried (Attempt).
+
+States and the only moves between them::
+
+    waiting ──> running ──> done | failed | cancelled | set_aside
+       │  ^────────┘ (its peer was lost: back to the queue)
+       └──> failed | cancelled | set_aside
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from ...errors import IllegalTransitionError
+
+Prompt = dict[str, Any]  #: API format: {node id: {"class_type": str, "inputs": {...}}}
+
+
+class JobState(str, Enum):
+    WAITING = "waiting"  #: in our queue; nothing left the machine
+    RUNNING = "running"  #: handed to a peer
+    DONE = "done"  #: results are here
+    FAILED = "failed"  #: it cannot be done; ``error`` says why
+    CANCELLED = "cancelled"  #: somebody did not want it any more
+    SET_ASIDE = "set_aside"  #: it took several peers down; a person has to look at it
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (JobState.WAITING, JobState.RUNNING)
+
+
+_MOVES: Mapping[JobState, frozenset[JobState]] = {
+    JobState.WAITING: frozenset(
+        {JobState.RUNNING, JobState.FAILED, JobState.CANCELLED, JobState.SET_ASIDE}
+    ),
+    JobState.RUNNING: frozenset(JobState) - {JobState.RUNNING},
+}
+
+
+class Source(str, Enum):
+    """Who asked. A node's job cannot outlive the prompt it belongs to; an HTTP job can."""
+
+    NODE = "node"
+    HTTP = "http"
+
+
+@dataclass(frozen=True)
+class ResultLink:
+    """The one output whose value is wanted back: ``[node_id, slot]`` of the prompt."""
+
+    node_id: str
+    slot: int
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """All an engine needs to run something on a peer.
+
+    Exactly one of ``prompt`` (API format) and ``workflow`` (UI format, converted with the chosen peer's
+    definitions) leads; when both are given, ``prompt`` stands in where the workflow cannot be converted.
+    ``drop_classes``: nodes of these classes, and what hangs on them, are taken out first.
+    ``changes`` maps a parameter's address to its new value.
+    ``result``: the value to bring back; None = every file that the graph saves.
+    ``peer`` pins to a peer by id or name. A peer must have all ``tags``.
+    """
+
+    prompt: Prompt = field(default_factory=dict)
+    workflow: Mapping[str, Any] | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    drop_classes: frozenset[str] = frozenset()
+    result: ResultLink | None = None
+    peer: str = ""
+    tags: tuple[str, ...] = ()
+    source: Source = Source.HTTP
+    wait_for_peer: bool = True
+    title: str = ""
+    extra_data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file as a peer's history names it. None of it is trusted."""
+
+    node_id: str
+    filename: str
+    subfolder: str = ""
+    type: str = "output"
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A result file on this machine: ``path`` is absolute; the other three are what /view takes."""
+
+    node_id: str
+    path: str
+    filename: str
+    subfolder: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One POST of a job to one peer. ``outcome`` is empty while it runs, else done or an error's code."""
+
+    prompt_id: str
+    backend_id: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job's whole story so far. Moments are UTC. Changed only by ``to`` and ``with_…``, never in place."""
+
+    id: str
+    request: JobRequest
+    created_at: datetime
+    state: JobState = JobState.WAITING
+    backend_id: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    outputs: tuple[OutputFile, ...] = ()
+    texts: tuple[str, ...] = ()
+    error: Mapping[str, Any] | None = None
+    explanation: str = ""
+    progress: float = 0.0
+    progress_text: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def to(self, state: JobState, **changes: Any) -> Job:
+        """The job in its next state.
+
+        Raises:
+            IllegalTransitionError: there is no such move (a final state is never left).
+        """
+        if state not in _MOVES.get(self.state, frozenset()):
+            raise IllegalTransitionError(f"Job {self.id} is {self.state.value} and cannot become {state.value}.")
+        return replace(self, state=state, **changes)
+
+    def evolve(self, **changes: Any) -> Job:
+        """The job with other details and the same state."""
+        return replace(self, **changes)

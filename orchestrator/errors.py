@@ -1,0 +1,212 @@
+"""Every exception this package raises, in one family.
+
+OrchestratorError
+├── WorkflowError (ValueError)      a workflow or prompt is malformed; says where
+│   ├── UnknownNodeError            it holds nodes whose class nobody told us about
+│   └── ParameterError              a change names no parameter, several, or a value out of bounds
+├── ConfigError (ValueError)        a peer's address, a setting or a request body is wrong
+├── NotFoundError (LookupError)     no peer or job of that id
+├── IllegalTransitionError          a job was asked to move where its state does not allow
+├── NoEligiblePeerError (ValueError)  no peer can run the job; holds the reason for each
+├── StoreError                      the journal on disk cannot be read or written
+├── PeerError                       something between us and one peer
+│   ├── PeerUnreachableError        refused, unresolved, or cut: nothing is known about the request
+│   │   └── PeerTimeoutError        no answer in time
+│   ├── PeerAuthError               the peer, or a proxy before it, wants a key
+│   ├── PeerProtocolError           an answer that is not ComfyUI's
+│   ├── PeerRefusedError            HTTP 4xx/5xx with a reason in words
+│   │   └── PromptRefusedError      POST /prompt answered 400: holds ComfyUI's own node errors
+│   ├── PeerExecutionError          a node raised while the peer ran it: holds ComfyUI's own error
+│   ├── PeerInterruptedError        somebody interrupted the job on the peer
+│   └── JobLostError                the peer no longer knows the job
+├── ResultError                     a result arrived that cannot be used
+│   └── UnsupportedTypeError        a link type that cannot travel
+└── JobCancelledError               the user, or shutdown, ended the job
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class OrchestratorError(Exception):
+    """Something in Remote Dispatch went wrong.
+
+    The message is one or two sentences for a user: what happened, where, what to do next.
+    ``code`` is the machine's word for it, used in JSON answers.
+    """
+
+    code = "error"
+
+
+class WorkflowError(OrchestratorError, ValueError):
+    """A workflow or prompt is malformed."""
+
+    code = "bad_workflow"
+
+
+class UnknownNodeError(WorkflowError):
+    """Active nodes have classes that are in no definition.
+
+    ``nodes`` lists all of them as ``(node id, class, title)``.
+    """
+
+    code = "unknown_node"
+
+    def __init__(self, message: str, nodes: Sequence[tuple[str, str, str]] = ()) -> None:
+        super().__init__(message)
+        self.nodes = tuple(nodes)
+
+
+class ParameterError(WorkflowError):
+    """A change names no parameter, several of them, or a value that is not allowed.
+
+    ``candidates`` are the addresses or values that would have been right.
+    """
+
+    code = "bad_parameter"
+
+    def __init__(self, message: str, candidates: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.candidates = tuple(candidates)
+
+
+class ConfigError(OrchestratorError, ValueError):
+    """A peer's address, a setting or a request body is wrong."""
+
+    code = "bad_request"
+
+
+class NotFoundError(OrchestratorError, LookupError):
+    """There is no peer or job of that id."""
+
+    code = "not_found"
+
+
+class IllegalTransitionError(OrchestratorError):
+    """A job was asked to move where its state does not allow."""
+
+    code = "illegal_transition"
+
+
+class NoEligiblePeerError(OrchestratorError, ValueError):
+    """No peer can run the job.
+
+    ``reasons`` maps each peer's name to a sentence. ``permanent`` is True when waiting cannot help.
+    """
+
+    code = "no_eligible_peer"
+
+    def __init__(
+        self, message: str, reasons: Mapping[str, str] | None = None, *, permanent: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.reasons = dict(reasons or {})
+        self.permanent = permanent
+
+
+class StoreError(OrchestratorError):
+    """The journal on disk cannot be read or written."""
+
+    code = "store"
+
+
+class PeerError(OrchestratorError):
+    """Something between us and one peer."""
+
+    code = "peer"
+
+
+class PeerUnreachableError(PeerError):
+    """The connection was refused, could not be made, or was cut."""
+
+    code = "unreachable"
+
+
+class PeerTimeoutError(PeerUnreachableError):
+    """The peer did not answer in time."""
+
+    code = "timeout"
+
+
+class PeerAuthError(PeerError):
+    """The peer, or a proxy in front of it, asks for a key."""
+
+    code = "needs_key"
+
+
+class PeerProtocolError(PeerError):
+    """The answer is not one ComfyUI gives."""
+
+    code = "not_comfyui"
+
+
+class PeerRefusedError(PeerError):
+    """The peer answered with an HTTP error; ``status`` is its number."""
+
+    code = "refused"
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PromptRefusedError(PeerRefusedError):
+    """POST /prompt was answered 400.
+
+    ``error`` and ``node_errors`` are ComfyUI's own, as it sent them.
+    """
+
+    code = "prompt_refused"
+
+    def __init__(
+        self, message: str, error: Mapping[str, Any] | None = None, node_errors: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, 400)
+        self.error = dict(error or {})
+        self.node_errors = dict(node_errors or {})
+
+
+class PeerExecutionError(PeerError):
+    """A node raised while the peer ran it.
+
+    ``details`` is the peer's ``execution_error`` message: node_id, node_type, exception_message,
+    exception_type, traceback.
+    """
+
+    code = "execution_error"
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details = dict(details or {})
+
+
+class PeerInterruptedError(PeerError):
+    """Somebody interrupted the job on the peer."""
+
+    code = "interrupted_on_peer"
+
+
+class JobLostError(PeerError):
+    """The peer no longer knows the job: it restarted, or its queue or history was cleared."""
+
+    code = "lost"
+
+
+class ResultError(OrchestratorError):
+    """A result arrived that cannot be used."""
+
+    code = "bad_result"
+
+
+class UnsupportedTypeError(ResultError):
+    """A value of this type cannot be brought back through stock nodes."""
+
+    code = "unsupported_type"
+
+
+class JobCancelledError(OrchestratorError):
+    """The job was ended by the user or by shutdown."""
+
+    code = "cancelled"
