@@ -1,0 +1,119 @@
+"""Reads a peer's history entry: did it really succeed, which files and texts did it make, how far is it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import JobLostError, PeerExecutionError, PeerInterruptedError, PeerProtocolError
+from ..models.job import RemoteFile
+from .result_nodes import RESULT_ID
+
+
+def check_success(entry: Mapping[str, Any], peer: str) -> Mapping[str, Any]:
+    """Return the entry's outputs.
+
+    Success needs an execution_success message; ``status_str`` alone is also set by other endings.
+
+    Raises:
+        PeerExecutionError: a node raised. PeerInterruptedError: somebody stopped it there.
+        JobLostError: it ended without a word. PeerProtocolError: this is no history entry.
+    """
+    messages = dict(_messages(entry))
+    if "execution_error" in messages:
+        raise execution_error(messages["execution_error"], peer)
+    if "execution_interrupted" in messages:
+        raise PeerInterruptedError(f"The job was interrupted on {peer} by somebody there. Run it again if you want it.")
+    if "execution_success" not in messages:
+        raise JobLostError(f"{peer} ended the job without success or error.")
+    outputs = entry.get("outputs")
+    if not isinstance(outputs, Mapping):
+        raise PeerProtocolError(f"{peer} answered with a history entry that has no outputs.")
+    return outputs
+
+
+def execution_error(details: Mapping[str, Any], peer: str) -> PeerExecutionError:
+    """The peer's own words, and where it happened."""
+    said = str(details.get("exception_message") or details.get("exception_type") or "no message").strip()
+    where = f"{details.get('node_type') or 'A node'} (node {details.get('node_id', '?')})"
+    return PeerExecutionError(f"{where} failed on {peer}: {said}", details)
+
+
+def _messages(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    status = entry.get("status")
+    messages = status.get("messages") if isinstance(status, Mapping) else None
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, (list, tuple)) and len(message) == 2 and isinstance(message[1], Mapping):
+            yield str(message[0]), message[1]
+
+
+def files_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "") -> tuple[RemoteFile, ...]:
+    """Every dict with filename and type, node by node in the order of the prompt `order`."""
+    return tuple(file for node_id in _ordered(outputs, order, only) for file in _files(node_id, outputs[node_id]))
+
+
+def texts_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "") -> tuple[str, ...]:
+    """Every text under ``text``, node by node in the order of the prompt."""
+    found: list[str] = []
+    for node_id in _ordered(outputs, order, only):
+        output = outputs[node_id]
+        texts = output.get("text") if isinstance(output, Mapping) else None
+        found.extend(text for text in (texts if isinstance(texts, list) else ()) if isinstance(text, str))
+    return tuple(found)
+
+
+def _ordered(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str) -> list[str]:
+    if only:
+        return [only] if only in outputs else []
+    return [node_id for node_id in order if node_id in outputs]
+
+
+def _files(node_id: str, output: object) -> Iterator[RemoteFile]:
+    for items in output.values() if isinstance(output, Mapping) else ():
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, Mapping) and all(isinstance(item.get(k), str) for k in ("filename", "type")):
+                subfolder = item.get("subfolder")
+                yield RemoteFile(
+                    node_id, item["filename"], subfolder if isinstance(subfolder, str) else "", item["type"]
+                )
+
+
+@dataclass
+class ProgressMeter:
+    """How far one prompt is, from a peer's events. `titles` maps every node of the prompt to its name."""
+
+    titles: Mapping[str, str]
+    done: int = 0
+    fraction: float = 0.0
+    text: str = ""
+
+    def observe(self, kind: str, data: Mapping[str, Any]) -> bool:
+        """Take in one event; True when it changed something."""
+        before = (self.fraction, self.text)
+        if kind == "execution_cached":
+            cached = data.get("nodes")
+            self.done = len(cached) if isinstance(cached, list) else 0
+        elif kind == "progress_state" and isinstance(data.get("nodes"), Mapping):
+            self._take(data["nodes"])
+        return (self.fraction, self.text) != before
+
+    def _take(self, nodes: Mapping[str, Any]) -> None:
+        finished, running = self.done, 0.0
+        for node_id, state in nodes.items():
+            if not isinstance(state, Mapping) or str(node_id) not in self.titles:
+                continue
+            if state.get("state") == "finished":
+                finished += 1
+            elif state.get("state") == "running":
+                value, top = _number(state.get("value")), _number(state.get("max"))
+                running += min(value / top, 1.0) if top > 0 else 0.0
+                if node_id != RESULT_ID:
+                    step = f", step {value:.0f}/{top:.0f}" if top > 1 else ""
+                    self.text = f"{self.titles[str(node_id)]}{step}"
+        self.fraction = min((finished + running) / max(len(self.titles), 1), 1.0)
+
+
+def _number(value: object) -> float:
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e12
+    return float(value) if usable else 0.0  # type: ignore[arg-type]

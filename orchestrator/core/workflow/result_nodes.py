@@ -1,0 +1,150 @@
+"""Stock nodes that carry a value over: out of a peer (results), and into one (boundaries of a chain).
+
+Exactness, as measured on ComfyUI 0.3.75: IMAGE and MASK come back with 8 bits a channel (values k/255
+survive exactly, others lose up to 1/255, downwards); LATENT samples are exact float32, without noise_mask
+and batch_index; texts and numbers are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import UnsupportedTypeError, WorkflowError
+from ..models.job import Prompt, ResultLink
+from .cut import is_link
+from .object_info import ObjectInfo
+
+TEXT_TYPES = frozenset({"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"})
+SUPPORTED = ("IMAGE", "MASK", "LATENT", "STRING", "INT", "FLOAT", "BOOLEAN")
+RESULT_ID = "rd-result"
+_ANY = ("*", "COMFY_MATCHTYPE_V3")
+_INSTEAD = {
+    "MODEL": "the IMAGE or LATENT that is made with it",
+    "CLIP": "the IMAGE or LATENT that is made with it",
+    "VAE": "the IMAGE after VAE Decode",
+    "CONDITIONING": "the LATENT after the sampler",
+    "AUDIO": "a graph that saves it, with nothing linked to this node",
+    "VIDEO": "its frames (IMAGE), or a graph that saves it, with nothing linked to this node",
+}
+
+
+@dataclass(frozen=True)
+class ResultPlan:
+    """Which node of the extended prompt carries the wanted value, and of what type it is."""
+
+    node_id: str
+    type: str
+
+
+def link_type(prompt: Prompt, link: ResultLink, info: ObjectInfo) -> str:
+    """The type of an output as the peer's classes declare it.
+
+    An any-type output (a switch, a reroute) has the type of the first linked any-type input before it.
+    """
+    seen: set[str] = set()
+    node_id, slot = link.node_id, link.slot
+    while node_id not in seen:
+        seen.add(node_id)
+        node = prompt.get(node_id)
+        if node is None or node.get("class_type") not in info:
+            raise WorkflowError(f"Node {node_id}, which Remote Dispatch waits for, is not in the graph it sent.")
+        types = info.output_types(node["class_type"])
+        if slot >= len(types):
+            raise WorkflowError(f"Node {node_id} ({node['class_type']}) has no output number {slot}.")
+        if types[slot] not in _ANY:
+            return types[slot]
+        source = next(
+            (
+                value
+                for name, value in node.get("inputs", {}).items()
+                if is_link(value) and _takes_anything(info, node["class_type"], name)
+            ),
+            None,
+        )
+        if source is None:
+            break
+        node_id, slot = str(source[0]), source[1]
+    return "*"
+
+
+def _takes_anything(info: ObjectInfo, class_type: str, name: str) -> bool:
+    spec = info.input(class_type, name)
+    return spec is None or spec.type in _ANY
+
+
+def add_result_node(prompt: Prompt, link: ResultLink, info: ObjectInfo) -> tuple[Prompt, ResultPlan]:
+    """Extend the prompt by the stock node that makes the value fetchable.
+
+    Raises:
+        UnsupportedTypeError: no stock node carries this type; names what to link instead.
+    """
+    kind = link_type(prompt, link, info)
+    source: list[Any] = [link.node_id, link.slot]
+    nodes: dict[str, Any]
+    if kind == "IMAGE":
+        nodes = {RESULT_ID: _node("PreviewImage", images=source)}
+    elif kind == "MASK":
+        convert = f"{RESULT_ID}-image"
+        nodes = {
+            convert: _node("MaskToImage", mask=source),
+            RESULT_ID: _node("PreviewImage", images=[convert, 0]),
+        }
+    elif kind == "LATENT":
+        nodes = {RESULT_ID: _node("SaveLatent", samples=source, filename_prefix="latent")}
+    elif kind in TEXT_TYPES:
+        nodes = {RESULT_ID: _node("PreviewAny", source=source)}
+    else:
+        shown = "an unknown type" if kind == "*" else kind
+        instead = _INSTEAD.get(kind, f"one of {', '.join(SUPPORTED)}")
+        raise UnsupportedTypeError(
+            f"Remote Dispatch cannot bring back {shown} from node {link.node_id} "
+            f"({prompt[link.node_id]['class_type']}). Link {instead}."
+        )
+    return {**prompt, **nodes}, ResultPlan(RESULT_ID, kind)
+
+
+def loader_nodes(kind: str, names: Sequence[str], prefix: str) -> tuple[Prompt, list[Any]]:
+    """Stock nodes that load the files `names` on a peer as one value of `kind`, and the link to it.
+
+    Names are as LoadImage takes them, one file per picture of the batch. Ids start with `prefix`.
+
+    Raises:
+        UnsupportedTypeError: `kind` is not IMAGE, MASK or LATENT.
+    """
+    if kind == "LATENT":
+        return {prefix: _node("LoadLatent", latent=names[0])}, [prefix, 0]
+    if kind not in ("IMAGE", "MASK"):
+        raise UnsupportedTypeError(f"A value of type {kind} cannot travel to the next peer.")
+    nodes: Prompt = {}
+    link: list[Any] = []
+    for number, name in enumerate(names):
+        loader = f"{prefix}-{number}"
+        nodes[loader] = _node("LoadImage", image=name)
+        if not link:
+            link = [loader, 0]
+            continue
+        joined = f"{prefix}-batch-{number}"
+        nodes[joined] = _node("ImageBatch", image1=link, image2=[loader, 0])
+        link = [joined, 0]
+    if kind == "MASK":
+        nodes[f"{prefix}-mask"] = _node("ImageToMask", image=link, channel="red")
+        link = [f"{prefix}-mask", 0]
+    return nodes, link
+
+
+def replace_source(prompt: Prompt, source_id: str, value: Any) -> Prompt:
+    """The prompt with every link from `source_id` replaced by `value` (a link or a constant)."""
+
+    def swapped(old: Any) -> Any:
+        return value if is_link(old) and str(old[0]) == source_id else old
+
+    return {
+        node_id: {**node, "inputs": {k: swapped(v) for k, v in node.get("inputs", {}).items()}}
+        for node_id, node in prompt.items()
+    }
+
+
+def _node(class_type: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs}

@@ -1,0 +1,364 @@
+"""A job's story from request to end. The only place that retries."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from ..backends.client import ComfyUIClient
+from ..backends.events import EventStream, PeerEvent, PreviewFrame
+from ..backends.manager import BackendManager
+from ..core.engine.requirements import input_references, with_output_prefix
+from ..core.engine.retry import RetryPolicy, Verdict, decide, is_placement_surprise
+from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
+from ..core.models.backend import BackendConfig
+from ..core.models.job import Attempt, Job, JobRequest, JobState, OutputFile, Prompt, Source
+from ..core.workflow.cut import class_of
+from ..core.workflow.outputs import ProgressMeter, check_success, files_of, texts_of
+from ..errors import (
+    JobCancelledError,
+    NoEligiblePeerError,
+    NotFoundError,
+    OrchestratorError,
+    PeerError,
+    PeerExecutionError,
+    PromptRefusedError,
+    ResultError,
+)
+from .remote_prompt import FollowPolicy, RemotePrompt
+from .transport import Transport
+from .waiting_room import Ticket, WaitingRoom
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_JOBS = 200
+BACKOFF_MAX_S = 60.0
+JobUpdate = Job | PeerEvent | PreviewFrame
+Listener = Callable[[JobUpdate], None]
+
+
+class Journal(Protocol):
+    async def save_job(self, job: Job) -> None: ...
+
+
+class Peers(Protocol):
+    """Connections to peers (backends/pool.py)."""
+
+    def __call__(self, config: BackendConfig) -> ComfyUIClient: ...
+    def events(self, config: BackendConfig) -> EventStream: ...
+
+
+@dataclass
+class _Entry:
+    job: Job
+    listener: Listener
+    ticket: Ticket
+    task: asyncio.Task[None] | None = None
+    cancel_reason: str = ""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: OrchestratorError | None = None
+
+
+class Dispatcher:
+    """Runs jobs on peers. All methods belong to one event loop.
+
+    `report_trouble(backend_id, stale)` is called when a peer failed an attempt, so that its health is looked
+    at now; `stale` says that its node list turned out to be wrong.
+    """
+
+    def __init__(
+        self,
+        manager: BackendManager,
+        peers: Peers,
+        transport: Transport,
+        journal: Journal,
+        *,
+        report_trouble: Callable[[str, bool], None] = lambda backend_id, stale: None,
+        scheduler: Scheduler | None = None,
+        retry: RetryPolicy | None = None,
+        follow: FollowPolicy | None = None,
+    ) -> None:
+        self._manager = manager
+        self._peers = peers
+        self._transport = transport
+        self._journal = journal
+        self._report_trouble = report_trouble
+        self._retry = retry or RetryPolicy()
+        self._follow = follow or FollowPolicy()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._listeners: list[Callable[[Job], None]] = []
+        self._prompt_ids: deque[str] = deque(maxlen=2_000)
+        self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
+        self._closing = False
+
+    def start(self) -> None:
+        self._room.start()
+
+    async def aclose(self) -> None:
+        """End all work here. Jobs of nodes are cancelled on their peers; others go on at the next start."""
+        self._closing = True
+        tasks = [entry.task for entry in self._entries.values() if entry.task and not entry.task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._room.aclose()
+
+    def subscribe(self, callback: Callable[[Job], None]) -> Callable[[], None]:
+        """Hear of every job that changed; returns the way to stop it."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Newest first: all unfinished jobs and the last finished ones."""
+        return tuple(entry.job for entry in reversed(self._entries.values()))
+
+    def get(self, job_id: str) -> Job | None:
+        entry = self._entries.get(job_id)
+        return entry.job if entry else None
+
+    def ours_on(self, backend_id: str) -> int:
+        return self._room.ours_on(backend_id)
+
+    async def verdicts(self, request: JobRequest) -> tuple[PeerVerdict, ...]:
+        return await self._room.verdicts(request)
+
+    def restore(self, jobs: tuple[Job, ...]) -> None:
+        """Take back finished jobs of an earlier process, oldest first."""
+        for job in jobs:
+            entry = _Entry(job, _ignore, Ticket(job.request))
+            entry.ended.set()
+            self._entries[job.id] = entry
+
+    async def submit(self, request: JobRequest, listener: Listener | None = None) -> Job:
+        """Accept a job. A job that can outlive its caller is in the journal when this returns."""
+        return await self.accept(Job(uuid.uuid4().hex, request, _now()), listener)
+
+    async def accept(self, job: Job, listener: Listener | None = None) -> Job:
+        """Take over a waiting job, new or from the journal."""
+        if job.request.source is not Source.NODE:
+            await self._journal.save_job(job)
+        entry = _Entry(job, listener or _ignore, Ticket(job.request))
+        entry.ticket.on_waiting = lambda reason: self._update(entry, explanation=reason)
+        self._entries[job.id] = entry
+        self._forget_old()
+        entry.task = asyncio.create_task(self._story(entry), name=f"remote-dispatch job {job.id}")
+        self._announce(entry)
+        return job
+
+    async def wait(self, job_id: str) -> Job:
+        """The job once it is done.
+
+        Raises:
+            OrchestratorError: it failed or was cancelled; the peer's own error where there is one.
+        """
+        entry = self._entry(job_id)
+        await entry.ended.wait()
+        if entry.failure is not None:
+            raise entry.failure
+        return entry.job
+
+    async def cancel(self, job_id: str, reason: str = "cancelled by the user") -> Job:
+        """End a job, on its peer too. One that has ended already stays as it is."""
+        entry = self._entry(job_id)
+        if entry.task is not None and not entry.task.done():
+            entry.cancel_reason = reason
+            entry.task.cancel()
+            await asyncio.wait([entry.task])
+        return entry.job
+
+    def _entry(self, job_id: str) -> _Entry:
+        entry = self._entries.get(job_id)
+        if entry is None:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return entry
+
+    async def _story(self, entry: _Entry) -> None:
+        try:
+            outputs, texts = await self._until_done(entry)
+            await self._end(entry, JobState.DONE, outputs=outputs, texts=texts, progress=1.0)
+        except asyncio.CancelledError:
+            if self._closing and entry.job.request.source is not Source.NODE:
+                raise
+            reason = entry.cancel_reason or "Remote Dispatch was closed"
+            await self._end(entry, JobState.CANCELLED, JobCancelledError(f"The job was ended: {reason}."))
+            raise
+        except OrchestratorError as exc:
+            await self._end(entry, JobState.FAILED, exc)
+        except Exception as exc:
+            log.exception("Job %s failed unexpectedly", entry.job.id)
+            error = OrchestratorError(f"Remote Dispatch failed: {exc}. The log has the details; please report it.")
+            await self._end(entry, JobState.FAILED, error)
+        finally:
+            entry.ended.set()
+
+    async def _until_done(self, entry: _Entry) -> tuple[tuple[OutputFile, ...], tuple[str, ...]]:
+        last: OrchestratorError | None = None
+        while True:
+            try:
+                placement = await self._room.place(entry.ticket)
+            except NoEligiblePeerError as exc:
+                if last is None:
+                    raise
+                if exc.permanent or len(entry.job.attempts) >= self._retry.max_attempts:
+                    raise last from exc
+                # Nobody else can: the same peer again, after a while.
+                entry.ticket.tried.clear()
+                await asyncio.sleep(_backoff_s(len(entry.job.attempts)))
+                continue
+            config = self._manager.get(placement.backend_id)
+            try:
+                return await self._attempt(entry, config, placement)
+            except (PeerError, ResultError) as exc:
+                last = exc
+                self._record_failure(entry, config, exc)
+                if decide(exc, len(entry.job.attempts), self._retry) is Verdict.GIVE_UP:
+                    raise
+                log.info("Job %s failed on %s and is tried elsewhere: %s", entry.job.id, config.name, exc)
+            finally:
+                self._room.release(placement.backend_id)
+
+    async def _attempt(
+        self, entry: _Entry, config: BackendConfig, placement: Placement
+    ) -> tuple[tuple[OutputFile, ...], tuple[str, ...]]:
+        client, events = self._peers(config), self._peers.events(config)
+        info, prepared = entry.ticket.prepared[config.id]
+        prompt_id = str(uuid.uuid4())
+        folder = f"rd-{prompt_id[:8]}"
+        prompt = with_output_prefix(prepared.prompt, folder)
+        references = input_references(prompt, info)
+        if references:
+            self._update(entry, progress_text=f"sending input files to {config.name}")
+            limit = await client.max_upload_bytes()
+            prompt = await self._transport.send_inputs(client, prompt, references, limit)
+        self._prompt_ids.append(prompt_id)
+        attempt = Attempt(prompt_id, config.id, _now())
+        entry.job = entry.job.to(
+            JobState.RUNNING,
+            backend_id=config.id,
+            attempts=(*entry.job.attempts, attempt),
+            explanation=f"ran on {config.name} because {placement.explanation}",
+            progress=0.0,
+            progress_text=f"queued on {config.name}",
+            started_at=entry.job.started_at or attempt.started_at,
+        )
+        await self._journal.save_job(entry.job)
+        self._announce(entry)
+        remote = RemotePrompt(client, events, prompt_id, config.name, self._follow)
+        hear = self._hearer(entry, prompt)
+        try:
+            history = await remote.run(prompt, entry.job.request.extra_data, hear)
+        except asyncio.CancelledError:
+            await _even_if_cancelled(remote.cancel())
+            raise
+        outputs = check_success(history, config.name)
+        only = prepared.plan.node_id if prepared.plan else ""
+        files = await self._transport.fetch(
+            client, files_of(outputs, prompt, only), strip=folder, job_id=entry.job.id, keep=prepared.plan is None
+        )
+        return files, texts_of(outputs, prompt, only)
+
+    def _hearer(self, entry: _Entry, prompt: Prompt) -> Callable[[PeerEvent | PreviewFrame], None]:
+        meter = ProgressMeter({node_id: _title(node) for node_id, node in prompt.items()})
+
+        def hear(message: PeerEvent | PreviewFrame) -> None:
+            entry.listener(message)
+            if isinstance(message, PeerEvent) and meter.observe(message.type, message.data):
+                self._update(entry, progress=meter.fraction, progress_text=meter.text)
+
+        return hear
+
+    def _record_failure(self, entry: _Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+        attempts = entry.job.attempts
+        if entry.job.state is JobState.RUNNING:
+            ended = replace(attempts[-1], ended_at=_now(), outcome=exc.code, reason=str(exc))
+            entry.job = entry.job.to(JobState.WAITING, attempts=(*attempts[:-1], ended), backend_id="")
+        else:
+            # It failed before the POST (an upload, say): count it all the same, or it could go on for ever.
+            failed = Attempt("", config.id, _now(), _now(), exc.code, str(exc))
+            entry.job = entry.job.evolve(attempts=(*attempts, failed))
+        entry.ticket.tried[config.id] = f"it failed this job: {exc}"
+        stale = is_placement_surprise(exc)
+        if stale:
+            self._transport.forget(config.url)
+        if not isinstance(exc, PeerExecutionError):
+            self._report_trouble(config.id, stale)
+
+    async def _end(
+        self, entry: _Entry, state: JobState, failure: OrchestratorError | None = None, **details: Any
+    ) -> None:
+        attempts = entry.job.attempts
+        if attempts and attempts[-1].ended_at is None:
+            outcome = failure.code if failure else state.value
+            ended = replace(attempts[-1], ended_at=_now(), outcome=outcome, reason=str(failure or ""))
+            details["attempts"] = (*attempts[:-1], ended)
+        entry.failure = failure
+        entry.job = entry.job.to(state, ended_at=_now(), error=error_view(failure), **details)
+        try:
+            await _even_if_cancelled(self._journal.save_job(entry.job))
+        except OrchestratorError as exc:
+            log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
+        self._announce(entry)
+
+    def _update(self, entry: _Entry, **details: Any) -> None:
+        entry.job = entry.job.evolve(**details)
+        self._announce(entry)
+
+    def _announce(self, entry: _Entry) -> None:
+        entry.listener(entry.job)
+        for callback in tuple(self._listeners):
+            callback(entry.job)
+
+    def _forget_old(self) -> None:
+        finished = [job_id for job_id, entry in self._entries.items() if entry.job.state.is_final]
+        for job_id in finished[: max(len(finished) - REMEMBERED_JOBS, 0)]:
+            del self._entries[job_id]
+
+
+def error_view(failure: OrchestratorError | None) -> Mapping[str, Any] | None:
+    """An error as it is kept and shown: its word, its sentence, and the peer's own details."""
+    if failure is None:
+        return None
+    view: dict[str, Any] = {"code": failure.code, "message": str(failure)}
+    if isinstance(failure, PromptRefusedError):
+        view.update(error=failure.error, node_errors=failure.node_errors)
+    elif isinstance(failure, PeerExecutionError):
+        view.update(failure.details)
+    elif isinstance(failure, NoEligiblePeerError):
+        view.update(reasons=failure.reasons)
+    return view
+
+
+def _title(node: Mapping[str, Any]) -> str:
+    meta = node.get("_meta")
+    title = meta.get("title") if isinstance(meta, Mapping) else None
+    return title if isinstance(title, str) else class_of(node)
+
+
+async def _even_if_cancelled(work: Awaitable[None]) -> None:
+    """Finish `work` although the caller is being cancelled; then let the cancellation go on."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+def _backoff_s(attempts: int) -> float:
+    """Full jitter over 1 s, 2 s, 4 s … up to a minute."""
+    return random.uniform(0, min(2.0 ** max(attempts - 1, 0), BACKOFF_MAX_S))  # noqa: S311
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _ignore(update: JobUpdate) -> None:
+    return None

@@ -1,0 +1,172 @@
+"""One prompt on one peer, from POST to its end. Knows no other peer and no retry."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..backends.client import ComfyUIClient
+from ..backends.events import EventStream, PeerEvent, PreviewFrame
+from ..core.models.job import Prompt
+from ..errors import (
+    JobLostError,
+    PeerError,
+    PeerRefusedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    PromptRefusedError,
+)
+
+log = logging.getLogger(__name__)
+
+_ENDINGS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
+
+
+@dataclass(frozen=True)
+class FollowPolicy:
+    """Durations in seconds. ``lost_after``: polls in a row that must agree that the job is gone."""
+
+    poll_s: float = 2.0
+    lost_after: int = 3
+    suspect_s: float = 60.0
+    settle_pause_s: float = 0.5
+    history_pauses_s: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+    cancel_s: float = 10.0
+
+
+class RemotePrompt:
+    def __init__(
+        self, client: ComfyUIClient, events: EventStream, prompt_id: str, peer: str, policy: FollowPolicy
+    ) -> None:
+        self._client = client
+        self._events = events
+        self._id = prompt_id
+        self._peer = peer
+        self._policy = policy
+
+    async def run(
+        self,
+        prompt: Prompt,
+        extra_data: Mapping[str, Any],
+        on_event: Callable[[PeerEvent | PreviewFrame], None],
+    ) -> Mapping[str, Any]:
+        """POST the prompt once and stay with it; return its history entry.
+
+        Raises:
+            PromptRefusedError: the peer's validation said no, wholly or for some outputs.
+            JobLostError: the peer went away or no longer knows the job.
+            PeerError: it could not be handed over.
+        """
+        ended = asyncio.Event()
+
+        def hear(message: PeerEvent | PreviewFrame) -> None:
+            if isinstance(message, PeerEvent) and message.type in _ENDINGS:
+                ended.set()
+            on_event(message)
+
+        unsubscribe = self._events.subscribe(self._id, hear)
+        try:
+            await self._submit(prompt, extra_data)
+            return await self._follow(ended)
+        finally:
+            unsubscribe()
+
+    async def follow(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Mapping[str, Any]:
+        """Stay with a prompt that was handed over before (a restart of the master)."""
+        ended = asyncio.Event()
+        return await self._follow(ended)
+
+    async def cancel(self) -> None:
+        """Take it out of the peer's queue, or interrupt it there. Never touches another job."""
+        try:
+            await asyncio.wait_for(self._cancel(), self._policy.cancel_s)
+        except (PeerError, asyncio.TimeoutError) as exc:
+            log.warning("Could not cancel %s on %s: %s", self._id, self._peer, exc)
+
+    async def _cancel(self) -> None:
+        # Pending first: between the two calls a pending job may start; the other way round it could slip by.
+        await self._client.delete_queued(self._id)
+        await self._client.interrupt(self._id)
+
+    async def is_known(self) -> bool:
+        """Whether the peer has the prompt in its queue or history; asked twice, since it moves between them."""
+        for attempt in range(2):
+            if attempt:
+                await asyncio.sleep(self._policy.settle_pause_s)
+            if self._id in _all_ids(await self._client.queue()) or await self._client.history(self._id):
+                return True
+        return False
+
+    async def _submit(self, prompt: Prompt, extra_data: Mapping[str, Any]) -> None:
+        try:
+            refused = await self._client.submit(
+                prompt, prompt_id=self._id, client_id=self._events.client_id, extra_data=extra_data
+            )
+        except PromptRefusedError:
+            raise
+        except (PeerUnreachableError, PeerRefusedError) as exc:
+            if isinstance(exc, PeerRefusedError) and exc.status < 500:
+                raise
+            # Nobody knows whether it arrived: look it up, never post it a second time.
+            if not await self._arrived():
+                raise
+            log.info("The answer of %s to a job was lost; the job is there and goes on", self._peer)
+            return
+        if refused:
+            await self.cancel()
+            raise PromptRefusedError(f"{self._peer} would have left out a part of the graph.", None, refused)
+
+    async def _arrived(self) -> bool:
+        try:
+            return await self.is_known()
+        except PeerError:
+            return False
+
+    async def _follow(self, ended: asyncio.Event) -> Mapping[str, Any]:
+        clock = asyncio.get_running_loop().time
+        absent = refused = 0
+        silent_since: float | None = None
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(ended.wait(), self._policy.poll_s)
+            try:
+                entry = await self._history(patient=ended.is_set())
+                if entry is None:
+                    ended.clear()
+                    queued = self._id in _all_ids(await self._client.queue())
+                    # It may have ended between the two questions.
+                    entry = None if queued else await self._client.history(self._id)
+                    absent = 0 if queued else absent + 1
+                if entry is not None:
+                    return entry
+                refused, silent_since = 0, None
+                if absent >= self._policy.lost_after:
+                    raise JobLostError(
+                        f"{self._peer} no longer knows the job: it was restarted, or its queue was cleared."
+                    )
+            except PeerTimeoutError as exc:
+                silent_since = clock() if silent_since is None else silent_since
+                if clock() - silent_since > self._policy.suspect_s:
+                    raise JobLostError(f"{self._peer} has been silent for {self._policy.suspect_s:.0f} s.") from exc
+            except PeerUnreachableError as exc:
+                refused += 1
+                if refused >= self._policy.lost_after:
+                    raise JobLostError(f"{self._peer} went away while it ran the job.") from exc
+
+    async def _history(self, *, patient: bool) -> Mapping[str, Any] | None:
+        """The ending is announced a moment before it is written into history."""
+        entry = await self._client.history(self._id)
+        for pause in self._policy.history_pauses_s if patient else ():
+            if entry is not None:
+                break
+            await asyncio.sleep(pause)
+            entry = await self._client.history(self._id)
+        return entry
+
+
+def _all_ids(queue: Any) -> set[str]:
+    return {*queue.running, *queue.pending}
