@@ -1,0 +1,217 @@
+"""The typed workflow → the live graph, as the frontend builds it when it loads a file.
+
+Saved inputs are matched to a class's inputs by name, because files keep the order of the day they were
+saved and classes change. A subgraph definition is loaded once and shared by all its instances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...errors import WorkflowError
+from ..models.workflow import Graph, Link, Node, Subgraph, Workflow
+from .file_hints import told_widgets
+from .live_graph import PRIMITIVE, REROUTE, VIRTUAL_TYPES, LiveGraph, LiveNode
+from .object_info import ObjectInfo
+from .promotion import bind_promoted, migrate_proxies
+from .widgets import Layout, Socket, Widget, class_specs, drop_forced_values, restore
+
+
+class Loader:
+    """Builds live graphs; definitions leaf first, so that an instance finds its definition complete."""
+
+    def __init__(self, workflow: Workflow, info: ObjectInfo) -> None:
+        self._info = info
+        self._workflow = workflow
+        self.definitions: dict[str, LiveGraph] = {}
+
+    def load(self) -> LiveGraph:
+        """Return the root graph; raises WorkflowError for subgraphs that contain themselves."""
+        for subgraph in _leaf_first(self._workflow.subgraphs):
+            graph = LiveGraph(
+                subgraph.id, subgraph.name, inputs=list(subgraph.inputs), outputs=list(subgraph.outputs)
+            )
+            self._fill(graph, subgraph)
+            self.definitions[subgraph.id] = graph
+        root = LiveGraph()
+        self._fill(root, self._workflow.graph)
+        return root
+
+    def _fill(self, graph: LiveGraph, saved: Graph) -> None:
+        graph.links = usable_links(saved)
+        by_target: dict[str, list[Link]] = {}
+        for link in graph.links.values():
+            by_target.setdefault(link.target_id, []).append(link)
+        for node in saved.nodes:
+            if node.id not in graph.nodes:
+                graph.nodes[node.id] = self.load_node(node, by_target.get(node.id, ()))
+        hosts = [live for live in graph.nodes.values() if live.inner is not None]
+        for host in hosts:
+            bind_promoted(host)
+        for host in hosts:
+            migrate_proxies(host)
+
+    def load_node(self, node: Node, links: Sequence[Link]) -> LiveNode:
+        if node.type in self.definitions:
+            return self._instance(node, links)
+        if node.type in VIRTUAL_TYPES:
+            return self._virtual(node, links)
+        if node.type not in self._info:
+            live = _as_saved(node)
+            live.known = False
+            live.widgets = told_widgets(node)
+            attach(live, node, links)
+            return live
+        return self._known(node, links)
+
+    def _known(self, node: Node, links: Sequence[Link]) -> LiveNode:
+        specs = class_specs(self._info, node.type)
+        layout = Layout()
+        layout.add(specs)
+        values = node.values
+        if not isinstance(values, Mapping):
+            values = tuple(drop_forced_values(specs, layout.widgets, values))
+        defined = {socket.name for socket in layout.sockets}
+        layout.sockets += [
+            Socket(slot.name, slot.type, slot.widget, slot.label)
+            for slot in node.inputs
+            if slot.name not in defined
+        ]
+        if layout.autogrow:
+            _grow_linked(layout, node, links)
+        restore(layout, values)
+        names = {widget.name for widget in layout.widgets}
+        sockets = [s for s in layout.sockets if s.widget is None or s.widget in names]
+        outputs = list(self._info.output_types(node.type))
+        outputs += [slot.type for slot in node.outputs[len(outputs) :]]
+        live = LiveNode(
+            id=node.id,
+            type=node.type,
+            title=node.title or self._info.display_name(node.type),
+            mode=node.mode,
+            sockets=sockets,
+            outputs=outputs,
+            widgets=layout.widgets,
+            saved=node,
+            output_groups=self._info.output_groups(node.type),
+        )
+        attach(live, node, links)
+        return live
+
+    def _virtual(self, node: Node, links: Sequence[Link]) -> LiveNode:
+        live = _as_saved(node)
+        if node.type == REROUTE and not live.sockets:
+            live.sockets = [Socket("", "*")]
+        if node.type == PRIMITIVE and not isinstance(node.values, Mapping) and node.values:
+            live.widgets = [Widget("value", node.values[0])]
+        attach(live, node, links)
+        return live
+
+    def _instance(self, node: Node, links: Sequence[Link]) -> LiveNode:
+        inner = self.definitions[node.type]
+        labels = {slot.name: slot.label for slot in node.inputs}
+        live = LiveNode(
+            id=node.id,
+            type=node.type,
+            title=node.title or inner.name,
+            mode=node.mode,
+            sockets=[Socket(b.name, b.type, label=labels.get(b.name) or b.label) for b in inner.inputs],
+            outputs=[boundary.type for boundary in inner.outputs],
+            inner=inner,
+            saved=node,
+        )
+        inner.instances.append(live)
+        attach(live, node, links)
+        return live
+
+
+def _as_saved(node: Node) -> LiveNode:
+    return LiveNode(
+        id=node.id,
+        type=node.type,
+        title=node.title or node.type,
+        mode=node.mode,
+        sockets=[Socket(slot.name, slot.type, slot.widget, slot.label) for slot in node.inputs],
+        outputs=[slot.type for slot in node.outputs],
+        saved=node,
+    )
+
+
+def attach(live: LiveNode, node: Node, links: Sequence[Link]) -> None:
+    """Give each link that ends in `node` its socket: by the saved input's name, else by position."""
+    if not links:
+        return
+    named: dict[str, list[str]] = {}
+    for slot in node.inputs:
+        if slot.link is not None:
+            named.setdefault(slot.link, []).append(slot.name)
+    loose: list[Link] = []
+    for link in links:
+        names = named.get(link.id)
+        places = [i for i, socket in enumerate(live.sockets) if socket.name in names] if names else []
+        if places:
+            live.incoming.setdefault(link.target_slot if link.target_slot in places else places[0], link)
+        elif not names:
+            loose.append(link)
+    for link in loose:
+        if 0 <= link.target_slot < len(live.sockets):
+            live.incoming.setdefault(link.target_slot, link)
+
+
+def usable_links(graph: Graph) -> dict[str, Link]:
+    """The links by id; of several that end in one input the one that the input names, else the first."""
+    named = {slot.link for node in graph.nodes for slot in node.inputs if slot.link is not None}
+    by_end: dict[tuple[str, int], Link] = {}
+    for link in graph.links:
+        end = (link.target_id, link.target_slot)
+        rival = by_end.get(end)
+        if rival is None or (not _same_start(rival, link) and link.id in named and rival.id not in named):
+            by_end[end] = link
+    kept = {id(link) for link in by_end.values()}
+    links: dict[str, Link] = {}
+    for link in graph.links:
+        if id(link) in kept:
+            links.setdefault(link.id, link)
+    return links
+
+
+def _same_start(one: Link, other: Link) -> bool:
+    return (one.origin_id, one.origin_slot) == (other.origin_id, other.origin_slot)
+
+
+def _grow_linked(layout: Layout, node: Node, links: Sequence[Link]) -> None:
+    alive = {link.id for link in links}
+    for slot in node.inputs:
+        if slot.link not in alive:
+            continue
+        for group in layout.autogrow.values():
+            ordinal = group.ordinal(slot.name)
+            if ordinal is not None and ordinal < group.maximum:
+                layout.grow(group, ordinal)
+                layout.grow(group, ordinal + 1)
+
+
+def _leaf_first(subgraphs: Mapping[str, Subgraph]) -> list[Subgraph]:
+    """Definitions in an order where every definition comes after those it uses."""
+    needs = {
+        key: {node.type for node in subgraph.nodes if node.type in subgraphs}
+        for key, subgraph in subgraphs.items()
+    }
+    users: dict[str, list[str]] = {key: [] for key in subgraphs}
+    for key, wanted in needs.items():
+        for used in wanted:
+            users[used].append(key)
+    missing = {key: len(wanted) for key, wanted in needs.items()}
+    ready = [key for key, count in missing.items() if not count]
+    order: list[Subgraph] = []
+    while ready:
+        key = ready.pop(0)
+        order.append(subgraphs[key])
+        for user in users[key]:
+            missing[user] -= 1
+            if not missing[user]:
+                ready.append(user)
+    if len(order) < len(subgraphs):
+        stuck = ", ".join(repr(subgraphs[key].name or key) for key, count in missing.items() if count)
+        raise WorkflowError(f"Subgraphs contain themselves: {stuck}. Take the inner copy out and save again.")
+    return order

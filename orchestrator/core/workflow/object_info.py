@@ -1,0 +1,273 @@
+"""The only reader of ComfyUI's /object_info: which inputs, choices and outputs each node class has.
+
+Source: GET /object_info of ComfyUI 0.3.75 and later. An input is ``[type, options]``; a choice is
+``[[value, …], options]`` in nodes of the old schema and ``["COMBO", {"options": […]}]`` in the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ...errors import WorkflowError
+from ..models.workflow import EMPTY
+
+Section = Literal["required", "optional", "hidden"]
+UploadKind = Literal["image", "video", "audio", "file"]
+
+_UPLOAD_FLAGS: Mapping[str, UploadKind] = {
+    "image_upload": "image",
+    "animated_image_upload": "image",
+    "video_upload": "video",
+    "audio_upload": "audio",
+    "file_upload": "file",
+}
+DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
+AUTOGROW = "COMFY_AUTOGROW_V3"
+MATCH_TYPE = "COMFY_MATCHTYPE_V3"
+COMBO = "COMBO"
+# The type of a widget that is known by its name alone (plain definitions).
+ANY_VALUE = "*VALUE*"
+# Types the frontend draws as a widget; every other type is a socket only.
+WIDGET_TYPES = frozenset(
+    {
+        "INT", "FLOAT", "BOOLEAN", "STRING", "MARKDOWN", COMBO, "COLOR", "COLORS", "IMAGECOMPARE",
+        "BOUNDING_BOX", "BOUNDING_BOXES", "CHART", "GALLERIA", "PAINTER", "COMPOSITOR", "TEXTAREA", "CURVE",
+        "RANGE", "VIDEO_EDIT", "RESOLUTION_PREVIEW", "LIGHT_INFO_PREVIEW", DYNAMIC_COMBO,
+        "IMAGEUPLOAD", "AUDIOUPLOAD", "AUDIO_UI", "AUDIO_RECORD", "WEBCAM", "LOAD_3D", "LOAD_3D_ADVANCED",
+        "PREVIEW_3D", "COMFY_BRANCH_INPUT_NAMES", "COMFY_BRANCH_SELECTOR", ANY_VALUE,
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """One input of a node class.
+
+    ``choices`` is None unless the input is a choice; ``minimum``, ``maximum`` and ``step`` are None where
+    the class sets no bound; ``upload`` says which kind of file the input's upload button takes.
+    ``options`` are all options as the server sent them.
+    """
+
+    name: str
+    type: str
+    section: Section = "required"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    choices: tuple[Any, ...] | None = None
+
+    @property
+    def default(self) -> Any:
+        return self.options.get("default")
+
+    @property
+    def minimum(self) -> int | float | None:
+        return _number(self.options.get("min"))
+
+    @property
+    def maximum(self) -> int | float | None:
+        return _number(self.options.get("max"))
+
+    @property
+    def step(self) -> int | float | None:
+        return _number(self.options.get("step"))
+
+    @property
+    def multiline(self) -> bool:
+        return bool(self.options.get("multiline"))
+
+    @property
+    def force_input(self) -> bool:
+        return bool(self.options.get("forceInput"))
+
+    @property
+    def multi_select(self) -> bool:
+        return bool(self.options.get("multi_select") or self.options.get("multiselect"))
+
+    @property
+    def is_widget(self) -> bool:
+        """Whether the frontend gives this input a widget, so that it has a value in a saved file."""
+        widget_type = self.options.get("widgetType") or self.type
+        return self.section != "hidden" and widget_type in WIDGET_TYPES and not self.force_input
+
+    @property
+    def upload(self) -> UploadKind | None:
+        return next((kind for flag, kind in _UPLOAD_FLAGS.items() if self.options.get(flag)), None)
+
+    @property
+    def folder(self) -> str:
+        """The ComfyUI folder an uploaded file is read from: input, output or temp."""
+        return str(self.options.get("image_folder") or "input")
+
+
+class ObjectInfo:
+    """Definitions of node classes.
+
+    ``raw`` is the parsed body of GET /object_info, or the plain form ``{"KSampler": ["seed"]}``: class to
+    widget names in order. Classes are read when first asked for, so a malformed one hurts nobody else.
+    """
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        if not isinstance(raw, Mapping):
+            raise WorkflowError(
+                f"Node definitions must be an object of class names, not {_kind(raw)}. "
+                "Give the answer of GET /object_info."
+            )
+        self._raw = raw
+        self._inputs: dict[str, tuple[InputSpec, ...]] = {}
+
+    @classmethod
+    def of(cls, definitions: ObjectInfo | Mapping[str, Any] | None) -> ObjectInfo:
+        """Return `definitions` as ObjectInfo; None becomes one that knows no class."""
+        return definitions if isinstance(definitions, ObjectInfo) else cls(definitions or {})
+
+    def __contains__(self, class_type: object) -> bool:
+        return class_type in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    @property
+    def classes(self) -> frozenset[str]:
+        return frozenset(self._raw)
+
+    def inputs(self, class_type: str) -> tuple[InputSpec, ...]:
+        """Inputs in the frontend's order: required, then optional, each in ``input_order``; then hidden.
+
+        Raises WorkflowError for an unknown class or a definition that cannot be read.
+        """
+        known = self._inputs.get(class_type)
+        if known is None:
+            known = self._inputs[class_type] = tuple(self._read(class_type))
+        return known
+
+    def input(self, class_type: str, name: str) -> InputSpec | None:
+        return next((spec for spec in self.inputs(class_type) if spec.name == name), None)
+
+    def widgets(self, class_type: str) -> tuple[InputSpec, ...]:
+        """The inputs that have a value of their own in a saved file."""
+        return tuple(spec for spec in self.inputs(class_type) if spec.is_widget)
+
+    def output_types(self, class_type: str) -> tuple[str, ...]:
+        """Link type of each output slot; a slot that hands on one of several choices is COMBO."""
+        outputs = self._field(class_type, "output")
+        return tuple(kind if isinstance(kind, str) else COMBO for kind in outputs)
+
+    def output_names(self, class_type: str) -> tuple[str, ...]:
+        names = self._field(class_type, "output_name")
+        types = self.output_types(class_type)
+        return tuple(str(names[i]) if i < len(names) and names[i] else t for i, t in enumerate(types))
+
+    def output_groups(self, class_type: str) -> tuple[str | None, ...]:
+        """For each output the template its type follows (matched types), or None."""
+        groups = self._field(class_type, "output_matchtypes")
+        return tuple(group if isinstance(group, str) else None for group in groups)
+
+    def is_output_node(self, class_type: str) -> bool:
+        return bool(self._mapping(class_type).get("output_node"))
+
+    def display_name(self, class_type: str) -> str:
+        definition = self._mapping(class_type)
+        return str(definition.get("display_name") or definition.get("name") or class_type)
+
+    def _definition(self, class_type: str) -> Any:
+        try:
+            return self._raw[class_type]
+        except KeyError:
+            raise WorkflowError(
+                f"There is no node class {class_type!r} in the node definitions. "
+                "Install the node pack it belongs to, or take the node out of the workflow."
+            ) from None
+
+    def _mapping(self, class_type: str) -> Mapping[str, Any]:
+        definition = self._definition(class_type)
+        return definition if isinstance(definition, Mapping) else EMPTY
+
+    def _field(self, class_type: str, name: str) -> Sequence[Any]:
+        value = self._mapping(class_type).get(name)
+        return value if isinstance(value, (list, tuple)) else ()
+
+    def _read(self, class_type: str) -> Iterator[InputSpec]:
+        definition = self._definition(class_type)
+        if isinstance(definition, (list, tuple)) and all(isinstance(name, str) for name in definition):
+            for name in definition:
+                yield InputSpec(name, "INT" if name in ("seed", "noise_seed") else ANY_VALUE)
+            return
+        if not isinstance(definition, Mapping):
+            raise _malformed(class_type, "the definition is " + _kind(definition))
+        inputs = definition.get("input")
+        if inputs is None:
+            return
+        if not isinstance(inputs, Mapping):
+            raise _malformed(class_type, "'input' is " + _kind(inputs))
+        order = definition.get("input_order")
+        sections: tuple[Section, ...] = ("required", "optional", "hidden")
+        for section in sections:
+            specs = inputs.get(section) or {}
+            if not isinstance(specs, Mapping):
+                raise _malformed(class_type, f"'input.{section}' is {_kind(specs)}")
+            wanted = order.get(section) if isinstance(order, Mapping) else None
+            wanted = [name for name in wanted if name in specs] if isinstance(wanted, list) else []
+            for name in dict.fromkeys([*wanted, *specs]):
+                yield read_spec(name, specs[name], section, class_type)
+
+
+def read_spec(name: str, raw: Any, section: Section = "required", class_type: str = "?") -> InputSpec:
+    """Read ``[type, options]``; raises WorkflowError naming `class_type` and `name` when it is not that."""
+    if section == "hidden":
+        return InputSpec(name, raw if isinstance(raw, str) else "HIDDEN", section)
+    if isinstance(raw, str):
+        return InputSpec(name, raw, section)
+    if not isinstance(raw, (list, tuple)) or not raw:
+        raise _malformed(class_type, f"input {name!r} is {_kind(raw)}")
+    kind = raw[0]
+    options = raw[1] if len(raw) > 1 and isinstance(raw[1], Mapping) else EMPTY
+    if isinstance(kind, (list, tuple)):
+        return InputSpec(name, COMBO, section, options, tuple(kind))
+    if not isinstance(kind, str):
+        raise _malformed(class_type, f"the type of input {name!r} is {_kind(kind)}")
+    if kind == COMBO:
+        choices = options.get("options")
+        return InputSpec(name, COMBO, section, options, tuple(choices) if isinstance(choices, list) else ())
+    if kind == DYNAMIC_COMBO:
+        return InputSpec(name, kind, section, options, tuple(dynamic_options(options)))
+    return InputSpec(name, kind, section, options)
+
+
+def dynamic_options(options: Mapping[str, Any]) -> dict[Any, tuple[InputSpec, ...]]:
+    """The choices of a dynamic combo and, for each, the inputs it brings (names without prefix)."""
+    found: dict[Any, tuple[InputSpec, ...]] = {}
+    entries = options.get("options")
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, Mapping) and "key" in entry:
+            found[entry["key"]] = template_inputs(entry.get("inputs"))
+    return found
+
+
+def template_inputs(raw: Any) -> tuple[InputSpec, ...]:
+    """Read ``{"required": {…}, "optional": {…}}`` as dynamic inputs carry it."""
+    sections: tuple[Section, ...] = ("required", "optional")
+    found: list[InputSpec] = []
+    for section in sections:
+        specs = raw.get(section) if isinstance(raw, Mapping) else None
+        if isinstance(specs, Mapping):
+            found += [read_spec(name, spec, section) for name, spec in specs.items()]
+    return tuple(found)
+
+
+def _number(value: Any) -> int | float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else f"of type {type(value).__name__}"
+
+
+def _malformed(class_type: str, what: str) -> WorkflowError:
+    return WorkflowError(
+        f"The definition of node class {class_type!r} cannot be read: {what}. "
+        "Reload the node definitions from the server; if that does not help, the node pack is broken."
+    )
