@@ -177,7 +177,9 @@ class Runtime:
         if "url" in fields:
             moved = BackendConfig(id=backend_id, url=_given(str(fields["url"])))
             await self._refuse_self(moved)
-            fields.update(url=moved.url, host=moved.host, port=moved.port, scheme=moved.scheme, path=moved.path)
+            fields.update(
+                url=moved.url, host=moved.host, port=moved.port, scheme=moved.scheme, path=moved.path
+            )
         if "tags" in fields:
             fields["tags"] = tuple(fields["tags"])
         if "credentials" in changes:
@@ -205,6 +207,11 @@ class Runtime:
 
     def ours_on(self, backend_id: str) -> int:
         return self._dispatcher.ours_on(backend_id)
+
+    def peer_name(self, backend_id: str) -> str:
+        """The name for a user's eyes; a removed peer is called by its id."""
+        config = self.manager.find(backend_id)
+        return config.name if config else backend_id
 
     async def _refuse_self(self, config: BackendConfig) -> None:
         if await asyncio.to_thread(self._settings.is_this_machine, config):

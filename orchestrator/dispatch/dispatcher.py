@@ -19,7 +19,7 @@ from ..core.engine.requirements import input_references, with_output_prefix
 from ..core.engine.retry import RetryPolicy, Verdict, decide, is_placement_surprise
 from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.models.backend import BackendConfig
-from ..core.models.job import Attempt, Job, JobRequest, JobState, OutputFile, Prompt, Source
+from ..core.models.job import Attempt, Job, JobRequest, JobState, Prompt, Source
 from ..core.workflow.cut import class_of
 from ..core.workflow.outputs import ProgressMeter, check_success, files_of, texts_of
 from ..errors import (
@@ -181,8 +181,8 @@ class Dispatcher:
 
     async def _story(self, entry: _Entry) -> None:
         try:
-            outputs, texts = await self._until_done(entry)
-            await self._end(entry, JobState.DONE, outputs=outputs, texts=texts, progress=1.0)
+            results = await self._until_done(entry)
+            await self._end(entry, JobState.DONE, progress=1.0, **results)
         except asyncio.CancelledError:
             if self._closing and entry.job.request.source is not Source.NODE:
                 raise
@@ -193,12 +193,14 @@ class Dispatcher:
             await self._end(entry, JobState.FAILED, exc)
         except Exception as exc:
             log.exception("Job %s failed unexpectedly", entry.job.id)
-            error = OrchestratorError(f"Remote Dispatch failed: {exc}. The log has the details; please report it.")
+            error = OrchestratorError(
+                f"Remote Dispatch failed: {exc}. The log has the details; please report it."
+            )
             await self._end(entry, JobState.FAILED, error)
         finally:
             entry.ended.set()
 
-    async def _until_done(self, entry: _Entry) -> tuple[tuple[OutputFile, ...], tuple[str, ...]]:
+    async def _until_done(self, entry: _Entry) -> dict[str, Any]:
         last: OrchestratorError | None = None
         while True:
             try:
@@ -224,9 +226,8 @@ class Dispatcher:
             finally:
                 self._room.release(placement.backend_id)
 
-    async def _attempt(
-        self, entry: _Entry, config: BackendConfig, placement: Placement
-    ) -> tuple[tuple[OutputFile, ...], tuple[str, ...]]:
+    async def _attempt(self, entry: _Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
+        """Try it once; return what the job's record gains: outputs, texts and the type of a wanted value."""
         client, events = self._peers(config), self._peers.events(config)
         info, prepared = entry.ticket.prepared[config.id]
         prompt_id = str(uuid.uuid4())
@@ -258,11 +259,16 @@ class Dispatcher:
             await _even_if_cancelled(remote.cancel())
             raise
         outputs = check_success(history, config.name)
-        only = prepared.plan.node_id if prepared.plan else ""
+        plan = prepared.plan
+        only = plan.node_id if plan else ""
         files = await self._transport.fetch(
-            client, files_of(outputs, prompt, only), strip=folder, job_id=entry.job.id, keep=prepared.plan is None
+            client, files_of(outputs, prompt, only), strip=folder, job_id=entry.job.id, keep=plan is None
         )
-        return files, texts_of(outputs, prompt, only)
+        return {
+            "outputs": files,
+            "texts": texts_of(outputs, prompt, only),
+            "result_type": plan.type if plan else "",
+        }
 
     def _hearer(self, entry: _Entry, prompt: Prompt) -> Callable[[PeerEvent | PreviewFrame], None]:
         meter = ProgressMeter({node_id: _title(node) for node_id, node in prompt.items()})

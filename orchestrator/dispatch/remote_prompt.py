@@ -151,7 +151,9 @@ class RemotePrompt:
             except PeerTimeoutError as exc:
                 silent_since = clock() if silent_since is None else silent_since
                 if clock() - silent_since > self._policy.suspect_s:
-                    raise JobLostError(f"{self._peer} has been silent for {self._policy.suspect_s:.0f} s.") from exc
+                    raise JobLostError(
+                        f"{self._peer} has been silent for {self._policy.suspect_s:.0f} s."
+                    ) from exc
             except PeerUnreachableError as exc:
                 refused += 1
                 if refused >= self._policy.lost_after:

@@ -53,7 +53,11 @@ class Transport:
         self._stored = {key: name for key, name in self._stored.items() if key[0] != base_url}
 
     async def send_inputs(
-        self, client: ComfyUIClient, prompt: Prompt, references: Iterable[InputReference], peer_limit: int | None
+        self,
+        client: ComfyUIClient,
+        prompt: Prompt,
+        references: Iterable[InputReference],
+        peer_limit: int | None,
     ) -> Prompt:
         """Upload the master's files that the prompt names; return it with the names the peer gave.
 
@@ -74,7 +78,9 @@ class Transport:
                     f"{peer_limit / 2**20:.0f} MiB (its --max-upload-size).",
                     413,
                 )
-            prompt = with_input(prompt, reference.node_id, reference.input, await self._stored_name(client, path))
+            prompt = with_input(
+                prompt, reference.node_id, reference.input, await self._stored_name(client, path)
+            )
         return prompt
 
     async def _stored_name(self, client: ComfyUIClient, path: Path) -> str:

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 
 from ..backends.manager import BackendManager
 from ..core.engine.preparation import Prepared, prepare
-from ..core.engine.scheduler import SLOTS_PER_PEER, Need, PeerSnapshot, PeerVerdict, Placement, Scheduler, judge
+from ..core.engine.scheduler import (
+    SLOTS_PER_PEER,
+    Need,
+    PeerSnapshot,
+    PeerVerdict,
+    Placement,
+    Scheduler,
+    judge,
+)
 from ..core.models.job import JobRequest
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
@@ -38,9 +46,7 @@ class Ticket:
 class WaitingRoom:
     """Gives each waiting job a peer, in the order of arrival, as soon as one has a free slot."""
 
-    def __init__(
-        self, manager: BackendManager, scheduler: Scheduler, is_ours: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, manager: BackendManager, scheduler: Scheduler, is_ours: Callable[[str], bool]) -> None:
         self._manager = manager
         self._scheduler = scheduler
         self._is_ours = is_ours
@@ -138,7 +144,9 @@ class WaitingRoom:
             if info is not None and (known is None or known[0] is not info):
                 todo[config.id] = info
         if todo:
-            made = await asyncio.to_thread(lambda: {i: (n, prepare(ticket.request, n)) for i, n in todo.items()})
+            made = await asyncio.to_thread(
+                lambda: {i: (n, prepare(ticket.request, n)) for i, n in todo.items()}
+            )
             ticket.prepared.update(made)
 
     def _consider(self, ticket: Ticket) -> None:

@@ -13,9 +13,7 @@ from ..workflow.cut import class_of
 from ..workflow.object_info import InputSpec, ObjectInfo
 
 # A choice with such an ending names a model file; the peer has to have it.
-_MODEL_FILE = re.compile(
-    r"\.(safetensors|sft|ckpt|pt|pt2|pth|bin|gguf|onnx|engine|pkl|yaml)$", re.IGNORECASE
-)
+_MODEL_FILE = re.compile(r"\.(safetensors|sft|ckpt|pt|pt2|pth|bin|gguf|onnx|engine|pkl|yaml)$", re.IGNORECASE)
 # Any other ending may name a file that the user put into the master's input folder.
 _INPUT_FILE = re.compile(r"\.[A-Za-z0-9]{1,8}(\s*\[(input|output|temp)\])?$")
 

@@ -34,9 +34,7 @@ class JobState(str, Enum):
 
 
 _MOVES: Mapping[JobState, frozenset[JobState]] = {
-    JobState.WAITING: frozenset(
-        {JobState.RUNNING, JobState.FAILED, JobState.CANCELLED, JobState.SET_ASIDE}
-    ),
+    JobState.WAITING: frozenset({JobState.RUNNING, JobState.FAILED, JobState.CANCELLED, JobState.SET_ASIDE}),
     JobState.RUNNING: frozenset(JobState) - {JobState.RUNNING},
 }
 
@@ -116,7 +114,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Job:
-    """A job's whole story so far. Moments are UTC. Changed only by ``to`` and ``with_…``, never in place."""
+    """A job's whole story so far. ``result_type`` is the link type of a wanted value ("" for whole graphs).
+    Moments are UTC. Changed only by ``to`` and ``with_…``, never in place."""
 
     id: str
     request: JobRequest
@@ -126,6 +125,7 @@ class Job:
     attempts: tuple[Attempt, ...] = ()
     outputs: tuple[OutputFile, ...] = ()
     texts: tuple[str, ...] = ()
+    result_type: str = ""
     error: Mapping[str, Any] | None = None
     explanation: str = ""
     progress: float = 0.0
@@ -140,7 +140,9 @@ class Job:
             IllegalTransitionError: there is no such move (a final state is never left).
         """
         if state not in _MOVES.get(self.state, frozenset()):
-            raise IllegalTransitionError(f"Job {self.id} is {self.state.value} and cannot become {state.value}.")
+            raise IllegalTransitionError(
+                f"Job {self.id} is {self.state.value} and cannot become {state.value}."
+            )
         return replace(self, state=state, **changes)
 
     def evolve(self, **changes: Any) -> Job:

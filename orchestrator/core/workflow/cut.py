@@ -216,7 +216,9 @@ def _titles_wanted(inputs: Mapping[str, Any]) -> Callable[[str], bool]:
 
 
 # What moving things about in the editor changes, and running them does not.
-_LAYOUT_KEYS = frozenset({"pos", "size", "order", "bounding", "color", "bgcolor", "groups", "extra", "config"})
+_LAYOUT_KEYS = frozenset(
+    {"pos", "size", "order", "bounding", "color", "bgcolor", "groups", "extra", "config"}
+)
 _FINGERPRINT_DEPTH = 64
 
 

@@ -24,7 +24,9 @@ def check_success(entry: Mapping[str, Any], peer: str) -> Mapping[str, Any]:
     if "execution_error" in messages:
         raise execution_error(messages["execution_error"], peer)
     if "execution_interrupted" in messages:
-        raise PeerInterruptedError(f"The job was interrupted on {peer} by somebody there. Run it again if you want it.")
+        raise PeerInterruptedError(
+            f"The job was interrupted on {peer} by somebody there. Run it again if you want it."
+        )
     if "execution_success" not in messages:
         raise JobLostError(f"{peer} ended the job without success or error.")
     outputs = entry.get("outputs")
@@ -50,7 +52,9 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 def files_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "") -> tuple[RemoteFile, ...]:
     """Every dict with filename and type, node by node in the order of the prompt `order`."""
-    return tuple(file for node_id in _ordered(outputs, order, only) for file in _files(node_id, outputs[node_id]))
+    return tuple(
+        file for node_id in _ordered(outputs, order, only) for file in _files(node_id, outputs[node_id])
+    )
 
 
 def texts_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "") -> tuple[str, ...]:

@@ -49,7 +49,9 @@ def link_type(prompt: Prompt, link: ResultLink, info: ObjectInfo) -> str:
         seen.add(node_id)
         node = prompt.get(node_id)
         if node is None or node.get("class_type") not in info:
-            raise WorkflowError(f"Node {node_id}, which Remote Dispatch waits for, is not in the graph it sent.")
+            raise WorkflowError(
+                f"Node {node_id}, which Remote Dispatch waits for, is not in the graph it sent."
+            )
         types = info.output_types(node["class_type"])
         if slot >= len(types):
             raise WorkflowError(f"Node {node_id} ({node['class_type']}) has no output number {slot}.")

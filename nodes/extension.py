@@ -1,0 +1,16 @@
+"""The list of nodes ComfyUI gets from this package."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io  # type: ignore[import-not-found]
+
+from .remote_dispatch import RemoteDispatch
+
+
+class RemoteDispatchExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [RemoteDispatch]
+
+
+async def comfy_entrypoint() -> ComfyExtension:
+    return RemoteDispatchExtension()

@@ -1,0 +1,51 @@
+"""Runs a cut-out graph on the master after all, when no peer can: the node expands into it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io  # type: ignore[import-not-found]
+
+from ..orchestrator.core.models.job import Prompt
+from ..orchestrator.core.workflow.cut import Stash, class_of, is_link
+from ..orchestrator.errors import NoEligiblePeerError
+from ..orchestrator.host import comfy as host_comfy
+
+
+def expand(stash: Stash, node_id: str) -> io.NodeOutput:
+    """The node's output as an expansion; the user's own boxes light up.
+
+    Raises:
+        NoEligiblePeerError: this machine lacks node classes too.
+    """
+    missing = sorted({c for c in map(class_of, stash.prompt.values()) if not host_comfy.has_class(c)})
+    if missing:
+        raise NoEligiblePeerError(
+            f"No peer can run this now, and this machine lacks {', '.join(missing)}. "
+            "Switch a peer on, or install the node pack here."
+        )
+    link = [stash.link.node_id, stash.link.slot] if stash.link else _first_picture_link(stash.prompt)
+    prefix = f"{node_id}.here."
+    own = stash.prompt.keys()
+
+    def moved(value: Any) -> Any:
+        return [prefix + str(value[0]), value[1]] if is_link(value) and str(value[0]) in own else value
+
+    graph = {
+        prefix + i: {
+            "class_type": node["class_type"],
+            "inputs": {name: moved(value) for name, value in node["inputs"].items()},
+            "override_display_id": i,
+        }
+        for i, node in stash.prompt.items()
+    }
+    return io.NodeOutput(moved(link), expand=graph)
+
+
+def _first_picture_link(prompt: Prompt) -> Any:
+    for node in prompt.values():
+        if host_comfy.is_output_class(class_of(node)):
+            for name in ("images", "image"):
+                if is_link(node["inputs"].get(name)):
+                    return node["inputs"][name]
+    return None

@@ -1,0 +1,267 @@
+"""The Remote Dispatch node: runs what lies upstream of it on another machine and gives the value back."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management  # type: ignore[import-not-found]
+from comfy_api.latest import io  # type: ignore[import-not-found]
+from comfy_execution.progress import get_progress_state  # type: ignore[import-not-found]
+
+from ..orchestrator.core.engine.overrides import parse_overrides
+from ..orchestrator.core.models.job import Job, JobRequest, OutputFile, Prompt, Source
+from ..orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash, links_of
+from ..orchestrator.core.workflow.result_nodes import loader_nodes, replace_source
+from ..orchestrator.dispatch.transport import hash_file
+from ..orchestrator.errors import (
+    NoEligiblePeerError,
+    OrchestratorError,
+    PeerExecutionError,
+    PromptRefusedError,
+    ResultError,
+    WorkflowError,
+)
+from ..orchestrator.host import comfy as host_comfy
+from ..orchestrator.host.progress import NodeProgress
+from . import local_run, media
+
+AUTOMATIC = "automatic"
+TAG_PREFIX = "tag: "
+FAIL, WAIT, RUN_HERE = "fail", "wait", "run here"
+INTERRUPT_POLL_S = 0.2
+_PREVIEWS = {"preview_method": "auto"}  # newer peers send previews when asked, older ones ignore it
+
+
+class RemoteDispatch(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        # Newer hosts drop links to undeclared inputs unless told otherwise; chains of dispatch nodes need them.
+        takes_all = any(field.name == "accept_all_inputs" for field in dataclasses.fields(io.Schema))
+        return io.Schema(
+            node_id=DISPATCH_CLASS,
+            display_name="Remote Dispatch",
+            category="remote dispatch",
+            description=(
+                "Runs everything linked to it on one of your other machines and gives the value back. "
+                "With nothing linked, runs the whole graph there and gives back its first pictures."
+            ),
+            inputs=[
+                io.AnyType.Input(
+                    "value", optional=True, tooltip="What you want computed on another machine."
+                ),
+                io.String.Input(
+                    "overrides",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    placeholder="KSampler.seed = 42",
+                    tooltip="Changes made before sending, one a line: title, class or node id, '.', input = value.",
+                ),
+                io.Combo.Input(
+                    "peer",
+                    options=_peer_choices(),
+                    default=AUTOMATIC,
+                    optional=True,
+                    tooltip="Which machine: the one that is free first, one of your choice, or any with a tag.",
+                ),
+                io.Combo.Input(
+                    "if_no_peer",
+                    options=[FAIL, WAIT, RUN_HERE],
+                    default=FAIL,
+                    optional=True,
+                    tooltip="What to do when no machine can run it now.",
+                ),
+            ],
+            outputs=[io.AnyType.Output("result", display_name="value")],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+            enable_expand=True,
+            **({"accept_all_inputs": True} if takes_all else {}),
+        )
+
+    @classmethod
+    def validate_inputs(cls, peer: str = AUTOMATIC, **_: Any) -> bool | str:
+        # Taking `peer` here keeps the host from comparing it with the list of this moment: peers come and go.
+        return True if isinstance(peer, str) else "peer must be a name, 'automatic' or 'tag: …'"
+
+    @classmethod
+    def fingerprint_inputs(cls, value: Any = None, **_: Any) -> str:
+        """Changes with the bytes of every input file the cut-out graph names, as the host's own check does."""
+        stash = Stash.from_input(value)
+        return _input_bytes(stash.prompt) if stash else ""
+
+    @classmethod
+    async def execute(
+        cls,
+        value: Any = None,
+        overrides: str = "",
+        peer: str = AUTOMATIC,
+        if_no_peer: str = FAIL,
+        **upstream: Any,
+    ) -> io.NodeOutput:
+        host = host_comfy.current()
+        if host is None:
+            raise OrchestratorError(
+                "Remote Dispatch has not been started. Restart ComfyUI and look at its log."
+            )
+        stash = Stash.from_input(value)
+        if stash is None:
+            raise WorkflowError(
+                "This graph reached ComfyUI in a way Remote Dispatch cannot see, so it was not cut. "
+                "Queue it with POST /prompt or the Run button."
+            )
+        node_id = str(cls.hidden.unique_id)
+        for name, source_id in stash.boundaries.items():
+            if stash.link and stash.link.node_id == source_id:
+                return io.NodeOutput(upstream[name])
+        request = JobRequest(
+            prompt=await asyncio.to_thread(_bridged, stash, upstream),
+            workflow=_workflow(cls.hidden.extra_pnginfo) if stash.link is None else None,
+            changes=parse_overrides(overrides or ""),
+            drop_classes=frozenset({DISPATCH_CLASS}),
+            result=stash.link,
+            peer="" if peer == AUTOMATIC or peer.startswith(TAG_PREFIX) else peer,
+            tags=(peer.removeprefix(TAG_PREFIX),) if peer.startswith(TAG_PREFIX) else (),
+            source=Source.NODE,
+            wait_for_peer=if_no_peer == WAIT,
+            title=f"Remote Dispatch {node_id}",
+            extra_data=_extra_data(cls.hidden.extra_pnginfo, whole=stash.link is None),
+        )
+        try:
+            job = await _run(host, request, node_id, frozenset(stash.prompt))
+        except NoEligiblePeerError:
+            if if_no_peer != RUN_HERE:
+                raise
+            return local_run.expand(stash, node_id)
+        except (PeerExecutionError, PromptRefusedError) as exc:
+            _blame(cls.hidden.dynprompt, node_id, stash, exc)
+            raise
+        return await asyncio.to_thread(_output, job, stash, _is_used(cls.hidden.dynprompt, node_id))
+
+
+def _peer_choices() -> list[str]:
+    host = host_comfy.current()
+    peers = host.runtime.manager.all() if host else ()
+    tags = sorted({tag for config in peers for tag in config.tags})
+    return [AUTOMATIC, *sorted(config.name for config in peers), *(TAG_PREFIX + tag for tag in tags)]
+
+
+async def _run(host: host_comfy.Host, request: JobRequest, node_id: str, node_ids: frozenset[str]) -> Job:
+    """Run a job on the server's loop while this node waits on its own.
+
+    Raises:
+        OrchestratorError: the job failed. InterruptProcessingException: the user stopped the prompt.
+    """
+    runtime = host.runtime
+    progress = NodeProgress(
+        server=host.server,
+        registry=get_progress_state(),
+        node_loop=asyncio.get_running_loop(),
+        node_id=node_id,
+        node_ids=node_ids,
+        peer_name=runtime.peer_name,
+    )
+
+    async def on_server_loop() -> Job:
+        job = await runtime.submit(request, progress)
+        try:
+            return await runtime.wait(job.id)
+        except asyncio.CancelledError:
+            await runtime.cancel(job.id)
+            raise
+        finally:
+            progress.finish()
+
+    future = asyncio.run_coroutine_threadsafe(on_server_loop(), host.loop)
+    task = asyncio.wrap_future(future)
+    try:
+        while not task.done():
+            # /interrupt does not wake an awaiting node.
+            await asyncio.wait({task}, timeout=INTERRUPT_POLL_S)
+            comfy.model_management.throw_exception_if_processing_interrupted()
+        return task.result()
+    finally:
+        future.cancel()
+
+
+def _bridged(stash: Stash, upstream: Mapping[str, Any]) -> Prompt:
+    """The graph to send, with the values of other dispatch nodes put in as constants or files to load."""
+    prompt = stash.prompt
+    for name, source_id in stash.boundaries.items():
+        value = upstream[name]
+        kind = media.kind_of(value)
+        if kind in ("IMAGE", "MASK", "LATENT"):
+            names = media.files_from_value(kind, value, host_comfy.temp_dir())
+            loaders, link = loader_nodes(kind, names, f"rd-{name}")
+            prompt = {**replace_source(prompt, source_id, link), **loaders}
+        else:
+            prompt = replace_source(prompt, source_id, value)
+    return prompt
+
+
+def _output(job: Job, stash: Stash, is_used: bool) -> io.NodeOutput:
+    if stash.link is not None:
+        value = media.value_from_files(job.result_type, [Path(file.path) for file in job.outputs], job.texts)
+        shown = job.outputs if job.result_type == "IMAGE" and not is_used else ()
+    else:
+        shown = _first_pictures(job.outputs)
+        if not shown and is_used:
+            raise ResultError(
+                "The graph ran, but saved no picture to give on. Its files are in the output folder."
+            )
+        value = media.pictures_from_files([Path(file.path) for file in shown]) if shown else None
+    if not shown:
+        return io.NodeOutput(value)
+    images = [{"filename": f.filename, "subfolder": f.subfolder, "type": f.type} for f in shown]
+    return io.NodeOutput(value, ui={"images": images})
+
+
+def _first_pictures(files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:
+    pictures = [f for f in files if Path(f.path).suffix in (".png", ".jpg", ".jpeg", ".webp")]
+    return tuple(f for f in pictures if f.node_id == pictures[0].node_id)
+
+
+def _blame(dynprompt: Any, node_id: str, stash: Stash, exc: PeerExecutionError | PromptRefusedError) -> None:
+    """Let the host report the error on the node that caused it, although that node was cut out.
+
+    The host asks `dynprompt` for the real node of the one that failed, after it failed.
+    """
+    if isinstance(exc, PeerExecutionError):
+        guilty = str(exc.details.get("node_id"))
+    else:
+        guilty = next(iter(exc.node_errors), "")
+    if guilty in stash.prompt:
+        own = dynprompt.get_node(node_id)
+        dynprompt.get_original_prompt().update(stash.prompt)
+        dynprompt.add_ephemeral_node(node_id, own, guilty, guilty)
+
+
+def _is_used(dynprompt: Any, node_id: str) -> bool:
+    prompt = dynprompt.get_original_prompt()
+    return any(source == node_id for node in prompt.values() for _, source, _ in links_of(node))
+
+
+def _workflow(extra_pnginfo: object) -> Mapping[str, Any] | None:
+    workflow = extra_pnginfo.get("workflow") if isinstance(extra_pnginfo, Mapping) else None
+    return workflow if isinstance(workflow, Mapping) else None
+
+
+def _extra_data(extra_pnginfo: object, *, whole: bool) -> dict[str, Any]:
+    workflow = _workflow(extra_pnginfo)
+    # Files of the whole graph end in the user's output folder: they shall open as a workflow again.
+    return {**_PREVIEWS, **({"extra_pnginfo": {"workflow": workflow}} if whole and workflow else {})}
+
+
+def _input_bytes(prompt: Prompt) -> str:
+    digest = hashlib.sha256()
+    for node_id in sorted(prompt):
+        for name, value in sorted(prompt[node_id].get("inputs", {}).items()):
+            path = host_comfy.resolve_input(value) if isinstance(value, str) and value else None
+            if path is not None:
+                digest.update(f"{node_id}.{name}={hash_file(path)}\n".encode())
+    return digest.hexdigest()

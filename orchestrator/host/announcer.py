@@ -1,0 +1,79 @@
+"""Tells every open page what changed: at most a few messages a second, however much happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ..core.models.job import Job
+from ..errors import NotFoundError
+from ..runtime import Runtime
+from .sanitise import sanitise
+from .views import job_view, peer_view
+
+EVERY_S = 0.25
+PEERS_EVENT = "orchestrator.peers"
+JOBS_EVENT = "orchestrator.jobs"
+
+
+class Announcer:
+    """`send(event, data)` is the host's ``send_sync``; what it gets is always plain JSON."""
+
+    def __init__(self, runtime: Runtime, send: Callable[[str, Any], None]) -> None:
+        self._runtime = runtime
+        self._send = send
+        self._jobs: dict[str, Job] = {}
+        self._peers_changed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._undo: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        self._undo = [self._runtime.on_job(self._on_job), self._runtime.on_peer(self._on_peer)]
+        self._on_peer("")
+
+    def stop(self) -> None:
+        for undo in self._undo:
+            undo()
+        self._undo = []
+        if self._timer:
+            self._timer.cancel()
+
+    def _on_job(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        if job.state.is_final or len(job.attempts) == 0:
+            self._peers_changed = True  # "ours" changed too
+        self._soon()
+
+    def _on_peer(self, backend_id: str) -> None:
+        self._peers_changed = True
+        self._soon()
+
+    def _soon(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(EVERY_S, self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        if self._jobs:
+            jobs = [job_view(job, self._runtime.peer_name) for job in self._jobs.values()]
+            self._jobs.clear()
+            self._send(JOBS_EVENT, sanitise({"jobs": jobs}))
+        if self._peers_changed:
+            self._peers_changed = False
+            self._send(PEERS_EVENT, sanitise({"peers": peer_views(self._runtime)}))
+
+
+def peer_views(runtime: Runtime) -> list[dict[str, Any]]:
+    """All peers as the page and the HTTP API show them."""
+    views = []
+    for config in runtime.manager.all():
+        info = runtime.manager.get_object_info(config.id)
+        try:
+            status = runtime.manager.get_status(config.id)
+        except NotFoundError:
+            continue
+        views.append(
+            peer_view(config, status, ours=runtime.ours_on(config.id), node_types=len(info) if info else None)
+        )
+    return views

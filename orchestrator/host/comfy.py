@@ -1,0 +1,92 @@
+"""What the engine needs of the ComfyUI it lives in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import folder_paths  # type: ignore[import-not-found]
+import nodes as comfy_nodes  # type: ignore[import-not-found]
+
+from ..dispatch.transport import Folders
+from ..runtime import Runtime
+
+DATA_FOLDER = "remote_dispatch"
+
+
+class Host:
+    """One running ComfyUI with our engine in it: its server, that server's loop, its folders."""
+
+    def __init__(self, server: Any, runtime: Runtime) -> None:
+        self.server = server
+        self.runtime = runtime
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The server's loop. Nodes run on another one, in the prompt worker's thread."""
+        loop: asyncio.AbstractEventLoop = self.server.loop
+        return loop
+
+
+def data_dir() -> Path:
+    """Our folder among those that ComfyUI serves to nobody."""
+    return Path(folder_paths.get_system_user_directory(DATA_FOLDER))
+
+
+def folders() -> Folders:
+    return Folders(
+        output=Path(folder_paths.get_output_directory()),
+        temp=temp_dir(),
+        resolve_input=resolve_input,
+    )
+
+
+def temp_dir() -> Path:
+    return Path(folder_paths.get_temp_directory())
+
+
+def resolve_input(value: str) -> Path | None:
+    """The file that an input's value names, as LoadImage reads it ("a.png", "sub/a.png [output]").
+
+    None when there is none, or when it would lie outside ComfyUI's input, output and temp folders.
+    """
+    name, base = folder_paths.annotated_filepath(value)
+    roots = [folder_paths.get_input_directory(), folder_paths.get_output_directory()]
+    roots.append(folder_paths.get_temp_directory())
+    try:
+        path = Path(base or roots[0], name.replace("\\", "/")).resolve()
+        inside = any(path.is_relative_to(Path(root).resolve()) for root in roots)
+        return path if inside and path.is_file() else None
+    except (OSError, ValueError):
+        return None  # a name no file system takes
+
+
+def is_output_class(class_type: str) -> bool:
+    """Whether the master has this class and it is an output node."""
+    return bool(getattr(_class(class_type), "OUTPUT_NODE", False))
+
+
+def has_class(class_type: str) -> bool:
+    return class_type in comfy_nodes.NODE_CLASS_MAPPINGS
+
+
+def _class(class_type: str) -> object:
+    classes: Mapping[str, object] = comfy_nodes.NODE_CLASS_MAPPINGS
+    return classes.get(class_type)
+
+
+_current: list[Host] = []
+
+
+def set_current(host: Host) -> None:
+    _current[:] = [host]
+
+
+def current() -> Host | None:
+    """The engine of this process; None before ComfyUI loaded the plugin."""
+    return _current[0] if _current else None
+
+
+Notify = Callable[[str, Mapping[str, Any]], None]

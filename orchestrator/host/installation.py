@@ -1,0 +1,49 @@
+"""Puts the engine into a ComfyUI that is starting up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ..runtime import Runtime, Settings
+from . import comfy
+from .announcer import Announcer
+from .guard import Guard
+from .prompt_hook import on_prompt
+from .routes import add_routes
+
+log = logging.getLogger(__name__)
+
+
+def install(server: Any) -> None:
+    """Add our routes and prompt handler to `server` (a PromptServer), and start the engine with it.
+
+    Called while ComfyUI loads its node packs: its app takes routes and start-up handlers until it runs.
+    """
+    guard = Guard.from_environment(server)
+    runtime = Runtime(Settings(comfy.data_dir(), comfy.folders(), guard.is_this_machine))
+    host = comfy.Host(server, runtime)
+    comfy.set_current(host)
+    add_routes(server.routes, runtime, guard)
+    server.add_on_prompt_handler(on_prompt)
+    announcer = Announcer(runtime, server.send_sync)
+
+    async def start(app: Any) -> None:
+        asyncio.create_task(_start(runtime, announcer), name="remote-dispatch start")  # noqa: RUF006
+
+    async def stop(app: Any) -> None:
+        announcer.stop()
+        await runtime.aclose()
+
+    server.app.on_startup.append(start)
+    server.app.on_cleanup.append(stop)
+
+
+async def _start(runtime: Runtime, announcer: Announcer) -> None:
+    try:
+        await runtime.start()
+    except Exception:
+        log.exception("Remote Dispatch could not start; ComfyUI itself goes on without it")
+        return
+    announcer.start()

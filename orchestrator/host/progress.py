@@ -1,0 +1,136 @@
+"""Shows a remote run on the boxes of the master's own graph."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..backends.events import PeerEvent, PreviewFrame
+from ..core.models.job import Job, JobState
+from ..dispatch.dispatcher import JobUpdate
+
+log = logging.getLogger(__name__)
+
+_PREVIEW_WITH_METADATA = 4  #: ComfyUI's binary event: >I type, >I length, json, picture
+_STATUS_EVERY_S = 0.25
+
+
+class NodeProgress:
+    """Listens to one job, on the server's loop.
+
+    `registry` is the host's progress registry of the running prompt. It is not safe to use from two threads,
+    so it is only touched on `node_loop`, the loop that runs the nodes. `node_ids` are the boxes that exist in
+    the user's graph.
+    """
+
+    def __init__(
+        self,
+        *,
+        server: Any,
+        registry: Any,
+        node_loop: asyncio.AbstractEventLoop,
+        node_id: str,
+        node_ids: frozenset[str],
+        peer_name: Callable[[str], str],
+    ) -> None:
+        self._server = server
+        self._client_id = server.client_id if isinstance(server.client_id, str) else None
+        self._registry = registry
+        self._node_loop = node_loop
+        self._node_id = node_id
+        self._node_ids = node_ids
+        self._peer_name = peer_name
+        self._shown: dict[str, tuple[str, float, float]] = {}
+        self._status = ""
+        self._status_at = 0.0
+        self._sending: asyncio.Task[None] | None = None
+
+    def __call__(self, update: JobUpdate) -> None:
+        if isinstance(update, Job):
+            self._show_status(update)
+        elif isinstance(update, PreviewFrame):
+            self._show_preview(update)
+        elif isinstance(update, PeerEvent) and update.type == "progress_state":
+            self._show_nodes(update.data.get("nodes"))
+
+    def _show_status(self, job: Job) -> None:
+        if job.state is JobState.RUNNING:
+            text = f"on {self._peer_name(job.backend_id)}: {job.progress_text}"
+        elif job.state is JobState.WAITING:
+            text = f"waiting: {job.explanation}" if job.explanation else "waiting for a peer"
+        elif job.state is JobState.DONE:
+            text = job.explanation
+        else:
+            text = job.state.value
+        now = asyncio.get_running_loop().time()
+        urgent = job.state is not JobState.RUNNING or now - self._status_at >= _STATUS_EVERY_S
+        if self._client_id is not None and text != self._status and urgent:
+            self._status, self._status_at = text, now
+            self._server.send_progress_text(text, self._node_id, self._client_id)
+
+    def _show_nodes(self, nodes: object) -> None:
+        states: dict[str, tuple[str, float, float]] = {}
+        for state in nodes.values() if isinstance(nodes, Mapping) else ():
+            if not isinstance(state, Mapping):
+                continue
+            shown_at = str(state.get("display_node_id") or state.get("node_id"))
+            kind = state.get("state")
+            if shown_at in self._node_ids and kind in ("running", "finished"):
+                # Several inner nodes may share one box: it runs as long as one of them runs.
+                if states.get(shown_at, ("",))[0] != "running":
+                    states[shown_at] = (str(kind), _number(state.get("value")), _number(state.get("max")))
+        changed = {i: state for i, state in states.items() if self._shown.get(i) != state}
+        if changed:
+            self._shown.update(changed)
+            self._on_node_loop(self._write, changed)
+
+    def _write(self, states: Mapping[str, tuple[str, float, float]]) -> None:
+        for node_id, (kind, value, top) in states.items():
+            if kind == "finished":
+                self._registry.finish_progress(node_id)
+            else:
+                self._registry.update_progress(node_id, value, max(top, 1.0), None)
+
+    def finish(self) -> None:
+        """No box stays lit after the job ended."""
+        lit = {i: ("finished", 1.0, 1.0) for i, (kind, _, _) in self._shown.items() if kind == "running"}
+        self._shown.update(lit)
+        if lit:
+            self._on_node_loop(self._write, lit)
+
+    def _on_node_loop(self, function: Callable[..., None], *args: object) -> None:
+        try:
+            self._node_loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            log.debug("The prompt ended before its last progress")
+
+    def _show_preview(self, frame: PreviewFrame) -> None:
+        shown_at = frame.display_node_id or frame.node_id
+        # A browser that is slower than the peer gets the next picture instead of a queue of them.
+        busy = self._sending is not None and not self._sending.done()
+        if self._client_id is None or busy or shown_at not in self._node_ids:
+            return
+        meta = {
+            "node_id": shown_at,
+            "display_node_id": shown_at,
+            "parent_node_id": shown_at,
+            "real_node_id": shown_at,
+            "prompt_id": self._registry.prompt_id,
+            "image_type": frame.image_type
+            if frame.image_type in ("image/jpeg", "image/png")
+            else "image/jpeg",
+        }
+        head = json.dumps(meta).encode()
+        payload = struct.pack(">I", len(head)) + head + frame.data
+        self._sending = asyncio.create_task(
+            self._server.send_bytes(_PREVIEW_WITH_METADATA, payload, self._client_id),
+            name="remote-dispatch preview",
+        )
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e12 else 0.0
