@@ -133,7 +133,7 @@ def files_from_value(kind: str, value: Any, temp: Path) -> list[str]:
         return [_write(folder, _png(picture), "png") for picture in batch]
     except OSError as exc:
         raise OrchestratorError(
-            f"A value for the next peer cannot be written to {folder}: {exc.strerror}. Make room and run again."
+            f"A value for the next peer cannot be written to {folder}: {exc.strerror}. Make room, run again."
         ) from exc
 
 

@@ -40,7 +40,7 @@ _PREVIEWS = {"preview_method": "auto"}  # newer peers send previews when asked, 
 class RemoteDispatch(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        # Newer hosts drop links to undeclared inputs unless told otherwise; chains of dispatch nodes need them.
+        # Newer hosts drop links to undeclared inputs unless told otherwise; chains need them.
         takes_all = any(field.name == "accept_all_inputs" for field in dataclasses.fields(io.Schema))
         return io.Schema(
             node_id=DISPATCH_CLASS,
@@ -60,14 +60,14 @@ class RemoteDispatch(io.ComfyNode):
                     multiline=True,
                     optional=True,
                     placeholder="KSampler.seed = 42",
-                    tooltip="Changes made before sending, one a line: title, class or node id, '.', input = value.",
+                    tooltip="Changes made before sending, one a line: title, class or node id . input = value",
                 ),
                 io.Combo.Input(
                     "peer",
                     options=_peer_choices(),
                     default=AUTOMATIC,
                     optional=True,
-                    tooltip="Which machine: the one that is free first, one of your choice, or any with a tag.",
+                    tooltip="Which machine: the first free one, one of your choice, or any with a tag.",
                 ),
                 io.Combo.Input(
                     "if_no_peer",
@@ -91,7 +91,7 @@ class RemoteDispatch(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, value: Any = None, **_: Any) -> str:
-        """Changes with the bytes of every input file the cut-out graph names, as the host's own check does."""
+        """Changes with the bytes of each input file the cut-out graph names, as the host's own check."""
         stash = Stash.from_input(value)
         return _input_bytes(stash.prompt) if stash else ""
 

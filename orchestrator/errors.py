@@ -161,7 +161,10 @@ class PromptRefusedError(PeerRefusedError):
     code = "prompt_refused"
 
     def __init__(
-        self, message: str, error: Mapping[str, Any] | None = None, node_errors: Mapping[str, Any] | None = None
+        self,
+        message: str,
+        error: Mapping[str, Any] | None = None,
+        node_errors: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, 400)
         self.error = dict(error or {})

@@ -93,7 +93,7 @@ class RemotePrompt:
         await self._client.interrupt(self._id)
 
     async def is_known(self) -> bool:
-        """Whether the peer has the prompt in its queue or history; asked twice, since it moves between them."""
+        """Whether the peer has the prompt in queue or history; asked twice, since it moves between them."""
         for attempt in range(2):
             if attempt:
                 await asyncio.sleep(self._policy.settle_pause_s)

@@ -22,8 +22,10 @@ _SAFE_NAME = re.compile(r"[^A-Za-z0-9 _.()+-]+")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 # Kinds of files ComfyUI's own and common nodes save. Anything else is kept, under a harmless ending.
 _KNOWN_ENDINGS = frozenset(
-    "png jpg jpeg webp gif avif apng exr tif tiff bmp mp4 webm mkv mov avi mp3 wav flac ogg opus m4a "
-    "latent safetensors json txt csv glb gltf obj ply stl fbx usdz spz splat ksplat npz npy".split()
+    {"png", "jpg", "jpeg", "webp", "gif", "avif", "apng", "exr", "tif", "tiff", "bmp"}  # pictures
+    | {"mp4", "webm", "mkv", "mov", "avi", "mp3", "wav", "flac", "ogg", "opus", "m4a"}  # video and audio
+    | {"glb", "gltf", "obj", "ply", "stl", "fbx", "usdz", "spz", "splat", "ksplat"}  # 3D
+    | {"latent", "safetensors", "json", "txt", "csv", "npz", "npy"}
 )
 
 
@@ -150,7 +152,7 @@ class Transport:
         try:
             await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
             await client.download(file, part, max_bytes=MAX_FILE_BYTES)
-            final = await asyncio.to_thread(_move_to_free_name, part, directory / name)
+            final = await asyncio.to_thread(move_to_free_name, part, directory / name)
         except OSError as exc:
             raise ResultError(
                 f"The result {name} cannot be written to {directory}: {exc.strerror}. "
@@ -175,7 +177,7 @@ def hash_file(path: Path) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A harmless file name made of what a peer called its file: one component, known ending, no dots first."""
+    """A harmless file name made of a peer's: one component, a known ending, no dot in front."""
     last = re.split(r"[\\/]", name)[-1][-120:]
     stem, dot, ending = last.rpartition(".")
     if not dot:
@@ -198,7 +200,7 @@ def safe_folder(subfolder: str, strip: str) -> PurePosixPath:
 _COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,})(?P<rest>_?\.\w+)$")
 
 
-def _move_to_free_name(part: Path, wanted: Path) -> Path:
+def move_to_free_name(part: Path, wanted: Path) -> Path:
     """Give `part` a name nobody has: the next counter after ComfyUI's rule (name_00001_.png)."""
     match = _COUNTED.match(wanted.name)
     prefix, rest = (match["prefix"], match["rest"]) if match else (wanted.stem, f"_{wanted.suffix}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths  # type: ignore[import-not-found]
+
 import nodes as comfy_nodes  # type: ignore[import-not-found]
 
 from ..dispatch.transport import Folders

@@ -79,10 +79,10 @@ class NodeProgress:
                 continue
             shown_at = str(state.get("display_node_id") or state.get("node_id"))
             kind = state.get("state")
-            if shown_at in self._node_ids and kind in ("running", "finished"):
-                # Several inner nodes may share one box: it runs as long as one of them runs.
-                if states.get(shown_at, ("",))[0] != "running":
-                    states[shown_at] = (str(kind), _number(state.get("value")), _number(state.get("max")))
+            # Several inner nodes may share one box: it runs as long as one of them runs.
+            shared = states.get(shown_at, ("",))[0] == "running"
+            if shown_at in self._node_ids and kind in ("running", "finished") and not shared:
+                states[shown_at] = (str(kind), _number(state.get("value")), _number(state.get("max")))
         changed = {i: state for i, state in states.items() if self._shown.get(i) != state}
         if changed:
             self._shown.update(changed)

@@ -57,11 +57,11 @@ def test_a_pin_and_tags_leave_only_those_that_match() -> None:
 def test_the_decision_explains_itself_for_every_peer() -> None:
     placement = Scheduler().select_backend(
         can_run("a", "b"),
-        (peer("a"), peer("b", foreign=2), peer("c", health=Health.DOWN, reason="it is off")),
+        (peer("a"), peer("b", foreign=2), peer("c", health=Health.DOWN, reason="off")),
     )
     assert placement is not None
     assert placement.explanation == (
-        "a has nothing in its queue, 8.0 GiB free (b: 2 in its queue, 8.0 GiB free; c: it is off)"
+        "a has nothing in its queue, 8.0 GiB free (b: 2 in its queue, 8.0 GiB free; c: off)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Makes of a request the prompt one particular peer would get: converted, cut down, patched, spelled its way."""
+"""Makes of a request the prompt that one peer would get: converted, cut down, patched, spelled its way."""
 
 from __future__ import annotations
 

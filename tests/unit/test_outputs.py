@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.core.models.job import RemoteFile
+from orchestrator.core.workflow.outputs import ProgressMeter, check_success, files_of, texts_of
+from orchestrator.errors import JobLostError, PeerExecutionError, PeerInterruptedError, PeerProtocolError
+
+
+def entry(*messages: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    return {"status": {"messages": [list(m) for m in messages]}, "outputs": {}, **fields}
+
+
+def test_success_needs_the_message_not_only_the_status() -> None:
+    assert check_success(entry(("execution_success", {})), "gpu") == {}
+    with pytest.raises(JobLostError):
+        check_success({"status": {"status_str": "success", "messages": []}, "outputs": {}}, "gpu")
+
+
+def test_a_peers_error_keeps_its_own_words_and_names_the_node() -> None:
+    details = {"node_id": "7", "node_type": "KSampler", "exception_message": "bad shape"}
+    with pytest.raises(PeerExecutionError, match=r"KSampler \(node 7\) failed on gpu: bad shape") as caught:
+        check_success(entry(("execution_error", details)), "gpu")
+    assert caught.value.details == details
+
+
+def test_an_interrupted_job_is_no_success() -> None:
+    with pytest.raises(PeerInterruptedError, match="interrupted on gpu"):
+        check_success(entry(("execution_interrupted", {})), "gpu")
+
+
+@pytest.mark.parametrize(
+    "rubbish", [{}, {"status": 5}, {"status": {"messages": 3}}, {"status": {"messages": [7]}}]
+)
+def test_rubbish_is_never_taken_for_success(rubbish: dict[str, Any]) -> None:
+    with pytest.raises(JobLostError):
+        check_success(rubbish, "gpu")
+    with pytest.raises(PeerProtocolError):
+        check_success({"status": {"messages": [["execution_success", {}]]}, "outputs": 5}, "gpu")
+
+
+OUTPUTS = {
+    "9": {
+        "images": [
+            {"filename": "b.png", "subfolder": "x", "type": "output"},
+            {"filename": 5, "type": "output"},
+        ]
+    },
+    "2": {"gifs": [{"filename": "a.mp4", "type": "output"}], "text": ["hello", 3], "animated": [False]},
+}
+
+
+def test_files_come_in_the_order_of_the_prompt_whatever_they_are_listed_under() -> None:
+    assert files_of(OUTPUTS, {"2": {}, "9": {}}) == (
+        RemoteFile("2", "a.mp4", "", "output"),
+        RemoteFile("9", "b.png", "x", "output"),
+    )
+    assert files_of(OUTPUTS, {"2": {}, "9": {}}, only="9") == (RemoteFile("9", "b.png", "x", "output"),)
+
+
+def test_outputs_of_nodes_we_did_not_send_are_not_taken() -> None:
+    assert files_of(OUTPUTS, {"2": {}}) == (RemoteFile("2", "a.mp4", "", "output"),)
+
+
+def test_only_texts_are_texts() -> None:
+    assert texts_of(OUTPUTS, {"2": {}}) == ("hello",)
+
+
+def test_progress_counts_finished_nodes_and_the_running_ones_steps() -> None:
+    meter = ProgressMeter({"1": "Load", "2": "KSampler", "3": "Save", "4": "Preview"})
+    assert not meter.observe("status", {})
+    state = {
+        "1": {"state": "finished", "value": 1, "max": 1},
+        "2": {"state": "running", "value": 5, "max": 20},
+    }
+    assert meter.observe("progress_state", {"nodes": state})
+    assert meter.fraction == pytest.approx((1 + 0.25) / 4)
+    assert meter.text == "KSampler, step 5/20"
+
+
+def test_cached_nodes_count_as_done() -> None:
+    meter = ProgressMeter({"1": "Load", "2": "KSampler"})
+    meter.observe("execution_cached", {"nodes": ["1"]})
+    meter.observe("progress_state", {"nodes": {"2": {"state": "running", "value": 1, "max": 2}}})
+    assert meter.fraction == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    "nodes", [None, [], {"2": None}, {"2": {"state": "running", "value": "x", "max": -1}}]
+)
+def test_rubbish_progress_changes_nothing_that_matters(nodes: Any) -> None:
+    meter = ProgressMeter({"2": "KSampler"})
+    meter.observe("progress_state", {"nodes": nodes})
+    assert meter.fraction == 0.0

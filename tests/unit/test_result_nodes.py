@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.core.models.job import ResultLink
+from orchestrator.core.workflow.object_info import ObjectInfo
+from orchestrator.core.workflow.result_nodes import (
+    SUPPORTED,
+    add_result_node,
+    link_type,
+    loader_nodes,
+    replace_source,
+)
+from orchestrator.errors import UnsupportedTypeError, WorkflowError
+
+
+def classes(**outputs: list[str]) -> ObjectInfo:
+    return ObjectInfo(
+        {
+            name: {"input": {"required": {"any": ["*", {}]}}, "output": types}
+            for name, types in outputs.items()
+        }
+    )
+
+
+def graph(class_type: str, **inputs: Any) -> dict[str, Any]:
+    return {"5": {"class_type": class_type, "inputs": inputs}}
+
+
+@pytest.mark.parametrize("kind", SUPPORTED)
+def test_every_supported_type_gets_a_stock_node_that_hangs_on_the_link(kind: str) -> None:
+    prompt, plan = add_result_node(graph("Source"), ResultLink("5", 0), classes(Source=[kind]))
+    assert plan.type == kind
+    assert plan.node_id in prompt
+    added = [node for node_id, node in prompt.items() if node_id != "5"]
+    assert any(["5", 0] in node["inputs"].values() for node in added)
+
+
+def test_a_type_that_cannot_travel_is_refused_with_what_to_link_instead() -> None:
+    with pytest.raises(
+        UnsupportedTypeError, match=r"cannot bring back CONDITIONING from node 5.*LATENT after"
+    ):
+        add_result_node(graph("Source"), ResultLink("5", 0), classes(Source=["CONDITIONING"]))
+
+
+def test_an_any_type_output_has_the_type_of_what_is_linked_into_it() -> None:
+    info = classes(Switch=["*"], Source=["MASK"])
+    prompt = {**graph("Switch", any=["6", 0]), "6": {"class_type": "Source", "inputs": {}}}
+    assert link_type(prompt, ResultLink("5", 0), info) == "MASK"
+
+
+def test_an_any_type_output_of_unknown_origin_is_refused() -> None:
+    with pytest.raises(UnsupportedTypeError, match="an unknown type"):
+        add_result_node(graph("Switch"), ResultLink("5", 0), classes(Switch=["*"]))
+
+
+def test_any_type_nodes_in_a_ring_end() -> None:
+    assert link_type(graph("Switch", any=["5", 0]), ResultLink("5", 0), classes(Switch=["*"])) == "*"
+
+
+def test_a_slot_the_class_lacks_is_a_clear_error() -> None:
+    with pytest.raises(WorkflowError, match="has no output number 3"):
+        link_type(graph("Source"), ResultLink("5", 3), classes(Source=["IMAGE"]))
+
+
+def test_a_batch_is_loaded_picture_by_picture_and_joined_in_order() -> None:
+    nodes, link = loader_nodes("IMAGE", ["a.png", "b.png", "c.png"], "up")
+    assert [n["inputs"]["image"] for n in nodes.values() if n["class_type"] == "LoadImage"] == [
+        "a.png",
+        "b.png",
+        "c.png",
+    ]
+    last = nodes[link[0]]
+    assert last["class_type"] == "ImageBatch"
+    assert last["inputs"]["image2"] == ["up-2", 0]
+
+
+def test_a_mask_is_read_from_the_red_channel_since_loading_alpha_inverts_it() -> None:
+    nodes, link = loader_nodes("MASK", ["a.png"], "up")
+    assert nodes[link[0]]["inputs"] == {"image": ["up-0", 0], "channel": "red"}
+
+
+def test_links_from_a_boundary_are_replaced_and_others_are_not() -> None:
+    prompt = graph("Scale", image=["3", 0], other=["4", 0], number=3)
+    assert replace_source(prompt, "3", 7)["5"]["inputs"] == {"image": 7, "other": ["4", 0], "number": 3}
