@@ -76,7 +76,7 @@ def _owner() -> sa.Column[str]:
 
 _TABLES = sa.MetaData()
 _META = sa.Table(
-    "meta", _TABLES, sa.Column("key", sa.String, primary_key=True), sa.Column("value", sa.Text, nullable=False)
+    "meta", _TABLES, sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False)
 )
 _PEERS = sa.Table(
     "peers",
@@ -97,6 +97,7 @@ _JOBS = sa.Table(
     sa.Column("state", sa.String, nullable=False, index=True),
     sa.Column("backend_id", sa.String, nullable=False),
     sa.Column("texts", _Json, nullable=False),
+    sa.Column("result_type", _Words, nullable=False),
     sa.Column("error", _Json),
     sa.Column("explanation", _Words, nullable=False),
     sa.Column("progress", sa.Float, nullable=False),

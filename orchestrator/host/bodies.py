@@ -1,0 +1,174 @@
+"""Reads and checks what callers send us. What is wrong is said in the words of the request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from ..core.models.job import JobRequest, Source
+from ..core.workflow.cut import DISPATCH_CLASS
+from ..errors import ConfigError
+
+BODY_MAX_BYTES = 64 << 20
+DEPTH_MAX = 100
+TAGS_MAX = 64
+TEXT_MAX = 2048
+_PARSED_AT_ONCE_BYTES = 64 << 10  #: parsing this takes less time than handing it to a thread
+
+_PEER_FIELDS = ("name", "url", "tags", "enabled", "draining", "credentials")
+_JOB_FIELDS = ("prompt", "workflow", "parameters", "peer", "tags", "title")
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """The JSON object in the request's body; empty for an empty body.
+
+    Raises:
+        ConfigError: it is no JSON object, longer than 64 MiB, or nested deeper than 100.
+    """
+    raw = bytearray()
+    try:
+        async for chunk in request.content.iter_chunked(1 << 16):
+            raw += chunk
+            if len(raw) > BODY_MAX_BYTES:
+                raise ConfigError(f"The body is longer than {BODY_MAX_BYTES >> 20} MiB.")
+    except (web.RequestPayloadError, OSError) as exc:
+        raise ConfigError("The body ended early or could not be decoded. Send it again.") from exc
+    if not raw.strip():
+        return {}
+    if len(raw) <= _PARSED_AT_ONCE_BYTES:
+        return parse_object(bytes(raw))
+    return await asyncio.to_thread(parse_object, bytes(raw))
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """See ``read_object``."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as exc:
+        raise ConfigError(f"The body is not JSON: {exc}.") from exc
+    if not isinstance(value, dict):
+        raise ConfigError('The body must be a JSON object, like {"name": "value"}.')
+    level: list[Any] = [value]
+    for _ in range(DEPTH_MAX):
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return value
+    raise ConfigError(f"The body is nested deeper than {DEPTH_MAX} levels.")
+
+
+def new_peer_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of Runtime.add_peer.
+
+    Raises:
+        ConfigError: a field is unknown, missing or of a wrong type.
+    """
+    fields = peer_changes_of(body)
+    if "url" not in fields:
+        raise ConfigError('Give the address of the peer as "url", like http://192.168.1.20:8188.')
+    if "draining" in fields:
+        raise ConfigError('A new peer cannot be draining. Add it with "enabled": false instead.')
+    return {"name": "", **fields}
+
+
+def peer_changes_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes for Runtime.update_peer: those that the body has.
+
+    Raises:
+        ConfigError: a field is unknown or of a wrong type.
+    """
+    _refuse_unknown(body, _PEER_FIELDS)
+    readers: dict[str, Callable[[Mapping[str, Any], str], Any]] = {
+        "name": _text,
+        "url": _text,
+        "tags": _tags,
+        "enabled": _flag,
+        "draining": _flag,
+        "credentials": _credentials,
+    }
+    return {field: readers[field](body, field) for field in _PEER_FIELDS if field in body}
+
+
+def job_request_of(body: Mapping[str, Any]) -> JobRequest:
+    """The request of POST /jobs and POST /explain.
+
+    Raises:
+        ConfigError: a field is unknown or of a wrong type, or there is neither prompt nor workflow.
+    """
+    _refuse_unknown(body, _JOB_FIELDS)
+    prompt, workflow = _optional_object(body, "prompt"), _optional_object(body, "workflow")
+    if not prompt and not workflow:
+        raise ConfigError('Send "prompt" (a graph in API format) or "workflow" (as the page saves it).')
+    for node_id, node in (prompt or {}).items():
+        inputs = node.get("inputs", {}) if isinstance(node, dict) else None
+        if not isinstance(inputs, dict) or not isinstance(node.get("class_type"), str):
+            raise ConfigError(
+                f'Node {node_id[:64]!r} of "prompt" is not like {{"class_type": "…", "inputs": {{…}}}}. '
+                'A graph that the page saved goes into "workflow".'
+            )
+    return JobRequest(
+        prompt=prompt or {},
+        workflow=workflow or None,
+        changes=_optional_object(body, "parameters") or {},
+        drop_classes=frozenset({DISPATCH_CLASS}),
+        peer=_text(body, "peer") if body.get("peer") is not None else "",
+        tags=_tags(body, "tags") if body.get("tags") is not None else (),
+        source=Source.HTTP,
+        title=_text(body, "title") if body.get("title") is not None else "",
+    )
+
+
+def _refuse_unknown(body: Mapping[str, Any], known: Iterable[str]) -> None:
+    unknown = sorted(set(body) - set(known))
+    if unknown:
+        listed = ", ".join(repr(name[:64]) for name in unknown[:10])
+        raise ConfigError(f"Unknown field {listed}. Known are: {', '.join(known)}.")
+
+
+def _text(body: Mapping[str, Any], field: str) -> str:
+    value = body[field]
+    if not isinstance(value, str) or len(value) > TEXT_MAX:
+        raise ConfigError(f'"{field}" must be text of at most {TEXT_MAX} characters.')
+    return value
+
+
+def _flag(body: Mapping[str, Any], field: str) -> bool:
+    value = body[field]
+    if not isinstance(value, bool):
+        raise ConfigError(f'"{field}" must be true or false.')
+    return value
+
+
+def _tags(body: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    value = body[field]
+    if not isinstance(value, list) or len(value) > TAGS_MAX or not all(isinstance(tag, str) for tag in value):
+        raise ConfigError(f'"{field}" must be a list of at most {TAGS_MAX} texts.')
+    return tuple(value)
+
+
+def _credentials(body: Mapping[str, Any], field: str) -> dict[str, str] | None:
+    value = body[field]
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
+        raise ConfigError(
+            f'"{field}" must be like {{"header": "Authorization", "value": "Bearer …"}}; null removes it.'
+        )
+    _refuse_unknown(value, ("header", "value"))
+    return dict(value)
+
+
+def _optional_object(body: Mapping[str, Any], field: str) -> dict[str, Any] | None:
+    value = body.get(field)
+    if value is not None and not isinstance(value, dict):
+        raise ConfigError(f'"{field}" must be a JSON object.')
+    return value
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

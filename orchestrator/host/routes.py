@@ -1,0 +1,167 @@
+"""The HTTP API under /orchestrator: thin handlers between a request and the engine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from ..errors import (
+    ConfigError,
+    IllegalTransitionError,
+    NoEligiblePeerError,
+    NotFoundError,
+    OrchestratorError,
+    ParameterError,
+    PeerError,
+    UnknownNodeError,
+    WorkflowError,
+)
+from ..runtime import Runtime
+from .announcer import peer_views
+from .bodies import job_request_of, new_peer_of, peer_changes_of, read_object
+from .guard import Guard
+from .sanitise import sanitise
+from .views import job_view
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/orchestrator"
+Answer = Callable[[web.Request], Awaitable[tuple[int, Any]]]  #: gives the status and the JSON of a request
+
+# The first class that fits decides.
+_STATUSES: tuple[tuple[type[OrchestratorError], int], ...] = (
+    (WorkflowError, 400),
+    (ConfigError, 400),
+    (NotFoundError, 404),
+    (NoEligiblePeerError, 409),
+    (IllegalTransitionError, 409),
+    (PeerError, 502),
+)
+
+
+def add_routes(routes: web.RouteTableDef, runtime: Runtime, guard: Guard) -> None:
+    """Add all routes to the host's table, each behind the guard. The host repeats them under /api."""
+    api = _Api(runtime, guard)
+    table: tuple[tuple[str, str, Answer], ...] = (
+        ("GET", "/peers", api.peers),
+        ("POST", "/peers", api.add_peer),
+        ("PATCH", "/peers/{id}", api.update_peer),
+        ("DELETE", "/peers/{id}", api.remove_peer),
+        ("POST", "/peers/{id}/check", api.check_peer),
+        ("GET", "/jobs", api.jobs),
+        ("POST", "/jobs", api.submit),
+        ("GET", "/jobs/{id}", api.job),
+        ("POST", "/jobs/{id}/cancel", api.cancel),
+        ("POST", "/explain", api.explain),
+    )
+    for method, path, answer in table:
+        routes.route(method, PREFIX + path)(guard.protect(answering(_once_ready(runtime, answer))))
+    session = guard.protect(answering(api.session), needs_page=True)
+    routes.get(f"{PREFIX}/session", allow_head=False)(session)
+
+
+class _Api:
+    def __init__(self, runtime: Runtime, guard: Guard) -> None:
+        self._runtime = runtime
+        self._guard = guard
+
+    async def session(self, request: web.Request) -> tuple[int, Any]:
+        return 200, {"token": self._guard.token}
+
+    async def peers(self, request: web.Request) -> tuple[int, Any]:
+        notices = [notice for notice in (self._runtime.store.notice, self._runtime.secrets.notice) if notice]
+        return 200, {"peers": peer_views(self._runtime), "notices": notices}
+
+    async def add_peer(self, request: web.Request) -> tuple[int, Any]:
+        config = await self._runtime.add_peer(**new_peer_of(await read_object(request)))
+        return 201, self._peer(config.id)
+
+    async def update_peer(self, request: web.Request) -> tuple[int, Any]:
+        config = await self._runtime.update_peer(_id(request), peer_changes_of(await read_object(request)))
+        return 200, self._peer(config.id)
+
+    async def remove_peer(self, request: web.Request) -> tuple[int, Any]:
+        await self._runtime.remove_peer(_id(request))
+        return 200, {"id": _id(request)}
+
+    async def check_peer(self, request: web.Request) -> tuple[int, Any]:
+        await self._runtime.check_peer(_id(request))
+        return 200, self._peer(_id(request))
+
+    async def jobs(self, request: web.Request) -> tuple[int, Any]:
+        return 200, {"jobs": [job_view(job, self._runtime.peer_name) for job in self._runtime.jobs()]}
+
+    async def submit(self, request: web.Request) -> tuple[int, Any]:
+        job = await self._runtime.submit(job_request_of(await read_object(request)))
+        return 202, {"job_id": job.id, "state": job.state.value}
+
+    async def job(self, request: web.Request) -> tuple[int, Any]:
+        return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peer_name)
+
+    async def cancel(self, request: web.Request) -> tuple[int, Any]:
+        return 200, job_view(await self._runtime.cancel(_id(request)), self._runtime.peer_name)
+
+    async def explain(self, request: web.Request) -> tuple[int, Any]:
+        verdicts = await self._runtime.explain(job_request_of(await read_object(request)))
+        peers = [
+            {"id": v.backend_id, "name": v.name, "eligible": v.eligible, "reason": v.reason} for v in verdicts
+        ]
+        return 200, {"peers": peers}
+
+    def _peer(self, backend_id: str) -> dict[str, Any]:
+        for view in peer_views(self._runtime):
+            if view["id"] == backend_id:
+                return view
+        raise NotFoundError("The peer was removed in the meantime.")
+
+
+def _once_ready(runtime: Runtime, answer: Answer) -> Answer:
+    async def when_ready(request: web.Request) -> tuple[int, Any]:
+        try:
+            await runtime.ready()
+        except OrchestratorError as exc:
+            return 503, {"error": "not_running", "message": str(exc)}
+        return await answer(request)
+
+    return when_ready
+
+
+def answering(answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A handler that sends what `answer` gives as JSON, and errors too: the one place that knows how."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            status, body = await answer(request)
+        except OrchestratorError as exc:
+            status, body = error_answer(exc)
+        except web.HTTPException:
+            raise
+        except Exception:
+            log.exception("%s %s failed unexpectedly", request.method, request.path)
+            status, body = 500, {
+                "error": "internal",
+                "message": "Remote Dispatch failed here. ComfyUI's log has the details; please report them.",
+            }
+        return web.json_response(sanitise(body), status=status, headers={"Cache-Control": "no-store"})
+
+    return handler
+
+
+def error_answer(exc: OrchestratorError) -> tuple[int, dict[str, Any]]:
+    """Status and body for an error: its word, its sentence, and what its class knows beside them."""
+    status = next((number for kind, number in _STATUSES if isinstance(exc, kind)), 500)
+    body: dict[str, Any] = {"error": exc.code, "message": str(exc)}
+    if isinstance(exc, UnknownNodeError):
+        body["nodes"] = [{"node_id": i, "class_type": c, "title": t} for i, c, t in exc.nodes]
+    elif isinstance(exc, ParameterError):
+        body["candidates"] = exc.candidates
+    elif isinstance(exc, NoEligiblePeerError):
+        body["reasons"] = exc.reasons
+    return status, body
+
+
+def _id(request: web.Request) -> str:
+    return request.match_info["id"]

@@ -1,0 +1,95 @@
+"""Peers and jobs as the page and the HTTP API see them. Credentials and local paths are not in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+from ..core.models.backend import BackendConfig, BackendStatus, QueueState
+from ..core.models.job import Attempt, Job, OutputFile
+
+PeerName = Callable[[str], str]  #: the name of a peer's id, also of one that was removed since
+
+
+def peer_view(
+    config: BackendConfig, status: BackendStatus, *, ours: int, node_types: int | None
+) -> dict[str, Any]:
+    """``ours``: our jobs there, running and handed over. ``node_types``: None while its list is not known."""
+    vitals = status.vitals
+    queue = vitals.queue if vitals else QueueState()
+    devices = vitals.devices if vitals else ()
+    return {
+        "id": config.id,
+        "name": config.name,
+        "url": config.url,
+        "enabled": config.enabled,
+        "draining": config.draining,
+        "tags": list(config.tags),
+        "has_credentials": config.has_credentials,
+        "health": status.health.value,
+        "reason": status.reason,
+        "version": vitals.comfyui_version if vitals else "",
+        "devices": [
+            {
+                "name": device.name,
+                "type": device.type,
+                "vram_total_bytes": device.vram_total_bytes,
+                "vram_free_bytes": device.vram_free_bytes,
+            }
+            for device in devices
+        ],
+        "queue_running": len(queue.running),
+        "queue_pending": len(queue.pending),
+        "ours": ours,
+        "checked_at": _moment(status.checked_at),
+        "node_types": node_types,
+    }
+
+
+def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "state": job.state.value,
+        "source": job.request.source.value,
+        "title": job.request.title,
+        "peer_id": job.backend_id,
+        "peer": peer_name(job.backend_id) if job.backend_id else "",
+        "attempts": [_attempt_view(attempt, peer_name) for attempt in job.attempts],
+        "outputs": [_output_view(output) for output in job.outputs],
+        "texts": list(job.texts),
+        "error": None if job.error is None else dict(job.error),
+        "explanation": job.explanation,
+        "progress": min(max(job.progress, 0.0), 1.0),
+        "progress_text": job.progress_text,
+        "created_at": _moment(job.created_at),
+        "started_at": _moment(job.started_at),
+        "ended_at": _moment(job.ended_at),
+    }
+
+
+def _attempt_view(attempt: Attempt, peer_name: PeerName) -> dict[str, Any]:
+    return {
+        "peer_id": attempt.backend_id,
+        "peer": peer_name(attempt.backend_id),
+        "prompt_id": attempt.prompt_id,
+        "started_at": _moment(attempt.started_at),
+        "ended_at": _moment(attempt.ended_at),
+        "outcome": attempt.outcome,
+        "reason": attempt.reason,
+    }
+
+
+def _output_view(output: OutputFile) -> dict[str, Any]:
+    place = {"filename": output.filename, "subfolder": output.subfolder, "type": output.type}
+    # A file's name may hold what UTF-8 cannot; the host could not serve that one, the others it can.
+    url = f"/view?{urlencode(place, errors='replace')}"
+    return {"node_id": output.node_id, **place, "url": url}
+
+
+def _moment(moment: datetime | None) -> str | None:
+    """ISO 8601 in UTC with a trailing Z and milliseconds."""
+    if moment is None:
+        return None
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
