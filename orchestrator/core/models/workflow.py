@@ -111,16 +111,29 @@ class Subgraph(Graph):
 
 
 @dataclass(frozen=True, slots=True)
-class Workflow:
-    """A whole file: the root graph and the subgraph definitions it uses.
+class GroupNode:
+    """The definition of an old group node (before subgraphs): nodes that act as one.
 
-    ``group_nodes`` holds the old group node definitions (name → raw definition) the file carries.
+    Nodes are numbered from 0, and ids are these numbers. ``outward`` holds the (node, output) pairs that
+    are linked outside as well; ``names`` and ``shown`` hold what the user renamed and showed or hid, keyed
+    by ("input", node, input name) or ("output", node, output number).
     """
+
+    name: str
+    nodes: tuple[Node, ...] = ()
+    links: tuple[Link, ...] = ()
+    outward: frozenset[tuple[str, int]] = frozenset()
+    names: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    shown: Mapping[tuple[str, str, str], bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A whole file: the root graph, the subgraph definitions and the old group nodes it uses."""
 
     graph: Graph
     subgraphs: Mapping[str, Subgraph] = field(default_factory=dict)
-    group_nodes: Mapping[str, Any] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    group_nodes: Mapping[str, GroupNode] = field(default_factory=dict)
     last_node_id: int = 0
 
     def __getitem__(self, key: str) -> Any:

@@ -15,7 +15,7 @@ from .loading import Loader
 from .object_info import ObjectInfo
 from .parser import WorkflowParser, check_prompt, is_api_format
 from .text import dynamic_prompt, fill_placeholders
-from .widgets import MISSING, Widget, entered_value, js_text
+from .widgets import CUSTOM_COMBO, MISSING, Widget, entered_value, js_text
 
 MAX_PROMPT_NODES = 20_000
 MAX_SUBGRAPH_DEPTH = 64
@@ -73,7 +73,10 @@ class _Conversion:
         self._now = now
         loader = Loader(workflow, info)
         self._root = loader.load()
-        self._graphs = [*loader.definitions.values(), self._root]
+        unpacked = [
+            n.inner for n in self._root.nodes.values() if n.inner and n.type not in loader.definitions
+        ]
+        self._graphs = [*loader.definitions.values(), *unpacked, self._root]
         settle_matched_types(self._graphs)
 
     def prompt(self, *, strict: bool) -> Prompt:
@@ -124,6 +127,8 @@ class _Conversion:
                 inputs[socket.name] = [source.place.id, source.slot]
             elif isinstance(source, Constant) and source.value is not MISSING:
                 inputs[socket.name] = _wrapped(source.value)
+        if node.type == CUSTOM_COMBO:
+            inputs["index"] = _chosen_option(node, inputs.get("choice"))
         return {"inputs": inputs, "class_type": node.type, "_meta": {"title": node.title}}
 
     def _sent_value(self, node: LiveNode, widget: Widget) -> Any:
@@ -172,6 +177,14 @@ def _widget_type(node: LiveNode, index: int) -> str | None:
     """Type of the widget a primitive linked to this input would get; None when it gets none."""
     widget = node.widget_at(index)
     return widget.spec.type if widget is not None and widget.spec is not None else None
+
+
+def _chosen_option(node: LiveNode, choice: Any) -> int:
+    """Position of `choice` among the options its user typed; -1 when it is none of them."""
+    options = [widget.value for widget in node.widgets[2:]]
+    if _is_link(choice):
+        choice = node.widgets[0].value
+    return options.index(choice) if choice in options else -1
 
 
 def _search_name(node: LiveNode) -> Any:

@@ -11,17 +11,22 @@ from collections.abc import Mapping, Sequence
 from ...errors import WorkflowError
 from ..models.workflow import Graph, Link, Node, Subgraph, Workflow
 from .file_hints import told_widgets
+from .group_nodes import PREFIXES, group_classes, group_name, unpack
 from .live_graph import PRIMITIVE, REROUTE, VIRTUAL_TYPES, LiveGraph, LiveNode
 from .object_info import ObjectInfo
 from .promotion import bind_promoted, migrate_proxies
-from .widgets import Layout, Socket, Widget, class_specs, drop_forced_values, restore
+from .widgets import Layout, Socket, Widget, class_layout, class_specs, drop_forced_values, restore
 
 
 class Loader:
     """Builds live graphs; definitions leaf first, so that an instance finds its definition complete."""
 
     def __init__(self, workflow: Workflow, info: ObjectInfo) -> None:
-        self._info = info
+        self._groups = group_classes(workflow.group_nodes, info)
+        classes = {
+            prefix + name: made.definition for name, made in self._groups.items() for prefix in PREFIXES
+        }
+        self._info = info.extended(classes) if classes else info
         self._workflow = workflow
         self.definitions: dict[str, LiveGraph] = {}
 
@@ -35,7 +40,18 @@ class Loader:
             self.definitions[subgraph.id] = graph
         root = LiveGraph()
         self._fill(root, self._workflow.graph)
+        if self._groups:
+            self._unpack_groups(root)
         return root
+
+    def _unpack_groups(self, root: LiveGraph) -> None:
+        graphs = (root, *self.definitions.values())
+        ids = [int(i) for graph in graphs for i in graph.nodes if i.isascii() and i.isdigit() and len(i) < 16]
+        last = max([self._workflow.last_node_id, *ids])
+        for node in list(root.nodes.values()):
+            group = self._groups.get(group_name(node.type) or "")
+            if group is not None:
+                last = unpack(root, node, group, self.load_node, last)
 
     def _fill(self, graph: LiveGraph, saved: Graph) -> None:
         graph.links = usable_links(saved)
@@ -66,8 +82,7 @@ class Loader:
 
     def _known(self, node: Node, links: Sequence[Link]) -> LiveNode:
         specs = class_specs(self._info, node.type)
-        layout = Layout()
-        layout.add(specs)
+        layout = class_layout(node.type, specs)
         values = node.values
         if not isinstance(values, Mapping):
             values = tuple(drop_forced_values(specs, layout.widgets, values))
@@ -79,7 +94,7 @@ class Loader:
         ]
         if layout.autogrow:
             _grow_linked(layout, node, links)
-        restore(layout, values)
+        restore(layout, values, node.named)
         names = {widget.name for widget in layout.widgets}
         sockets = [s for s in layout.sockets if s.widget is None or s.widget in names]
         outputs = list(self._info.output_types(node.type))

@@ -121,6 +121,12 @@ class ObjectInfo:
         """Return `definitions` as ObjectInfo; None becomes one that knows no class."""
         return definitions if isinstance(definitions, ObjectInfo) else cls(definitions or {})
 
+    def extended(self, definitions: Mapping[str, Any]) -> ObjectInfo:
+        """These definitions and more; a class that is here already keeps its own."""
+        both = ObjectInfo({**definitions, **self._raw})
+        both._inputs = dict(self._inputs)
+        return both
+
     def __contains__(self, class_type: object) -> bool:
         return class_type in self._raw
 

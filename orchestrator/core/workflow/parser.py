@@ -11,7 +11,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...errors import WorkflowError
-from ..models.workflow import EMPTY, Boundary, Graph, InputSlot, Link, Node, OutputSlot, Subgraph, Workflow
+from ..models.workflow import (
+    EMPTY,
+    Boundary,
+    Graph,
+    GroupNode,
+    InputSlot,
+    Link,
+    Node,
+    OutputSlot,
+    Subgraph,
+    Workflow,
+)
 
 MAX_NODES = 20_000
 MAX_LINKS = 200_000
@@ -44,6 +55,7 @@ class WorkflowParser:
         extra = root.get("extra")
         extra = extra if isinstance(extra, Mapping) else EMPTY
         groups = extra.get("groupNodes")
+        groups = groups if isinstance(groups, Mapping) else EMPTY
         subgraphs = {subgraph.id: subgraph for subgraph in reversed(list(_subgraphs(root)))}
         total = len(graph.nodes) + sum(len(subgraph.nodes) for subgraph in subgraphs.values())
         if total > MAX_NODES:
@@ -51,8 +63,7 @@ class WorkflowParser:
         return Workflow(
             graph,
             dict(reversed(subgraphs.items())),
-            groups if isinstance(groups, Mapping) else EMPTY,
-            extra,
+            {str(name): _group_node(str(name), raw) for name, raw in groups.items()},
             _last_node_id(root),
         )
 
@@ -160,6 +171,41 @@ def _boundaries(raw: Any, where: str) -> Iterator[Boundary]:
             label=_optional_text(slot.get("label")),
             links=tuple(str(link) for link in links) if isinstance(links, list) else (),
         )
+
+
+def _group_node(name: str, raw: Any) -> GroupNode:
+    where = f"group node {name!r}"
+    group = _mapping(raw, where)
+    nodes = _list(group.get("nodes"), f"the nodes of {where}")
+    links = _list(group.get("links"), f"the links of {where}")
+    inner = [link for link in links if isinstance(link, list) and len(link) >= 4 and link[0] is not None]
+    names: dict[tuple[str, str, str], str] = {}
+    shown: dict[tuple[str, str, str], bool] = {}
+    config = group.get("config")
+    for node, per_node in config.items() if isinstance(config, Mapping) else ():
+        for side in ("input", "output"):
+            entries = per_node.get(side) if isinstance(per_node, Mapping) else None
+            for slot, entry in entries.items() if isinstance(entries, Mapping) else ():
+                key = (side, str(node), str(slot))
+                if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
+                    names[key] = entry["name"]
+                if isinstance(entry, Mapping) and isinstance(entry.get("visible"), bool):
+                    shown[key] = entry["visible"]
+    return GroupNode(
+        name,
+        tuple(_node({**_mapping(n, where), "id": i}, i, where) for i, n in enumerate(nodes)),
+        tuple(
+            _link([f"g{i}", *link[:4], link[5] if len(link) > 5 else None], i, where)
+            for i, link in enumerate(inner)
+        ),
+        frozenset(
+            (_id(entry[0], where), _slot(entry[1], where))
+            for entry in _list(group.get("external"), f"the outer links of {where}")
+            if isinstance(entry, list) and len(entry) > 2 and entry[2] is not None
+        ),
+        names,
+        shown,
+    )
 
 
 def _graph(raw: Mapping[str, Any], where: str) -> Graph:

@@ -146,7 +146,7 @@ def migrate_proxies(host: LiveNode) -> None:
         elif node is not None and node.type == PRIMITIVE:
             primitives.setdefault(node.id, []).append(entry)
         elif node is not None and not entry.widget.startswith("$$"):
-            _promote(host, inner, node, entry)
+            _promote_entry(host, inner, node, entry)
     for node_id, cohort in primitives.items():
         _promote_primitive(host, inner, inner.nodes[node_id], cohort)
 
@@ -162,15 +162,22 @@ def _set_value(host: LiveNode, input_name: str, value: Any) -> None:
         host.promoted[indexes[0]].value = value
 
 
-def _promote(host: LiveNode, inner: LiveGraph, node: LiveNode, entry: ProxyEntry) -> None:
+def _promote_entry(host: LiveNode, inner: LiveGraph, node: LiveNode, entry: ProxyEntry) -> None:
     index = _socket_for(node, entry)
     widget = node.widget_at(index) if index is not None else None
     if index is None or widget is None:
         return
-    kind = node.sockets[index].type
-    boundary = _add_input(inner, entry.widget, kind)
+    _set_value(host, promote(inner, node, index, entry.widget), entry.value)
+
+
+def promote(inner: LiveGraph, node: LiveNode, index: int, name: str) -> str:
+    """Link a new input of the definition to the widget input `index` of `node`; returns its name.
+
+    Every instance gets the input, with the inner widget's value.
+    """
+    boundary = _add_input(inner, name, node.sockets[index].type)
     _connect(inner, boundary, node, index)
-    _set_value(host, inner.inputs[boundary].name, entry.value)
+    return inner.inputs[boundary].name
 
 
 def _socket_for(node: LiveNode, entry: ProxyEntry) -> int | None:

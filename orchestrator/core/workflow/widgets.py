@@ -29,6 +29,7 @@ _AUDIO_PLAYERS = frozenset(
 )
 _MODEL_VIEWERS = frozenset({"SaveGLB", "Preview3D"})
 _NUMBERS = frozenset({"INT", "FLOAT"})
+CUSTOM_COMBO = "CustomCombo"
 MAX_GROWN_INPUTS = 200
 MISSING: Any = object()
 
@@ -93,6 +94,7 @@ class Layout:
     widgets: list[Widget] = field(default_factory=list)
     autogrow: dict[str, Autogrow] = field(default_factory=dict)
     dynamic: bool = False
+    options_grow: bool = False
 
     def add(self, specs: Iterable[InputSpec]) -> None:
         """Add the inputs `specs`: all sockets, then all widgets."""
@@ -146,7 +148,7 @@ class Layout:
         self.sockets = [socket for socket in self.sockets if not socket.name.startswith(prefix)]
         self.widgets = [widget for widget in self.widgets if not widget.name.startswith(prefix)]
         spec = combo.spec
-        chosen = dynamic_options(spec.options).get(choice) if spec and isinstance(choice, str) else None
+        chosen = dynamic_options(spec.options).get(js_text(choice)) if spec and choice else None
         if not chosen:
             return
         widgets_before, sockets_before = len(self.widgets), len(self.sockets)
@@ -184,7 +186,20 @@ class Layout:
 
 
 _UNSAVED = frozenset({"IMAGECOMPARE", "AUDIO_UI", "RESOLUTION_PREVIEW"})
+# Viewers show what the node made, never what was saved.
+_UNRESTORED = frozenset({"PREVIEW_3D"})
 _UNSENT = frozenset({"IMAGEUPLOAD", "AUDIOUPLOAD", "AUDIO_UI", "RESOLUTION_PREVIEW"})
+
+
+def class_layout(class_type: str, specs: Iterable[InputSpec]) -> Layout:
+    """The layout of a fresh node of a class."""
+    layout = Layout()
+    layout.add(specs)
+    if class_type == CUSTOM_COMBO:
+        # A list of its own: typing into the last option brings the next one.
+        layout.options_grow = True
+        layout.widgets += [Widget("index", -1), Widget("option1", "")]
+    return layout
 
 
 def class_specs(info: ObjectInfo, class_type: str) -> tuple[InputSpec, ...]:
@@ -246,7 +261,7 @@ def _companions(spec: InputSpec) -> list[Widget]:
     if spec.type == "INT" and control is None:
         control = spec.name in ("seed", "noise_seed")
     if spec.type == COMBO:
-        found = [Widget("refresh", "refresh")] if _refreshable(spec) else []
+        found = _remote_companions(spec)
         if control:
             found += [_unsent("control_after_generate"), _unsent("control_filter_list")]
         return found
@@ -259,9 +274,13 @@ def _companions(spec: InputSpec) -> list[Widget]:
     return []
 
 
-def _refreshable(spec: InputSpec) -> bool:
+def _remote_companions(spec: InputSpec) -> list[Widget]:
+    """A choice fetched from the server has a toggle and may have a button, which is sent, oddly enough."""
     remote = spec.options.get("remote")
-    return isinstance(remote, Mapping) and bool(remote.get("refresh_button"))
+    if not isinstance(remote, Mapping):
+        return []
+    button = [Widget("refresh", "refresh")] if remote.get("refresh_button") else []
+    return [_unsent("Auto-refresh after generation"), *button]
 
 
 def _unsent(name: str) -> Widget:
@@ -313,8 +332,13 @@ def drop_forced_values(
     return [value for value, is_forced in zip(aligned, forced, strict=True) if not is_forced]
 
 
-def restore(layout: Layout, values: Sequence[Any] | Mapping[str, Any]) -> None:
-    """Give the widgets of `layout` their saved `values`, by position or by name."""
+def restore(
+    layout: Layout, values: Sequence[Any] | Mapping[str, Any], named: Mapping[str, Any] | None = None
+) -> None:
+    """Give the widgets of `layout` their saved `values`, by position or by name.
+
+    `named` is the file's second copy: where it lacks a widget, a null among `values` stands for no value.
+    """
     position = index = 0
     while index < len(layout.widgets):
         widget = layout.widgets[index]
@@ -326,18 +350,26 @@ def restore(layout: Layout, values: Sequence[Any] | Mapping[str, Any]) -> None:
         else:
             value = values[position] if position < len(values) else MISSING
         position += 1
-        if value is MISSING:
+        kind = widget.spec.type if widget.spec is not None else None
+        if value is MISSING or kind in _UNRESTORED:
             continue
-        if widget.spec is not None and widget.spec.type == DYNAMIC_COMBO:
+        if value is None and named is not None and widget.name not in named:
+            widget.value = MISSING
+        elif kind == DYNAMIC_COMBO:
             layout.choose(widget, value)
         else:
             widget.value = value
-    for widget in layout.widgets:
+        if layout.options_grow and widget is layout.widgets[-1] and value:
+            layout.widgets.append(Widget(f"option{len(layout.widgets) - 1}", ""))
+    for widget in list(layout.widgets):
         spec = widget.spec
         if spec is None:
             continue
-        if widget.value is None and spec.type in (COMBO, DYNAMIC_COMBO) and spec.choices:
-            widget.value = spec.choices[0]
+        if widget.value is None and spec.choices:
+            if spec.type == DYNAMIC_COMBO:
+                layout.choose(widget, spec.choices[0])
+            else:
+                widget.value = spec.choices[0]
         elif spec.type == "STRING" and spec.multiline and not isinstance(widget.value, str):
             widget.value = js_text(widget.value)
 
