@@ -1,0 +1,114 @@
+"""One websocket per peer, shared by all jobs there. What it tells is a hint; polling is the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Callable
+
+import aiohttp
+
+from ..errors import PeerError
+from . import wire
+from .client import ComfyUIClient
+from .wire import PeerEvent, PreviewFrame
+
+__all__ = ["EventStream", "PeerEvent", "PreviewFrame"]
+
+log = logging.getLogger(__name__)
+
+BACKOFF_FIRST_S = 0.5
+BACKOFF_MAX_S = 10.0
+_HELLO = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
+
+Callback = Callable[[PeerEvent | PreviewFrame], None]
+
+
+class EventStream:
+    """Connects when ``start`` is called and again whenever it is cut.
+
+    ``client_id`` stays the same for life: a peer sends a prompt's events to the client id that posted it.
+    """
+
+    def __init__(self, client: ComfyUIClient) -> None:
+        self.client_id = uuid.uuid4().hex
+        self._client = client
+        self._callbacks: dict[str, list[Callback]] = {}
+        self._connected = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._executing: tuple[str, str] = ("", "")
+
+    def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(
+                self._run(), name=f"remote-dispatch events {self._client.base_url}"
+            )
+
+    async def wait_connected(self, timeout_s: float) -> bool:
+        try:
+            await asyncio.wait_for(self._connected.wait(), timeout_s)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def subscribe(self, prompt_id: str, callback: Callback) -> Callable[[], None]:
+        """Hear all messages about one prompt; returns the way to stop it."""
+        self._callbacks.setdefault(prompt_id, []).append(callback)
+
+        def undo() -> None:
+            callbacks = self._callbacks.get(prompt_id, [])
+            if callback in callbacks:
+                callbacks.remove(callback)
+            if not callbacks:
+                self._callbacks.pop(prompt_id, None)
+
+        return undo
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pause = BACKOFF_FIRST_S
+        while True:
+            try:
+                async with self._client.websocket(self.client_id) as socket:
+                    await socket.send_str(json.dumps(_HELLO))
+                    self._connected.set()
+                    pause = BACKOFF_FIRST_S
+                    await self._read(socket)
+            except PeerError as exc:
+                log.debug("No event stream: %s", exc)
+            finally:
+                self._connected.clear()
+            # The old socket is closed before the next one opens: with two of one id the newer would go deaf.
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, BACKOFF_MAX_S)
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            try:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    self._tell(wire.text_message(message.data))
+                elif message.type is aiohttp.WSMsgType.BINARY:
+                    self._tell(wire.binary_message(message.data))
+            except PeerError as exc:
+                log.debug("A message was not understood: %s", exc)
+
+    def _tell(self, message: PeerEvent | PreviewFrame | None) -> None:
+        if isinstance(message, PeerEvent):
+            if message.type == "executing":
+                self._executing = (message.prompt_id, str(message.data.get("node") or ""))
+        elif isinstance(message, PreviewFrame) and not message.prompt_id:
+            prompt_id, node_id = self._executing
+            message = PreviewFrame(prompt_id, node_id, node_id, message.image_type, message.data)
+        if message is None:
+            return
+        for callback in tuple(self._callbacks.get(message.prompt_id, ())):
+            try:
+                callback(message)
+            except Exception:
+                log.exception("A listener of a peer's events failed")

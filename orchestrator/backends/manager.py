@@ -1,0 +1,119 @@
+"""The registry of peers: wishes, measurements and node lists. No network, no disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..core.models.backend import BackendConfig, BackendStatus
+from ..core.workflow.object_info import ObjectInfo
+from ..errors import ConfigError, NotFoundError
+
+
+@dataclass
+class _Peer:
+    config: BackendConfig
+    status: BackendStatus = field(default_factory=BackendStatus)
+    info: ObjectInfo | None = None
+    info_generation: int = -1
+
+
+class BackendManager:
+    """All peers by id, in the order they were registered."""
+
+    def __init__(self) -> None:
+        self._peers: dict[str, _Peer] = {}
+        self._callbacks: list[Callable[[str], None]] = []
+
+    def register(self, config: BackendConfig) -> None:
+        """Add a peer.
+
+        Raises:
+            ConfigError: its id, name or address is taken.
+        """
+        if config.id in self._peers:
+            raise ConfigError(f"There is a peer with the id {config.id} already.")
+        self._refuse_twins(config)
+        self._peers[config.id] = _Peer(config)
+        self._tell(config.id)
+
+    def update(self, backend_id: str, **changes: Any) -> BackendConfig:
+        """Change a peer's wishes; at a new address everything measured is forgotten.
+
+        Raises:
+            NotFoundError, ConfigError
+        """
+        peer = self._peer(backend_id)
+        config = replace(peer.config, **changes)
+        self._refuse_twins(config)
+        moved = (config.url, config.enabled) != (peer.config.url, peer.config.enabled)
+        self._peers[backend_id] = _Peer(config) if moved else replace(peer, config=config)
+        self._tell(backend_id)
+        return config
+
+    def remove(self, backend_id: str) -> BackendConfig:
+        config = self._peer(backend_id).config
+        del self._peers[backend_id]
+        self._tell(backend_id)
+        return config
+
+    def get(self, backend_id: str) -> BackendConfig:
+        return self._peer(backend_id).config
+
+    def find(self, name_or_id: str) -> BackendConfig | None:
+        if name_or_id in self._peers:
+            return self._peers[name_or_id].config
+        return next((peer.config for peer in self._peers.values() if peer.config.name == name_or_id), None)
+
+    def all(self) -> tuple[BackendConfig, ...]:
+        return tuple(peer.config for peer in self._peers.values())
+
+    def get_status(self, backend_id: str) -> BackendStatus:
+        return self._peer(backend_id).status
+
+    def set_status(self, backend_id: str, status: BackendStatus) -> None:
+        """Take in a measurement. A new moment of the same one is no news."""
+        peer = self._peer(backend_id)
+        news = replace(status, checked_at=None, goods=0) != replace(peer.status, checked_at=None, goods=0)
+        peer.status = status
+        if news:
+            self._tell(backend_id)
+
+    def get_object_info(self, backend_id: str) -> ObjectInfo | None:
+        """The peer's node list; None when it was not read since the peer's last start."""
+        peer = self._peer(backend_id)
+        return peer.info if peer.info_generation == peer.status.generation else None
+
+    def set_object_info(self, backend_id: str, info: ObjectInfo, generation: int) -> None:
+        peer = self._peer(backend_id)
+        peer.info, peer.info_generation = info, generation
+        self._tell(backend_id)
+
+    def forget_object_info(self, backend_id: str) -> None:
+        self._peer(backend_id).info_generation = -1
+
+    def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Hear the id of every peer that was added, changed or removed; returns the way to stop it."""
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def _peer(self, backend_id: str) -> _Peer:
+        peer = self._peers.get(backend_id)
+        if peer is None:
+            raise NotFoundError(f"There is no peer {backend_id}.")
+        return peer
+
+    def _refuse_twins(self, config: BackendConfig) -> None:
+        for peer in self._peers.values():
+            other = peer.config
+            if other.id == config.id:
+                continue
+            if other.name.casefold() == config.name.casefold():
+                raise ConfigError(f"There is a peer called {other.name} already. Give this one another name.")
+            if other.url == config.url:
+                raise ConfigError(f"{config.url} is registered already, as {other.name}.")
+
+    def _tell(self, backend_id: str) -> None:
+        for callback in tuple(self._callbacks):
+            callback(backend_id)

@@ -1,0 +1,80 @@
+"""The kept connections: a client and an event stream per peer, new ones when its address or key changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from ..core.models.backend import BackendConfig
+from .client import ComfyUIClient
+from .events import EventStream
+
+
+@dataclass
+class _Connection:
+    key: tuple[str, tuple[tuple[str, str], ...]]
+    client: ComfyUIClient
+    events: EventStream | None = None
+
+
+class ClientPool:
+    """`make_headers(backend_id)` gives the credentials of a peer as headers."""
+
+    def __init__(self, make_headers: Callable[[str], Mapping[str, str]]) -> None:
+        self._make_headers = make_headers
+        self._session: aiohttp.ClientSession | None = None
+        self._connections: dict[str, _Connection] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __call__(self, config: BackendConfig) -> ComfyUIClient:
+        return self._connection(config).client
+
+    def events(self, config: BackendConfig) -> EventStream:
+        """The peer's event stream; it connects at the first call."""
+        connection = self._connection(config)
+        if connection.events is None:
+            connection.events = EventStream(connection.client)
+            connection.events.start()
+        return connection.events
+
+    async def drop(self, backend_id: str) -> None:
+        connection = self._connections.pop(backend_id, None)
+        if connection is not None:
+            await _close(connection)
+
+    async def aclose(self) -> None:
+        for backend_id in tuple(self._connections):
+            await self.drop(backend_id)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _connection(self, config: BackendConfig) -> _Connection:
+        headers = self._make_headers(config.id)
+        key = (config.url, tuple(sorted(headers.items())))
+        known = self._connections.get(config.id)
+        if known is not None and known.key == key:
+            return known
+        if known is not None:
+            task = asyncio.create_task(_close(known), name=f"remote-dispatch close {config.id}")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        if self._session is None:
+            # No limit over all peers: one slow peer must not keep the others waiting.
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=16),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        client = ComfyUIClient(config.url, headers=headers, session=self._session)
+        self._connections[config.id] = _Connection(key, client)
+        return self._connections[config.id]
+
+
+async def _close(connection: _Connection) -> None:
+    if connection.events is not None:
+        await connection.events.aclose()
+    await connection.client.close()

@@ -1,0 +1,145 @@
+"""ComfyUI's JSON to our data. Nothing a peer says is trusted to have its usual shape."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.models.backend import Device, QueueState, Vitals
+from ..errors import PeerProtocolError
+
+MAX_DEVICES = 64
+MAX_QUEUE = 100_000
+TEXT_MAX = 200
+_PREVIEW = 1
+_PREVIEW_WITH_METADATA = 4
+_IMAGE_TYPES = {1: "image/jpeg", 2: "image/png"}
+
+
+@dataclass(frozen=True)
+class PeerEvent:
+    """One JSON message of a peer's websocket."""
+
+    type: str
+    data: Mapping[str, Any]
+
+    @property
+    def prompt_id(self) -> str:
+        value = self.data.get("prompt_id")
+        return value if isinstance(value, str) else ""
+
+
+@dataclass(frozen=True)
+class PreviewFrame:
+    """One preview picture; the ids are "" where an old peer does not send them."""
+
+    prompt_id: str
+    node_id: str
+    display_node_id: str
+    image_type: str
+    data: bytes
+
+
+def parse_json(text: str | bytes) -> Any:
+    """JSON as ComfyUI writes it: NaN and Infinity may be in it.
+
+    Raises:
+        PeerProtocolError
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise PeerProtocolError("The answer is not JSON, or nested without end.") from exc
+
+
+def vitals(stats: object, queue: QueueState) -> Vitals:
+    """GET /system_stats.
+
+    Raises:
+        PeerProtocolError: the answer is not ComfyUI's.
+    """
+    system = stats.get("system") if isinstance(stats, Mapping) else None
+    if not isinstance(stats, Mapping) or not isinstance(system, Mapping):
+        raise PeerProtocolError("The answer is not ComfyUI's. Is the address the one of its page?")
+    devices = stats.get("devices")
+    return Vitals(
+        comfyui_version=_text(system.get("comfyui_version")),
+        os=_text(system.get("os")),
+        ram_total_bytes=_size(system.get("ram_total")),
+        ram_free_bytes=_size(system.get("ram_free")),
+        devices=tuple(
+            Device(
+                name=_text(device.get("name")),
+                type=_text(device.get("type")),
+                vram_total_bytes=_size(device.get("vram_total")),
+                vram_free_bytes=_size(device.get("vram_free")),
+            )
+            for device in (devices if isinstance(devices, list) else [])[:MAX_DEVICES]
+            if isinstance(device, Mapping)
+        ),
+        queue=queue,
+    )
+
+
+def queue_state(body: object) -> QueueState:
+    """GET /queue.
+
+    Raises:
+        PeerProtocolError
+    """
+    if not isinstance(body, Mapping):
+        raise PeerProtocolError("The peer's queue is not ComfyUI's.")
+    return QueueState(_prompt_ids(body.get("queue_running")), _prompt_ids(body.get("queue_pending")))
+
+
+def _prompt_ids(entries: object) -> tuple[str, ...]:
+    if not isinstance(entries, list):
+        raise PeerProtocolError("The peer's queue is not ComfyUI's.")
+    # An entry is [number, prompt id, prompt, …].
+    return tuple(
+        entry[1]
+        for entry in entries[:MAX_QUEUE]
+        if isinstance(entry, list) and len(entry) > 1 and isinstance(entry[1], str)
+    )
+
+
+def text_message(text: str) -> PeerEvent | None:
+    """A text frame of the websocket; None for one that says nothing."""
+    message = parse_json(text)
+    if not isinstance(message, Mapping) or not isinstance(message.get("type"), str):
+        return None
+    data = message.get("data")
+    return PeerEvent(message["type"], data if isinstance(data, Mapping) else {})
+
+
+def binary_message(frame: bytes) -> PreviewFrame | None:
+    """A binary frame of the websocket; None for a kind we do not use or a broken one.
+
+    Layout (ComfyUI 0.3.75): >I kind; kind 4: >I length, JSON of that length, picture; kind 1: >I format,
+    picture.
+    """
+    if len(frame) < 8:
+        return None
+    kind, second = struct.unpack_from(">II", frame)
+    if kind == _PREVIEW:
+        return PreviewFrame("", "", "", _IMAGE_TYPES.get(second, "image/jpeg"), frame[8:])
+    if kind != _PREVIEW_WITH_METADATA or len(frame) < 8 + second:
+        return None
+    meta = parse_json(frame[8 : 8 + second])
+    if not isinstance(meta, Mapping):
+        return None
+    names = (meta.get(key) for key in ("prompt_id", "node_id", "display_node_id", "image_type"))
+    prompt_id, node_id, display_node_id, image_type = (_text(name) for name in names)
+    return PreviewFrame(prompt_id, node_id, display_node_id, image_type or "image/jpeg", frame[8 + second :])
+
+
+def _text(value: object) -> str:
+    return value[:TEXT_MAX] if isinstance(value, str) else ""
+
+
+def _size(value: object) -> int:
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1 << 60
+    return int(value) if usable else 0  # type: ignore[call-overload, no-any-return]
