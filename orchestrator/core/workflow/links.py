@@ -154,8 +154,16 @@ def _settle(graph: LiveGraph, node: LiveNode) -> bool:
             node.outputs[index] = kind
             for i in members:
                 node.sockets[i].type = kind
+            _cut_misfits(graph, node, index)
             changed = True
     return changed
+
+
+def _cut_misfits(graph: LiveGraph, node: LiveNode, slot: int) -> None:
+    """Drop the links that no longer fit an output whose type has become known."""
+    for target, index in list(graph.targets(link.id for link in graph.leaving(node.id, slot))):
+        if not compatible(node.outputs[slot], target.sockets[index].type):
+            del target.incoming[index]
 
 
 def _origin_type(graph: LiveGraph, link: Link) -> str:

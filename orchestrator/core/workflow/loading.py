@@ -13,9 +13,9 @@ from ..models.workflow import Graph, Link, Node, Subgraph, Workflow
 from .file_hints import told_widgets
 from .group_nodes import PREFIXES, group_classes, group_name, unpack
 from .live_graph import PRIMITIVE, REROUTE, VIRTUAL_TYPES, LiveGraph, LiveNode
-from .object_info import ObjectInfo
+from .object_info import MATCH_TYPE, ObjectInfo
 from .promotion import bind_promoted, migrate_proxies
-from .widgets import Layout, Socket, Widget, class_layout, class_specs, drop_forced_values, restore
+from .widgets import Autogrow, Layout, Socket, Widget, class_layout, class_specs, drop_forced_values, restore
 
 
 class Loader:
@@ -111,6 +111,8 @@ class Loader:
             output_groups=self._info.output_groups(node.type),
         )
         attach(live, node, links)
+        for group in layout.autogrow.values():
+            _close_first_gaps(live, group)
         return live
 
     def _virtual(self, node: Node, links: Sequence[Link]) -> LiveNode:
@@ -204,6 +206,34 @@ def _grow_linked(layout: Layout, node: Node, links: Sequence[Link]) -> None:
             if ordinal is not None and ordinal < group.maximum:
                 layout.grow(group, ordinal)
                 layout.grow(group, ordinal + 1)
+
+
+def _close_first_gaps(live: LiveNode, group: Autogrow) -> None:
+    """Move links down into the group's first inputs when these are free.
+
+    The frontend does so on loading, one step for each free input a new node would have, and only for
+    inputs of matched type.
+    """
+    if not any(spec.type == MATCH_TYPE for spec in group.inputs):
+        return
+    places = {socket.name: index for index, socket in enumerate(live.sockets)}
+    rows: list[list[int]] = []
+    while len(rows) < group.maximum:
+        names = [group.slot_name(len(rows), spec.name) for spec in group.inputs]
+        if not all(name in places for name in names):
+            break
+        rows.append([places[name] for name in names])
+    first = rows[: max(1, group.minimum + 1)]
+    free = [(row, place) for row, row_places in enumerate(first) for place in row_places]
+    for row, place in [entry for entry in free if entry[1] not in live.incoming]:
+        if row + 1 < group.minimum or place in live.incoming:
+            continue
+        for lower, upper in zip(rows[row:], rows[row + 1 :], strict=False):
+            for target, source in zip(lower, upper, strict=True):
+                moved = live.incoming.pop(source, None)
+                live.incoming.pop(target, None)
+                if moved is not None:
+                    live.incoming[target] = moved
 
 
 def _leaf_first(subgraphs: Mapping[str, Subgraph]) -> list[Subgraph]:
