@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,8 +144,11 @@ class Store:
     ``notice`` is a sentence for the user when the file on disk was damaged and a new one was begun.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, steps: Sequence[Step] = _STEPS
+    ) -> None:
         self._path = path
+        self._connect = partial(_connect_sqlite, path, busy_timeout_s, steps)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="remote-dispatch store")
         self._connection: sa.Connection | None = None
         self.notice = ""
@@ -182,8 +186,7 @@ class Store:
         await self._transaction(lambda db: _save_job(db, job))
 
     async def load_job(self, job_id: str) -> Job | None:
-        jobs = await self._transaction(lambda db: _load_jobs(db, _JOBS.c.id == job_id, 1))
-        return jobs[0] if jobs else None
+        return next(iter(await self._transaction(lambda db: _load_jobs(db, _JOBS.c.id == job_id, 1))), None)
 
     async def load_jobs(
         self, *, states: Collection[JobState] | None = None, limit: int = 200
@@ -222,7 +225,7 @@ class Store:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._connection = _connect_sqlite(self._path)
+            self._connection = self._connect()
         except DatabaseError as exc:
             if not _means_damage(exc):
                 raise
@@ -232,7 +235,7 @@ class Store:
                 f"add your peers again. The old file is {aside}."
             )
             log.warning("%s", self.notice)
-            self._connection = _connect_sqlite(self._path)
+            self._connection = self._connect()
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -271,15 +274,15 @@ def upgrade(db: sa.Connection, steps: Sequence[Step] = _STEPS) -> None:
     db.execute(_META.update().where(_META.c.key == "schema").values(value=str(newest)))
 
 
-def _connect_sqlite(path: Path) -> sa.Connection:
+def _connect_sqlite(path: Path, timeout_s: float, steps: Sequence[Step]) -> sa.Connection:
     """A connection that is durable at each commit and was seen to be whole."""
     url = sa.URL.create("sqlite", database=str(path))
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
+    engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(raw: sqlite3.Connection, record: object) -> None:
         raw.isolation_level = None  # the driver would leave CREATE TABLE outside of transactions
-        raw.text_factory = _decode
+        raw.text_factory = lambda text: text.decode("utf-8", "replace")
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             raw.execute(f"PRAGMA {pragma}").close()
 
@@ -294,7 +297,7 @@ def _connect_sqlite(path: Path) -> sa.Connection:
             finding = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
             if finding != "ok":
                 raise DatabaseError(None, None, sqlite3.DatabaseError(finding))
-            upgrade(connection)
+            upgrade(connection, steps)
     except BaseException:
         if connection is not None:
             connection.close()
@@ -308,10 +311,8 @@ def _translated(exc: Exception, path: Path) -> StoreError:
     unfit = isinstance(exc, StatementError) and not isinstance(exc, DBAPIError)
     if unfit or not isinstance(exc, (SQLAlchemyError, OSError)):
         return StoreError(f"This cannot be kept in the journal {path}: {cause}. Please report it.")
-    return StoreError(
-        f"The journal {path} cannot be read or written: {cause}. "
-        "Check that the disk has room and the folder is writable, then restart ComfyUI."
-    )
+    advice = "Check that the disk has room and the folder is writable, then restart ComfyUI."
+    return StoreError(f"The journal {path} cannot be read or written: {cause}. {advice}")
 
 
 def _means_damage(exc: DatabaseError) -> bool:
@@ -320,16 +321,12 @@ def _means_damage(exc: DatabaseError) -> bool:
     return type(exc.orig) is sqlite3.DatabaseError
 
 
-def _decode(text: bytes) -> str:
-    return text.decode("utf-8", "replace")
-
-
 def _put(db: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
     """Update the row of this id, or insert it; True when it is new."""
-    if db.execute(table.update().where(table.c.id == values["id"]), values).rowcount:
-        return False
-    db.execute(table.insert(), values)
-    return True
+    is_new = db.execute(table.update().where(table.c.id == values["id"]), values).rowcount == 0
+    if is_new:
+        db.execute(table.insert(), values)
+    return is_new
 
 
 def _readable(ids: Sequence[str], read: Callable[[Sequence[str]], tuple[T, ...]]) -> tuple[T, ...]:

@@ -1,0 +1,482 @@
+"""The journal on a real SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sqlite3
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.core.models.backend import BackendConfig
+from orchestrator.core.models.job import (
+    Attempt,
+    Job,
+    JobRequest,
+    JobState,
+    OutputFile,
+    ResultLink,
+    Source,
+)
+from orchestrator.errors import StoreError
+from orchestrator.store import Store, upgrade
+
+NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
+PROMPT = {
+    "3": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1, "cfg": 7.5, "model": ["4", 0]}},
+    "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "ein Käse 🧀 \ud83d\x00 'quoted' %s"}},
+}
+FULL_JOB = Job(
+    id="job-1",
+    request=JobRequest(
+        prompt=PROMPT,
+        workflow={"nodes": [{"id": 1, "widgets_values": [2**53 + 1, None, 1e400]}]},
+        changes={"KSampler.seed": 42},
+        drop_classes=frozenset({"RemoteDispatch", "Other"}),
+        result=ResultLink("8", 0),
+        peer="gpu-2",
+        tags=("fast", "größer"),
+        source=Source.NODE,
+        wait_for_peer=False,
+        title="A title",
+        extra_data={"preview_method": "auto"},
+    ),
+    created_at=NOW,
+    state=JobState.FAILED,
+    backend_id="peer-2",
+    attempts=(
+        Attempt("", "peer-1", NOW, NOW + timedelta(seconds=1), "unreachable", "no answer"),
+        Attempt("11111111-2222-3333-4444-555555555555", "peer-2", NOW + timedelta(seconds=2)),
+    ),
+    outputs=(
+        OutputFile("9", "/out/b.png", "b.png", "sub", "output"),
+        OutputFile("9", "/out/a.png", "a.png", "", "temp"),
+    ),
+    texts=("one", ""),
+    result_type="IMAGE",
+    error={"code": "execution_error", "traceback": ["a", "b"], "value": None},
+    explanation="ran on gpu-2 because it was free",
+    progress=0.25,
+    progress_text="step 5/20",
+    started_at=NOW + timedelta(seconds=2),
+    ended_at=NOW + timedelta(minutes=1),
+)
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Store]:
+    store = Store(path)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "journal.sqlite3"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[Store]:
+    async with opened(path) as store:
+        yield store
+
+
+def job(number: int, state: JobState = JobState.WAITING, **details: Any) -> Job:
+    request = JobRequest(prompt={"1": {"class_type": "A", "inputs": {}}})
+    return Job(f"job-{number}", request, NOW + timedelta(seconds=number), state, **details)
+
+
+async def test_a_job_comes_back_exactly_as_it_was_after_a_restart(path: Path) -> None:
+    async with opened(path) as store:
+        await store.save_job(FULL_JOB)
+    async with opened(path) as store:
+        assert await store.load_job("job-1") == FULL_JOB
+
+
+def test_the_full_job_of_these_tests_differs_from_the_defaults_in_every_field() -> None:
+    for value, of in ((FULL_JOB, Job), (FULL_JOB.request, JobRequest)):
+        for field in dataclasses.fields(of):
+            assert getattr(value, field.name) != field.default, field.name
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(timezone.utc))
+requests = st.builds(
+    JobRequest,
+    prompt=st.dictionaries(st.text(max_size=5), json_values, max_size=3),
+    workflow=st.none() | st.dictionaries(st.text(max_size=5), json_values, max_size=3),
+    changes=st.dictionaries(st.text(max_size=5), json_values, max_size=3),
+    drop_classes=st.frozensets(texts, max_size=3),
+    result=st.none() | st.builds(ResultLink, texts, st.integers(0, 9)),
+    peer=texts,
+    tags=st.lists(texts, max_size=3).map(tuple),
+    source=st.sampled_from(Source),
+    wait_for_peer=st.booleans(),
+    title=texts,
+    extra_data=st.dictionaries(st.text(max_size=5), json_values, max_size=3),
+)
+jobs = st.builds(
+    Job,
+    id=st.uuids().map(lambda value: value.hex),
+    request=requests,
+    created_at=moments,
+    state=st.sampled_from(JobState),
+    backend_id=texts,
+    attempts=st.lists(
+        st.builds(Attempt, texts, texts, moments, st.none() | moments, texts, texts), max_size=3
+    ).map(tuple),
+    outputs=st.lists(st.builds(OutputFile, texts, texts, texts, texts, texts), max_size=3).map(tuple),
+    texts=st.lists(st.text(max_size=9), max_size=3).map(tuple),
+    result_type=texts,
+    error=st.none() | st.dictionaries(st.text(max_size=5), json_values, max_size=3),
+    explanation=texts,
+    progress=st.floats(0, 1),
+    progress_text=texts,
+    started_at=st.none() | moments,
+    ended_at=st.none() | moments,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(jobs)
+def test_any_job_comes_back_as_it_was(job: Job) -> None:
+    async def there_and_back(path: Path) -> Job | None:
+        async with opened(path) as store:
+            await store.save_job(job)
+            return await store.load_job(job.id)
+
+    with tempfile.TemporaryDirectory() as folder:
+        assert asyncio.run(there_and_back(Path(folder, "any.sqlite3"))) == job
+
+
+async def test_text_that_no_database_holds_is_kept_without_the_impossible_characters(store: Store) -> None:
+    await store.save_job(job(1, explanation="a\0b\ud800c"))
+    loaded = await store.load_job("job-1")
+    assert loaded is not None
+    assert loaded.explanation == "a\ufffdb\ufffdc"
+
+
+async def test_an_unknown_job_is_none(store: Store) -> None:
+    assert await store.load_job("nobody") is None
+
+
+async def test_saving_again_replaces_the_story_but_never_the_request(store: Store) -> None:
+    await store.save_job(FULL_JOB)
+    later = dataclasses.replace(
+        FULL_JOB, state=JobState.DONE, attempts=FULL_JOB.attempts[1:], outputs=(), error=None
+    )
+    other_request = dataclasses.replace(later, request=JobRequest(title="something else"))
+    await store.save_job(other_request)
+    assert await store.load_job("job-1") == later
+
+
+async def test_a_job_that_cannot_be_written_leaves_the_old_one_whole(store: Store) -> None:
+    await store.save_job(FULL_JOB)
+    broken = dataclasses.replace(
+        FULL_JOB, progress=1.0, outputs=(dataclasses.replace(FULL_JOB.outputs[0], path=None),)  # type: ignore[arg-type]
+    )
+    with pytest.raises(StoreError):
+        await store.save_job(broken)
+    assert await store.load_job("job-1") == FULL_JOB
+
+
+async def test_the_newest_jobs_come_first_up_to_the_limit(store: Store) -> None:
+    for number in (2, 3, 1):
+        await store.save_job(job(number))
+    same_moment = dataclasses.replace(job(4), created_at=job(3).created_at)
+    await store.save_job(same_moment)
+    assert [j.id for j in await store.load_jobs(limit=3)] == ["job-4", "job-3", "job-2"]
+
+
+async def test_jobs_are_found_by_their_states(store: Store) -> None:
+    for number, state in enumerate(JobState):
+        await store.save_job(job(number, state))
+    found = await store.load_jobs(states=[JobState.WAITING, JobState.RUNNING])
+    assert {j.state for j in found} == {JobState.WAITING, JobState.RUNNING}
+    assert await store.load_jobs(states=[]) == ()
+
+
+async def test_more_jobs_than_one_query_asks_for_keep_their_order(store: Store) -> None:
+    await asyncio.gather(*(store.save_job(job(number)) for number in range(503)))
+    loaded = await store.load_jobs(limit=5_000)
+    assert [j.id for j in loaded] == [f"job-{number}" for number in reversed(range(503))]
+
+
+async def test_pruning_forgets_old_finished_jobs_only(store: Store, path: Path) -> None:
+    for number in range(6):
+        await store.save_job(job(number, JobState.DONE, ended_at=NOW + timedelta(seconds=number)))
+    await store.save_job(dataclasses.replace(job(0), id="waiting"))
+    assert await store.prune(keep=2, before=NOW + timedelta(seconds=3)) == 3
+    assert [j.id for j in await store.load_jobs()] == ["job-5", "job-4", "job-3", "waiting"]
+    assert await store.prune(keep=2, before=NOW + timedelta(days=1)) == 1
+    assert await store.prune(keep=0, before=NOW - timedelta(days=1)) == 0
+
+
+async def test_pruning_takes_all_parts_of_a_job_along(path: Path) -> None:
+    async with opened(path) as store:
+        await store.save_job(FULL_JOB)
+        assert await store.prune(keep=0, before=NOW + timedelta(days=1)) == 1
+    database = sqlite3.connect(path)
+    for table in ("requests", "attempts", "outputs"):
+        assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+    database.close()
+
+
+async def test_peers_come_back_as_they_were_in_the_order_they_were_added(path: Path) -> None:
+    peers = (
+        BackendConfig(id="b", name="Zweite Küche", url="https://[::1]:8443/comfy", tags=("fast", "24gb")),
+        BackendConfig(id="a", host="gpu-2", port=9000, enabled=False, draining=True),
+    )
+    async with opened(path) as store:
+        for peer in peers:
+            await store.save_peer(peer)
+        renamed = dataclasses.replace(peers[0], name="B")
+        await store.save_peer(renamed)
+    async with opened(path) as store:
+        assert await store.load_peers() == (renamed, peers[1])
+        await store.delete_peer("b")
+        assert await store.load_peers() == (peers[1],)
+
+
+async def test_calls_made_together_are_done_in_their_order(store: Store) -> None:
+    states = [JobState.WAITING, JobState.RUNNING, JobState.DONE]
+    await asyncio.gather(*(store.save_job(job(1, state)) for state in states))
+    loaded = await store.load_job("job-1")
+    assert loaded is not None and loaded.state is JobState.DONE
+
+
+async def test_a_write_that_was_asked_for_happens_before_closing(path: Path) -> None:
+    store = Store(path)
+    await store.open()
+    writing = [asyncio.ensure_future(store.save_job(job(number))) for number in range(20)]
+    await asyncio.sleep(0)  # all are handed over, none has to be done
+    await store.aclose()
+    await asyncio.gather(*writing)
+    async with opened(path) as again:
+        assert len(await again.load_jobs()) == 20
+
+
+async def test_a_closed_journal_says_so_and_may_be_closed_again(path: Path) -> None:
+    store = Store(path)
+    await store.aclose()
+    opened_once = Store(path)
+    await opened_once.open()
+    await opened_once.aclose()
+    await opened_once.aclose()
+    with pytest.raises(StoreError, match="journal"):
+        await opened_once.save_job(job(1))
+
+
+async def test_no_statement_runs_on_the_event_loops_thread(path: Path) -> None:
+    threads: set[int] = set()
+    note: Callable[..., None] = lambda *args: threads.add(threading.get_ident())  # noqa: E731
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        async with opened(path) as store:
+            calls: list[Coroutine[Any, Any, Any]] = [
+                store.save_job(job(1)),
+                store.load_jobs(),
+                store.save_peer(BackendConfig(id="a", host="gpu-2")),
+                store.load_peers(),
+            ]
+            for call in calls:
+                await call
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+# Damage
+
+
+def not_a_database(path: Path) -> None:
+    path.write_bytes(b"this is no database, it only says so" * 100)
+
+
+def a_page_of_noise(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[4096 * 2 : 4096 * 4] = b"\xa5" * (4096 * 2)
+    path.write_bytes(raw)
+
+
+def torn_in_the_middle(path: Path) -> None:
+    raw = path.read_bytes()
+    path.write_bytes(raw[: len(raw) // 2])
+
+
+def nothing_at_all(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def damaged_beside(path: Path) -> list[Path]:
+    return [other for other in path.parent.iterdir() if ".damaged-" in other.name]
+
+
+@pytest.mark.parametrize("damage", [not_a_database, a_page_of_noise, torn_in_the_middle])
+async def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(
+    path: Path, damage: Callable[[Path], None]
+) -> None:
+    async with opened(path) as store:
+        for number in range(20):
+            await store.save_job(job(number))
+        assert store.notice == ""
+    damage(path)
+    broken = contents(path)
+    async with opened(path) as store:
+        assert await store.load_jobs() == ()
+        assert "damaged" in store.notice
+        await store.save_job(job(1))
+    assert [contents(kept) for kept in damaged_beside(path)] == [broken]
+    async with opened(path) as store:
+        assert store.notice == ""
+        assert len(await store.load_jobs()) == 1
+
+
+async def test_an_empty_file_is_a_new_journal(path: Path) -> None:
+    async with opened(path):
+        pass
+    nothing_at_all(path)
+    async with opened(path) as store:
+        assert store.notice == ""
+        assert await store.load_jobs() == ()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE requests SET body = 'not json' WHERE job_id = 'job-1'",
+        "UPDATE jobs SET state = 'flying' WHERE id = 'job-1'",
+        "UPDATE jobs SET created_at = 'yesterday' WHERE id = 'job-1'",
+        "UPDATE jobs SET texts = 'null' WHERE id = 'job-1'",
+        "UPDATE requests SET body = '[]' WHERE job_id = 'job-1'",
+        "UPDATE requests SET body = CAST(X'ff' AS TEXT) WHERE job_id = 'job-1'",
+        "UPDATE attempts SET started_at = 'soon' WHERE job_id = 'job-1'",
+    ],
+)
+async def test_a_job_that_makes_no_sense_hides_no_other(path: Path, edit: str) -> None:
+    async with opened(path) as store:
+        for number in range(5):
+            await store.save_job(dataclasses.replace(FULL_JOB, id=f"job-{number}"))
+    run_sql(path, edit)
+    async with opened(path) as store:
+        assert sorted(j.id for j in await store.load_jobs()) == ["job-0", "job-2", "job-3", "job-4"]
+        assert await store.load_job("job-1") is None
+
+
+async def test_a_peer_that_makes_no_sense_hides_no_other(path: Path) -> None:
+    async with opened(path) as store:
+        await store.save_peer(BackendConfig(id="a", host="gpu-1"))
+        await store.save_peer(BackendConfig(id="b", host="gpu-2"))
+    run_sql(path, "UPDATE peers SET url = 'gopher://x' WHERE id = 'a'")
+    async with opened(path) as store:
+        assert [peer.id for peer in await store.load_peers()] == ["b"]
+
+
+async def test_a_folder_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = Store(tmp_path / "file" / "journal.sqlite3")
+    with pytest.raises(StoreError, match="folder is writable"):
+        await store.open()
+    await store.aclose()
+
+
+async def test_a_journal_that_somebody_else_holds_is_not_taken_for_a_damaged_one(path: Path) -> None:
+    async with opened(path):
+        pass
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    store = Store(path, busy_timeout_s=0.05)
+    with pytest.raises(StoreError, match="locked"):
+        await store.open()
+    await store.aclose()
+    other.close()
+    assert not damaged_beside(path)
+
+
+# Versions of the schema
+
+
+def run_sql(path: Path, statement: str) -> None:
+    database = sqlite3.connect(path)
+    with database:
+        database.execute(statement)
+    database.close()
+
+
+async def test_a_journal_of_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
+    async with opened(path) as store:
+        await store.save_job(job(1))
+    run_sql(path, "UPDATE meta SET value = '999' WHERE key = 'schema'")
+    store = Store(path)
+    with pytest.raises(StoreError, match="newer Remote Dispatch"):
+        await store.open()
+    await store.aclose()
+    run_sql(path, "UPDATE meta SET value = '1' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert len(await again.load_jobs()) == 1
+
+
+def test_an_older_journal_goes_through_each_step_it_lacks_once() -> None:
+    taken: list[str] = []
+
+    def step(name: str) -> Callable[[sa.Connection], None]:
+        return lambda db: taken.append(name)
+
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as db:
+        upgrade(db, ())
+    with engine.begin() as db:
+        upgrade(db, (step("1 to 2"), step("2 to 3")))
+    with engine.begin() as db:
+        upgrade(db, (step("1 to 2"), step("2 to 3"), step("3 to 4")))
+    engine.dispose()
+    assert taken == ["1 to 2", "2 to 3", "3 to 4"]
+
+
+def test_a_new_journal_needs_no_steps() -> None:
+    def step(db: sa.Connection) -> None:
+        raise AssertionError("a new file has the newest tables at once")
+
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as db:
+        upgrade(db, (step,))
+    engine.dispose()
+
+
+async def test_a_step_that_fails_leaves_the_journal_as_it_was(path: Path) -> None:
+    async with opened(path) as store:
+        await store.save_job(job(1))
+
+    def step(db: sa.Connection) -> None:
+        db.execute(sa.text("DROP TABLE outputs"))
+        raise ValueError("half way")
+
+    store = Store(path, steps=(step,))
+    with pytest.raises(StoreError, match="half way"):
+        await store.open()
+    await store.aclose()
+    async with opened(path) as again:
+        assert len(await again.load_jobs()) == 1
