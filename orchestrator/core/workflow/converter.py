@@ -15,7 +15,8 @@ from .loading import Loader
 from .object_info import ObjectInfo
 from .parser import WorkflowParser, check_prompt, is_api_format
 from .text import dynamic_prompt, fill_placeholders
-from .widgets import CUSTOM_COMBO, MISSING, Widget, entered_value, js_text
+from .values import MISSING, entered_value, js_text
+from .widgets import CUSTOM_COMBO, Widget
 
 MAX_PROMPT_NODES = 20_000
 MAX_SUBGRAPH_DEPTH = 64

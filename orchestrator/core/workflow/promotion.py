@@ -15,7 +15,8 @@ from typing import Any
 
 from ..models.workflow import SUBGRAPH_INPUT_NODE, Boundary, Link
 from .live_graph import PRIMITIVE, LiveGraph, LiveNode
-from .widgets import MISSING, Socket
+from .values import MISSING
+from .widgets import Socket
 
 _PREFIX = re.compile(r"^\s*(\d+)\s*:\s*(.+)$")
 

@@ -7,13 +7,11 @@ a seed brings its control widget, a file choice its upload button, a dynamic com
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .object_info import (
-    ANY_VALUE,
     AUTOGROW,
     COMBO,
     DYNAMIC_COMBO,
@@ -23,6 +21,7 @@ from .object_info import (
     dynamic_options,
     template_inputs,
 )
+from .values import MISSING, default_value, js_text
 
 _AUDIO_PLAYERS = frozenset(
     {"LoadAudio", "SaveAudio", "PreviewAudio", "SaveAudioMP3", "SaveAudioOpus", "SaveAudioAdvanced"}
@@ -31,7 +30,6 @@ _MODEL_VIEWERS = frozenset({"SaveGLB", "Preview3D"})
 _NUMBERS = frozenset({"INT", "FLOAT"})
 CUSTOM_COMBO = "CustomCombo"
 MAX_GROWN_INPUTS = 200
-MISSING: Any = object()
 
 
 @dataclass(slots=True)
@@ -218,43 +216,6 @@ def class_specs(info: ObjectInfo, class_type: str) -> tuple[InputSpec, ...]:
     return (*specs, *added) if added else specs
 
 
-def default_value(spec: InputSpec) -> Any:
-    """The value a new widget shows; MISSING where the frontend has none to send."""
-    default = spec.default
-    if spec.type in (COMBO, DYNAMIC_COMBO):
-        if spec.multi_select and spec.options.get("multi_select"):
-            return []
-        if default and spec.type == COMBO:
-            return default
-        if spec.choices:
-            return spec.choices[0]
-        return "Loading..." if spec.options.get("remote") else MISSING
-    if default is not None:
-        return default
-    return _DEFAULTS.get(spec.type, "")
-
-
-_DEFAULTS: Mapping[str, Any] = {
-    "INT": 0,
-    "FLOAT": 0,
-    "BOOLEAN": False,
-    "COLOR": "#000000",
-    "IMAGEUPLOAD": "image",
-    "IMAGECOMPARE": ["", ""],
-    "BOUNDING_BOX": {"x": 0, "y": 0, "width": 512, "height": 512},
-    "BOUNDING_BOXES": [],
-    "COLORS": [],
-    "GALLERIA": [],
-    "CHART": {},
-    "RANGE": {"min": 0.0, "max": 1.0},
-    "CURVE": {"points": [[0, 0], [1, 1]], "interpolation": "monotone_cubic"},
-    "PAINTER": MISSING,
-    "AUDIOUPLOAD": None,
-    "RESOLUTION_PREVIEW": None,
-    ANY_VALUE: MISSING,
-}
-
-
 def _companions(spec: InputSpec) -> list[Widget]:
     """Widgets that exist only beside another: they take a place in the file but are not sent."""
     control = spec.options.get("control_after_generate")
@@ -372,46 +333,3 @@ def restore(
                 widget.value = spec.choices[0]
         elif spec.type == "STRING" and spec.multiline and not isinstance(widget.value, str):
             widget.value = js_text(widget.value)
-
-
-def entered_value(spec: InputSpec | None, value: Any) -> Any:
-    """What a number widget makes of a value that is entered: rounded to its step, floats within bounds."""
-    if spec is None or isinstance(value, bool) or not isinstance(value, (int, float)):
-        return value
-    if spec.type == "INT":
-        step = spec.step or 1
-        if isinstance(value, int) and step == 1:
-            return value
-        offset = 0 if step == 1 else math.fmod(spec.minimum or 0, step)
-        return _whole(_round(float((value - offset) / step)) * step + offset)
-    if spec.type != "FLOAT":
-        return value
-    step = 0.5 if spec.step is None else spec.step
-    decimals = max(0, -math.floor(math.log10(step))) if step > 0 else 0
-    given = spec.options.get("round")
-    grain = 10.0**-decimals if decimals and not given else given
-    if not isinstance(grain, (int, float)) or isinstance(grain, bool) or grain <= 0:
-        return value
-    low = 0 if spec.minimum is None else spec.minimum
-    high = 2048 if spec.maximum is None else spec.maximum
-    rounded = round(_round(value / grain) * grain, decimals or max(0, -math.floor(math.log10(grain))))
-    return _whole(min(max(rounded, low), high))
-
-
-def _round(value: float) -> int:
-    return math.floor(value + 0.5)
-
-
-def _whole(value: float) -> int | float:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def js_text(value: Any) -> str:
-    """The text a text box shows for a value that is not text (JavaScript's rules)."""
-    if value is None or value is MISSING:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
-        return str(int(value))
-    return str(value)
