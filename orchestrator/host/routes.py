@@ -60,7 +60,7 @@ def add_routes(routes: web.RouteTableDef, runtime: Runtime, guard: Guard) -> Non
     for method, path, answer in table:
         routes.route(method, PREFIX + path)(guard.protect(answering(_once_ready(runtime, answer))))
     session = guard.protect(answering(api.session), needs_page=True)
-    routes.get(f"{PREFIX}/session", allow_head=False)(session)
+    routes.route("GET", f"{PREFIX}/session")(session)
 
 
 class _Api:
