@@ -1,0 +1,1 @@
+"""Real ComfyUI processes for the demo and the tests. Standard library only."""

@@ -1,0 +1,109 @@
+"""A master with this plugin and stock peers that alone have the models and the test nodes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from .comfy import ComfyProcess
+from .environment import Installation, RigError, Setup
+
+ROOT = Path(__file__).resolve().parents[2]
+PEER_PACK = Path(__file__).with_name("peer_pack")
+TINY_MODELS = Path(__file__).with_name("tiny_models.py")
+
+
+class Fleet:
+    """All its processes and files live below `base`; leaving it ends every process it started."""
+
+    def __init__(self, setup: Setup, base: Path, *, peers: int = 2, master_arguments: tuple[str, ...] = ()) -> None:
+        self._setup = setup
+        self.base = base
+        self.token = secrets.token_urlsafe(16)
+        self.master = self.new_master("master", master_arguments)
+        self.peers = [self.new_peer(f"peer-{number + 1}") for number in range(peers)]
+
+    def new_master(self, name: str, arguments: tuple[str, ...] = ()) -> ComfyProcess:
+        """A ComfyUI with the plugin; not started."""
+        chosen = os.environ.get("REMOTE_DISPATCH_FRONTEND")
+        if chosen and "--front-end-root" not in arguments:
+            arguments = (*arguments, "--front-end-root", str(frontend_root(self._setup, chosen)))
+        master = ComfyProcess(
+            name,
+            self._setup.for_role("master"),
+            self.base / name,
+            arguments=arguments,
+            environment={"ORCHESTRATOR_TOKEN": self.token},
+        )
+        master.install(ROOT, "remote-dispatch")
+        return master
+
+    def new_peer(self, name: str) -> ComfyProcess:
+        """A stock ComfyUI with the tiny models and the test nodes; not started."""
+        installation = self._setup.for_role("peer")
+        peer = ComfyProcess(name, installation, self.base / name)
+        peer.install(PEER_PACK, "test-nodes")
+        shutil.copytree(tiny_models(self._setup), peer.base / "models", dirs_exist_ok=True)
+        return peer
+
+    @property
+    def all(self) -> list[ComfyProcess]:
+        return [self.master, *self.peers]
+
+    def start(self) -> None:
+        for process in self.all:
+            process.start()
+        for process in self.all:
+            process.wait_ready()
+
+    def register_peers(self) -> None:
+        """As a person does it in the Fleet tab."""
+        for peer in self.peers:
+            self.add_peer(peer)
+
+    def add_peer(self, peer: ComfyProcess) -> None:
+        headers = {"X-Orchestrator-Token": self.token}
+        self.master.post("/orchestrator/peers", {"name": peer.name, "url": peer.url}, headers)
+
+    def stop(self) -> None:
+        for process in self.all:
+            process.stop()
+
+    def __enter__(self) -> Fleet:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def tiny_models(setup: Setup) -> Path:
+    """The folder of the random models, made once."""
+    installation: Installation = setup.default()
+    folder = setup.cache / "tiny-models"
+    if not (folder / "done").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        command = [str(installation.python), str(TINY_MODELS), str(installation.path), str(folder)]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise RigError(f"The tiny models could not be made:\n{made.stderr[-2000:]}")
+        (folder / "done").touch()
+    return folder
+
+
+def frontend_root(setup: Setup, chosen: str) -> Path:
+    """A version of comfyui-frontend-package, or a folder with an index.html."""
+    if (Path(chosen) / "index.html").is_file():
+        return Path(chosen).resolve()
+    return setup.frontend(f"comfyui-frontend-package=={chosen}")

@@ -1,0 +1,62 @@
+"""Runs ComfyUI's main.py beside a CPU build of torch. Arguments: our parent's pid, the tree, then main.py's own."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def define_missing_operators() -> None:
+    """torchvision built for CUDA expects two operators that its native part would bring."""
+    import torch  # type: ignore[import-not-found,unused-ignore]
+
+    found = find_spec("torchvision")
+    if found is None or found.origin is None:
+        return
+    for native in Path(found.origin).parent.glob("_C.*"):
+        try:
+            torch.ops.load_library(native)
+            return
+        except OSError:
+            continue
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _kept.append(library)
+
+
+_kept: list[object] = []  # an operator lives as long as its library object
+
+
+def end_with(parent: int) -> None:
+    """No ComfyUI stays behind when the rig was killed and could not end it."""
+
+    def watch() -> None:
+        if sys.platform == "win32":
+            import ctypes
+
+            synchronize, forever = 0x00100000, 0xFFFFFFFF
+            handle = ctypes.windll.kernel32.OpenProcess(synchronize, False, parent)
+            ctypes.windll.kernel32.WaitForSingleObject(handle, forever)
+        else:
+            while os.getppid() == parent:
+                time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with the rig", daemon=True).start()
+
+
+if __name__ == "__main__":
+    end_with(int(sys.argv[1]))
+    define_missing_operators()
+    tree = Path(sys.argv[2]).resolve()
+    # As `python main.py` would have it; without the folder of this file.
+    sys.path[0] = str(tree)
+    sys.argv = [str(tree / "main.py"), *sys.argv[3:]]
+    os.chdir(tree)
+    runpy.run_path(str(tree / "main.py"), run_name="__main__")
