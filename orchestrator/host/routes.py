@@ -40,6 +40,10 @@ _STATUSES: tuple[tuple[type[OrchestratorError], int], ...] = (
     (IllegalTransitionError, 409),
     (PeerError, 502),
 )
+_INTERNAL = {
+    "error": "internal",
+    "message": "Remote Dispatch failed. ComfyUI's log has the details; please report them.",
+}
 
 
 def add_routes(routes: web.RouteTableDef, runtime: Runtime, guard: Guard) -> None:
@@ -141,10 +145,7 @@ def answering(answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamRes
             raise
         except Exception:
             log.exception("%s %s failed unexpectedly", request.method, request.path)
-            status, body = 500, {
-                "error": "internal",
-                "message": "Remote Dispatch failed here. ComfyUI's log has the details; please report them.",
-            }
+            status, body = 500, _INTERNAL
         return web.json_response(sanitise(body), status=status, headers={"Cache-Control": "no-store"})
 
     return handler

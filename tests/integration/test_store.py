@@ -191,7 +191,9 @@ async def test_saving_again_replaces_the_story_but_never_the_request(store: Stor
 async def test_a_job_that_cannot_be_written_leaves_the_old_one_whole(store: Store) -> None:
     await store.save_job(FULL_JOB)
     broken = dataclasses.replace(
-        FULL_JOB, progress=1.0, outputs=(dataclasses.replace(FULL_JOB.outputs[0], path=None),)  # type: ignore[arg-type]
+        FULL_JOB,
+        progress=1.0,
+        outputs=(dataclasses.replace(FULL_JOB.outputs[0], path=None),),  # type: ignore[arg-type]
     )
     with pytest.raises(StoreError):
         await store.save_job(broken)

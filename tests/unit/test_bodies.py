@@ -1,0 +1,140 @@
+"""What callers may send us."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from orchestrator.core.models.job import JobRequest, Source
+from orchestrator.errors import ConfigError
+from orchestrator.host.bodies import DEPTH_MAX, job_request_of, new_peer_of, parse_object, peer_changes_of
+
+PROMPT = {"1": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1}}}
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+@pytest.mark.parametrize("raw", [b"{", b"[]", b'"text"', b"null", b"\xff", b"{'a': 1}", b"1"])
+def test_a_body_that_is_no_json_object_is_refused(raw: bytes) -> None:
+    with pytest.raises(ConfigError, match="JSON"):
+        parse_object(raw)
+
+
+def test_a_body_may_be_nested_so_deep_and_no_deeper() -> None:
+    parse_object(nested(DEPTH_MAX))
+    for depth in (DEPTH_MAX + 1, 200_000):
+        with pytest.raises(ConfigError):
+            parse_object(nested(depth))
+
+
+def test_large_integers_arrive_exactly() -> None:
+    assert parse_object(json.dumps({"seed": 2**64 - 1}).encode()) == {"seed": 2**64 - 1}
+
+
+def test_a_job_needs_only_a_prompt_or_a_workflow() -> None:
+    assert job_request_of({"prompt": PROMPT}) == JobRequest(
+        prompt=PROMPT, drop_classes=frozenset({"RemoteDispatch"}), source=Source.HTTP
+    )
+    workflow = {"nodes": [], "links": []}
+    assert job_request_of({"workflow": workflow}).workflow == workflow
+
+
+def test_a_job_is_read_with_all_its_fields() -> None:
+    body = {
+        "prompt": PROMPT,
+        "parameters": {"KSampler.seed": 1},
+        "peer": "gpu-2",
+        "tags": ["fast"],
+        "title": "Cat",
+    }
+    request = job_request_of(body)
+    assert request.changes == {"KSampler.seed": 1}
+    assert (request.peer, request.tags, request.title) == ("gpu-2", ("fast",), "Cat")
+
+
+def test_null_is_as_good_as_leaving_a_field_out() -> None:
+    nothing = dict.fromkeys(("workflow", "parameters", "peer", "tags", "title"))
+    assert job_request_of({"prompt": PROMPT, **nothing}) == job_request_of({"prompt": PROMPT})
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({}, "prompt"),
+        ({"prompt": {}}, "workflow"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": "x"}, "prompt"),
+        ({"prompt": {"1": None}}, "'1'"),
+        ({"prompt": {"7": {"inputs": {}}}}, "'7'"),
+        ({"prompt": {"7": {"class_type": 5, "inputs": {}}}}, "'7'"),
+        ({"prompt": {"7": {"class_type": "A", "inputs": []}}}, "'7'"),
+        ({"prompt": {"nodes": [], "links": []}}, "workflow"),
+        ({"prompt": PROMPT, "workflow": []}, "workflow"),
+        ({"prompt": PROMPT, "parameters": [1]}, "parameters"),
+        ({"prompt": PROMPT, "peer": 5}, "peer"),
+        ({"prompt": PROMPT, "tags": "fast"}, "tags"),
+        ({"prompt": PROMPT, "tags": [1]}, "tags"),
+        ({"prompt": PROMPT, "title": "x" * 3000}, "title"),
+        ({"prompt": PROMPT, "promt": {}, "zzz": 1}, "'promt', 'zzz'"),
+        ({"prompt": PROMPT, "extra_data": {"api_key_comfy_org": "x"}}, "extra_data"),
+    ],
+)
+def test_a_job_that_is_wrong_is_refused_by_the_name_of_the_field(body: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        job_request_of(body)
+
+
+def test_a_new_peer_needs_only_its_address() -> None:
+    assert new_peer_of({"url": "gpu-2:8188"}) == {"name": "", "url": "gpu-2:8188"}
+
+
+def test_a_peer_is_read_with_all_its_fields() -> None:
+    body = {
+        "name": "GPU 2",
+        "url": "gpu-2",
+        "tags": ["a", "b"],
+        "enabled": False,
+        "draining": True,
+        "credentials": {"header": "X-Api-Key", "value": "k"},
+    }
+    assert peer_changes_of(body) == {**body, "tags": ("a", "b")}
+    assert peer_changes_of({"credentials": None}) == {"credentials": None}
+    assert peer_changes_of({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"name": 5}, "name"),
+        ({"url": None}, "url"),
+        ({"enabled": 1}, "enabled"),
+        ({"draining": "yes"}, "draining"),
+        ({"tags": {"a": 1}}, "tags"),
+        ({"tags": ["x"] * 65}, "tags"),
+        ({"credentials": "Bearer k"}, "credentials"),
+        ({"credentials": {"value": 5}}, "credentials"),
+        ({"credentials": {"value": "k", "user": "me"}}, "user"),
+        ({"id": "b1"}, "'id'"),
+        ({"has_credentials": True}, "has_credentials"),
+    ],
+)
+def test_a_peer_that_is_wrong_is_refused_by_the_name_of_the_field(body: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        peer_changes_of(body)
+
+
+@pytest.mark.parametrize("body", [{}, {"name": "GPU 2"}, {"url": "gpu-2", "draining": True}])
+def test_a_new_peer_has_an_address_and_is_not_draining(body: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        new_peer_of(body)
+
+
+def test_no_refusal_repeats_a_key() -> None:
+    for body in ({"credentials": ["s3cr3t"]}, {"credentials": {"value": "s3cr3t", "x": "s3cr3t"}}):
+        with pytest.raises(ConfigError) as caught:
+            peer_changes_of(body)
+        assert "s3cr3t" not in str(caught.value)
