@@ -1,0 +1,46 @@
+"""The two commands of this repository, for a machine with nothing but Python 3.10 or later.
+
+python dev.py demo [--once]      a master and two peers on this machine, one picture made remotely
+python dev.py test [ARGUMENTS]   all checks and tests; ARGUMENTS go to pytest
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    if sys.version_info < (3, 10):
+        print(f"Python 3.10 or later is needed; this is {sys.version.split()[0]}.")
+        return 2
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="see it work on this machine")
+    demo.add_argument("--once", action="store_true", help="end after the first picture")
+    commands.add_parser("test", help="run all checks and tests", add_help=False)
+    options, rest = parser.parse_known_args()
+    if rest and options.command != "test":
+        parser.error(f"unknown: {' '.join(rest)}")
+
+    from tests.rig import demo as demo_command
+    from tests.rig import suite
+    from tests.rig.environment import RigError
+
+    try:
+        if options.command == "demo":
+            return demo_command.run(once=options.once)
+        return suite.run(ROOT, rest)
+    except RigError as exc:
+        print(f"\n{exc}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
