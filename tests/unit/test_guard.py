@@ -78,8 +78,9 @@ def test_reading_takes_neither_token_nor_json(method: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "127.0.0.1:8188", "127.0.0.2:8188", "localhost:8188", "LOCALHOST:8188", "localhost", "app.localhost:8188",
-        "localhost.:8188", "[::1]:8188", "192.168.1.20:8188", "[fd00::20]:8188", "render-box:8188",
+        "127.0.0.1:8188", "127.0.0.2:8188", "localhost:8188", "LOCALHOST:8188", "localhost",
+        "localhost.:8188",
+        "app.localhost:8188", "[::1]:8188", "192.168.1.20:8188", "[fd00::20]:8188", "render-box:8188",
         "Render-Box.local:8188", "localhost:9000", "comfy.example.com", "comfy.example.com:8443", "nas:8443",
     ],
 )  # fmt: skip

@@ -1,0 +1,416 @@
+"""The HTTP API, on a real engine behind a real socket."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from orchestrator.dispatch.transport import Folders
+from orchestrator.errors import (
+    OrchestratorError,
+    ParameterError,
+    PeerTimeoutError,
+    StoreError,
+    UnknownNodeError,
+)
+from orchestrator.host.guard import Guard
+from orchestrator.host.routes import add_routes, answering, error_answer
+from orchestrator.runtime import Runtime, Settings
+
+PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}}
+KEY = "Bearer s3cr3t-k3y"
+
+
+class Host:
+    """A web server with our routes in it, repeated under /api as ComfyUI does, and a caller of them."""
+
+    def __init__(self, folder: Path) -> None:
+        folders = Folders(output=folder / "output", temp=folder / "temp", resolve_input=lambda value: None)
+        self.port = 0
+        self.guard = Guard(self)
+        self.runtime = Runtime(Settings(folder / "data", folders, self.guard.is_this_machine))
+        self.app = web.Application()
+        routes, repeated = web.RouteTableDef(), web.RouteTableDef()
+        add_routes(routes, self.runtime, self.guard)
+        for route in routes:
+            assert isinstance(route, web.RouteDef)
+            repeated.route(route.method, "/api" + route.path)(route.handler, **route.kwargs)
+        self.app.add_routes(repeated)
+        self.app.add_routes(routes)
+        self.session: aiohttp.ClientSession
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        data: Any = None,
+    ) -> tuple[int, Any]:
+        """A script's request: with the token and JSON, unless `headers` say otherwise ("" leaves one out)."""
+        sent = {
+            "X-Orchestrator-Token": self.guard.token,
+            "Content-Type": "application/json",
+            **(headers or {}),
+        }
+        sent = {name: value for name, value in sent.items() if value}
+        raw = data if data is not None else None if body is None else io.BytesIO(json.dumps(body).encode())
+        skip = ("Content-Type",) if "Content-Type" not in sent else ()
+        async with self.session.request(
+            method, self.url + path, data=raw, headers=sent, skip_auto_headers=skip
+        ) as response:
+            assert response.content_type == "application/json", await response.text()
+            return response.status, await response.json()
+
+    async def add_peer(self, **details: Any) -> dict[str, Any]:
+        status, peer = await self.ask("POST", "/orchestrator/peers", {"enabled": False, **details})
+        assert status == 201, peer
+        return dict(peer)
+
+    async def state(self) -> str:
+        jobs = [(job.id, job.state) for job in self.runtime.jobs()]
+        return repr((self.runtime.manager.all(), jobs, await self.runtime.store.load_peers()))
+
+
+@asynccontextmanager
+async def serving(folder: Path, *, start: bool = True) -> AsyncIterator[Host]:
+    host = Host(folder)
+    server = TestServer(host.app, host="127.0.0.1")
+    await server.start_server()
+    host.port = server.port or 0
+    try:
+        async with aiohttp.ClientSession() as host.session:
+            if start:
+                await host.runtime.start()
+            yield host
+    finally:
+        if start:
+            await host.runtime.aclose()
+        await server.close()
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    async with serving(tmp_path) as host:
+        yield host
+
+
+@pytest.fixture
+def dead_url() -> str:
+    """An address of this machine where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def files_with(text: bytes, folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file() and text in path.read_bytes()]
+
+
+# Who is let in
+
+
+async def test_a_page_of_another_site_gets_nothing_from_any_route(host: Host) -> None:
+    peer = await host.add_peer(url="gpu-2")
+    _, job = await host.ask("POST", "/orchestrator/jobs", {"prompt": PROMPT})
+    ids = {"peers": peer["id"], "jobs": job["job_id"]}
+    before = await host.state()
+    foreign = "http://127.0.0.1:3000"
+    page = {"X-Orchestrator-Page": "1"}
+    attacks: dict[str, dict[str, str]] = {
+        "a form": {"Origin": foreign, "Content-Type": "text/plain", "X-Orchestrator-Token": ""},
+        "a script": {"Origin": foreign, "X-Orchestrator-Token": "guess"},
+        "a script that has the token": {"Origin": foreign, **page},
+        "a sandboxed frame": {"Origin": "null", **page},
+        "a picture": {"Sec-Fetch-Site": "cross-site", "Content-Type": "", **page},
+        "a picture on a neighbouring port": {"Sec-Fetch-Site": "same-site", "Content-Type": "", **page},
+        "a name that was turned to point here": {"Host": f"evil.example:{host.port}", **page},
+    }
+    tried = 0
+    for route in host.app.router.routes():
+        path = route.get_info().get("path") or route.get_info()["formatter"]
+        path = path.replace("{id}", ids[path.removeprefix("/api").split("/")[2]] if "{id}" in path else "")
+        for attack, headers in attacks.items():
+            if route.method == "HEAD":
+                continue
+            status, answer = await host.ask(
+                route.method, path, {"url": "gpu-3", "prompt": PROMPT}, headers=headers
+            )
+            assert (status, set(answer)) == (403, {"error", "message"}), (attack, route.method, path)
+            tried += 1
+    assert tried == 2 * 11 * len(attacks)
+    assert await host.state() == before
+
+
+@pytest.mark.parametrize("token", ["", "token-of-an-earlier-process"])
+async def test_without_the_token_of_this_process_nothing_changes(host: Host, token: str) -> None:
+    status, answer = await host.ask(
+        "POST", "/orchestrator/peers", {"url": "gpu-2"}, headers={"X-Orchestrator-Token": token}
+    )
+    assert (status, answer["error"]) == (403, "bad_token")
+    assert host.runtime.manager.all() == ()
+
+
+async def test_our_page_gets_the_token_and_can_use_it(host: Host) -> None:
+    page = {"X-Orchestrator-Token": "", "Content-Type": "", "Sec-Fetch-Site": "same-origin"}
+    status, _ = await host.ask("GET", "/api/orchestrator/session", headers=page)
+    assert status == 403
+    status, session = await host.ask(
+        "GET", "/api/orchestrator/session", headers={**page, "X-Orchestrator-Page": "1"}
+    )
+    assert status == 200
+    page = {"X-Orchestrator-Token": session["token"], "Origin": host.url, "Sec-Fetch-Site": "same-origin"}
+    status, _ = await host.ask(
+        "POST", "/api/orchestrator/peers", {"url": "gpu-2", "enabled": False}, headers=page
+    )
+    assert status == 201
+
+
+async def test_the_full_name_of_the_machine_is_ours_too(host: Host) -> None:
+    for name in {socket.gethostname(), socket.getfqdn()}:
+        status, _ = await host.ask("GET", "/orchestrator/peers", headers={"Host": f"{name}:{host.port}"})
+        assert status == 200
+
+
+# Peers
+
+
+async def test_a_peer_is_added_listed_edited_and_removed(host: Host) -> None:
+    peer = await host.add_peer(name="GPU 2", url="gpu-2", tags=["fast"])
+    assert (peer["name"], peer["url"], peer["tags"]) == ("GPU 2", "http://gpu-2:8188", ["fast"])
+    status, listed = await host.ask("GET", "/orchestrator/peers")
+    assert (status, listed["peers"]) == (200, [peer])
+    route = f"/orchestrator/peers/{peer['id']}"
+    status, edited = await host.ask("PATCH", route, {"name": "Big", "url": "gpu-3:9000", "draining": True})
+    assert status == 200
+    assert edited == {**peer, "name": "Big", "url": "http://gpu-3:9000", "draining": True}
+    status, _ = await host.ask("DELETE", route)
+    assert status == 200
+    assert (await host.ask("GET", "/orchestrator/peers"))[1]["peers"] == []
+
+
+async def test_a_peer_that_does_not_answer_is_added_and_says_so(host: Host, dead_url: str) -> None:
+    peer = await host.add_peer(url=dead_url, enabled=True)
+    assert peer["health"] == "down"
+    assert peer["reason"]
+    status, checked = await host.ask("POST", f"/orchestrator/peers/{peer['id']}/check", {})
+    assert (status, checked["health"]) == (200, "down")
+
+
+async def test_this_comfyui_is_no_peer_of_its_own(host: Host) -> None:
+    for name in ("127.0.0.1", "localhost", "127.0.0.2", "[::1]", socket.gethostname()):
+        status, answer = await host.ask("POST", "/orchestrator/peers", {"url": f"{name}:{host.port}"})
+        assert (status, answer["error"]) == (400, "bad_request"), name
+        assert "this ComfyUI itself" in answer["message"]
+    assert host.runtime.manager.all() == ()
+
+
+async def test_a_key_goes_in_and_never_comes_out(host: Host, tmp_path: Path) -> None:
+    peer = await host.add_peer(url="gpu-2", credentials={"value": KEY})
+    route = f"/orchestrator/peers/{peer['id']}"
+    answers = [
+        await host.ask("PATCH", route, {"credentials": {"header": "X-Api-Key", "value": KEY}}),
+        await host.ask("PATCH", route, {"credentials": {"header": "Cookie", "value": KEY}}),
+        await host.ask("PATCH", route, {"credentials": {"header": "X-Api-Key", "value": KEY + "\r\nX: y"}}),
+        await host.ask("GET", "/orchestrator/peers"),
+    ]
+    assert [status for status, _ in answers] == [200, 400, 400, 200]
+    assert peer["has_credentials"] is True
+    assert "s3cr3t" not in json.dumps([peer, answers])
+    assert host.runtime.secrets.headers(peer["id"]) == {"X-Api-Key": KEY}
+    assert files_with(b"s3cr3t", tmp_path) == ["credentials.json"]
+    _, without = await host.ask("PATCH", route, {"credentials": None})
+    assert without["has_credentials"] is False
+
+
+async def test_an_address_that_is_already_a_peer_is_refused(host: Host) -> None:
+    await host.add_peer(url="gpu-2")
+    status, answer = await host.ask("POST", "/orchestrator/peers", {"url": "http://gpu-2:8188/"})
+    assert (status, answer["error"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("method", "route"),
+    [
+        ("PATCH", "/orchestrator/peers/nobody"),
+        ("DELETE", "/orchestrator/peers/nobody"),
+        ("POST", "/orchestrator/peers/nobody/check"),
+        ("GET", "/orchestrator/jobs/nobody"),
+        ("POST", "/orchestrator/jobs/nobody/cancel"),
+    ],
+)
+async def test_what_does_not_exist_is_404_with_a_sentence(host: Host, method: str, route: str) -> None:
+    status, answer = await host.ask(method, route, None if method == "GET" else {})
+    assert (status, answer["error"]) == (404, "not_found")
+    assert answer["message"].endswith(".")
+
+
+# Jobs
+
+
+async def test_a_job_that_nobody_can_run_yet_waits_and_says_for_what(host: Host) -> None:
+    await host.add_peer(name="GPU 2", url="gpu-2")
+    status, accepted = await host.ask("POST", "/orchestrator/jobs", {"prompt": PROMPT, "title": "Cat"})
+    assert (status, set(accepted), accepted["state"]) == (202, {"job_id", "state"}, "waiting")
+    status, job = await host.ask("GET", f"/orchestrator/jobs/{accepted['job_id']}")
+    assert (status, job["state"], job["title"], job["attempts"]) == (200, "waiting", "Cat", [])
+    _, listed = await host.ask("GET", "/orchestrator/jobs")
+    assert [job["job_id"] for job in listed["jobs"]] == [accepted["job_id"]]
+    status, cancelled = await host.ask("POST", f"/orchestrator/jobs/{accepted['job_id']}/cancel", {})
+    assert (status, cancelled["state"], cancelled["error"]["code"]) == (200, "cancelled", "cancelled")
+    status, again = await host.ask("POST", f"/orchestrator/jobs/{accepted['job_id']}/cancel", {})
+    assert (status, again) == (200, cancelled)
+
+
+async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:
+    off = await host.add_peer(name="Off", url="gpu-2")
+    status, answer = await host.ask("POST", "/orchestrator/explain", {"prompt": PROMPT})
+    assert status == 200
+    assert answer["peers"] == [
+        {"id": off["id"], "name": "Off", "eligible": False, "reason": answer["peers"][0]["reason"]}
+    ]
+    assert "switched off" in answer["peers"][0]["reason"]
+    assert host.runtime.jobs() == ()
+
+
+async def test_peers_keys_and_waiting_jobs_are_there_after_a_restart(tmp_path: Path) -> None:
+    async with serving(tmp_path) as host:
+        peer = await host.add_peer(name="GPU 2", url="gpu-2", tags=["fast"], credentials={"value": KEY})
+        _, job = await host.ask("POST", "/orchestrator/jobs", {"prompt": PROMPT, "title": "Cat"})
+        old_token = host.guard.token
+    async with serving(tmp_path) as host:
+        assert host.guard.token != old_token
+        assert (await host.ask("GET", "/orchestrator/peers"))[1]["peers"] == [peer]
+        assert host.runtime.secrets.headers(peer["id"]) == {"Authorization": KEY}
+        _, again = await host.ask("GET", f"/orchestrator/jobs/{job['job_id']}")
+        assert (again["state"], again["title"]) == ("waiting", "Cat")
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize("route", ["/orchestrator/peers", "/orchestrator/jobs", "/orchestrator/explain"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"\xff", b'{"unknown": 1}', b'{"a":' * 150 + b"1" + b"}" * 150]
+)
+async def test_a_body_that_is_wrong_is_refused_in_words(host: Host, route: str, data: bytes) -> None:
+    status, answer = await host.ask("POST", route, data=data)
+    assert (status, answer["error"]) == (400, "bad_request")
+    assert answer["message"].endswith(".")
+
+
+async def test_a_body_without_end_is_refused_before_it_fills_the_memory(host: Host) -> None:
+    sent = 0
+
+    async def without_end() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(100):
+            sent += 1
+            yield b" " * (1 << 20)
+
+    try:
+        status, answer = await host.ask("POST", "/orchestrator/jobs", data=without_end())
+        assert (status, answer["error"]) == (400, "bad_request")
+    except aiohttp.ClientError:
+        pass  # it hung up while we were still sending: as good
+    assert sent < 100
+
+
+async def test_a_large_graph_is_taken_and_its_seed_arrives_exactly(host: Host) -> None:
+    prompt = {
+        str(n): {"class_type": "A", "inputs": {"seed": 2**64 - 1, "text": "x" * 900}} for n in range(2_000)
+    }
+    status, accepted = await host.ask("POST", "/orchestrator/jobs", {"prompt": prompt})
+    assert status == 202
+    kept = await host.runtime.store.load_job(accepted["job_id"])
+    assert kept is not None and kept.request.prompt == prompt
+
+
+@asynccontextmanager
+async def one_route(answer: Callable[[web.Request], Awaitable[tuple[int, Any]]]) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_get("/", answering(answer))
+    server = TestServer(app, host="127.0.0.1")
+    await server.start_server()
+    try:
+        yield str(server.make_url("/"))
+    finally:
+        await server.close()
+
+
+async def test_an_unexpected_exception_is_a_sentence_and_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(request: web.Request) -> tuple[int, Any]:
+        raise ZeroDivisionError("only the log says this")
+
+    async with one_route(broken) as url, aiohttp.ClientSession() as session, session.get(url) as response:
+        answer = await response.json()
+    assert (response.status, answer["error"]) == (500, "internal")
+    assert "only the log" not in json.dumps(answer)
+    assert "only the log says this" in caplog.text
+
+
+async def test_an_answer_is_never_kept_by_a_cache_and_always_json() -> None:
+    async def odd(request: web.Request) -> tuple[int, Any]:
+        return 200, {"value": float("nan"), 5: {1, 2}}
+
+    async with one_route(odd) as url, aiohttp.ClientSession() as session, session.get(url) as response:
+        assert await response.json() == {"value": None, "5": [1, 2]}
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "details"),
+    [
+        (
+            UnknownNodeError("No.", [("1", "A", "T")]),
+            400,
+            {"nodes": [{"node_id": "1", "class_type": "A", "title": "T"}]},
+        ),
+        (ParameterError("No.", ["a", "b"]), 400, {"candidates": ("a", "b")}),
+        (PeerTimeoutError("No."), 502, {}),
+        (StoreError("No."), 500, {}),
+        (OrchestratorError("No."), 500, {}),
+    ],
+)
+def test_an_error_is_answered_by_its_class(
+    error: OrchestratorError, status: int, details: dict[str, Any]
+) -> None:
+    assert error_answer(error) == (status, {"error": error.code, "message": "No.", **details})
+
+
+async def test_before_and_after_a_failed_start_the_routes_say_so(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "journal.sqlite3").mkdir()
+    async with serving(tmp_path, start=False) as host:
+        assert (await host.ask("GET", "/orchestrator/peers"))[0] == 503
+        with pytest.raises(StoreError):
+            await host.runtime.start()
+        status, answer = await host.ask("POST", "/orchestrator/jobs", {"prompt": PROMPT})
+        assert (status, answer["error"]) == (503, "not_running")
+        assert "journal" in answer["message"]
+        await host.runtime.aclose()
+
+
+async def test_a_damaged_journal_is_told_where_the_peers_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "journal.sqlite3").write_bytes(b"no database" * 1000)
+    async with serving(tmp_path) as host:
+        _, answer = await host.ask("GET", "/orchestrator/peers")
+        assert ["damaged" in notice for notice in answer["notices"]] == [True]
