@@ -129,7 +129,7 @@ async def test_overrides_change_what_is_sent(master: Session) -> None:
     wanted = await master.run(
         dispatched({"1": node("TestStamp", width=20, height=32, batch=1, seed=52)}, ["1", 0])
     )
-    ours, theirs = (await master.picture(run.images("91")[0]) for run in (done, wanted))
+    ours, theirs = [await master.picture(run.images("91")[0]) for run in (done, wanted)]
     assert ours.shape == (32, 20, 3)
     assert np.array_equal(ours, theirs)
 

@@ -35,7 +35,10 @@ def get_chromium(say: Say) -> Path | None:
         return found
     say("  Chromium: installing Debian's package …")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]):
+    for command in (
+        ["apt-get", "update"],
+        ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
+    ):
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode:
             say(f"  {' '.join(command)} failed:\n{done.stderr[-1000:]}")

@@ -1,122 +1,159 @@
-"""`python dev.py demo`: a picture that only a peer can make, asked for on the master."""
+"""``dev.py demo``: a master, two peers, one dispatched picture, live in the terminal."""
 
 from __future__ import annotations
 
 import json
-import random
+import shutil
 import sys
 import tempfile
 import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
-from .comfy import request
-from .environment import RigError, Setup
+from .comfy import ComfyProcess
+from .environment import RigError, Say, Setup
 from .fleet import ROOT, Fleet
 
-EXAMPLE = ROOT / "example_workflows" / "remote_dispatch.json"
-DEADLINE_S = 300.0
-STEPS = 12
+WORKFLOW = Path(__file__).with_name("demo_workflow.json")
+ON_SCREEN = "Remote Dispatch demo"  #: its name in the master's list of workflows
+MODEL = "tiny-random-unet.safetensors"
+UP_S = 60.0
+PICTURE_S = 300.0
+POLL_S = 0.2
+Json = dict[str, Any]
 
 
-def run(*, once: bool) -> int:
-    """Start the fleet, make a picture, and keep all running until Ctrl-C unless `once`."""
-    setup = Setup()
-    print("Set-up (only the first time takes long)", flush=True)
-    setup.default()
-    with tempfile.TemporaryDirectory(prefix="remote-dispatch-", ignore_cleanup_errors=True) as folder:
-        fleet = Fleet(setup, Path(folder))
-        print("Starting a master and two peers …", flush=True)
-        with fleet:
-            fleet.register_peers()
-            picture = _make_picture(fleet, setup)
-            print(f"\nThe picture:   {picture}")
-            print(f"On screen:     {fleet.master.url}   (sidebar: Fleet)")
-            if not once:
-                print("Ctrl-C ends everything.", flush=True)
-                _wait_for_interrupt(fleet)
-    return 0
+def run(*, once: bool, say: Say = print) -> None:
+    """Show one picture come about; then wait for Ctrl-C, unless `once`. Raises RigError in words."""
+    began = time.monotonic()
+    setup = Setup(say)
+    base = setup.cache / "demo" / time.strftime("%Y%m%d-%H%M%S")
+    say("Starting a master with this plugin and two stock peers …")
+    with Fleet(setup, base) as fleet:
+        put_on_screen(fleet.master)
+        fleet.register_peers()
+        wait_until(lambda: peers_are_up(fleet.master), UP_S, "The peers did not turn up on the master")
+        for process in fleet.all:
+            has = "has" if has_model(process) else "does not have"
+            say(f"  {process.name:<8} {process.url}  ComfyUI {process.installation.version}, {has} {MODEL}")
+        picture = first_picture(fleet.master, say)
+        job = newest_job(fleet.master)
+        say(f"\nPicture  {picture}")
+        say(f"Made by  {job['peer']}")
+        say(f"Why      {job['explanation']}")
+        say(f"On screen  {fleet.master.url}  (Workflows → {ON_SCREEN}; the Fleet tab shows both peers)")
+        say(f"({time.monotonic() - began:.0f} s in all)")
+        if not once:
+            say("\nCtrl-C ends the master and both peers.")
+            watch_over(fleet.all)
 
 
-def _make_picture(fleet: Fleet, setup: Setup) -> Path:
-    master = fleet.master
-    answer = master.post("/prompt", {"prompt": example_prompt(seed=random.randrange(2**32))})
-    prompt_id = answer["prompt_id"]
-    entry = _follow(fleet, prompt_id)
-    if entry["status"]["status_str"] != "success":
-        words = [data.get("exception_message", kind) for kind, data in entry["status"]["messages"]]
-        raise RigError(f"The demo's prompt failed: {words[-1]}")
-    image = next(output["images"][0] for output in entry["outputs"].values() if "images" in output)
-    job = master.get("/orchestrator/jobs")["jobs"][0]
-    print(f"\nMade by:       {job['peer']}\nBecause:       {job['explanation']}")
-    return _keep(master.url, image, setup.cache / "demo")
-
-
-def example_prompt(seed: int) -> dict[str, Any]:
-    """The example workflow, in API format, with a seed of its own."""
-    def node(class_type: str, **inputs: Any) -> dict[str, Any]:
-        return {"class_type": class_type, "inputs": inputs}
-
-    sampler = {"sampler_name": "euler", "scheduler": "simple", "steps": STEPS, "cfg": 1.0, "denoise": 1.0}
-    return {
-        "1": node("UNETLoader", unet_name="tiny-random-unet.safetensors", weight_dtype="default"),
-        "2": node("LotusConditioning"),
-        "3": node("EmptyLatentImage", width=256, height=256, batch_size=1),
-        "4": node(
-            "KSampler", model=["1", 0], positive=["2", 0], negative=["2", 0], latent_image=["3", 0],
-            seed=seed, **sampler,
-        ),
-        "5": node("VAELoader", vae_name="taesd"),
-        "6": node("VAEDecode", samples=["4", 0], vae=["5", 0]),
-        "7": node("RemoteDispatch", value=["6", 0]),
-        "8": node("SaveImage", images=["7", 0], filename_prefix="remote-dispatch"),
-    }  # fmt: skip
-
-
-def _follow(fleet: Fleet, prompt_id: str) -> dict[str, Any]:
-    end = time.monotonic() + DEADLINE_S
-    shown = ""
-    while time.monotonic() < end:
-        jobs = fleet.master.get("/orchestrator/jobs")["jobs"]
-        text = f"{jobs[0]['peer'] or 'waiting'}: {jobs[0]['progress_text']}" if jobs else ""
-        if text != shown:
-            shown = text
-            bar = "#" * round(30 * (jobs[0]["progress"] if jobs else 0))
-            _show(f"  [{bar:<30}] {text}")
-        entry = fleet.master.get(f"/history/{prompt_id}").get(prompt_id)
-        if entry:
-            _show(f"  [{'#' * 30}] done")
-            return dict(entry)
-        time.sleep(0.05)
-    raise RigError(f"The demo's prompt did not end within {DEADLINE_S:.0f} s.\n{fleet.master.log_tail()}")
-
-
-def _show(line: str) -> None:
-    if sys.stdout.isatty():
-        sys.stdout.write(f"\r\033[K{line}")
-    else:
-        sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _keep(url: str, image: dict[str, str], folder: Path) -> Path:
-    """The fleet's own folders vanish with it; the picture stays."""
-    import urllib.request
-
+def put_on_screen(master: ComfyProcess) -> None:
+    folder = master.base / "user" / "default" / "workflows"
     folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.png"
-    with urllib.request.urlopen(f"{url}/view?{urlencode(image)}", timeout=10) as answer:
-        kept.write_bytes(answer.read())
-    return kept
+    shutil.copyfile(WORKFLOW, folder / f"{ON_SCREEN}.json")
 
 
-def _wait_for_interrupt(fleet: Fleet) -> None:
+def peers_are_up(master: ComfyProcess) -> bool:
+    peers = master.get("/orchestrator/peers")["peers"]
+    return all(peer["health"] == "up" and peer["node_types"] for peer in peers)
+
+
+def has_model(process: ComfyProcess) -> bool:
+    return MODEL in process.get("/models/diffusion_models")
+
+
+def first_picture(master: ComfyProcess, say: Say) -> Path:
+    """Queue the workflow as the page would and follow the job; the path of the file on the master."""
+    workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+    body = {
+        "prompt": as_prompt(workflow, master),
+        "client_id": uuid.uuid4().hex,
+        "extra_data": {"extra_pnginfo": {"workflow": workflow}},
+    }
+    prompt_id = master.post("/prompt", body)["prompt_id"]
+    say("")
+    entry: Json = {}
+    line = ProgressLine()
+
+    def finished() -> bool:
+        job = newest_job(master)
+        if job:
+            line.show(job)
+        entry.update(master.get(f"/history/{prompt_id}").get(prompt_id, {}))
+        return bool(entry)
+
     try:
-        while True:
-            time.sleep(1)
-            request(fleet.master.url + "/system_stats")
-    except KeyboardInterrupt:
-        print("\nStopping …", flush=True)
-    except (OSError, json.JSONDecodeError) as exc:
-        raise RigError(f"The master ended.\n{fleet.master.log_tail()}") from exc
+        wait_until(finished, PICTURE_S, "No picture came")
+    finally:
+        line.end()
+    return picture_of(entry, master)
+
+
+def as_prompt(workflow: Json, master: ComfyProcess) -> Json:
+    """What the Run button would send, made by the plugin's own converter."""
+    sys.path.insert(0, str(ROOT))
+    from orchestrator.core.workflow.converter import workflow_to_api
+
+    return workflow_to_api(workflow, master.get("/object_info"))
+
+
+def picture_of(entry: Json, master: ComfyProcess) -> Path:
+    for kind, data in entry["status"]["messages"]:
+        if kind == "execution_error":
+            raise RigError(f"{data['node_type']} failed: {data['exception_message']}\n{master.log_tail(10)}")
+    images = [image for output in entry["outputs"].values() for image in output.get("images", ())]
+    for image in images:
+        if image["type"] == "output":
+            return master.base / "output" / image["subfolder"] / image["filename"]
+    raise RigError(f"The prompt ended without a picture. {master.log} says more.")
+
+
+def newest_job(master: ComfyProcess) -> Json:
+    jobs: list[Json] = master.get("/orchestrator/jobs")["jobs"]
+    return jobs[0] if jobs else {}
+
+
+class ProgressLine:
+    """A line that changes in place on a terminal; elsewhere one line for each thing that changed."""
+
+    WIDTH = 24
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def show(self, job: Json) -> None:
+        done = round(job["progress"] * self.WIDTH)
+        bar = "#" * done + "." * (self.WIDTH - done)
+        text = job["progress_text"] or job["state"]
+        line = f"  [{bar}] {text[:80]}"
+        if line == self._last:
+            return
+        self._last = line
+        if sys.stdout.isatty():
+            sys.stdout.write(f"\r\033[K{line}")
+        else:
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        if self._last and sys.stdout.isatty():
+            sys.stdout.write("\n")
+
+
+def watch_over(processes: list[ComfyProcess]) -> None:
+    """Until Ctrl-C; says so if one of them ends by itself."""
+    while True:
+        for process in processes:
+            process.check_alive()
+        time.sleep(1)
+
+
+def wait_until(condition: Callable[[], bool], limit_s: float, otherwise: str) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > end:
+            raise RigError(f"{otherwise} within {limit_s:.0f} s.")
+        time.sleep(POLL_S)

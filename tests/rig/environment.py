@@ -30,7 +30,14 @@ COMFYUI_NEEDS = (
     *(FRONTEND, "comfyui-workflow-templates==0.7.25", "comfyui-embedded-docs==0.3.1"),
 )
 TEST_TOOLS = (
-    *("pytest>=8", "pytest-aiohttp>=1.1", "pytest-asyncio>=0.24", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11"),
+    *(
+        "pytest>=8",
+        "pytest-aiohttp>=1.1",
+        "pytest-asyncio>=0.24",
+        "hypothesis>=6.100",
+        "ruff>=0.6",
+        "mypy>=1.11",
+    ),
     *("types-requests", "playwright>=1.45"),
 )
 
@@ -113,7 +120,12 @@ class Setup:
             raise RigError(f"{tree} holds no main.py. Point COMFYUI_PATH at the folder of a ComfyUI.")
         named = os.environ.get("COMFYUI_PYTHON")
         candidates = [Path(named)] if named else []
-        for folder in (tree / ".venv", tree / "venv", tree / "python_embeded", tree.parent / "python_embeded"):
+        for folder in (
+            tree / ".venv",
+            tree / "venv",
+            tree / "python_embeded",
+            tree.parent / "python_embeded",
+        ):
             candidates += [_python_of(folder), folder / "python.exe"]
         for candidate in candidates:
             if candidate.is_file():
@@ -138,7 +150,9 @@ class Setup:
             for library in folder.glob("**/site-packages/torchaudio/lib/*.so"):
                 library.unlink()
 
-        self._step("Python environment (the longest step, about 2 GB)", name, (*needs, *WITHOUT_DEPENDENCIES), make)
+        self._step(
+            "Python environment (the longest step, about 2 GB)", name, (*needs, *WITHOUT_DEPENDENCIES), make
+        )
         return python
 
     def _unpack_comfyui(self, python: Path, tree: Path) -> None:

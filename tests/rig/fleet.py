@@ -20,7 +20,9 @@ TINY_MODELS = Path(__file__).with_name("tiny_models.py")
 class Fleet:
     """All its processes and files live below `base`; leaving it ends every process it started."""
 
-    def __init__(self, setup: Setup, base: Path, *, peers: int = 2, master_arguments: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, setup: Setup, base: Path, *, peers: int = 2, master_arguments: tuple[str, ...] = ()
+    ) -> None:
         self._setup = setup
         self.base = base
         self.token = secrets.token_urlsafe(16)

@@ -35,8 +35,6 @@ class TestStamp:
         return (picture.float() / 255.0,)
 
 
-
-
 class TestSleep:
     """Hands its value on after some seconds, with progress; can be interrupted."""
 
