@@ -11,7 +11,7 @@ from typing import Any
 from ..models.workflow import Node
 from .widgets import Widget
 
-_CONTROL_VALUES = frozenset({"fixed", "increment", "decrement", "randomize", "increment-wrap"})
+_CONTROL_VALUES = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
 _SAMPLER = ("steps", "cfg", "sampler_name", "scheduler")
 # Widget names in file order of the core classes that older files do not name themselves.
 _CORE: Mapping[str, Sequence[str]] = {

@@ -101,8 +101,8 @@ class _Builder:
         return None
 
     def _primitive_spec(self, node: Node, link: Link) -> InputSpec:
-        target = self._group.nodes[int(link.target_id)] if link.target_id.isdigit() else node
-        slot = target.inputs[link.target_slot] if link.target_slot < len(target.inputs) else None
+        target = next((n for n in self._group.nodes if n.id == link.target_id), node)
+        slot = dict(enumerate(target.inputs)).get(link.target_slot)
         widget = slot.widget or slot.name if slot else None
         known = self._info.input(target.type, widget) if widget and target.type in self._info else None
         options = {"control_after_generate": True} if known is not None else {}

@@ -108,6 +108,8 @@ class Loader:
             outputs=outputs,
             widgets=layout.widgets,
             saved=node,
+            # Instances of groups are unpacked in the root graph; what is left elsewhere cannot run.
+            known=group_name(node.type) is None,
             output_groups=self._info.output_groups(node.type),
         )
         attach(live, node, links)
