@@ -9,8 +9,8 @@ from typing import Any
 from ...errors import UnknownNodeError, WorkflowError
 from ..models.workflow import EMPTY, Workflow
 from .identity import unique_ids
-from .links import Constant, Output, Place, resolve_input, settle_matched_types
-from .live_graph import PRIMITIVE, LiveGraph, LiveNode
+from .links import Budget, Constant, Output, Place, resolve_input, settle_matched_types
+from .live_graph import PRIMITIVE, LiveNode, link_order
 from .loading import Loader
 from .object_info import ObjectInfo
 from .parser import WorkflowParser, check_prompt, is_api_format
@@ -72,6 +72,8 @@ def _convert(
 class _Conversion:
     def __init__(self, workflow: Workflow, info: ObjectInfo, now: datetime | None) -> None:
         self._now = now
+        self._budget = Budget()
+        self._named: dict[str, LiveNode] | None = None
         loader = Loader(workflow, info)
         self._root = loader.load()
         unpacked = [
@@ -123,7 +125,7 @@ class _Conversion:
             if widget.sent and widget.name and widget.value is not MISSING:
                 inputs[widget.name] = _wrapped(self._sent_value(node, widget))
         for index, socket in enumerate(node.sockets):
-            source = resolve_input(place, index) if index in node.incoming else None
+            source = resolve_input(place, index, self._budget) if index in node.incoming else None
             if isinstance(source, Output):
                 inputs[socket.name] = [source.place.id, source.slot]
             elif isinstance(source, Constant) and source.value is not MISSING:
@@ -144,21 +146,28 @@ class _Conversion:
 
     def _widget_text(self, name: str, widget_name: str) -> str | None:
         """A widget's value for ``%name.widget%``: by the node's S&R name, else by its title."""
-        nodes = [node for graph in (self._root, *self._graphs[:-1]) for node in graph.nodes.values()]
-        found = [n for n in nodes if _search_name(n) == name] or [n for n in nodes if n.title == name]
-        widget = next((w for w in found[0].widgets if w.name == widget_name), None) if found else None
+        if self._named is None:
+            nodes = [node for graph in (self._root, *self._graphs[:-1]) for node in graph.nodes.values()]
+            titled = {node.title: node for node in reversed(nodes)}
+            self._named = titled | {str(_search_name(node)): node for node in reversed(nodes)}
+        found = self._named.get(name)
+        widget = next((w for w in found.widgets if w.name == widget_name), None) if found else None
         return None if widget is None else js_text(widget.value)
 
     def _apply_primitives(self) -> None:
         for graph in self._graphs:
+            ends: dict[str, list[tuple[LiveNode, int]]] = {}
             for node in graph.nodes.values():
-                if node.type == PRIMITIVE and node.widgets:
-                    self._apply_primitive(graph, node)
+                for index, link in node.incoming.items():
+                    origin = graph.nodes.get(link.origin_id)
+                    if origin is not None and origin.type == PRIMITIVE:
+                        ends.setdefault(origin.id, []).append((node, index))
+            for node_id, targets in ends.items():
+                targets.sort(key=lambda end: link_order(end[0].incoming[end[1]]))
+                self._apply_primitive(graph.nodes[node_id], targets)
 
-    def _apply_primitive(self, graph: LiveGraph, node: LiveNode) -> None:
-        links = graph.leaving(node.id, 0)
-        targets = [target for link in links for target in graph.targets([link.id])]
-        if not targets:
+    def _apply_primitive(self, node: LiveNode, targets: list[tuple[LiveNode, int]]) -> None:
+        if not node.widgets:
             return
         first, index = targets[0]
         kind = _widget_type(first, index)

@@ -15,6 +15,23 @@ from ..models.workflow import SUBGRAPH_INPUT_NODE, Link, NodeMode
 from .live_graph import REROUTE, LiveGraph, LiveNode
 
 MAX_STEPS = 100_000
+MAX_STEPS_OF_ALL = 1_000_000
+MAX_TYPE_PASSES = 100
+
+
+@dataclass(slots=True)
+class Budget:
+    """The steps all links of one workflow may take together, so that a tangle cannot take for ever."""
+
+    left: int = MAX_STEPS_OF_ALL
+
+    def spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise WorkflowError(
+                "The links of this workflow run through too many reroutes and bypassed nodes. "
+                "Link nodes directly where you can."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +66,16 @@ class Constant:
     value: Any
 
 
-def resolve_input(place: Place, socket: int) -> Output | Constant | None:
+def resolve_input(place: Place, socket: int, budget: Budget) -> Output | Constant | None:
     """What feeds the input `socket` of the node at `place`; None when nothing does.
 
-    Raises WorkflowError when the link runs in a circle.
+    Raises WorkflowError when the link runs in a circle, or when `budget` is used up.
     """
     seen: set[tuple[str, str, int]] = set()
     kind: str | None = None
     for _ in range(MAX_STEPS):
         _visit(seen, place, "in", socket)
+        budget.spend()
         link = place.node.incoming.get(socket)
         if link is None:
             return None
@@ -137,7 +155,7 @@ def compatible(first: str, second: str) -> bool:
 def settle_matched_types(graphs: Iterable[LiveGraph]) -> None:
     """Give matched outputs the type that is linked into their template's inputs."""
     for graph in graphs:
-        for _ in range(len(graph.nodes)):
+        for _ in range(MAX_TYPE_PASSES):
             if not sum(_settle(graph, node) for node in graph.nodes.values()):
                 break
 

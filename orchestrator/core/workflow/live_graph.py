@@ -76,7 +76,7 @@ class LiveGraph:
         """The links that start at an output, in the order of their ids."""
         start = (node_id, slot)
         found = [link for link in self.links.values() if (link.origin_id, link.origin_slot) == start]
-        return sorted(found, key=lambda link: (not link.id.isdigit(), len(link.id), link.id))
+        return sorted(found, key=link_order)
 
     def producer_of_output(self, slot: int) -> Link | None:
         """The link that feeds the graph's own output `slot`."""
@@ -87,3 +87,8 @@ class LiveGraph:
             return listed[0]
         end = (SUBGRAPH_OUTPUT_NODE, slot)
         return next((x for x in self.links.values() if (x.target_id, x.target_slot) == end), None)
+
+
+def link_order(link: Link) -> tuple[bool, int, str]:
+    """Sorts links by id: numbers first, by size."""
+    return (not link.id.isdigit(), len(link.id), link.id)
