@@ -206,11 +206,11 @@ class Dispatcher:
             try:
                 placement = await self._room.place(entry.ticket)
             except NoEligiblePeerError as exc:
-                if last is None:
+                if last is None or not entry.ticket.tried:
                     raise
-                if exc.permanent or len(entry.job.attempts) >= self._retry.max_attempts:
+                if len(entry.job.attempts) >= self._retry.max_attempts:
                     raise last from exc
-                # Nobody else can: the same peer again, after a while.
+                # Nobody but those that failed it is left: they get another chance, after a while.
                 entry.ticket.tried.clear()
                 await asyncio.sleep(_backoff_s(len(entry.job.attempts)))
                 continue
