@@ -27,6 +27,7 @@ DEFINITIONS: dict[str, Any] = {
     "Sample": definition(["LATENT"], seed=SEED, steps=["INT", {"default": 20}], text=["STRING", {}]),
     "Prompt": definition(["CONDITIONING"], text=["STRING", {"multiline": True, "dynamicPrompts": True}]),
     "SaveImage": definition([], images=["IMAGE"], filename_prefix=["STRING", {"default": "ComfyUI"}]),
+    "Odd": definition(["A", "B", "IMAGE"], anything=["*"], image=["IMAGE"]),
     "Sizes": definition([], sizes=["STRING", {}]),
 }
 
@@ -115,6 +116,21 @@ def test_a_bypassed_node_without_a_fitting_input_cuts_the_link() -> None:
 def test_a_muted_node_cuts_the_link() -> None:
     prompt = chain(node(5, "Blur", [3], [("image", "IMAGE", 1)], mode=2))
     assert set(prompt) == {"1", "9"} and "images" not in inputs_of(prompt, "9")
+
+
+def test_a_bypassed_node_prefers_the_input_of_exactly_the_wanted_type() -> None:
+    odd = node(5, "Odd", None, [("anything", "*", 1), ("image", "IMAGE", 3)], mode=4)
+    save = node(9, "SaveImage", ["x"], [("images", "IMAGE", 2)])
+    links = [[1, 1, 0, 5, 0, "*"], [2, 5, 2, 9, 0, "*"], [3, 2, 0, 5, 1, "IMAGE"]]
+    prompt = convert([node(1, "Load", ["a.png"]), node(2, "Load", ["b.png"]), odd, save], links)
+    assert inputs_of(prompt, "9")["images"] == ["2", 0]
+
+
+def test_a_widget_linked_to_a_muted_node_keeps_its_own_value() -> None:
+    steps = {"name": "steps", "type": "INT", "link": 1, "widget": {"name": "steps"}}
+    target = {**node(2, "Sample", [4, "fixed", 30, "x"]), "inputs": [steps]}
+    prompt = convert([node(1, "Blur", mode=2), target], [[1, 1, 0, 2, 0, "INT"]])
+    assert inputs_of(prompt, "2")["steps"] == 30
 
 
 def test_a_reroute_is_passed_through() -> None:

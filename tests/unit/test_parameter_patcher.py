@@ -113,8 +113,13 @@ def test_a_value_that_is_not_in_the_list_is_refused_with_the_nearest() -> None:
     assert "euler_ancestral" in caught.value.candidates
 
 
-def test_a_choice_is_found_under_the_other_path_separator() -> None:
-    assert patched({"name": "sub\\model.safetensors"})["10"]["inputs"]["name"] == "sub/model.safetensors"
+@pytest.mark.parametrize("listed", ["sub/model.safetensors", "sub\\model.safetensors"])
+@pytest.mark.parametrize("given", ["sub/model.safetensors", "sub\\model.safetensors"])
+def test_a_choice_is_found_under_either_path_separator_and_spelled_as_listed(listed: str, given: str) -> None:
+    prompt = {"10": {"class_type": "Loader", "inputs": {"name": "old"}}}
+    info = {"Loader": {"input": {"required": {"name": [[listed], {}]}}}}
+    after = patch_parameters(prompt, inspect_parameters(prompt, info), {"name": given})
+    assert after["10"]["inputs"]["name"] == listed
 
 
 def test_an_input_file_need_not_be_in_the_list_yet() -> None:
