@@ -281,13 +281,12 @@ def _connect_sqlite(path: Path, timeout_s: float, steps: Sequence[Step]) -> sa.C
 
     @sa.event.listens_for(engine, "connect")
     def prepare(raw: sqlite3.Connection, record: object) -> None:
-        raw.isolation_level = None  # the driver would leave CREATE TABLE outside of transactions
         raw.text_factory = lambda text: text.decode("utf-8", "replace")
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             raw.execute(f"PRAGMA {pragma}").close()
 
     @sa.event.listens_for(engine, "begin")
-    def begin(db: sa.Connection) -> None:
+    def begin(db: sa.Connection) -> None:  # the driver's own leaves CREATE TABLE outside
         db.exec_driver_sql("BEGIN IMMEDIATE")
 
     connection = None

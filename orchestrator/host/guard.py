@@ -36,10 +36,9 @@ class Place:
 @dataclass(frozen=True)
 class Ours:
     """What counts as this ComfyUI. ``names`` are host names and addresses in lower case, loopback goes
-    without saying; ``port`` is the one it listens on; ``allowed`` are those that a setting adds."""
+    without saying; ``allowed`` are those that a setting adds."""
 
     names: frozenset[str] = frozenset()
-    port: int | None = None
     allowed: frozenset[Place] = frozenset()
 
     def has_host(self, place: Place) -> bool:
@@ -50,8 +49,7 @@ class Ours:
         """An origin is ours on the port the request came to, or on one that a setting names with it."""
         default = _DEFAULT_PORTS[scheme]
         port = origin.port or default
-        usual = {host.port or default, self.port}
-        if port in usual and self.has_host(Place(origin.name, port)):
+        if port == (host.port or default) and self.has_host(Place(origin.name, port)):
             return True
         listed = Place(origin.name) in self.allowed and origin.port is None
         return listed or Place(origin.name, port) in self.allowed
@@ -156,10 +154,18 @@ def parse_allowed(setting: str) -> frozenset[Place]:
 class Guard:
     """Puts ``check_request`` before handlers. `server` is a PromptServer; it has a port once it listens."""
 
-    def __init__(self, server: Any, *, token: str = "", allowed: frozenset[Place] = frozenset()) -> None:
+    def __init__(
+        self,
+        server: Any,
+        *,
+        token: str = "",
+        allowed: frozenset[Place] = frozenset(),
+        find_full_name: Callable[[], str] = socket.getfqdn,
+    ) -> None:
         self._server = server
         self.token = token or secrets.token_urlsafe(32)
         self._ours = Ours(frozenset(_host_names(socket.gethostname())), allowed=allowed)
+        self._find_full_name = find_full_name
         self._knows_full_name = False
 
     @classmethod
@@ -193,7 +199,7 @@ class Guard:
         refusal = check_request(seen, self._ours_for(request, seen), self.token, needs_page=needs_page)
         if refusal is not None and refusal.about_names and not self._knows_full_name:
             # The full name may take the resolver seconds, and is seldom what somebody uses.
-            full_name = await asyncio.to_thread(socket.getfqdn)
+            full_name = await asyncio.to_thread(self._find_full_name)
             self._ours = replace(self._ours, names=self._ours.names | _host_names(full_name))
             self._knows_full_name = True
             refusal = check_request(seen, self._ours_for(request, seen), self.token, needs_page=needs_page)
@@ -201,15 +207,14 @@ class Guard:
 
     def _ours_for(self, request: web.Request, seen: Seen) -> Ours:
         """Ours, with the address the request came in at, and the one it names if that is of this machine."""
-        names, port = set(self._ours.names), self._port()
+        names = set(self._ours.names)
         here = request.transport.get_extra_info("sockname") if request.transport else None
         if isinstance(here, tuple) and len(here) >= 2:
             names.add(str(here[0]).partition("%")[0])
-            port = port or int(here[1])
         host = parse_place(seen.host)
         if host is not None and is_local_address(host.name):
             names.add(host.name)
-        return replace(self._ours, names=frozenset(names), port=port)
+        return replace(self._ours, names=frozenset(names))
 
     def _port(self) -> int | None:
         port = getattr(self._server, "port", None)

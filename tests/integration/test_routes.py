@@ -37,7 +37,7 @@ class Host:
     def __init__(self, folder: Path) -> None:
         folders = Folders(output=folder / "output", temp=folder / "temp", resolve_input=lambda value: None)
         self.port = 0
-        self.guard = Guard(self)
+        self.guard = Guard(self, find_full_name=lambda: "Render-Box.lan.example")
         self.runtime = Runtime(Settings(folder / "data", folders, self.guard.is_this_machine))
         self.app = web.Application()
         routes, repeated = web.RouteTableDef(), web.RouteTableDef()
@@ -181,10 +181,17 @@ async def test_our_page_gets_the_token_and_can_use_it(host: Host) -> None:
     assert status == 201
 
 
-async def test_the_full_name_of_the_machine_is_ours_too(host: Host) -> None:
-    for name in {socket.gethostname(), socket.getfqdn()}:
-        status, _ = await host.ask("GET", "/orchestrator/peers", headers={"Host": f"{name}:{host.port}"})
-        assert status == 200
+async def test_the_names_of_the_machine_are_ours_and_others_are_not(host: Host) -> None:
+    names = {
+        socket.gethostname(): 200,
+        "evil.example": 403,
+        "render-box.lan.example": 200,
+        "render-box": 200,
+        "lan.example": 403,
+    }
+    for name, expected in names.items():
+        headers = {"Host": f"{name}:{host.port}"}
+        assert (await host.ask("GET", "/orchestrator/peers", headers=headers))[0] == expected, name
 
 
 # Peers

@@ -320,6 +320,11 @@ def a_page_of_noise(path: Path) -> None:
     path.write_bytes(raw)
 
 
+def noise_where_nothing_is_read_at_the_start(path: Path) -> None:
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-4096] + b"\xa5" * 4096)
+
+
 def torn_in_the_middle(path: Path) -> None:
     raw = path.read_bytes()
     path.write_bytes(raw[: len(raw) // 2])
@@ -337,7 +342,9 @@ def damaged_beside(path: Path) -> list[Path]:
     return [other for other in path.parent.iterdir() if ".damaged-" in other.name]
 
 
-@pytest.mark.parametrize("damage", [not_a_database, a_page_of_noise, torn_in_the_middle])
+@pytest.mark.parametrize(
+    "damage", [not_a_database, a_page_of_noise, noise_where_nothing_is_read_at_the_start, torn_in_the_middle]
+)
 async def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(
     path: Path, damage: Callable[[Path], None]
 ) -> None:

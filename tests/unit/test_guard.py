@@ -23,7 +23,6 @@ from orchestrator.host.guard import (
 TOKEN = "t0ken-of-this-process"
 OURS = Ours(
     names=frozenset({"render-box", "render-box.local", "192.168.1.20", "fd00::20"}),
-    port=8188,
     allowed=parse_allowed("comfy.example.com, nas:8443"),
 )
 PAGE = Seen(
