@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from orchestrator.core.models.job import Job, JobRequest, JobState, OutputFile
 from orchestrator.dispatch.transport import Folders
 from orchestrator.errors import (
     OrchestratorError,
@@ -26,6 +28,7 @@ from orchestrator.errors import (
 from orchestrator.host.guard import Guard
 from orchestrator.host.routes import add_routes, answering, error_answer
 from orchestrator.runtime import Runtime, Settings
+from orchestrator.store import Store
 
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}}
 KEY = "Bearer s3cr3t-k3y"
@@ -306,6 +309,24 @@ async def test_peers_keys_and_waiting_jobs_are_there_after_a_restart(tmp_path: P
         assert host.runtime.secrets.headers(peer["id"]) == {"Authorization": KEY}
         _, again = await host.ask("GET", f"/orchestrator/jobs/{job['job_id']}")
         assert (again["state"], again["title"]) == ("waiting", "Cat")
+
+
+async def test_a_finished_job_of_an_earlier_start_is_listed_with_its_files(tmp_path: Path) -> None:
+    moment = datetime(2026, 3, 1, tzinfo=timezone.utc)
+    files = (OutputFile("9", str(tmp_path / "cat.png"), "cat.png", "sub", "output"),)
+    done = Job("j1", JobRequest(prompt=PROMPT), moment, JobState.DONE, outputs=files, ended_at=moment)
+    store = Store(tmp_path / "data" / "journal.sqlite3")
+    await store.open()
+    await store.save_job(done)
+    await store.aclose()
+    async with serving(tmp_path) as host:
+        _, listed = await host.ask("GET", "/orchestrator/jobs")
+        assert [(job["job_id"], job["state"]) for job in listed["jobs"]] == [("j1", "done")]
+        _, job = await host.ask("GET", "/orchestrator/jobs/j1")
+        assert [file["url"] for file in job["outputs"]] == [
+            "/view?filename=cat.png&subfolder=sub&type=output"
+        ]
+        assert str(tmp_path) not in json.dumps([listed, job])
 
 
 # What is wrong
