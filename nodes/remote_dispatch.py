@@ -120,7 +120,7 @@ class RemoteDispatch(io.ComfyNode):
             if stash.link and stash.link.node_id == source_id:
                 return io.NodeOutput(upstream[name])
         request = JobRequest(
-            prompt=await asyncio.to_thread(_bridged, stash, upstream),
+            prompt=await asyncio.to_thread(_bridged, stash, upstream) if upstream else stash.prompt,
             workflow=_workflow(cls.hidden.extra_pnginfo) if stash.link is None else None,
             changes=parse_overrides(overrides or ""),
             drop_classes=frozenset({DISPATCH_CLASS}),
