@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from .store import Store
 
 log = logging.getLogger(__name__)
 
+KEPT_JOBS = 1_000  #: finished jobs that stay in the journal, however old
+KEPT_FOR = timedelta(days=30)  #: and for so long all the others
 FIRST_ANSWER_S = 6.0  #: how long a new peer's form waits for its first answer
 _EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credentials"})
 _DEFAULT_HEADER = "Authorization"
@@ -71,6 +73,7 @@ class Runtime:
             self._dispatcher.start()
             self._monitor.start()
             await self.reconcile()
+            await self.store.prune(keep=KEPT_JOBS, before=_now() - KEPT_FOR)
         except Exception as exc:
             self._failure = exc
             raise

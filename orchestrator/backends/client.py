@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -110,7 +112,7 @@ class ComfyUIClient:
             "client_id": client_id,
             "extra_data": dict(extra_data or {}),
         }
-        answer = await self._json("POST", "/prompt", json=body, timeout_s=SUBMIT_TIMEOUT_S)
+        answer = await self._json("POST", "/prompt", timeout_s=SUBMIT_TIMEOUT_S, **await _large_json(body))
         if not isinstance(answer, Mapping) or answer.get("prompt_id") != prompt_id:
             raise PeerProtocolError(
                 "The peer took the job under another id. It needs ComfyUI 0.3.45 or later."
@@ -211,7 +213,13 @@ class ComfyUIClient:
 
     @contextlib.asynccontextmanager
     async def _request(
-        self, method: str, path: str, *, timeout_s: float | None = 0.0, **options: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout_s: float | None = 0.0,
+        content_type: str | None = None,
+        **options: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """`timeout_s`: 0 is the client's own, None has no end as long as bytes flow."""
         total = self._timeout_s if timeout_s == 0.0 else timeout_s
@@ -220,7 +228,7 @@ class ComfyUIClient:
             async with self._open_session().request(
                 method,
                 self.base_url + path,
-                headers=self._headers,
+                headers={**self._headers, "Content-Type": content_type} if content_type else self._headers,
                 allow_redirects=False,
                 timeout=timeout,
                 **options,
@@ -271,6 +279,12 @@ async def _check(answer: aiohttp.ClientResponse, base_url: str) -> None:
     raise PeerRefusedError(f"{base_url} answered {status} {text[:200]}".strip(), status)
 
 
+async def _large_json(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A request's body that may have megabytes: made off the loop, and sent in pieces."""
+    data = await asyncio.to_thread(lambda: json.dumps(body).encode())
+    return {"data": io.BytesIO(data), "content_type": "application/json"}
+
+
 def _prompt_refused(text: str) -> PeerError:
     body = wire.parse_json(text)
     error = body.get("error") if isinstance(body, Mapping) else None
@@ -281,13 +295,13 @@ def _prompt_refused(text: str) -> PeerError:
 
 
 def _in_words(error: Mapping[str, Any], nodes: Mapping[str, Any]) -> str:
-    said = [
-        f"{node.get('class_type', 'node')} (node {node_id}): {reason.get('message')}: {reason.get('details')}"
-        for node_id, node in nodes.items()
-        if isinstance(node, Mapping)
-        for reason in (node.get("errors") if isinstance(node.get("errors"), list) else [])
-        if isinstance(reason, Mapping)
-    ]
+    said: list[str] = []
+    for node_id, node in nodes.items():
+        reasons = node.get("errors") if isinstance(node, Mapping) else None
+        for reason in reasons if isinstance(reasons, list) else ():
+            if isinstance(reason, Mapping):
+                where = f"{node.get('class_type', 'node')} (node {node_id})"
+                said.append(f"{where}: {reason.get('message')}: {reason.get('details')}")
     return "; ".join(said) or " ".join(str(error.get(key) or "") for key in ("message", "details")).strip()
 
 

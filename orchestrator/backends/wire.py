@@ -142,4 +142,4 @@ def _text(value: object) -> str:
 
 def _size(value: object) -> int:
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1 << 60
-    return int(value) if usable else 0  # type: ignore[call-overload, no-any-return]
+    return int(value) if usable else 0  # type: ignore[call-overload]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import folder_paths  # type: ignore[import-not-found]
 
-import nodes as comfy_nodes  # type: ignore[import-not-found]
-
 from ..dispatch.transport import Folders
 from ..runtime import Runtime
+
+# ComfyUI's module; a type checker would take our own package of that name.
+comfy_nodes: Any = importlib.import_module("nodes")
 
 DATA_FOLDER = "remote_dispatch"
 
@@ -88,6 +90,3 @@ def set_current(host: Host) -> None:
 def current() -> Host | None:
     """The engine of this process; None before ComfyUI loaded the plugin."""
     return _current[0] if _current else None
-
-
-Notify = Callable[[str, Mapping[str, Any]], None]

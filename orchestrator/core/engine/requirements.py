@@ -47,7 +47,7 @@ def localise_paths(prompt: Prompt, info: ObjectInfo) -> Prompt:
     for node_id, spec, value in _choices(prompt, info):
         listed = _listed_as(value, spec)
         if listed is not None and listed != value:
-            node = changed.get(node_id, prompt[node_id])
+            node = changed[node_id] if node_id in changed else prompt[node_id]
             changed[node_id] = {**node, "inputs": {**node["inputs"], spec.name: listed}}
     return {**prompt, **changed}
 

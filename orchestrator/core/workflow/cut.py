@@ -14,7 +14,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from ...errors import WorkflowError
 from ..models.job import Prompt, ResultLink
@@ -73,7 +73,7 @@ class Stash:
             ) from exc
 
 
-def is_link(value: object) -> bool:
+def is_link(value: object) -> TypeGuard[list[Any]]:
     """Whether an input's value is ``[node id, slot]``."""
     return (
         isinstance(value, list)
