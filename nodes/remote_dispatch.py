@@ -60,7 +60,7 @@ class RemoteDispatch(io.ComfyNode):
                     multiline=True,
                     optional=True,
                     placeholder="KSampler.seed = 42",
-                    tooltip="Changes made before sending, one a line: title, class or node id . input = value",
+                    tooltip="Changes made before sending, one a line: title, class or id . input = value",
                 ),
                 io.Combo.Input(
                     "peer",
