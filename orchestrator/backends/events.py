@@ -70,6 +70,7 @@ class EventStream:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
 
     async def _run(self) -> None:
         pause = BACKOFF_FIRST_S
@@ -78,18 +79,23 @@ class EventStream:
                 async with self._client.websocket(self.client_id) as socket:
                     await socket.send_str(json.dumps(_HELLO))
                     self._connected.set()
-                    pause = BACKOFF_FIRST_S
-                    await self._read(socket)
+                    if await self._read(socket):
+                        pause = BACKOFF_FIRST_S
             except PeerError as exc:
                 log.debug("No event stream: %s", exc)
+            except Exception:
+                log.exception("The event stream of %s failed", self._client.base_url)
             finally:
                 self._connected.clear()
             # The old socket is closed before the next one opens: with two of one id the newer would go deaf.
             await asyncio.sleep(pause)
             pause = min(pause * 2, BACKOFF_MAX_S)
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> bool:
+        """Hand on everything until the end; whether anything came (a proxy may only seem to connect)."""
+        anything = False
         async for message in socket:
+            anything = True
             try:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     self._tell(wire.text_message(message.data))
@@ -97,11 +103,15 @@ class EventStream:
                     self._tell(wire.binary_message(message.data))
             except PeerError as exc:
                 log.debug("A message was not understood: %s", exc)
+        return anything
 
     def _tell(self, message: PeerEvent | PreviewFrame | None) -> None:
         if isinstance(message, PeerEvent):
             if message.type == "executing":
-                self._executing = (message.prompt_id, str(message.data.get("node") or ""))
+                # After a reconnect ComfyUI tells the node alone: the prompt is still the same.
+                node_id = message.data.get("node")
+                prompt_id = message.prompt_id or self._executing[0]
+                self._executing = (prompt_id, node_id if isinstance(node_id, str) else "")
         elif isinstance(message, PreviewFrame) and not message.prompt_id:
             prompt_id, node_id = self._executing
             message = PreviewFrame(prompt_id, node_id, node_id, message.image_type, message.data)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
 from ..core.engine.health import HealthPolicy, after_answer, after_failure
 from ..core.models.backend import BackendConfig, BackendStatus, Health
@@ -16,6 +18,25 @@ from .client import ComfyUIClient
 from .manager import BackendManager
 
 log = logging.getLogger(__name__)
+
+REREAD_FIRST_S = 5.0  #: a node list that could not be read is asked for again after so long,
+REREAD_MAX_S = 60.0  #: then after twice as long each time, up to this
+
+
+@dataclass
+class _Watched:
+    """What is under way for one peer. ``reread_at`` is on the event loop's clock.
+
+    ``generation``: the one whose node list is being read.
+    """
+
+    judging: asyncio.Lock = field(default_factory=asyncio.Lock)
+    polling: asyncio.Task[None] | None = None
+    reading: asyncio.Task[None] | None = None
+    generation: int = 0
+    reread_pause_s: float = 0.0
+    reread_at: float = 0.0
+    complaint: str = ""
 
 
 class HealthMonitor:
@@ -30,13 +51,19 @@ class HealthMonitor:
         self._manager = manager
         self._client_for = client_factory
         self._policy = policy or HealthPolicy()
-        self._watchers: dict[str, asyncio.Task[None]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._watched: dict[str, _Watched] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._unsubscribe: Callable[[], None] | None = None
+        self._closing = False
 
     async def run(self) -> None:
         """One sweep: judge the health of all enabled peers at the same time."""
-        await asyncio.gather(*(self._judge(config) for config in self._manager.all() if config.enabled))
+        enabled = [config.id for config in self._manager.all() if config.enabled]
+        results = await asyncio.gather(*map(self._judge, enabled), return_exceptions=True)
+        for result in results:
+            # A peer that is removed meanwhile has no health.
+            if isinstance(result, BaseException) and not isinstance(result, NotFoundError):
+                raise result
 
     async def check(self, backend_id: str) -> BackendStatus:
         """Ask one peer now, and read its node list if that is missing or may be stale.
@@ -44,12 +71,12 @@ class HealthMonitor:
         Raises:
             NotFoundError: there is no such peer (any more).
         """
-        async with self._locks.setdefault(backend_id, asyncio.Lock()):
-            config = self._manager.get(backend_id)
-            status = await self._judge(config)
-            if status.health is Health.UP and self._manager.get_object_info(backend_id) is None:
-                await self._read_object_info(config, status.generation)
-            return self._manager.get_status(backend_id)
+        await self._judge(backend_id)
+        reading = self._read_if_needed(backend_id)
+        if reading is not None:
+            # Others may wait for the same list: it is read to its end, whoever gives up.
+            await asyncio.wait([reading])
+        return self._manager.get_status(backend_id)
 
     def start(self) -> None:
         """Watch all peers, those that are added later too."""
@@ -58,69 +85,111 @@ class HealthMonitor:
             self._follow(config.id)
 
     async def aclose(self) -> None:
+        self._closing = True
         if self._unsubscribe:
             self._unsubscribe()
-        tasks = tuple(self._watchers.values())
-        for task in tasks:
+        for task in tuple(self._tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _follow(self, backend_id: str) -> None:
-        config = self._manager.find(backend_id)
-        watched = backend_id in self._watchers
-        if config is not None and config.enabled and not watched:
-            task = asyncio.create_task(self._watch(backend_id), name=f"remote-dispatch watch {backend_id}")
-            self._watchers[backend_id] = task
-            task.add_done_callback(lambda _: self._watchers.pop(backend_id, None))
+        if self._enabled(backend_id) and self._of(backend_id).polling is None:
+            peer = self._of(backend_id)
+            peer.polling = self._begin(self._poll(backend_id, peer), f"watch {backend_id}")
 
-    async def _watch(self, backend_id: str) -> None:
-        while True:
-            config = self._manager.find(backend_id)
-            if config is None or not config.enabled:
-                return
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=f"remote-dispatch {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _of(self, backend_id: str) -> _Watched:
+        return self._watched.setdefault(backend_id, _Watched())
+
+    def _enabled(self, backend_id: str) -> bool:
+        try:
+            return self._manager.get(backend_id).enabled
+        except NotFoundError:
+            return False
+
+    async def _poll(self, backend_id: str, peer: _Watched) -> None:
+        while self._enabled(backend_id):
             try:
-                await self.check(backend_id)
+                status = await self._judge(backend_id)
+                waited = asyncio.get_running_loop().time() >= peer.reread_at
+                if waited or peer.generation != status.generation:
+                    self._read_if_needed(backend_id)
             except NotFoundError:
-                return
+                break
             except Exception:
-                log.exception("Checking peer %s failed", config.name)
+                log.exception("Checking peer %s failed", backend_id)
             spread = self._policy.jitter * random.uniform(-1, 1)  # noqa: S311
             await asyncio.sleep(self._policy.poll_s * (1 + spread))
+        # Before anything else can run: who enables the peer again must not find a watcher that is ending.
+        self._watched.pop(backend_id, None)
 
-    async def _judge(self, config: BackendConfig) -> BackendStatus:
-        client = self._client_for(config)
-        error: PeerError | None = None
-        try:
-            if not await client.health_check():
-                error = PeerProtocolError(f"{config.url} says that it is not well.")
-        except PeerError as exc:
-            error = exc
-        before = self._manager.get_status(config.id)
-        if self._manager.get(config.id).url != config.url:
-            return before  # edited meanwhile: this answer is another machine's
-        now = datetime.now(timezone.utc)
-        if error is None:
-            after = after_answer(before, client.latest, now, self._policy)
-        else:
-            after = after_failure(before, error, now, self._policy)
-        _log_transition(config, before, after)
-        self._manager.set_status(config.id, after)
-        return after
+    async def _judge(self, backend_id: str) -> BackendStatus:
+        # One question at a time: two that fail together are one miss.
+        async with self._of(backend_id).judging:
+            config = self._manager.get(backend_id)
+            client = self._client_for(config)
+            error: PeerError | None = None
+            try:
+                if not await client.health_check():
+                    error = PeerProtocolError(f"{config.url} says that it is not well.")
+            except PeerError as exc:
+                error = exc
+            before = self._manager.get_status(backend_id)
+            edited = self._manager.get(backend_id)
+            if (edited.url, edited.enabled) != (config.url, config.enabled):
+                return before  # this answer is another machine's, or nobody wants it
+            now = datetime.now(timezone.utc)
+            if error is None:
+                after = after_answer(before, client.latest, now, self._policy)
+            else:
+                after = after_failure(before, error, now, self._policy)
+            _log_transition(config, before, after)
+            self._manager.set_status(backend_id, after)
+            return after
 
-    async def _read_object_info(self, config: BackendConfig, generation: int) -> None:
+    def _read_if_needed(self, backend_id: str) -> asyncio.Task[None] | None:
+        """The reading of the peer's node list that is under way, if it needs one."""
+        peer = self._of(backend_id)
+        status = self._manager.get_status(backend_id)
+        if peer.reading is not None and peer.generation != status.generation:
+            peer.reading.cancel()  # of a process or an address that is no longer the peer's
+            peer.reading = None
+        known = self._manager.get_object_info(backend_id) is not None
+        if peer.reading is None and status.health is Health.UP and not known and not self._closing:
+            peer.generation = status.generation
+            peer.reading = self._begin(self._read_object_info(backend_id, peer), f"node list of {backend_id}")
+        return peer.reading
+
+    async def _read_object_info(self, backend_id: str, peer: _Watched) -> None:
+        generation = peer.generation
         try:
+            config = self._manager.get(backend_id)
             raw = await self._client_for(config).object_info()
-            info = await asyncio.to_thread(ObjectInfo, raw)
+            self._manager.set_object_info(backend_id, ObjectInfo(raw), generation)
+            peer.reread_pause_s, peer.reread_at, peer.complaint = 0.0, 0.0, ""
+        except NotFoundError:
+            log.debug("Peer %s was removed while its node list was read", backend_id)
         except (PeerError, WorkflowError) as exc:
-            log.warning("The node list of %s could not be read: %s", config.name, exc)
-            return
-        self._manager.set_object_info(config.id, info, generation)
+            peer.reread_pause_s = min(max(peer.reread_pause_s * 2, REREAD_FIRST_S), REREAD_MAX_S)
+            peer.reread_at = asyncio.get_running_loop().time() + peer.reread_pause_s
+            if peer.complaint != str(exc):
+                peer.complaint = str(exc)
+                log.warning("The node list of %s could not be read: %s", config.name, exc)
+        finally:
+            if peer.reading is asyncio.current_task():
+                peer.reading = None
 
 
 def _log_transition(config: BackendConfig, before: BackendStatus, after: BackendStatus) -> None:
-    if before.health is after.health:
+    """Once at going down, once at recovery; a missed poll alone is no news."""
+    if after.health is before.health:
         return
-    if after.health is Health.UP:
+    if after.health is Health.UP and before.health is not Health.SUSPECT:
         log.info("Peer %s (%s) is up", config.name, config.url)
-    else:
+    elif after.health in (Health.DOWN, Health.NEEDS_KEY):
         log.warning("Peer %s (%s) is %s: %s", config.name, config.url, after.health.value, after.reason)

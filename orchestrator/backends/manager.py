@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 from ..core.models.backend import BackendConfig, BackendStatus
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import ConfigError, NotFoundError
+
+log = logging.getLogger(__name__)
+
+_ADDRESS_PARTS = frozenset({"host", "port", "scheme", "path"})
 
 
 @dataclass
@@ -45,10 +50,16 @@ class BackendManager:
             NotFoundError, ConfigError
         """
         peer = self._peer(backend_id)
+        if changes.get("id", backend_id) != backend_id:
+            raise ConfigError("A peer keeps its id. Remove it and add it again instead.")
+        if _ADDRESS_PARTS & changes.keys():
+            changes.setdefault("url", "")  # else the parts would be read from the old one
         config = replace(peer.config, **changes)
         self._refuse_twins(config)
-        moved = (config.url, config.enabled) != (peer.config.url, peer.config.enabled)
-        self._peers[backend_id] = _Peer(config) if moved else replace(peer, config=config)
+        if (config.url, config.enabled) != (peer.config.url, peer.config.enabled):
+            # A generation never comes again: a late answer of the old address must not pass for the new.
+            peer.status = BackendStatus(generation=peer.status.generation + 1)
+        peer.config = config
         self._tell(backend_id)
         return config
 
@@ -62,9 +73,11 @@ class BackendManager:
         return self._peer(backend_id).config
 
     def find(self, name_or_id: str) -> BackendConfig | None:
+        """The peer of this id, else of this name in upper or lower case."""
         if name_or_id in self._peers:
             return self._peers[name_or_id].config
-        return next((peer.config for peer in self._peers.values() if peer.config.name == name_or_id), None)
+        name = name_or_id.casefold()
+        return next((config for config in self.all() if config.name.casefold() == name), None)
 
     def all(self) -> tuple[BackendConfig, ...]:
         return tuple(peer.config for peer in self._peers.values())
@@ -86,17 +99,27 @@ class BackendManager:
         return peer.info if peer.info_generation == peer.status.generation else None
 
     def set_object_info(self, backend_id: str, info: ObjectInfo, generation: int) -> None:
+        """Keep a node list that was asked for when the status was of this generation."""
         peer = self._peer(backend_id)
-        peer.info, peer.info_generation = info, generation
-        self._tell(backend_id)
+        if generation == peer.status.generation:
+            peer.info, peer.info_generation = info, generation
+            self._tell(backend_id)
 
     def forget_object_info(self, backend_id: str) -> None:
-        self._peer(backend_id).info_generation = -1
+        """The node list turned out to be wrong: it counts as unread."""
+        peer = self._peer(backend_id)
+        peer.info, peer.info_generation = None, -1
+        self._tell(backend_id)
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Hear the id of every peer that was added, changed or removed; returns the way to stop it."""
         self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
+
+        def undo() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return undo
 
     def _peer(self, backend_id: str) -> _Peer:
         peer = self._peers.get(backend_id)
@@ -116,4 +139,7 @@ class BackendManager:
 
     def _tell(self, backend_id: str) -> None:
         for callback in tuple(self._callbacks):
-            callback(backend_id)
+            try:
+                callback(backend_id)
+            except Exception:
+                log.exception("A listener of the peers failed")
