@@ -1,0 +1,145 @@
+// @ts-check
+/**
+ * The Fleet tab's one way to the server: routes under /orchestrator, with the page's token.
+ *
+ * @typedef {{name: string, type: string, vram_total_bytes: number, vram_free_bytes: number}} Device
+ * @typedef {"unknown" | "up" | "suspect" | "down" | "needs_key"} Health
+ * @typedef {{id: string, name: string, url: string, enabled: boolean, draining: boolean, tags: string[],
+ *   has_credentials: boolean, health: Health, reason: string, version: string, devices: Device[],
+ *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
+ *   node_types: number | null}} Peer
+ * @typedef {{peer_id: string, peer: string, prompt_id: string, started_at: string, ended_at: string | null,
+ *   outcome: string, reason: string}} Attempt
+ * @typedef {{node_id: string, filename: string, subfolder: string, type: string, url: string}} Output
+ * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled" | "set_aside"} JobState
+ * @typedef {{job_id: string, state: JobState, source: string, title: string, peer_id: string, peer: string,
+ *   attempts: Attempt[], outputs: Output[], texts: string[],
+ *   error: {code: string, message: string} | null, explanation: string, progress: number,
+ *   progress_text: string, created_at: string, started_at: string | null, ended_at: string | null}} Job
+ * @typedef {{header?: string, value: string}} Credentials
+ * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
+ *   credentials?: Credentials | null}} PeerChanges
+ * @typedef {{fetchApi(route: string, options?: RequestInit): Promise<Response>,
+ *   apiURL(route: string): string}} ComfyApi
+ */
+
+/** What the server refused, in its own words. `code` is its machine's word, `status` 0 without an answer. */
+export class RequestError extends Error {
+  /** @param {string} message @param {{code?: string, status?: number}} [facts] */
+  constructor(message, { code = "error", status = 0 } = {}) {
+    super(message);
+    this.name = "RequestError";
+    this.code = code;
+    this.status = status;
+  }
+}
+
+export class FleetApi {
+  /** @type {ComfyApi} */
+  #comfy;
+  /** @type {Promise<string> | null} */
+  #token = null;
+  /** Server's clock minus ours, in ms: durations must not depend on the viewer's clock. */
+  clockOffsetMs = 0;
+
+  /** @param {ComfyApi} comfy */
+  constructor(comfy) {
+    this.#comfy = comfy;
+  }
+
+  /** @returns {Promise<Peer[]>} */
+  async peers() {
+    return (await this.#request("GET", "/peers")).peers;
+  }
+
+  /** @returns {Promise<Job[]>} */
+  async jobs() {
+    return (await this.#request("GET", "/jobs")).jobs;
+  }
+
+  /** @param {PeerChanges} peer */
+  addPeer(peer) {
+    return this.#change("POST", "/peers", peer);
+  }
+
+  /** @param {string} id @param {PeerChanges} changes */
+  updatePeer(id, changes) {
+    return this.#change("PATCH", `/peers/${encodeURIComponent(id)}`, changes);
+  }
+
+  /** @param {string} id */
+  removePeer(id) {
+    return this.#change("DELETE", `/peers/${encodeURIComponent(id)}`);
+  }
+
+  /** @param {string} id */
+  checkPeer(id) {
+    return this.#change("POST", `/peers/${encodeURIComponent(id)}/check`, {});
+  }
+
+  /** @param {string} id */
+  cancelJob(id) {
+    return this.#change("POST", `/jobs/${encodeURIComponent(id)}/cancel`, {});
+  }
+
+  /** Where the browser fetches a result file. @param {string} path as the server gave it, "/view?…" */
+  fileUrl(path) {
+    return this.#comfy.apiURL(path);
+  }
+
+  /** @param {string} method @param {string} route @param {object} [body] */
+  async #change(method, route, body) {
+    const send = async () =>
+      this.#request(method, route, { "X-Orchestrator-Token": await this.#session() }, body);
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof RequestError) || error.code !== "bad_token") throw error;
+      this.#token = null; // ComfyUI was restarted since: its token is another one now
+      return send();
+    }
+  }
+
+  #session() {
+    this.#token ??= this.#request("GET", "/session", { "X-Orchestrator-Page": "1" }).then(
+      (answer) => answer.token,
+      (error) => {
+        this.#token = null;
+        throw error;
+      },
+    );
+    return this.#token;
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} route
+   * @param {Record<string, string>} [headers]
+   * @param {object} [body]
+   * @returns {Promise<any>}
+   */
+  async #request(method, route, headers = {}, body) {
+    /** @type {RequestInit} */
+    const options = { method, headers: { ...headers } };
+    if (method !== "GET") options.headers = { ...headers, "Content-Type": "application/json" };
+    if (body !== undefined) options.body = JSON.stringify(body);
+    let response;
+    try {
+      response = await this.#comfy.fetchApi(`/orchestrator${route}`, options);
+    } catch {
+      throw new RequestError("ComfyUI does not answer. Is it still running?");
+    }
+    this.#noteClock(response);
+    const answer = await response.json().catch(() => null);
+    if (response.ok && answer !== null) return answer;
+    if (response.ok && response.status === 204) return {};
+    const message = answer?.message ?? `ComfyUI answered with HTTP ${response.status}. Look at its log.`;
+    throw new RequestError(message, { code: answer?.error, status: response.status });
+  }
+
+  /** @param {Response} response */
+  #noteClock(response) {
+    const now = Date.parse(response.headers?.get("Date") ?? "");
+    if (!Number.isNaN(now)) this.clockOffsetMs = now - Date.now();
+  }
+}

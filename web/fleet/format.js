@@ -1,0 +1,126 @@
+// @ts-check
+/** Words and numbers for what the server sends. Pure. */
+/** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job
+ * @typedef {import("./api.js").Device} Device */
+
+const GIB = 1024 ** 3;
+
+/** @param {number} bytes @returns {string} in GB of 2^30 bytes, as ComfyUI and the drivers count them */
+export function gigabytes(bytes) {
+  const value = bytes / GIB;
+  return value >= 10 ? value.toFixed(0) : value.toFixed(1);
+}
+
+/** @param {number} seconds */
+export function duration(seconds) {
+  if (!Number.isFinite(seconds) || seconds < 0) return "";
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.floor(seconds);
+  if (whole < 60) return `${whole} s`;
+  const two = (/** @type {number} */ part) => String(part).padStart(2, "0");
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes}:${two(whole % 60)} min`;
+  return `${Math.floor(minutes / 60)}:${two(minutes % 60)} h`;
+}
+
+/** How long a job ran, or runs by now. @param {Job} job @param {number} nowMs */
+export function jobDuration(job, nowMs) {
+  if (!job.started_at) return "";
+  const start = Date.parse(job.started_at);
+  if (job.ended_at) return duration((Date.parse(job.ended_at) - start) / 1000);
+  // Tenths of a running clock are only noise.
+  return duration(Math.max(0, Math.floor((nowMs - start) / 1000))).replace(".0 s", " s");
+}
+
+/**
+ * @typedef {{tone: "good" | "warn" | "bad" | "key" | "off", word: string}} PeerState
+ * @param {Peer} peer @returns {PeerState} what its owner wishes goes before what was measured
+ */
+export function peerState(peer) {
+  if (!peer.enabled) return { tone: "off", word: "disabled" };
+  switch (peer.health) {
+    case "up":
+      return peer.draining ? { tone: "off", word: "draining" } : { tone: "good", word: "up" };
+    case "suspect":
+      return { tone: "warn", word: "not answering" };
+    case "down":
+      return { tone: "bad", word: "down" };
+    case "needs_key":
+      return { tone: "key", word: "needs a key" };
+    default:
+      return { tone: "off", word: "checking" };
+  }
+}
+
+/** @param {Peer} peer @returns {string} "1 running, 2 waiting, 1 ours", or "idle" */
+export function queueText(peer) {
+  const parts = [];
+  if (peer.queue_running) parts.push(`${peer.queue_running} running`);
+  if (peer.queue_pending) parts.push(`${peer.queue_pending} waiting`);
+  if (peer.ours) parts.push(`${peer.ours} ours`);
+  return parts.join(", ") || "idle";
+}
+
+/** @param {Device} device @returns {{text: string, used: number} | null} `used` is 0..1 */
+export function memory(device) {
+  const { vram_total_bytes: total, vram_free_bytes: free } = device;
+  if (!(total > 0)) return null;
+  const used = Math.min(1, Math.max(0, 1 - free / total));
+  return { text: `${gigabytes(free)} of ${gigabytes(total)} GB free`, used };
+}
+
+/** "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync" is more than a row can hold. @param {string} name */
+export function deviceName(name) {
+  return name
+    .replace(/^(cuda|xpu|mps|npu|privateuseone)(:\d+)?\s+(?=\S)/i, "")
+    .replace(/\s+:\s+\S+$/, "")
+    .replace(/^NVIDIA (GeForce )?/i, "")
+    .trim() || name;
+}
+
+/** @param {Job} job */
+export function jobTitle(job) {
+  if (job.title) return job.title;
+  return job.source === "node" ? "Remote Dispatch node" : `Job ${job.job_id.slice(0, 8)}`;
+}
+
+const JOB_WORDS = {
+  waiting: "waiting",
+  running: "running",
+  done: "done",
+  failed: "failed",
+  cancelled: "cancelled",
+  set_aside: "set aside",
+};
+
+/** @param {Job} job */
+export const jobWord = (job) => JOB_WORDS[job.state] ?? job.state;
+
+/** Attempts that did not bring the result: why the job went elsewhere. @param {Job} job @returns {string[]} */
+export function failedAttempts(job) {
+  return job.attempts
+    .filter((attempt) => attempt.ended_at && attempt.outcome !== "done")
+    .map((attempt) => `${attempt.peer}: ${attempt.reason || attempt.outcome}`);
+}
+
+/** @param {number} progress 0..1 @returns {number} whole percent, 0..100 */
+export const percent = (progress) => Math.round(Math.min(1, Math.max(0, progress || 0)) * 100);
+
+/** An address that may become a link: http(s) only. @param {string} url @returns {string | null} */
+export function safeHref(url) {
+  try {
+    const parsed = new URL(url);
+    return parsed.protocol === "http:" || parsed.protocol === "https:" ? parsed.href : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A path on our own server. @param {string} path @returns {string | null} null for anything else */
+export const ownPath = (path) => (path.startsWith("/view?") ? path : null);
+
+/** @param {string} filename */
+export const isPicture = (filename) => /\.(png|jpe?g|webp|gif|avif)$/i.test(filename);
+
+/** @param {number} count @param {string} one @param {string} [many] */
+export const counted = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;

@@ -1,0 +1,71 @@
+// @ts-check
+/** The Fleet tab as a whole: header, notices, and the two sections. */
+import { h, setOptionalText, setText } from "./dom.js";
+import { counted } from "./format.js";
+import { mount as mountJobs } from "./jobs.js";
+import { mount as mountPeers } from "./peers.js";
+
+/**
+ * @typedef {{api: import("./api.js").FleetApi, store: import("./store.js").FleetStore}} Deps
+ * @typedef {Deps & {say(text: string): void}} SectionDeps `say` tells screen readers what was done
+ */
+
+/**
+ * @param {HTMLElement} el
+ * @param {Deps} deps
+ * @returns {() => void} takes everything away again
+ */
+export function mount(el, { api, store }) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const summary = h("span", { class: "orc-muted" });
+  const spoken = h("div", { class: "orc-sr", role: "status" });
+  const noticeText = h("span");
+  const retry = h("button", { type: "button", class: "orc-button", onclick: () => store.refresh() }, "Try again");
+  const notice = h("div", { class: "orc-notice", role: "alert" }, noticeText, retry);
+  const peers = h("section", { class: "orc-section", "aria-label": "Peers" });
+  const jobs = h("section", { class: "orc-section", "aria-label": "Jobs" });
+
+  const showSummary = () => {
+    const up = store.peers.filter((peer) => peer.enabled && peer.health === "up").length;
+    const running = store.jobs.filter((job) => job.state === "running").length;
+    const waiting = store.jobs.filter((job) => job.state === "waiting").length;
+    const parts = [`${up} of ${counted(store.peers.length, "peer")} up`];
+    if (running) parts.push(`${running} running`);
+    if (waiting) parts.push(`${waiting} waiting`);
+    setOptionalText(summary, store.peers.length ? parts.join(" · ") : "");
+  };
+  const showStatus = () => {
+    const text = !store.connected
+      ? "The connection to ComfyUI is lost. What you see is the last that was known."
+      : store.phase === "failed"
+        ? store.problem?.message ?? "The fleet could not be read."
+        : "";
+    setText(noticeText, text);
+    notice.hidden = !text;
+    retry.hidden = !store.connected;
+    peers.hidden = jobs.hidden = store.phase === "idle" || (store.phase !== "ready" && !store.peers.length);
+  };
+
+  const deps = { api, store, say: (/** @type {string} */ text) => setText(spoken, text) };
+  const unmountPeers = mountPeers(peers, deps);
+  const unmountJobs = mountJobs(jobs, deps);
+  for (const name of ["peers", "jobs"]) store.addEventListener(name, showSummary, { signal });
+  store.addEventListener("status", showStatus, { signal });
+  showSummary();
+  showStatus();
+  el.replaceChildren(
+    h("div", { class: "orc-panel" },
+      h("header", { class: "orc-panel-head" }, h("h2", {}, "Fleet"), summary),
+      notice, peers, jobs, spoken,
+    ),
+  );
+  store.refresh();
+
+  return () => {
+    controller.abort();
+    unmountPeers();
+    unmountJobs();
+    el.replaceChildren();
+  };
+}

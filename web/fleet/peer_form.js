@@ -1,0 +1,111 @@
+// @ts-check
+/** The form for a new or a known peer. Keys go in and never come out. */
+import { h, setOptionalText } from "./dom.js";
+import { RequestError } from "./api.js";
+
+/** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").PeerChanges} PeerChanges
+ * @typedef {{url: string, name: string, tags: string, key: string, header: string, forgetKey: boolean}} Fields */
+
+const DEFAULT_HEADER = "Authorization";
+
+/** @param {string} text @returns {string[]} */
+export const splitTags = (text) => [...new Set(text.split(",").map((tag) => tag.trim()).filter(Boolean))];
+
+/**
+ * What to send: all that was filled in for a new peer, only what is different for a known one.
+ * @param {Peer | null} peer
+ * @param {Fields} fields
+ * @returns {PeerChanges}
+ */
+export function changesOf(peer, fields) {
+  /** @type {PeerChanges} */
+  const changes = {};
+  const url = fields.url.trim();
+  const name = fields.name.trim();
+  const tags = splitTags(fields.tags);
+  const key = fields.key.trim();
+  if (url !== peer?.url) changes.url = url;
+  if (name !== (peer?.name ?? "")) changes.name = name;
+  if (tags.join("\n") !== (peer?.tags ?? []).join("\n")) changes.tags = tags;
+  if (key) changes.credentials = { header: fields.header.trim() || DEFAULT_HEADER, value: key };
+  else if (peer && fields.forgetKey) changes.credentials = null;
+  return changes;
+}
+
+/**
+ * @param {HTMLElement} el
+ * @param {import("./panel.js").SectionDeps & {peer: Peer | null, onClose(): void}} deps
+ */
+export function mount(el, { api, store, say, peer, onClose }) {
+  const url = input({ placeholder: "192.168.1.20:8188", required: true, value: peer?.url ?? "" });
+  const name = input({ placeholder: "the address", value: peer?.name ?? "", maxlength: 64 });
+  const tags = input({ placeholder: "fast, 24gb", value: peer?.tags.join(", ") ?? "" });
+  const key = input({ type: "password", autocomplete: "new-password", placeholder: "Bearer …" });
+  const header = input({ placeholder: DEFAULT_HEADER });
+  const forget = h("input", { type: "checkbox" });
+  const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
+  const submit = h("button", { type: "submit", class: "orc-button orc-primary" }, peer ? "Save" : "Add");
+  const cancel = h("button", { type: "button", class: "orc-button", onclick: onClose }, "Cancel");
+
+  const save = async () => {
+    const changes = changesOf(peer, {
+      url: url.value, name: name.value, tags: tags.value, key: key.value, header: header.value,
+      forgetKey: forget.checked,
+    });
+    setOptionalText(failure, "");
+    if (peer && !Object.keys(changes).length) return onClose();
+    submit.disabled = true;
+    try {
+      await (peer ? api.updatePeer(peer.id, changes) : api.addPeer(changes));
+      say(peer ? `${name.value || url.value} is saved.` : `${name.value || url.value} is added.`);
+      await store.refreshPeers();
+      onClose();
+    } catch (error) {
+      setOptionalText(failure, /** @type {Error} */ (error).message);
+      if (error instanceof RequestError && error.status === 400) url.focus();
+    } finally {
+      submit.disabled = false;
+    }
+  };
+
+  const form = h("form", {
+    class: "orc-form", "aria-label": peer ? `Edit ${peer.name}` : "Add a peer",
+    onsubmit: (/** @type {Event} */ event) => {
+      event.preventDefault();
+      save();
+    },
+    // ComfyUI listens for single keys on the whole page.
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      event.stopPropagation();
+      if (event.key === "Escape") onClose();
+    },
+  },
+    field("Address", url),
+    field("Name", name, "optional"),
+    field("Tags", tags, "optional"),
+    h("details", {},
+      h("summary", {}, peer?.has_credentials ? "Key (one is stored)" : "Key"),
+      h("p", { class: "orc-muted" },
+        peer?.has_credentials
+          ? "Leave it empty to keep the stored key, which is never shown."
+          : "Only for a peer that asks for one. Sent as it stands in this header; kept on this machine."),
+      field("Key", key),
+      field("Header", header, "optional"),
+      peer?.has_credentials && h("label", { class: "orc-check" }, forget, "Forget the stored key"),
+    ),
+    failure,
+    h("div", { class: "orc-actions" }, submit, cancel),
+  );
+  const needsKey = peer?.health === "needs_key";
+  if (needsKey) form.querySelector("details")?.setAttribute("open", "");
+  el.replaceChildren(form);
+  (needsKey ? key : url).focus();
+}
+
+/** @param {Record<string, any>} props */
+const input = (props) =>
+  h("input", { type: "text", class: "orc-input", autocomplete: "off", spellcheck: "false", ...props });
+
+/** @param {string} label @param {HTMLInputElement} control @param {string} [hint] */
+const field = (label, control, hint) =>
+  h("label", { class: "orc-field" }, h("span", {}, label, hint && h("i", {}, ` ${hint}`)), control);

@@ -1,0 +1,40 @@
+// Entry of the Fleet tab: the only module with side effects, and the only one that knows ComfyUI's page.
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { FleetApi } from "./fleet/api.js";
+import { mount } from "./fleet/panel.js";
+import { FleetStore } from "./fleet/store.js";
+
+function loadStyles() {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = new URL("./fleet.css", import.meta.url).href;
+  document.head.append(link);
+}
+
+app.registerExtension({
+  name: "RemoteDispatch.Fleet",
+  setup() {
+    loadStyles();
+    const fleetApi = new FleetApi(api);
+    const store = new FleetStore(fleetApi);
+    store.listen(api);
+    let unmount = () => {};
+    app.extensionManager.registerSidebarTab({
+      id: "remote-dispatch.fleet",
+      icon: "pi pi-server",
+      title: "Fleet",
+      tooltip: "Fleet: the machines that Remote Dispatch runs on",
+      type: "custom",
+      // Called with a new, detached element at each opening, and at times twice for the same one.
+      render(el) {
+        unmount();
+        unmount = mount(el, { api: fleetApi, store });
+      },
+      destroy() {
+        unmount();
+        unmount = () => {};
+      },
+    });
+  },
+});
