@@ -244,7 +244,7 @@ class Dispatcher:
             JobState.RUNNING,
             backend_id=config.id,
             attempts=(*entry.job.attempts, attempt),
-            explanation=f"ran on {config.name} because {placement.explanation}",
+            explanation=placement.explanation,
             progress=0.0,
             progress_text=f"queued on {config.name}",
             started_at=entry.job.started_at or attempt.started_at,

@@ -61,7 +61,7 @@ def test_the_decision_explains_itself_for_every_peer() -> None:
     )
     assert placement is not None
     assert placement.explanation == (
-        "a has nothing in its queue, 8.0 GiB free (b: 2 in its queue, 8.0 GiB free; c: off)"
+        "on a because it has nothing in its queue, 8.0 GiB free (b: 2 in its queue, 8.0 GiB free; c: off)"
     )
 
 

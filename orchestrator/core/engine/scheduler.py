@@ -146,5 +146,5 @@ def _explain(chosen: PeerSnapshot, peers: Sequence[PeerSnapshot], verdicts: Sequ
         for p, v in zip(peers, verdicts, strict=True)
         if v.backend_id != chosen.config.id
     ]
-    because = f"{chosen.config.name} has {_load(chosen)}"
+    because = f"on {chosen.config.name} because it has {_load(chosen)}"
     return f"{because} ({'; '.join(others)})" if others else because
