@@ -1,4 +1,4 @@
-"""One server's HTTP and websocket. Knows no retry; every foreign error is translated here."""
+"""One server's HTTP and websocket. Knows no retry, and no foreign error gets out of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+import socket
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,26 +17,30 @@ import aiohttp
 from ..core.models.backend import QueueState, Vitals
 from ..core.models.job import RemoteFile
 from ..errors import (
-    PeerAuthError,
-    PeerError,
     PeerProtocolError,
     PeerRefusedError,
-    PeerTimeoutError,
     PeerUnreachableError,
-    PromptRefusedError,
     ResultError,
+    WorkflowError,
 )
 from . import wire
+from .answers import (
+    JSON_MAX_BYTES,
+    check_answer,
+    leads_elsewhere,
+    parse_body,
+    read_body,
+    translated,
+)
+from .transfer import at_a_pace, in_thread, observed, save_body
 
-JSON_MAX_BYTES = 16 << 20
 OBJECT_INFO_MAX_BYTES = 64 << 20
 WEBSOCKET_MAX_BYTES = 64 << 20
+URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
 SUBMIT_TIMEOUT_S = 30.0
 OBJECT_INFO_TIMEOUT_S = 60.0
-STALL_TIMEOUT_S = 30.0  #: a transfer without a byte for so long has failed
-_BLOCK = 1 << 18
-_IN_THREAD_FROM = 1 << 20  #: JSON and files from this size on are handled off the event loop
+HANDSHAKE_TIMEOUT_S = 10.0
 
 
 class ComfyUIClient:
@@ -69,7 +74,14 @@ class ComfyUIClient:
         return True
 
     async def vitals(self) -> Vitals:
-        stats, queue = await asyncio.gather(self._json("GET", "/system_stats"), self.queue())
+        """GET /system_stats and /queue, at the same time."""
+        asked = self._json("GET", "/system_stats"), self.queue()
+        # Both are waited for: a question left alone could outlive the client.
+        stats, queue = await asyncio.gather(*asked, return_exceptions=True)
+        if isinstance(stats, BaseException):
+            raise stats
+        if isinstance(queue, BaseException):
+            raise queue
         return wire.vitals(stats, queue)
 
     async def queue(self) -> QueueState:
@@ -85,12 +97,12 @@ class ComfyUIClient:
         return body
 
     async def max_upload_bytes(self) -> int:
+        """The most bytes one request to the peer may have."""
         try:
             body = await self._json("GET", "/features")
         except PeerRefusedError:
             body = None  # older than the route
-        size = body.get("max_upload_size") if isinstance(body, Mapping) else None
-        return int(size) if isinstance(size, (int, float)) and size > 0 else DEFAULT_UPLOAD_MAX_BYTES
+        return wire.upload_limit(body) or DEFAULT_UPLOAD_MAX_BYTES
 
     async def submit(
         self,
@@ -128,21 +140,22 @@ class ComfyUIClient:
 
     async def interrupt(self, prompt_id: str) -> None:
         """Stop this prompt if it runs; no other."""
-        await self._text("POST", "/interrupt", json={"prompt_id": prompt_id})
+        await self._body("POST", "/interrupt", json={"prompt_id": prompt_id})
 
     async def delete_queued(self, prompt_id: str) -> None:
         """Take this prompt out of the peer's queue if it waits there."""
-        await self._text("POST", "/queue", json={"delete": [prompt_id]})
+        await self._body("POST", "/queue", json={"delete": [prompt_id]})
 
     async def upload(self, source: Path, *, name: str, subfolder: str = "") -> str:
         """Send an input file; return the name to put into the graph, which need not be the one asked for."""
-        with await asyncio.to_thread(source.open, "rb") as file:
+        with await asyncio.to_thread(observed, source) as file:
             form = aiohttp.FormData()
             form.add_field("image", file, filename=name, content_type="application/octet-stream")
             form.add_field("type", "input")
             if subfolder:
                 form.add_field("subfolder", subfolder)
-            body = await self._json("POST", "/upload/image", data=form, timeout_s=None)
+            sending = self._json("POST", "/upload/image", data=form, timeout_s=None)
+            body = await at_a_pace(sending, lambda: file.moved_bytes, self.base_url)
         stored = body.get("name") if isinstance(body, Mapping) else None
         folder = body.get("subfolder") if isinstance(body, Mapping) else None
         if not isinstance(stored, str) or not stored:
@@ -155,16 +168,31 @@ class ComfyUIClient:
         Raises:
             ResultError: it is gone, too large, or ended early. OSError: `target` cannot be written.
         """
-        query = urlencode({"filename": file.filename, "subfolder": file.subfolder, "type": file.type})
+        name = file.filename[:80]
+        wanted = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        path = f"/view?{urlencode(wanted, errors='replace')}"
+        if len(path) > URL_MAX:
+            raise ResultError(f"The peer's result {name}… has a name of {len(file.filename)} characters.")
+        moved = 0
+
+        async def save() -> int:
+            def count(size: int) -> None:
+                nonlocal moved
+                moved = size
+
+            # Uncompressed, so that the length announced is the file's.
+            plain = {"Accept-Encoding": "identity"}
+            async with self._request("GET", path, timeout_s=None, headers=plain) as answer:
+                return await save_body(answer, name, target, max_bytes, count)
+
         try:
-            async with self._request("GET", f"/view?{query}", timeout_s=None) as answer:
-                return await _save(answer, file.filename, target, max_bytes)
+            return await at_a_pace(save(), lambda: moved, self.base_url)
         except PeerRefusedError as exc:
-            raise ResultError(
-                f"The peer no longer has its result {file.filename[:80]} ({exc.status})."
-            ) from exc
+            if exc.status >= 500:
+                raise
+            raise ResultError(f"The peer no longer has its result {name} ({exc.status}).") from exc
         except BaseException:
-            await asyncio.to_thread(target.unlink, missing_ok=True)
+            await in_thread(lambda: target.unlink(missing_ok=True))
             raise
 
     @contextlib.asynccontextmanager
@@ -174,14 +202,15 @@ class ComfyUIClient:
         Raises:
             PeerError
         """
-        with _translated(self.base_url):
+        with translated(self.base_url):
             async with self._open_session().ws_connect(
                 f"{self.base_url}/ws?{urlencode({'clientId': client_id})}",
                 headers=self._headers,
                 max_msg_size=WEBSOCKET_MAX_BYTES,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-            ) as socket:
-                yield socket
+            ) as stream:
+                _notice_a_dead_machine(stream.get_extra_info("socket"))
+                yield stream
 
     async def close(self) -> None:
         if self._owns_session and self._session is not None:
@@ -190,26 +219,19 @@ class ComfyUIClient:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession()
+            self._session = open_session()
+        if self._session.closed:
+            raise PeerUnreachableError("Remote Dispatch is being closed; nothing is sent any more.")
         return self._session
 
     async def _json(self, method: str, path: str, *, max_bytes: int = JSON_MAX_BYTES, **options: Any) -> Any:
-        body = await self._text(method, path, max_bytes=max_bytes, **options)
-        if len(body) >= _IN_THREAD_FROM:
-            return await asyncio.to_thread(wire.parse_json, body)
-        return wire.parse_json(body)
+        return await parse_body(await self._body(method, path, max_bytes=max_bytes, **options))
 
-    async def _text(
+    async def _body(
         self, method: str, path: str, *, max_bytes: int = JSON_MAX_BYTES, **options: Any
     ) -> bytes:
         async with self._request(method, path, **options) as answer:
-            if answer.content_type == "text/html":
-                # Login pages of proxies come with status 200.
-                raise PeerAuthError(
-                    f"{self.base_url} answers with a web page where ComfyUI gives data: a login or another "
-                    "service is in front of it. Give its key, or the right address."
-                )
-            return await _read(answer, max_bytes)
+            return await read_body(answer, max_bytes)
 
     @contextlib.asynccontextmanager
     async def _request(
@@ -218,128 +240,57 @@ class ComfyUIClient:
         path: str,
         *,
         timeout_s: float | None = 0.0,
-        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`timeout_s`: 0 is the client's own, None has no end as long as bytes flow."""
+        """`timeout_s`: 0 is the client's own, None has no end."""
         total = self._timeout_s if timeout_s == 0.0 else timeout_s
-        timeout = aiohttp.ClientTimeout(total=total, sock_connect=self._timeout_s, sock_read=STALL_TIMEOUT_S)
-        with _translated(self.base_url):
+        with translated(self.base_url):
             async with self._open_session().request(
                 method,
                 self.base_url + path,
-                headers={**self._headers, "Content-Type": content_type} if content_type else self._headers,
+                headers={**(headers or {}), **self._headers},
                 allow_redirects=False,
-                timeout=timeout,
+                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timeout_s),
                 **options,
             ) as answer:
-                await _check(answer, self.base_url)
+                await check_answer(answer, self.base_url)
                 yield answer
 
 
-@contextlib.contextmanager
-def _translated(base_url: str) -> Iterator[None]:
-    """Every error of aiohttp as one of ours; most specific first."""
-    try:
-        yield
-    except (asyncio.TimeoutError, aiohttp.ServerTimeoutError) as exc:
-        raise PeerTimeoutError(f"{base_url} did not answer in time. Is the machine busy or asleep?") from exc
-    except aiohttp.ClientConnectorCertificateError as exc:
-        raise PeerUnreachableError(f"{base_url} shows a certificate that is not valid for it.") from exc
-    except aiohttp.ClientConnectorSSLError as exc:
-        raise PeerUnreachableError(f"{base_url} does not speak https. Try http.") from exc
-    except aiohttp.ClientConnectorDNSError as exc:
-        raise PeerUnreachableError(f"There is no machine called {exc.host}. Check the address.") from exc
-    except aiohttp.ClientConnectorError as exc:
-        raise PeerUnreachableError(
-            f"{base_url} refuses the connection. Is ComfyUI running there, started with --listen?"
-        ) from exc
-    except aiohttp.WSServerHandshakeError as exc:
-        raise PeerRefusedError(f"{base_url} refuses its event stream ({exc.status}).", exc.status) from exc
-    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as exc:
-        raise PeerUnreachableError(f"The connection to {base_url} was cut.") from exc
-    except (aiohttp.ClientError, ValueError) as exc:
-        raise PeerProtocolError(f"{base_url} does not answer as ComfyUI does: {str(exc)[:120]}") from exc
+def open_session() -> aiohttp.ClientSession:
+    """A session for any number of peers: no cookies, no redirects, none of them can hold up another."""
+    no_redirects = aiohttp.TraceConfig()
+    # A websocket's handshake would follow one, and take the key along.
+    no_redirects.on_request_redirect.append(_refuse_redirect)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=16),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=HANDSHAKE_TIMEOUT_S),
+        trace_configs=[no_redirects],
+    )
 
 
-async def _check(answer: aiohttp.ClientResponse, base_url: str) -> None:
-    status = answer.status
-    if status < 300:
+async def _refuse_redirect(
+    session: aiohttp.ClientSession, context: object, params: aiohttp.TraceRequestRedirectParams
+) -> None:
+    raise leads_elsewhere(str(params.url.origin()), params.response.status)
+
+
+def _notice_a_dead_machine(connection: socket.socket | None) -> None:
+    """Let the system ask the other end of a silent websocket: a busy machine answers, a dead one does not."""
+    if connection is None:
         return
-    if status in (401, 403, 407):
-        raise PeerAuthError(f"{base_url} wants a key ({status}). Enter it in the peer's form.")
-    if status < 400:
-        raise PeerAuthError(
-            f"{base_url} sends us to another address ({status}): mostly a login. Give its key, or the address "
-            "it leads to."
-        )
-    text = (await _read(answer, JSON_MAX_BYTES)).decode("utf-8", "replace")
-    if status == 400 and answer.url.path.endswith("/prompt"):
-        raise _prompt_refused(text)
-    raise PeerRefusedError(f"{base_url} answered {status} {text[:200]}".strip(), status)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _large_json(body: Mapping[str, Any]) -> dict[str, Any]:
     """A request's body that may have megabytes: made off the loop, and sent in pieces."""
-    data = await asyncio.to_thread(lambda: json.dumps(body).encode())
-    return {"data": io.BytesIO(data), "content_type": "application/json"}
-
-
-def _prompt_refused(text: str) -> PeerError:
-    body = wire.parse_json(text)
-    error = body.get("error") if isinstance(body, Mapping) else None
-    nodes = body.get("node_errors") if isinstance(body, Mapping) else None
-    error = error if isinstance(error, Mapping) else {"message": str(error or "no reason given")}
-    nodes = nodes if isinstance(nodes, Mapping) else {}
-    return PromptRefusedError(_in_words(error, nodes), error, nodes)
-
-
-def _in_words(error: Mapping[str, Any], nodes: Mapping[str, Any]) -> str:
-    said: list[str] = []
-    for node_id, node in nodes.items():
-        reasons = node.get("errors") if isinstance(node, Mapping) else None
-        for reason in reasons if isinstance(reasons, list) else ():
-            if isinstance(reason, Mapping):
-                where = f"{node.get('class_type', 'node')} (node {node_id})"
-                said.append(f"{where}: {reason.get('message')}: {reason.get('details')}")
-    return "; ".join(said) or " ".join(str(error.get(key) or "") for key in ("message", "details")).strip()
-
-
-async def _read(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    blocks, size = [], 0
-    async for block in answer.content.iter_chunked(_BLOCK):
-        size += len(block)
-        if size > max_bytes:
-            raise PeerProtocolError(f"An answer of more than {max_bytes >> 20} MiB was not taken.")
-        blocks.append(block)
-    return b"".join(blocks)
-
-
-async def _save(answer: aiohttp.ClientResponse, name: str, target: Path, max_bytes: int) -> int:
-    expected = answer.content_length
-    if expected is not None and expected > max_bytes:
-        raise ResultError(
-            f"The result {name[:80]} has {expected >> 20} MiB; at most {max_bytes >> 20} are taken."
-        )
-    if expected is not None and expected <= _IN_THREAD_FROM:
-        data = await _read(answer, expected)
-        _check_length(name, len(data), expected)
-        # One hop off the loop: a small picture should not wait for four.
-        await asyncio.to_thread(target.write_bytes, data)
-        return expected
-    size = 0
-    with await asyncio.to_thread(target.open, "wb") as file:
-        async for block in answer.content.iter_chunked(_IN_THREAD_FROM):
-            size += len(block)
-            if size > max_bytes:
-                raise ResultError(f"The result {name[:80]} is larger than {max_bytes >> 20} MiB.")
-            await asyncio.to_thread(file.write, block)
-        await asyncio.to_thread(file.flush)
-    if expected is not None:
-        _check_length(name, size, expected)
-    return size
-
-
-def _check_length(name: str, size: int, expected: int) -> None:
-    if size != expected:
-        raise ResultError(f"The result {name[:80]} ended after {size} of {expected} bytes.")
+    try:
+        data = await asyncio.to_thread(lambda: json.dumps(body).encode())
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise WorkflowError(f"The prompt holds something that JSON does not know: {exc}.") from exc
+    return {"data": io.BytesIO(data), "headers": {"Content-Type": "application/json"}}

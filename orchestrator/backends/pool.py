@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from ..core.models.backend import BackendConfig
-from .client import ComfyUIClient
+from .client import ComfyUIClient, open_session
 from .events import EventStream
 
 
@@ -21,10 +21,11 @@ class _Connection:
 
 
 class ClientPool:
-    """`make_headers(backend_id)` gives the credentials of a peer as headers."""
+    """`make_headers(backend_id)` gives a peer's credentials as headers; `timeout_s` is a client's own."""
 
-    def __init__(self, make_headers: Callable[[str], Mapping[str, str]]) -> None:
+    def __init__(self, make_headers: Callable[[str], Mapping[str, str]], timeout_s: float = 5.0) -> None:
         self._make_headers = make_headers
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
         self._connections: dict[str, _Connection] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -64,12 +65,8 @@ class ClientPool:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
         if self._session is None:
-            # No limit over all peers: one slow peer must not keep the others waiting.
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=16),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        client = ComfyUIClient(config.url, headers=headers, session=self._session)
+            self._session = open_session()
+        client = ComfyUIClient(config.url, headers=headers, timeout_s=self._timeout_s, session=self._session)
         self._connections[config.id] = _Connection(key, client)
         return self._connections[config.id]
 

@@ -43,14 +43,14 @@ class PreviewFrame:
     data: bytes
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(body: str | bytes) -> Any:
     """JSON as ComfyUI writes it: NaN and Infinity may be in it.
 
     Raises:
         PeerProtocolError
     """
     try:
-        return json.loads(text)
+        return json.loads(body)
     except (ValueError, RecursionError) as exc:
         raise PeerProtocolError("The answer is not JSON, or nested without end.") from exc
 
@@ -66,14 +66,14 @@ def vitals(stats: object, queue: QueueState) -> Vitals:
         raise PeerProtocolError("The answer is not ComfyUI's. Is the address the one of its page?")
     devices = stats.get("devices")
     return Vitals(
-        comfyui_version=_text(system.get("comfyui_version")),
-        os=_text(system.get("os")),
+        comfyui_version=text(system.get("comfyui_version")),
+        os=text(system.get("os")),
         ram_total_bytes=_size(system.get("ram_total")),
         ram_free_bytes=_size(system.get("ram_free")),
         devices=tuple(
             Device(
-                name=_text(device.get("name")),
-                type=_text(device.get("type")),
+                name=text(device.get("name")),
+                type=text(device.get("type")),
                 vram_total_bytes=_size(device.get("vram_total")),
                 vram_free_bytes=_size(device.get("vram_free")),
             )
@@ -100,15 +100,15 @@ def _prompt_ids(entries: object) -> tuple[str, ...]:
         raise PeerProtocolError("The peer's queue is not ComfyUI's.")
     # An entry is [number, prompt id, prompt, …].
     return tuple(
-        entry[1]
+        entry[1][:TEXT_MAX]
         for entry in entries[:MAX_QUEUE]
         if isinstance(entry, list) and len(entry) > 1 and isinstance(entry[1], str)
     )
 
 
-def text_message(text: str) -> PeerEvent | None:
+def text_message(frame: str) -> PeerEvent | None:
     """A text frame of the websocket; None for one that says nothing."""
-    message = parse_json(text)
+    message = parse_json(frame)
     if not isinstance(message, Mapping) or not isinstance(message.get("type"), str):
         return None
     data = message.get("data")
@@ -132,12 +132,17 @@ def binary_message(frame: bytes) -> PreviewFrame | None:
     if not isinstance(meta, Mapping):
         return None
     names = (meta.get(key) for key in ("prompt_id", "node_id", "display_node_id", "image_type"))
-    prompt_id, node_id, display_node_id, image_type = (_text(name) for name in names)
+    prompt_id, node_id, display_node_id, image_type = (text(name) for name in names)
     return PreviewFrame(prompt_id, node_id, display_node_id, image_type or "image/jpeg", frame[8 + second :])
 
 
-def _text(value: object) -> str:
-    return value[:TEXT_MAX] if isinstance(value, str) else ""
+def upload_limit(body: object) -> int | None:
+    """GET /features: the most bytes a request may have; None where it does not say."""
+    return (_size(body.get("max_upload_size")) if isinstance(body, Mapping) else 0) or None
+
+
+def text(value: object, most: int = TEXT_MAX) -> str:
+    return value[:most] if isinstance(value, str) else ""
 
 
 def _size(value: object) -> int:

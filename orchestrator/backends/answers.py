@@ -1,0 +1,140 @@
+"""What a peer answers, read within bounds; and every way it can go wrong, said in our own errors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import aiohttp
+
+from ..errors import (
+    PeerAuthError,
+    PeerError,
+    PeerProtocolError,
+    PeerRefusedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    PromptRefusedError,
+)
+from . import wire
+
+JSON_MAX_BYTES = 16 << 20
+IN_THREAD_FROM = 1 << 20  #: JSON and files from this size on are handled off the event loop
+_BLOCK = 1 << 18
+_WORDS_MAX = 2_000
+_WANTS_KEY = (401, 403, 407)
+
+
+@contextlib.contextmanager
+def translated(base_url: str) -> Iterator[None]:
+    """Every error of aiohttp as one of ours; most specific first."""
+    try:
+        yield
+    except (asyncio.TimeoutError, aiohttp.ServerTimeoutError) as exc:
+        raise PeerTimeoutError(f"{base_url} did not answer in time. Is the machine busy or asleep?") from exc
+    except aiohttp.ClientConnectorCertificateError as exc:
+        raise PeerUnreachableError(f"{base_url} shows a certificate that is not valid for it.") from exc
+    except aiohttp.ClientConnectorSSLError as exc:
+        raise PeerUnreachableError(f"{base_url} does not speak https. Try http.") from exc
+    except aiohttp.ClientConnectorDNSError as exc:
+        raise PeerUnreachableError(f"There is no machine called {exc.host}. Check the address.") from exc
+    except aiohttp.ClientConnectorError as exc:
+        raise PeerUnreachableError(_not_connected(base_url, exc)) from exc
+    except aiohttp.WSServerHandshakeError as exc:
+        if exc.status in _WANTS_KEY:
+            raise wants_key(base_url, exc.status) from exc
+        raise PeerRefusedError(f"{base_url} refuses its event stream ({exc.status}).", exc.status) from exc
+    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as exc:
+        raise PeerUnreachableError(f"The connection to {base_url} was cut.") from exc
+    except (aiohttp.ClientError, ValueError) as exc:
+        raise PeerProtocolError(f"{base_url} does not answer as ComfyUI does: {str(exc)[:120]}") from exc
+
+
+def _not_connected(base_url: str, exc: aiohttp.ClientConnectorError) -> str:
+    if exc.errno == errno.ECONNREFUSED:
+        return f"{base_url} refuses the connection. Is ComfyUI running there, started with --listen?"
+    return f"{base_url} cannot be reached ({exc.strerror}). Is the machine on, and in this network?"
+
+
+def wants_key(base_url: str, status: int) -> PeerAuthError:
+    return PeerAuthError(f"{base_url} wants a key ({status}). Enter it in the peer's form.")
+
+
+def leads_elsewhere(base_url: str, status: int) -> PeerAuthError:
+    return PeerAuthError(
+        f"{base_url} sends us to another address ({status}): mostly a login. Give its key, or the address it "
+        "leads to."
+    )
+
+
+async def check_answer(answer: aiohttp.ClientResponse, base_url: str) -> None:
+    """Pass what ComfyUI says when all is well.
+
+    Raises:
+        PeerAuthError: a login is in front of it. PeerRefusedError: 4xx or 5xx, with its words.
+    """
+    status, is_page = answer.status, answer.content_type == "text/html"
+    if status in _WANTS_KEY:
+        raise wants_key(base_url, status)
+    if 300 <= status < 400:
+        raise leads_elsewhere(base_url, status)
+    if status < 300:
+        if is_page:
+            # Login pages of proxies come with status 200.
+            raise PeerAuthError(
+                f"{base_url} answers with a web page where ComfyUI gives data: a login or another service "
+                "is in front of it. Give its key, or the right address."
+            )
+        return
+    body = await read_body(answer, JSON_MAX_BYTES)
+    if status == 400 and answer.url.path.endswith("/prompt") and not is_page:
+        raise await _prompt_refused(body, base_url)
+    words = "" if is_page else " ".join(body[:_WORDS_MAX].decode("utf-8", "replace").split())[:200]
+    raise PeerRefusedError(f"{base_url} answered {status} {answer.reason or ''} {words}".strip(), status)
+
+
+async def read_body(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    blocks, size = [], 0
+    async for block in answer.content.iter_chunked(_BLOCK):
+        size += len(block)
+        if size > max_bytes:
+            raise PeerProtocolError(f"An answer of more than {max_bytes >> 20} MiB was not taken.")
+        blocks.append(block)
+    return b"".join(blocks)
+
+
+async def parse_body(body: bytes) -> Any:
+    if len(body) >= IN_THREAD_FROM:
+        return await asyncio.to_thread(wire.parse_json, body)
+    return wire.parse_json(body)
+
+
+async def _prompt_refused(data: bytes, base_url: str) -> PeerError:
+    try:
+        body = await parse_body(data)
+    except PeerProtocolError:
+        body = None
+    if not isinstance(body, Mapping):
+        return PeerRefusedError(f"{base_url} did not take the prompt and gave no reason (400).", 400)
+    error, nodes = body.get("error"), body.get("node_errors")
+    error = error if isinstance(error, Mapping) else {"message": wire.text(error) or "no reason given"}
+    nodes = nodes if isinstance(nodes, Mapping) else {}
+    return PromptRefusedError(_in_words(error, nodes), error, nodes)
+
+
+def _in_words(error: Mapping[str, Any], nodes: Mapping[str, Any]) -> str:
+    said: list[str] = []
+    for node_id, node in nodes.items():
+        reasons = node.get("errors") if isinstance(node, Mapping) else None
+        for reason in reasons if isinstance(reasons, list) else ():
+            if isinstance(reason, Mapping):
+                where = f"{wire.text(node.get('class_type')) or 'node'} (node {node_id[:40]})"
+                said.append(f"{where}: {_both(reason, ': ')}")
+    return ("; ".join(said) or _both(error, " ") or "The prompt was refused.")[:_WORDS_MAX]
+
+
+def _both(reason: Mapping[str, Any], between: str) -> str:
+    return between.join(filter(None, (wire.text(reason.get(key), 500) for key in ("message", "details"))))

@@ -1,0 +1,106 @@
+"""Large files on their way: streamed, off the event loop, and ended when they stand still."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+
+from ..errors import PeerTimeoutError, ResultError
+from .answers import IN_THREAD_FROM
+
+_BLOCK = 1 << 18
+WINDOW_S = 30.0  #: how long a transfer may stand still
+WINDOW_MIN_BYTES = 64 << 10  #: fewer than so many in a window is standing still
+
+T = TypeVar("T")
+
+
+class ObservedFile(io.BufferedReader):
+    """A file that knows how much of it was read."""
+
+    moved_bytes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        block = super().read(size)
+        self.moved_bytes += len(block)
+        return block
+
+
+def observed(path: Path) -> ObservedFile:
+    return ObservedFile(io.FileIO(path))
+
+
+async def at_a_pace(
+    work: Coroutine[Any, Any, T], moved_bytes: Callable[[], int], base_url: str, window_s: float = WINDOW_S
+) -> T:
+    """The result of a transfer that has no time limit of its own.
+
+    Raises:
+        PeerTimeoutError: hardly a byte moved for `window_s`.
+    """
+    task = asyncio.create_task(work, name=f"remote-dispatch transfer {base_url}")
+    before = 0
+    try:
+        while not task.done():
+            await asyncio.wait([task], timeout=window_s)
+            now = moved_bytes()
+            if not task.done() and now - before < WINDOW_MIN_BYTES:
+                raise PeerTimeoutError(
+                    f"A file to or from {base_url} stood still. Is the machine busy or asleep?"
+                )
+            before = now
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run `work` in a thread and leave only when it has ended, cancelled or not."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
+async def save_body(
+    answer: aiohttp.ClientResponse, name: str, target: Path, max_bytes: int, report: Callable[[int], None]
+) -> int:
+    """Write an answer's body to `target`; `report` hears the size so far.
+
+    Raises:
+        ResultError: it is larger than `max_bytes`, or not as long as it said. OSError: cannot be written.
+    """
+    # A proxy that compresses all the same announces another length; aiohttp checks that one.
+    expected = None if answer.headers.get("Content-Encoding") else answer.content_length
+    if expected is not None and expected > max_bytes:
+        raise ResultError(f"The result {name} has {expected >> 20} MiB; at most {max_bytes >> 20} are taken.")
+    size = held = 0
+    blocks: list[bytes] = []
+    async for block in answer.content.iter_chunked(_BLOCK):
+        size, held = size + len(block), held + len(block)
+        report(size)
+        if size > max_bytes:
+            raise ResultError(f"The result {name} is larger than {max_bytes >> 20} MiB.")
+        blocks.append(block)
+        if held >= IN_THREAD_FROM:
+            await in_thread(partial(_append, target, blocks, anew=size == held))
+            blocks, held = [], 0
+    if expected is not None and size != expected:
+        raise ResultError(f"The result {name} ended after {size} of {expected} bytes.")
+    # A small picture needs this one hop off the loop only.
+    await in_thread(partial(_append, target, blocks, anew=size == held))
+    return size
+
+
+def _append(target: Path, blocks: list[bytes], *, anew: bool) -> None:
+    with target.open("wb" if anew else "ab") as file:
+        file.writelines(blocks)
