@@ -12,6 +12,7 @@ import json
 import struct
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -202,7 +203,8 @@ class FakeComfyUI:
     async def send_raw(self, client_id: str, message: str | bytes) -> None:
         socket = self.sockets.get(client_id)
         if socket is not None and not socket.closed:
-            await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
+            with suppress(ConnectionResetError):
+                await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
 
     def _prompt(self, prompt_id: str) -> Prompt:
         return next(prompt for prompt in self.prompts if prompt.id == prompt_id)
@@ -361,8 +363,7 @@ class FakeComfyUI:
         image, folder = form["image"], str(form.get("subfolder", ""))
         assert isinstance(image, web.FileField)
         kind, data = str(form.get("type", "input")), image.file.read()
-        path = PurePosixPath(image.filename)
-        name, number = path.name, 0
+        path, name, number = PurePosixPath(image.filename), image.filename, 0
         while self.files.get((kind, folder, name), data) != data:
             number += 1
             name = f"{path.stem} ({number}){path.suffix}"
