@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from .comfy import ComfyProcess
 from .environment import RigError, Say, Setup
 from .fleet import ROOT, Fleet
 
-WORKFLOW = Path(__file__).with_name("demo_workflow.json")
+WORKFLOW = ROOT / "example_workflows" / "Remote Dispatch.json"
 ON_SCREEN = "Remote Dispatch demo"  #: its name in the master's list of workflows
 MODEL = "tiny-random-unet.safetensors"
 UP_S = 60.0
