@@ -355,7 +355,7 @@ class FakeComfyUI:
         return web.json_response({prompt_id: entry} if entry else {})
 
     async def _post_interrupt(self, request: web.Request) -> web.Response:
-        await self.interrupt((await request.json()).get("prompt_id") if request.can_read_body else None)
+        await self.interrupt((await request.json()).get("prompt_id") if request.body_exists else None)
         return web.Response()
 
     async def _upload(self, request: web.Request) -> web.Response:
