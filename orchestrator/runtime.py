@@ -6,7 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from typing import Any
 from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.pool import ClientPool
+from .core.engine.health import HealthPolicy
+from .core.engine.retry import RetryPolicy
 from .core.engine.scheduler import PeerVerdict
 from .core.models.backend import BackendConfig, BackendStatus
 from .core.models.job import Job, JobRequest, JobState, Source
 from .dispatch.dispatcher import Dispatcher, Listener
+from .dispatch.remote_prompt import FollowPolicy
 from .dispatch.transport import Folders, Transport
 from .errors import ConfigError, NotFoundError, PeerError
 from .secrets import Secrets
@@ -34,11 +37,14 @@ _DEFAULT_HEADER = "Authorization"
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the engine keeps its data, and the folders of the ComfyUI it lives in."""
+    """Where the engine keeps its data, the folders of the ComfyUI it lives in, and how patient it is."""
 
     data_dir: Path
     folders: Folders
     is_this_machine: Callable[[BackendConfig], bool] = lambda config: False
+    health: HealthPolicy = field(default_factory=HealthPolicy)
+    follow: FollowPolicy = field(default_factory=FollowPolicy)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class Runtime:
@@ -49,11 +55,17 @@ class Runtime:
         self.store = Store(settings.data_dir / "journal.sqlite3")
         self.secrets = Secrets(settings.data_dir / "credentials.json")
         self.manager = BackendManager()
-        self._pool = ClientPool(self.secrets.headers)
-        self._monitor = HealthMonitor(self.manager, self._pool)
+        self._pool = ClientPool(self.secrets.headers, settings.health.timeout_s)
+        self._monitor = HealthMonitor(self.manager, self._pool, settings.health)
         self._transport = Transport(settings.folders)
         self._dispatcher = Dispatcher(
-            self.manager, self._pool, self._transport, self.store, report_trouble=self._look_at
+            self.manager,
+            self._pool,
+            self._transport,
+            self.store,
+            report_trouble=self._look_at,
+            retry=settings.retry,
+            follow=settings.follow,
         )
         self._errands: set[asyncio.Task[None]] = set()
         self._ready: asyncio.Event | None = None
@@ -198,7 +210,7 @@ class Runtime:
         return config
 
     async def remove_peer(self, backend_id: str) -> None:
-        """Forget a peer. Its running jobs are cancelled there and placed anew."""
+        """Forget a peer. Jobs that run there are still brought to their end; no new one goes there."""
         self.manager.remove(backend_id)
         await self.store.delete_peer(backend_id)
         await asyncio.to_thread(self.secrets.delete, backend_id)
@@ -235,7 +247,7 @@ class Runtime:
             log.info("Peer %s has not answered in %s s", backend_id, FIRST_ANSWER_S)
 
     def _look_at(self, backend_id: str, stale: bool) -> None:
-        if stale:
+        if stale and self.manager.find(backend_id):
             self.manager.forget_object_info(backend_id)
         self._errand(self._check_quietly(backend_id), f"remote-dispatch check {backend_id}")
 

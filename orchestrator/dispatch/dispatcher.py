@@ -35,11 +35,11 @@ from ..errors import (
 from .remote_prompt import FollowPolicy, RemotePrompt
 from .transport import Transport
 from .waiting_room import Ticket, WaitingRoom
+from .withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
 
 REMEMBERED_JOBS = 200
-BACKOFF_MAX_S = 60.0
 JobUpdate = Job | PeerEvent | PreviewFrame
 Listener = Callable[[JobUpdate], None]
 
@@ -96,6 +96,9 @@ class Dispatcher:
         self._listeners: list[Callable[[Job], None]] = []
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
+        self._withdrawals = Withdrawals(
+            pause_s=self._follow.withdraw_every_s, give_up_after_s=self._follow.withdraw_for_s
+        )
         self._closing = False
 
     def start(self) -> None:
@@ -108,6 +111,7 @@ class Dispatcher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._withdrawals.aclose()
         await self._room.aclose()
 
     def subscribe(self, callback: Callable[[Job], None]) -> Callable[[], None]:
@@ -150,6 +154,7 @@ class Dispatcher:
         self._forget_old()
         entry.task = asyncio.create_task(self._story(entry), name=f"remote-dispatch job {job.id}")
         self._announce(entry)
+        await asyncio.sleep(0)  # a task that was never begun cannot tell that it was cancelled
         return job
 
     async def wait(self, job_id: str) -> Job:
@@ -168,8 +173,9 @@ class Dispatcher:
         """End a job, on its peer too. One that has ended already stays as it is."""
         entry = self._entry(job_id)
         if entry.task is not None and not entry.task.done():
-            entry.cancel_reason = reason
-            entry.task.cancel()
+            if not entry.cancel_reason:  # else it is on its way out; a second blow would hurt the tidying up
+                entry.cancel_reason = reason
+                entry.task.cancel()
             await asyncio.wait([entry.task])
         return entry.job
 
@@ -184,7 +190,10 @@ class Dispatcher:
             results = await self._until_done(entry)
             await self._end(entry, JobState.DONE, progress=1.0, **results)
         except asyncio.CancelledError:
+            if entry.job.state.is_final:
+                raise
             if self._closing and entry.job.request.source is not Source.NODE:
+                entry.failure = JobCancelledError("ComfyUI is closing; the job goes on at its next start.")
                 raise
             reason = entry.cancel_reason or "Remote Dispatch was closed"
             await self._end(entry, JobState.CANCELLED, JobCancelledError(f"The job was ended: {reason}."))
@@ -212,9 +221,13 @@ class Dispatcher:
                     raise last from exc
                 # Nobody but those that failed it is left: they get another chance, after a while.
                 entry.ticket.tried.clear()
-                await asyncio.sleep(_backoff_s(len(entry.job.attempts)))
+                longest_s = self._retry.longest_pause_s(len(entry.job.attempts))
+                await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311
                 continue
-            config = self._manager.get(placement.backend_id)
+            config = self._manager.find(placement.backend_id)
+            if config is None:  # removed this very moment
+                self._room.release(placement.backend_id)
+                continue
             try:
                 return await self._attempt(entry, config, placement)
             except (PeerError, ResultError) as exc:
@@ -257,6 +270,11 @@ class Dispatcher:
             history = await remote.run(prompt, entry.job.request.extra_data, hear)
         except asyncio.CancelledError:
             await _even_if_cancelled(remote.cancel())
+            raise
+        except PromptRefusedError:
+            raise
+        except PeerError:
+            self._withdrawals.add(remote)  # it may be there all the same, or come back with its machine
             raise
         outputs = check_success(history, config.name)
         plan = prepared.plan
@@ -310,16 +328,19 @@ class Dispatcher:
             await _even_if_cancelled(self._journal.save_job(entry.job))
         except OrchestratorError as exc:
             log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
-        self._announce(entry)
+        finally:
+            self._announce(entry)
 
     def _update(self, entry: _Entry, **details: Any) -> None:
         entry.job = entry.job.evolve(**details)
         self._announce(entry)
 
     def _announce(self, entry: _Entry) -> None:
-        entry.listener(entry.job)
-        for callback in tuple(self._listeners):
-            callback(entry.job)
+        for callback in (entry.listener, *self._listeners):
+            try:
+                callback(entry.job)
+            except Exception:
+                log.exception("A listener of jobs failed")
 
     def _forget_old(self) -> None:
         finished = [job_id for job_id, entry in self._entries.items() if entry.job.state.is_final]
@@ -347,7 +368,7 @@ def _title(node: Mapping[str, Any]) -> str:
     return title if isinstance(title, str) else class_of(node)
 
 
-async def _even_if_cancelled(work: Awaitable[None]) -> None:
+async def _even_if_cancelled(work: Awaitable[object]) -> None:
     """Finish `work` although the caller is being cancelled; then let the cancellation go on."""
     task = asyncio.ensure_future(work)
     try:
@@ -355,11 +376,6 @@ async def _even_if_cancelled(work: Awaitable[None]) -> None:
     except asyncio.CancelledError:
         await task
         raise
-
-
-def _backoff_s(attempts: int) -> float:
-    """Full jitter over 1 s, 2 s, 4 s … up to a minute."""
-    return random.uniform(0, min(2.0 ** max(attempts - 1, 0), BACKOFF_MAX_S))  # noqa: S311
 
 
 def _now() -> datetime:

@@ -28,7 +28,10 @@ _ENDINGS = frozenset({"execution_success", "execution_error", "execution_interru
 
 @dataclass(frozen=True)
 class FollowPolicy:
-    """Durations in seconds. ``lost_after``: polls in a row that must agree that the job is gone."""
+    """Durations in seconds. ``lost_after``: polls in a row that must agree that the job is gone.
+
+    ``withdraw_…``: a copy that nobody waits for is cancelled when its peer can be reached again.
+    """
 
     poll_s: float = 2.0
     lost_after: int = 3
@@ -36,6 +39,8 @@ class FollowPolicy:
     settle_pause_s: float = 0.5
     history_pauses_s: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
     cancel_s: float = 10.0
+    withdraw_every_s: float = 5.0
+    withdraw_for_s: float = 600.0
 
 
 class RemotePrompt:
@@ -44,8 +49,8 @@ class RemotePrompt:
     ) -> None:
         self._client = client
         self._events = events
-        self._id = prompt_id
-        self._peer = peer
+        self.prompt_id = prompt_id
+        self.peer = peer
         self._policy = policy
 
     async def run(
@@ -68,44 +73,44 @@ class RemotePrompt:
                 ended.set()
             on_event(message)
 
-        unsubscribe = self._events.subscribe(self._id, hear)
+        unsubscribe = self._events.subscribe(self.prompt_id, hear)
         try:
             await self._submit(prompt, extra_data)
             return await self._follow(ended)
         finally:
             unsubscribe()
 
-    async def follow(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Mapping[str, Any]:
-        """Stay with a prompt that was handed over before (a restart of the master)."""
-        ended = asyncio.Event()
-        return await self._follow(ended)
+    async def cancel(self) -> bool:
+        """Take it out of the peer's queue, or interrupt it there. Never touches another job.
 
-    async def cancel(self) -> None:
-        """Take it out of the peer's queue, or interrupt it there. Never touches another job."""
+        False: the peer could not be told.
+        """
         try:
             await asyncio.wait_for(self._cancel(), self._policy.cancel_s)
         except (PeerError, asyncio.TimeoutError) as exc:
-            log.warning("Could not cancel %s on %s: %s", self._id, self._peer, exc)
+            log.info("Could not cancel %s on %s: %s", self.prompt_id, self.peer, exc)
+            return False
+        return True
 
     async def _cancel(self) -> None:
         # Pending first: between the two calls a pending job may start; the other way round it could slip by.
-        await self._client.delete_queued(self._id)
-        await self._client.interrupt(self._id)
+        await self._client.delete_queued(self.prompt_id)
+        await self._client.interrupt(self.prompt_id)
 
     async def is_known(self) -> bool:
         """Whether the peer has the prompt in queue or history; asked twice, since it moves between them."""
         for attempt in range(2):
             if attempt:
                 await asyncio.sleep(self._policy.settle_pause_s)
-            if self._id in _all_ids(await self._client.queue()) or await self._client.history(self._id):
+            if self.prompt_id in _all_ids(await self._client.queue()) or await self._client.history(
+                self.prompt_id
+            ):
                 return True
         return False
 
     async def _submit(self, prompt: Prompt, extra_data: Mapping[str, Any]) -> None:
         try:
-            refused = await self._client.submit(
-                prompt, prompt_id=self._id, client_id=self._events.client_id, extra_data=extra_data
-            )
+            refused = await self._post(prompt, extra_data)
         except PromptRefusedError:
             raise
         except (PeerUnreachableError, PeerRefusedError) as exc:
@@ -114,11 +119,26 @@ class RemotePrompt:
             # Nobody knows whether it arrived: look it up, never post it a second time.
             if not await self._arrived():
                 raise
-            log.info("The answer of %s to a job was lost; the job is there and goes on", self._peer)
+            log.info("The answer of %s to a job was lost; the job is there and goes on", self.peer)
             return
         if refused:
             await self.cancel()
-            raise PromptRefusedError(f"{self._peer} would have left out a part of the graph.", None, refused)
+            raise PromptRefusedError(f"{self.peer} would have left out a part of the graph.", None, refused)
+
+    async def _post(self, prompt: Prompt, extra_data: Mapping[str, Any]) -> dict[str, Any]:
+        post = asyncio.ensure_future(
+            self._client.submit(
+                prompt, prompt_id=self.prompt_id, client_id=self._events.client_id, extra_data=extra_data
+            )
+        )
+        try:
+            return await asyncio.shield(post)
+        except asyncio.CancelledError:
+            # A peer takes in what it has read although we hang up. Only after its answer can it be cancelled.
+            await asyncio.wait([post], timeout=self._policy.cancel_s)
+            post.cancel()
+            await asyncio.gather(post, return_exceptions=True)
+            raise
 
     async def _arrived(self) -> bool:
         try:
@@ -128,7 +148,7 @@ class RemotePrompt:
 
     async def _follow(self, ended: asyncio.Event) -> Mapping[str, Any]:
         clock = asyncio.get_running_loop().time
-        absent = refused = 0
+        absent = unwell = 0
         silent_since: float | None = None
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
@@ -137,36 +157,37 @@ class RemotePrompt:
                 entry = await self._history(patient=ended.is_set())
                 if entry is None:
                     ended.clear()
-                    queued = self._id in _all_ids(await self._client.queue())
+                    queued = self.prompt_id in _all_ids(await self._client.queue())
                     # It may have ended between the two questions.
-                    entry = None if queued else await self._client.history(self._id)
+                    entry = None if queued else await self._client.history(self.prompt_id)
                     absent = 0 if queued else absent + 1
                 if entry is not None:
                     return entry
-                refused, silent_since = 0, None
-                if absent >= self._policy.lost_after:
-                    raise JobLostError(
-                        f"{self._peer} no longer knows the job: it was restarted, or its queue was cleared."
-                    )
+                unwell, silent_since = 0, None
             except PeerTimeoutError as exc:
                 silent_since = clock() if silent_since is None else silent_since
                 if clock() - silent_since > self._policy.suspect_s:
                     raise JobLostError(
-                        f"{self._peer} has been silent for {self._policy.suspect_s:.0f} s."
+                        f"{self.peer} has been silent for {self._policy.suspect_s:.0f} s."
                     ) from exc
-            except PeerUnreachableError as exc:
-                refused += 1
-                if refused >= self._policy.lost_after:
-                    raise JobLostError(f"{self._peer} went away while it ran the job.") from exc
+            except PeerError as exc:
+                # Gone, or a proxy before it has a bad moment, or it wants a key now: a few times is enough.
+                unwell += 1
+                if unwell >= self._policy.lost_after:
+                    raise JobLostError(f"{self.peer} went away while it ran the job. {exc}") from exc
+            if absent >= self._policy.lost_after:
+                raise JobLostError(
+                    f"{self.peer} no longer knows the job: it was restarted, or its queue was cleared."
+                )
 
     async def _history(self, *, patient: bool) -> Mapping[str, Any] | None:
         """The ending is announced a moment before it is written into history."""
-        entry = await self._client.history(self._id)
+        entry = await self._client.history(self.prompt_id)
         for pause in self._policy.history_pauses_s if patient else ():
             if entry is not None:
                 break
             await asyncio.sleep(pause)
-            entry = await self._client.history(self._id)
+            entry = await self._client.history(self.prompt_id)
         return entry
 
 

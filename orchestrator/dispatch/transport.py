@@ -49,6 +49,7 @@ class Transport:
         self._folders = folders
         self._hashes: dict[tuple[str, int, int], str] = {}
         self._stored: dict[tuple[str, str], str] = {}
+        self._sending: dict[tuple[str, str], asyncio.Lock] = {}
 
     def forget(self, base_url: str) -> None:
         """The peer may have lost what was sent to it: send it again when it is next needed."""
@@ -66,7 +67,7 @@ class Transport:
         A reference without a file here is left alone: it may be the peer's own.
 
         Raises:
-            WorkflowError: an upload input names a file that neither side has.
+            WorkflowError: a file here cannot be read.
             PeerRefusedError: a file is larger than the peer takes (``status`` 413).
         """
         for reference in references:
@@ -88,11 +89,14 @@ class Transport:
     async def _stored_name(self, client: ComfyUIClient, path: Path) -> str:
         digest = await self.content_hash(path)
         key = (client.base_url, digest + path.suffix)
-        if key not in self._stored:
-            # Named by content: sent once, and never over somebody else's file.
-            name = f"{digest[:40]}{path.suffix.lower()}"
-            self._stored[key] = await client.upload(path, name=name, subfolder=UPLOAD_FOLDER)
-        return self._stored[key]
+        async with self._sending.setdefault(key, asyncio.Lock()):
+            stored = self._stored.get(key)
+            if stored is None:
+                # Named by content: sent once, and never over somebody else's file.
+                name = f"{digest[:40]}{path.suffix.lower()}"
+                stored = await client.upload(path, name=name, subfolder=UPLOAD_FOLDER)
+                self._stored[key] = stored
+            return stored
 
     async def content_hash(self, path: Path) -> str:
         """SHA-256 of a file's bytes, remembered while its size and time of change stay."""

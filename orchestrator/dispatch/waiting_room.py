@@ -174,11 +174,11 @@ class WaitingRoom:
             future.set_result(placement)
 
     def _need(self, ticket: Ticket) -> Need:
-        unmet = {
-            backend_id: (str(prepared.error),) if prepared.error else prepared.unmet
-            for backend_id, (info, prepared) in ticket.prepared.items()
-            if info is self._manager.get_object_info(backend_id)
-        }
+        unmet: dict[str, tuple[str, ...]] = {}
+        for config in self._manager.all():
+            info, prepared = ticket.prepared.get(config.id, (None, None))
+            if prepared is not None and info is self._manager.get_object_info(config.id):
+                unmet[config.id] = (str(prepared.error),) if prepared.error else prepared.unmet
         return Need(ticket.request.peer, ticket.request.tags, unmet, ticket.tried)
 
     def _snapshots(self) -> tuple[PeerSnapshot, ...]:

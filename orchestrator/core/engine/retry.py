@@ -26,7 +26,15 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class RetryPolicy:
+    """How often, and how long to wait (seconds, doubling) before peers that failed a job get it again."""
+
     max_attempts: int = 3
+    backoff_s: float = 1.0
+    backoff_max_s: float = 60.0
+
+    def longest_pause_s(self, attempts: int) -> float:
+        """The upper end of the pause after so many attempts; the caller draws from zero up to it."""
+        return float(min(self.backoff_s * 2 ** max(attempts - 1, 0), self.backoff_max_s))
 
 
 # ComfyUI's words for "this peer lacks something": another one may have it.

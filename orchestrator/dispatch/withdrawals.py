@@ -1,0 +1,39 @@
+"""Copies of jobs that nobody waits for any more, on peers that could not be told so at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from .remote_prompt import RemotePrompt
+
+log = logging.getLogger(__name__)
+
+
+class Withdrawals:
+    """Tells each such peer as soon as it answers again, so that it does not work for nothing."""
+
+    def __init__(self, *, pause_s: float, give_up_after_s: float) -> None:
+        self._pause_s = pause_s
+        self._give_up_after_s = give_up_after_s
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, remote: RemotePrompt) -> None:
+        task = asyncio.create_task(self._tell(remote), name=f"remote-dispatch withdraw {remote.prompt_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _tell(self, remote: RemotePrompt) -> None:
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._give_up_after_s
+        while not await remote.cancel():
+            if clock() > end:
+                log.warning("%s may still run %s, which nobody waits for", remote.peer, remote.prompt_id)
+                return
+            await asyncio.sleep(self._pause_s)
