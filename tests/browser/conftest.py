@@ -53,9 +53,8 @@ class Screen:
         return path
 
     async def load(self, workflow: Path) -> None:
-        await self.page.evaluate(
-            "wf => window.app.loadGraphData(wf)", json.loads(workflow.read_text("utf-8"))
-        )
+        graph = json.loads(await asyncio.to_thread(workflow.read_text, "utf-8"))
+        await self.page.evaluate("wf => window.app.loadGraphData(wf)", graph)
 
 
 @pytest.fixture(scope="session", params=[OWN, NEWER])
