@@ -40,7 +40,8 @@ export function peerState(peer) {
   if (!peer.enabled) return { tone: "off", word: "disabled" };
   switch (peer.health) {
     case "up":
-      return peer.draining ? { tone: "off", word: "draining" } : { tone: "good", word: "up" };
+      if (peer.draining) return { tone: "off", word: "draining" };
+      return { tone: "good", word: peer.queue_running + peer.queue_pending > 0 ? "busy" : "idle" };
     case "suspect":
       return { tone: "warn", word: "not answering" };
     case "down":
@@ -52,13 +53,13 @@ export function peerState(peer) {
   }
 }
 
-/** @param {Peer} peer @returns {string} "1 running, 2 waiting, 1 ours", or "idle" */
+/** @param {Peer} peer @returns {string} "1 running, 2 waiting, 1 ours", or "" */
 export function queueText(peer) {
   const parts = [];
   if (peer.queue_running) parts.push(`${peer.queue_running} running`);
   if (peer.queue_pending) parts.push(`${peer.queue_pending} waiting`);
   if (peer.ours) parts.push(`${peer.ours} ours`);
-  return parts.join(", ") || "idle";
+  return parts.join(", ");
 }
 
 /** @param {Device} device @returns {{text: string, used: number} | null} `used` is 0..1 */
@@ -96,9 +97,10 @@ const JOB_WORDS = {
 /** @param {Job} job */
 export const jobWord = (job) => JOB_WORDS[job.state] ?? job.state;
 
-/** Attempts that did not bring the result: why the job went elsewhere. @param {Job} job @returns {string[]} */
+/** Why the job went elsewhere, attempt by attempt; the last failure of a failed job is its `error`.
+ * @param {Job} job @returns {string[]} */
 export function failedAttempts(job) {
-  return job.attempts
+  return (job.error ? job.attempts.slice(0, -1) : job.attempts)
     .filter((attempt) => attempt.ended_at && attempt.outcome !== "done")
     .map((attempt) => `${attempt.peer}: ${attempt.reason || attempt.outcome}`);
 }

@@ -107,7 +107,7 @@ function jobRow({ api, store, say }) {
       setOptionalText(error, job.error?.message ?? "");
       setOptionalText(why, job.explanation);
       const failed = failedAttempts(job);
-      tried.hidden = !failed.length || (failed.length === 1 && job.error !== null);
+      tried.hidden = !failed.length;
       setChildren(tried, failed.join("\n"), () => failed.map((text) => h("li", {}, text)));
       const signature = job.outputs.map((output) => output.url).join("\n");
       setChildren(results, signature, () => resultsOf(job, (path) => api.fileUrl(path)));

@@ -82,7 +82,7 @@ function peerRow(first, deps, onRemoved) {
   const formPlace = h("div");
   const body = h("div", { id: bodyId, class: "orc-row-body", hidden: true }, facts, actions, formPlace);
   const deviceLine = h("div", { class: "orc-line" }, device, memoryText);
-  const loadLine = h("div", { class: "orc-line" }, tags, queue);
+  const loadLine = h("div", { class: "orc-line orc-wraps" }, tags, queue);
   const element = h("li", { class: "orc-row" }, head, deviceLine, bar, loadLine, problem, failure, body);
 
   const expand = (/** @type {boolean} */ open) => {
