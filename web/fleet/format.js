@@ -40,8 +40,7 @@ export function peerState(peer) {
   if (!peer.enabled) return { tone: "off", word: "disabled" };
   switch (peer.health) {
     case "up":
-      if (peer.draining) return { tone: "off", word: "draining" };
-      return { tone: "good", word: peer.queue_running + peer.queue_pending > 0 ? "busy" : "idle" };
+      return peer.draining ? { tone: "off", word: "draining" } : { tone: "good", word: "up" };
     case "suspect":
       return { tone: "warn", word: "not answering" };
     case "down":
