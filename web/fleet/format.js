@@ -14,8 +14,8 @@ export function gigabytes(bytes) {
 /** @param {number} seconds */
 export function duration(seconds) {
   if (!Number.isFinite(seconds) || seconds < 0) return "";
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  const whole = Math.floor(seconds);
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   const two = (/** @type {number} */ part) => String(part).padStart(2, "0");
   const minutes = Math.floor(whole / 60);

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import {
+  deviceName, duration, failedAttempts, isPicture, jobDuration, jobTitle, memory, ownPath, peerState, percent,
+  queueText, safeHref,
+} from "../../web/fleet/format.js";
+import { changesOf } from "../../web/fleet/peer_form.js";
+import { job, peer } from "./stand_in.js";
+
+const GIB = 1024 ** 3;
+const fields = (changes = {}) => ({ url: "", name: "", tags: "", key: "", header: "", forgetKey: false, ...changes });
+
+test("durations are as exact as one can read", () => {
+  assert.deepEqual([0.42, 9.96, 42.4, 61, 3599, 3661].map(duration), ["0.4 s", "10 s", "42 s", "1:01 min", "59:59 min", "1:01 h"]);
+  assert.equal(duration(Number.NaN), "");
+});
+
+test("a running job counts whole seconds and never less than none", () => {
+  const running = job({ started_at: "2026-01-01T10:00:00.000Z" });
+  assert.equal(jobDuration(running, Date.parse("2026-01-01T10:00:07.900Z")), "7 s");
+  assert.equal(jobDuration(running, Date.parse("2026-01-01T09:59:00.000Z")), "0 s");
+  assert.equal(jobDuration({ ...running, ended_at: "2026-01-01T10:00:02.500Z" }, 0), "2.5 s");
+  assert.equal(jobDuration(job({ started_at: null }), 0), "");
+});
+
+test("a peer's state is the owner's wish first, then what was measured", () => {
+  const word = (changes) => peerState(peer(changes)).word;
+  assert.equal(word({}), "up");
+  assert.equal(word({ draining: true }), "draining");
+  assert.equal(word({ draining: true, health: "down" }), "down");
+  assert.equal(word({ enabled: false, health: "down" }), "disabled");
+  assert.equal(word({ health: "suspect" }), "not answering");
+  assert.equal(word({ health: "needs_key" }), "needs a key");
+  assert.equal(word({ health: "unknown" }), "checking");
+});
+
+test("a queue says whose jobs are in it", () => {
+  assert.equal(queueText(peer()), "");
+  assert.equal(queueText(peer({ queue_running: 1, queue_pending: 2, ours: 1 })), "1 running, 2 waiting, 1 ours");
+});
+
+test("memory is free of total, and nothing where the device does not say", () => {
+  const device = { name: "d", type: "cuda", vram_total_bytes: 24 * GIB, vram_free_bytes: 6 * GIB };
+  assert.deepEqual(memory(device), { text: "6.0 of 24 GB free", used: 0.75 });
+  assert.equal(memory({ ...device, vram_free_bytes: 99 * GIB }).used, 0);
+  assert.equal(memory({ ...device, vram_total_bytes: 0 }), null);
+});
+
+test("a device's name is what the shop calls it", () => {
+  assert.equal(deviceName("cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync"), "RTX 4090");
+  assert.equal(deviceName("cuda:1 AMD Radeon RX 7900 XTX : native"), "AMD Radeon RX 7900 XTX");
+  assert.equal(deviceName("cpu"), "cpu");
+  assert.equal(deviceName("mps"), "mps");
+  assert.equal(deviceName(""), "");
+});
+
+test("a job without a title is named by who asked", () => {
+  assert.equal(jobTitle(job({ title: "Portrait" })), "Portrait");
+  assert.equal(jobTitle(job()), "Remote Dispatch node");
+  assert.equal(jobTitle(job({ source: "http", job_id: "0123456789" })), "Job 01234567");
+});
+
+test("attempts tell why a job went elsewhere, without repeating its error", () => {
+  const failed = { peer: "attic", ended_at: "x", outcome: "unreachable", reason: "refused" };
+  const last = { peer: "gpu-1", ended_at: "x", outcome: "execution_error", reason: "" };
+  assert.deepEqual(failedAttempts(job({ attempts: [failed, { ...last, outcome: "done" }] })), ["attic: refused"]);
+  assert.deepEqual(failedAttempts(job({ attempts: [failed, { ...last, ended_at: null }] })), ["attic: refused"]);
+  assert.deepEqual(failedAttempts(job({ attempts: [failed, last], error: { code: "x", message: "y" } })), ["attic: refused"]);
+  assert.deepEqual(failedAttempts(job({ attempts: [last, last] })), Array(2).fill("gpu-1: execution_error"));
+});
+
+test("progress stays between 0 and 100", () => {
+  assert.deepEqual([-1, 0, 0.355, 2, null].map(percent), [0, 0, 36, 100, 0]);
+});
+
+test("only http addresses and our own result files become links", () => {
+  assert.equal(safeHref("http://gpu-1:8188"), "http://gpu-1:8188/");
+  for (const hostile of ["javascript:alert(1)", "data:text/html,x", "//evil", "", "gpu-1"]) {
+    assert.equal(safeHref(hostile), null, hostile);
+  }
+  assert.equal(ownPath("/view?filename=a.png"), "/view?filename=a.png");
+  for (const hostile of ["//evil/view?x", "http://evil/", "javascript:alert(1)", "/viewer?x"]) {
+    assert.equal(ownPath(hostile), null, hostile);
+  }
+});
+
+test("pictures are known by their ending, but not SVG, which can hold scripts", () => {
+  assert.deepEqual(["a.PNG", "b.jpeg", "c.svg", "d.flac", "png"].map(isPicture), [true, true, false, false, false]);
+});
+
+test("a new peer is sent with what was filled in", () => {
+  assert.deepEqual(changesOf(null, fields({ url: " gpu-1 " })), { url: "gpu-1" });
+  assert.deepEqual(changesOf(null, fields({ url: "g", name: "n", tags: "a, b,,a", key: "Bearer x" })), {
+    url: "g", name: "n", tags: ["a", "b"], credentials: { header: "Authorization", value: "Bearer x" },
+  });
+});
+
+test("of a known peer only what changed is sent; an empty key keeps the stored one", () => {
+  const known = peer({ tags: ["a"], has_credentials: true });
+  const same = fields({ url: known.url, name: known.name, tags: "a" });
+  assert.deepEqual(changesOf(known, same), {});
+  assert.deepEqual(changesOf(known, { ...same, tags: "" }), { tags: [] });
+  assert.deepEqual(changesOf(known, { ...same, forgetKey: true }), { credentials: null });
+  assert.deepEqual(changesOf(known, { ...same, forgetKey: true, key: "k", header: "X-Key" }), {
+    credentials: { header: "X-Key", value: "k" },
+  });
+});
