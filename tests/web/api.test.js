@@ -92,3 +92,9 @@ test("the server's clock is known from its answers", async () => {
   await api.jobs();
   assert.ok(Math.abs(api.clockOffsetMs - 3_600_000) < 60_000);
 });
+
+test("what the server has to say comes with the peers", async () => {
+  const api = new FleetApi(comfy({ "GET /orchestrator/peers": () => json({ peers: [peer()], notices: ["Damaged."] }) }));
+  assert.equal((await api.peers()).length, 1);
+  assert.deepEqual(api.notices, ["Damaged."]);
+});

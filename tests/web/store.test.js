@@ -126,3 +126,14 @@ test("running jobs come first, then waiting ones as they came, then the ended on
   ]).map((each) => each.job_id);
   assert.deepEqual(ids, ["running", "first waiting", "second waiting", "ended late", "ended early"]);
 });
+
+test("what the server has to say is shown until it is dismissed, also over later reads", async () => {
+  const { store } = live({ notices: ["The journal was damaged.", "The keys were damaged."] });
+  await store.refresh();
+  let told = 0;
+  store.addEventListener("status", () => told++);
+  store.dismiss("The journal was damaged.");
+  assert.equal(told, 1);
+  await store.refresh();
+  assert.deepEqual(store.notices, ["The keys were damaged."]);
+});

@@ -41,6 +41,8 @@ export class FleetApi {
   #token = null;
   /** Server's clock minus ours, in ms: durations must not depend on the viewer's clock. */
   clockOffsetMs = 0;
+  /** What the server had to say at its start, such as a damaged file that it set aside. @type {string[]} */
+  notices = [];
 
   /** @param {ComfyApi} comfy */
   constructor(comfy) {
@@ -49,7 +51,9 @@ export class FleetApi {
 
   /** @returns {Promise<Peer[]>} */
   async peers() {
-    return (await this.#request("GET", "/peers")).peers;
+    const { peers, notices } = await this.#request("GET", "/peers");
+    this.notices = notices ?? [];
+    return peers;
   }
 
   /** @returns {Promise<Job[]>} */

@@ -1,6 +1,6 @@
 // @ts-check
 /** The Fleet tab as a whole: header, notices, and the two sections. */
-import { h, setOptionalText, setText } from "./dom.js";
+import { h, keyedList, setOptionalText, setText } from "./dom.js";
 import { counted } from "./format.js";
 import { mount as mountJobs } from "./jobs.js";
 import { mount as mountPeers } from "./peers.js";
@@ -23,6 +23,12 @@ export function mount(el, { api, store }) {
   const noticeText = h("span");
   const retry = h("button", { type: "button", class: "orc-button", onclick: () => store.refresh() }, "Try again");
   const notice = h("div", { class: "orc-notice", role: "alert" }, noticeText, retry);
+  const notices = h("div");
+  const showNotices = keyedList(notices, (/** @type {string} */ text) => text, (text) => ({
+    element: h("div", { class: "orc-notice", role: "status" }, h("span", {}, text),
+      h("button", { type: "button", class: "orc-button", onclick: () => store.dismiss(text) }, "Dismiss")),
+    update() {},
+  }));
   const peers = h("section", { class: "orc-section", "aria-label": "Peers" });
   const jobs = h("section", { class: "orc-section", "aria-label": "Jobs" });
 
@@ -43,6 +49,7 @@ export function mount(el, { api, store }) {
         : "";
     setText(noticeText, text);
     notice.hidden = !text;
+    showNotices(store.notices);
     retry.hidden = !store.connected;
     peers.hidden = jobs.hidden = store.phase === "idle" || (store.phase !== "ready" && !store.peers.length);
   };
@@ -57,7 +64,7 @@ export function mount(el, { api, store }) {
   el.replaceChildren(
     h("div", { class: "orc-panel" },
       h("header", { class: "orc-panel-head" }, h("h2", {}, "Fleet"), summary),
-      notice, peers, jobs, spoken,
+      notice, notices, peers, jobs, spoken,
     ),
   );
   store.refresh();

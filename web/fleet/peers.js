@@ -68,7 +68,7 @@ function peerRow(first, deps, onRemoved) {
   const word = h("span", { class: "orc-state" });
   const head = h("button", {
     type: "button", class: "orc-row-head", "aria-expanded": "false", "aria-controls": bodyId,
-    onclick: () => expand(body.hidden),
+    onclick: () => expand(head.getAttribute("aria-expanded") !== "true"),
   }, dot, name, word);
   const device = h("span", { class: "orc-clip" });
   const memoryText = h("span", { class: "orc-figure" });

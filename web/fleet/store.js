@@ -39,8 +39,10 @@ export class FleetStore extends EventTarget {
   /** Jobs told by events while /jobs is asked: newer than its answer. @type {Map<string, Job> | null} */
   #meanwhile = null;
   #refreshes = 0;
+  /** @type {Set<string>} */
+  #dismissed = new Set();
 
-  /** @param {{peers(): Promise<Peer[]>, jobs(): Promise<Job[]>, clockOffsetMs?: number}} api */
+  /** @param {{peers(): Promise<Peer[]>, jobs(): Promise<Job[]>, clockOffsetMs?: number, notices?: string[]}} api */
   constructor(api) {
     super();
     this.#api = api;
@@ -49,6 +51,17 @@ export class FleetStore extends EventTarget {
   /** The server's time. @returns {number} ms since 1970 */
   now() {
     return Date.now() + (this.#api.clockOffsetMs ?? 0);
+  }
+
+  /** What the server has to say and nobody dismissed yet. @returns {string[]} */
+  get notices() {
+    return (this.#api.notices ?? []).filter((notice) => !this.#dismissed.has(notice));
+  }
+
+  /** @param {string} notice */
+  dismiss(notice) {
+    this.#dismissed.add(notice);
+    this.#setStatus({});
   }
 
   /**
