@@ -39,6 +39,7 @@ class EventStream:
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._executing: tuple[str, str] = ("", "")
+        self._pause_s = 0.0
 
     def start(self) -> None:
         if self._task is None:
@@ -73,26 +74,25 @@ class EventStream:
             self._task = None
 
     async def _run(self) -> None:
-        pause = BACKOFF_FIRST_S
         while True:
+            heard = False
             try:
                 async with self._client.websocket(self.client_id) as socket:
                     await socket.send_str(json.dumps(_HELLO))
                     self._connected.set()
-                    if await self._read(socket):
-                        pause = BACKOFF_FIRST_S
+                    heard = await self._read(socket)
             except PeerError as exc:
                 log.debug("No event stream: %s", exc)
             except Exception:
                 log.exception("The event stream of %s failed", self._client.base_url)
             finally:
                 self._connected.clear()
+            self._pause_s = pause_after(self._pause_s, heard)
             # The old socket is closed before the next one opens: with two of one id the newer would go deaf.
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, BACKOFF_MAX_S)
+            await asyncio.sleep(self._pause_s)
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> bool:
-        """Hand on everything until the end; whether anything came (a proxy may only seem to connect)."""
+        """Hand on everything until the end; tell whether anything came."""
         anything = False
         async for message in socket:
             anything = True
@@ -122,3 +122,9 @@ class EventStream:
                 callback(message)
             except Exception:
                 log.exception("A listener of a peer's events failed")
+
+
+def pause_after(last_pause_s: float, heard: bool) -> float:
+    """Seconds until the next attempt; `heard` whether the last one brought a message (a proxy may only seem
+    to connect)."""
+    return BACKOFF_FIRST_S if heard else min(max(last_pause_s * 2, BACKOFF_FIRST_S), BACKOFF_MAX_S)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.backends.pool import ClientPool
+from orchestrator.core.models.backend import BackendConfig
+from orchestrator.errors import PeerUnreachableError
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.waiting import until
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        yield fake
+
+
+@pytest.fixture
+def keys() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+async def pool(keys: dict[str, str]) -> AsyncIterator[ClientPool]:
+    pool = ClientPool(lambda backend_id: keys)
+    yield pool
+    await pool.aclose()
+
+
+@pytest.fixture
+def config(fake: FakeComfyUI) -> BackendConfig:
+    return BackendConfig("a", url=fake.url)
+
+
+async def test_a_peer_keeps_its_client_whatever_else_is_edited(
+    pool: ClientPool, config: BackendConfig
+) -> None:
+    client, events = pool(config), pool.events(config)
+    renamed = replace(config, name="other", tags=("x",), draining=True)
+    assert (pool(renamed), pool.events(renamed)) == (client, events)
+
+
+async def test_a_new_address_or_key_gives_a_new_client(
+    pool: ClientPool, config: BackendConfig, keys: dict[str, str], fake: FakeComfyUI
+) -> None:
+    first = pool(config)
+    moved = replace(config, url=fake.url + "/x")
+    second = pool(moved)
+    assert second is not first and second.base_url == fake.url + "/x"
+    keys["X-Token"] = "k"
+    third = pool(config)
+    assert third is not second
+    await third.health_check()
+    assert fake.requests[-1].headers["X-Token"] == "k"
+
+
+async def test_who_still_holds_the_old_client_can_go_on_with_it(
+    pool: ClientPool, config: BackendConfig, keys: dict[str, str]
+) -> None:
+    old = pool(config)
+    keys["X-Token"] = "k"
+    pool(config)
+    assert await old.health_check()
+
+
+async def test_the_event_stream_is_opened_when_it_is_first_wanted_and_once(
+    pool: ClientPool, config: BackendConfig, fake: FakeComfyUI
+) -> None:
+    await pool(config).health_check()
+    assert fake.asked("/ws") == []
+    stream = pool.events(config)
+    assert pool.events(config) is stream
+    await until(lambda: stream.client_id in fake.sockets)
+    assert fake.socket_count == 1
+
+
+async def test_a_dropped_peer_is_disconnected(
+    pool: ClientPool, config: BackendConfig, fake: FakeComfyUI
+) -> None:
+    pool.events(config)
+    await until(lambda: fake.sockets)
+    await pool.drop("a")
+    await until(lambda: not fake.sockets)
+    await pool.drop("a")
+
+
+async def test_peers_share_connections_that_stay_open(pool: ClientPool, config: BackendConfig) -> None:
+    client = pool(config)
+    for _ in range(5):
+        await client.queue()
+    (connector,) = {client._session.connector}  # type: ignore[union-attr]
+    assert connector is not None and len(connector._conns) == 1
+
+
+async def test_a_closed_pool_leaves_nothing_open(fake: FakeComfyUI, config: BackendConfig) -> None:
+    pool = ClientPool(lambda backend_id: {})
+    client = pool(config)
+    pool.events(config)
+    await until(lambda: fake.sockets)
+    await pool.aclose()
+    await until(lambda: not fake.sockets)
+    assert not any(task.get_name().startswith("remote-dispatch") for task in asyncio.all_tasks())
+    with pytest.raises(PeerUnreachableError, match="being closed"):
+        await client.queue()
