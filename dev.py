@@ -7,11 +7,12 @@ python dev.py test [ARGUMENTS]   all checks and tests; ARGUMENTS go to pytest, -
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 
 def main() -> int:
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036 - whoever has an older one shall read why
         print(f"Python 3.10 or later is needed; this is {sys.version.split()[0]}.")
         return 2
     parser = argparse.ArgumentParser(
@@ -29,6 +30,8 @@ def main() -> int:
     from tests.rig import suite
     from tests.rig.environment import RigError
 
+    # A plain kill ends what was started, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         if options.command == "demo":
             demo_command.run(once=options.once)

@@ -13,8 +13,8 @@ from .environment import Say
 VARIABLE = "REMOTE_DISPATCH_CHROMIUM"
 COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 HOW_TO = (
-    "No Chromium was found, so the browser tests do not run. Install Chromium or Chrome (Debian: apt-get install "
-    f"chromium; Windows and macOS: Chrome's own installer), or put the path of its program into {VARIABLE}."
+    "No Chromium was found, which the browser tests need. Install Chromium or Chrome (Debian: apt-get "
+    f"install chromium; Windows and macOS: Chrome's own installer), or put its path into {VARIABLE}."
 )
 
 

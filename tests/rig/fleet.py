@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import subprocess
 from pathlib import Path
 from types import TracebackType
 
 from .comfy import ComfyProcess
-from .environment import Installation, RigError, Setup
+from .environment import Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER_PACK = Path(__file__).with_name("peer_pack")
-TINY_MODELS = Path(__file__).with_name("tiny_models.py")
 
 
 class Fleet:
@@ -50,7 +48,8 @@ class Fleet:
         installation = self._setup.for_role("peer")
         peer = ComfyProcess(name, installation, self.base / name)
         peer.install(PEER_PACK, "test-nodes")
-        shutil.copytree(tiny_models(self._setup), peer.base / "models", dirs_exist_ok=True)
+        models = self._setup.models()
+        shutil.copytree(models, peer.base / "models", dirs_exist_ok=True, copy_function=link_or_copy)
         return peer
 
     @property
@@ -74,6 +73,8 @@ class Fleet:
 
     def stop(self) -> None:
         for process in self.all:
+            process.ask_to_stop()
+        for process in self.all:
             process.stop()
 
     def __enter__(self) -> Fleet:
@@ -90,19 +91,12 @@ class Fleet:
         self.stop()
 
 
-def tiny_models(setup: Setup) -> Path:
-    """The folder of the random models, made once."""
-    installation: Installation = setup.default()
-    folder = setup.cache / "tiny-models"
-    if not (folder / "done").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        command = [str(installation.python), str(TINY_MODELS), str(installation.path), str(folder)]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-        if made.returncode:
-            raise RigError(f"The tiny models could not be made:\n{made.stderr[-2000:]}")
-        (folder / "done").touch()
-    return folder
+def link_or_copy(source: str, target: str) -> None:
+    """For files nobody writes to: a fleet then costs no disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def frontend_root(setup: Setup, chosen: str) -> Path:

@@ -1,4 +1,4 @@
-"""Runs ComfyUI's main.py beside a CPU build of torch. Arguments: our parent's pid, the tree, then main.py's own."""
+"""Runs ComfyUI's main.py beside a CPU build of torch. Arguments: the rig's pid, the tree, main.py's own."""
 
 from __future__ import annotations
 

@@ -7,15 +7,17 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import chromium
 from .environment import Say, Setup
-from .fleet import ROOT, tiny_models
+from .fleet import ROOT
 
 FAST = ("tests/unit", "tests/integration")
 REAL = ("tests/e2e", "tests/browser")
+GRACE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,16 @@ class Check:
 
 
 def run(pytest_arguments: Sequence[str], *, fast: bool = False, say: Say = print) -> int:
-    """Set up, run every check even if one fails, sum up; the exit code. Paths among the arguments replace ours."""
+    """Set up, run every check even if one fails, sum up. Paths among the arguments replace ours.
+
+    Returns the exit code: 0 when everything passed, else 1.
+    """
     began = time.monotonic()
     setup = Setup(say)
+    if not fast:
+        setup.for_tests()
     python = str(setup.tools())
     own_paths = any((ROOT / argument.split("::")[0]).exists() for argument in pytest_arguments)
-    if not fast:
-        tiny_models(setup)
     if not fast and not own_paths and chromium.get_chromium(say) is None:
         say(chromium.HOW_TO)
     folders = [] if own_paths else [name for name in (FAST if fast else FAST + REAL) if _has_tests(name)]
@@ -50,7 +55,16 @@ def run(pytest_arguments: Sequence[str], *, fast: bool = False, say: Say = print
 
 def _passes(check: Check, say: Say) -> bool:
     say(f"\n== {check.name}")
-    return subprocess.run(check.command, cwd=ROOT, env=_environment(), check=False).returncode == 0
+    with subprocess.Popen(check.command, cwd=ROOT, env=_environment()) as process:
+        try:
+            return process.wait() == 0
+        except KeyboardInterrupt:
+            # Ctrl-C reached it too; it ends what it started.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_S)
+            raise
+        finally:
+            process.kill()
 
 
 def _environment() -> dict[str, str]:
