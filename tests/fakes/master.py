@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from .waiting import until
 FOLLOW = FollowPolicy(poll_s=0.02, suspect_s=0.3, settle_pause_s=0.02, cancel_s=2.0, withdraw_every_s=0.05)
 HEALTH = HealthPolicy(poll_s=0.05, timeout_s=2.0)
 RETRY = RetryPolicy(backoff_s=0.02)
+DEADLINE_S = 15.0
 
 
 class Master:
@@ -57,7 +59,7 @@ class Master:
 
     async def end_of(self, job: Job) -> Job:
         try:
-            await self.runtime.wait(job.id)
+            await asyncio.wait_for(self.runtime.wait(job.id), DEADLINE_S)
         except OrchestratorError:
             pass  # the job's record says it too
         return self.job(job)

@@ -1,0 +1,286 @@
+"""Files up to a peer and results down from it, hostile ones too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.core.models.job import Job, JobState
+from tests.fakes.answers import announce, answer, redirect
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.graphs import loaded_picture, picture
+from tests.fakes.master import Master, outcomes, started
+from tests.fakes.waiting import until
+
+HOSTILE_NAMES = [
+    "../../x.png",
+    "/etc/x.png",
+    "C:\\x.png",
+    "..%2fx.png",
+    "a\x00b.png",
+    "a" * 3_000 + ".png",
+    "CON",
+    "con.png",
+    "nul.tar.gz",
+    "\u202egnp.exe",
+    "a.png/../../b",
+    "run.py",
+    "page.html",
+    "picture.svg",
+    ".htaccess",
+    "..",
+    "",
+    "-rf.png",
+    "a\nb.png",
+]
+HOSTILE_FOLDERS = [
+    "../..",
+    "/etc",
+    "C:\\Windows",
+    "..\\..",
+    "a/../../..",
+    "~",
+    "a\x00b",
+    "con",
+    "x/" * 500,
+    ".",
+]
+
+
+@pytest.fixture
+async def master(tmp_path: Path) -> AsyncIterator[Master]:
+    async with started(tmp_path) as master:
+        yield master
+
+
+@pytest.fixture
+async def peer(master: Master) -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        await master.add("gpu", fake)
+        yield fake
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+async def run_with_outputs(
+    master: Master, peer: FakeComfyUI, make: Callable[[str], dict[str, Any]], **request: Any
+) -> Job:
+    """A job whose prompt ends on the peer with the outputs that `make` gives for the attempt's folder."""
+    peer.on_prompt = "hold"
+    job = await master.submit(picture(), **request)
+    prompt_id = await master.running_on(peer, job)
+    peer.on_prompt = "run"
+    folder = peer.prompts[-1].graph["2"]["inputs"]["filename_prefix"].split("/")[0]
+    await peer.finish(prompt_id, make(folder))
+    return await master.end_of(job)
+
+
+def one_file(name: str, subfolder: str = "", kind: str = "output") -> dict[str, Any]:
+    return {"2": {"images": [{"filename": name, "subfolder": subfolder, "type": kind}]}}
+
+
+# Up
+
+
+async def test_a_file_is_sent_once_for_two_jobs_and_under_its_new_bytes_again(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    image = master.input / "cat.png"
+    await asyncio.to_thread(image.write_bytes, b"first")
+    jobs = [await master.submit(loaded_picture("cat.png")) for _ in range(2)]
+    assert [(await master.end_of(job)).state for job in jobs] == [JobState.DONE] * 2
+    await master.run(loaded_picture("cat.png"))
+    assert len(peer.asked("/upload/image")) == 1
+    await asyncio.to_thread(image.write_bytes, b"second, and longer")
+    await master.run(loaded_picture("cat.png"))
+    assert len(peer.asked("/upload/image")) == 2
+    sent = {content for (kind, folder, _), content in peer.files.items() if kind == "input"}
+    assert sent == {b"first", b"second, and longer"}
+
+
+async def test_the_prompt_names_the_file_as_the_peer_stored_it(master: Master, peer: FakeComfyUI) -> None:
+    await asyncio.to_thread((master.input / "cat.png").write_bytes, b"cat")
+    peer.answers["/upload/image"] = answer(
+        json.dumps({"name": "x (1).png", "subfolder": "remote-dispatch", "type": "input"})
+    )
+    await master.run(loaded_picture("cat.png"))
+    assert peer.prompts[0].graph["1"]["inputs"]["image"] == "remote-dispatch/x (1).png"
+
+
+async def test_a_file_of_the_same_name_on_the_peer_stays_as_it_is(master: Master, peer: FakeComfyUI) -> None:
+    peer.files["input", "", "cat.png"] = b"the peer's own cat"
+    await asyncio.to_thread((master.input / "cat.png").write_bytes, b"cat")
+    await master.run(loaded_picture("cat.png"))
+    assert peer.files["input", "", "cat.png"] == b"the peer's own cat"
+    folder, _, name = peer.prompts[0].graph["1"]["inputs"]["image"].rpartition("/")
+    assert peer.files["input", folder, name] == b"cat"
+
+
+async def test_a_file_that_only_the_peer_has_is_left_to_it(master: Master, peer: FakeComfyUI) -> None:
+    await master.run(loaded_picture("example.png"))
+    assert peer.prompts[0].graph["1"]["inputs"]["image"] == "example.png"
+    assert peer.asked("/upload/image") == []
+
+
+async def test_a_file_too_large_for_one_peer_goes_to_another(master: Master, peer: FakeComfyUI) -> None:
+    await asyncio.to_thread((master.input / "cat.png").write_bytes, b"x" * 2_000)
+    peer.features["max_upload_size"] = 1_000
+    async with FakeComfyUI() as large:
+        large.vram_free -= 1 << 30  # so that it is the second choice
+        await master.add("large", large)
+        job = await master.run(loaded_picture("cat.png"))
+        assert (job.state, outcomes(job)) == (JobState.DONE, ["refused", "done"])
+        assert "takes uploads up to" in job.attempts[0].reason
+        assert (peer.prompts, peer.asked("/upload/image")) == ([], [])
+
+
+async def test_a_file_too_large_for_every_peer_fails_the_job_and_says_why(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    await asyncio.to_thread((master.input / "cat.png").write_bytes, b"x" * (3 << 20))
+    peer.features["max_upload_size"] = 1 << 20
+    job = await master.run(loaded_picture("cat.png"))
+    assert job.state is JobState.FAILED and job.error is not None
+    assert "cat.png has 3 MiB; the peer takes uploads up to 1 MiB" in job.error["message"]
+    assert peer.asked("/upload/image") == []
+
+
+async def test_a_peer_that_lost_the_file_gets_it_again(master: Master, peer: FakeComfyUI) -> None:
+    await asyncio.to_thread((master.input / "cat.png").write_bytes, b"cat")
+    await master.run(loaded_picture("cat.png"))
+    reason = {"type": "custom_validation_failed", "message": "Custom validation failed", "details": "image"}
+    peer.refusal = {
+        "error": {"type": "prompt_outputs_failed_validation", "message": "failed"},
+        "node_errors": {"1": {"class_type": "LoadImage", "errors": [reason]}},
+    }
+    peer.on_prompt = "refuse"
+    job = await master.submit(loaded_picture("cat.png"))
+    await until(lambda: outcomes(master.job(job)), "the peer refused it once")
+    peer.on_prompt = "run"
+    assert (await master.end_of(job)).state is JobState.DONE
+    assert len(peer.asked("/upload/image")) >= 2
+
+
+# Down
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["graph", "value"])
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=ascii)
+async def test_a_hostile_file_name_writes_nothing_outside_our_folders(
+    tmp_path: Path, master: Master, peer: FakeComfyUI, name: str, keep: bool
+) -> None:
+    kind = "output" if keep else "temp"
+    peer.files[kind, "", name] = b"bytes"
+    before = await asyncio.to_thread(files_below, tmp_path)
+    job = await run_with_outputs(master, peer, lambda folder: one_file(name, "", kind))
+    new = await asyncio.to_thread(files_below, tmp_path) - before
+    assert job.state in (JobState.DONE, JobState.FAILED)
+    written = {path for path in new if not path.startswith("data/")}
+    place = "output/" if keep else f"temp/remote-dispatch/{job.id}/"
+    assert all(path.startswith(place) for path in written)
+    assert len(written) == len(job.outputs)
+    for path in written:
+        assert path.rpartition("/")[2].isprintable() and path.isascii()
+        assert path.rpartition(".")[2] in ("png", "bin")
+        assert not path.rpartition("/")[2].startswith(".")
+
+
+@pytest.mark.parametrize("folder", HOSTILE_FOLDERS, ids=lambda folder: ascii(folder[:20]))
+async def test_a_hostile_subfolder_writes_nothing_outside_the_output_folder(
+    tmp_path: Path, master: Master, peer: FakeComfyUI, folder: str
+) -> None:
+    peer.files["output", folder, "x.png"] = b"bytes"
+    before = await asyncio.to_thread(files_below, tmp_path)
+    job = await run_with_outputs(master, peer, lambda _: one_file("x.png", folder))
+    new = await asyncio.to_thread(files_below, tmp_path) - before
+    assert job.state is JobState.DONE, job.error
+    assert {path.split("/")[0] for path in new} <= {"output", "data"}
+
+
+async def test_a_link_planted_under_the_results_name_is_not_followed(
+    tmp_path: Path, master: Master, peer: FakeComfyUI
+) -> None:
+    target = tmp_path / "victim"
+    (master.output / "x.png").symlink_to(target)
+    peer.files["output", "", "x.png"] = b"bytes"
+    job = await run_with_outputs(master, peer, lambda _: one_file("x.png"))
+    assert job.state is JobState.DONE
+    assert not await asyncio.to_thread(target.exists)
+
+
+async def test_a_redirect_of_a_result_is_not_followed(master: Master, peer: FakeComfyUI) -> None:
+    async with FakeComfyUI() as other:
+        peer.answers["/view"] = redirect(f"{other.url}/view?filename=x.png&type=output")
+        job = await master.run(picture())
+        assert (job.state, other.requests) == (JobState.FAILED, [])
+
+
+async def test_a_result_that_ends_early_is_not_delivered_and_leaves_nothing_behind(
+    tmp_path: Path, master: Master, peer: FakeComfyUI
+) -> None:
+    peer.answers["/view"] = announce(5_000_000, b"x" * 1_500_000)
+    job = await master.run(picture())
+    assert (job.state, job.outputs) == (JobState.FAILED, ())
+    assert {
+        path for path in await asyncio.to_thread(files_below, tmp_path) if path.startswith("output")
+    } == set()
+
+
+async def test_a_result_that_is_gone_from_the_peer_is_made_again(master: Master, peer: FakeComfyUI) -> None:
+    job = await run_with_outputs(master, peer, lambda folder: one_file("gone.png", folder))
+    assert (job.state, outcomes(job)) == (JobState.DONE, ["bad_result", "done"])
+    assert "no longer has its result gone.png" in job.attempts[0].reason
+
+
+async def test_numbers_that_are_no_numbers_in_a_history_are_read(master: Master, peer: FakeComfyUI) -> None:
+    peer.files["output", "", "x.png"] = b"bytes"
+    outputs = {"2": {**one_file("x.png")["2"], "score": [float("nan"), float("inf")]}}
+    job = await run_with_outputs(master, peer, lambda _: outputs)
+    assert (job.state, len(job.outputs)) == (JobState.DONE, 1)
+
+
+async def test_what_a_node_said_when_it_raised_may_be_nested_deeply(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    nested: Any = float("nan")
+    for _ in range(400):
+        nested = [nested]
+    peer.on_prompt = "hold"
+    job = await master.submit(picture())
+    await peer.fail(await master.running_on(peer, job), current_inputs=nested)
+    failed = await master.end_of(job)
+    assert (failed.state, outcomes(failed)) == (JobState.FAILED, ["execution_error"])
+    stored = await master.runtime.store.load_job(job.id)
+    assert stored is not None and stored.state is JobState.FAILED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 200_000,
+        '{"%s": 5}',
+        '{"%s": {"status": {"messages": 5}}}',
+        '{"%s": {"status": [], "outputs": 1}}',
+        "[]",
+    ],
+    ids=["deep", "number", "no messages", "no outputs", "list"],
+)
+async def test_a_history_that_is_not_comfyuis_ends_the_job_in_words(
+    master: Master, peer: FakeComfyUI, body: str
+) -> None:
+    peer.on_prompt = "hold"
+    job = await master.submit(picture())
+    prompt_id = await master.running_on(peer, job)
+    peer.on_prompt = "fail"
+    peer.answers[f"/history/{prompt_id}"] = answer(body.replace("%s", prompt_id))
+    peer.forget()
+    ended = await master.end_of(job)
+    assert ended.state is JobState.FAILED and ended.error is not None
+    assert outcomes(ended)[0] == "lost"
