@@ -64,6 +64,7 @@ class Runtime:
             self._transport,
             self.store,
             report_trouble=self._look_at,
+            read_list_again=self._monitor.read_list_again,
             retry=settings.retry,
             follow=settings.follow,
         )

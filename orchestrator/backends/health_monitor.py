@@ -25,7 +25,7 @@ REREAD_MAX_S = 60.0  #: then after twice as long each time, up to this
 
 @dataclass
 class _Watched:
-    """What is under way for one peer. ``reread_at`` is on the event loop's clock.
+    """What is under way for one peer. Moments are on the event loop's clock.
 
     ``generation``: the one whose node list is being read.
     """
@@ -34,6 +34,7 @@ class _Watched:
     polling: asyncio.Task[None] | None = None
     reading: asyncio.Task[None] | None = None
     generation: int = 0
+    read_at: float = 0.0
     reread_pause_s: float = 0.0
     reread_at: float = 0.0
     complaint: str = ""
@@ -77,6 +78,17 @@ class HealthMonitor:
             # Others may wait for the same list: it is read to its end, whoever gives up.
             await asyncio.wait([reading])
         return self._manager.get_status(backend_id)
+
+    async def read_list_again(self, backend_id: str) -> None:
+        """Read a peer's node list although one is known: new files show there without a restart.
+
+        Raises:
+            NotFoundError: there is no such peer (any more).
+        """
+        age_s = asyncio.get_running_loop().time() - self._of(backend_id).read_at
+        reading = self._read_if_needed(backend_id, again=age_s >= self._policy.list_fresh_s)
+        if reading is not None:
+            await asyncio.wait([reading])
 
     def start(self) -> None:
         """Watch all peers, those that are added later too."""
@@ -152,14 +164,14 @@ class HealthMonitor:
             self._manager.set_status(backend_id, after)
             return after
 
-    def _read_if_needed(self, backend_id: str) -> asyncio.Task[None] | None:
+    def _read_if_needed(self, backend_id: str, *, again: bool = False) -> asyncio.Task[None] | None:
         """The reading of the peer's node list that is under way, if it needs one."""
         peer = self._of(backend_id)
         status = self._manager.get_status(backend_id)
         if peer.reading is not None and peer.generation != status.generation:
             peer.reading.cancel()  # of a process or an address that is no longer the peer's
             peer.reading = None
-        known = self._manager.get_object_info(backend_id) is not None
+        known = not again and self._manager.get_object_info(backend_id) is not None
         if peer.reading is None and status.health is Health.UP and not known and not self._closing:
             peer.generation = status.generation
             peer.reading = self._begin(self._read_object_info(backend_id, peer), f"node list of {backend_id}")
@@ -172,6 +184,7 @@ class HealthMonitor:
             raw = await self._client_for(config).object_info()
             self._manager.set_object_info(backend_id, ObjectInfo(raw), generation)
             peer.reread_pause_s, peer.reread_at, peer.complaint = 0.0, 0.0, ""
+            peer.read_at = asyncio.get_running_loop().time()
         except NotFoundError:
             log.debug("Peer %s was removed while its node list was read", backend_id)
         except (PeerError, WorkflowError) as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import uuid
@@ -20,6 +21,7 @@ from ..core.engine.retry import RetryPolicy, Verdict, decide, is_placement_surpr
 from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.models.backend import BackendConfig
 from ..core.models.job import Attempt, Job, JobRequest, JobState, Prompt, Source
+from ..core.models.job_error import error_view
 from ..core.workflow.cut import class_of
 from ..core.workflow.outputs import ProgressMeter, check_success, files_of, texts_of
 from ..errors import (
@@ -40,6 +42,7 @@ from .withdrawals import Withdrawals
 log = logging.getLogger(__name__)
 
 REMEMBERED_JOBS = 200
+ASK_AGAIN_S = 15.0
 JobUpdate = Job | PeerEvent | PreviewFrame
 Listener = Callable[[JobUpdate], None]
 
@@ -62,6 +65,7 @@ class _Entry:
     ticket: Ticket
     task: asyncio.Task[None] | None = None
     cancel_reason: str = ""
+    asked_again: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     failure: OrchestratorError | None = None
 
@@ -70,7 +74,8 @@ class Dispatcher:
     """Runs jobs on peers. All methods belong to one event loop.
 
     `report_trouble(backend_id, stale)` is called when a peer failed an attempt, so that its health is looked
-    at now; `stale` says that its node list turned out to be wrong.
+    at now; `stale` says that its node list turned out to be wrong. `read_list_again(backend_id)` returns when
+    the peer was asked once more what it has, before a job is refused because peers lack something.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Dispatcher:
         journal: Journal,
         *,
         report_trouble: Callable[[str, bool], None] = lambda backend_id, stale: None,
+        read_list_again: Callable[[str], Awaitable[None]] = lambda backend_id: asyncio.sleep(0),
         scheduler: Scheduler | None = None,
         retry: RetryPolicy | None = None,
         follow: FollowPolicy | None = None,
@@ -90,6 +96,7 @@ class Dispatcher:
         self._transport = transport
         self._journal = journal
         self._report_trouble = report_trouble
+        self._read_list_again = read_list_again
         self._retry = retry or RetryPolicy()
         self._follow = follow or FollowPolicy()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
@@ -215,6 +222,8 @@ class Dispatcher:
             try:
                 placement = await self._room.place(entry.ticket)
             except NoEligiblePeerError as exc:
+                if await self._ask_again(entry):
+                    continue
                 if last is None or not entry.ticket.tried:
                     raise
                 if len(entry.job.attempts) >= self._retry.max_attempts:
@@ -238,6 +247,18 @@ class Dispatcher:
                 log.info("Job %s failed on %s and is tried elsewhere: %s", entry.job.id, config.name, exc)
             finally:
                 self._room.release(placement.backend_id)
+
+    async def _ask_again(self, entry: _Entry) -> bool:
+        """Once per job: whether peers that lack something for it may have got it since they were asked."""
+        lacking = self._room.lacking(entry.ticket)
+        if entry.asked_again or not lacking:
+            return False
+        entry.asked_again = True
+        self._update(entry, explanation="asking the peers again for their nodes and files")
+        asking = asyncio.gather(*map(self._read_list_again, lacking), return_exceptions=True)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asking, ASK_AGAIN_S)
+        return True
 
     async def _attempt(self, entry: _Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
         """Try it once; return what the job's record gains: outputs, texts and the type of a wanted value."""
@@ -346,20 +367,6 @@ class Dispatcher:
         finished = [job_id for job_id, entry in self._entries.items() if entry.job.state.is_final]
         for job_id in finished[: max(len(finished) - REMEMBERED_JOBS, 0)]:
             del self._entries[job_id]
-
-
-def error_view(failure: OrchestratorError | None) -> Mapping[str, Any] | None:
-    """An error as it is kept and shown: its word, its sentence, and the peer's own details."""
-    if failure is None:
-        return None
-    view: dict[str, Any] = {"code": failure.code, "message": str(failure)}
-    if isinstance(failure, PromptRefusedError):
-        view.update(error=failure.error, node_errors=failure.node_errors)
-    elif isinstance(failure, PeerExecutionError):
-        view.update(failure.details)
-    elif isinstance(failure, NoEligiblePeerError):
-        view.update(reasons=failure.reasons)
-    return view
 
 
 def _title(node: Mapping[str, Any]) -> str:

@@ -100,6 +100,10 @@ class WaitingRoom:
         self._occupied[backend_id] -= 1
         self._dirty.set()
 
+    def lacking(self, ticket: Ticket) -> tuple[str, ...]:
+        """Peers whose node list says that they cannot run it."""
+        return tuple(backend_id for backend_id, lacks in self._need(ticket).unmet.items() if lacks)
+
     async def verdicts(self, request: JobRequest) -> tuple[PeerVerdict, ...]:
         """Why each peer may or may not take the request now."""
         ticket = Ticket(request)

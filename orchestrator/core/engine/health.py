@@ -18,13 +18,17 @@ from ..models.backend import BackendStatus, Health, Vitals
 
 @dataclass(frozen=True)
 class HealthPolicy:
-    """Seconds between polls, and how many of them decide. A pause varies by up to ±`jitter` of itself."""
+    """Seconds between polls, and how many of them decide. A pause varies by up to ±`jitter` of itself.
+
+    A node list younger than `list_fresh_s` is not worth reading again.
+    """
 
     poll_s: float = 2.0
     jitter: float = 0.2
     timeout_s: float = 5.0
     down_after: int = 3
     up_after: int = 2
+    list_fresh_s: float = 10.0
 
 
 def after_answer(

@@ -1,0 +1,279 @@
+"""The engine as a whole: what outlives it, what does not, and where a key never shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.models.backend import Health
+from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, Source
+from orchestrator.errors import ConfigError, JobCancelledError, NotFoundError, StoreError
+from orchestrator.host.views import job_view, peer_view
+from tests.fakes.answers import login_page, redirect
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.master import Master, outcomes, started
+from tests.fakes.waiting import until
+
+KEY = "Bearer s3cr3t-k3y"
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        yield fake
+
+
+async def health_of(master: Master, peer_id: str) -> tuple[Health, str]:
+    status = await master.runtime.check_peer(peer_id)
+    return status.health, status.reason
+
+
+# Restarts
+
+
+async def test_peers_and_jobs_are_there_after_a_restart(tmp_path: Path, peer: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer, tags=["fast"])
+        done = await master.run(picture(1), title="one")
+        failed = await master.run(picture(made_by="RareNode"))
+        before = master.runtime.manager.all()
+    async with started(tmp_path) as master:
+        assert master.runtime.manager.all() == before
+        assert master.runtime.jobs() == (failed, done)
+        assert (await master.run(picture(2))).state is JobState.DONE
+
+
+async def test_a_job_of_a_script_runs_again_after_a_restart_and_its_old_attempt_is_stopped(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer)
+        peer.on_prompt = "hold"
+        job = await master.submit(picture())
+        old = await master.running_on(peer, job)
+        running = master.job(job)
+    # As after a kill: the journal says that it runs, and so does the peer.
+    await _write(tmp_path, running)
+    peer.on_prompt = "run"
+    asked = len(peer.asked("/interrupt"))
+    async with started(tmp_path) as master:
+        done = await master.end_of(job)
+        assert (done.state, outcomes(done)) == (JobState.DONE, ["lost", "done"])
+        await until(lambda: len(peer.asked("/interrupt")) > asked, "the old attempt is stopped")
+        assert peer.asked("/interrupt")[-1].json == {"prompt_id": old}
+        assert {"delete": [old]} in [seen.json for seen in peer.asked("/queue")]
+
+
+async def test_a_job_that_never_left_the_machine_leaves_it_after_the_restart(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        job = await master.submit(picture())
+        waiting = asyncio.create_task(master.runtime.wait(job.id))
+        await until(lambda: master.job(job).explanation, "it waits")
+    with pytest.raises(JobCancelledError, match="goes on at its next start"):
+        await waiting
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer)
+        assert (await master.end_of(job)).state is JobState.DONE
+
+
+async def test_the_job_of_a_node_ends_with_the_comfyui_it_ran_in(tmp_path: Path, peer: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer)
+        peer.on_prompt = "hold"
+        job = await master.submit(picture(), source=Source.NODE)
+        prompt_id = await master.running_on(peer, job)
+    assert [seen.json for seen in peer.asked("/interrupt")] == [{"prompt_id": prompt_id}]
+    async with started(tmp_path) as master:
+        assert [(known.id, known.state) for known in master.runtime.jobs()] == [(job.id, JobState.CANCELLED)]
+
+
+async def test_the_job_of_a_node_is_not_run_again_after_a_kill_and_its_attempt_is_stopped(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        peer_id = await master.add("gpu", peer)
+    attempt = Attempt("11111111-2222-4333-8444-555555555555", peer_id, datetime.now(timezone.utc))
+    request = JobRequest(prompt=picture(), source=Source.NODE)
+    job = Job("of-a-node", request, attempt.started_at, JobState.RUNNING, peer_id, (attempt,))
+    await _write(tmp_path, job)
+    async with started(tmp_path) as master:
+        ended = await master.runtime.job(job.id)
+        assert ended.state is JobState.CANCELLED and ended.error is not None
+        assert "restarted" in ended.error["message"]
+        await until(lambda: peer.asked("/interrupt"), "its attempt is stopped")
+        assert peer.asked("/interrupt")[0].json == {"prompt_id": attempt.prompt_id}
+        assert peer.asked("/prompt") == []
+
+
+async def test_an_engine_whose_folder_cannot_be_used_says_so_to_everyone_who_asks(tmp_path: Path) -> None:
+    await asyncio.to_thread((tmp_path / "data" / "journal.sqlite3").mkdir, parents=True)
+    master = Master(tmp_path)
+    with pytest.raises(StoreError):
+        await master.runtime.start()
+    with pytest.raises(ConfigError, match="could not start"):
+        await master.submit(picture())
+    await master.runtime.aclose()
+
+
+async def _write(home: Path, job: Job) -> None:
+    """Put a job into the journal as a process that was killed would have left it."""
+    store = Master(home).runtime.store
+    await store.open()
+    await store.save_job(job)
+    await store.aclose()
+
+
+# Peers
+
+
+async def test_a_new_peer_is_known_when_it_is_added(tmp_path: Path, peer: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        peer_id = await master.add("gpu", peer)
+        assert master.runtime.manager.get_status(peer_id).health is Health.UP
+        assert master.runtime.manager.get_object_info(peer_id) is not None
+
+
+async def test_a_peer_at_a_path_behind_a_proxy_is_used_with_its_path_and_its_key(tmp_path: Path) -> None:
+    async with (
+        FakeComfyUI(prefix="/gpu/two", key=("Authorization", KEY)) as peer,
+        started(tmp_path) as master,
+    ):
+        await master.add("gpu", peer, credentials={"value": KEY})
+        assert (await master.run(picture())).state is JobState.DONE
+        await until(lambda: peer.asked("/ws"), "the events are listened to")
+        assert {seen.headers.get("Authorization") for seen in peer.requests} == {KEY}
+
+
+async def test_a_wrong_key_a_login_page_and_a_redirect_all_want_a_key(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with FakeComfyUI(key=("Authorization", KEY)) as locked, started(tmp_path) as master:
+        peer_id = await master.add("locked", locked, credentials={"value": "Bearer wrong"})
+        health, reason = await health_of(master, peer_id)
+        assert (health, "Enter it in the peer's form" in reason) == (Health.NEEDS_KEY, True)
+        await master.runtime.update_peer(peer_id, {"credentials": {"value": KEY}})
+        assert await health_of(master, peer_id) == (Health.UP, "")
+        other_id = await master.add("other", peer)
+        before = len(locked.requests)
+        for handler in (login_page(), redirect(f"{locked.url}/login")):
+            peer.answers["*"] = handler
+            assert (await health_of(master, other_id))[0] is Health.NEEDS_KEY
+        assert not [seen for seen in locked.requests[before:] if seen.path == "/login"]
+
+
+async def test_the_key_is_in_no_view_journal_or_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with FakeComfyUI(key=("Authorization", KEY)) as peer, started(tmp_path) as master:
+        peer_id = await master.add("gpu", peer, credentials={"value": KEY})
+        await master.run(picture())
+        await peer.go_down()
+        await health_of(master, peer_id)
+        waiting = await master.submit(picture(1))
+        runtime = master.runtime
+        config, status = runtime.manager.get(peer_id), runtime.manager.get_status(peer_id)
+        shown = json.dumps(
+            [
+                peer_view(config, status, ours=0, node_types=None),
+                *(job_view(job, runtime.peer_name) for job in runtime.jobs()),
+            ]
+        )
+        shown += repr((config, status, runtime.secrets, runtime.jobs(), [asdict(j) for j in runtime.jobs()]))
+        await runtime.cancel(waiting.id)
+        await peer.come_back()
+    on_disk = {
+        path.name
+        for path in await asyncio.to_thread(lambda: [*tmp_path.rglob("*")])
+        if path.is_file() and KEY.encode() in await asyncio.to_thread(path.read_bytes)
+    }
+    assert on_disk == {"credentials.json"}
+    assert "s3cr3t" not in shown
+    assert "s3cr3t" not in caplog.text
+
+
+async def test_a_removed_peer_is_forgotten_with_its_key(tmp_path: Path) -> None:
+    async with FakeComfyUI(key=("Authorization", KEY)) as peer, started(tmp_path) as master:
+        peer_id = await master.add("gpu", peer, credentials={"value": KEY})
+        await master.runtime.remove_peer(peer_id)
+        assert (master.runtime.manager.all(), await master.runtime.store.load_peers()) == ((), ())
+        assert not master.runtime.secrets.has(peer_id)
+        with pytest.raises(NotFoundError):
+            await master.runtime.check_peer(peer_id)
+
+
+async def test_a_peer_whose_address_is_taken_leaves_no_key_behind(tmp_path: Path, peer: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer)
+        with pytest.raises(ConfigError, match="registered already, as gpu"):
+            await master.add("twin", peer, credentials={"value": KEY})
+        text = await asyncio.to_thread(
+            lambda: "".join(p.read_text() for p in master.data.glob("credentials*"))
+        )
+        assert "s3cr3t" not in text
+
+
+async def test_a_peer_that_is_switched_off_or_draining_gets_no_new_job(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        peer_id = await master.add("gpu", peer)
+        for change, words in (({"enabled": False}, "switched off"), ({"draining": True}, "draining")):
+            await master.runtime.update_peer(peer_id, {"enabled": True, "draining": False, **change})
+            job = await master.run(picture(), wait_for_peer=False)
+            assert job.error is not None and words in job.error["message"]
+        assert peer.asked("/prompt") == []
+        waiting = await master.submit(picture())
+        await master.runtime.update_peer(peer_id, {"enabled": True, "draining": False})
+        assert (await master.end_of(waiting)).state is JobState.DONE
+
+
+async def test_closing_leaves_no_task_behind(tmp_path: Path, peer: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer)
+        peer.on_prompt = "hold"
+        for seed in range(4):
+            await master.submit(picture(seed))
+        await until(lambda: peer.pending, "two are on the peer, two wait")
+    left = {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("remote-dispatch")}
+    assert left == set()
+
+
+async def test_a_peer_that_lists_a_new_class_after_its_restart_gets_the_job_that_waits_for_it(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer)
+        await master.add("off", "http://127.0.0.1:9")
+        job = await master.submit(picture(made_by="RareNode"))
+        await until(lambda: "RareNode" in master.job(job).explanation, "it waits for the peer that is off")
+        await peer.go_down()
+        await until(
+            lambda: "refuses" in master.job(job).explanation.partition("gpu")[2], "it is seen to be off"
+        )
+        peer.object_info = stock_classes("RareNode")
+        await peer.come_back()
+        assert (await master.end_of(job)).state is JobState.DONE
+
+
+async def test_a_peer_that_got_the_missing_file_since_it_was_asked_gets_the_job(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    asks_at_once = HealthPolicy(poll_s=0.05, list_fresh_s=0)
+    async with started(tmp_path, health=asks_at_once) as master:
+        await master.add("gpu", peer)
+        peer.object_info = stock_classes("RareNode")
+        assert (await master.run(picture(made_by="RareNode"))).state is JobState.DONE
+        read = len(peer.asked("/object_info"))
+        job = await master.run(picture(made_by="NobodysNode"))
+        assert job.error is not None and "it lacks the node NobodysNode" in job.error["message"]
+        assert len(peer.asked("/object_info")) == read + 1
