@@ -84,11 +84,12 @@ def parse_peer_url(url: str) -> tuple[str, str, int, str]:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as exc:
-        raise ConfigError(f"{url!r} is not an address. Write it like http://192.168.1.20:8188.") from exc
+        # Not repeated in any refusal: a key may be in it.
+        raise ConfigError("This is not an address. Write it like http://192.168.1.20:8188.") from exc
     if parts.username is not None or parts.password is not None:
         raise ConfigError("Leave user and password out of the address; put the key into the field for it.")
     if parts.query or parts.fragment:
-        raise ConfigError(f"{url!r} has a '?' or '#' part. Give the address of the ComfyUI page only.")
+        raise ConfigError("The address has a '?' or '#' part. Give that of the ComfyUI page only.")
     default = 443 if parts.scheme == "https" else 80 if parts.path.strip("/") else DEFAULT_PORT
     return _checked(parts.scheme, parts.hostname or "", port or default, parts.path)
 

@@ -12,11 +12,11 @@ def error_view(failure: OrchestratorError | None) -> Mapping[str, Any] | None:
     """An error as it is kept and shown: its word, its sentence, and the peer's own details."""
     if failure is None:
         return None
-    view: dict[str, Any] = {"code": failure.code, "message": str(failure)}
+    view: dict[str, Any] = {}
     if isinstance(failure, PromptRefusedError):
-        view.update(error=failure.error, node_errors=failure.node_errors)
+        view = {"error": failure.error, "node_errors": failure.node_errors}
     elif isinstance(failure, PeerExecutionError):
-        view.update(failure.details)
+        view = dict(failure.details)
     elif isinstance(failure, NoEligiblePeerError):
-        view.update(reasons=failure.reasons)
-    return view
+        view = {"reasons": failure.reasons}
+    return {**view, "code": failure.code, "message": str(failure)}

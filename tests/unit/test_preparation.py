@@ -1,0 +1,110 @@
+"""The prompt one peer would get of a request, or why it gets none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.core.engine.preparation import prepare
+from orchestrator.core.models.job import JobRequest, ResultLink
+from orchestrator.core.workflow.object_info import ObjectInfo
+from orchestrator.errors import ParameterError, UnsupportedTypeError, WorkflowError
+from tests.fakes.graphs import picture, stock_classes
+
+
+def info(*more: str, **changes: Any) -> ObjectInfo:
+    return ObjectInfo({**stock_classes(*more), **changes})
+
+
+def checkpoints(*names: str) -> dict[str, Any]:
+    return {
+        "input": {"required": {"ckpt_name": [list(names), {}]}},
+        "output": ["MODEL", "CLIP", "VAE"],
+    }
+
+
+def with_model(name: str) -> dict[str, Any]:
+    return {**picture(), "5": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}}
+
+
+def test_a_graph_the_peer_can_run_goes_to_it_as_it_is() -> None:
+    prepared = prepare(JobRequest(prompt=picture(7)), info())
+    assert (prepared.prompt, prepared.unmet, prepared.error) == (picture(7), (), None)
+
+
+def test_what_the_request_holds_is_never_changed() -> None:
+    request = JobRequest(prompt=picture(), changes={"EmptyImage.color": 5}, result=ResultLink("1", 0))
+    prepare(request, info())
+    assert request.prompt == picture()
+
+
+def test_a_class_the_peer_lacks_is_named() -> None:
+    assert prepare(JobRequest(prompt=picture(made_by="RareNode")), info()).unmet == (
+        "it lacks the node RareNode",
+    )
+
+
+def test_a_model_the_peer_lacks_is_named_with_one_that_is_nearly_it() -> None:
+    prepared = prepare(JobRequest(prompt=with_model("base_v1.safetensors")), info())
+    assert prepared.unmet == (
+        "it lacks the file base_v1.safetensors, wanted by node 5 (ckpt_name) (it has base.safetensors)",
+    )
+
+
+def test_a_models_path_is_spelled_as_the_peer_spells_it() -> None:
+    windows = info(CheckpointLoaderSimple=checkpoints("sdxl\\base.safetensors"))
+    prepared = prepare(JobRequest(prompt=with_model("sdxl/base.safetensors")), windows)
+    assert prepared.unmet == ()
+    assert prepared.prompt["5"]["inputs"]["ckpt_name"] == "sdxl\\base.safetensors"
+
+
+def test_changes_are_made_before_the_peer_is_judged() -> None:
+    changed = JobRequest(
+        prompt=with_model("base.safetensors"),
+        changes={"CheckpointLoaderSimple.ckpt_name": "other.safetensors"},
+    )
+    both = info(CheckpointLoaderSimple=checkpoints("base.safetensors", "other.safetensors"))
+    assert prepare(changed, both).prompt["5"]["inputs"]["ckpt_name"] == "other.safetensors"
+
+
+def test_a_change_of_something_that_is_not_there_is_the_jobs_own_fault() -> None:
+    prepared = prepare(JobRequest(prompt=picture(), changes={"KSampler.seed": 1}), info())
+    assert isinstance(prepared.error, ParameterError)
+
+
+def test_the_wanted_value_gets_a_node_that_carries_it_over() -> None:
+    prepared = prepare(JobRequest(prompt={"1": picture()["1"]}, result=ResultLink("1", 0)), info())
+    assert prepared.plan is not None and prepared.plan.type == "IMAGE"
+    assert prepared.prompt[prepared.plan.node_id]["inputs"]["images"] == ["1", 0]
+
+
+def test_a_value_that_cannot_travel_is_refused_with_what_to_link_instead() -> None:
+    prepared = prepare(JobRequest(prompt=with_model("base.safetensors"), result=ResultLink("5", 0)), info())
+    assert isinstance(prepared.error, UnsupportedTypeError)
+    assert "Link the IMAGE or LATENT" in str(prepared.error)
+
+
+def test_a_peer_without_the_node_for_the_result_lacks_it() -> None:
+    classes = stock_classes()
+    del classes["PreviewImage"]
+    prepared = prepare(JobRequest(prompt=picture(), result=ResultLink("1", 0)), ObjectInfo(classes))
+    assert prepared.unmet == ("it lacks the node PreviewImage",)
+
+
+def test_a_graph_that_makes_nothing_is_refused() -> None:
+    prepared = prepare(JobRequest(prompt={"1": picture()["1"]}), info())
+    assert isinstance(prepared.error, WorkflowError)
+    assert "Nothing in this graph makes a file" in str(prepared.error)
+
+
+def test_an_empty_graph_is_refused() -> None:
+    assert "empty" in str(prepare(JobRequest(), info()).error)
+
+
+def test_dropped_classes_go_with_all_that_hangs_on_them() -> None:
+    graph = {
+        **picture(),
+        "8": {"class_type": "RareNode", "inputs": {"image": ["1", 0]}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "x"}},
+    }
+    prepared = prepare(JobRequest(prompt=graph, drop_classes=frozenset({"RareNode"})), info())
+    assert (set(prepared.prompt), prepared.unmet) == ({"1", "2"}, ())
