@@ -68,7 +68,9 @@ function jobRow({ api, store, say }) {
   const cancel = h("button", { type: "button", class: "orc-button", onclick: () => stop() }, "Cancel");
   const bar = h("div", { class: "orc-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
   const error = h("p", { class: "orc-error" });
-  const why = h("p", { class: "orc-muted" });
+  // One line until it is opened: the reasons for every peer are long.
+  const whyText = h("summary");
+  const why = h("details", { class: "orc-why orc-muted" }, whyText);
   const tried = h("ul", { class: "orc-tried" });
   const results = h("div", { class: "orc-results" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
@@ -105,7 +107,8 @@ function jobRow({ api, store, say }) {
       bar.hidden = !running;
       if (running) showProgress(bar, job);
       setOptionalText(error, job.error?.message ?? "");
-      setOptionalText(why, job.explanation);
+      setText(whyText, job.explanation);
+      why.hidden = !job.explanation;
       const failed = failedAttempts(job);
       tried.hidden = !failed.length;
       setChildren(tried, failed.join("\n"), () => failed.map((text) => h("li", {}, text)));
