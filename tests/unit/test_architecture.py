@@ -32,6 +32,7 @@ RANKS = {
     "orchestrator.dispatch": 2,
     "orchestrator.runtime": 3,
     "orchestrator.host": 4,
+    "orchestrator.commands": 4,
     "orchestrator.__main__": 4,
     "nodes": 4,
     "": 5,
@@ -135,7 +136,7 @@ def only_the_store_knows_sql(source: Source) -> Iterator[str]:
 
 
 def only_the_command_line_waits_for_http(source: Source) -> Iterator[str]:
-    if not source.is_in("orchestrator/__main__.py"):
+    if not source.is_in("orchestrator/__main__.py", "orchestrator/commands"):
         for line, name, _ in imports(source):
             if name.split(".")[0] == "requests" or name in ("urllib.request", "http.client", "time.sleep"):
                 yield f"{line}: {name}"

@@ -1,0 +1,165 @@
+"""Workflows inside pictures and other files, as far as Pillow and a few bytes can make them."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from orchestrator.core.workflow.embedded.document import read_document
+from orchestrator.core.workflow.embedded.source import TEXT_MAX_BYTES
+from orchestrator.errors import WorkflowError
+
+WORKFLOW = {"nodes": [], "links": [], "extra": {"note": "Zoë 猫"}}
+PROMPT = {"3": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1}}}
+
+
+def read(data: bytes) -> dict[str, Any]:
+    return read_document(io.BytesIO(data))
+
+
+def picture(kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(file, kind, **options)
+    return file.getvalue()
+
+
+def png(fill: Callable[[PngInfo], object], **options: Any) -> bytes:
+    info = PngInfo()
+    fill(info)
+    return picture("PNG", pnginfo=info, **options)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def bare_png(*chunks: bytes, width: int = 8, height: int = 8) -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def exif(first: int = 0x010F, **texts: str) -> Image.Exif:
+    """As ComfyUI's animated WebP: the prompt in field 0x0110, everything else from 0x010f downwards."""
+    found = Image.Exif()
+    for name, text in texts.items():
+        if name == "prompt":
+            found[0x0110] = f"prompt:{text}"
+        else:
+            found[first] = f"{name}:{text}"
+            first -= 1
+    return found
+
+
+TEXT_KINDS: dict[str, Callable[[PngInfo], object]] = {
+    "plain": lambda info: info.add_text("workflow", json.dumps(WORKFLOW)),
+    "packed": lambda info: info.add_text("workflow", json.dumps(WORKFLOW), zip=True),
+    "international": lambda info: info.add_itxt("workflow", json.dumps(WORKFLOW, ensure_ascii=False)),
+    "international and packed": lambda info: info.add_itxt("workflow", json.dumps(WORKFLOW), zip=True),
+    "after the picture, as in animated PNGs": lambda info: info.add(
+        b"comf", b"workflow\0" + json.dumps(WORKFLOW).encode(), after_idat=True
+    ),
+}
+
+
+@pytest.mark.parametrize("fill", TEXT_KINDS.values(), ids=TEXT_KINDS)
+def test_a_png_gives_its_workflow(fill: Callable[[PngInfo], object]) -> None:
+    assert read(png(fill)) == WORKFLOW
+
+
+def test_the_workflow_is_preferred_and_the_prompt_is_taken_where_there_is_none() -> None:
+    def both(info: PngInfo) -> None:
+        info.add_text("prompt", json.dumps(PROMPT))
+        info.add_text("workflow", json.dumps(WORKFLOW))
+
+    def prompt_only(info: PngInfo) -> None:
+        info.add_text("prompt", json.dumps(PROMPT))
+        info.add_text("workflow", "null")
+
+    assert read(png(both)) == WORKFLOW
+    assert read(png(prompt_only)) == PROMPT
+
+
+def test_what_comfyui_left_in_a_prompt_it_ran_is_taken_out() -> None:
+    ran = {"3": {**PROMPT["3"], "is_changed": [float("nan")]}}
+    assert read(png(lambda info: info.add_text("prompt", json.dumps(ran)))) == PROMPT
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "JPEG"])
+def test_webp_and_jpeg_give_the_workflow_of_their_exif_data(kind: str) -> None:
+    data = picture(kind, exif=exif(prompt=json.dumps(PROMPT), workflow=json.dumps(WORKFLOW)))
+    assert read(data) == WORKFLOW
+    assert read(picture(kind, exif=exif(prompt=json.dumps(PROMPT)))) == PROMPT
+
+
+def test_an_animated_webp_gives_its_workflow() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    file = io.BytesIO()
+    frames[0].save(
+        file,
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        exif=exif(prompt="{}", workflow=json.dumps(WORKFLOW)),
+    )
+    assert read(file.getvalue()) == WORKFLOW
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf", b"\n  "])
+def test_json_is_read_with_and_without_a_byte_order_mark(mark: bytes) -> None:
+    assert read(mark + json.dumps(WORKFLOW, ensure_ascii=False).encode()) == WORKFLOW
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_a_picture_without_a_workflow_says_so(kind: str) -> None:
+    with pytest.raises(WorkflowError, match="carries no workflow"):
+        read(picture(kind))
+
+
+REFUSED = {
+    "a pickle called png": (b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00cbuiltins\nexec\n.", "no workflow"),
+    "an empty file": (b"", "no workflow"),
+    "a web page": (b"<!doctype html><title>login</title>", "no workflow"),
+    "a list": (b"[1, 2]", "no workflow"),
+    "brackets without end": (b"[" * 200_000, "without end|not JSON"),
+    "braces without end": (b'{"a":' * 200_000, "without end|not JSON"),
+    "broken JSON": (b'{"nodes": [}', "line 1 column"),
+    "a number of 5000 digits": (b'{"a": ' + b"1" * 5000 + b"}", "not JSON"),
+    "a PNG that was cut": (png(lambda info: None)[:-20], "ends early"),
+    "a chunk that says it is 2 GB": (
+        bare_png()[:33] + struct.pack(">I4s", 2**31, b"tEXt") + b"workflow\0{}",
+        "more than 64 MiB",
+    ),
+    "a packed text that is none": (bare_png(chunk(b"zTXt", b"workflow\0\0junk")), "damaged"),
+    "a workflow that is no JSON": (bare_png(chunk(b"tEXt", b"workflow\0{oops")), "The workflow in the file"),
+    "Exif data that ends early": (
+        b"RIFF\0\0\0\0WEBPEXIF" + struct.pack("<I", 10) + b"II*\0\x08\0\0\0\xff\xff",
+        "ends early",
+    ),
+    "Exif data that is none": (b"RIFF\0\0\0\0WEBPEXIF\x04\0\0\0abcd", "damaged"),
+}
+
+
+@pytest.mark.parametrize(("data", "said"), REFUSED.values(), ids=REFUSED)
+def test_a_file_is_refused_in_words(data: bytes, said: str) -> None:
+    with pytest.raises(WorkflowError, match=said):
+        read(data)
+
+
+def test_a_text_that_would_unpack_without_end_is_refused() -> None:
+    bomb = zlib.compress(b" " * (TEXT_MAX_BYTES + 2), 9)
+    assert len(bomb) < TEXT_MAX_BYTES // 500
+    with pytest.raises(WorkflowError, match="more than 64 MiB"):
+        read(bare_png(chunk(b"zTXt", b"workflow\0\0" + bomb)))
+
+
+def test_a_picture_that_would_unpack_to_gigabytes_is_read_without_unpacking() -> None:
+    text = chunk(b"tEXt", b"workflow\0" + json.dumps(WORKFLOW).encode())
+    assert read(bare_png(text, width=30_000, height=30_000)) == WORKFLOW
