@@ -5,6 +5,10 @@ import { FleetApi } from "./fleet/api.js";
 import { mount } from "./fleet/panel.js";
 import { FleetStore } from "./fleet/store.js";
 
+const fleetApi = new FleetApi(api);
+const store = new FleetStore(fleetApi);
+store.listen(api); // at once: the page complains of events that nobody listens to yet
+
 function loadStyles() {
   const link = document.createElement("link");
   link.rel = "stylesheet";
@@ -16,9 +20,6 @@ app.registerExtension({
   name: "RemoteDispatch.Fleet",
   setup() {
     loadStyles();
-    const fleetApi = new FleetApi(api);
-    const store = new FleetStore(fleetApi);
-    store.listen(api);
     let unmount = () => {};
     app.extensionManager.registerSidebarTab({
       id: "remote-dispatch.fleet",
