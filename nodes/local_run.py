@@ -7,7 +7,8 @@ from typing import Any
 from comfy_api.latest import io  # type: ignore[import-not-found]
 
 from ..orchestrator.core.models.job import Prompt
-from ..orchestrator.core.workflow.cut import Stash, class_of, is_link
+from ..orchestrator.core.workflow.cut import Stash
+from ..orchestrator.core.workflow.prompt import class_of, is_link
 from ..orchestrator.errors import NoEligiblePeerError
 from ..orchestrator.host import comfy as host_comfy
 

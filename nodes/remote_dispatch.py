@@ -15,7 +15,8 @@ from comfy_execution.progress import get_progress_state  # type: ignore[import-n
 
 from ..orchestrator.core.engine.overrides import parse_overrides
 from ..orchestrator.core.models.job import Job, JobRequest, OutputFile, Prompt, Source
-from ..orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash, links_of
+from ..orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash
+from ..orchestrator.core.workflow.prompt import links_of
 from ..orchestrator.core.workflow.result_nodes import loader_nodes, replace_source
 from ..orchestrator.dispatch.transport import hash_file
 from ..orchestrator.errors import (

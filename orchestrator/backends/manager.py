@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 _ADDRESS_PARTS = frozenset({"host", "port", "scheme", "path"})
 
+MEMORY_STEP_BYTES = 1 << 28
+
 
 @dataclass
 class _Peer:
@@ -86,9 +88,9 @@ class BackendManager:
         return self._peer(backend_id).status
 
     def set_status(self, backend_id: str, status: BackendStatus) -> None:
-        """Take in a measurement. A new moment of the same one is no news."""
+        """Take in a measurement. A new moment of the same one is no news, nor is a little memory."""
         peer = self._peer(backend_id)
-        news = replace(status, checked_at=None, goods=0) != replace(peer.status, checked_at=None, goods=0)
+        news = _as_told(status) != _as_told(peer.status)
         peer.status = status
         if news:
             self._tell(backend_id)
@@ -143,3 +145,13 @@ class BackendManager:
                 callback(backend_id)
             except Exception:
                 log.exception("A listener of the peers failed")
+
+
+def _as_told(status: BackendStatus) -> BackendStatus:
+    """What of a status is worth telling: free memory in steps, nothing that every poll changes."""
+    vitals = status.vitals
+    if vitals is not None:
+        devices = (replace(d, vram_free_bytes=d.vram_free_bytes // MEMORY_STEP_BYTES) for d in vitals.devices)
+        ram = vitals.ram_free_bytes // MEMORY_STEP_BYTES
+        vitals = replace(vitals, devices=tuple(devices), ram_free_bytes=ram)
+    return replace(status, vitals=vitals, checked_at=None, goods=0)

@@ -8,7 +8,7 @@ import logging
 import random
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Protocol
@@ -22,8 +22,8 @@ from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.models.backend import BackendConfig
 from ..core.models.job import Attempt, Job, JobRequest, JobState, Prompt, Source
 from ..core.models.job_error import error_view
-from ..core.workflow.cut import class_of
 from ..core.workflow.outputs import ProgressMeter, check_success, files_of, texts_of
+from ..core.workflow.prompt import title_of
 from ..errors import (
     JobCancelledError,
     NoEligiblePeerError,
@@ -310,7 +310,7 @@ class Dispatcher:
         }
 
     def _hearer(self, entry: _Entry, prompt: Prompt) -> Callable[[PeerEvent | PreviewFrame], None]:
-        meter = ProgressMeter({node_id: _title(node) for node_id, node in prompt.items()})
+        meter = ProgressMeter({node_id: title_of(node) for node_id, node in prompt.items()})
 
         def hear(message: PeerEvent | PreviewFrame) -> None:
             entry.listener(message)
@@ -367,12 +367,6 @@ class Dispatcher:
         finished = [job_id for job_id, entry in self._entries.items() if entry.job.state.is_final]
         for job_id in finished[: max(len(finished) - REMEMBERED_JOBS, 0)]:
             del self._entries[job_id]
-
-
-def _title(node: Mapping[str, Any]) -> str:
-    meta = node.get("_meta")
-    title = meta.get("title") if isinstance(meta, Mapping) else None
-    return title if isinstance(title, str) else class_of(node)
 
 
 async def _even_if_cancelled(work: Awaitable[object]) -> None:

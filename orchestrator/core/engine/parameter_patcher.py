@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ParameterError
-from ..workflow.inspector import Parameter, inspect_parameters, is_link, node_title, unwrapped
+from ..workflow.inspector import Parameter, inspect_parameters, unwrapped
 from ..workflow.parser import check_prompt, check_value
+from ..workflow.prompt import is_link, title_of
 
 Prompt = dict[str, dict[str, Any]]
 _MAX_CANDIDATES = 12
@@ -106,7 +107,7 @@ def _prompt_value(parameter: Parameter, value: Any) -> Any:
 def _refuse_link(prompt: Mapping[str, Any], target: str) -> None:
     for node_id, node in prompt.items():
         for name, value in node["inputs"].items():
-            if is_link(value) and target in (f"{node_id}.{name}", f"{node_title(node)}.{name}"):
+            if is_link(value) and target in (f"{node_id}.{name}", f"{title_of(node)}.{name}"):
                 raise ParameterError(
                     f"{target!r} is linked: its value comes from node {value[0]}. Change a value there, "
                     "or take the link out in the workflow."

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from ...errors import OrchestratorError, UnknownNodeError, WorkflowError
 from ..models.job import JobRequest, Prompt
 from ..workflow.converter import workflow_to_api
-from ..workflow.cut import DISPATCH_CLASS, class_of, without_classes
+from ..workflow.cut import DISPATCH_CLASS
 from ..workflow.inspector import inspect_parameters
 from ..workflow.object_info import ObjectInfo
+from ..workflow.prompt import class_of, without_classes
 from ..workflow.result_nodes import ResultPlan, add_result_node
 from .parameter_patcher import patch_parameters
 from .requirements import localise_paths, unmet

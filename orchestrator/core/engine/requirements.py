@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..models.job import Prompt
-from ..workflow.cut import class_of
 from ..workflow.object_info import InputSpec, ObjectInfo
+from ..workflow.prompt import class_of
 
 # A choice with such an ending names a model file; the peer has to have it.
 _MODEL_FILE = re.compile(r"\.(safetensors|sft|ckpt|pt|pt2|pth|bin|gguf|onnx|engine|pkl|yaml)$", re.IGNORECASE)

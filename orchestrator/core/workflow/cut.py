@@ -11,13 +11,13 @@ an additional link input, so that the host runs the other one first and hands it
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any
 
 from ...errors import WorkflowError
 from ..models.job import Prompt, ResultLink
+from .prompt import class_of, is_link, links_of, upstream, without_classes
 
 DISPATCH_CLASS = "RemoteDispatch"
 VALUE_INPUT = "value"
@@ -71,70 +71,6 @@ class Stash:
             raise WorkflowError(
                 "The graph handed to Remote Dispatch is damaged. Load the workflow again and run it."
             ) from exc
-
-
-def is_link(value: object) -> TypeGuard[list[Any]]:
-    """Whether an input's value is ``[node id, slot]``."""
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], (str, int))
-        and isinstance(value[1], int)
-        and not isinstance(value[1], bool)
-    )
-
-
-def links_of(node: object) -> Iterator[tuple[str, str, int]]:
-    """Yield ``(input, source node id, slot)`` of an API-format node; nothing for a malformed one."""
-    inputs = node.get("inputs") if isinstance(node, Mapping) else None
-    if isinstance(inputs, Mapping):
-        for name, value in inputs.items():
-            if is_link(value):
-                yield str(name), str(value[0]), value[1]
-
-
-def class_of(node: object) -> str:
-    """The node's class, or "" where the prompt does not tell."""
-    value = node.get("class_type") if isinstance(node, Mapping) else None
-    return value if isinstance(value, str) else ""
-
-
-def upstream(
-    prompt: Mapping[str, Any], roots: Iterable[str], stop_classes: frozenset[str] = frozenset()
-) -> set[str]:
-    """Ids of `roots` and all they depend on; nodes of `stop_classes` are neither listed nor passed."""
-    found: set[str] = set()
-    todo = deque(roots)
-    while todo:
-        node_id = todo.popleft()
-        node = prompt.get(node_id)
-        if node is None or node_id in found or class_of(node) in stop_classes:
-            continue
-        found.add(node_id)
-        todo.extend(source for _, source, _ in links_of(node))
-    return found
-
-
-def downstream(prompt: Mapping[str, Any], roots: Iterable[str]) -> set[str]:
-    """Ids of `roots` and all that depends on them."""
-    users: dict[str, list[str]] = {}
-    for node_id, node in prompt.items():
-        for _, source, _ in links_of(node):
-            users.setdefault(source, []).append(node_id)
-    found: set[str] = set()
-    todo = deque(roots)
-    while todo:
-        node_id = todo.popleft()
-        if node_id not in found:
-            found.add(node_id)
-            todo.extend(users.get(node_id, ()))
-    return found
-
-
-def without_classes(prompt: Mapping[str, Any], classes: frozenset[str]) -> Prompt:
-    """The prompt less all nodes of `classes` and what hangs on them."""
-    gone = downstream(prompt, (i for i, node in prompt.items() if class_of(node) in classes))
-    return {node_id: node for node_id, node in prompt.items() if node_id not in gone}
 
 
 def cut_prompt(

@@ -9,6 +9,7 @@ from typing import Any
 from ..models.workflow import Workflow
 from .converter import sketch_prompt
 from .object_info import ANY_VALUE, ObjectInfo
+from .prompt import is_link, title_of
 
 _WANTED = (
     ("text", "prompt", "positive", "negative", "clip_l", "t5xxl"),
@@ -71,30 +72,11 @@ def inspect_parameters(
     return tuple(sorted(found, key=_rank))
 
 
-def is_link(value: Any) -> bool:
-    """Whether an input's value in a prompt is a link ``[node id, output slot]``."""
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) == 2
-        and isinstance(value[0], (str, int))
-        and isinstance(value[1], int)
-        and not isinstance(value[0], bool)
-        and not isinstance(value[1], bool)
-    )
-
-
 def unwrapped(value: Any) -> Any:
     """The array inside ``{"__value__": […]}``, which keeps a prompt's arrays apart from links."""
     if isinstance(value, Mapping) and isinstance(value.get("__value__"), (list, tuple)):
         return list(value["__value__"])
     return value
-
-
-def node_title(node: Mapping[str, Any]) -> str:
-    """The title a prompt carries for a node, else its class."""
-    meta = node.get("_meta")
-    title = meta.get("title") if isinstance(meta, Mapping) else None
-    return title if isinstance(title, str) and title else str(node["class_type"])
 
 
 def _parameter(node_id: str, node: Mapping[str, Any], name: str, raw: Any, info: ObjectInfo) -> Parameter:
@@ -104,11 +86,11 @@ def _parameter(node_id: str, node: Mapping[str, Any], name: str, raw: Any, info:
     if spec is None or spec.type == ANY_VALUE:
         kind = _looks_like(value)
         multiline = kind == "STRING" and (name in _TEXT_NAMES or "\n" in value)
-        return Parameter(node_id, name, node_title(node), class_type, kind, value, multiline=multiline)
+        return Parameter(node_id, name, title_of(node), class_type, kind, value, multiline=multiline)
     return Parameter(
         node_id,
         name,
-        node_title(node),
+        title_of(node),
         class_type,
         spec.type,
         value,

@@ -13,8 +13,8 @@ from typing import Any
 
 from ...errors import UnsupportedTypeError, WorkflowError
 from ..models.job import Prompt, ResultLink
-from .cut import is_link
 from .object_info import ObjectInfo
+from .prompt import is_link
 
 TEXT_TYPES = frozenset({"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"})
 SUPPORTED = ("IMAGE", "MASK", "LATENT", "STRING", "INT", "FLOAT", "BOOLEAN")
