@@ -212,13 +212,31 @@ async def test_no_redirect_takes_us_or_the_key_anywhere(
         assert canary.requests == []
 
 
-async def test_cookies_of_a_peer_are_not_kept(client: ComfyUIClient, fake: FakeComfyUI) -> None:
+async def test_a_session_of_somebody_else_takes_us_nowhere_either(fake: FakeComfyUI) -> None:
+    async with FakeComfyUI() as canary, aiohttp.ClientSession() as session:
+        fake.answers["*"] = redirect(canary.url + "/queue")
+        with pytest.raises(PeerAuthError):
+            await ComfyUIClient(fake.url, session=session).queue()
+        assert canary.requests == []
+
+
+async def test_cookies_of_a_peer_are_not_kept(fake: FakeComfyUI) -> None:
+    client = ComfyUIClient(fake.url.replace("127.0.0.1", "localhost"))  # of a bare address nobody keeps any
     fake.answers["/queue"] = answer(
         '{"queue_running": [], "queue_pending": []}', headers={"Set-Cookie": "track=1; Path=/"}
     )
     await client.queue()
     await client.queue()
+    await client.close()
     assert "Cookie" not in fake.requests[-1].headers
+
+
+async def test_the_system_looks_after_the_other_end_of_a_silent_websocket(
+    client: ComfyUIClient, fake: FakeComfyUI
+) -> None:
+    async with client.websocket("c1") as stream:
+        connection = stream.get_extra_info("socket")
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 # Answers that are none
@@ -363,7 +381,12 @@ async def test_a_class_the_peer_does_not_have_is_named(client: ComfyUIClient, fa
     [
         json.dumps({"error": "no", "node_errors": []}),
         json.dumps({"error": {"message": {"deep": [1]}}, "node_errors": {"1": {"errors": "x"}}}),
-        json.dumps({"error": None, "node_errors": {"1": 7, "2": {"errors": [{"message": 5}, 3, None]}}}),
+        json.dumps(
+            {
+                "error": None,
+                "node_errors": {"1": 7, "4": {"errors": 7}, "2": {"errors": [{"message": 5}, 3, None]}},
+            }
+        ),
         "{}",
         json.dumps(refusal_of("x", "m" * 10_000, "d", {"1": {"errors": [{"message": "y" * 10_000}] * 50}})),
     ],
@@ -512,12 +535,33 @@ async def test_odd_names_reach_the_peer_as_they_are(
     assert names_in(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("name", ["n" * 5_000_000, "\ud800.png"], ids=["long", "surrogate"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("n" * 5_000_000, "a name of 5000000 characters"), ("\ud800.png", "no longer")],
+    ids=["long", "surrogate"],
+)
 async def test_a_name_that_fits_no_url_is_a_result_that_cannot_be_had(
-    client: ComfyUIClient, tmp_path: Path, name: str
+    client: ComfyUIClient, tmp_path: Path, name: str, words: str
 ) -> None:
-    with pytest.raises(ResultError):
+    with pytest.raises(ResultError, match=words):
         await client.download(RemoteFile("1", name), tmp_path / "a")
+
+
+async def test_a_peer_in_trouble_still_has_its_result(
+    client: ComfyUIClient, fake: FakeComfyUI, tmp_path: Path
+) -> None:
+    fake.answers["/view"] = answer(status=503)
+    with pytest.raises(PeerRefusedError):
+        await client.download(RESULT, tmp_path / "a")
+
+
+async def test_a_result_replaces_what_was_there(
+    client: ComfyUIClient, fake: FakeComfyUI, tmp_path: Path
+) -> None:
+    fake.files[("output", "run", "a.png")] = b"new"
+    (tmp_path / "a").write_bytes(b"old and longer")
+    await client.download(RESULT, tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"new"
 
 
 async def test_a_result_that_is_gone_is_said_to_be(client: ComfyUIClient, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import pytest
 
 from orchestrator.backends.manager import BackendManager
-from orchestrator.core.models.backend import BackendConfig, BackendStatus, Health, Vitals
+from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.errors import ConfigError, NotFoundError
 
@@ -118,6 +118,15 @@ def test_the_same_measurement_at_a_later_moment_is_no_news(manager: BackendManag
     manager.set_status("a", replace(UP, goods=2, checked_at=datetime(2026, 11, 1, tzinfo=timezone.utc)))
     assert told == ["a"]
     assert manager.get_status("a").goods == 2
+
+
+def test_free_memory_is_news_when_it_changed_by_much(manager: BackendManager, told: list[str]) -> None:
+    for free in (8 << 30, (8 << 30) + (1 << 20), 7 << 30):
+        device = Device("gpu", "cuda", 24 << 30, free)
+        manager.set_status("a", replace(UP, vitals=Vitals("0.3.75", devices=(device,))))
+    assert told == ["a", "a"]
+    vitals = manager.get_status("a").vitals
+    assert vitals is not None and vitals.devices[0].vram_free_bytes == 7 << 30
 
 
 def test_who_stopped_listening_hears_nothing_and_may_stop_twice(manager: BackendManager) -> None:
