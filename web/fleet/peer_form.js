@@ -58,8 +58,8 @@ export function mount(el, { api, store, say, peer, onClose }) {
     try {
       await (peer ? api.updatePeer(peer.id, changes) : api.addPeer(changes));
       say(peer ? `${name.value || url.value} is saved.` : `${name.value || url.value} is added.`);
-      await store.refreshPeers();
       onClose();
+      store.refreshPeers().catch(() => {}); // the server's event tells it as well
     } catch (error) {
       setOptionalText(failure, /** @type {Error} */ (error).message);
       if (error instanceof RequestError && error.status === 400) url.focus();

@@ -28,7 +28,7 @@ export function mount(el, deps) {
   const render = () => {
     const formOpen = formPlace.firstChild !== null;
     lesson.hidden = store.peers.length > 0 || store.phase !== "ready";
-    setAttribute(add, "aria-expanded", String(formOpen));
+    add.disabled = formOpen;
     add.hidden = !lesson.hidden;
     const button = lesson.querySelector("button");
     if (button) button.hidden = formOpen;

@@ -1,4 +1,5 @@
 // @ts-check
+/** What the page knows of the fleet, kept live by the server's events. */
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job */
 
 const JOBS_KEPT = 200;
