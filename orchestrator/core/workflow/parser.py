@@ -7,7 +7,7 @@ strict where guessing would change what runs. Every complaint says where in the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ...errors import WorkflowError
@@ -162,7 +162,7 @@ def _subgraph(raw: Mapping[str, Any], index: int) -> Subgraph:
 
 def _boundaries(raw: Any, where: str) -> Iterator[Boundary]:
     for index, entry in enumerate(_list(raw, where)):
-        slot = _mapping(entry, f"entry {index} of {where}")
+        slot = _mapping(entry, "entry", index, "of", where)
         links = slot.get("linkIds")
         yield Boundary(
             id=str(slot.get("id", index)),
@@ -222,8 +222,8 @@ def _graph(raw: Mapping[str, Any], where: str) -> Graph:
 
 
 def _node(raw: Any, index: int, scope: str) -> Node:
-    node = _mapping(raw, f"node number {index} of {scope}")
-    node_id = _id(node.get("id"), f"the id of node number {index} of {scope}")
+    node = _mapping(raw, "node number", index, "of", scope)
+    node_id = _id(node.get("id"), "the id of node number", index, "of", scope)
     where = f"node {node_id} of {scope}"
     properties = node.get("properties")
     mode = node.get("mode")
@@ -232,7 +232,7 @@ def _node(raw: Any, index: int, scope: str) -> Node:
         check_value(named, f"widgets_values_named of {where}")
     return Node(
         id=node_id,
-        type=_name(_text(node.get("type"), f"the type of {where}"), f"the type of {where}"),
+        type=_name(_text(node.get("type"), "the type of", where), "the type of", where),
         title=_optional_text(node.get("title")),
         mode=mode if isinstance(mode, int) else 0,
         inputs=tuple(_inputs(node.get("inputs"), where)),
@@ -245,13 +245,13 @@ def _node(raw: Any, index: int, scope: str) -> Node:
 
 def _inputs(raw: Any, where: str) -> Iterator[InputSlot]:
     for index, entry in enumerate(_slots(raw, where)):
-        slot = _mapping(entry, f"input {index} of {where}")
+        slot = _mapping(entry, "input", index, "of", where)
         link, widget = slot.get("link"), slot.get("widget")
         widget = widget.get("name") if isinstance(widget, Mapping) else None
         yield InputSlot(
-            name=_name(slot.get("name") if slot.get("name") is not None else "", f"input {index} of {where}"),
+            name=_name("" if slot.get("name") is None else slot["name"], "input", index, "of", where),
             type=_type(slot.get("type")),
-            link=None if link is None else _id(link, f"the link of input {index} of {where}"),
+            link=None if link is None else _id(link, "the link of input", index, "of", where),
             widget=_optional_text(widget),
             label=_optional_text(slot.get("label")),
         )
@@ -259,7 +259,7 @@ def _inputs(raw: Any, where: str) -> Iterator[InputSlot]:
 
 def _outputs(raw: Any, where: str) -> Iterator[OutputSlot]:
     for index, entry in enumerate(_slots(raw, where)):
-        slot = _mapping(entry, f"output {index} of {where}")
+        slot = _mapping(entry, "output", index, "of", where)
         links = slot.get("links")
         yield OutputSlot(
             name=str(slot.get("name") or ""),
@@ -277,7 +277,7 @@ def _slots(raw: Any, where: str) -> list[Any]:
 
 
 def _link(raw: Any, index: int, scope: str) -> Link:
-    where = f"link number {index} of {scope}"
+    where = ("link number", index, "of", scope)
     if isinstance(raw, Mapping):
         names = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
         fields = [raw.get(name) for name in names]
@@ -286,13 +286,13 @@ def _link(raw: Any, index: int, scope: str) -> Link:
         fields = raw[:5]
         kind = raw[5] if len(raw) > 5 else None
     else:
-        raise WorkflowError(f"{where} is neither [id, node, slot, node, slot, type] nor an object.")
+        raise WorkflowError(f"{_words(where)} is neither [id, node, slot, node, slot, type] nor an object.")
     return Link(
-        _id(fields[0], f"the id of {where}"),
-        _id(fields[1], f"the origin of {where}"),
-        _slot(fields[2], f"the origin slot of {where}"),
-        _id(fields[3], f"the target of {where}"),
-        _slot(fields[4], f"the target slot of {where}"),
+        _id(fields[0], "the id of", *where),
+        _id(fields[1], "the origin of", *where),
+        _slot(fields[2], "the origin slot of", *where),
+        _id(fields[3], "the target of", *where),
+        _slot(fields[4], "the target slot of", *where),
         _type(kind),
     )
 
@@ -308,31 +308,36 @@ def _values(raw: Any, where: str) -> tuple[Any, ...] | Mapping[str, Any]:
     return values
 
 
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
+# The parts of a place are put together only for a complaint: a file has thousands of places.
+def _words(where: Iterable[object]) -> str:
+    return " ".join(map(str, where))
+
+
+def _mapping(value: Any, *where: object) -> Mapping[str, Any]:
+    if isinstance(value, (dict, Mapping)):
         return value
-    raise WorkflowError(f"Expected an object for {where}, found {_found(value)}.")
+    raise WorkflowError(f"Expected an object for {_words(where)}, found {_found(value)}.")
 
 
-def _list(value: Any, where: str) -> list[Any]:
+def _list(value: Any, *where: object) -> list[Any]:
     if value is None:
         return []
     if isinstance(value, (list, tuple)):
         return list(value)
-    raise WorkflowError(f"Expected a list for {where}, found {_found(value)}.")
+    raise WorkflowError(f"Expected a list for {_words(where)}, found {_found(value)}.")
 
 
-def _text(value: Any, where: str) -> str:
+def _text(value: Any, *where: object) -> str:
     if isinstance(value, str) and value:
         return value
-    raise WorkflowError(f"Expected a name for {where}, found {_found(value)}.")
+    raise WorkflowError(f"Expected a name for {_words(where)}, found {_found(value)}.")
 
 
-def _name(value: Any, where: str) -> str:
+def _name(value: Any, *where: object) -> str:
     if not isinstance(value, str):
-        raise WorkflowError(f"Expected a name for {where}, found {_found(value)}.")
+        raise WorkflowError(f"Expected a name for {_words(where)}, found {_found(value)}.")
     if value in FORBIDDEN_NAMES:
-        raise WorkflowError(f"{value!r} is not allowed as {where}.")
+        raise WorkflowError(f"{value!r} is not allowed as {_words(where)}.")
     return value
 
 
@@ -340,21 +345,25 @@ def _optional_text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _id(value: Any, where: str) -> str:
+def _id(value: Any, *where: object) -> str:
+    if type(value) is int:
+        return str(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
-        raise WorkflowError(f"Expected a number or a text for {where}, found {_found(value)}.")
-    return _name(str(value), where)
+        raise WorkflowError(f"Expected a number or a text for {_words(where)}, found {_found(value)}.")
+    return _name(str(value), *where)
 
 
-def _slot(value: Any, where: str) -> int:
+def _slot(value: Any, *where: object) -> int:
+    if type(value) is int:
+        return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 6:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if value is None or isinstance(value, bool) or not isinstance(value, int):
-        raise WorkflowError(f"Expected a slot number for {where}, found {_found(value)}.")
+        raise WorkflowError(f"Expected a slot number for {_words(where)}, found {_found(value)}.")
     return value
 
 

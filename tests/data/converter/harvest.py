@@ -17,11 +17,13 @@ import json
 import os
 import re
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
-from playwright.async_api import async_playwright
+from playwright.async_api import Page, async_playwright
 
 CONVERT = """async (workflow) => {
   const before = performance.now();
@@ -71,7 +73,8 @@ def server(frontend: Path, object_info: Any) -> web.Application:
         "prompt": {"exec_info": {"queue_remaining": 0}},
         "jobs": {"jobs": [], "pagination": {"offset": 0, "limit": 200, "total": 0, "has_more": False}},
     }
-    lists = ("extensions", "embeddings", "history", "experiment", "userdata", "v2", "models", "workflow_templates")
+    lists = ("extensions", "embeddings", "history", "experiment", "userdata", "v2", "models")
+    lists = (*lists, "workflow_templates")
     objects = ("features", "i18n", "global_subgraphs", "node_replacements", "history")
 
     async def api(request: web.Request) -> web.Response:
@@ -107,31 +110,41 @@ def server(frontend: Path, object_info: Any) -> web.Application:
     return app
 
 
-async def harvest(frontend: Path, object_info: Any, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    known = set(object_info) | {"PrimitiveNode", "Reroute", "Note", "MarkdownNote"}
+@asynccontextmanager
+async def open_page(frontend: Path, object_info: Any, browser: str | None = None) -> AsyncIterator[Page]:
+    """The frontend's page in Chromium, all of `object_info` known to it, on a server that plays ComfyUI."""
     runner = web.AppRunner(server(frontend, object_info), access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    program = browser or os.environ.get("CHROMIUM") or shutil.which("chromium")
+    try:
+        async with async_playwright() as playwright:
+            chromium = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+            page = await chromium.new_page()
+            await page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+            await page.wait_for_function("window.app && window.app.graph && window.LiteGraph", timeout=90_000)
+            await page.wait_for_function(
+                f"Object.keys(window.LiteGraph.registered_node_types).length >= {len(object_info)}",
+                timeout=90_000,
+            )
+            yield page
+            await chromium.close()
+    finally:
+        await runner.cleanup()
+
+
+async def harvest(frontend: Path, object_info: Any, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = set(object_info) | {"PrimitiveNode", "Reroute", "Note", "MarkdownNote"}
     out: list[dict[str, Any]] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        page = await browser.new_page()
-        await page.goto(f"http://127.0.0.1:{port}/")
-        await page.wait_for_function("window.app && window.app.graph && window.LiteGraph", timeout=90_000)
-        await page.wait_for_function(
-            f"Object.keys(window.LiteGraph.registered_node_types).length >= {len(object_info)}", timeout=90_000
-        )
+    async with open_page(frontend, object_info) as page:
         for record in wanted:
             workflow = record["workflow_file"]
             entry: dict[str, Any] = {**record, "flags": [], "unknown_types": sorted(unknown(workflow, known))}
             try:
                 made = await page.evaluate(CONVERT, workflow)
             except Exception as exc:
-                entry |= {"flags": ["failed"], "api": None, "error": str(exc)[:500], "workflow_frontend": None}
+                entry |= {"flags": ["failed"], "api": None, "workflow_frontend": None}
+                entry["error"] = str(exc)[:500]
             else:
                 entry |= {
                     "workflow_frontend": made["saved"],
@@ -144,8 +157,6 @@ async def harvest(frontend: Path, object_info: Any, wanted: list[dict[str, Any]]
                     entry["flags"].append("unknown_types")
             out.append(entry)
             print(f"{record['name']}: {entry.get('t_graphToPrompt_ms', 'failed')} ms")
-        await browser.close()
-    await runner.cleanup()
     return out
 
 
