@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.models.job import Job, JobState
@@ -262,9 +263,20 @@ async def test_a_peer_whose_new_list_says_no_is_not_asked_again_though_it_is_the
     a.object_info = stock_classes("RareNode")
     await master.add("a", a)
     a.object_info = stock_classes()
-    job = await master.run(picture(made_by="RareNode"))
-    assert (job.state, outcomes(job), posts(a)) == (JobState.FAILED, ["prompt_refused"], [1])
-    assert "it lacks the node RareNode" in said(job)
+    go = asyncio.Event()
+
+    async def hesitate(request: web.Request) -> web.StreamResponse:
+        await go.wait()
+        return await a._get_object_info(request)
+
+    a.answers["/object_info"] = hesitate
+    job = await master.submit(picture(made_by="RareNode"))
+    await until(lambda: "first answers" in master.job(job).explanation, "it waits for the new list")
+    assert posts(a) == [1]
+    go.set()
+    failed = await master.end_of(job)
+    assert (failed.state, outcomes(failed), posts(a)) == (JobState.FAILED, ["prompt_refused"], [1])
+    assert "it lacks the node RareNode" in said(failed)
 
 
 async def test_a_model_that_is_gone_is_looked_for_elsewhere_and_the_peer_not_asked_twice(
@@ -492,14 +504,14 @@ async def test_a_job_cancelled_while_its_post_is_on_the_way_does_not_run_on_as_a
     go = asyncio.Event()
     accept = a._post_prompt
 
-    async def slow(request: object) -> object:
-        async def work() -> object:
+    async def slow(request: web.Request) -> web.StreamResponse:
+        async def work() -> web.StreamResponse:
             await go.wait()
-            return await accept(request)  # type: ignore[arg-type]
+            return await accept(request)
 
         return await asyncio.shield(asyncio.ensure_future(work()))
 
-    a.answers["/prompt"] = slow  # type: ignore[assignment]
+    a.answers["/prompt"] = slow
     job = await fleet.submit(picture(), peer="a")
     await until(lambda: posts(a) == [1], "the post has left")
     cancelling = asyncio.create_task(fleet.runtime.cancel(job.id))
@@ -520,8 +532,20 @@ async def test_cancelling_again_and_again_is_cancelling_once(fleet: Master, a: F
     a.on_prompt = "hold"
     job = await fleet.submit(picture())
     await fleet.running_on(a, job)
-    thrice = await asyncio.gather(*(fleet.runtime.cancel(job.id) for _ in range(3)))
-    assert [ended.state for ended in thrice] == [JobState.CANCELLED] * 3
+    go = asyncio.Event()
+
+    async def hesitate(request: web.Request) -> web.StreamResponse:
+        await go.wait()
+        return await a._post_interrupt(request)
+
+    a.answers["/interrupt"] = hesitate
+    cancellings: list[asyncio.Task[Job]] = []
+    for _ in range(3):
+        cancellings.append(asyncio.create_task(fleet.runtime.cancel(job.id)))
+        await until(lambda: a.asked("/interrupt"), "the first one is on its way")
+        await asyncio.wait(cancellings, timeout=0.02)
+    go.set()
+    assert [ended.state for ended in await asyncio.gather(*cancellings)] == [JobState.CANCELLED] * 3
     assert (len(a.asked("/interrupt")), a.running) == (1, None)
 
 
@@ -563,12 +587,12 @@ async def test_the_journal_has_the_job_and_its_prompt_id_before_the_peer_hears_o
     accept = a._post_prompt
     job_ids: list[str] = []
 
-    async def look(request: object) -> object:
+    async def look(request: web.Request) -> web.StreamResponse:
         for job_id in job_ids:
             journalled.append(await fleet.runtime.store.load_job(job_id))
-        return await accept(request)  # type: ignore[arg-type]
+        return await accept(request)
 
-    a.answers["/prompt"] = look  # type: ignore[assignment]
+    a.answers["/prompt"] = look
     job = await fleet.submit(picture())
     job_ids.append(job.id)
     await fleet.end_of(job)
