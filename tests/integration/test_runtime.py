@@ -257,9 +257,11 @@ async def test_a_peer_that_lists_a_new_class_after_its_restart_gets_the_job_that
         job = await master.submit(picture(made_by="RareNode"))
         await until(lambda: "RareNode" in master.job(job).explanation, "it waits for the peer that is off")
         await peer.go_down()
-        await until(
-            lambda: "refuses" in master.job(job).explanation.partition("gpu")[2], "it is seen to be off"
-        )
+
+        def of_gpu() -> str:
+            return master.job(job).explanation.partition("gpu:")[2].partition("; off:")[0]
+
+        await until(lambda: "refuses" in of_gpu(), "it is seen to be off")
         peer.object_info = stock_classes("RareNode")
         await peer.come_back()
         assert (await master.end_of(job)).state is JobState.DONE
