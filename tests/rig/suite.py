@@ -77,7 +77,7 @@ def _page_logic(say: Say) -> list[Check]:
     node = shutil.which("node")
     if files and node is None:
         say("Node is not installed, so the tests of the page's logic do not run.")
-    return [Check("node", (node, "--test", *files))] if files and node else []
+    return [Check("node", (node, "--test", "--test-reporter=spec", *files))] if files and node else []
 
 
 def _has_tests(folder: str) -> bool:
