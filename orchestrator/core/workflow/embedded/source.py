@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from ....errors import WorkflowError
 
-TEXT_MAX_BYTES = 64 << 20  #: of one text, unpacked
+TEXT_MAX_BYTES = 32 << 20  #: of one text, unpacked
 PARTS_MAX = 1_000_000  #: chunks, boxes, blocks or pages of one file
 
 Tags = Iterator[tuple[str, str]]  #: names, lowercase, with their texts, in the order of the file
