@@ -553,6 +553,8 @@ async def test_a_cancellation_that_comes_too_late_leaves_the_job_done(fleet: Mas
     a.on_prompt = "hold"
     job = await fleet.submit(picture())
     prompt_id = await fleet.running_on(a, job)
+    heard: list[JobState] = []
+    fleet.runtime.on_job(lambda known: heard.append(known.state))
     story = next(task for task in asyncio.all_tasks() if job.id in task.get_name())
     # Another writer keeps the journal busy while the end is to be written down.
     with closing(sqlite3.connect(fleet.data / "journal.sqlite3", isolation_level=None)) as other:
@@ -564,6 +566,7 @@ async def test_a_cancellation_that_comes_too_late_leaves_the_job_done(fleet: Mas
         other.execute("COMMIT")
     assert (await cancelling).state is JobState.DONE
     assert story.cancelled()
+    assert heard[-1] is JobState.DONE
     stored = await fleet.runtime.store.load_job(job.id)
     assert stored is not None and stored.state is JobState.DONE
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from orchestrator.core.models.job import Job, JobState
 from tests.fakes.answers import announce, answer, redirect
@@ -103,6 +104,26 @@ async def test_a_file_is_sent_once_for_two_jobs_and_under_its_new_bytes_again(
     assert len(peer.asked("/upload/image")) == 2
     sent = {content for (kind, folder, _), content in peer.files.items() if kind == "input"}
     assert sent == {b"first", b"second, and longer"}
+
+
+async def test_a_file_that_is_on_its_way_for_one_job_is_not_sent_for_the_next(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    await asyncio.to_thread((master.input / "cat.png").write_bytes, b"cat")
+    go = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await go.wait()
+        return await peer._upload(request)
+
+    peer.answers["/upload/image"] = slow
+    jobs = [await master.submit(loaded_picture("cat.png")) for _ in range(2)]
+    await until(lambda: len(peer.asked("/features")) == 2, "both have come to their files")
+    await until(lambda: peer.asked("/upload/image"), "one of them sends")
+    await asyncio.wait([asyncio.create_task(master.end_of(job)) for job in jobs], timeout=0.1)
+    go.set()
+    assert [(await master.end_of(job)).state for job in jobs] == [JobState.DONE] * 2
+    assert len(peer.asked("/upload/image")) == 1
 
 
 async def test_the_prompt_names_the_file_as_the_peer_stored_it(master: Master, peer: FakeComfyUI) -> None:
