@@ -99,6 +99,12 @@ def test_webp_and_jpeg_give_the_workflow_of_their_exif_data(kind: str) -> None:
     assert read(picture(kind, exif=exif(prompt=json.dumps(PROMPT)))) == PROMPT
 
 
+def test_a_webp_chunk_of_odd_length_is_followed_by_a_filler() -> None:
+    data = exif(workflow=json.dumps(WORKFLOW)).tobytes()
+    parts = (b"ICCP", struct.pack("<I", 3), b"abc\0", b"EXIF", struct.pack("<I", len(data)), data)
+    assert read(b"RIFF\0\0\0\0WEBP" + b"".join(parts)) == WORKFLOW
+
+
 def test_an_animated_webp_gives_its_workflow() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     file = io.BytesIO()
@@ -142,6 +148,10 @@ REFUSED = {
     "Exif data that ends early": (
         b"RIFF\0\0\0\0WEBPEXIF" + struct.pack("<I", 10) + b"II*\0\x08\0\0\0\xff\xff",
         "ends early",
+    ),
+    "a box that says it is shorter than its own head": (
+        struct.pack(">I4s", 8, b"ftyp") + struct.pack(">I4sQ", 1, b"free", 8),
+        "The video is damaged",
     ),
     "Exif data that is none": (b"RIFF\0\0\0\0WEBPEXIF\x04\0\0\0abcd", "damaged"),
 }

@@ -177,8 +177,6 @@ def _variable(source: Source, at: int, *, keep_marker: bool) -> tuple[int | None
     """A number whose first set bit tells its length, and the place after it; None for "unknown"."""
     (first,) = source.unpack(">B", at)
     length = 9 - first.bit_length()
-    if length > 8:
-        raise WorkflowError("The video is damaged. Get the file again.")
     value = int.from_bytes(source.read(at, length), "big")
     if not keep_marker:
         value &= (1 << 7 * length) - 1
