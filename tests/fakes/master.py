@@ -22,7 +22,7 @@ from .graphs import stock_classes
 from .waiting import until
 
 FOLLOW = FollowPolicy(poll_s=0.02, suspect_s=0.3, settle_pause_s=0.02, cancel_s=2.0, withdraw_every_s=0.05)
-HEALTH = HealthPolicy(poll_s=0.05, timeout_s=2.0)
+HEALTH = HealthPolicy(poll_s=0.05, timeout_s=10.0)
 RETRY = RetryPolicy(backoff_s=0.02)
 DEADLINE_S = 15.0
 
@@ -69,9 +69,12 @@ class Master:
         return next(known for known in self.runtime.jobs() if known.id == job.id)
 
     async def running_on(self, peer: FakeComfyUI, job: Job) -> str:
-        """Wait until the job runs on this peer; give its prompt id."""
+        """Wait until the job runs on this peer and is being followed; give its prompt id."""
         await until(lambda: peer.running and peer.running == self.prompt_id(job), "the job runs there")
-        return self.prompt_id(job)
+        prompt_id = self.prompt_id(job)
+        # It may run before the answer of its POST has arrived; the first poll comes after that.
+        await until(lambda: peer.asked(f"/history/{prompt_id}"), "the master follows it")
+        return prompt_id
 
     def prompt_id(self, job: Job) -> str:
         attempts = self.job(job).attempts

@@ -419,7 +419,7 @@ async def test_one_bad_answer_to_a_poll_does_not_end_the_job(
 async def test_a_silent_peer_is_given_up_and_the_job_runs_elsewhere(
     tmp_path: Path, a: FakeComfyUI, b: FakeComfyUI
 ) -> None:
-    async with started(tmp_path, health=HealthPolicy(poll_s=0.05, timeout_s=0.1)) as master:
+    async with started(tmp_path, health=HealthPolicy(poll_s=0.05, timeout_s=0.3)) as master:
         await master.add("a", a)
         await master.add("b", b)
         a.on_prompt = "hold"
