@@ -30,6 +30,7 @@ DATA = ROOT / "tests" / "data" / "converter"
 SETS = ("templates_fe1.58.1", "mutated_fe1.58.1")
 ROUNDS = 5
 WORST = 5
+PAGE_MAX = 40  #: workflows a page is given: it grows slower with each
 LOAD = """async (workflow) => {
   await window.app.loadGraphData(workflow);
   await new Promise((done) => setTimeout(done, 120));
@@ -54,11 +55,12 @@ def ours_ms(workflow: Any, info: ObjectInfo) -> float:
 async def measure(frontend: Path, browser: str, every: int) -> None:
     object_info = read(DATA / "object_info.json.gz")
     info = ObjectInfo(object_info)
+    wanted = [r for name in SETS for r in read(DATA / f"{name}.json.gz") if not r["flags"] and r["api"]]
+    wanted = wanted[::every]
     found: list[tuple[str, float, float]] = []
-    async with open_page(frontend, object_info, browser) as page:
-        for name in SETS:
-            records = [r for r in read(DATA / f"{name}.json.gz") if not r["flags"] and r["api"]]
-            for record in records[::every]:
+    for start in range(0, len(wanted), PAGE_MAX):
+        async with open_page(frontend, object_info, browser) as page:
+            for record in wanted[start : start + PAGE_MAX]:
                 workflow = record["workflow_frontend"]
                 await page.evaluate(LOAD, workflow)
                 workflow_to_api(workflow, info)
@@ -67,10 +69,12 @@ async def measure(frontend: Path, browser: str, every: int) -> None:
                     theirs.append(await page.evaluate(TIME, CALLS))
                     ours.append(ours_ms(workflow, info))
                 found.append((record["name"], statistics.median(ours), statistics.median(theirs)))
+                print(f"\r{len(found)} of {len(wanted)}", end="", file=sys.stderr, flush=True)
     report(found)
 
 
 def report(found: list[tuple[str, float, float]]) -> None:
+    print(file=sys.stderr)
     ours, theirs = [row[1] for row in found], [row[2] for row in found]
     print(f"{len(found)} workflows    ours      frontend  ratio")
     for name, pick in (("median", statistics.median), ("largest", max)):
