@@ -119,6 +119,20 @@ async def test_a_preview_of_an_old_peer_belongs_to_the_node_that_runs(
     assert heard[-1] == PreviewFrame("p1", "4", "4", "image/jpeg", b"pixels")
 
 
+async def test_a_preview_while_no_node_runs_belongs_to_none(
+    client: ComfyUIClient, stream: EventStream, fake: FakeComfyUI
+) -> None:
+    heard: list[Message] = []
+    stream.subscribe("p1", heard.append)
+    await run(client, stream, fake, "p1")
+    for node in (None, {"not": "a node"}):
+        await fake.send("p1", "executing", node=node)
+        await fake.send_preview("p1", "", b"pixels", old=True)
+        await until(lambda: "preview" in types(heard))
+        preview = heard.pop()
+        assert isinstance(preview, PreviewFrame) and preview.node_id == ""
+
+
 async def test_who_unsubscribed_hears_nothing_more_and_others_still_do(
     client: ComfyUIClient, stream: EventStream, fake: FakeComfyUI
 ) -> None:

@@ -108,6 +108,12 @@ def test_a_text_frame_is_an_event_with_its_prompt() -> None:
     assert event.prompt_id == "p"
 
 
+@pytest.mark.parametrize("prompt_id", [None, 7, ["p"], {"p": 1}])
+def test_a_prompt_id_that_is_no_text_is_nobodys(prompt_id: Any) -> None:
+    event = wire.text_message(json.dumps({"type": "progress", "data": {"prompt_id": prompt_id}}))
+    assert event is not None and event.prompt_id == ""
+
+
 @given(shaped("type", "data"))
 def test_any_text_frame_is_an_event_or_nothing(body: Any) -> None:
     event = wire.text_message(json.dumps(body))
