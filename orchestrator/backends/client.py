@@ -166,7 +166,8 @@ class ComfyUIClient:
         """Stream a result into `target`; return its size. Nothing stays behind of a failed one.
 
         Raises:
-            ResultError: it is gone, too large, or ended early. OSError: `target` cannot be written.
+            ResultError: it is gone or too large. PeerUnreachableError: it ended early.
+            OSError: `target` cannot be written.
         """
         name = file.filename[:80]
         wanted = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
@@ -180,7 +181,7 @@ class ComfyUIClient:
                 nonlocal moved
                 moved = size
 
-            # Uncompressed, so that the length announced is the file's.
+            # Pictures do not shrink any more, and uncompressed the length announced is the file's.
             plain = {"Accept-Encoding": "identity"}
             async with self._request("GET", path, timeout_s=None, headers=plain) as answer:
                 return await save_body(answer, name, target, max_bytes, count)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -633,6 +634,32 @@ async def test_a_transfer_without_a_time_limit_ends_when_it_stands_still() -> No
     with pytest.raises(PeerTimeoutError, match="stood still"):
         await transfer.at_a_pace(stuck(), lambda: 10, "http://peer", window_s=0.01)
     assert ended.is_set()
+
+
+async def test_a_transfer_that_moved_and_then_stands_still_ends_too() -> None:
+    with pytest.raises(PeerTimeoutError):
+        await transfer.at_a_pace(
+            asyncio.Event().wait(), lambda: 10 * transfer.WINDOW_MIN_BYTES, "http://peer", window_s=0.01
+        )
+
+
+async def test_a_cancelled_caller_waits_for_the_thread_that_writes_its_file() -> None:
+    may_end, has_ended = threading.Event(), threading.Event()
+
+    def write() -> None:
+        may_end.wait(10)
+        has_ended.set()
+
+    task = asyncio.create_task(transfer.in_thread(write))
+    await asyncio.sleep(0)
+    task.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not task.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert has_ended.is_set()
 
 
 async def test_a_transfer_that_moves_may_take_as_long_as_it_wants() -> None:
