@@ -363,7 +363,8 @@ async def test_a_peer_that_forgot_the_job_has_lost_it_and_another_runs_it(
     a.forget()
     done = await fleet.end_of(job)
     assert (done.state, outcomes(done), posts(a, b)) == (JobState.DONE, ["lost", "done"], [1, 1])
-    assert len(a.asked(lookups)) - asked >= 2 * 3, "three polls, and each of them looked twice"
+    # Three polls look twice each; the first of these looks may have been before it was forgotten.
+    assert len(a.asked(lookups)) - asked >= 2 * 3 - 1
 
 
 async def test_a_peer_that_dies_with_the_job_is_replaced(
