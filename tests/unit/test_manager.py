@@ -69,7 +69,8 @@ def test_a_part_of_the_address_can_be_changed_alone(manager: BackendManager) -> 
 
 def test_a_peer_keeps_its_id(manager: BackendManager) -> None:
     with pytest.raises(ConfigError):
-        manager.update("a", id="z")
+        manager.update("a", id="z", name="Zeta", port=9000)
+    assert manager.get("a").name == "Alpha"
 
 
 def test_at_a_new_address_everything_measured_is_forgotten(manager: BackendManager) -> None:
@@ -87,6 +88,10 @@ def test_a_node_list_of_the_old_address_comes_too_late(manager: BackendManager) 
     manager.update("a", port=9000)
     manager.set_object_info("a", INFO, asked_in)
     assert manager.get_object_info("a") is None
+    newer = ObjectInfo({})
+    manager.set_object_info("a", newer, manager.get_status("a").generation)
+    manager.set_object_info("a", INFO, asked_in)
+    assert manager.get_object_info("a") is newer
 
 
 def test_a_node_list_is_good_until_the_peer_may_have_restarted(manager: BackendManager) -> None:
