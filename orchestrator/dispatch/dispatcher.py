@@ -274,7 +274,7 @@ class Dispatcher:
             prompt = await self._transport.send_inputs(client, prompt, references, limit)
         self._prompt_ids.append(prompt_id)
         attempt = Attempt(prompt_id, config.id, _now())
-        entry.job = entry.job.to(
+        job = entry.job.to(
             JobState.RUNNING,
             backend_id=config.id,
             attempts=(*entry.job.attempts, attempt),
@@ -283,7 +283,8 @@ class Dispatcher:
             progress_text=f"queued on {config.name}",
             started_at=entry.job.started_at or attempt.started_at,
         )
-        await self._journal.save_job(entry.job)
+        await self._journal.save_job(job)  # nobody hears of an attempt that a crash could forget
+        entry.job = job
         self._announce(entry)
         remote = RemotePrompt(client, events, prompt_id, config.name, self._follow)
         hear = self._hearer(entry, prompt)

@@ -605,6 +605,20 @@ async def test_the_journal_has_the_job_and_its_prompt_id_before_the_peer_hears_o
     assert [attempt.prompt_id for attempt in journalled[0].attempts] == [posted]
 
 
+async def test_a_job_is_not_said_to_run_before_the_journal_knows_where(fleet: Master) -> None:
+    job = await fleet.submit(picture())
+    # Another writer keeps the journal busy while the attempt is to be written down.
+    with closing(sqlite3.connect(fleet.data / "journal.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        peers = [config.id for config in fleet.runtime.manager.all()]
+        await until(lambda: any(map(fleet.runtime.ours_on, peers)), "the job has its place")
+        for _ in range(100):  # turns of the loop: it could say so by now
+            await asyncio.sleep(0)
+        assert (await fleet.runtime.job(job.id)).state is JobState.WAITING
+        other.execute("COMMIT")
+    assert (await fleet.end_of(job)).state is JobState.DONE
+
+
 async def test_the_post_holds_what_the_request_gave_and_nothing_else(fleet: Master, a: FakeComfyUI) -> None:
     await fleet.run(picture(seed=2**64 - 1), extra_data={"preview_method": "auto"})
     body = a.asked("/prompt")[0].json
