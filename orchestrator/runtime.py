@@ -62,6 +62,7 @@ class Runtime:
             self.manager,
             self._pool,
             self._transport,
+            settings.folders,
             self.store,
             report_trouble=self._look_at,
             read_list_again=self._monitor.read_list_again,

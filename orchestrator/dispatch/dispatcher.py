@@ -16,14 +16,11 @@ from typing import Any, Protocol
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, PeerEvent, PreviewFrame
 from ..backends.manager import BackendManager
-from ..core.engine.requirements import input_references, with_output_prefix
 from ..core.engine.retry import RetryPolicy, Verdict, decide, is_placement_surprise
 from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.models.backend import BackendConfig
-from ..core.models.job import Attempt, Job, JobRequest, JobState, Prompt, Source
+from ..core.models.job import Attempt, Job, JobRequest, JobState, Source
 from ..core.models.job_error import error_view
-from ..core.workflow.outputs import ProgressMeter, check_success, files_of, texts_of
-from ..core.workflow.prompt import title_of
 from ..errors import (
     JobCancelledError,
     NoEligiblePeerError,
@@ -31,11 +28,11 @@ from ..errors import (
     OrchestratorError,
     PeerError,
     PeerExecutionError,
-    PromptRefusedError,
     ResultError,
 )
-from .remote_prompt import FollowPolicy, RemotePrompt
-from .transport import Transport
+from .attempt import AttemptRun, Ways, even_if_cancelled
+from .remote_prompt import FollowPolicy
+from .transport import Folders, Transport
 from .waiting_room import Ticket, WaitingRoom
 from .withdrawals import Withdrawals
 
@@ -83,6 +80,7 @@ class Dispatcher:
         manager: BackendManager,
         peers: Peers,
         transport: Transport,
+        folders: Folders,
         journal: Journal,
         *,
         report_trouble: Callable[[str, bool], None] = lambda backend_id, stale: None,
@@ -98,14 +96,15 @@ class Dispatcher:
         self._report_trouble = report_trouble
         self._read_list_again = read_list_again
         self._retry = retry or RetryPolicy()
-        self._follow = follow or FollowPolicy()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._listeners: list[Callable[[Job], None]] = []
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
+        follow = follow or FollowPolicy()
         self._withdrawals = Withdrawals(
-            pause_s=self._follow.withdraw_every_s, give_up_after_s=self._follow.withdraw_for_s
+            pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
         )
+        self._ways = Ways(transport, folders, follow, self._withdrawals)
         self._closing = False
 
     def start(self) -> None:
@@ -261,19 +260,14 @@ class Dispatcher:
         return True
 
     async def _attempt(self, entry: _Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
-        """Try it once; return what the job's record gains: outputs, texts and the type of a wanted value."""
-        client, events = self._peers(config), self._peers.events(config)
+        """Try it once; return what the job's record gains."""
         info, prepared = entry.ticket.prepared[config.id]
-        prompt_id = str(uuid.uuid4())
-        folder = f"rd-{prompt_id[:8]}"
-        prompt = with_output_prefix(prepared.prompt, folder)
-        references = input_references(prompt, info)
-        if references:
+        run = AttemptRun(self._ways, self._peers(config), self._peers.events(config), info, prepared)
+        if run.has_inputs:
             self._update(entry, progress_text=f"sending input files to {config.name}")
-            limit = await client.max_upload_bytes()
-            prompt = await self._transport.send_inputs(client, prompt, references, limit)
-        self._prompt_ids.append(prompt_id)
-        attempt = Attempt(prompt_id, config.id, _now())
+            await run.send_inputs()
+        self._prompt_ids.append(run.prompt_id)
+        attempt = Attempt(run.prompt_id, config.id, _now())
         job = entry.job.to(
             JobState.RUNNING,
             backend_id=config.id,
@@ -286,39 +280,12 @@ class Dispatcher:
         await self._journal.save_job(job)  # nobody hears of an attempt that a crash could forget
         entry.job = job
         self._announce(entry)
-        remote = RemotePrompt(client, events, prompt_id, config.name, self._follow)
-        hear = self._hearer(entry, prompt)
-        try:
-            history = await remote.run(prompt, entry.job.request.extra_data, hear)
-        except asyncio.CancelledError:
-            await _even_if_cancelled(remote.cancel())
-            raise
-        except PromptRefusedError:
-            raise
-        except PeerError:
-            self._withdrawals.add(remote)  # it may be there all the same, or come back with its machine
-            raise
-        outputs = check_success(history, config.name)
-        plan = prepared.plan
-        only = plan.node_id if plan else ""
-        files = await self._transport.fetch(
-            client, files_of(outputs, prompt, only), strip=folder, job_id=entry.job.id, keep=plan is None
-        )
-        return {
-            "outputs": files,
-            "texts": texts_of(outputs, prompt, only),
-            "result_type": plan.type if plan else "",
-        }
 
-    def _hearer(self, entry: _Entry, prompt: Prompt) -> Callable[[PeerEvent | PreviewFrame], None]:
-        meter = ProgressMeter({node_id: title_of(node) for node_id, node in prompt.items()})
+        def on_progress(fraction: float, text: str) -> None:
+            self._update(entry, progress=fraction, progress_text=text)
 
-        def hear(message: PeerEvent | PreviewFrame) -> None:
-            entry.listener(message)
-            if isinstance(message, PeerEvent) and meter.observe(message.type, message.data):
-                self._update(entry, progress=meter.fraction, progress_text=meter.text)
-
-        return hear
+        extra_data = entry.job.request.extra_data
+        return await run.run(entry.job.id, config.name, extra_data, entry.listener, on_progress)
 
     def _record_failure(self, entry: _Entry, config: BackendConfig, exc: OrchestratorError) -> None:
         attempts = entry.job.attempts
@@ -346,8 +313,10 @@ class Dispatcher:
             details["attempts"] = (*attempts[:-1], ended)
         entry.failure = failure
         entry.job = entry.job.to(state, ended_at=_now(), error=error_view(failure), **details)
+        if entry.job.request.source is Source.NODE:
+            entry.ended.set()  # whoever waits for it ends with this process: no need to wait for the disk
         try:
-            await _even_if_cancelled(self._journal.save_job(entry.job))
+            await even_if_cancelled(self._journal.save_job(entry.job))
         except OrchestratorError as exc:
             log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
         finally:
@@ -368,16 +337,6 @@ class Dispatcher:
         finished = [job_id for job_id, entry in self._entries.items() if entry.job.state.is_final]
         for job_id in finished[: max(len(finished) - REMEMBERED_JOBS, 0)]:
             del self._entries[job_id]
-
-
-async def _even_if_cancelled(work: Awaitable[object]) -> None:
-    """Finish `work` although the caller is being cancelled; then let the cancellation go on."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
 
 
 def _now() -> datetime:

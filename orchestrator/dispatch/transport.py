@@ -1,32 +1,19 @@
-"""Files up to a peer and results down from it."""
+"""Input files up to a peer."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..backends.client import ComfyUIClient
 from ..core.engine.requirements import InputReference, with_input
-from ..core.models.job import OutputFile, Prompt, RemoteFile
-from ..errors import PeerRefusedError, ResultError, WorkflowError
+from ..core.models.job import Prompt
+from ..errors import PeerRefusedError, WorkflowError
 
 UPLOAD_FOLDER = "remote-dispatch"
-MAX_FILES = 10_000
-MAX_FILE_BYTES = 8 << 30
-_DOWNLOADS_AT_ONCE = 4
-_SAFE_NAME = re.compile(r"[^A-Za-z0-9 _.()+-]+")
-_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
-# Kinds of files ComfyUI's own and common nodes save. Anything else is kept, under a harmless ending.
-_KNOWN_ENDINGS = frozenset(
-    {"png", "jpg", "jpeg", "webp", "gif", "avif", "apng", "exr", "tif", "tiff", "bmp"}  # pictures
-    | {"mp4", "webm", "mkv", "mov", "avi", "mp3", "wav", "flac", "ogg", "opus", "m4a"}  # video and audio
-    | {"glb", "gltf", "obj", "ply", "stl", "fbx", "usdz", "spz", "splat", "ksplat"}  # 3D
-    | {"latent", "safetensors", "json", "txt", "csv", "npz", "npy"}
-)
 
 
 @dataclass(frozen=True)
@@ -43,7 +30,7 @@ class Folders:
 
 
 class Transport:
-    """Moves files; knows what each peer already has."""
+    """Sends input files; knows what each peer already has."""
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
@@ -112,64 +99,6 @@ class Transport:
             self._hashes[key] = hash_file(path)
         return self._hashes[key]
 
-    async def fetch(
-        self, client: ComfyUIClient, files: Sequence[RemoteFile], *, strip: str, job_id: str, keep: bool
-    ) -> tuple[OutputFile, ...]:
-        """Bring result files here, in order, under names of our own choosing.
-
-        `keep`: files of type "output" go to the output folder with the prefix the workflow asked for;
-        all others, and everything without `keep`, to the temp folder. `strip` is the folder prefix that
-        was put before every output name of this attempt.
-        """
-        if len(files) > MAX_FILES:
-            raise ResultError(f"The peer lists {len(files)} result files; at most {MAX_FILES} are taken.")
-        gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
-
-        async def one(number: int, file: RemoteFile) -> OutputFile:
-            async with gate:
-                return await self._fetch_one(client, file, strip, job_id, number, keep=keep)
-
-        tasks = [
-            asyncio.create_task(one(n, file), name=f"remote-dispatch download {job_id} {n}")
-            for n, file in enumerate(files)
-        ]
-        try:
-            return tuple(await asyncio.gather(*tasks))
-        except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
-
-    async def _fetch_one(
-        self, client: ComfyUIClient, file: RemoteFile, strip: str, job_id: str, number: int, *, keep: bool
-    ) -> OutputFile:
-        to_output = keep and file.type == "output"
-        root = self._folders.output if to_output else self._folders.temp
-        folder = safe_folder(file.subfolder, strip) if to_output else PurePosixPath(UPLOAD_FOLDER, job_id)
-        name = safe_name(file.filename)
-        if not to_output:
-            name = f"{number:04d}_{name}"
-        directory = root / folder
-        # The part file has a name of its own, so nothing half done is ever taken for a result.
-        part = directory / f".{job_id}-{number}.part"
-        try:
-            await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
-            await client.download(file, part, max_bytes=MAX_FILE_BYTES)
-            final = await asyncio.to_thread(move_to_free_name, part, directory / name)
-        except OSError as exc:
-            raise ResultError(
-                f"The result {name} cannot be written to {directory}: {exc.strerror}. "
-                "Make room or fix the folder's permissions, then run it again."
-            ) from exc
-        return OutputFile(
-            node_id=file.node_id,
-            path=str(final),
-            filename=final.name,
-            subfolder="" if str(folder) == "." else str(folder),
-            type="output" if to_output else "temp",
-        )
-
 
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
@@ -178,48 +107,3 @@ def hash_file(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def safe_name(name: str) -> str:
-    """A harmless file name made of a peer's: one component, a known ending, no dot in front."""
-    last = re.split(r"[\\/]", name)[-1][-120:]
-    stem, dot, ending = last.rpartition(".")
-    if not dot:
-        stem, ending = last, ""
-    stem = _SAFE_NAME.sub("_", stem).strip(" .") or "result"
-    if _RESERVED.match(stem):
-        stem = f"_{stem}"
-    return f"{stem}.{ending.lower()}" if ending.lower() in _KNOWN_ENDINGS else f"{stem}.bin"
-
-
-def safe_folder(subfolder: str, strip: str) -> PurePosixPath:
-    """The workflow's own subfolder of a result, without the attempt's prefix; never leads outside."""
-    parts = [part for part in re.split(r"[\\/]+", subfolder) if part not in ("", ".", "..")]
-    if parts and parts[0] == strip:
-        parts = parts[1:]
-    clean = (_SAFE_NAME.sub("_", part).strip(" .")[:60] for part in parts[:8])
-    return PurePosixPath(*[f"_{part}" if _RESERVED.match(part) else part for part in clean if part])
-
-
-_COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,})(?P<rest>_?\.\w+)$")
-
-
-def move_to_free_name(part: Path, wanted: Path) -> Path:
-    """Give `part` a name nobody has: the next counter after ComfyUI's rule (name_00001_.png)."""
-    match = _COUNTED.match(wanted.name)
-    prefix, rest = (match["prefix"], match["rest"]) if match else (wanted.stem, f"_{wanted.suffix}")
-    candidate = wanted
-    counter = 0
-    while True:
-        try:
-            candidate.touch(exist_ok=False)
-            break
-        except FileExistsError:
-            counter = max(counter, _highest_counter(wanted.parent, prefix)) + 1
-            candidate = wanted.with_name(f"{prefix}_{counter:05d}{rest}")
-    return part.replace(candidate)
-
-
-def _highest_counter(directory: Path, prefix: str) -> int:
-    counters = (_COUNTED.match(path.name) for path in directory.iterdir() if path.name.startswith(prefix))
-    return max((int(m["counter"]) for m in counters if m and m["prefix"] == prefix), default=0)

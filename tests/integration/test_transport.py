@@ -83,6 +83,10 @@ async def run_with_outputs(
     return await master.end_of(job)
 
 
+def contents_of(job: Job) -> list[bytes]:
+    return [Path(output.path).read_bytes() for output in job.outputs]
+
+
 def one_file(name: str, subfolder: str = "", kind: str = "output") -> dict[str, Any]:
     return {"2": {"images": [{"filename": name, "subfolder": subfolder, "type": kind}]}}
 
@@ -190,6 +194,52 @@ async def test_a_peer_that_lost_the_file_gets_it_again(master: Master, peer: Fak
 
 
 # Down
+
+
+async def test_a_picture_is_fetched_while_its_peer_still_works_and_shown_when_all_is_done(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    peer.on_prompt = "hold"
+    job = await master.submit(picture())
+    prompt_id = await master.running_on(peer, job)
+    folder = peer.prompts[-1].graph["2"]["inputs"]["filename_prefix"].split("/")[0]
+    peer.files["output", folder, "x.png"] = b"bytes"
+    made = one_file("x.png", folder)
+    await peer.send(prompt_id, "executed", node="2", output=made["2"])
+    await until(lambda: peer.asked("/view"), "it is being fetched")
+    assert {path for path in files_below(master.output) if not path.startswith(".")} == set()
+    await peer.finish(prompt_id, made)
+    done = await master.end_of(job)
+    assert contents_of(done) == [b"bytes"]
+    assert len(peer.asked("/view")) == 1
+
+
+async def test_a_picture_that_could_not_be_fetched_early_is_fetched_at_the_end(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    peer.on_prompt = "hold"
+    job = await master.submit(picture())
+    prompt_id = await master.running_on(peer, job)
+    made = one_file("x.png")
+    await peer.send(prompt_id, "executed", node="2", output=made["2"])
+    await until(lambda: peer.asked("/view"), "it was asked for before it was there")
+    peer.files["output", "", "x.png"] = b"bytes"
+    await peer.finish(prompt_id, made)
+    assert (await master.end_of(job)).state is JobState.DONE
+
+
+async def test_pictures_of_a_run_that_failed_afterwards_leave_nothing_behind(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    peer.on_prompt = "hold"
+    peer.files["output", "", "x.png"] = b"bytes"
+    job = await master.submit(picture())
+    prompt_id = await master.running_on(peer, job)
+    await peer.send(prompt_id, "executed", node="2", output=one_file("x.png")["2"])
+    await until(lambda: files_below(master.output), "it is here")
+    await peer.fail(prompt_id)
+    assert (await master.end_of(job)).state is JobState.FAILED
+    assert await asyncio.to_thread(files_below, master.output) == set()
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["graph", "value"])

@@ -29,6 +29,7 @@ RANKS = {
     "orchestrator.store": 1,
     "orchestrator.secrets": 1,
     "orchestrator.dispatch.transport": 1,
+    "orchestrator.dispatch.results": 1,
     "orchestrator.dispatch": 2,
     "orchestrator.runtime": 3,
     "orchestrator.host": 4,

@@ -50,6 +50,13 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
             yield str(message[0]), message[1]
 
 
+def outputs_told(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What one node made, shaped like a history entry's outputs, if the event says so; else nothing."""
+    node_id, output = data.get("node"), data.get("output")
+    told = kind == "executed" and isinstance(node_id, str) and isinstance(output, Mapping)
+    return {str(node_id): output} if told else {}
+
+
 def files_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "") -> tuple[RemoteFile, ...]:
     """Every dict with filename and type, node by node in the order of the prompt `order`."""
     return tuple(

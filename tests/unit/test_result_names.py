@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from orchestrator.dispatch.transport import move_to_free_name, safe_folder, safe_name
+from orchestrator.dispatch.results import move_to_free_name, safe_folder, safe_name
 
 
 @pytest.mark.parametrize(

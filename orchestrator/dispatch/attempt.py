@@ -1,0 +1,129 @@
+"""One try of a job on one peer: inputs up, prompt there, results down. Knows no other peer and no retry."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..backends.client import ComfyUIClient
+from ..backends.events import EventStream, PeerEvent, PreviewFrame
+from ..core.engine.preparation import Prepared
+from ..core.engine.requirements import input_references, with_output_prefix
+from ..core.workflow.object_info import ObjectInfo
+from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outputs_told, texts_of
+from ..core.workflow.prompt import title_of
+from ..errors import PeerError, PromptRefusedError
+from .remote_prompt import FollowPolicy, RemotePrompt
+from .results import Results
+from .transport import Folders, Transport
+from .withdrawals import Withdrawals
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What every attempt of an engine uses."""
+
+    transport: Transport
+    folders: Folders
+    follow: FollowPolicy
+    withdrawals: Withdrawals
+
+
+class AttemptRun:
+    """`prompt_id` names it on the peer. ``send_inputs`` comes before ``run``, each once."""
+
+    def __init__(
+        self, ways: Ways, client: ComfyUIClient, events: EventStream, info: ObjectInfo, prepared: Prepared
+    ) -> None:
+        self._ways = ways
+        self._client = client
+        self._events = events
+        self.prompt_id = str(uuid.uuid4())
+        # Output names repeat across runs and peers: each attempt gets a folder of its own there.
+        self._folder = f"rd-{self.prompt_id[:8]}"
+        self._prompt = with_output_prefix(prepared.prompt, self._folder)
+        self._references = input_references(self._prompt, info)
+        self._plan = prepared.plan
+
+    @property
+    def has_inputs(self) -> bool:
+        return bool(self._references)
+
+    async def send_inputs(self) -> None:
+        """Put the master's files that the prompt names onto the peer.
+
+        Raises:
+            WorkflowError, PeerError
+        """
+        if self._references:
+            limit = await self._client.max_upload_bytes()
+            self._prompt = await self._ways.transport.send_inputs(
+                self._client, self._prompt, self._references, limit
+            )
+
+    async def run(
+        self,
+        job_id: str,
+        peer: str,
+        extra_data: Mapping[str, Any],
+        on_event: Callable[[PeerEvent | PreviewFrame], None],
+        on_progress: Callable[[float, str], None],
+    ) -> dict[str, Any]:
+        """POST, follow, fetch; return what the job's record gains: outputs, texts and a value's type.
+
+        Raises:
+            PeerError, ResultError
+        """
+        only = self._plan.node_id if self._plan else ""
+        results = Results(
+            self._client, self._ways.folders, job_id=job_id, strip=self._folder, keep=self._plan is None
+        )
+        meter = ProgressMeter({node_id: title_of(node) for node_id, node in self._prompt.items()})
+
+        def hear(message: PeerEvent | PreviewFrame) -> None:
+            on_event(message)
+            if isinstance(message, PeerEvent):
+                results.expect(files_of(outputs_told(message.type, message.data), self._prompt, only))
+                if meter.observe(message.type, message.data):
+                    on_progress(meter.fraction, meter.text)
+
+        try:
+            history = await self._history(peer, extra_data, hear)
+            outputs = check_success(history, peer)
+            files = await results.publish(files_of(outputs, self._prompt, only))
+        finally:
+            await even_if_cancelled(results.discard())
+        return {
+            "outputs": files,
+            "texts": texts_of(outputs, self._prompt, only),
+            "result_type": self._plan.type if self._plan else "",
+        }
+
+    async def _history(
+        self, peer: str, extra_data: Mapping[str, Any], hear: Callable[[PeerEvent | PreviewFrame], None]
+    ) -> Mapping[str, Any]:
+        remote = RemotePrompt(self._client, self._events, self.prompt_id, peer, self._ways.follow)
+        try:
+            return await remote.run(self._prompt, extra_data, hear)
+        except asyncio.CancelledError:
+            await even_if_cancelled(remote.cancel())
+            raise
+        except PromptRefusedError:
+            raise
+        except PeerError:
+            # It may be there all the same, or come back with its machine.
+            self._ways.withdrawals.add(remote)
+            raise
+
+
+async def even_if_cancelled(work: Awaitable[object]) -> None:
+    """Finish `work` although the caller is being cancelled; then let the cancellation go on."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

@@ -1,0 +1,190 @@
+"""Result files of one attempt: down from its peer, under names of our own choosing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..backends.client import ComfyUIClient
+from ..core.models.job import OutputFile, RemoteFile
+from ..errors import ResultError
+from .transport import UPLOAD_FOLDER, Folders
+
+MAX_FILES = 10_000
+MAX_FILE_BYTES = 8 << 30
+_DOWNLOADS_AT_ONCE = 4
+_SAFE_NAME = re.compile(r"[^A-Za-z0-9 _.()+-]+")
+_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+_COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,})(?P<rest>_?\.\w+)$")
+# Kinds of files ComfyUI's own and common nodes save. Anything else is kept, under a harmless ending.
+_KNOWN_ENDINGS = frozenset(
+    {"png", "jpg", "jpeg", "webp", "gif", "avif", "apng", "exr", "tif", "tiff", "bmp"}  # pictures
+    | {"mp4", "webm", "mkv", "mov", "avi", "mp3", "wav", "flac", "ogg", "opus", "m4a"}  # video and audio
+    | {"glb", "gltf", "obj", "ply", "stl", "fbx", "usdz", "spz", "splat", "ksplat"}  # 3D
+    | {"latent", "safetensors", "json", "txt", "csv", "npz", "npy"}
+)
+
+
+@dataclass(frozen=True)
+class _Download:
+    file: RemoteFile
+    part: Path
+    task: asyncio.Task[None]
+
+
+class Results:
+    """Each file is fetched as soon as its node has made it; all get their names when the attempt succeeded.
+
+    `keep`: files of type "output" go to the output folder with the prefix the workflow asked for; all others,
+    and everything without `keep`, to the temp folder. `strip` is the folder prefix that was put before every
+    output name of this attempt.
+    """
+
+    def __init__(
+        self, client: ComfyUIClient, folders: Folders, *, job_id: str, strip: str, keep: bool
+    ) -> None:
+        self._client = client
+        self._folders = folders
+        self._job_id = job_id
+        self._strip = strip
+        self._keep = keep
+        self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
+        self._downloads: dict[RemoteFile, _Download] = {}
+        self._begun = 0
+
+    def expect(self, files: Iterable[RemoteFile]) -> None:
+        """Begin to fetch what a node of the running attempt has just made."""
+        for file in files:
+            if file not in self._downloads and len(self._downloads) < MAX_FILES:
+                self._begin(file)
+
+    async def publish(self, files: Sequence[RemoteFile]) -> tuple[OutputFile, ...]:
+        """Bring all `files` of the successful attempt to their places, in order.
+
+        Raises:
+            ResultError: one is gone, too large, or cannot be written. PeerError: the peer went away.
+        """
+        if len(files) > MAX_FILES:
+            raise ResultError(f"The peer lists {len(files)} result files; at most {MAX_FILES} are taken.")
+        for file in files:
+            early = self._downloads.get(file)
+            # One that went wrong while the peer was still at work gets a second chance.
+            if early is None or (early.task.done() and early.task.exception() is not None):
+                self._begin(file)
+        try:
+            await asyncio.gather(*(self._downloads[file].task for file in files))
+            wanted = dict.fromkeys(files)
+            places = [self._place(number, file) for number, file in enumerate(wanted)]
+            parts = [self._downloads[file].part for file in wanted]
+            paths = await asyncio.to_thread(_move_all, parts, places)
+        except OSError as exc:
+            raise ResultError(
+                f"A result cannot be written to {exc.filename or 'the output folder'}: {exc.strerror}. "
+                "Make room or fix the folder's permissions, then run it again."
+            ) from exc
+        made = {file: self._output(file, path) for file, path in zip(wanted, paths, strict=True)}
+        return tuple(made[file] for file in files)
+
+    async def discard(self) -> None:
+        """End what is still on its way and leave nothing half done behind. Harmless after ``publish``."""
+        tasks = [download.task for download in self._downloads.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        parts = [download.part for download in self._downloads.values()]
+        if parts:
+            await asyncio.to_thread(_remove_all, parts)
+
+    def _begin(self, file: RemoteFile) -> None:
+        self._begun += 1
+        # The part file has a name of its own, so nothing half done is ever taken for a result.
+        part = self._directory(file) / f".{self._job_id}-{self._begun}.part"
+        name = f"remote-dispatch download {self._job_id} {self._begun}"
+        self._downloads[file] = _Download(file, part, asyncio.create_task(self._fetch(file, part), name=name))
+
+    async def _fetch(self, file: RemoteFile, part: Path) -> None:
+        async with self._gate:
+            await asyncio.to_thread(part.parent.mkdir, parents=True, exist_ok=True)
+            await self._client.download(file, part, max_bytes=MAX_FILE_BYTES)
+
+    def _to_output(self, file: RemoteFile) -> bool:
+        return self._keep and file.type == "output"
+
+    def _folder(self, file: RemoteFile) -> PurePosixPath:
+        if self._to_output(file):
+            return safe_folder(file.subfolder, self._strip)
+        return PurePosixPath(UPLOAD_FOLDER, self._job_id)
+
+    def _directory(self, file: RemoteFile) -> Path:
+        root = self._folders.output if self._to_output(file) else self._folders.temp
+        return root / self._folder(file)
+
+    def _place(self, number: int, file: RemoteFile) -> Path:
+        name = safe_name(file.filename)
+        return self._directory(file) / (name if self._to_output(file) else f"{number:04d}_{name}")
+
+    def _output(self, file: RemoteFile, path: Path) -> OutputFile:
+        folder = str(self._folder(file))
+        return OutputFile(
+            node_id=file.node_id,
+            path=str(path),
+            filename=path.name,
+            subfolder="" if folder == "." else folder,
+            type="output" if self._to_output(file) else "temp",
+        )
+
+
+def _move_all(parts: Sequence[Path], places: Sequence[Path]) -> list[Path]:
+    return [move_to_free_name(part, place) for part, place in zip(parts, places, strict=True)]
+
+
+def _remove_all(parts: Sequence[Path]) -> None:
+    for part in parts:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def safe_name(name: str) -> str:
+    """A harmless file name made of a peer's: one component, a known ending, no dot in front."""
+    last = re.split(r"[\\/]", name)[-1][-120:]
+    stem, dot, ending = last.rpartition(".")
+    if not dot:
+        stem, ending = last, ""
+    stem = _SAFE_NAME.sub("_", stem).strip(" .") or "result"
+    if _RESERVED.match(stem):
+        stem = f"_{stem}"
+    return f"{stem}.{ending.lower()}" if ending.lower() in _KNOWN_ENDINGS else f"{stem}.bin"
+
+
+def safe_folder(subfolder: str, strip: str) -> PurePosixPath:
+    """The workflow's own subfolder of a result, without the attempt's prefix; never leads outside."""
+    parts = [part for part in re.split(r"[\\/]+", subfolder) if part not in ("", ".", "..")]
+    if parts and parts[0] == strip:
+        parts = parts[1:]
+    clean = (_SAFE_NAME.sub("_", part).strip(" .")[:60] for part in parts[:8])
+    return PurePosixPath(*[f"_{part}" if _RESERVED.match(part) else part for part in clean if part])
+
+
+def move_to_free_name(part: Path, wanted: Path) -> Path:
+    """Give `part` a name nobody has: the next counter after ComfyUI's rule (name_00001_.png)."""
+    match = _COUNTED.match(wanted.name)
+    prefix, rest = (match["prefix"], match["rest"]) if match else (wanted.stem, f"_{wanted.suffix}")
+    candidate = wanted
+    counter = 0
+    while True:
+        try:
+            candidate.touch(exist_ok=False)
+            break
+        except FileExistsError:
+            counter = max(counter, _highest_counter(wanted.parent, prefix)) + 1
+            candidate = wanted.with_name(f"{prefix}_{counter:05d}{rest}")
+    return part.replace(candidate)
+
+
+def _highest_counter(directory: Path, prefix: str) -> int:
+    counters = (_COUNTED.match(path.name) for path in directory.iterdir() if path.name.startswith(prefix))
+    return max((int(m["counter"]) for m in counters if m and m["prefix"] == prefix), default=0)
