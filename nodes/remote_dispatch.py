@@ -165,7 +165,7 @@ async def _run(host: host_comfy.Host, request: JobRequest, node_id: str, node_id
         node_loop=asyncio.get_running_loop(),
         node_id=node_id,
         node_ids=node_ids,
-        peer_name=runtime.peer_name,
+        peer_name=runtime.peers.name,
     )
 
     async def on_server_loop() -> Job:

@@ -19,6 +19,7 @@ OrchestratorError
 │   ├── PeerExecutionError          a node raised while the peer ran it: holds ComfyUI's own error
 │   ├── PeerInterruptedError        somebody interrupted the job on the peer
 │   └── JobLostError                the peer no longer knows the job
+├── TakenBackError                  the peer had not started the job, and another one can
 ├── ResultError                     a result arrived that cannot be used
 │   └── UnsupportedTypeError        a link type that cannot travel
 └── JobCancelledError               the user, or shutdown, ended the job
@@ -195,6 +196,12 @@ class JobLostError(PeerError):
     """The peer no longer knows the job: it restarted, or its queue or history was cleared."""
 
     code = "lost"
+
+
+class TakenBackError(OrchestratorError):
+    """The peer had not started the job, and another one can start it now."""
+
+    code = "taken_back"
 
 
 class ResultError(OrchestratorError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -13,13 +12,18 @@ from typing import Any
 
 from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
+from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
 from .core.engine.health import HealthPolicy
 from .core.engine.retry import RetryPolicy
 from .core.engine.scheduler import PeerVerdict
-from .core.models.backend import BackendConfig, BackendStatus
-from .core.models.job import Job, JobRequest, JobState, Source
-from .dispatch.dispatcher import Dispatcher, Listener
+from .core.engine.validation import Validation, agree, validate
+from .core.models.backend import BackendConfig
+from .core.models.job import Job, JobRequest, JobState, Prompt, Source
+from .core.models.preferences import Preferences
+from .core.workflow.object_info import ObjectInfo
+from .dispatch.dispatcher import Dispatcher
+from .dispatch.register import Hearer, Listener
 from .dispatch.remote_prompt import FollowPolicy
 from .dispatch.transport import Folders, Transport
 from .errors import ConfigError, NotFoundError, PeerError
@@ -30,9 +34,6 @@ log = logging.getLogger(__name__)
 
 KEPT_JOBS = 1_000  #: finished jobs that stay in the journal, however old
 KEPT_FOR = timedelta(days=30)  #: and for so long all the others
-FIRST_ANSWER_S = 6.0  #: how long a new peer's form waits for its first answer
-_EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credentials"})
-_DEFAULT_HEADER = "Authorization"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,14 @@ class Runtime:
         self.manager = BackendManager()
         self._pool = ClientPool(self.secrets.headers, settings.health.timeout_s)
         self._monitor = HealthMonitor(self.manager, self._pool, settings.health)
+        self.peers = PeerBook(
+            self.manager,
+            self.store,
+            self.secrets,
+            self._monitor,
+            is_this_machine=settings.is_this_machine,
+            disconnect=self._pool.drop,
+        )
         self._transport = Transport(settings.folders)
         self._dispatcher = Dispatcher(
             self.manager,
@@ -69,6 +78,8 @@ class Runtime:
             retry=settings.retry,
             follow=settings.follow,
         )
+        self._preferences = Preferences()
+        self._on_preferences: list[Callable[[Preferences], None]] = []
         self._errands: set[asyncio.Task[None]] = set()
         self._ready: asyncio.Event | None = None
         self._failure: Exception | None = None
@@ -82,8 +93,9 @@ class Runtime:
         self._ready = asyncio.Event()
         try:
             await self.store.open()
-            for config in await self.store.load_peers():
-                self.manager.register(replace(config, has_credentials=self.secrets.has(config.id)))
+            await self.peers.load()
+            self._preferences = Preferences.of(await self.store.load_preferences())
+            self._dispatcher.paused = self._preferences.paused
             self._dispatcher.start()
             self._monitor.start()
             await self.reconcile()
@@ -143,110 +155,34 @@ class Runtime:
         except (PeerError, NotFoundError) as exc:
             log.info("An attempt of job %s may still run on its peer: %s", job.id, exc)
 
+    # Preferences
+
+    @property
+    def preferences(self) -> Preferences:
+        return self._preferences
+
+    async def change_preferences(self, changes: Mapping[str, Any]) -> Preferences:
+        """Switch something on or off.
+
+        Raises:
+            ConfigError: there is no such preference.
+        """
+        self._preferences = self._preferences.changed(changes)
+        self._dispatcher.paused = self._preferences.paused
+        for callback in tuple(self._on_preferences):
+            callback(self._preferences)
+        await self.store.save_preferences(vars(self._preferences))
+        return self._preferences
+
+    def on_preferences(self, callback: Callable[[Preferences], None]) -> Callable[[], None]:
+        """Hear of every change; returns its undo."""
+        self._on_preferences.append(callback)
+        return lambda: self._on_preferences.remove(callback)
+
     # Peers
-
-    async def add_peer(
-        self,
-        *,
-        name: str,
-        url: str,
-        tags: Sequence[str] = (),
-        enabled: bool = True,
-        credentials: Mapping[str, str] | None = None,
-    ) -> BackendConfig:
-        """Register a peer and ask it at once.
-
-        Raises:
-            ConfigError: the address is wrong, taken, or this very machine.
-        """
-        config = BackendConfig(
-            id=uuid.uuid4().hex[:12],
-            name=name,
-            url=_given(url),
-            enabled=enabled,
-            tags=tuple(tags),
-            has_credentials=credentials is not None,
-        )
-        await self._refuse_self(config)
-        if credentials is not None:
-            await self._keep_credentials(config.id, credentials)
-        try:
-            self.manager.register(config)
-        except ConfigError:
-            await asyncio.to_thread(self.secrets.delete, config.id)
-            raise
-        await self.store.save_peer(config)
-        if enabled:
-            await self._first_answer(config.id)
-        return config
-
-    async def update_peer(self, backend_id: str, changes: Mapping[str, Any]) -> BackendConfig:
-        """Change a peer's record; ``credentials`` None takes the key away.
-
-        Raises:
-            NotFoundError, ConfigError
-        """
-        unknown = sorted(set(changes) - _EDITABLE)
-        if unknown:
-            raise ConfigError(f"A peer has no {', '.join(unknown)}. It has {', '.join(sorted(_EDITABLE))}.")
-        config = self.manager.get(backend_id)
-        fields = {key: value for key, value in changes.items() if key != "credentials"}
-        if "url" in fields:
-            moved = BackendConfig(id=backend_id, url=_given(str(fields["url"])))
-            await self._refuse_self(moved)
-            fields.update(
-                url=moved.url, host=moved.host, port=moved.port, scheme=moved.scheme, path=moved.path
-            )
-        if "tags" in fields:
-            fields["tags"] = tuple(fields["tags"])
-        if "credentials" in changes:
-            if changes["credentials"] is None:
-                await asyncio.to_thread(self.secrets.delete, backend_id)
-            else:
-                await self._keep_credentials(backend_id, changes["credentials"])
-            fields["has_credentials"] = changes["credentials"] is not None
-        config = self.manager.update(backend_id, **fields)
-        await self.store.save_peer(config)
-        if config.enabled and {"url", "credentials", "enabled"} & set(changes):
-            await self._first_answer(backend_id)
-        return config
-
-    async def remove_peer(self, backend_id: str) -> None:
-        """Forget a peer. Jobs that run there are still brought to their end; no new one goes there."""
-        self.manager.remove(backend_id)
-        await self.store.delete_peer(backend_id)
-        await asyncio.to_thread(self.secrets.delete, backend_id)
-        await self._pool.drop(backend_id)
-
-    async def check_peer(self, backend_id: str) -> BackendStatus:
-        self.manager.get(backend_id)
-        return await self._monitor.check(backend_id)
 
     def ours_on(self, backend_id: str) -> int:
         return self._dispatcher.ours_on(backend_id)
-
-    def peer_name(self, backend_id: str) -> str:
-        """The name for a user's eyes; a removed peer is called by its id."""
-        config = self.manager.find(backend_id)
-        return config.name if config else backend_id
-
-    async def _refuse_self(self, config: BackendConfig) -> None:
-        if await asyncio.to_thread(self._settings.is_this_machine, config):
-            raise ConfigError(
-                f"{config.url} is this ComfyUI itself. Give the address of another machine; "
-                "what shall run here needs no peer."
-            )
-
-    async def _keep_credentials(self, backend_id: str, credentials: Mapping[str, str]) -> None:
-        header = credentials.get("header") or _DEFAULT_HEADER
-        await asyncio.to_thread(self.secrets.set, backend_id, header, credentials.get("value", ""))
-
-    async def _first_answer(self, backend_id: str) -> None:
-        """The person who typed an address sees at once whether it is right."""
-        try:
-            await asyncio.wait_for(self._monitor.check(backend_id), FIRST_ANSWER_S)
-        except asyncio.TimeoutError:
-            log.info("Peer %s has not answered in %s s", backend_id, FIRST_ANSWER_S)
 
     def _look_at(self, backend_id: str, stale: bool) -> None:
         if stale and self.manager.find(backend_id):
@@ -266,9 +202,16 @@ class Runtime:
 
     # Jobs
 
-    async def submit(self, request: JobRequest, listener: Listener | None = None) -> Job:
+    async def submit(
+        self,
+        request: JobRequest,
+        listener: Listener | None = None,
+        *,
+        job_id: str = "",
+        front: bool = False,
+    ) -> Job:
         await self.ready()
-        return await self._dispatcher.submit(request, listener)
+        return await self._dispatcher.submit(request, listener, job_id=job_id, front=front)
 
     async def wait(self, job_id: str) -> Job:
         """The finished job; raises what ended it otherwise (see Dispatcher.wait)."""
@@ -281,16 +224,64 @@ class Runtime:
             NotFoundError: there never was such a job.
         """
         job = await self.job(job_id)
-        return await self._dispatcher.cancel(job_id) if self._dispatcher.get(job_id) else job
+        return await self._dispatcher.cancel(job_id) if job_id in self._dispatcher.register else job
+
+    @property
+    def paused(self) -> bool:
+        return self._dispatcher.paused
+
+    def waiting_jobs(self) -> tuple[Job, ...]:
+        """The jobs in the line, the next first."""
+        return self._dispatcher.waiting()
+
+    def move_job(self, job_id: str, before: str = "") -> None:
+        """See Dispatcher.move."""
+        self._dispatcher.move(job_id, before)
+
+    def pin_job(self, job_id: str, peer: str) -> Job:
+        """See Dispatcher.pin."""
+        return self._dispatcher.pin(job_id, peer)
+
+    def known_job(self, job_id: str) -> Job | None:
+        """The job, if this process has it at hand."""
+        entry = self._dispatcher.register.find(job_id)
+        return entry.job if entry else None
 
     def jobs(self) -> tuple[Job, ...]:
-        return self._dispatcher.jobs()
+        return tuple(entry.job for entry in reversed(tuple(self._dispatcher.register)))
 
     async def job(self, job_id: str) -> Job:
-        job = self._dispatcher.get(job_id) or await self.store.load_job(job_id)
+        entry = self._dispatcher.register.find(job_id)
+        job = entry.job if entry else await self.store.load_job(job_id)
         if job is None:
             raise NotFoundError(f"There is no job {job_id}.")
         return job
+
+    async def check_prompt(
+        self, prompt: Prompt, targets: Sequence[str] | None, *, peer: str = "", tags: Sequence[str] = ()
+    ) -> Validation:
+        """Whether any peer that `peer` and `tags` allow could run the prompt, by what it has told so far."""
+        await self.ready()
+        answers: dict[str, Validation | str] = {}
+        found: dict[ObjectInfo, Validation] = {}
+        resolve = self._settings.folders.resolve_input
+        for config in self.manager.all():
+            if peer and peer not in (config.id, config.name):
+                answers[config.name] = f"the prompt is pinned to {peer}"
+            elif not set(tags) <= set(config.tags):
+                answers[config.name] = f"it has no tag {', '.join(sorted(set(tags) - set(config.tags)))}"
+            elif not config.enabled:
+                answers[config.name] = "it is switched off in the Fleet tab"
+            elif (info := self.manager.get_object_info(config.id)) is None:
+                reason = self.manager.get_status(config.id).reason
+                answers[config.name] = reason or "its list of nodes is still being read"
+            else:
+                if info not in found:
+                    found[info] = await asyncio.to_thread(
+                        validate, prompt, info, targets, lambda value: resolve(value) is not None
+                    )
+                answers[config.name] = found[info]
+        return agree(answers)
 
     async def explain(self, request: JobRequest) -> tuple[PeerVerdict, ...]:
         await self.ready()
@@ -298,17 +289,15 @@ class Runtime:
 
     def on_job(self, callback: Callable[[Job], None]) -> Callable[[], None]:
         """Hear of every job that changed; returns its undo."""
-        return self._dispatcher.subscribe(callback)
+        return self._dispatcher.register.subscribe(callback)
+
+    def on_message(self, callback: Hearer) -> Callable[[], None]:
+        """Hear every event and preview of a job from its peer; returns its undo."""
+        return self._dispatcher.register.overhear(callback)
 
     def on_peer(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Hear the id of every peer whose record, health or node list changed; returns its undo."""
         return self.manager.subscribe(callback)
-
-
-def _given(url: str) -> str:
-    if not url.strip():
-        raise ConfigError("Give the peer's address, like http://192.168.1.20:8188.")
-    return url
 
 
 def _close_open_attempt(job: Job) -> Job:

@@ -1,6 +1,7 @@
 """The journal on disk: peers as their owner wishes them, and every job with its attempts and outputs.
 
-All SQL of the project is here, in SQLAlchemy Core; what only SQLite has is in ``_connect_sqlite``. One thread
+All SQL of the project is here, in SQLAlchemy Core over the tables of ``schema``; what only SQLite has is in
+``_connect_sqlite``. One thread
 owns the connection: writes happen in the order of the calls, and none on an event loop.
 """
 
@@ -12,7 +13,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ from .core.models.job import Attempt, Job, JobState, OutputFile
 from .core.models.request_record import request_of, request_record
 from .damaged import move_aside
 from .errors import OrchestratorError, StoreError
+from .schema import ATTEMPTS, JOBS, META, OUTPUTS, PEERS, REQUESTS, STEPS, Moment, Step, upgrade
 
 log = logging.getLogger(__name__)
 
@@ -32,110 +34,7 @@ T = TypeVar("T")
 BUSY_TIMEOUT_S = 5.0
 BATCH = 500  #: rows asked for by id at once; SQLite's limit on parameters is above it everywhere
 _FINAL = tuple(state.value for state in JobState if state.is_final)
-_UNHOLDABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
-
-
-class _Words(sa.types.TypeDecorator[str]):
-    """Text, some of it a peer's: what no database can hold (NUL, half a surrogate pair) becomes U+FFFD."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        return None if value is None else value.translate(_UNHOLDABLE)
-
-
-class _Json(sa.types.TypeDecorator[Any]):
-    """JSON as Python writes it: integers of any size and NaN survive, other objects become their text."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
-        return None if value is None else json.dumps(value, separators=(",", ":"), default=str)
-
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
-        return None if value is None else json.loads(value)
-
-
-class _Moment(sa.types.TypeDecorator[datetime]):
-    """A moment with a time zone; kept as UTC in ISO 8601 of one width, which sorts as text."""
-
-    impl = sa.String
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:
-        return None if value is None else value.astimezone(timezone.utc).isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else datetime.fromisoformat(value)
-
-
-def _owner() -> sa.Column[str]:
-    return sa.Column("job_id", sa.String, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-
-
-_TABLES = sa.MetaData()
-_META = sa.Table(
-    "meta", _TABLES, sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False)
-)
-_PEERS = sa.Table(
-    "peers",
-    _TABLES,
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("id", sa.String, nullable=False, unique=True),
-    sa.Column("name", _Words, nullable=False),
-    sa.Column("url", _Words, nullable=False),
-    sa.Column("enabled", sa.Boolean, nullable=False),
-    sa.Column("draining", sa.Boolean, nullable=False),
-    sa.Column("tags", _Json, nullable=False),
-)
-_JOBS = sa.Table(
-    "jobs",
-    _TABLES,
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("id", sa.String, nullable=False, unique=True),
-    sa.Column("state", sa.String, nullable=False, index=True),
-    sa.Column("backend_id", sa.String, nullable=False),
-    sa.Column("texts", _Json, nullable=False),
-    sa.Column("result_type", _Words, nullable=False),
-    sa.Column("error", _Json),
-    sa.Column("explanation", _Words, nullable=False),
-    sa.Column("progress", sa.Float, nullable=False),
-    sa.Column("progress_text", _Words, nullable=False),
-    sa.Column("created_at", _Moment, nullable=False, index=True),
-    sa.Column("started_at", _Moment),
-    sa.Column("ended_at", _Moment),
-)
-# Apart from its job: a request can be megabytes, and changing a row means writing all of it again.
-_REQUESTS = sa.Table("requests", _TABLES, _owner(), sa.Column("body", _Json, nullable=False))
-_ATTEMPTS = sa.Table(
-    "attempts",
-    _TABLES,
-    _owner(),
-    sa.Column("position", sa.Integer, primary_key=True),
-    sa.Column("prompt_id", sa.String, nullable=False),
-    sa.Column("backend_id", sa.String, nullable=False),
-    sa.Column("started_at", _Moment, nullable=False),
-    sa.Column("ended_at", _Moment),
-    sa.Column("outcome", sa.String, nullable=False),
-    sa.Column("reason", _Words, nullable=False),
-)
-_OUTPUTS = sa.Table(
-    "outputs",
-    _TABLES,
-    _owner(),
-    sa.Column("position", sa.Integer, primary_key=True),
-    sa.Column("node_id", _Words, nullable=False),
-    sa.Column("path", _Words, nullable=False),
-    sa.Column("filename", _Words, nullable=False),
-    sa.Column("subfolder", _Words, nullable=False),
-    sa.Column("type", _Words, nullable=False),
-)
-
-Step = Callable[[sa.Connection], None]
-# Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
-_STEPS: tuple[Step, ...] = ()
+_PREFERENCES = "preferences"  #: a key of the table meta
 
 
 class Store:
@@ -145,7 +44,7 @@ class Store:
     """
 
     def __init__(
-        self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, steps: Sequence[Step] = _STEPS
+        self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, steps: Sequence[Step] = STEPS
     ) -> None:
         self._path = path
         self._connect = partial(_connect_sqlite, path, busy_timeout_s, steps)
@@ -173,10 +72,29 @@ class Store:
 
     async def save_peer(self, config: BackendConfig) -> None:
         values = {key: getattr(config, key) for key in _PEER_COLUMNS}
-        await self._transaction(lambda db: _put(db, _PEERS, values))
+        await self._transaction(lambda db: _put(db, PEERS, values))
 
     async def delete_peer(self, backend_id: str) -> None:
-        await self._transaction(lambda db: db.execute(_PEERS.delete().where(_PEERS.c.id == backend_id)))
+        await self._transaction(lambda db: db.execute(PEERS.delete().where(PEERS.c.id == backend_id)))
+
+    async def load_preferences(self) -> dict[str, Any]:
+        """What ``save_preferences`` was given last; empty at first."""
+        where = META.c.key == _PREFERENCES
+        row = await self._transaction(lambda db: db.execute(sa.select(META.c.value).where(where)).scalar())
+        try:
+            record = json.loads(row or "{}")
+        except ValueError:
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    async def save_preferences(self, record: Mapping[str, Any]) -> None:
+        values = {"key": _PREFERENCES, "value": json.dumps(dict(record))}
+
+        def save(db: sa.Connection) -> None:
+            db.execute(META.delete().where(META.c.key == _PREFERENCES))
+            db.execute(META.insert(), values)
+
+        await self._transaction(save)
 
     async def save_job(self, job: Job) -> None:
         """Write the job with its attempts and outputs, all or nothing; on disk when this returns.
@@ -186,21 +104,21 @@ class Store:
         await self._transaction(lambda db: _save_job(db, job))
 
     async def load_job(self, job_id: str) -> Job | None:
-        return next(iter(await self._transaction(lambda db: _load_jobs(db, _JOBS.c.id == job_id, 1))), None)
+        return next(iter(await self._transaction(lambda db: _load_jobs(db, JOBS.c.id == job_id, 1))), None)
 
     async def load_jobs(
         self, *, states: Collection[JobState] | None = None, limit: int = 200
     ) -> tuple[Job, ...]:
         """The newest jobs first, of these states or of all."""
-        wanted = sa.true() if states is None else _JOBS.c.state.in_([state.value for state in states])
+        wanted = sa.true() if states is None else JOBS.c.state.in_([state.value for state in states])
         return await self._transaction(lambda db: _load_jobs(db, wanted, limit))
 
     async def prune(self, *, keep: int, before: datetime) -> int:
         """Forget finished jobs that ended before this moment, but not the newest ``keep``; says how many."""
-        final = _JOBS.c.state.in_(_FINAL)
-        newest = sa.select(_JOBS.c.id).where(final).order_by(*_NEWEST_FIRST).limit(keep)
-        ended_at = sa.func.coalesce(_JOBS.c.ended_at, _JOBS.c.created_at, type_=_Moment)
-        old = _JOBS.delete().where(final, ended_at < before, _JOBS.c.id.not_in(newest))
+        final = JOBS.c.state.in_(_FINAL)
+        newest = sa.select(JOBS.c.id).where(final).order_by(*_NEWEST_FIRST).limit(keep)
+        ended_at = sa.func.coalesce(JOBS.c.ended_at, JOBS.c.created_at, type_=Moment)
+        old = JOBS.delete().where(final, ended_at < before, JOBS.c.id.not_in(newest))
         return await self._transaction(lambda db: int(db.execute(old).rowcount))
 
     async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
@@ -244,34 +162,8 @@ class Store:
             connection.engine.dispose()
 
 
-_PEER_COLUMNS, _JOB_COLUMNS = (tuple(c.name for c in t.c if c.name != "number") for t in (_PEERS, _JOBS))
-_NEWEST_FIRST = (_JOBS.c.created_at.desc(), _JOBS.c.number.desc())
-
-
-def upgrade(db: sa.Connection, steps: Sequence[Step] = _STEPS) -> None:
-    """Bring the tables to the schema this code knows, which has the number ``len(steps) + 1``.
-
-    A new file gets the newest tables at once, an older one goes through each step it lacks, in the caller's
-    transaction.
-
-    Raises:
-        StoreError: a newer Remote Dispatch wrote the file.
-    """
-    newest = len(steps) + 1
-    _META.create(db, checkfirst=True)
-    version = int(db.scalar(sa.select(_META.c.value).where(_META.c.key == "schema")) or 0)
-    if version > newest:
-        raise StoreError(
-            f"A newer Remote Dispatch wrote the journal (schema {version}, this one knows {newest}). "
-            "Update Remote Dispatch, or move the file away to begin a new one."
-        )
-    if version == 0:
-        _TABLES.create_all(db)
-        db.execute(_META.insert().values(key="schema", value=str(newest)))
-        return
-    for step in steps[version - 1 :]:
-        step(db)
-    db.execute(_META.update().where(_META.c.key == "schema").values(value=str(newest)))
+_PEER_COLUMNS, _JOB_COLUMNS = (tuple(c.name for c in t.c if c.name != "number") for t in (PEERS, JOBS))
+_NEWEST_FIRST = (JOBS.c.created_at.desc(), JOBS.c.number.desc())
 
 
 def _connect_sqlite(path: Path, timeout_s: float, steps: Sequence[Step]) -> sa.Connection:
@@ -344,22 +236,22 @@ def _readable(ids: Sequence[str], read: Callable[[Sequence[str]], tuple[T, ...]]
 
 def _load_peers(db: sa.Connection) -> tuple[BackendConfig, ...]:
     def read(some: Sequence[str]) -> tuple[BackendConfig, ...]:
-        rows = db.execute(_PEERS.select().where(_PEERS.c.id.in_(some)).order_by(_PEERS.c.number)).mappings()
+        rows = db.execute(PEERS.select().where(PEERS.c.id.in_(some)).order_by(PEERS.c.number)).mappings()
         return tuple(BackendConfig(**{key: row[key] for key in _PEER_COLUMNS}) for row in rows)
 
-    return _readable(db.scalars(sa.select(_PEERS.c.id).order_by(_PEERS.c.number)).all(), read)
+    return _readable(db.scalars(sa.select(PEERS.c.id).order_by(PEERS.c.number)).all(), read)
 
 
 def _load_jobs(db: sa.Connection, wanted: sa.ColumnElement[bool], limit: int) -> tuple[Job, ...]:
     def read(some: Sequence[str]) -> tuple[Job, ...]:
-        attempts, outputs = _parts(db, _ATTEMPTS, some, Attempt), _parts(db, _OUTPUTS, some, OutputFile)
-        query = sa.select(_JOBS, _REQUESTS.c.body).join(_REQUESTS).where(_JOBS.c.id.in_(some))
+        attempts, outputs = _parts(db, ATTEMPTS, some, Attempt), _parts(db, OUTPUTS, some, OutputFile)
+        query = sa.select(JOBS, REQUESTS.c.body).join(REQUESTS).where(JOBS.c.id.in_(some))
         return tuple(
             _job_from(row, tuple(attempts.get(row["id"], ())), tuple(outputs.get(row["id"], ())))
             for row in db.execute(query.order_by(*_NEWEST_FIRST)).mappings()
         )
 
-    chosen = sa.select(_JOBS.c.id).where(wanted).order_by(*_NEWEST_FIRST).limit(limit)
+    chosen = sa.select(JOBS.c.id).where(wanted).order_by(*_NEWEST_FIRST).limit(limit)
     return _readable(db.scalars(chosen).all(), read)
 
 
@@ -378,10 +270,10 @@ def _save_job(db: sa.Connection, job: Job) -> None:
     values = {key: getattr(job, key) for key in _JOB_COLUMNS}
     values["state"] = job.state.value
     values["error"] = None if job.error is None else dict(job.error)
-    if _put(db, _JOBS, values):
-        db.execute(_REQUESTS.insert(), {"job_id": job.id, "body": request_record(job.request)})
-    _put_parts(db, _ATTEMPTS, job.id, job.attempts)
-    _put_parts(db, _OUTPUTS, job.id, job.outputs)
+    if _put(db, JOBS, values):
+        db.execute(REQUESTS.insert(), {"job_id": job.id, "body": request_record(job.request)})
+    _put_parts(db, ATTEMPTS, job.id, job.attempts)
+    _put_parts(db, OUTPUTS, job.id, job.outputs)
 
 
 def _put_parts(db: sa.Connection, table: sa.Table, job: str, parts: Sequence[Attempt | OutputFile]) -> None:

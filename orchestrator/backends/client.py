@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -111,8 +111,11 @@ class ComfyUIClient:
         prompt_id: str,
         client_id: str,
         extra_data: Mapping[str, Any] | None = None,
+        targets: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """One POST /prompt. Returns the node errors of parts that the peer leaves out: {} when all is well.
+        """One POST /prompt; of all output nodes only `targets`, if given.
+
+        Returns the node errors of parts that the peer leaves out: {} when all is well.
 
         Raises:
             PromptRefusedError: the peer's validation said no.
@@ -123,6 +126,7 @@ class ComfyUIClient:
             "prompt_id": prompt_id,
             "client_id": client_id,
             "extra_data": dict(extra_data or {}),
+            **({"partial_execution_targets": list(targets)} if targets else {}),
         }
         answer = await self._json("POST", "/prompt", timeout_s=SUBMIT_TIMEOUT_S, **await _large_json(body))
         if not isinstance(answer, Mapping) or answer.get("prompt_id") != prompt_id:

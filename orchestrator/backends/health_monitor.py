@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -182,7 +182,8 @@ class HealthMonitor:
         try:
             config = self._manager.get(backend_id)
             raw = await self._client_for(config).object_info()
-            self._manager.set_object_info(backend_id, ObjectInfo(raw), generation)
+            info = await asyncio.to_thread(shared, raw, self._manager.node_lists())
+            self._manager.set_object_info(backend_id, info, generation)
             peer.reread_pause_s, peer.reread_at, peer.complaint = 0.0, 0.0, ""
             peer.read_at = asyncio.get_running_loop().time()
         except NotFoundError:
@@ -206,3 +207,8 @@ def _log_transition(config: BackendConfig, before: BackendStatus, after: Backend
         log.info("Peer %s (%s) is up", config.name, config.url)
     elif after.health in (Health.DOWN, Health.NEEDS_KEY):
         log.warning("Peer %s (%s) is %s: %s", config.name, config.url, after.health.value, after.reason)
+
+
+def shared(raw: Mapping[str, Any], known: Iterable[ObjectInfo]) -> ObjectInfo:
+    """The node list, as one object for all peers that have the same: jobs are prepared once for each."""
+    return next((info for info in known if info.is_read_from(raw)), None) or ObjectInfo(raw)

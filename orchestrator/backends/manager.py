@@ -100,6 +100,10 @@ class BackendManager:
         peer = self._peer(backend_id)
         return peer.info if peer.info_generation == peer.status.generation else None
 
+    def node_lists(self) -> tuple[ObjectInfo, ...]:
+        """All that are kept, each once."""
+        return tuple(dict.fromkeys(peer.info for peer in self._peers.values() if peer.info is not None))
+
     def set_object_info(self, backend_id: str, info: ObjectInfo, generation: int) -> None:
         """Keep a node list that was asked for when the status was of this generation."""
         peer = self._peer(backend_id)

@@ -12,8 +12,9 @@ from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, PeerEvent, PreviewFrame
 from ..core.engine.preparation import Prepared
 from ..core.engine.requirements import input_references, with_output_prefix
+from ..core.models.job import JobRequest
 from ..core.workflow.object_info import ObjectInfo
-from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outputs_told, texts_of
+from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outputs_told, shown_of, texts_of
 from ..core.workflow.prompt import title_of
 from ..errors import PeerError, PromptRefusedError
 from .remote_prompt import FollowPolicy, RemotePrompt
@@ -36,12 +37,19 @@ class AttemptRun:
     """`prompt_id` names it on the peer. ``send_inputs`` comes before ``run``, each once."""
 
     def __init__(
-        self, ways: Ways, client: ComfyUIClient, events: EventStream, info: ObjectInfo, prepared: Prepared
+        self,
+        ways: Ways,
+        client: ComfyUIClient,
+        events: EventStream,
+        peer: str,
+        info: ObjectInfo,
+        prepared: Prepared,
     ) -> None:
         self._ways = ways
         self._client = client
-        self._events = events
+        self._peer = peer
         self.prompt_id = str(uuid.uuid4())
+        self._remote = RemotePrompt(client, events, self.prompt_id, peer, ways.follow)
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
         self._folder = f"rd-{self.prompt_id[:8]}"
         self._prompt = with_output_prefix(prepared.prompt, self._folder)
@@ -64,18 +72,21 @@ class AttemptRun:
                 self._client, self._prompt, self._references, limit
             )
 
+    async def take_back(self) -> bool:
+        """Get it back if the peer has not started it; ``run`` then raises TakenBackError."""
+        return await self._remote.take_back()
+
     async def run(
         self,
         job_id: str,
-        peer: str,
-        extra_data: Mapping[str, Any],
+        request: JobRequest,
         on_event: Callable[[PeerEvent | PreviewFrame], None],
         on_progress: Callable[[float, str], None],
     ) -> dict[str, Any]:
         """POST, follow, fetch; return what the job's record gains: outputs, texts and a value's type.
 
         Raises:
-            PeerError, ResultError
+            PeerError, ResultError, TakenBackError
         """
         only = self._plan.node_id if self._plan else ""
         results = Results(
@@ -91,31 +102,32 @@ class AttemptRun:
                     on_progress(meter.fraction, meter.text)
 
         try:
-            history = await self._history(peer, extra_data, hear)
-            outputs = check_success(history, peer)
-            files = await results.publish(files_of(outputs, self._prompt, only))
+            history = await self._history(request, hear)
+            outputs = check_success(history, self._peer)
+            remote_files = files_of(outputs, self._prompt, only)
+            files = await results.publish(remote_files)
         finally:
             await even_if_cancelled(results.discard())
         return {
             "outputs": files,
+            "shown": shown_of(outputs, dict(zip(remote_files, files, strict=True))),
             "texts": texts_of(outputs, self._prompt, only),
             "result_type": self._plan.type if self._plan else "",
         }
 
     async def _history(
-        self, peer: str, extra_data: Mapping[str, Any], hear: Callable[[PeerEvent | PreviewFrame], None]
+        self, request: JobRequest, hear: Callable[[PeerEvent | PreviewFrame], None]
     ) -> Mapping[str, Any]:
-        remote = RemotePrompt(self._client, self._events, self.prompt_id, peer, self._ways.follow)
         try:
-            return await remote.run(self._prompt, extra_data, hear)
+            return await self._remote.run(self._prompt, request.extra_data, hear, request.targets)
         except asyncio.CancelledError:
-            await even_if_cancelled(remote.cancel())
+            await even_if_cancelled(self._remote.cancel())
             raise
         except PromptRefusedError:
             raise
         except PeerError:
             # It may be there all the same, or come back with its machine.
-            self._ways.withdrawals.add(remote)
+            self._ways.withdrawals.add(self._remote)
             raise
 
 

@@ -7,9 +7,9 @@ import contextlib
 import logging
 import random
 import uuid
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from ..core.models.backend import BackendConfig
 from ..core.models.job import Attempt, Job, JobRequest, JobState, Source
 from ..core.models.job_error import error_view
 from ..errors import (
+    ConfigError,
     JobCancelledError,
     NoEligiblePeerError,
     NotFoundError,
@@ -29,8 +30,10 @@ from ..errors import (
     PeerError,
     PeerExecutionError,
     ResultError,
+    TakenBackError,
 )
 from .attempt import AttemptRun, Ways, even_if_cancelled
+from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
 from .transport import Folders, Transport
 from .waiting_room import Ticket, WaitingRoom
@@ -38,10 +41,7 @@ from .withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
 
-REMEMBERED_JOBS = 200
 ASK_AGAIN_S = 15.0
-JobUpdate = Job | PeerEvent | PreviewFrame
-Listener = Callable[[JobUpdate], None]
 
 
 class Journal(Protocol):
@@ -53,18 +53,6 @@ class Peers(Protocol):
 
     def __call__(self, config: BackendConfig) -> ComfyUIClient: ...
     def events(self, config: BackendConfig) -> EventStream: ...
-
-
-@dataclass
-class _Entry:
-    job: Job
-    listener: Listener
-    ticket: Ticket
-    task: asyncio.Task[None] | None = None
-    cancel_reason: str = ""
-    asked_again: bool = False
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    failure: OrchestratorError | None = None
 
 
 class Dispatcher:
@@ -96,8 +84,7 @@ class Dispatcher:
         self._report_trouble = report_trouble
         self._read_list_again = read_list_again
         self._retry = retry or RetryPolicy()
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._listeners: list[Callable[[Job], None]] = []
+        self.register = Register()
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
         follow = follow or FollowPolicy()
@@ -113,25 +100,12 @@ class Dispatcher:
     async def aclose(self) -> None:
         """End all work here. Jobs of nodes are cancelled on their peers; others go on at the next start."""
         self._closing = True
-        tasks = [entry.task for entry in self._entries.values() if entry.task and not entry.task.done()]
+        tasks = [entry.task for entry in self.register if entry.task and not entry.task.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._withdrawals.aclose()
         await self._room.aclose()
-
-    def subscribe(self, callback: Callable[[Job], None]) -> Callable[[], None]:
-        """Hear of every job that changed; returns the way to stop it."""
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback)
-
-    def jobs(self) -> tuple[Job, ...]:
-        """Newest first: all unfinished jobs and the last finished ones."""
-        return tuple(entry.job for entry in reversed(self._entries.values()))
-
-    def get(self, job_id: str) -> Job | None:
-        entry = self._entries.get(job_id)
-        return entry.job if entry else None
 
     def ours_on(self, backend_id: str) -> int:
         return self._room.ours_on(backend_id)
@@ -142,24 +116,37 @@ class Dispatcher:
     def restore(self, jobs: tuple[Job, ...]) -> None:
         """Take back finished jobs of an earlier process, oldest first."""
         for job in jobs:
-            entry = _Entry(job, _ignore, Ticket(job.request))
-            entry.ended.set()
-            self._entries[job.id] = entry
+            self.register.add(Entry(job, Ticket(job.request)))
 
-    async def submit(self, request: JobRequest, listener: Listener | None = None) -> Job:
-        """Accept a job. A job that can outlive its caller is in the journal when this returns."""
-        return await self.accept(Job(uuid.uuid4().hex, request, _now()), listener)
+    async def submit(
+        self,
+        request: JobRequest,
+        listener: Listener | None = None,
+        *,
+        job_id: str = "",
+        front: bool = False,
+    ) -> Job:
+        """Accept a job. A job that can outlive its caller is in the journal when this returns.
 
-    async def accept(self, job: Job, listener: Listener | None = None) -> Job:
+        `front`: before all others of its priority.
+
+        Raises:
+            ConfigError: there is a job with this id.
+        """
+        if job_id in self.register:
+            raise ConfigError(f"There is a job {job_id} already. Give each prompt an id of its own.")
+        return await self.accept(Job(job_id or uuid.uuid4().hex, request, _now()), listener, front=front)
+
+    async def accept(self, job: Job, listener: Listener | None = None, *, front: bool = False) -> Job:
         """Take over a waiting job, new or from the journal."""
+        entry = Entry(job, Ticket(job.request), listener or ignore)
+        self._room.enter(entry.ticket, front=front)
         if job.request.source is not Source.NODE:
             await self._journal.save_job(job)
-        entry = _Entry(job, listener or _ignore, Ticket(job.request))
-        entry.ticket.on_waiting = lambda reason: self._update(entry, explanation=reason)
-        self._entries[job.id] = entry
-        self._forget_old()
+        entry.ticket.on_waiting = lambda reason: self.register.update(entry, explanation=reason)
+        self.register.add(entry)
         entry.task = asyncio.create_task(self._story(entry), name=f"remote-dispatch job {job.id}")
-        self._announce(entry)
+        self.register.announce(entry)
         await asyncio.sleep(0)  # a task that was never begun cannot tell that it was cancelled
         return job
 
@@ -169,7 +156,7 @@ class Dispatcher:
         Raises:
             OrchestratorError: it failed or was cancelled; the peer's own error where there is one.
         """
-        entry = self._entry(job_id)
+        entry = self.register.get(job_id)
         await entry.ended.wait()
         if entry.failure is not None:
             raise entry.failure
@@ -177,7 +164,7 @@ class Dispatcher:
 
     async def cancel(self, job_id: str, reason: str = "cancelled by the user") -> Job:
         """End a job, on its peer too. One that has ended already stays as it is."""
-        entry = self._entry(job_id)
+        entry = self.register.get(job_id)
         if entry.task is not None and not entry.task.done():
             if not entry.cancel_reason:  # else it is on its way out; a second blow would hurt the tidying up
                 entry.cancel_reason = reason
@@ -185,13 +172,51 @@ class Dispatcher:
             await asyncio.wait([entry.task])
         return entry.job
 
-    def _entry(self, job_id: str) -> _Entry:
-        entry = self._entries.get(job_id)
-        if entry is None:
-            raise NotFoundError(f"There is no job {job_id}.")
-        return entry
+    @property
+    def paused(self) -> bool:
+        """Whether jobs are held back; what is on a peer goes on."""
+        return self._room.paused
 
-    async def _story(self, entry: _Entry) -> None:
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._room.paused = paused
+
+    def waiting(self) -> tuple[Job, ...]:
+        """The jobs in the line, the next first."""
+        by_ticket = {entry.ticket: entry.job for entry in self.register}
+        return tuple(by_ticket[ticket] for ticket in self._room.line() if ticket in by_ticket)
+
+    def move(self, job_id: str, before: str = "") -> None:
+        """Put a waiting job before another waiting one, or to the end of the line.
+
+        Raises:
+            NotFoundError: one of them does not wait.
+        """
+        waiting = {job.id for job in self.waiting()}
+        for wanted in filter(None, (job_id, before)):
+            if wanted not in waiting:
+                raise NotFoundError(f"No job {wanted} waits. It may have started; reload the list.")
+        self._room.move(
+            self.register.get(job_id).ticket, self.register.get(before).ticket if before else None
+        )
+
+    def pin(self, job_id: str, peer: str) -> Job:
+        """Let a waiting job run on one peer only, or on any again.
+
+        Raises:
+            NotFoundError: it does not wait. ConfigError: there is no such peer.
+        """
+        entry = self.register.get(job_id)
+        if entry.job.state is not JobState.WAITING:
+            raise NotFoundError(f"No job {job_id} waits. It may have started; reload the list.")
+        if peer and self._manager.find(peer) is None:
+            raise ConfigError(f"There is no peer {peer}.")
+        entry.ticket.request = replace(entry.ticket.request, peer=peer)
+        self.register.update(entry, request=entry.ticket.request)
+        self._room.reconsider(entry.ticket)
+        return entry.job
+
+    async def _story(self, entry: Entry) -> None:
         try:
             results = await self._until_done(entry)
             await self._end(entry, JobState.DONE, progress=1.0, **results)
@@ -215,7 +240,7 @@ class Dispatcher:
         finally:
             entry.ended.set()
 
-    async def _until_done(self, entry: _Entry) -> dict[str, Any]:
+    async def _until_done(self, entry: Entry) -> dict[str, Any]:
         last: OrchestratorError | None = None
         while True:
             try:
@@ -225,46 +250,51 @@ class Dispatcher:
                     continue
                 if last is None or not entry.ticket.tried:
                     raise
-                if len(entry.job.attempts) >= self._retry.max_attempts:
+                if _failures(entry.job) >= self._retry.max_attempts:
                     raise last from exc
                 # Nobody but those that failed it is left: they get another chance, after a while.
                 entry.ticket.tried.clear()
-                longest_s = self._retry.longest_pause_s(len(entry.job.attempts))
+                longest_s = self._retry.longest_pause_s(_failures(entry.job))
                 await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311
                 continue
             config = self._manager.find(placement.backend_id)
             if config is None:  # removed this very moment
-                self._room.release(placement.backend_id)
+                self._room.release(entry.ticket)
                 continue
             try:
                 return await self._attempt(entry, config, placement)
+            except TakenBackError as exc:
+                self._back_to_the_line(entry, exc)
             except (PeerError, ResultError) as exc:
                 last = exc
                 self._record_failure(entry, config, exc)
-                if decide(exc, len(entry.job.attempts), self._retry) is Verdict.GIVE_UP:
+                if decide(exc, _failures(entry.job), self._retry) is Verdict.GIVE_UP:
                     raise
                 log.info("Job %s failed on %s and is tried elsewhere: %s", entry.job.id, config.name, exc)
             finally:
-                self._room.release(placement.backend_id)
+                entry.ticket.take_back = _too_late
+                self._room.release(entry.ticket)
 
-    async def _ask_again(self, entry: _Entry) -> bool:
+    async def _ask_again(self, entry: Entry) -> bool:
         """Once per job: whether peers that lack something for it may have got it since they were asked."""
         lacking = self._room.lacking(entry.ticket)
         if entry.asked_again or not lacking:
             return False
         entry.asked_again = True
-        self._update(entry, explanation="asking the peers again for their nodes and files")
+        self.register.update(entry, explanation="asking the peers again for their nodes and files")
         asking = asyncio.gather(*map(self._read_list_again, lacking), return_exceptions=True)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asking, ASK_AGAIN_S)
         return True
 
-    async def _attempt(self, entry: _Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
+    async def _attempt(self, entry: Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
         """Try it once; return what the job's record gains."""
-        info, prepared = entry.ticket.prepared[config.id]
-        run = AttemptRun(self._ways, self._peers(config), self._peers.events(config), info, prepared)
+        known = self._room.prepared(entry.ticket, config.id)
+        if known is None:
+            raise TakenBackError(f"{config.name} is being asked for its nodes again.")
+        run = AttemptRun(self._ways, self._peers(config), self._peers.events(config), config.name, *known)
         if run.has_inputs:
-            self._update(entry, progress_text=f"sending input files to {config.name}")
+            self.register.update(entry, progress_text=f"sending input files to {config.name}")
             await run.send_inputs()
         self._prompt_ids.append(run.prompt_id)
         attempt = Attempt(run.prompt_id, config.id, _now())
@@ -279,23 +309,34 @@ class Dispatcher:
         )
         await self._journal.save_job(job)  # nobody hears of an attempt that a crash could forget
         entry.job = job
-        self._announce(entry)
+        self.register.announce(entry)
+
+        def on_event(message: PeerEvent | PreviewFrame) -> None:
+            if isinstance(message, PeerEvent) and message.type == "execution_start":
+                entry.ticket.begun = True
+                self.register.update(entry, begun_at=_now(), progress_text=f"started on {config.name}")
+            self.register.hear(entry, message)
 
         def on_progress(fraction: float, text: str) -> None:
-            self._update(entry, progress=fraction, progress_text=text)
+            self.register.update(entry, progress=fraction, progress_text=text)
 
-        extra_data = entry.job.request.extra_data
-        return await run.run(entry.job.id, config.name, extra_data, entry.listener, on_progress)
+        entry.ticket.take_back = run.take_back
+        return await run.run(entry.job.id, entry.job.request, on_event, on_progress)
 
-    def _record_failure(self, entry: _Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+    def _back_to_the_line(self, entry: Entry, exc: OrchestratorError) -> None:
         attempts = entry.job.attempts
         if entry.job.state is JobState.RUNNING:
             ended = replace(attempts[-1], ended_at=_now(), outcome=exc.code, reason=str(exc))
-            entry.job = entry.job.to(JobState.WAITING, attempts=(*attempts[:-1], ended), backend_id="")
+            attempts = (*attempts[:-1], ended)
+            entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)
+
+    def _record_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+        if entry.job.state is JobState.RUNNING:
+            self._back_to_the_line(entry, exc)
         else:
             # It failed before the POST (an upload, say): count it all the same, or it could go on for ever.
             failed = Attempt("", config.id, _now(), _now(), exc.code, str(exc))
-            entry.job = entry.job.evolve(attempts=(*attempts, failed))
+            entry.job = entry.job.evolve(attempts=(*entry.job.attempts, failed))
         entry.ticket.tried[config.id] = f"it failed this job: {exc}"
         stale = is_placement_surprise(exc)
         if stale:
@@ -304,7 +345,7 @@ class Dispatcher:
             self._report_trouble(config.id, stale)
 
     async def _end(
-        self, entry: _Entry, state: JobState, failure: OrchestratorError | None = None, **details: Any
+        self, entry: Entry, state: JobState, failure: OrchestratorError | None = None, **details: Any
     ) -> None:
         attempts = entry.job.attempts
         if attempts and attempts[-1].ended_at is None:
@@ -313,6 +354,7 @@ class Dispatcher:
             details["attempts"] = (*attempts[:-1], ended)
         entry.failure = failure
         entry.job = entry.job.to(state, ended_at=_now(), error=error_view(failure), **details)
+        self.register.finished(entry)
         if entry.job.request.source is Source.NODE:
             entry.ended.set()  # whoever waits for it ends with this process: no need to wait for the disk
         try:
@@ -320,28 +362,16 @@ class Dispatcher:
         except OrchestratorError as exc:
             log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
         finally:
-            self._announce(entry)
+            self.register.announce(entry)
 
-    def _update(self, entry: _Entry, **details: Any) -> None:
-        entry.job = entry.job.evolve(**details)
-        self._announce(entry)
 
-    def _announce(self, entry: _Entry) -> None:
-        for callback in (entry.listener, *self._listeners):
-            try:
-                callback(entry.job)
-            except Exception:
-                log.exception("A listener of jobs failed")
+def _failures(job: Job) -> int:
+    return sum(attempt.outcome != TakenBackError.code for attempt in job.attempts)
 
-    def _forget_old(self) -> None:
-        finished = [job_id for job_id, entry in self._entries.items() if entry.job.state.is_final]
-        for job_id in finished[: max(len(finished) - REMEMBERED_JOBS, 0)]:
-            del self._entries[job_id]
+
+async def _too_late() -> bool:
+    return False
 
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-def _ignore(update: JobUpdate) -> None:
-    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..errors import (
     PeerTimeoutError,
     PeerUnreachableError,
     PromptRefusedError,
+    TakenBackError,
 )
 
 log = logging.getLogger(__name__)
@@ -52,33 +53,55 @@ class RemotePrompt:
         self.prompt_id = prompt_id
         self.peer = peer
         self._policy = policy
+        self._ended = asyncio.Event()
+        self._is_there = False
+        self._is_taken_back = False
 
     async def run(
         self,
         prompt: Prompt,
         extra_data: Mapping[str, Any],
         on_event: Callable[[PeerEvent | PreviewFrame], None],
+        targets: Sequence[str] = (),
     ) -> Mapping[str, Any]:
-        """POST the prompt once and stay with it; return its history entry.
+        """POST the prompt once and stay with it; return its history entry. `targets`: see JobRequest.
 
         Raises:
             PromptRefusedError: the peer's validation said no, wholly or for some outputs.
             JobLostError: the peer went away or no longer knows the job.
-            PeerError: it could not be handed over.
+            PeerError: it could not be handed over. TakenBackError: see ``take_back``.
         """
-        ended = asyncio.Event()
 
         def hear(message: PeerEvent | PreviewFrame) -> None:
             if isinstance(message, PeerEvent) and message.type in _ENDINGS:
-                ended.set()
+                self._ended.set()
             on_event(message)
 
         unsubscribe = self._events.subscribe(self.prompt_id, hear)
         try:
-            await self._submit(prompt, extra_data)
-            return await self._follow(ended)
+            await self._submit(prompt, extra_data, targets)
+            self._is_there = True
+            return await self._follow(self._ended)
         finally:
             unsubscribe()
+
+    async def take_back(self) -> bool:
+        """Take it out of the peer's queue; ``run`` then raises TakenBackError.
+
+        False: it is not there yet, or has been started.
+
+        Raises:
+            PeerError: nobody knows; it is followed on.
+        """
+        if not self._is_there or self._is_taken_back:
+            return False
+        await self._client.delete_queued(self.prompt_id)
+        known = self.prompt_id in _all_ids(await self._client.queue())
+        if known or await self._client.history(self.prompt_id):
+            return False
+        self._is_taken_back = True
+        self._ended.set()
+        return True
 
     async def cancel(self) -> bool:
         """Take it out of the peer's queue, or interrupt it there. Never touches another job.
@@ -108,9 +131,9 @@ class RemotePrompt:
                 return True
         return False
 
-    async def _submit(self, prompt: Prompt, extra_data: Mapping[str, Any]) -> None:
+    async def _submit(self, prompt: Prompt, extra_data: Mapping[str, Any], targets: Sequence[str]) -> None:
         try:
-            refused = await self._post(prompt, extra_data)
+            refused = await self._post(prompt, extra_data, targets)
         except PromptRefusedError:
             raise
         except (PeerUnreachableError, PeerRefusedError) as exc:
@@ -125,10 +148,16 @@ class RemotePrompt:
             await self.cancel()
             raise PromptRefusedError(f"{self.peer} would have left out a part of the graph.", None, refused)
 
-    async def _post(self, prompt: Prompt, extra_data: Mapping[str, Any]) -> dict[str, Any]:
+    async def _post(
+        self, prompt: Prompt, extra_data: Mapping[str, Any], targets: Sequence[str]
+    ) -> dict[str, Any]:
         post = asyncio.ensure_future(
             self._client.submit(
-                prompt, prompt_id=self.prompt_id, client_id=self._events.client_id, extra_data=extra_data
+                prompt,
+                prompt_id=self.prompt_id,
+                client_id=self._events.client_id,
+                extra_data=extra_data,
+                targets=targets,
             )
         )
         try:
@@ -153,6 +182,8 @@ class RemotePrompt:
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(ended.wait(), self._policy.poll_s)
+            if self._is_taken_back:
+                raise TakenBackError(f"{self.peer} had not started it and another peer was free.")
             try:
                 entry = await self._history(patient=ended.is_set())
                 if entry is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
+import contextlib
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from ..backends.manager import BackendManager
@@ -18,6 +20,7 @@ from ..core.engine.scheduler import (
     PeerVerdict,
     Placement,
     Scheduler,
+    is_idle,
     judge,
 )
 from ..core.models.job import JobRequest
@@ -26,35 +29,59 @@ from ..errors import NoEligiblePeerError, OrchestratorError
 
 log = logging.getLogger(__name__)
 
+PREPARED_AT_ONCE = 20
 SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for the first time
 
 
-@dataclass
+@dataclass(eq=False)
 class Ticket:
-    """One waiting job. ``tried``: peers that failed it, with the reason."""
+    """One job here or on a peer. ``tried``: peers that failed it, with the reason.
+
+    ``rank`` is its place in the line, the lowest first. ``begun``: its peer has started it. ``take_back``
+    gets it back from a peer that has not; False when it was too late.
+    """
 
     request: JobRequest
     tried: dict[str, str] = field(default_factory=dict)
     on_waiting: Callable[[str], None] = lambda reason: None
-    prepared: dict[str, tuple[ObjectInfo, Prepared]] = field(default_factory=dict)
-    number: int = 0
-    fresh: bool = True
+    take_back: Callable[[], Awaitable[bool]] = lambda: asyncio.sleep(0, False)
+    rank: tuple[float, float] | None = None
+    begun: bool = False
+    prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)
+    kind: Hashable = None
     settled: bool = False
+    taking_back: bool = False
+    backend_id: str = ""
     future: asyncio.Future[Placement] | None = None
 
 
+@dataclass(frozen=True)
+class _Judgement:
+    """What one pass finds for all tickets of a kind."""
+
+    need: Need
+    eligible: frozenset[str] = frozenset()
+    refusal: NoEligiblePeerError | None = None
+    settling: bool = False
+
+
 class WaitingRoom:
-    """Gives each waiting job a peer, in the order of arrival, as soon as one has a free slot."""
+    """Gives each waiting job a peer, in the order of the line, as soon as one has a free slot."""
 
     def __init__(self, manager: BackendManager, scheduler: Scheduler, is_ours: Callable[[str], bool]) -> None:
         self._manager = manager
         self._scheduler = scheduler
         self._is_ours = is_ours
-        self._tickets: dict[int, Ticket] = {}
+        self._line: list[Ticket] = []
+        self._new: list[Ticket] = []
+        self._placed: dict[Ticket, None] = {}
         self._occupied: Counter[str] = Counter()
         self._numbers = itertools.count(1)
         self._dirty = asyncio.Event()
+        self._all_anew = False
+        self._paused = False
         self._pump: asyncio.Task[None] | None = None
+        self._errands: set[asyncio.Task[None]] = set()
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -64,12 +91,28 @@ class WaitingRoom:
     async def aclose(self) -> None:
         if self._unsubscribe:
             self._unsubscribe()
-        if self._pump:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
+        tasks = [task for task in (self._pump, *self._errands) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        """While it is, jobs on peers go on and no other is started."""
+        self._paused = paused
+        self._peers_changed()
 
     def ours_on(self, backend_id: str) -> int:
         return self._occupied[backend_id]
+
+    def enter(self, ticket: Ticket, *, front: bool = False) -> None:
+        """Give a job its place in the line: behind its equals, or before all of its priority."""
+        number = float(next(self._numbers))
+        ticket.rank = (-ticket.request.priority, -number if front else number)
 
     async def place(self, ticket: Ticket) -> Placement:
         """Wait for a peer; its slot is taken when this returns and must be given back by ``release``.
@@ -80,25 +123,60 @@ class WaitingRoom:
         """
         loop = asyncio.get_running_loop()
         ticket.future = loop.create_future()
-        ticket.number = ticket.number or next(self._numbers)
-        ticket.fresh, ticket.settled = True, False
-        self._tickets[ticket.number] = ticket
+        if ticket.rank is None:
+            self.enter(ticket)
+        ticket.settled = ticket.begun = ticket.taking_back = False
+        ticket.kind = None
+        bisect.insort(self._line, ticket, key=_rank)
+        self._new.append(ticket)
         self._dirty.set()
         timer = loop.call_later(SETTLE_S, self._end_settling, ticket)
         try:
-            return await ticket.future
+            placement = await ticket.future
         except asyncio.CancelledError:
             if ticket.future.done() and not ticket.future.cancelled() and not ticket.future.exception():
-                self.release(ticket.future.result().backend_id)
+                self.release(ticket)
             raise
         finally:
             timer.cancel()
-            self._tickets.pop(ticket.number, None)
+            self._leave(ticket)
+        return placement
 
-    def release(self, backend_id: str) -> None:
+    def release(self, ticket: Ticket) -> None:
         """A job left its peer."""
-        self._occupied[backend_id] -= 1
+        if ticket in self._placed:
+            del self._placed[ticket]
+            self._occupied[ticket.backend_id] -= 1
+            self._dirty.set()
+
+    def move(self, ticket: Ticket, before: Ticket | None) -> None:
+        """Put a waiting job before another one, or at the end of the line."""
+        if ticket not in self._line:
+            return
+        self._line.remove(ticket)
+        at = self._line.index(before) if before in self._line else len(self._line)
+        neighbour = self._line[at] if at < len(self._line) else self._line[-1] if self._line else ticket
+        self._line.insert(at, ticket)
+        ticket.rank = (_rank(neighbour)[0], _rank(neighbour)[1])
+        # A person's order holds whatever the numbers were; new jobs still come behind.
+        lowest = min(_rank(waiting)[1] for waiting in self._line) - len(self._line)
+        for place, waiting in enumerate(self._line):
+            waiting.rank = (_rank(waiting)[0], lowest + place)
         self._dirty.set()
+
+    def line(self) -> tuple[Ticket, ...]:
+        return tuple(self._line)
+
+    def reconsider(self, ticket: Ticket) -> None:
+        """The request of a waiting job was changed."""
+        ticket.kind = None
+        self._peers_changed()
+
+    def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
+        """What the peer would get, and the definitions it was made with."""
+        info = self._manager.get_object_info(backend_id)
+        known = ticket.prepared.get(info) if info is not None else None
+        return (info, known) if info is not None and known is not None else None
 
     def lacking(self, ticket: Ticket) -> tuple[str, ...]:
         """Peers whose node list says that they cannot run it."""
@@ -111,82 +189,153 @@ class WaitingRoom:
         need = self._need(ticket)
         return tuple(judge(need, snapshot) for snapshot in self._snapshots())
 
+    def _leave(self, ticket: Ticket) -> None:
+        at = bisect.bisect_left(self._line, _rank(ticket), key=_rank)
+        if at < len(self._line) and self._line[at] is ticket:
+            del self._line[at]
+        elif ticket in self._line:
+            self._line.remove(ticket)
+
     def _peers_changed(self) -> None:
-        for ticket in self._tickets.values():
-            ticket.fresh = True
+        self._all_anew = True
         self._dirty.set()
 
     def _end_settling(self, ticket: Ticket) -> None:
-        ticket.settled = ticket.fresh = True
+        ticket.settled = True
+        self._new.append(ticket)
         self._dirty.set()
 
     async def _run(self) -> None:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            for number in sorted(self._tickets):
-                ticket = self._tickets.get(number)
-                if ticket is None or (not ticket.fresh and self._is_full()):
-                    continue
-                try:
-                    ticket.fresh = False
-                    await self._prepare(ticket)
-                    self._consider(ticket)
-                except Exception as exc:
-                    log.exception("Placing a job failed")
-                    _fail(ticket, OrchestratorError(f"Placing the job failed: {exc}. Please report this."))
+            try:
+                await self._pass()
+            except Exception:
+                log.exception("Placing jobs failed; it is tried again with the next event")
 
-    def _is_full(self) -> bool:
-        return all(self._occupied[config.id] >= SLOTS_PER_PEER for config in self._manager.all())
+    async def _pass(self) -> None:
+        """Prepare what is not; then, in one go with one picture of the fleet, place what can be placed."""
+        changed, self._all_anew = self._all_anew, False
+        new, self._new = self._new[:PREPARED_AT_ONCE], self._new[PREPARED_AT_ONCE:]
+        if self._new:
+            self._dirty.set()  # the first ones need not wait until all are prepared
+        present = self._infos()
+        for ticket in tuple(self._line) if changed else new:
+            if ticket.kind is None or ticket.prepared.keys() != present:
+                await self._try_to_prepare(ticket)
+        snapshots = {snapshot.config.id: snapshot for snapshot in self._snapshots()}
+        judged: dict[Hashable, _Judgement] = {}
+        free = {i for i in snapshots if self._occupied[i] < SLOTS_PER_PEER and not self._paused}
+        for ticket in tuple(self._line if changed or free else new):
+            if not free and not changed and not new:
+                break
+            if ticket.kind is not None and ticket.future is not None and not ticket.future.done():
+                if ticket.kind not in judged:
+                    judged[ticket.kind] = self._judge(self._need(ticket), tuple(snapshots.values()))
+                if self._consider(ticket, judged[ticket.kind], snapshots, free):
+                    free = {i for i in free if self._occupied[i] < SLOTS_PER_PEER}
+        if not self._paused:
+            self._take_back(tuple(self._snapshots()))
+
+    async def _try_to_prepare(self, ticket: Ticket) -> None:
+        try:
+            await self._prepare(ticket)
+        except Exception as exc:
+            log.exception("Preparing a job failed")
+            _fail(ticket, OrchestratorError(f"Placing the job failed: {exc}. Please report this."))
 
     async def _prepare(self, ticket: Ticket) -> None:
-        """Make the prompt for every peer whose node list is known and new to this job."""
-        todo: dict[str, ObjectInfo] = {}
-        for config in self._manager.all():
-            info = self._manager.get_object_info(config.id)
-            known = ticket.prepared.get(config.id)
-            if info is not None and (known is None or known[0] is not info):
-                todo[config.id] = info
+        """Make the prompt once for all peers with the same definitions, where it is not made yet."""
+        present = self._infos()
+        ticket.prepared = {info: made for info, made in ticket.prepared.items() if info in present}
+        todo = [info for info in present if info not in ticket.prepared]
         if todo:
-            made = await asyncio.to_thread(
-                lambda: {i: (n, prepare(ticket.request, n)) for i, n in todo.items()}
-            )
-            ticket.prepared.update(made)
+            request = ticket.request
+            made = await asyncio.to_thread(lambda: [prepare(request, info) for info in todo])
+            ticket.prepared.update(zip(todo, made, strict=True))
+        lacks = tuple((id(info), p.unmet, str(p.error or "")) for info, p in ticket.prepared.items())
+        ticket.kind = (ticket.request.peer, ticket.request.tags, tuple(ticket.tried.items()), lacks)
 
-    def _consider(self, ticket: Ticket) -> None:
-        future = ticket.future
-        if future is None or future.done():
-            return
-        snapshots = self._snapshots()
-        need = self._need(ticket)
+    def _infos(self) -> Set[ObjectInfo]:
+        infos = (self._manager.get_object_info(config.id) for config in self._manager.all())
+        return dict.fromkeys(info for info in infos if info is not None).keys()
+
+    def _judge(self, need: Need, snapshots: Sequence[PeerSnapshot]) -> _Judgement:
+        verdicts = [judge(need, snapshot) for snapshot in snapshots]
+        eligible = frozenset(verdict.backend_id for verdict in verdicts if verdict.eligible)
+        if eligible:
+            return _Judgement(need, eligible)
         try:
-            placement = self._scheduler.select_backend(need, snapshots)
+            self._scheduler.select_backend(need, snapshots)
         except NoEligiblePeerError as exc:
-            broken = next((p.error for _, p in ticket.prepared.values() if p.error), None)
-            settling = not ticket.settled and any(judge(need, snapshot).settling for snapshot in snapshots)
+            return _Judgement(need, refusal=exc, settling=any(verdict.settling for verdict in verdicts))
+        return _Judgement(need)
+
+    def _consider(
+        self, ticket: Ticket, found: _Judgement, snapshots: dict[str, PeerSnapshot], free: set[str]
+    ) -> bool:
+        """Place the ticket or tell why not; True when it was placed."""
+        future = ticket.future
+        if future is None:
+            return False
+        if found.refusal is not None:
+            broken = next((p.error for p in ticket.prepared.values() if p.error), None)
             if broken is not None:
                 future.set_exception(broken)
-            elif settling:
+            elif found.settling and not ticket.settled:
                 ticket.on_waiting("waiting for the peers' first answers")
-            elif ticket.tried or exc.permanent or not ticket.request.wait_for_peer:
-                future.set_exception(exc)
+            elif ticket.tried or found.refusal.permanent or not ticket.request.wait_for_peer:
+                future.set_exception(found.refusal)
             else:
-                ticket.on_waiting(str(exc))
-            return
-        if placement is not None:
-            self._occupied[placement.backend_id] += 1
-            future.set_result(placement)
+                ticket.on_waiting(str(found.refusal))
+            return False
+        if found.eligible.isdisjoint(free):
+            return False
+        for backend_id in free & found.eligible:  # some slots were taken in this very pass
+            snapshots[backend_id] = self._snapshot(backend_id)
+        placement = self._scheduler.select_backend(found.need, tuple(snapshots.values()))
+        if placement is None:
+            return False
+        ticket.backend_id = placement.backend_id
+        self._occupied[placement.backend_id] += 1
+        self._placed[ticket] = None
+        future.set_result(placement)
+        return True
+
+    def _take_back(self, snapshots: Sequence[PeerSnapshot]) -> None:
+        """For each peer with nothing to do, get back a job that still waits behind another one elsewhere."""
+        idle = [snapshot for snapshot in snapshots if is_idle(snapshot)]
+        by_id = {snapshot.config.id: snapshot for snapshot in snapshots}
+        for snapshot in idle:
+            for ticket in self._placed:
+                there = by_id.get(ticket.backend_id)
+                waits = not ticket.begun and (there is None or there.ours + there.foreign > 1)
+                if waits and not ticket.taking_back and judge(self._need(ticket), snapshot).eligible:
+                    ticket.taking_back = True
+                    self._errand(self._get_back(ticket))
+                    break
+
+    async def _get_back(self, ticket: Ticket) -> None:
+        with contextlib.suppress(OrchestratorError):
+            if not await ticket.take_back():
+                log.debug("A job had started before it could be taken back")
+
+    def _errand(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     def _need(self, ticket: Ticket) -> Need:
         unmet: dict[str, tuple[str, ...]] = {}
         for config in self._manager.all():
-            info, prepared = ticket.prepared.get(config.id, (None, None))
-            if prepared is not None and info is self._manager.get_object_info(config.id):
-                unmet[config.id] = (str(prepared.error),) if prepared.error else prepared.unmet
+            known = self.prepared(ticket, config.id)
+            if known is not None:
+                unmet[config.id] = (str(known[1].error),) if known[1].error else known[1].unmet
         return Need(ticket.request.peer, ticket.request.tags, unmet, ticket.tried)
 
-    def _snapshots(self) -> tuple[PeerSnapshot, ...]:
-        return tuple(self._snapshot(config.id) for config in self._manager.all())
+    def _snapshots(self) -> Iterable[PeerSnapshot]:
+        return (self._snapshot(config.id) for config in self._manager.all())
 
     def _snapshot(self, backend_id: str) -> PeerSnapshot:
         status = self._manager.get_status(backend_id)
@@ -194,6 +343,10 @@ class WaitingRoom:
         seen = (*queue.running, *queue.pending) if queue else ()
         foreign = sum(not self._is_ours(prompt_id) for prompt_id in seen)
         return PeerSnapshot(self._manager.get(backend_id), status, self._occupied[backend_id], foreign)
+
+
+def _rank(ticket: Ticket) -> tuple[float, float]:
+    return ticket.rank or (0.0, 0.0)
 
 
 def _fail(ticket: Ticket, exc: OrchestratorError) -> None:

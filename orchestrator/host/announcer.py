@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from .views import job_view, peer_view
 EVERY_S = 0.25
 PEERS_EVENT = "orchestrator.peers"
 JOBS_EVENT = "orchestrator.jobs"
+SETTINGS_EVENT = "orchestrator.settings"
+JOBS_AT_ONCE = 100
 
 
 class Announcer:
@@ -29,7 +32,11 @@ class Announcer:
         self._undo: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        self._undo = [self._runtime.on_job(self._on_job), self._runtime.on_peer(self._on_peer)]
+        self._undo = [
+            self._runtime.on_job(self._on_job),
+            self._runtime.on_peer(self._on_peer),
+            self._runtime.on_preferences(lambda p: self._send(SETTINGS_EVENT, dict(vars(p)))),
+        ]
         self._on_peer("")
 
     def stop(self) -> None:
@@ -56,9 +63,11 @@ class Announcer:
     def _tell(self) -> None:
         self._timer = None
         if self._jobs:
-            jobs = [job_view(job, self._runtime.peer_name) for job in self._jobs.values()]
-            self._jobs.clear()
+            ids = tuple(itertools.islice(self._jobs, JOBS_AT_ONCE))
+            jobs = [job_view(self._jobs.pop(job_id), self._runtime.peers.name) for job_id in ids]
             self._send(JOBS_EVENT, sanitise({"jobs": jobs}))
+            if self._jobs:
+                self._soon()
         if self._peers_changed:
             self._peers_changed = False
             self._send(PEERS_EVENT, sanitise({"peers": peer_views(self._runtime)}))

@@ -61,7 +61,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 
 def new_peer_of(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of Runtime.add_peer.
+    """The arguments of PeerBook.add.
 
     Raises:
         ConfigError: a field is unknown, missing or of a wrong type.
@@ -75,7 +75,7 @@ def new_peer_of(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def peer_changes_of(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The changes for Runtime.update_peer: those that the body has.
+    """The changes for PeerBook.update: those that the body has.
 
     Raises:
         ConfigError: a field is unknown or of a wrong type.
@@ -119,6 +119,20 @@ def job_request_of(body: Mapping[str, Any]) -> JobRequest:
         source=Source.HTTP,
         title=_text(body, "title") if body.get("title") is not None else "",
     )
+
+
+def job_move_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """What POST /jobs/{id}/move asks: the job to go before ("" for the end of the line), the peer to run on
+    ("" for any); None for what it does not mention.
+
+    Raises:
+        ConfigError: a field is unknown or of a wrong type, or there is none.
+    """
+    _refuse_unknown(body, ("before", "peer"))
+    if not body:
+        raise ConfigError('Give "before" (a waiting job\'s id, or "" for the end) or "peer" ("" for any).')
+    before = _text(body, "before") if "before" in body else None
+    return before, _text(body, "peer") if "peer" in body else None
 
 
 def _refuse_unknown(body: Mapping[str, Any], known: Iterable[str]) -> None:

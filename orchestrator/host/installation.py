@@ -9,6 +9,7 @@ from typing import Any
 from ..runtime import Runtime, Settings
 from . import comfy
 from .announcer import Announcer
+from .fleet_mode import FleetMode
 from .guard import Guard
 from .prompt_hook import on_prompt
 from .routes import add_routes
@@ -28,9 +29,11 @@ def install(server: Any) -> None:
     add_routes(server.routes, runtime, guard)
     server.add_on_prompt_handler(on_prompt)
     announcer = Announcer(runtime, server.send_sync)
+    fleet_mode = FleetMode(server, runtime)
+    fleet_mode.install()
 
     async def start(app: Any) -> None:
-        asyncio.create_task(_start(runtime, announcer), name="remote-dispatch start")  # noqa: RUF006
+        asyncio.create_task(_start(runtime, announcer, fleet_mode), name="remote-dispatch start")  # noqa: RUF006
 
     async def stop(app: Any) -> None:
         announcer.stop()
@@ -40,10 +43,11 @@ def install(server: Any) -> None:
     server.app.on_cleanup.append(stop)
 
 
-async def _start(runtime: Runtime, announcer: Announcer) -> None:
+async def _start(runtime: Runtime, announcer: Announcer, fleet_mode: FleetMode) -> None:
     try:
         await runtime.start()
     except Exception:
         log.exception("Remote Dispatch could not start; ComfyUI itself goes on without it")
         return
     announcer.start()
+    fleet_mode.start()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..backends.events import PeerEvent, PreviewFrame
 from ..core.models.job import Job, JobState
-from ..dispatch.dispatcher import JobUpdate
+from ..dispatch.register import JobUpdate
+from .previews import PREVIEW_WITH_METADATA, preview_message
 
 log = logging.getLogger(__name__)
 
-_PREVIEW_WITH_METADATA = 4  #: ComfyUI's binary event: >I type, >I length, json, picture
 _STATUS_EVERY_S = 0.25
 
 
@@ -114,20 +112,9 @@ class NodeProgress:
         busy = self._sending is not None and not self._sending.done()
         if self._client_id is None or busy or shown_at not in self._node_ids:
             return
-        meta = {
-            "node_id": shown_at,
-            "display_node_id": shown_at,
-            "parent_node_id": shown_at,
-            "real_node_id": shown_at,
-            "prompt_id": self._registry.prompt_id,
-            "image_type": frame.image_type
-            if frame.image_type in ("image/jpeg", "image/png")
-            else "image/jpeg",
-        }
-        head = json.dumps(meta).encode()
-        payload = struct.pack(">I", len(head)) + head + frame.data
+        payload = preview_message(frame, self._registry.prompt_id)
         self._sending = asyncio.create_task(
-            self._server.send_bytes(_PREVIEW_WITH_METADATA, payload, self._client_id),
+            self._server.send_bytes(PREVIEW_WITH_METADATA, payload, self._client_id),
             name="remote-dispatch preview",
         )
 

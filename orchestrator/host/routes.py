@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..runtime import Runtime
 from .announcer import peer_views
-from .bodies import job_request_of, new_peer_of, peer_changes_of, read_object
+from .bodies import job_move_of, job_request_of, new_peer_of, peer_changes_of, read_object
 from .guard import Guard
 from .sanitise import sanitise
 from .views import job_view
@@ -59,7 +59,10 @@ def add_routes(routes: web.RouteTableDef, runtime: Runtime, guard: Guard) -> Non
         ("POST", "/jobs", api.submit),
         ("GET", "/jobs/{id}", api.job),
         ("POST", "/jobs/{id}/cancel", api.cancel),
+        ("POST", "/jobs/{id}/move", api.move),
         ("POST", "/explain", api.explain),
+        ("GET", "/settings", api.settings),
+        ("PATCH", "/settings", api.change_settings),
     )
     for method, path, answer in table:
         routes.route(method, PREFIX + path)(guard.protect(answering(_once_ready(runtime, answer))))
@@ -80,33 +83,47 @@ class _Api:
         return 200, {"peers": peer_views(self._runtime), "notices": notices}
 
     async def add_peer(self, request: web.Request) -> tuple[int, Any]:
-        config = await self._runtime.add_peer(**new_peer_of(await read_object(request)))
+        config = await self._runtime.peers.add(**new_peer_of(await read_object(request)))
         return 201, self._peer(config.id)
 
     async def update_peer(self, request: web.Request) -> tuple[int, Any]:
-        config = await self._runtime.update_peer(_id(request), peer_changes_of(await read_object(request)))
+        config = await self._runtime.peers.update(_id(request), peer_changes_of(await read_object(request)))
         return 200, self._peer(config.id)
 
     async def remove_peer(self, request: web.Request) -> tuple[int, Any]:
-        await self._runtime.remove_peer(_id(request))
+        await self._runtime.peers.remove(_id(request))
         return 200, {"id": _id(request)}
 
     async def check_peer(self, request: web.Request) -> tuple[int, Any]:
-        await self._runtime.check_peer(_id(request))
+        await self._runtime.peers.check(_id(request))
         return 200, self._peer(_id(request))
 
     async def jobs(self, request: web.Request) -> tuple[int, Any]:
-        return 200, {"jobs": [job_view(job, self._runtime.peer_name) for job in self._runtime.jobs()]}
+        return 200, {"jobs": [job_view(job, self._runtime.peers.name) for job in self._runtime.jobs()]}
 
     async def submit(self, request: web.Request) -> tuple[int, Any]:
         job = await self._runtime.submit(job_request_of(await read_object(request)))
         return 202, {"job_id": job.id, "state": job.state.value}
 
     async def job(self, request: web.Request) -> tuple[int, Any]:
-        return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peer_name)
+        return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peers.name)
 
     async def cancel(self, request: web.Request) -> tuple[int, Any]:
-        return 200, job_view(await self._runtime.cancel(_id(request)), self._runtime.peer_name)
+        return 200, job_view(await self._runtime.cancel(_id(request)), self._runtime.peers.name)
+
+    async def move(self, request: web.Request) -> tuple[int, Any]:
+        before, peer = job_move_of(await read_object(request))
+        if peer is not None:
+            self._runtime.pin_job(_id(request), peer)
+        if before is not None:
+            self._runtime.move_job(_id(request), before)
+        return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peers.name)
+
+    async def settings(self, request: web.Request) -> tuple[int, Any]:
+        return 200, vars(self._runtime.preferences)
+
+    async def change_settings(self, request: web.Request) -> tuple[int, Any]:
+        return 200, vars(await self._runtime.change_preferences(await read_object(request)))
 
     async def explain(self, request: web.Request) -> tuple[int, Any]:
         verdicts = await self._runtime.explain(job_request_of(await read_object(request)))

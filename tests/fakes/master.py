@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.retry import RetryPolicy
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
-from orchestrator.dispatch.dispatcher import Listener
+from orchestrator.dispatch.register import Listener
 from orchestrator.dispatch.remote_prompt import FollowPolicy
 from orchestrator.dispatch.transport import Folders
 from orchestrator.errors import OrchestratorError
@@ -48,7 +48,7 @@ class Master:
         if isinstance(peer, FakeComfyUI):
             peer.object_info = peer.object_info or stock_classes()
         url = peer if isinstance(peer, str) else peer.url
-        return (await self.runtime.add_peer(name=name, url=url, **details)).id
+        return (await self.runtime.peers.add(name=name, url=url, **details)).id
 
     async def submit(self, prompt: Prompt, listener: Listener | None = None, **request: Any) -> Job:
         return await self.runtime.submit(JobRequest(prompt=prompt, **request), listener)

@@ -127,7 +127,7 @@ async def test_a_job_on_a_peer_that_is_removed_comes_to_its_end_there(fleet: Mas
     a.on_prompt = "hold"
     job = await fleet.submit(picture())
     prompt_id = await fleet.running_on(a, job)
-    await fleet.runtime.remove_peer(fleet.job(job).backend_id)
+    await fleet.runtime.peers.remove(fleet.job(job).backend_id)
     await a.finish(prompt_id)
     assert outcomes(await fleet.end_of(job)) == ["done"]
 
@@ -172,7 +172,7 @@ async def test_removing_a_peer_does_not_hurt_the_jobs_that_wait(fleet: Master, a
     b_id = next(config.id for config in fleet.runtime.manager.all() if config.name == "b")
     jobs = [await fleet.submit(picture(seed), peer="a") for seed in range(3)]
     await until(lambda: len(a.prompts) == 2, "the third job waits for a slot")
-    await fleet.runtime.remove_peer(b_id)
+    await fleet.runtime.peers.remove(b_id)
     a.on_prompt = "run"
     await a.finish(a.running or "")
     assert [(await fleet.end_of(job)).state for job in jobs] == [JobState.DONE] * 3

@@ -156,7 +156,7 @@ async def test_a_page_of_another_site_gets_nothing_from_any_route(host: Host) ->
             )
             assert (status, set(answer)) == (403, {"error", "message"}), (attack, route.method, path)
             tried += 1
-    assert tried == 2 * 11 * len(attacks)
+    assert tried == 2 * 14 * len(attacks)
     assert await host.state() == before
 
 

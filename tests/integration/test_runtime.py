@@ -33,7 +33,7 @@ async def peer() -> AsyncIterator[FakeComfyUI]:
 
 
 async def health_of(master: Master, peer_id: str) -> tuple[Health, str]:
-    status = await master.runtime.check_peer(peer_id)
+    status = await master.runtime.peers.check(peer_id)
     return status.health, status.reason
 
 
@@ -162,7 +162,7 @@ async def test_a_wrong_key_a_login_page_and_a_redirect_all_want_a_key(
         peer_id = await master.add("locked", locked, credentials={"value": "Bearer wrong"})
         health, reason = await health_of(master, peer_id)
         assert (health, "Enter it in the peer's form" in reason) == (Health.NEEDS_KEY, True)
-        await master.runtime.update_peer(peer_id, {"credentials": {"value": KEY}})
+        await master.runtime.peers.update(peer_id, {"credentials": {"value": KEY}})
         assert await health_of(master, peer_id) == (Health.UP, "")
         other_id = await master.add("other", peer)
         before = len(locked.requests)
@@ -185,7 +185,7 @@ async def test_the_key_is_in_no_view_journal_or_log(tmp_path: Path, caplog: pyte
         shown = json.dumps(
             [
                 peer_view(config, status, ours=0, node_types=None),
-                *(job_view(job, runtime.peer_name) for job in runtime.jobs()),
+                *(job_view(job, runtime.peers.name) for job in runtime.jobs()),
             ]
         )
         shown += repr((config, status, runtime.secrets, runtime.jobs(), [asdict(j) for j in runtime.jobs()]))
@@ -204,11 +204,11 @@ async def test_the_key_is_in_no_view_journal_or_log(tmp_path: Path, caplog: pyte
 async def test_a_removed_peer_is_forgotten_with_its_key(tmp_path: Path) -> None:
     async with FakeComfyUI(key=("Authorization", KEY)) as peer, started(tmp_path) as master:
         peer_id = await master.add("gpu", peer, credentials={"value": KEY})
-        await master.runtime.remove_peer(peer_id)
+        await master.runtime.peers.remove(peer_id)
         assert (master.runtime.manager.all(), await master.runtime.store.load_peers()) == ((), ())
         assert not master.runtime.secrets.has(peer_id)
         with pytest.raises(NotFoundError):
-            await master.runtime.check_peer(peer_id)
+            await master.runtime.peers.check(peer_id)
 
 
 async def test_a_peer_whose_address_is_taken_leaves_no_key_behind(tmp_path: Path, peer: FakeComfyUI) -> None:
@@ -228,12 +228,12 @@ async def test_a_peer_that_is_switched_off_or_draining_gets_no_new_job(
     async with started(tmp_path) as master:
         peer_id = await master.add("gpu", peer)
         for change, words in (({"enabled": False}, "switched off"), ({"draining": True}, "draining")):
-            await master.runtime.update_peer(peer_id, {"enabled": True, "draining": False, **change})
+            await master.runtime.peers.update(peer_id, {"enabled": True, "draining": False, **change})
             job = await master.run(picture(), wait_for_peer=False)
             assert job.error is not None and words in job.error["message"]
         assert peer.asked("/prompt") == []
         waiting = await master.submit(picture())
-        await master.runtime.update_peer(peer_id, {"enabled": True, "draining": False})
+        await master.runtime.peers.update(peer_id, {"enabled": True, "draining": False})
         assert (await master.end_of(waiting)).state is JobState.DONE
 
 

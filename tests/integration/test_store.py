@@ -29,7 +29,8 @@ from orchestrator.core.models.job import (
     Source,
 )
 from orchestrator.errors import StoreError
-from orchestrator.store import Store, upgrade
+from orchestrator.schema import upgrade
+from orchestrator.store import Store
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
 PROMPT = {
@@ -50,6 +51,9 @@ FULL_JOB = Job(
         wait_for_peer=False,
         title="A title",
         extra_data={"preview_method": "auto"},
+        priority=2.5,
+        targets=("9", "12"),
+        client_id="page-1",
     ),
     created_at=NOW,
     state=JobState.FAILED,
@@ -108,7 +112,7 @@ async def test_a_job_comes_back_exactly_as_it_was_after_a_restart(path: Path) ->
 
 def test_the_full_job_of_these_tests_differs_from_the_defaults_in_every_field() -> None:
     for value, of in ((FULL_JOB, Job), (FULL_JOB.request, JobRequest)):
-        for field in dataclasses.fields(of):
+        for field in filter(lambda field: field.compare, dataclasses.fields(of)):
             assert getattr(value, field.name) != field.default, field.name
 
 

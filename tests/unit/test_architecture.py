@@ -26,6 +26,7 @@ RANKS = {
     "orchestrator.damaged": 0,
     "orchestrator.core": 0,
     "orchestrator.backends": 1,
+    "orchestrator.schema": 1,
     "orchestrator.store": 1,
     "orchestrator.secrets": 1,
     "orchestrator.dispatch.transport": 1,
@@ -130,7 +131,7 @@ def only_the_edge_knows_comfyui(source: Source) -> Iterator[str]:
 
 
 def only_the_store_knows_sql(source: Source) -> Iterator[str]:
-    if not source.is_in("orchestrator/store.py"):
+    if not source.is_in("orchestrator/store.py", "orchestrator/schema.py"):
         for line, name, _ in imports(source):
             if name.split(".")[0] in ("sqlalchemy", "sqlite3"):
                 yield f"{line}: {name}"

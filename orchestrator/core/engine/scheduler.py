@@ -108,6 +108,13 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
     return PeerVerdict(config.id, config.name, True, _load(peer))
 
 
+def is_idle(peer: PeerSnapshot) -> bool:
+    """Whether it could start a job this moment."""
+    config, status = peer.config, peer.status
+    usable = config.enabled and not config.draining and status.health is Health.UP
+    return usable and _waiting(peer) == 0
+
+
 def no_peer_error(verdicts: Sequence[PeerVerdict]) -> NoEligiblePeerError:
     """The refusal for these verdicts; permanent when waiting cannot help with any of them."""
     if not verdicts:

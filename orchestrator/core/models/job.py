@@ -44,6 +44,7 @@ class Source(str, Enum):
 
     NODE = "node"
     HTTP = "http"
+    FLEET = "fleet"  #: a whole prompt of the Run button; its job id is the prompt id that the page knows
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class JobRequest:
     ``changes`` maps a parameter's address to its new value.
     ``result``: the value to bring back; None = every file that the graph saves.
     ``peer`` pins to a peer by id or name. A peer must have all ``tags``.
+    ``priority``: higher goes first. ``targets``: the output nodes to run, empty for all.
+    ``client_id``: the page that asked and hears what happens.
     """
 
     prompt: Prompt = field(default_factory=dict)
@@ -77,6 +80,9 @@ class JobRequest:
     wait_for_peer: bool = True
     title: str = ""
     extra_data: Mapping[str, Any] = field(default_factory=dict)
+    priority: float = 0.0
+    targets: tuple[str, ...] = ()
+    client_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,9 @@ class Attempt:
 @dataclass(frozen=True)
 class Job:
     """A job's whole story so far. ``result_type`` is the link type of a wanted value ("" for whole graphs).
-    Moments are UTC. Changed only by ``to`` and ``with_…``, never in place."""
+    ``shown``: what each node shows, as ComfyUI's history has it, with the names the files got here.
+    ``begun_at``: when the peer began with it (it may wait there first). Neither is kept across a restart.
+    Moments are UTC. Changed only by ``to`` and ``evolve``, never in place."""
 
     id: str
     request: JobRequest
@@ -125,12 +133,14 @@ class Job:
     attempts: tuple[Attempt, ...] = ()
     outputs: tuple[OutputFile, ...] = ()
     texts: tuple[str, ...] = ()
+    shown: Mapping[str, Any] = field(default_factory=dict, compare=False)
     result_type: str = ""
     error: Mapping[str, Any] | None = None
     explanation: str = ""
     progress: float = 0.0
     progress_text: str = ""
     started_at: datetime | None = None
+    begun_at: datetime | None = field(default=None, compare=False)
     ended_at: datetime | None = None
 
     def to(self, state: JobState, **changes: Any) -> Job:

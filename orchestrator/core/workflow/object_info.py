@@ -127,6 +127,10 @@ class ObjectInfo:
         both._inputs = dict(self._inputs)
         return both
 
+    def is_read_from(self, raw: Mapping[str, Any]) -> bool:
+        """Whether `raw` has the same definitions."""
+        return self._raw == raw
+
     def __contains__(self, class_type: object) -> bool:
         return class_type in self._raw
 

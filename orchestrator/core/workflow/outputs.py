@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import JobLostError, PeerExecutionError, PeerInterruptedError, PeerProtocolError
-from ..models.job import RemoteFile
+from ..models.job import OutputFile, RemoteFile
 from .result_nodes import RESULT_ID
 
 
@@ -83,11 +83,43 @@ def _ordered(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str) ->
 def _files(node_id: str, output: object) -> Iterator[RemoteFile]:
     for items in output.values() if isinstance(output, Mapping) else ():
         for item in items if isinstance(items, list) else ():
-            if isinstance(item, Mapping) and all(isinstance(item.get(k), str) for k in ("filename", "type")):
-                subfolder = item.get("subfolder")
-                yield RemoteFile(
-                    node_id, item["filename"], subfolder if isinstance(subfolder, str) else "", item["type"]
-                )
+            file = _file(node_id, item)
+            if file is not None:
+                yield file
+
+
+def _file(node_id: str, item: object) -> RemoteFile | None:
+    if not isinstance(item, Mapping) or not all(isinstance(item.get(k), str) for k in ("filename", "type")):
+        return None
+    subfolder = item.get("subfolder")
+    return RemoteFile(
+        node_id, item["filename"], subfolder if isinstance(subfolder, str) else "", item["type"]
+    )
+
+
+def shown_of(outputs: Mapping[str, Any], places: Mapping[RemoteFile, OutputFile]) -> dict[str, Any]:
+    """The outputs with the names that the files have on this machine; a file that is not here is left out."""
+    return {
+        node_id: {key: _shown(node_id, items, places) for key, items in output.items()}
+        for node_id, output in outputs.items()
+        if isinstance(output, Mapping)
+    }
+
+
+def _shown(node_id: str, items: Any, places: Mapping[RemoteFile, OutputFile]) -> Any:
+    if not isinstance(items, list):
+        return items
+    shown = []
+    for item in items:
+        file = _file(node_id, item)
+        place = places.get(file) if file else None
+        if place is not None:
+            shown.append(
+                {**item, "filename": place.filename, "subfolder": place.subfolder, "type": place.type}
+            )
+        elif file is None:
+            shown.append(item)
+    return shown
 
 
 @dataclass

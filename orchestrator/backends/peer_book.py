@@ -1,0 +1,155 @@
+"""The user's peers: added, changed and removed; kept on disk, watched, and told apart from this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..core.models.backend import BackendConfig, BackendStatus
+from ..errors import ConfigError
+from ..secrets import Secrets
+from ..store import Store
+from .health_monitor import HealthMonitor
+from .manager import BackendManager
+
+log = logging.getLogger(__name__)
+
+FIRST_ANSWER_S = 6.0  #: how long a new peer's form waits for its first answer
+_EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credentials"})
+_DEFAULT_HEADER = "Authorization"
+
+
+class PeerBook:
+    """`disconnect(backend_id)` closes what is open to a peer that is removed."""
+
+    def __init__(
+        self,
+        manager: BackendManager,
+        store: Store,
+        secrets: Secrets,
+        monitor: HealthMonitor,
+        *,
+        is_this_machine: Callable[[BackendConfig], bool],
+        disconnect: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._manager = manager
+        self._store = store
+        self._secrets = secrets
+        self._monitor = monitor
+        self._is_this_machine = is_this_machine
+        self._disconnect = disconnect
+
+    async def load(self) -> None:
+        """Take back the peers of an earlier process."""
+        for config in await self._store.load_peers():
+            self._manager.register(replace(config, has_credentials=self._secrets.has(config.id)))
+
+    async def add(
+        self,
+        *,
+        name: str,
+        url: str,
+        tags: Sequence[str] = (),
+        enabled: bool = True,
+        credentials: Mapping[str, str] | None = None,
+    ) -> BackendConfig:
+        """Register a peer and ask it at once.
+
+        Raises:
+            ConfigError: the address is wrong, taken, or this very machine.
+        """
+        config = BackendConfig(
+            id=uuid.uuid4().hex[:12],
+            name=name,
+            url=_given(url),
+            enabled=enabled,
+            tags=tuple(tags),
+            has_credentials=credentials is not None,
+        )
+        await self._refuse_self(config)
+        if credentials is not None:
+            await self._keep_credentials(config.id, credentials)
+        try:
+            self._manager.register(config)
+        except ConfigError:
+            await asyncio.to_thread(self._secrets.delete, config.id)
+            raise
+        await self._store.save_peer(config)
+        if enabled:
+            await self._first_answer(config.id)
+        return config
+
+    async def update(self, backend_id: str, changes: Mapping[str, Any]) -> BackendConfig:
+        """Change a peer's record; ``credentials`` None takes the key away.
+
+        Raises:
+            NotFoundError, ConfigError
+        """
+        unknown = sorted(set(changes) - _EDITABLE)
+        if unknown:
+            raise ConfigError(f"A peer has no {', '.join(unknown)}. It has {', '.join(sorted(_EDITABLE))}.")
+        config = self._manager.get(backend_id)
+        fields = {key: value for key, value in changes.items() if key != "credentials"}
+        if "url" in fields:
+            moved = BackendConfig(id=backend_id, url=_given(str(fields["url"])))
+            await self._refuse_self(moved)
+            fields.update(
+                url=moved.url, host=moved.host, port=moved.port, scheme=moved.scheme, path=moved.path
+            )
+        if "tags" in fields:
+            fields["tags"] = tuple(fields["tags"])
+        if "credentials" in changes:
+            if changes["credentials"] is None:
+                await asyncio.to_thread(self._secrets.delete, backend_id)
+            else:
+                await self._keep_credentials(backend_id, changes["credentials"])
+            fields["has_credentials"] = changes["credentials"] is not None
+        config = self._manager.update(backend_id, **fields)
+        await self._store.save_peer(config)
+        if config.enabled and {"url", "credentials", "enabled"} & set(changes):
+            await self._first_answer(backend_id)
+        return config
+
+    async def remove(self, backend_id: str) -> None:
+        """Forget a peer. Jobs that run there are still brought to their end; no new one goes there."""
+        self._manager.remove(backend_id)
+        await self._store.delete_peer(backend_id)
+        await asyncio.to_thread(self._secrets.delete, backend_id)
+        await self._disconnect(backend_id)
+
+    async def check(self, backend_id: str) -> BackendStatus:
+        self._manager.get(backend_id)
+        return await self._monitor.check(backend_id)
+
+    def name(self, backend_id: str) -> str:
+        """The name for a user's eyes; a removed peer is called by its id."""
+        config = self._manager.find(backend_id)
+        return config.name if config else backend_id
+
+    async def _refuse_self(self, config: BackendConfig) -> None:
+        if await asyncio.to_thread(self._is_this_machine, config):
+            raise ConfigError(
+                f"{config.url} is this ComfyUI itself. Give the address of another machine; "
+                "what shall run here needs no peer."
+            )
+
+    async def _keep_credentials(self, backend_id: str, credentials: Mapping[str, str]) -> None:
+        header = credentials.get("header") or _DEFAULT_HEADER
+        await asyncio.to_thread(self._secrets.set, backend_id, header, credentials.get("value", ""))
+
+    async def _first_answer(self, backend_id: str) -> None:
+        """The person who typed an address sees at once whether it is right."""
+        try:
+            await asyncio.wait_for(self._monitor.check(backend_id), FIRST_ANSWER_S)
+        except asyncio.TimeoutError:
+            log.info("Peer %s has not answered in %s s", backend_id, FIRST_ANSWER_S)
+
+
+def _given(url: str) -> str:
+    if not url.strip():
+        raise ConfigError("Give the peer's address, like http://192.168.1.20:8188.")
+    return url

@@ -1,0 +1,103 @@
+"""All jobs this process knows, and who wants to hear of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..backends.events import PeerEvent, PreviewFrame
+from ..core.models.job import Job
+from ..errors import NotFoundError, OrchestratorError
+from .waiting_room import Ticket
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_JOBS = 200  #: finished ones; the journal has the older
+JobUpdate = Job | PeerEvent | PreviewFrame
+Listener = Callable[[JobUpdate], None]
+Hearer = Callable[[Job, PeerEvent | PreviewFrame], None]
+
+
+def ignore(update: JobUpdate) -> None:
+    return None
+
+
+@dataclass(eq=False)
+class Entry:
+    """A job and what its story needs. ``failure`` is what ended it, if it did not end well."""
+
+    job: Job
+    ticket: Ticket
+    listener: Listener = ignore
+    task: asyncio.Task[None] | None = None
+    cancel_reason: str = ""
+    asked_again: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: OrchestratorError | None = None
+
+
+class Register:
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._finished: deque[str] = deque()
+        self._listeners: list[Callable[[Job], None]] = []
+        self._hearers: list[Hearer] = []
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Oldest first."""
+        return iter(tuple(self._entries.values()))
+
+    def find(self, job_id: str) -> Entry | None:
+        return self._entries.get(job_id)
+
+    def get(self, job_id: str) -> Entry:
+        """Raises NotFoundError where there is none."""
+        entry = self._entries.get(job_id)
+        if entry is None:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return entry
+
+    def add(self, entry: Entry) -> None:
+        self._entries[entry.job.id] = entry
+        if entry.job.state.is_final:
+            entry.ended.set()
+            self.finished(entry)
+
+    def finished(self, entry: Entry) -> None:
+        """Its story is over; the oldest such ones are forgotten."""
+        self._finished.append(entry.job.id)
+        while len(self._finished) > REMEMBERED_JOBS:
+            self._entries.pop(self._finished.popleft(), None)
+
+    def subscribe(self, callback: Callable[[Job], None]) -> Callable[[], None]:
+        """Hear of every job that changed; returns the way to stop it."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def overhear(self, callback: Hearer) -> Callable[[], None]:
+        """Hear what peers tell of all jobs; returns the way to stop it."""
+        self._hearers.append(callback)
+        return lambda: self._hearers.remove(callback)
+
+    def update(self, entry: Entry, **details: Any) -> None:
+        entry.job = entry.job.evolve(**details)
+        self.announce(entry)
+
+    def announce(self, entry: Entry) -> None:
+        for callback in (entry.listener, *self._listeners):
+            try:
+                callback(entry.job)
+            except Exception:
+                log.exception("A listener of jobs failed")
+
+    def hear(self, entry: Entry, message: PeerEvent | PreviewFrame) -> None:
+        entry.listener(message)
+        for hearer in tuple(self._hearers):
+            hearer(entry.job, message)

@@ -1,0 +1,270 @@
+"""Owns POST /prompt while fleet mode is on, and the routes that act on its jobs. All else passes untouched.
+
+Whatever goes wrong in here, the host's own handler answers: nobody is kept from running locally.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from ..core.models.job import Job, JobRequest, Source
+from ..core.workflow.cut import DISPATCH_CLASS
+from ..core.workflow.prompt import class_of
+from ..errors import ConfigError, OrchestratorError
+from ..runtime import Runtime
+from .fleet_mirror import FleetMirror
+from .native_queue import NativeQueue
+from .sanitise import sanitise
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Owner = Callable[[web.Request, Handler], Awaitable[web.StreamResponse | None]]
+OPTIONS_KEY = "orchestrator"  #: in a prompt's extra_data
+_API = re.compile(r"^(/api)+(?=/)")
+_CANCEL_ONE = re.compile(r"^/jobs/([^/]+)/cancel$")
+_GREETING_TRIES = 40
+_GREETING_PAUSE_S = 0.05
+
+
+class FleetMode:
+    """`server` is the PromptServer. Everything happens on its loop."""
+
+    def __init__(self, server: Any, runtime: Runtime) -> None:
+        self._server = server
+        self._runtime = runtime
+        self._native = NativeQueue(server)
+        self._mirror = FleetMirror(server, runtime, self._native)
+        self._greetings: set[asyncio.Task[None]] = set()
+
+    def install(self) -> None:
+        """Before the host's app runs: it takes middlewares until then."""
+        self._server.app.middlewares.append(self._middleware())
+
+    def start(self) -> None:
+        """Once the engine runs."""
+        self._native.install()
+        self._mirror.start()
+
+    def _middleware(self) -> Any:
+        @web.middleware
+        async def fleet_mode(request: web.Request, handler: Handler) -> web.StreamResponse:
+            owner = self._owner_of(request)
+            if owner is not None:
+                try:
+                    answer = await owner(request, handler)
+                except web.HTTPException:
+                    raise
+                except Exception:
+                    log.exception("Fleet mode failed at %s; ComfyUI itself answers", request.path)
+                    answer = None
+                if answer is not None:
+                    return answer
+            return await handler(request)
+
+        return fleet_mode
+
+    def _owner_of(self, request: web.Request) -> Owner | None:
+        path = _API.sub("", request.path)
+        if request.method == "GET":
+            return self._socket if path == "/ws" else None
+        if request.method != "POST":
+            return None
+        table: Mapping[str, Owner] = {
+            "/prompt": self._prompt,
+            "/interrupt": self._interrupt,
+            "/queue": self._queue,
+            "/jobs/cancel": self._cancel_several,
+        }
+        return table.get(path) or (self._cancel_one if _CANCEL_ONE.match(path) else None)
+
+    # POST /prompt
+
+    async def _prompt(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
+        body = await _object(request)
+        extra = body.get("extra_data")
+        options = extra.get(OPTIONS_KEY) if isinstance(extra, dict) else None
+        options = options if isinstance(options, dict) else {}
+        if not isinstance(body.get("prompt"), dict) or not self._is_for_fleet(body["prompt"], options):
+            return None
+        body = self._server.trigger_on_prompt(body)  # other packs see and change prompts here, as ever
+        prompt_id = body.get("prompt_id") or str(uuid.uuid4())
+        if not _is_canonical_uuid(prompt_id):
+            return _refusal("invalid_prompt_id", "prompt_id must be a valid UUID", "Leave it out to get one.")
+        try:
+            request_ = _job_request(body, options)
+            found = await self._runtime.check_prompt(
+                request_.prompt, request_.targets or None, peer=request_.peer, tags=request_.tags
+            )
+            if found.error is not None:
+                return web.json_response(
+                    sanitise({"error": found.error, "node_errors": found.node_errors}), status=400
+                )
+            return await self._accept(body, request_, prompt_id, found.outputs, found.node_errors)
+        except OrchestratorError as exc:
+            return _refusal(exc.code, str(exc))
+
+    async def _accept(
+        self,
+        body: Mapping[str, Any],
+        request: JobRequest,
+        prompt_id: str,
+        outputs: tuple[str, ...],
+        node_errors: Mapping[str, Any],
+    ) -> web.StreamResponse:
+        front = bool(body.get("front"))
+        number = self._native.next_number()
+        if isinstance(body.get("number"), (int, float)):
+            number = float(body["number"])
+        elif front:
+            number = -number
+        if node_errors:  # like the host: run what can be run, and say what cannot
+            request = _with_targets(request, outputs)
+        self._mirror.announce(prompt_id, number)
+        await self._runtime.submit(request, job_id=prompt_id, front=front)
+        return web.json_response(
+            {"prompt_id": prompt_id, "number": number, "node_errors": sanitise(node_errors)}
+        )
+
+    def _is_for_fleet(self, prompt: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+        run = options.get("run")
+        if run in ("fleet", "local"):
+            return bool(run == "fleet")
+        # A dispatch node sends its part away by itself, and gives the rest its value here.
+        has_node = any(class_of(node) == DISPATCH_CLASS for node in prompt.values())
+        return self._runtime.preferences.fleet_mode and not has_node
+
+    # What acts on jobs
+
+    async def _interrupt(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
+        body = await _object(request)
+        wanted = body.get("prompt_id")
+        if wanted:
+            return web.Response(status=200) if await self._cancel(wanted) else None
+        running = [job.id for job in self._jobs() if job.begun_at is not None]
+        await asyncio.gather(*map(self._cancel, running))
+        return None  # and the local one, if there is one
+
+    async def _queue(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
+        body = await _object(request)
+        deleted = body.get("delete")
+        deleted = {str(i) for i in deleted} if isinstance(deleted, list) else set()
+        waiting = [job.id for job in self._jobs() if job.begun_at is None]
+        gone = [i for i in waiting if body.get("clear") or i in deleted]
+        await asyncio.gather(*map(self._cancel, gone))
+        return None
+
+    async def _cancel_one(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
+        match = _CANCEL_ONE.match(_API.sub("", request.path))
+        if match and await self._cancel(match[1]):
+            return web.json_response({"cancelled": True})
+        return None
+
+    async def _cancel_several(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
+        body = await _object(request)
+        ids = body.get("job_ids")
+        if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
+            return None
+        answer = await handler(request)  # it checks the ids, and cancels its own
+        if answer.status == 200 and any(await asyncio.gather(*map(self._cancel, ids))):
+            return web.json_response({"cancelled": True})
+        return answer
+
+    async def _cancel(self, job_id: object) -> bool:
+        """End a fleet job; False when this is none, or it has ended already."""
+        job = self._runtime.known_job(str(job_id))
+        if job is None or job.request.source is not Source.FLEET or job.state.is_final:
+            return False
+        await self._runtime.cancel(job.id)
+        return True
+
+    def _jobs(self) -> list[Job]:
+        return [
+            job
+            for job in self._runtime.jobs()
+            if job.request.source is Source.FLEET and not job.state.is_final
+        ]
+
+    # A page that connects
+
+    async def _socket(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
+        client_id = request.rel_url.query.get("clientId", "")
+        if client_id:
+            task = asyncio.create_task(self._greet(client_id), name="remote-dispatch greeting")
+            self._greetings.add(task)
+            task.add_done_callback(self._greetings.discard)
+        return None
+
+    async def _greet(self, client_id: str) -> None:
+        before = self._server.sockets.get(client_id)
+        for _ in range(_GREETING_TRIES):
+            if self._server.sockets.get(client_id) not in (None, before):
+                self._mirror.greet(client_id)
+                return
+            await asyncio.sleep(_GREETING_PAUSE_S)
+
+
+def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequest:
+    """The engine's request of a prompt's body. Of its extra data only what is harmless goes along.
+
+    Raises:
+        ConfigError: something in it has a wrong type.
+    """
+    prompt = body["prompt"]
+    for node_id, node in prompt.items():
+        if not isinstance(node, dict) or not isinstance(node.get("inputs", {}), dict):
+            raise ConfigError(f"Node {node_id!r} of the prompt is not like {{class_type, inputs}}.")
+    extra = body.get("extra_data")
+    pnginfo = extra.get("extra_pnginfo") if isinstance(extra, dict) else None
+    workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
+    asked = extra.get("preview_method") if isinstance(extra, dict) else None
+    targets = body.get("partial_execution_targets") or ()
+    peer, tags, priority = options.get("peer") or "", options.get("tags") or [], options.get("priority") or 0
+    if not isinstance(peer, str) or not isinstance(tags, list) or not isinstance(targets, (list, tuple)):
+        raise ConfigError('"peer" must be a name; "tags" and "partial_execution_targets" lists of texts.')
+    if not isinstance(priority, (int, float)) or not -1e6 <= priority <= 1e6:
+        raise ConfigError('"priority" must be a number; a higher one goes first.')
+    return JobRequest(
+        prompt=prompt,
+        peer=peer,
+        tags=tuple(map(str, tags)),
+        source=Source.FLEET,
+        priority=float(priority),
+        targets=tuple(map(str, targets)),
+        client_id=body["client_id"] if isinstance(body.get("client_id"), str) else "",
+        extra_data={
+            "preview_method": asked if isinstance(asked, str) else "auto",
+            **({"extra_pnginfo": {"workflow": workflow}} if isinstance(workflow, dict) else {}),
+        },
+    )
+
+
+def _with_targets(request: JobRequest, outputs: tuple[str, ...]) -> JobRequest:
+    return JobRequest(**{**vars(request), "targets": outputs})
+
+
+async def _object(request: web.Request) -> dict[str, Any]:
+    raw = await request.read()
+    small = len(raw) < 1 << 16
+    body = json.loads(raw or b"{}") if small else await asyncio.to_thread(json.loads, raw)
+    return body if isinstance(body, dict) else {}
+
+
+def _is_canonical_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and str(uuid.UUID(value)) == value
+    except ValueError:
+        return False
+
+
+def _refusal(kind: str, message: str, details: str = "") -> web.Response:
+    error = {"type": kind, "message": message, "details": details, "extra_info": {}}
+    return web.json_response({"error": error, "node_errors": {}}, status=400)

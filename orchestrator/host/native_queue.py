@@ -1,0 +1,128 @@
+"""Shows fleet jobs in the host's own queue and history, beside the prompts it runs itself.
+
+Its running and waiting lists are never written to: the prompt worker would run what is in them, and an
+interrupt would hit the local prompt. Ours are added where the host reads them for a browser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+SHOWN_WAITING = 200  #: of a very long queue; the Fleet tab has all
+STATUS_EVERY_S = 0.1
+HISTORY_MAX = 10_000  #: as the host's own MAXIMUM_HISTORY_SIZE
+
+Item = tuple[float, str, dict[str, Any], dict[str, Any], list[str]]
+"""As in the host's queue: number, prompt id, prompt, extra data, output nodes."""
+
+
+class NativeQueue:
+    """`server` is the PromptServer. All methods but the two the host calls belong to its loop."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._queue = server.prompt_queue
+        self._running: dict[str, Item] = {}
+        self._waiting: dict[str, Item] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._told_at = float("-inf")
+
+    def install(self) -> None:
+        """Let the host's answers about its queue include ours."""
+        for name, with_ours in (
+            ("get_current_queue_volatile", self._with_ours),
+            ("get_tasks_remaining", self._count_ours),
+        ):
+            setattr(self._queue, name, _extended(getattr(self._queue, name), with_ours))
+
+    def next_number(self) -> float:
+        """A number for a prompt, from the host's own counter."""
+        number = float(self._server.number)
+        self._server.number += 1
+        return number
+
+    def show_waiting(self, item: Item) -> None:
+        self._running.pop(item[1], None)
+        self._waiting[item[1]] = item
+        self._changed()
+
+    def show_running(self, item: Item) -> None:
+        self._waiting.pop(item[1], None)
+        self._running[item[1]] = item
+        self._changed()
+
+    def finish(
+        self, item: Item, outputs: Mapping[str, Any], succeeded: bool, messages: Sequence[tuple[str, Any]]
+    ) -> None:
+        """Move it to the host's history."""
+        prompt_id = item[1]
+        self._running.pop(prompt_id, None)
+        self._waiting.pop(prompt_id, None)
+        # The page hides an entry whose number is not above those it has seen: number it by its end.
+        entry = {
+            "prompt": (self.next_number(), *item[1:]),
+            "outputs": dict(outputs),
+            "status": {
+                "status_str": "success" if succeeded else "error",
+                "completed": succeeded,
+                "messages": list(messages),
+            },
+            "meta": {
+                node_id: {
+                    "node_id": node_id,
+                    "display_node": node_id,
+                    "parent_node": None,
+                    "real_node_id": node_id,
+                }
+                for node_id in outputs
+            },
+        }
+        with self._queue.mutex:
+            while len(self._queue.history) >= HISTORY_MAX:
+                self._queue.history.pop(next(iter(self._queue.history)))
+            self._queue.history[prompt_id] = entry
+        self._changed()
+
+    def forget(self, prompt_id: str) -> None:
+        """It was taken out of the queue before it ran: like the host, leave no trace."""
+        self._running.pop(prompt_id, None)
+        self._waiting.pop(prompt_id, None)
+        self._changed()
+
+    def _with_ours(self, theirs: Any) -> Any:
+        running, waiting = theirs
+        shown = itertools.islice(tuple(self._waiting.values()), SHOWN_WAITING)
+        return [*running, *tuple(self._running.values())], [*waiting, *shown]
+
+    def _count_ours(self, theirs: Any) -> Any:
+        return theirs + len(self._running) + len(self._waiting)
+
+    def _changed(self) -> None:
+        """Tell the pages how long the queue is: at once, but not more often than they can draw."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            wait_s = max(0.0, self._told_at + STATUS_EVERY_S - loop.time())
+            self._timer = loop.call_later(wait_s, self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        self._told_at = asyncio.get_running_loop().time()
+        self._server.queue_updated()
+
+
+def _extended(original: Any, with_ours: Any) -> Any:
+    def call() -> Any:
+        theirs = original()
+        try:
+            return with_ours(theirs)
+        except Exception:
+            log.exception("Fleet jobs could not be shown in the queue")
+            return theirs
+
+    return call

@@ -1,0 +1,143 @@
+"""The journal's tables, and how an older file becomes one of today's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import sqlalchemy as sa
+
+from .errors import StoreError
+
+_UNHOLDABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+
+
+class Words(sa.types.TypeDecorator[str]):
+    """Text, some of it a peer's: what no database can hold (NUL, half a surrogate pair) becomes U+FFFD."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else value.translate(_UNHOLDABLE)
+
+
+class Json(sa.types.TypeDecorator[Any]):
+    """JSON as Python writes it: integers of any size and NaN survive, other objects become their text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"), default=str)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A moment with a time zone; kept as UTC in ISO 8601 of one width, which sorts as text."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else value.astimezone(timezone.utc).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+def _owner() -> sa.Column[str]:
+    return sa.Column("job_id", sa.String, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+
+
+TABLES = sa.MetaData()
+META = sa.Table(
+    "meta", TABLES, sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False)
+)
+PEERS = sa.Table(
+    "peers",
+    TABLES,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("name", Words, nullable=False),
+    sa.Column("url", Words, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("draining", sa.Boolean, nullable=False),
+    sa.Column("tags", Json, nullable=False),
+)
+JOBS = sa.Table(
+    "jobs",
+    TABLES,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("backend_id", sa.String, nullable=False),
+    sa.Column("texts", Json, nullable=False),
+    sa.Column("result_type", Words, nullable=False),
+    sa.Column("error", Json),
+    sa.Column("explanation", Words, nullable=False),
+    sa.Column("progress", sa.Float, nullable=False),
+    sa.Column("progress_text", Words, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, index=True),
+    sa.Column("started_at", Moment),
+    sa.Column("ended_at", Moment),
+)
+# Apart from its job: a request can be megabytes, and changing a row means writing all of it again.
+REQUESTS = sa.Table("requests", TABLES, _owner(), sa.Column("body", Json, nullable=False))
+ATTEMPTS = sa.Table(
+    "attempts",
+    TABLES,
+    _owner(),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("prompt_id", sa.String, nullable=False),
+    sa.Column("backend_id", sa.String, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("reason", Words, nullable=False),
+)
+OUTPUTS = sa.Table(
+    "outputs",
+    TABLES,
+    _owner(),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("node_id", Words, nullable=False),
+    sa.Column("path", Words, nullable=False),
+    sa.Column("filename", Words, nullable=False),
+    sa.Column("subfolder", Words, nullable=False),
+    sa.Column("type", Words, nullable=False),
+)
+
+Step = Callable[[sa.Connection], None]
+# Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
+STEPS: tuple[Step, ...] = ()
+
+
+def upgrade(db: sa.Connection, steps: Sequence[Step] = STEPS) -> None:
+    """Bring the tables to the schema this code knows, which has the number ``len(steps) + 1``.
+
+    A new file gets the newest tables at once, an older one goes through each step it lacks, in the caller's
+    transaction.
+
+    Raises:
+        StoreError: a newer Remote Dispatch wrote the file.
+    """
+    newest = len(steps) + 1
+    META.create(db, checkfirst=True)
+    version = int(db.scalar(sa.select(META.c.value).where(META.c.key == "schema")) or 0)
+    if version > newest:
+        raise StoreError(
+            f"A newer Remote Dispatch wrote the journal (schema {version}, this one knows {newest}). "
+            "Update Remote Dispatch, or move the file away to begin a new one."
+        )
+    if version == 0:
+        TABLES.create_all(db)
+        db.execute(META.insert().values(key="schema", value=str(newest)))
+        return
+    for step in steps[version - 1 :]:
+        step(db)
+    db.execute(META.update().where(META.c.key == "schema").values(value=str(newest)))
