@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -24,7 +24,7 @@ from .announcer import peer_views
 from .bodies import job_move_of, job_request_of, new_peer_of, peer_changes_of, read_object
 from .guard import Guard
 from .sanitise import sanitise
-from .views import job_view
+from .views import job_view, jobs_view
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,9 @@ class _Api:
         return 200, self._peer(_id(request))
 
     async def jobs(self, request: web.Request) -> tuple[int, Any]:
-        return 200, {"jobs": [job_view(job, self._runtime.peers.name) for job in self._runtime.jobs()]}
+        limit = limit_of(request.rel_url.query)
+        jobs, line = self._runtime.jobs(), self._runtime.waiting_jobs()
+        return 200, jobs_view(jobs, line, self._runtime.peers.name, limit=limit)
 
     async def submit(self, request: web.Request) -> tuple[int, Any]:
         job = await self._runtime.submit(job_request_of(await read_object(request)))
@@ -179,6 +181,20 @@ def error_answer(exc: OrchestratorError) -> tuple[int, dict[str, Any]]:
     elif isinstance(exc, NoEligiblePeerError):
         body["reasons"] = exc.reasons
     return status, body
+
+
+def limit_of(query: Mapping[str, str]) -> int | None:
+    """`?limit=N`; None when it is not said.
+
+    Raises:
+        ConfigError: it is no whole number.
+    """
+    text = query.get("limit")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ConfigError('"limit" must be a whole number, such as ?limit=200.')
+    return int(text)
 
 
 def _id(request: web.Request) -> str:

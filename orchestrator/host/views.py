@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
 from ..core.models.backend import BackendConfig, BackendStatus, QueueState
-from ..core.models.job import Attempt, Job, OutputFile
+from ..core.models.job import Attempt, Job, JobState, OutputFile
 
 PeerName = Callable[[str], str]  #: the name of a peer's id, also of one that was removed since
 
@@ -48,6 +48,28 @@ def peer_view(
     }
 
 
+def jobs_view(
+    jobs: Sequence[Job], line: Sequence[Job], peer_name: PeerName, *, limit: int | None = None
+) -> dict[str, Any]:
+    """`jobs` newest first. ``line``: ids of the waiting ones, the next first; ``counts``: how many there are
+    of each kind. With a `limit`: no more than so many of the line, and as many of the ended ones."""
+    in_line = {job.id for job in line}
+    elsewhere = (job for job in reversed(jobs) if job.state is JobState.WAITING and job.id not in in_line)
+    waiting = [*line, *elsewhere]
+    ended = [job for job in jobs if job.state.is_final]
+    shown = {job.id for job in (*waiting[:limit], *ended[:limit])}
+    listed = [job for job in jobs if job.state is JobState.RUNNING or job.id in shown]
+    return {
+        "jobs": [job_view(job, peer_name) for job in listed],
+        "line": [job.id for job in waiting[:limit]],
+        "counts": {
+            "waiting": len(waiting),
+            "running": sum(job.state is JobState.RUNNING for job in jobs),
+            "ended": len(ended),
+        },
+    }
+
+
 def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
     return {
         "job_id": job.id,
@@ -65,6 +87,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "progress_text": job.progress_text,
         "created_at": _moment(job.created_at),
         "started_at": _moment(job.started_at),
+        "begun_at": _moment(job.begun_at),
         "ended_at": _moment(job.ended_at),
     }
 

@@ -287,6 +287,18 @@ async def test_a_job_that_nobody_can_run_yet_waits_and_says_for_what(host: Host)
     assert (status, again) == (200, cancelled)
 
 
+async def test_waiting_jobs_are_listed_in_the_order_of_the_line(host: Host) -> None:
+    await host.add_peer(name="GPU 2", url="gpu-2")
+    ids = []
+    for _ in range(3):
+        ids.append((await host.ask("POST", "/orchestrator/jobs", {"prompt": PROMPT}))[1]["job_id"])
+    await host.ask("POST", f"/orchestrator/jobs/{ids[2]}/move", {"before": ids[0]})
+    _, listed = await host.ask("GET", "/orchestrator/jobs?limit=2")
+    assert (listed["line"], listed["counts"]["waiting"]) == ([ids[2], ids[0]], 3)
+    status, answer = await host.ask("GET", "/orchestrator/jobs?limit=-1")
+    assert (status, answer["error"]) == (400, "bad_request")
+
+
 async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:
     off = await host.add_peer(name="Off", url="gpu-2")
     status, answer = await host.ask("POST", "/orchestrator/explain", {"prompt": PROMPT})

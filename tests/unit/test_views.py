@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, QueueState, Vitals
 from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, OutputFile, Source
-from orchestrator.host.views import job_view, peer_view
+from orchestrator.host.views import job_view, jobs_view, peer_view
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
 CONFIG = BackendConfig(id="p1", name="GPU 2", host="gpu-2", tags=("fast",), has_credentials=True)
@@ -119,8 +119,33 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
         "progress_text": "step 1/2",
         "created_at": "2026-03-01T12:30:15.123Z",
         "started_at": "2026-03-01T12:30:15.123Z",
+        "begun_at": None,
         "ended_at": None,
     }
+
+
+def of(job_id: str, state: JobState) -> Job:
+    return Job(job_id, JobRequest(), NOW, state=state)
+
+
+NEWEST_FIRST = (
+    *(of("w3", JobState.WAITING), of("w2", JobState.WAITING), of("r", JobState.RUNNING)),
+    *(of("w1", JobState.WAITING), of("d2", JobState.DONE), of("d1", JobState.FAILED)),
+)
+
+
+def test_the_line_tells_the_order_of_the_waiting_and_those_outside_it_come_last() -> None:
+    shown = jobs_view(NEWEST_FIRST, (NEWEST_FIRST[0], NEWEST_FIRST[3]), name_of)
+    assert [job["job_id"] for job in shown["jobs"]] == ["w3", "w2", "r", "w1", "d2", "d1"]
+    assert shown["line"] == ["w3", "w1", "w2"]
+    assert shown["counts"] == {"waiting": 3, "running": 1, "ended": 2}
+
+
+def test_a_limit_leaves_the_head_of_the_line_all_running_and_the_last_that_ended() -> None:
+    shown = jobs_view(NEWEST_FIRST, (NEWEST_FIRST[3], NEWEST_FIRST[0]), name_of, limit=1)
+    assert [job["job_id"] for job in shown["jobs"]] == ["r", "w1", "d2"]
+    assert shown["line"] == ["w1"]
+    assert shown["counts"] == {"waiting": 3, "running": 1, "ended": 2}
 
 
 def test_a_job_without_a_peer_names_none() -> None:
