@@ -77,13 +77,15 @@ class Client:
         return (await self.get(f"/history/{prompt_id}")).get(prompt_id)
 
 
-async def until(question: Callable[[], Awaitable[Any]], limit_s: float = 120.0) -> Any:
+async def until(
+    question: Callable[[], Awaitable[Any]], limit_s: float = 120.0, pause_s: float = POLL_S
+) -> Any:
     end = time.perf_counter() + limit_s
     while time.perf_counter() < end:
         answer = await question()
         if answer:
             return answer
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(pause_s)
     raise TimeoutError("the benchmark waited too long")
 
 

@@ -40,6 +40,10 @@ class FleetMirror:
         """The number that the prompt's sender was told."""
         self._shown[job_id] = _Shown(number)
 
+    def take_back(self, job_id: str) -> None:
+        """The announced job was not accepted."""
+        self._shown.pop(job_id, None)
+
     def greet(self, client_id: str) -> None:
         """Tell a page that has just connected what its running jobs are at."""
         for job in reversed(self._runtime.jobs()):

@@ -18,7 +18,7 @@ from aiohttp import web
 from ..core.models.job import Job, JobRequest, Source
 from ..core.workflow.cut import DISPATCH_CLASS
 from ..core.workflow.prompt import class_of
-from ..errors import ConfigError, OrchestratorError
+from ..errors import ConfigError
 from ..runtime import Runtime
 from .fleet_mirror import FleetMirror
 from .native_queue import NativeQueue
@@ -89,6 +89,7 @@ class FleetMode:
     # POST /prompt
 
     async def _prompt(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
+        await self._runtime.ready()
         body = await _object(request)
         extra = body.get("extra_data")
         options = extra.get(OPTIONS_KEY) if isinstance(extra, dict) else None
@@ -109,7 +110,7 @@ class FleetMode:
                     sanitise({"error": found.error, "node_errors": found.node_errors}), status=400
                 )
             return await self._accept(body, request_, prompt_id, found.outputs, found.node_errors)
-        except OrchestratorError as exc:
+        except ConfigError as exc:
             return _refusal(exc.code, str(exc))
 
     async def _accept(
@@ -129,7 +130,11 @@ class FleetMode:
         if node_errors:  # like the host: run what can be run, and say what cannot
             request = _with_targets(request, outputs)
         self._mirror.announce(prompt_id, number)
-        await self._runtime.submit(request, job_id=prompt_id, front=front)
+        try:
+            await self._runtime.submit(request, job_id=prompt_id, front=front)
+        except BaseException:
+            self._mirror.take_back(prompt_id)
+            raise
         return web.json_response(
             {"prompt_id": prompt_id, "number": number, "node_errors": sanitise(node_errors)}
         )

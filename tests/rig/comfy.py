@@ -75,7 +75,13 @@ class ComfyProcess:
             *("--database-url", f"sqlite:///{(self.base / 'user' / 'comfyui.db').as_posix()}"),
             *("--disable-auto-launch", "--preview-method", "latent2rgb", *self._arguments),
         ]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", **self._environment}
+        environment = {
+            **os.environ,
+            **{"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"},
+            # Several ComfyUIs share this machine; each on all cores would only hold the others up.
+            "OMP_NUM_THREADS": "1",
+            **self._environment,
+        }
         environment.pop("PYTHONPATH", None)
         # A group of its own: Ctrl-C goes to us alone, and we end it in order.
         own_group: dict[str, Any] = (

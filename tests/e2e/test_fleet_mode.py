@@ -1,0 +1,293 @@
+"""Ordinary prompts with fleet mode on, on real ComfyUI processes: one master, two stock peers."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.rig.fleet import Fleet
+
+from .graphs import Graph, node, sampled, sleep, stamp
+from .session import Finished, PromptRejected, Session, until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+async def fleet_mode(master: Session) -> AsyncIterator[Session]:
+    """The master with the toggle on."""
+    await master.patch("/orchestrator/settings", {"fleet_mode": True})
+    yield master
+    await master.patch("/orchestrator/settings", {"fleet_mode": False, "paused": False})
+
+
+def saved(graph: Graph, source: str, prefix: str = "fleet/run") -> Graph:
+    return {**graph, "9": node("SaveImage", images=[source, 0], filename_prefix=prefix)}
+
+
+def working(seed: int, seconds: float = 1.0) -> Graph:
+    return saved(sleep(seed=seed, seconds=seconds), "10")
+
+
+async def peers_of(master: Session, *finished: Finished) -> list[str]:
+    return [(await master.get(f"/orchestrator/jobs/{done.prompt_id}"))["peer"] for done in finished]
+
+
+def local(seed: int) -> Graph:
+    """Something the master can do itself."""
+    empty = node("EmptyImage", width=16, height=16, batch_size=1, color=seed)
+    return {"1": empty, "9": node("SaveImage", images=["1", 0], filename_prefix="fleet/local")}
+
+
+async def test_an_ordinary_prompt_runs_on_a_peer_and_looks_as_if_it_had_run_here(
+    fleet_mode: Session, peers: list[Session], fleet: Fleet
+) -> None:
+    workflow = {"id": "a-workflow", "nodes": [], "links": []}
+    extra = {"extra_pnginfo": {"workflow": workflow}, "api_key_comfy_org": "secret"}
+    done = await fleet_mode.run(saved(stamp(seed=101), "1"), extra_data=extra)
+    assert done.succeeded, done.entry["status"]
+    image = done.images("9")[0]
+    assert image["subfolder"] == "fleet" and image["filename"].startswith("run_")
+    path = Path(fleet.master.base, "output", "fleet", image["filename"])
+    with Image.open(path) as picture:
+        assert json.loads(picture.info["workflow"]) == workflow
+    said = json.dumps([await peer.get("/history") for peer in peers])
+    assert "a-workflow" in said and "secret" not in said
+    kinds = [kind for kind, _ in done.entry["status"]["messages"]]
+    assert kinds[0] == "execution_start" and kinds[-1] == "execution_success"
+    job = await fleet_mode.get(f"/orchestrator/jobs/{done.prompt_id}")
+    assert job["source"] == "fleet" and job["peer"] in ("peer-1", "peer-2")
+
+
+async def test_its_pixels_are_those_of_a_direct_run(fleet_mode: Session, peers: list[Session]) -> None:
+    graph = saved(sampled(seed=7), "5")
+    direct = await peers[0].run(graph)
+    done = await fleet_mode.run(graph)
+    assert np.array_equal(
+        await fleet_mode.picture(done.images("9")[0]), await peers[0].picture(direct.images("9")[0])
+    )
+
+
+async def test_several_prompts_run_on_both_peers_at_once(fleet_mode: Session, peers: list[Session]) -> None:
+    ids = [await fleet_mode.queue(working(seed=seed)) for seed in range(110, 114)]
+
+    async def both_busy() -> bool:
+        queues = await asyncio.gather(*[peer.get("/queue") for peer in peers])
+        return all(queue["queue_running"] for queue in queues)
+
+    await until(both_busy, "both peers work")
+    finished = [await fleet_mode.finished(prompt_id) for prompt_id in ids]
+    assert all(done.succeeded for done in finished)
+    assert set(await peers_of(fleet_mode, *finished)) == {"peer-1", "peer-2"}
+
+
+async def test_running_and_waiting_prompts_are_in_the_native_queue_and_badge(fleet_mode: Session) -> None:
+    ids = [await fleet_mode.queue(working(seed=seed)) for seed in range(120, 125)]
+
+    async def two_run() -> Any:
+        queue = await fleet_mode.get("/queue")
+        return queue if len(queue["queue_running"]) == 2 else None
+
+    queue = await until(two_run, "two of them run")
+    listed = [item[1] for item in (*queue["queue_running"], *queue["queue_pending"])]
+    assert sorted(listed) == sorted(ids)
+    assert (await fleet_mode.get("/prompt"))["exec_info"]["queue_remaining"] == 5
+    for prompt_id in ids:
+        await fleet_mode.finished(prompt_id)
+    assert await fleet_mode.is_idle()
+    history = list(await fleet_mode.get("/history"))
+    assert set(ids) <= set(history)
+
+
+async def test_the_page_that_asked_hears_everything_under_its_own_prompt_id(fleet_mode: Session) -> None:
+    graph = saved(sampled(seed=8, steps=6), "5")
+    async with fleet_mode.listening() as (client_id, heard):
+        prompt_id = await fleet_mode.queue(graph, client_id=client_id)
+
+        async def ended() -> bool:
+            return any(
+                event["type"] == "executing" and event["data"]["node"] is None
+                for event in heard
+                if event["type"] != "binary"
+            )
+
+        await until(ended, "the page hears the end")
+    events = [event for event in heard if event["type"] not in ("binary", "status")]
+    mine = [event for event in events if not event["type"].startswith("orchestrator.")]
+    told = [event for event in mine if event["type"] != "feature_flags"]
+    assert {event["data"]["prompt_id"] for event in told} == {prompt_id}
+    kinds = [event["type"] for event in told]
+    assert kinds[0] == "execution_start" and kinds[-2:] == ["execution_success", "executing"]
+    assert "progress_state" in kinds
+    executed = next(event["data"] for event in told if event["type"] == "executed")
+    assert executed["node"] == "9"
+    assert (await fleet_mode.picture(executed["output"]["images"][0])).shape == (64, 64, 3)
+
+
+async def test_an_interrupt_by_id_ends_one_and_leaves_the_other(
+    fleet_mode: Session, peers: list[Session]
+) -> None:
+    ids = [await fleet_mode.queue(working(seed=seed, seconds=6.0)) for seed in (130, 131)]
+
+    async def both_run() -> bool:
+        return len((await fleet_mode.get("/queue"))["queue_running"]) == 2
+
+    await until(both_run, "both run")
+    await fleet_mode.post("/interrupt", {"prompt_id": ids[0]}, status=200)
+    ended = await fleet_mode.finished(ids[0])
+    assert [kind for kind, _ in ended.entry["status"]["messages"]][-1] == "execution_interrupted"
+    assert (await fleet_mode.finished(ids[1])).succeeded
+
+
+async def test_clearing_the_queue_takes_the_waiting_ones_from_the_peers_too(
+    fleet_mode: Session, peers: list[Session]
+) -> None:
+    ids = [await fleet_mode.queue(working(seed=seed, seconds=2.0)) for seed in range(140, 146)]
+
+    async def two_run() -> bool:
+        return len((await fleet_mode.get("/queue"))["queue_running"]) == 2
+
+    await until(two_run, "two run")
+    running = [item[1] for item in (await fleet_mode.get("/queue"))["queue_running"]]
+    await fleet_mode.post("/queue", {"clear": True})
+    queue = await fleet_mode.get("/queue")
+    assert queue["queue_pending"] == [] and [item[1] for item in queue["queue_running"]] == running
+    for peer in peers:
+        assert (await peer.get("/queue"))["queue_pending"] == []
+    for prompt_id in running:
+        assert (await fleet_mode.finished(prompt_id)).succeeded
+    history = await fleet_mode.get("/history")
+    assert not set(ids) - set(running) & set(history)
+
+
+async def test_one_waiting_prompt_is_deleted_by_id(fleet_mode: Session) -> None:
+    ids = [await fleet_mode.queue(working(seed=seed)) for seed in range(150, 156)]
+    await fleet_mode.post("/queue", {"delete": [ids[-1]]})
+    for prompt_id in ids[:-1]:
+        assert (await fleet_mode.finished(prompt_id)).succeeded
+    assert ids[-1] not in await fleet_mode.get("/history")
+
+
+async def test_a_prompt_put_to_the_front_overtakes_those_that_wait(fleet_mode: Session) -> None:
+    ids = [await fleet_mode.queue(working(seed=seed)) for seed in range(160, 168)]
+    urgent = await fleet_mode.queue(working(seed=168), front=True)
+    for prompt_id in (*ids, urgent):
+        await fleet_mode.finished(prompt_id)
+    history = list(await fleet_mode.get("/history"))
+    assert history.index(urgent) < history.index(ids[-1])
+
+
+async def test_a_local_prompt_runs_untouched_beside_fleet_jobs(fleet_mode: Session) -> None:
+    busy = [await fleet_mode.queue(working(seed=seed, seconds=2.0)) for seed in (170, 171)]
+    done = await fleet_mode.run(local(seed=1), extra_data={"orchestrator": {"run": "local"}})
+    assert done.succeeded
+    assert [item["type"] for item in done.images("9")] == ["output"]
+    jobs = {job["job_id"] for job in await fleet_mode.jobs()}
+    assert done.prompt_id not in jobs
+    for prompt_id in busy:
+        assert (await fleet_mode.finished(prompt_id)).succeeded
+
+
+async def test_with_the_toggle_off_one_prompt_may_still_ask_for_the_fleet(master: Session) -> None:
+    options = {"orchestrator": {"run": "fleet", "peer": "peer-2"}}
+    done = await master.run(saved(stamp(seed=180), "1"), extra_data=options)
+    assert await peers_of(master, done) == ["peer-2"]
+    with pytest.raises(PromptRejected):
+        await master.queue(saved(stamp(seed=181), "1"))
+
+
+async def test_a_prompt_no_peer_can_run_is_refused_with_the_guilty_nodes_and_what_each_peer_lacks(
+    fleet_mode: Session,
+) -> None:
+    graph = saved(sampled(seed=9), "5")
+    graph["1"]["inputs"]["unet_name"] = "nowhere.safetensors"
+    graph["4"]["inputs"]["steps"] = -1
+    with pytest.raises(PromptRejected) as refusal:
+        await fleet_mode.queue(graph)
+    error, nodes = refusal.value.body["error"], refusal.value.body["node_errors"]
+    assert {(i, e["type"]) for i, found in nodes.items() for e in found["errors"]} == {
+        ("1", "value_not_in_list"),
+        ("4", "value_smaller_than_min"),
+    }
+    assert nodes["1"]["class_type"] == "UNETLoader" and nodes["1"]["dependent_outputs"] == ["9"]
+    assert "peer-1:" in error["details"] and "peer-2:" in error["details"]
+    graph["1"] = node("NobodyHasThis")
+    with pytest.raises(PromptRejected) as refusal:
+        await fleet_mode.queue(graph)
+    assert list(refusal.value.body["node_errors"]) == ["1"]
+
+
+async def test_an_output_that_cannot_run_is_left_out_as_the_host_does(fleet_mode: Session) -> None:
+    graph = saved(stamp(seed=190), "1")
+    graph["8"] = node("SaveImage", filename_prefix="fleet/never")
+    prompt_id = str(uuid.uuid4())
+    answer = await fleet_mode.post("/prompt", {"prompt": graph, "prompt_id": prompt_id}, status=200)
+    assert answer["prompt_id"] == prompt_id and list(answer["node_errors"]) == ["8"]
+    done = await fleet_mode.finished(prompt_id)
+    assert done.succeeded and list(done.entry["outputs"]) == ["9"]
+
+
+async def test_a_node_that_raises_on_the_peer_is_an_error_of_that_node_here(fleet_mode: Session) -> None:
+    graph = saved({**stamp(seed=195), "2": node("TestError", value=["1", 0], text="on purpose")}, "2")
+    done = await fleet_mode.run(graph)
+    assert not done.succeeded
+    assert (done.error["node_id"], done.error["node_type"]) == ("2", "TestError")
+    assert "on purpose" in done.error["exception_message"]
+
+
+async def test_while_the_queue_is_paused_prompts_wait_and_go_on_afterwards(fleet_mode: Session) -> None:
+    await fleet_mode.patch("/orchestrator/settings", {"paused": True})
+    prompt_id = await fleet_mode.queue(working(seed=200, seconds=0.1))
+    other = await fleet_mode.queue(working(seed=201, seconds=0.1))
+    queue = await fleet_mode.get("/queue")
+    assert [item[1] for item in queue["queue_pending"]] == [prompt_id, other]
+    await fleet_mode.post(
+        f"/orchestrator/jobs/{other}/move", {"before": prompt_id, "peer": "peer-2"}, status=200
+    )
+    await fleet_mode.patch("/orchestrator/settings", {"paused": False})
+    finished = [await fleet_mode.finished(i) for i in (prompt_id, other)]
+    assert (await peers_of(fleet_mode, *finished))[1] == "peer-2"
+
+
+async def test_input_files_of_the_master_go_along(fleet_mode: Session) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), (9, 8, 7)).save(buffer, "PNG")
+    await fleet_mode.upload("fleet-input.png", buffer.getvalue())
+    graph = saved({"1": node("LoadImage", image="fleet-input.png")}, "1")
+    done = await fleet_mode.run(graph)
+    assert (await fleet_mode.picture(done.images("9")[0]))[0, 0].tolist() == [9, 8, 7]
+
+
+async def test_a_body_that_is_no_prompt_gets_the_hosts_own_answer(
+    fleet_mode: Session, http: aiohttp.ClientSession
+) -> None:
+    assert (await fleet_mode.post("/prompt", {}, status=400))["error"]["type"] == "no_prompt"
+    async with http.post(f"{fleet_mode.url}/prompt", data=b"{", headers={"Content-Type": "x"}) as answer:
+        assert answer.status >= 400
+    assert (await fleet_mode.run(local(seed=3), extra_data={"orchestrator": {"run": "local"}})).succeeded
+
+
+async def test_when_fleet_mode_itself_fails_the_prompt_runs_locally_and_the_log_says_so(
+    fleet_mode: Session, fleet: Fleet
+) -> None:
+    journal = next(fleet.master.base.rglob("journal.sqlite3"))
+    # Somebody else holds the journal: no job can be accepted.
+    with closing(sqlite3.connect(journal, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = await fleet_mode.run(local(seed=4))
+        other.execute("ROLLBACK")
+    assert done.succeeded
+    assert done.prompt_id not in {job["job_id"] for job in await fleet_mode.jobs()}
+    assert "Fleet mode failed at /prompt; ComfyUI itself answers" in fleet.master.log.read_text("utf-8")
