@@ -2,11 +2,13 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { FleetApi } from "./fleet/api.js";
+import { FleetMode } from "./fleet/mode.js";
 import { mount } from "./fleet/panel.js";
 import { FleetStore } from "./fleet/store.js";
 
 const fleetApi = new FleetApi(api);
 const store = new FleetStore(fleetApi);
+const mode = new FleetMode(store, () => app.extensionManager);
 store.listen(api); // at once: the page complains of events that nobody listens to yet
 
 function loadStyles() {
@@ -18,8 +20,10 @@ function loadStyles() {
 
 app.registerExtension({
   name: "RemoteDispatch.Fleet",
+  ...mode.parts,
   setup() {
     loadStyles();
+    mode.start();
     let unmount = () => {};
     app.extensionManager.registerSidebarTab({
       id: "remote-dispatch.fleet",

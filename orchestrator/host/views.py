@@ -76,6 +76,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "state": job.state.value,
         "source": job.request.source.value,
         "title": job.request.title,
+        "pinned_to": job.request.peer,
         "peer_id": job.backend_id,
         "peer": peer_name(job.backend_id) if job.backend_id else "",
         "attempts": [_attempt_view(attempt, peer_name) for attempt in job.attempts],

@@ -81,6 +81,7 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
         "state": "done",
         "source": "http",
         "title": "Cat",
+        "pinned_to": "",
         "peer_id": "p1",
         "peer": "GPU 2",
         "attempts": [

@@ -26,8 +26,8 @@ test("two changes at once share one session", async () => {
 });
 
 test("a read needs no token", async () => {
-  const server = comfy({ "GET /orchestrator/jobs": () => json({ jobs: [] }) });
-  assert.deepEqual(await new FleetApi(server).jobs(), []);
+  const server = comfy({ "GET /orchestrator/peers": () => json({ peers: [] }) });
+  assert.deepEqual(await new FleetApi(server).peers(), []);
   assert.equal(server.asked.length, 1);
 });
 
@@ -88,8 +88,8 @@ test("an id is one part of the route, whatever is in it", async () => {
 
 test("the server's clock is known from its answers", async () => {
   const ahead = new Date(Date.now() + 3_600_000).toUTCString();
-  const api = new FleetApi(comfy({ "GET /orchestrator/jobs": () => json({ jobs: [] }, 200, { Date: ahead }) }));
-  await api.jobs();
+  const api = new FleetApi(comfy({ "GET /orchestrator/peers": () => json({ peers: [] }, 200, { Date: ahead }) }));
+  await api.peers();
   assert.ok(Math.abs(api.clockOffsetMs - 3_600_000) < 60_000);
 });
 
@@ -97,4 +97,18 @@ test("what the server has to say comes with the peers", async () => {
   const api = new FleetApi(comfy({ "GET /orchestrator/peers": () => json({ peers: [peer()], notices: ["Damaged."] }) }));
   assert.equal((await api.peers()).length, 1);
   assert.deepEqual(api.notices, ["Damaged."]);
+});
+
+test("a waiting job is moved, and what is switched on changed, with the token", async () => {
+  const server = comfy({
+    "GET /orchestrator/session": () => json({ token: "t" }),
+    "POST /orchestrator/jobs/a%2Fb/move": () => json({}),
+    "PATCH /orchestrator/settings": () => json({ fleet_mode: true }),
+  });
+  const api = new FleetApi(server);
+  await api.moveJob("a/b", { before: "c" });
+  await api.changeSettings({ fleet_mode: true });
+  const changes = server.asked.slice(1);
+  assert.deepEqual(changes.map(({ body }) => body), [{ before: "c" }, { fleet_mode: true }]);
+  assert.ok(changes.every(({ headers }) => headers["X-Orchestrator-Token"] === "t"));
 });

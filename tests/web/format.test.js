@@ -16,11 +16,13 @@ test("durations are as exact as one can read", () => {
 });
 
 test("a running job counts whole seconds and never less than none", () => {
-  const running = job({ started_at: "2026-01-01T10:00:00.000Z" });
+  const running = job({ started_at: "2026-01-01T09:50:00.000Z", begun_at: "2026-01-01T10:00:00.000Z" });
   assert.equal(jobDuration(running, Date.parse("2026-01-01T10:00:07.900Z")), "7 s");
   assert.equal(jobDuration(running, Date.parse("2026-01-01T09:59:00.000Z")), "0 s");
   assert.equal(jobDuration({ ...running, ended_at: "2026-01-01T10:00:02.500Z" }, 0), "2.5 s");
-  assert.equal(jobDuration(job({ started_at: null }), 0), "");
+  assert.equal(jobDuration(job({ begun_at: null }), 0), "", "its peer works on another one");
+  const kept = job({ state: "done", begun_at: null, ended_at: "2026-01-01T10:00:03.000Z" });
+  assert.equal(jobDuration(kept, 0), "2.0 s", "of an earlier session only the start is known");
 });
 
 test("a peer's state is the owner's wish first, then what was measured", () => {
@@ -57,6 +59,7 @@ test("a device's name is what the shop calls it", () => {
 test("a job without a title is named by who asked", () => {
   assert.equal(jobTitle(job({ title: "Portrait" })), "Portrait");
   assert.equal(jobTitle(job()), "Remote Dispatch node");
+  assert.equal(jobTitle(job({ source: "fleet", job_id: "0123456789" })), "Prompt 01234567");
   assert.equal(jobTitle(job({ source: "http", job_id: "0123456789" })), "Job 01234567");
 });
 

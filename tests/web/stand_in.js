@@ -9,9 +9,21 @@ export function peer(changes = {}) {
 
 export function job(changes = {}) {
   return {
-    job_id: "j1", state: "running", source: "node", title: "", peer_id: "p1", peer: "gpu-1", attempts: [],
+    job_id: "j1", state: "running", source: "node", title: "", pinned_to: "", peer_id: "p1", peer: "gpu-1", attempts: [],
     outputs: [], texts: [], error: null, explanation: "", progress: 0, progress_text: "",
-    created_at: "2026-01-01T10:00:00.000Z", started_at: "2026-01-01T10:00:01.000Z", ended_at: null, ...changes,
+    created_at: "2026-01-01T10:00:00.000Z", started_at: "2026-01-01T10:00:01.000Z", begun_at: "2026-01-01T10:00:02.000Z",
+    ended_at: null, ...changes,
+  };
+}
+
+/** What GET /jobs answers. @param {any[]} jobs newest first @param {{line?: string[], waiting?: number, ended?: number}} [more] */
+export function listing(jobs, { line, waiting = 0, ended = 0 } = {}) {
+  const waits = jobs.filter((each) => each.state === "waiting").map((each) => each.job_id);
+  const running = jobs.filter((each) => each.state === "running").length;
+  return {
+    jobs,
+    line: line ?? waits.reverse(),
+    counts: { waiting: waits.length + waiting, running, ended: jobs.length - waits.length - running + ended },
   };
 }
 

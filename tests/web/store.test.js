@@ -1,19 +1,20 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FleetStore, inViewingOrder } from "../../web/fleet/store.js";
-import { job, later, peer } from "./stand_in.js";
+import { FleetStore, inViewingOrder, JOBS_KEPT } from "../../web/fleet/store.js";
+import { job, later, listing, peer } from "./stand_in.js";
 
 const at = (minute) => `2026-01-01T10:${String(minute).padStart(2, "0")}:00.000Z`;
+const SETTINGS = { fleet_mode: false, paused: false, this_machine: false };
 const tell = (events, name, detail) => events.dispatchEvent(new CustomEvent(`orchestrator.${name}`, { detail }));
 
 function live(answers) {
   const events = new EventTarget();
-  const store = new FleetStore({ peers: async () => [], jobs: async () => [], ...answers });
+  const store = new FleetStore({ peers: async () => [], jobs: async () => listing([]), settings: async () => SETTINGS, ...answers });
   return { events, store, stop: store.listen(events) };
 }
 
 test("a refresh reads peers and jobs", async () => {
-  const { store } = live({ peers: async () => [peer()], jobs: async () => [job()] });
+  const { store } = live({ peers: async () => [peer()], jobs: async () => listing([job()]) });
   await store.refresh();
   assert.deepEqual([store.phase, store.peers.length, store.jobs.length], ["ready", 1, 1]);
 });
@@ -25,7 +26,7 @@ test("peers are listed by name", async () => {
 });
 
 test("an event of jobs changes those it names and leaves the others", async () => {
-  const { store, events } = live({ jobs: async () => [job({ job_id: "a" }), job({ job_id: "b" })] });
+  const { store, events } = live({ jobs: async () => listing([job({ job_id: "a" }), job({ job_id: "b" })]) });
   await store.refresh();
   tell(events, "jobs", { jobs: [job({ job_id: "b", state: "done" })] });
   assert.deepEqual(Object.fromEntries(store.jobs.map((each) => [each.job_id, each.state])), { a: "running", b: "done" });
@@ -46,7 +47,7 @@ test("an answer that was asked for before an event does not undo it", async () =
   tell(events, "peers", { peers: [peer({ draining: true })] });
   tell(events, "jobs", { jobs: [job({ state: "done" })] });
   peers.resolve([peer({ draining: false })]);
-  jobs.resolve([job({ state: "running" }), job({ job_id: "older" })]);
+  jobs.resolve(listing([job({ state: "running" }), job({ job_id: "older" })]));
   await refresh;
   assert.equal(store.peers[0].draining, true);
   assert.equal(store.jobs.find((each) => each.job_id === "j1").state, "done");
@@ -55,7 +56,7 @@ test("an answer that was asked for before an event does not undo it", async () =
 
 test("jobs the server no longer knows go away at a refresh", async () => {
   const answers = [[job({ job_id: "old" })], [job({ job_id: "new" })]];
-  const { store } = live({ jobs: async () => answers.shift() });
+  const { store } = live({ jobs: async () => listing(answers.shift()) });
   await store.refresh();
   await store.refresh();
   assert.deepEqual(store.jobs.map((each) => each.job_id), ["new"]);
@@ -109,22 +110,83 @@ test("a store that no longer listens hears nothing", () => {
 });
 
 test("at most 200 ended jobs are kept, and every one that is not ended", async () => {
-  const many = Array.from({ length: 250 }, (_, n) => job({ job_id: `e${n}`, state: "done", created_at: at(30) }));
-  const { store } = live({ jobs: async () => [job({ job_id: "oldest", created_at: at(1) }), ...many] });
+  const { store, events } = live({ jobs: async () => listing([job({ job_id: "oldest", created_at: at(1) })]) });
   await store.refresh();
-  assert.equal(store.jobs.length, 201);
+  const many = Array.from({ length: JOBS_KEPT + 50 }, (_, n) => job({ job_id: `e${n}`, state: "done", created_at: at(30) }));
+  tell(events, "jobs", { jobs: many });
+  assert.equal(store.jobs.length, JOBS_KEPT + 1);
   assert.ok(store.jobs.some((each) => each.job_id === "oldest"));
+  assert.equal(store.unseen.ended, 50);
 });
 
-test("running jobs come first, then waiting ones as they came, then the ended ones, last first", () => {
-  const ids = inViewingOrder([
-    job({ job_id: "ended early", state: "done", created_at: at(1), ended_at: at(20) }),
-    job({ job_id: "second waiting", state: "waiting", created_at: at(9) }),
-    job({ job_id: "ended late", state: "failed", created_at: at(2), ended_at: at(30) }),
-    job({ job_id: "first waiting", state: "waiting", created_at: at(8) }),
-    job({ job_id: "running", created_at: at(7) }),
-  ]).map((each) => each.job_id);
-  assert.deepEqual(ids, ["running", "first waiting", "second waiting", "ended late", "ended early"]);
+test("of a long line the page knows the head and how many come after", async () => {
+  let limit = 0;
+  const answer = listing([job({ job_id: "a", state: "waiting" })], { waiting: 4800, ended: 7 });
+  const { store } = live({ jobs: async (most) => ((limit = most), answer) });
+  await store.refresh();
+  assert.deepEqual([limit, store.line, store.unseen], [JOBS_KEPT, ["a"], { waiting: 4800, ended: 7 }]);
+});
+
+test("what runs comes first, then what was handed over, then the line, then what it does not name yet", () => {
+  const { queue, ended } = inViewingOrder(
+    [
+      job({ job_id: "ended early", state: "done", created_at: at(1), ended_at: at(20) }),
+      job({ job_id: "second in line", state: "waiting", created_at: at(4) }),
+      job({ job_id: "ended late", state: "failed", created_at: at(2), ended_at: at(30) }),
+      job({ job_id: "just came", state: "waiting", created_at: at(3) }),
+      job({ job_id: "first in line", state: "waiting", created_at: at(9) }),
+      job({ job_id: "handed over", begun_at: null, created_at: at(3) }),
+      job({ job_id: "running", created_at: at(7) }),
+    ],
+    ["first in line", "second in line"],
+  );
+  assert.deepEqual(
+    queue.map((each) => each.job_id),
+    ["running", "handed over", "first in line", "second in line", "just came"],
+  );
+  assert.deepEqual(ended.map((each) => each.job_id), ["ended late", "ended early"]);
+});
+
+test("while somebody looks, the line is read again once after jobs entered it", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let reads = 0;
+  const { store, events } = live({ jobs: async () => (reads++, listing([])) });
+  const unwatch = store.watch();
+  tell(events, "jobs", { jobs: [job({ job_id: "a", state: "waiting" })] });
+  tell(events, "jobs", { jobs: [job({ job_id: "b", state: "waiting" })] });
+  t.mock.timers.tick(5000);
+  assert.equal(reads, 1);
+  unwatch();
+  tell(events, "jobs", { jobs: [job({ job_id: "c", state: "waiting" })] });
+  t.mock.timers.tick(5000);
+  assert.equal(reads, 1);
+});
+
+test("what is switched on is read once and followed by events", async () => {
+  const { store, events } = live({});
+  assert.equal(store.settings, null);
+  await store.readSettings();
+  tell(events, "settings", { ...SETTINGS, paused: true });
+  assert.deepEqual(store.settings, { ...SETTINGS, paused: true });
+});
+
+test("an answer about settings that is older than an event does not undo it", async () => {
+  const answer = later();
+  const { store, events } = live({ settings: () => answer.promise });
+  const reading = store.readSettings();
+  tell(events, "settings", { ...SETTINGS, fleet_mode: true });
+  answer.resolve(SETTINGS);
+  await reading;
+  assert.equal(store.settings.fleet_mode, true);
+});
+
+test("a switch is thrown once the server agreed", async () => {
+  const { store } = live({ changeSettings: async (changes) => ({ ...SETTINGS, ...changes }) });
+  await store.change({ fleet_mode: true });
+  assert.equal(store.settings.fleet_mode, true);
+  const { store: refused } = live({ changeSettings: async () => Promise.reject(new Error("Refused.")) });
+  await assert.rejects(refused.change({ fleet_mode: true }), /Refused/);
+  assert.equal(refused.settings, null);
 });
 
 test("what the server has to say is shown until it is dismissed, also over later reads", async () => {

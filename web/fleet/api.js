@@ -12,10 +12,15 @@
  *   outcome: string, reason: string}} Attempt
  * @typedef {{node_id: string, filename: string, subfolder: string, type: string, url: string}} Output
  * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled" | "set_aside"} JobState
- * @typedef {{job_id: string, state: JobState, source: string, title: string, peer_id: string, peer: string,
- *   attempts: Attempt[], outputs: Output[], texts: string[],
+ * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string,
+ *   peer_id: string, peer: string, attempts: Attempt[], outputs: Output[], texts: string[],
  *   error: {code: string, message: string} | null, explanation: string, progress: number,
- *   progress_text: string, created_at: string, started_at: string | null, ended_at: string | null}} Job
+ *   progress_text: string, created_at: string, started_at: string | null, begun_at: string | null,
+ *   ended_at: string | null}} Job
+ * @typedef {{waiting: number, running: number, ended: number}} Counts
+ * @typedef {{jobs: Job[], line: string[], counts: Counts}} Jobs `line`: ids of waiting ones, the next first
+ * @typedef {{fleet_mode: boolean, paused: boolean, this_machine: boolean}} Settings
+ * @typedef {{before?: string, peer?: string}} Move before: a waiting job, "" for the end; peer: "" for any
  * @typedef {{header?: string, value: string}} Credentials
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
  *   credentials?: Credentials | null}} PeerChanges
@@ -56,9 +61,19 @@ export class FleetApi {
     return peers;
   }
 
-  /** @returns {Promise<Job[]>} */
-  async jobs() {
-    return (await this.#request("GET", "/jobs")).jobs;
+  /** The running jobs, the head of the line and the last that ended. @param {number} limit @returns {Promise<Jobs>} */
+  jobs(limit) {
+    return this.#request("GET", `/jobs?limit=${limit}`);
+  }
+
+  /** @returns {Promise<Settings>} */
+  settings() {
+    return this.#request("GET", "/settings");
+  }
+
+  /** @param {Partial<Settings>} changes @returns {Promise<Settings>} */
+  changeSettings(changes) {
+    return this.#change("PATCH", "/settings", changes);
   }
 
   /** @param {PeerChanges} peer */
@@ -84,6 +99,11 @@ export class FleetApi {
   /** @param {string} id */
   cancelJob(id) {
     return this.#change("POST", `/jobs/${encodeURIComponent(id)}/cancel`, {});
+  }
+
+  /** @param {string} id @param {Move} to */
+  moveJob(id, to) {
+    return this.#change("POST", `/jobs/${encodeURIComponent(id)}/move`, to);
   }
 
   /** Where the browser fetches a result file. @param {string} path as the server gave it, "/view?…" */

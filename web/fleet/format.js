@@ -23,10 +23,14 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)}:${two(minutes % 60)} h`;
 }
 
-/** How long a job ran, or runs by now. @param {Job} job @param {number} nowMs */
+/** @param {Job} job */
+const isOver = (job) => job.state !== "waiting" && job.state !== "running";
+
+/** How long its peer worked on a job, or works by now. @param {Job} job @param {number} nowMs */
 export function jobDuration(job, nowMs) {
-  if (!job.started_at) return "";
-  const start = Date.parse(job.started_at);
+  const began = job.begun_at ?? (isOver(job) ? job.started_at : null);
+  if (!began) return "";
+  const start = Date.parse(began);
   if (job.ended_at) return duration((Date.parse(job.ended_at) - start) / 1000);
   // Tenths of a running clock are only noise.
   return duration(Math.max(0, Math.floor((nowMs - start) / 1000))).replace(".0 s", " s");
@@ -81,7 +85,8 @@ export function deviceName(name) {
 /** @param {Job} job */
 export function jobTitle(job) {
   if (job.title) return job.title;
-  return job.source === "node" ? "Remote Dispatch node" : `Job ${job.job_id.slice(0, 8)}`;
+  if (job.source === "node") return "Remote Dispatch node";
+  return `${job.source === "fleet" ? "Prompt" : "Job"} ${job.job_id.slice(0, 8)}`;
 }
 
 const JOB_WORDS = {
@@ -93,8 +98,9 @@ const JOB_WORDS = {
   set_aside: "set aside",
 };
 
-/** @param {Job} job */
-export const jobWord = (job) => JOB_WORDS[job.state] ?? job.state;
+/** @param {Job} job @returns {string} handed to a peer that works on another one, it still waits */
+export const jobWord = (job) =>
+  job.state === "running" && !job.begun_at ? "next" : JOB_WORDS[job.state] ?? job.state;
 
 /** Why the job went elsewhere, attempt by attempt; the last failure of a failed job is its `error`.
  * @param {Job} job @returns {string[]} */

@@ -3,6 +3,7 @@
 import { h, keyedList, setOptionalText, setText } from "./dom.js";
 import { counted } from "./format.js";
 import { mount as mountJobs } from "./jobs.js";
+import { mount as mountMode } from "./mode_switch.js";
 import { mount as mountPeers } from "./peers.js";
 
 /**
@@ -29,13 +30,14 @@ export function mount(el, { api, store }) {
       h("button", { type: "button", class: "orc-button", onclick: () => store.dismiss(text) }, "Dismiss")),
     update() {},
   }));
+  const mode = h("section", { class: "orc-mode", "aria-label": "Fleet mode" });
   const peers = h("section", { class: "orc-section", "aria-label": "Peers" });
   const jobs = h("section", { class: "orc-section", "aria-label": "Jobs" });
 
   const showSummary = () => {
     const up = store.peers.filter((peer) => peer.enabled && peer.health === "up").length;
     const running = store.jobs.filter((job) => job.state === "running").length;
-    const waiting = store.jobs.filter((job) => job.state === "waiting").length;
+    const waiting = store.jobs.filter((job) => job.state === "waiting").length + store.unseen.waiting;
     const parts = [`${up} of ${counted(store.peers.length, "peer")} up`];
     if (running) parts.push(`${running} running`);
     if (waiting) parts.push(`${waiting} waiting`);
@@ -55,8 +57,7 @@ export function mount(el, { api, store }) {
   };
 
   const deps = { api, store, say: (/** @type {string} */ text) => setText(spoken, text) };
-  const unmountPeers = mountPeers(peers, deps);
-  const unmountJobs = mountJobs(jobs, deps);
+  const unmounts = [mountMode(mode, deps), mountPeers(peers, deps), mountJobs(jobs, deps)];
   for (const name of ["peers", "jobs"]) store.addEventListener(name, showSummary, { signal });
   store.addEventListener("status", showStatus, { signal });
   showSummary();
@@ -64,15 +65,14 @@ export function mount(el, { api, store }) {
   el.replaceChildren(
     h("div", { class: "orc-panel" },
       h("header", { class: "orc-panel-head" }, h("h2", {}, "Fleet"), summary),
-      notice, notices, peers, jobs, spoken,
+      mode, notice, notices, peers, jobs, spoken,
     ),
   );
   store.refresh();
 
   return () => {
     controller.abort();
-    unmountPeers();
-    unmountJobs();
+    for (const unmount of unmounts) unmount();
     el.replaceChildren();
   };
 }

@@ -1,33 +1,50 @@
 // @ts-check
 /** What the page knows of the fleet, kept live by the server's events. */
-/** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job */
+/** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job
+ * @typedef {import("./api.js").Jobs} Jobs @typedef {import("./api.js").Settings} Settings */
 
-const JOBS_KEPT = 200;
+export const JOBS_KEPT = 200; //: of the waiting ones, and as many of the ended ones
+const LINE_EVERY_MS = 1500;
 const FINAL = new Set(["done", "failed", "cancelled", "set_aside"]);
 
 /** @param {Job} job */
 export const isFinal = (job) => FINAL.has(job.state);
 
-/** Running first, then waiting in the order they came, then the ended ones, newest first. @param {Job[]} jobs */
-export function inViewingOrder(jobs) {
-  const rank = (/** @type {Job} */ job) => (job.state === "running" ? 0 : job.state === "waiting" ? 1 : 2);
-  const ended = (/** @type {Job} */ job) => job.ended_at ?? job.created_at;
-  return [...jobs].sort((a, b) => {
-    if (rank(a) !== rank(b)) return rank(a) - rank(b);
-    if (rank(a) === 2) return ended(b).localeCompare(ended(a));
-    return a.created_at.localeCompare(b.created_at);
-  });
+/**
+ * What runs or waits, and what ended. First what a peer works on, then what was handed to one, then the line,
+ * then those it does not name yet, as they came. The ended ones come last first.
+ * @param {Job[]} jobs @param {string[]} [line] @returns {{queue: Job[], ended: Job[]}}
+ */
+export function inViewingOrder(jobs, line = []) {
+  const places = new Map(line.map((id, place) => [id, place]));
+  const rank = (/** @type {Job} */ job) => (job.state === "waiting" ? 2 : job.begun_at ? 0 : 1);
+  const place = (/** @type {Job} */ job) => places.get(job.job_id) ?? line.length;
+  const end = (/** @type {Job} */ job) => job.ended_at ?? job.created_at;
+  const queue = jobs
+    .filter((job) => !isFinal(job))
+    .sort((a, b) =>
+      rank(a) - rank(b) || (rank(a) === 2 ? place(a) - place(b) : 0) || compare(a.created_at, b.created_at));
+  return { queue, ended: jobs.filter(isFinal).sort((a, b) => compare(end(b), end(a))) };
 }
+
+/** By code units: moments need no language, and thousands of them are compared. @param {string} a @param {string} b */
+const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
 /**
  * What the page knows of the fleet. It outlives the panel and is kept live by the server's events.
- * Dispatches "peers", "jobs" and "status" after the field of that name (phase, problem, connected) changed.
+ * Dispatches "peers", "jobs", "settings" and "status" (phase, problem, connected) after that changed.
  */
 export class FleetStore extends EventTarget {
   /** @type {Peer[]} */
   peers = [];
   /** @type {Job[]} newest first */
   jobs = [];
+  /** The waiting jobs as the server last told their order. @type {string[]} */
+  line = [];
+  /** How many more there are than `jobs` holds. */
+  unseen = { waiting: 0, ended: 0 };
+  /** What is switched on; null until the server said. @type {Settings | null} */
+  settings = null;
   /** @type {"idle" | "loading" | "ready" | "failed"} */
   phase = "idle";
   /** @type {Error | null} */
@@ -42,8 +59,15 @@ export class FleetStore extends EventTarget {
   #refreshes = 0;
   /** @type {Set<string>} */
   #dismissed = new Set();
+  #watchers = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #lineTimer;
+  #settingsEvents = 0;
 
-  /** @param {{peers(): Promise<Peer[]>, jobs(): Promise<Job[]>, clockOffsetMs?: number, notices?: string[]}} api */
+  /**
+   * @param {{peers(): Promise<Peer[]>, jobs(limit: number): Promise<Jobs>, settings(): Promise<Settings>,
+   *   changeSettings(changes: Partial<Settings>): Promise<Settings>, clockOffsetMs?: number, notices?: string[]}} api
+   */
   constructor(api) {
     super();
     this.#api = api;
@@ -79,13 +103,46 @@ export class FleetStore extends EventTarget {
       this.#peerEvents += 1;
       this.#setPeers(peers);
     });
-    on("orchestrator.jobs", ({ jobs }) => this.#mergeJobs(jobs));
+    on("orchestrator.jobs", ({ jobs }) => {
+      const moved = jobs.some((/** @type {Job} */ job) => job.state === "waiting" || this.line.includes(job.job_id));
+      this.#mergeJobs(jobs);
+      if (moved) this.#readLineSoon();
+    });
+    on("orchestrator.settings", (settings) => {
+      this.#settingsEvents += 1;
+      this.#setSettings(settings);
+    });
     on("reconnecting", () => this.#setStatus({ connected: false }));
     on("reconnected", () => {
       this.#setStatus({ connected: true });
+      this.readSettings();
       if (this.phase !== "idle") this.refresh(); // events sent meanwhile are lost
     });
     return () => controller.abort();
+  }
+
+  /** While somebody looks, the line is read anew when jobs enter or leave it. @returns {() => void} ends it */
+  watch() {
+    this.#watchers += 1;
+    return () => {
+      this.#watchers -= 1;
+      clearTimeout(this.#lineTimer);
+      this.#lineTimer = undefined;
+    };
+  }
+
+  /** Reads what is switched on. A server that does not answer leaves what was known. */
+  async readSettings() {
+    const events = this.#settingsEvents;
+    const settings = await this.#api.settings().catch(() => null);
+    if (settings && events === this.#settingsEvents) this.#setSettings(settings);
+  }
+
+  /** Switches something. @param {Partial<Settings>} changes @throws {Error} the server refused */
+  async change(changes) {
+    const events = this.#settingsEvents;
+    const settings = await this.#api.changeSettings(changes);
+    if (events === this.#settingsEvents) this.#setSettings(settings);
   }
 
   /** Reads everything anew. Never throws: a failure is `phase` and `problem`. */
@@ -95,11 +152,16 @@ export class FleetStore extends EventTarget {
     if (this.phase !== "ready") this.#setStatus({ phase: "loading", problem: null });
     const peerEvents = this.#peerEvents;
     try {
-      const [peers, jobs] = await Promise.all([this.#api.peers(), this.#api.jobs()]);
+      const [peers, { jobs, line, counts }] = await Promise.all([this.#api.peers(), this.#api.jobs(JOBS_KEPT)]);
       if (turn !== this.#refreshes) return;
       const newer = this.#meanwhile;
       this.#meanwhile = null;
       this.jobs = [];
+      this.line = line;
+      this.unseen = {
+        waiting: Math.max(0, counts.waiting - line.length),
+        ended: Math.max(0, counts.ended - jobs.filter(isFinal).length),
+      };
       this.#mergeJobs([...jobs, ...newer.values()]);
       if (peerEvents === this.#peerEvents) this.#setPeers(peers);
       this.#setStatus({ phase: "ready", problem: null });
@@ -123,6 +185,20 @@ export class FleetStore extends EventTarget {
     this.dispatchEvent(new CustomEvent("peers"));
   }
 
+  /** @param {Settings} settings */
+  #setSettings(settings) {
+    this.settings = settings;
+    this.dispatchEvent(new CustomEvent("settings"));
+  }
+
+  #readLineSoon() {
+    if (!this.#watchers || this.#lineTimer !== undefined) return;
+    this.#lineTimer = setTimeout(() => {
+      this.#lineTimer = undefined;
+      if (this.connected) this.refresh();
+    }, LINE_EVERY_MS);
+  }
+
   /** @param {Job[]} changed */
   #mergeJobs(changed) {
     const byId = new Map(this.jobs.map((job) => [job.job_id, job]));
@@ -130,9 +206,10 @@ export class FleetStore extends EventTarget {
       byId.set(job.job_id, job);
       this.#meanwhile?.set(job.job_id, job);
     }
-    this.jobs = [...byId.values()]
-      .sort((a, b) => b.created_at.localeCompare(a.created_at))
-      .filter((job, place) => place < JOBS_KEPT || !isFinal(job));
+    const all = [...byId.values()].sort((a, b) => compare(b.created_at, a.created_at));
+    let ended = 0;
+    this.jobs = all.filter((job) => !isFinal(job) || ++ended <= JOBS_KEPT);
+    this.unseen.ended += all.length - this.jobs.length;
     this.dispatchEvent(new CustomEvent("jobs"));
   }
 

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { hindrance, whatChanged, whereRunGoes } from "../../web/fleet/mode_words.js";
+import { peer } from "./stand_in.js";
+
+const OFF = { fleet_mode: false, paused: false, this_machine: false };
+const ON = { ...OFF, fleet_mode: true };
+const two = [peer({ id: "a", name: "gpu-1" }), peer({ id: "b", name: "gpu-2" })];
+
+test("switching it on says how many peers Run uses now", () => {
+  assert.deepEqual(whatChanged(OFF, ON, two), [
+    { severity: "success", summary: "Fleet mode is on", detail: "Run now uses your 2 peers." },
+  ]);
+  assert.equal(whatChanged(OFF, ON, two.slice(0, 1))[0].detail, "Run now uses your peer gpu-1.");
+});
+
+test("switching it off says that Run uses this machine again", () => {
+  assert.equal(whatChanged(ON, OFF, two)[0].detail, "Run uses this machine again.");
+});
+
+test("switched on with no peer to use, it says what to do", () => {
+  const [told] = whatChanged(OFF, ON, []);
+  assert.equal(told.severity, "warn");
+  assert.match(told.detail, /Add one in the Fleet tab/);
+  assert.match(hindrance([peer({ enabled: false })]), /Enable one/);
+  assert.match(hindrance([peer({ draining: true })]), /Undrain one/);
+  assert.match(hindrance([peer({ health: "down" })]), /answers/);
+  assert.equal(hindrance([peer({ health: "down" }), peer({ id: "b" })]), "");
+});
+
+test("disabled and draining peers are not counted", () => {
+  const peers = [...two, peer({ id: "c", enabled: false }), peer({ id: "d", draining: true })];
+  assert.equal(whereRunGoes(true, peers), "Run uses your 2 peers");
+  assert.equal(whereRunGoes(false, peers), "Run uses this machine");
+  assert.equal(whereRunGoes(true, []), "Run has no peer to use");
+});
+
+test("a pause is told, and nothing when nothing changed", () => {
+  assert.equal(whatChanged(ON, { ...ON, paused: true }, two)[0].summary, "The fleet's queue is paused");
+  assert.equal(whatChanged({ ...ON, paused: true }, ON, two)[0].summary, "The fleet's queue goes on");
+  assert.deepEqual(whatChanged(ON, { ...ON }, two), []);
+});

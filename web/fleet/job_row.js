@@ -1,0 +1,114 @@
+// @ts-check
+/** One job: where it runs, how far it is, why there, what came of it, and what can be done to it. */
+import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
+import { counted, failedAttempts, isPicture, jobDuration, jobTitle, jobWord, ownPath, percent } from "./format.js";
+import { lineControls } from "./line_controls.js";
+import { isFinal } from "./store.js";
+
+/**
+ * @typedef {import("./api.js").Job} Job @typedef {import("./panel.js").SectionDeps} SectionDeps
+ * @typedef {{first: string, above: string, below: string}} Neighbours ids of waiting jobs, "" for none
+ * @typedef {{job: Job, line: Neighbours | null}} Item `line` is null for what cannot be moved
+ */
+
+const PICTURES_SHOWN = 4;
+const TONES = { waiting: "off", running: "run", done: "good", failed: "bad", cancelled: "off", set_aside: "warn" };
+
+/** @param {SectionDeps} deps */
+export function jobRow(deps) {
+  const { api, store, say } = deps;
+  /** @type {Job} */
+  let job;
+  const dot = h("span", { class: "orc-dot" });
+  const title = h("span", { class: "orc-name" });
+  const time = h("span", { class: "orc-figure" });
+  const where = h("span", { class: "orc-clip" });
+  const cancel = h("button", { type: "button", class: "orc-button", onclick: () => act(() => api.cancelJob(job.job_id), "is cancelled") }, "Cancel");
+  const bar = h("div", { class: "orc-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
+  const error = h("p", { class: "orc-error" });
+  // One line until it is opened: the reasons for every peer are long.
+  const whyText = h("summary");
+  const why = h("details", { class: "orc-why orc-muted" }, whyText);
+  const tried = h("ul", { class: "orc-tried" });
+  const results = h("div", { class: "orc-results" });
+  const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
+
+  const act = async (/** @type {() => Promise<unknown>} */ change, /** @type {string} */ done) => {
+    if (element.hasAttribute("aria-busy")) return;
+    setOptionalText(failure, "");
+    setAttribute(element, "aria-busy", "true");
+    try {
+      await change();
+      say(`${jobTitle(job)} ${done}.`);
+    } catch (problem) {
+      setOptionalText(failure, /** @type {Error} */ (problem).message);
+    } finally {
+      setAttribute(element, "aria-busy", null);
+    }
+  };
+  const move = (/** @type {string} */ id, /** @type {import("./api.js").Move} */ to, /** @type {string} */ done) =>
+    act(async () => {
+      await api.moveJob(id, to);
+      await store.refresh();
+    }, done);
+  const controls = lineControls(store, move);
+  const element = h("li", { class: "orc-row" },
+    h("div", { class: "orc-line" }, dot, title, time),
+    h("div", { class: "orc-line" }, where, controls.element, cancel),
+    bar, error, why, tried, results, failure);
+
+  return {
+    element,
+    update(/** @type {Item} */ { job: next, line }) {
+      job = next;
+      const running = job.state === "running";
+      setAttribute(dot, "data-tone", running && !job.begun_at ? "off" : TONES[job.state] ?? "off");
+      setText(title, jobTitle(job));
+      setAttribute(title, "title", job.job_id);
+      setText(time, jobDuration(job, store.now()));
+      setText(where, [job.peer, (running && job.progress_text) || jobWord(job)].filter(Boolean).join(" · "));
+      where.hidden = line !== null;
+      controls.show(job, line);
+      cancel.hidden = isFinal(job);
+      setAttribute(cancel, "aria-label", `Cancel ${jobTitle(job)}`);
+      bar.hidden = !running;
+      if (running) showProgress(bar, job);
+      setOptionalText(error, job.error?.message ?? "");
+      setText(whyText, job.explanation);
+      why.hidden = !job.explanation;
+      const failed = failedAttempts(job);
+      tried.hidden = !failed.length;
+      setChildren(tried, failed.join("\n"), () => failed.map((text) => h("li", {}, text)));
+      const signature = job.outputs.map((output) => output.url).join("\n");
+      setChildren(results, signature, () => resultsOf(job, (path) => api.fileUrl(path)));
+      results.hidden = !results.childElementCount;
+    },
+  };
+}
+
+/** @param {HTMLElement} bar @param {Job} job */
+function showProgress(bar, job) {
+  setAttribute(bar, "aria-label", `Progress of ${jobTitle(job)}`);
+  setAttribute(bar, "aria-valuenow", percent(job.progress));
+  /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(job.progress)}%`;
+}
+
+/** @param {Job} job @param {(path: string) => string} urlOf @returns {Node[]} */
+function resultsOf(job, urlOf) {
+  /** @type {Node[]} */
+  const nodes = [];
+  const pictures = job.outputs.filter((output) => isPicture(output.filename) && ownPath(output.url));
+  for (const { filename, url } of pictures.slice(0, PICTURES_SHOWN)) {
+    const link = outsideLink(urlOf(url), "", { class: "orc-picture", title: filename, "aria-label": `Open ${filename}` });
+    link.append(h("img", { src: urlOf(url), alt: "", loading: "lazy", decoding: "async" }));
+    nodes.push(link);
+  }
+  const unseen = pictures.length - PICTURES_SHOWN;
+  if (unseen > 0) nodes.push(h("span", { class: "orc-muted" }, `and ${counted(unseen, "more picture", "more pictures")}`));
+  for (const output of job.outputs) {
+    if (pictures.includes(output)) continue;
+    const own = ownPath(output.url);
+    nodes.push(outsideLink(own && urlOf(own), output.filename));
+  }
+  return nodes;
+}

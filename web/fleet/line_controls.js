@@ -1,0 +1,65 @@
+// @ts-check
+/** What can be done to a job that waits: another place in the line, another peer. */
+import { h, setAttribute, setChildren } from "./dom.js";
+import { jobTitle } from "./format.js";
+
+/** @typedef {import("./api.js").Job} Job @typedef {import("./api.js").Peer} Peer */
+
+/**
+ * @param {import("./store.js").FleetStore} store
+ * @param {(id: string, to: import("./api.js").Move, done: string) => void} move
+ */
+export function lineControls(store, move) {
+  /** @type {Job} */
+  let job;
+  let line = { first: "", above: "", below: "" };
+  const choice = h("select", {
+    class: "orc-choice",
+    onchange: () => move(job.job_id, { peer: choice.value }, choice.value ? "has its peer" : "may run on any peer"),
+  });
+  // Not disabled at the ends of the line: the focus would be lost.
+  const button = (/** @type {string} */ icon, /** @type {() => void} */ onclick) =>
+    h("button", {
+      type: "button", class: "orc-button orc-icon",
+      onclick: (/** @type {MouseEvent} */ event) => {
+        if (/** @type {HTMLElement} */ (event.currentTarget).getAttribute("aria-disabled") !== "true") onclick();
+      },
+    }, h("i", { class: `pi ${icon}`, "aria-hidden": "true" }));
+  const top = button("pi-angle-double-up", () => move(job.job_id, { before: line.first }, "is first in the line"));
+  const up = button("pi-angle-up", () => move(job.job_id, { before: line.above }, "went up"));
+  const down = button("pi-angle-down", () => move(line.below, { before: job.job_id }, "has one more after it"));
+  const element = h("span", { class: "orc-moves" }, choice, top, up, down);
+
+  const label = (/** @type {HTMLElement} */ control, /** @type {string} */ text, /** @type {boolean} */ able) => {
+    setAttribute(control, "aria-label", `${text}: ${jobTitle(job)}`);
+    setAttribute(control, "title", text);
+    setAttribute(control, "aria-disabled", able ? null : "true");
+  };
+  return {
+    element,
+    show(/** @type {Job} */ next, /** @type {typeof line | null} */ neighbours) {
+      job = next;
+      element.hidden = neighbours === null;
+      if (neighbours === null) return;
+      line = neighbours;
+      const peers = store.peers;
+      setChildren(choice, peers.map((peer) => `${peer.id} ${peer.name}`).join("\n"), () => [
+        h("option", { value: "" }, "any peer"),
+        ...peers.map((peer) => h("option", { value: peer.id }, peer.name)),
+      ]);
+      choice.value = pinnedTo(job, peers)?.id ?? "";
+      setAttribute(choice, "aria-label", `Run on: ${jobTitle(job)}`);
+      setAttribute(choice, "title", "Which peer it may run on");
+      label(top, "To the top", line.first !== "");
+      label(up, "Up", line.above !== "");
+      label(down, "Down", line.below !== "");
+    },
+  };
+}
+
+/** By id, or by name in upper or lower case, as the server finds it. @param {Job} job @param {Peer[]} peers */
+function pinnedTo({ pinned_to: pin }, peers) {
+  if (!pin) return undefined;
+  return peers.find((peer) => peer.id === pin)
+    ?? peers.find((peer) => peer.name.toLowerCase() === pin.toLowerCase());
+}
