@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  deviceName, duration, failedAttempts, isPicture, jobDuration, jobTitle, memory, ownPath, peerState, percent,
+  deviceName, duration, failedAttempts, isPicture, jobDuration, jobReason, jobTitle, memory, ownPath, peerState,
+  percent,
   queueText, safeHref,
 } from "../../web/fleet/format.js";
 import { changesOf } from "../../web/fleet/peer_form.js";
@@ -23,6 +24,13 @@ test("a running job counts whole seconds and never less than none", () => {
   assert.equal(jobDuration(job({ begun_at: null }), 0), "", "its peer works on another one");
   const kept = job({ state: "done", begun_at: null, ended_at: "2026-01-01T10:00:03.000Z" });
   assert.equal(jobDuration(kept, 0), "2.0 s", "of an earlier session only the start is known");
+});
+
+test("where a job is becomes where it ran", () => {
+  const reason = (changes) => jobReason(job({ explanation: "on gpu-1 because it is free", ...changes }));
+  assert.equal(reason({}), "on gpu-1 because it is free");
+  assert.equal(reason({ state: "done" }), "ran on gpu-1 because it is free");
+  assert.equal(reason({ state: "failed", explanation: "no peer has the model" }), "no peer has the model");
 });
 
 test("a peer's state is the owner's wish first, then what was measured", () => {

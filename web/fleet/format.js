@@ -98,9 +98,12 @@ const JOB_WORDS = {
   set_aside: "set aside",
 };
 
-/** @param {Job} job @returns {string} handed to a peer that works on another one, it still waits */
-export const jobWord = (job) =>
-  job.state === "running" && !job.begun_at ? "next" : JOB_WORDS[job.state] ?? job.state;
+/** @param {Job} job @returns {string} why it is, or ran, where it is */
+export const jobReason = (job) =>
+  isOver(job) && job.explanation.startsWith("on ") ? `ran ${job.explanation}` : job.explanation;
+
+/** @param {Job} job */
+export const jobWord = (job) => JOB_WORDS[job.state] ?? job.state;
 
 /** Why the job went elsewhere, attempt by attempt; the last failure of a failed job is its `error`.
  * @param {Job} job @returns {string[]} */

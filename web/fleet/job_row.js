@@ -1,7 +1,7 @@
 // @ts-check
 /** One job: where it runs, how far it is, why there, what came of it, and what can be done to it. */
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
-import { counted, failedAttempts, isPicture, jobDuration, jobTitle, jobWord, ownPath, percent } from "./format.js";
+import { counted, failedAttempts, isPicture, jobDuration, jobReason, jobTitle, jobWord, ownPath, percent } from "./format.js";
 import { lineControls } from "./line_controls.js";
 import { isFinal } from "./store.js";
 
@@ -61,12 +61,12 @@ export function jobRow(deps) {
     element,
     update(/** @type {Item} */ { job: next, line }) {
       job = next;
-      const running = job.state === "running";
-      setAttribute(dot, "data-tone", running && !job.begun_at ? "off" : TONES[job.state] ?? "off");
+      const running = job.state === "running" && job.begun_at !== null;
+      setAttribute(dot, "data-tone", job.state === "running" && !running ? "off" : TONES[job.state] ?? "off");
       setText(title, jobTitle(job));
       setAttribute(title, "title", job.job_id);
       setText(time, jobDuration(job, store.now()));
-      setText(where, [job.peer, (running && job.progress_text) || jobWord(job)].filter(Boolean).join(" · "));
+      setText(where, whereText(job));
       where.hidden = line !== null;
       controls.show(job, line);
       cancel.hidden = isFinal(job);
@@ -74,7 +74,7 @@ export function jobRow(deps) {
       bar.hidden = !running;
       if (running) showProgress(bar, job);
       setOptionalText(error, job.error?.message ?? "");
-      setText(whyText, job.explanation);
+      setText(whyText, jobReason(job));
       why.hidden = !job.explanation;
       const failed = failedAttempts(job);
       tried.hidden = !failed.length;
@@ -84,6 +84,12 @@ export function jobRow(deps) {
       results.hidden = !results.childElementCount;
     },
   };
+}
+
+/** @param {Job} job */
+function whereText(job) {
+  if (job.state === "running" && !job.begun_at) return job.progress_text || `next on ${job.peer}`;
+  return [job.peer, (job.state === "running" && job.progress_text) || jobWord(job)].filter(Boolean).join(" · ");
 }
 
 /** @param {HTMLElement} bar @param {Job} job */

@@ -5,6 +5,7 @@ import { counted } from "./format.js";
 import { mount as mountJobs } from "./jobs.js";
 import { mount as mountMode } from "./mode_switch.js";
 import { mount as mountPeers } from "./peers.js";
+import { isFinal } from "./store.js";
 
 /**
  * @typedef {{api: import("./api.js").FleetApi, store: import("./store.js").FleetStore}} Deps
@@ -36,8 +37,9 @@ export function mount(el, { api, store }) {
 
   const showSummary = () => {
     const up = store.peers.filter((peer) => peer.enabled && peer.health === "up").length;
-    const running = store.jobs.filter((job) => job.state === "running").length;
-    const waiting = store.jobs.filter((job) => job.state === "waiting").length + store.unseen.waiting;
+    const open = store.jobs.filter((job) => !isFinal(job));
+    const running = open.filter((job) => job.state === "running" && job.begun_at).length;
+    const waiting = open.length - running + store.unseen.waiting;
     const parts = [`${up} of ${counted(store.peers.length, "peer")} up`];
     if (running) parts.push(`${running} running`);
     if (waiting) parts.push(`${waiting} waiting`);
