@@ -31,6 +31,7 @@ from .schema import ATTEMPTS, JOBS, META, OUTPUTS, PEERS, REQUESTS, STEPS, Momen
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_Unsaved = tuple[Job, "asyncio.Future[None]"]
 BUSY_TIMEOUT_S = 5.0
 BATCH = 500  #: rows asked for by id at once; SQLite's limit on parameters is above it everywhere
 _FINAL = tuple(state.value for state in JobState if state.is_final)
@@ -50,6 +51,8 @@ class Store:
         self._connect = partial(_connect_sqlite, path, busy_timeout_s, steps)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="remote-dispatch store")
         self._connection: sa.Connection | None = None
+        self._unsaved: list[_Unsaved] = []
+        self._saving: asyncio.Task[None] | None = None
         self.notice = ""
 
     async def open(self) -> None:
@@ -62,6 +65,8 @@ class Store:
 
     async def aclose(self) -> None:
         """Finish what was asked before, then close. May be called twice, or without ``open``."""
+        if self._saving is not None:
+            await asyncio.gather(self._saving, return_exceptions=True)
         if self._connection is not None:
             await self._on_thread(self._close)
         self._thread.shutdown(wait=False)
@@ -101,7 +106,35 @@ class Store:
 
         The request is written at the first save of a job only: it never changes.
         """
-        await self._transaction(lambda db: _save_job(db, job))
+        saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unsaved.append((job, saved))
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save_all(), name="remote-dispatch journal")
+        await saved
+
+    async def _save_all(self) -> None:
+        """All jobs that came while the disk was busy go to it together: one wait for many."""
+        while self._unsaved:
+            batch, self._unsaved = self._unsaved, []
+            try:
+                await self._transaction(partial(_save_jobs, jobs=[job for job, _ in batch]))
+            except OrchestratorError as exc:
+                await self._save_each(batch, exc)
+            else:
+                for _, saved in batch:
+                    _settle(saved)
+
+    async def _save_each(self, batch: Sequence[_Unsaved], failure: OrchestratorError) -> None:
+        """One job that cannot be written does not keep the others from it."""
+        for job, saved in batch:
+            try:
+                if len(batch) == 1:
+                    raise failure
+                await self._transaction(partial(_save_jobs, jobs=[job]))
+            except OrchestratorError as exc:
+                _settle(saved, exc)
+            else:
+                _settle(saved)
 
     async def load_job(self, job_id: str) -> Job | None:
         return next(iter(await self._transaction(lambda db: _load_jobs(db, JOBS.c.id == job_id, 1))), None)
@@ -266,20 +299,34 @@ def _parts(
     return found
 
 
+def _settle(saved: asyncio.Future[None], failure: OrchestratorError | None = None) -> None:
+    if saved.done():  # whoever waited was cancelled
+        return
+    if failure is None:
+        saved.set_result(None)
+    else:
+        saved.set_exception(failure)
+
+
+def _save_jobs(db: sa.Connection, jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        _save_job(db, job)
+
+
 def _save_job(db: sa.Connection, job: Job) -> None:
     values = {key: getattr(job, key) for key in _JOB_COLUMNS}
     values["state"] = job.state.value
     values["error"] = None if job.error is None else dict(job.error)
-    if _put(db, JOBS, values):
+    is_new = _put(db, JOBS, values)
+    if is_new:
         db.execute(REQUESTS.insert(), {"job_id": job.id, "body": request_record(job.request)})
-    _put_parts(db, ATTEMPTS, job.id, job.attempts)
-    _put_parts(db, OUTPUTS, job.id, job.outputs)
-
-
-def _put_parts(db: sa.Connection, table: sa.Table, job: str, parts: Sequence[Attempt | OutputFile]) -> None:
-    db.execute(table.delete().where(table.c.job_id == job))
-    if parts:
-        db.execute(table.insert(), [{"job_id": job, "position": i, **vars(p)} for i, p in enumerate(parts)])
+    for table, parts in ((ATTEMPTS, job.attempts), (OUTPUTS, job.outputs)):
+        if not is_new:
+            db.execute(table.delete().where(table.c.job_id == job.id))
+        if parts:
+            db.execute(
+                table.insert(), [{"job_id": job.id, "position": i, **vars(p)} for i, p in enumerate(parts)]
+            )
 
 
 def _job_from(row: Any, attempts: tuple[Attempt, ...], outputs: tuple[OutputFile, ...]) -> Job:

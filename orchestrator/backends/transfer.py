@@ -102,5 +102,7 @@ async def save_body(
 
 
 def _append(target: Path, blocks: list[bytes], *, anew: bool) -> None:
+    if anew:
+        target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb" if anew else "ab") as file:
         file.writelines(blocks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..backends.client import ComfyUIClient
@@ -18,7 +18,7 @@ from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outp
 from ..core.workflow.prompt import title_of
 from ..errors import PeerError, PromptRefusedError
 from .remote_prompt import FollowPolicy, RemotePrompt
-from .results import Results
+from .results import Counters, Results
 from .transport import Folders, Transport
 from .withdrawals import Withdrawals
 
@@ -31,6 +31,7 @@ class Ways:
     folders: Folders
     follow: FollowPolicy
     withdrawals: Withdrawals
+    counters: Counters = field(default_factory=Counters)
 
 
 class AttemptRun:
@@ -90,7 +91,12 @@ class AttemptRun:
         """
         only = self._plan.node_id if self._plan else ""
         results = Results(
-            self._client, self._ways.folders, job_id=job_id, strip=self._folder, keep=self._plan is None
+            self._client,
+            self._ways.folders,
+            self._ways.counters,
+            job_id=job_id,
+            strip=self._folder,
+            keep=self._plan is None,
         )
         meter = ProgressMeter({node_id: title_of(node) for node_id, node in self._prompt.items()})
 

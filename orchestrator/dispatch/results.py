@@ -19,6 +19,7 @@ MAX_FILE_BYTES = 8 << 30
 _DOWNLOADS_AT_ONCE = 4
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9 _.()+-]+")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+_COUNTERS_MAX = 1_000
 _COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,})(?P<rest>_?\.\w+)$")
 # Kinds of files ComfyUI's own and common nodes save. Anything else is kept, under a harmless ending.
 _KNOWN_ENDINGS = frozenset(
@@ -45,10 +46,18 @@ class Results:
     """
 
     def __init__(
-        self, client: ComfyUIClient, folders: Folders, *, job_id: str, strip: str, keep: bool
+        self,
+        client: ComfyUIClient,
+        folders: Folders,
+        counters: Counters,
+        *,
+        job_id: str,
+        strip: str,
+        keep: bool,
     ) -> None:
         self._client = client
         self._folders = folders
+        self._counters = counters
         self._job_id = job_id
         self._strip = strip
         self._keep = keep
@@ -80,12 +89,14 @@ class Results:
             wanted = dict.fromkeys(files)
             places = [self._place(number, file) for number, file in enumerate(wanted)]
             parts = [self._downloads[file].part for file in wanted]
-            paths = await asyncio.to_thread(_move_all, parts, places)
+            paths = await asyncio.to_thread(_move_all, parts, places, self._counters)
         except OSError as exc:
             raise ResultError(
                 f"A result cannot be written to {exc.filename or 'the output folder'}: {exc.strerror}. "
                 "Make room or fix the folder's permissions, then run it again."
             ) from exc
+        for file in wanted:
+            del self._downloads[file]
         made = {file: self._output(file, path) for file, path in zip(wanted, paths, strict=True)}
         return tuple(made[file] for file in files)
 
@@ -108,7 +119,6 @@ class Results:
 
     async def _fetch(self, file: RemoteFile, part: Path) -> None:
         async with self._gate:
-            await asyncio.to_thread(part.parent.mkdir, parents=True, exist_ok=True)
             await self._client.download(file, part, max_bytes=MAX_FILE_BYTES)
 
     def _to_output(self, file: RemoteFile) -> bool:
@@ -138,8 +148,8 @@ class Results:
         )
 
 
-def _move_all(parts: Sequence[Path], places: Sequence[Path]) -> list[Path]:
-    return [move_to_free_name(part, place) for part, place in zip(parts, places, strict=True)]
+def _move_all(parts: Sequence[Path], places: Sequence[Path], counters: Counters) -> list[Path]:
+    return [move_to_free_name(part, place, counters) for part, place in zip(parts, places, strict=True)]
 
 
 def _remove_all(parts: Sequence[Path]) -> None:
@@ -169,18 +179,35 @@ def safe_folder(subfolder: str, strip: str) -> PurePosixPath:
     return PurePosixPath(*[f"_{part}" if _RESERVED.match(part) else part for part in clean if part])
 
 
-def move_to_free_name(part: Path, wanted: Path) -> Path:
+class Counters:
+    """The highest number in use under each prefix: a full folder is read once, not for every file."""
+
+    def __init__(self) -> None:
+        self._highest: dict[tuple[Path, str], int] = {}
+
+    def next(self, directory: Path, prefix: str, *, anew: bool) -> int:
+        """`anew`: somebody else numbers files here too; look again."""
+        key = (directory, prefix)
+        if anew or key not in self._highest:
+            if len(self._highest) > _COUNTERS_MAX:
+                self._highest.clear()
+            self._highest[key] = max(_highest_counter(directory, prefix), self._highest.get(key, 0))
+        self._highest[key] += 1
+        return self._highest[key]
+
+
+def move_to_free_name(part: Path, wanted: Path, counters: Counters) -> Path:
     """Give `part` a name nobody has: the next counter after ComfyUI's rule (name_00001_.png)."""
     match = _COUNTED.match(wanted.name)
     prefix, rest = (match["prefix"], match["rest"]) if match else (wanted.stem, f"_{wanted.suffix}")
-    candidate = wanted
-    counter = 0
+    candidate, conflicts = wanted, 0
     while True:
         try:
             candidate.touch(exist_ok=False)
             break
         except FileExistsError:
-            counter = max(counter, _highest_counter(wanted.parent, prefix)) + 1
+            conflicts += 1
+            counter = counters.next(wanted.parent, prefix, anew=conflicts > 1)
             candidate = wanted.with_name(f"{prefix}_{counter:05d}{rest}")
     return part.replace(candidate)
 

@@ -21,9 +21,18 @@ JOBS_AT_ONCE = 100
 
 
 class Announcer:
-    """`send(event, data)` is the host's ``send_sync``; what it gets is always plain JSON."""
+    """`send(event, data)` is the host's ``send_sync``; what it gets is always plain JSON.
 
-    def __init__(self, runtime: Runtime, send: Callable[[str, Any], None]) -> None:
+    `has_pages` tells whether anybody would hear it.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        send: Callable[[str, Any], None],
+        has_pages: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._has_pages = has_pages
         self._runtime = runtime
         self._send = send
         self._jobs: dict[str, Job] = {}
@@ -62,6 +71,9 @@ class Announcer:
 
     def _tell(self) -> None:
         self._timer = None
+        if not self._has_pages():  # one that opens asks for everything
+            self._jobs.clear()
+            return
         if self._jobs:
             ids = tuple(itertools.islice(self._jobs, JOBS_AT_ONCE))
             jobs = [job_view(self._jobs.pop(job_id), self._runtime.peers.name) for job_id in ids]

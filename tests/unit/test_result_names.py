@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from orchestrator.dispatch.results import move_to_free_name, safe_folder, safe_name
+from orchestrator.dispatch.results import Counters, move_to_free_name, safe_folder, safe_name
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def part(folder: Path, data: bytes) -> Path:
 def test_results_never_overwrite_and_take_the_next_counter_of_their_prefix(tmp_path: Path) -> None:
     (tmp_path / "cat_00001_.png").write_bytes(b"old")
     (tmp_path / "cat_00007_.png").write_bytes(b"old")
-    moved = move_to_free_name(part(tmp_path, b"new"), tmp_path / "cat_00001_.png")
+    moved = move_to_free_name(part(tmp_path, b"new"), tmp_path / "cat_00001_.png", Counters())
     assert moved.name == "cat_00008_.png"
     assert moved.read_bytes() == b"new"
     assert (tmp_path / "cat_00001_.png").read_bytes() == b"old"
 
 
 def test_a_free_name_is_kept(tmp_path: Path) -> None:
-    assert move_to_free_name(part(tmp_path, b"x"), tmp_path / "a.mp4").name == "a.mp4"
-    assert move_to_free_name(part(tmp_path, b"y"), tmp_path / "a.mp4").name == "a_00001_.mp4"
+    assert move_to_free_name(part(tmp_path, b"x"), tmp_path / "a.mp4", Counters()).name == "a.mp4"
+    assert move_to_free_name(part(tmp_path, b"y"), tmp_path / "a.mp4", Counters()).name == "a_00001_.mp4"
