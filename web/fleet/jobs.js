@@ -19,6 +19,7 @@ export function mount(el, deps) {
   const none = h("p", { class: "orc-muted" }, "Nothing was sent yet.");
   const queue = pagedList(deps, () => render());
   const ended = pagedList(deps, () => render());
+  const queueHead = h("div", { class: "orc-section-head" }, h("h3", {}, "Queue"), pause.button);
   const endedHead = h("div", { class: "orc-section-head" }, h("h3", {}, "Finished"));
 
   const render = () => {
@@ -38,7 +39,7 @@ export function mount(el, deps) {
     const any = listed.queue.length + listed.ended.length > 0;
     none.hidden = any;
     endedHead.hidden = !listed.ended.length;
-    pause.show(listed.queue.length > 0);
+    queueHead.hidden = !pause.show(listed.queue.length > 0) && listed.ended.length > 0;
     el.classList.toggle("orc-quiet", !any && !store.peers.length);
     tickWhile(listed.queue.some((job) => job.state === "running"));
   };
@@ -53,8 +54,7 @@ export function mount(el, deps) {
 
   for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, render, { signal: controller.signal });
   el.replaceChildren(
-    h("div", { class: "orc-section-head" }, h("h3", {}, "Queue"), pause.button),
-    pause.note, none, queue.element, endedHead, ended.element);
+    queueHead, pause.note, none, queue.element, endedHead, ended.element);
   render();
   const unwatch = store.watch();
   return () => {
@@ -115,12 +115,14 @@ function pauseButton({ store, say }) {
   return {
     button,
     note,
-    show(/** @type {boolean} */ needed) {
+    /** @param {boolean} waiting whether there is something to pause @returns {boolean} whether there is a button */
+    show(waiting) {
       const paused = Boolean(store.settings?.paused);
-      button.hidden = !store.settings || !(needed || paused);
+      button.hidden = !store.settings || !(waiting || paused);
       setText(button, paused ? "Resume" : "Pause");
       setAttribute(button, "title", paused ? "Start waiting jobs again" : "Start no further job; what runs goes on");
       setOptionalText(note, paused ? "Paused: what runs goes on, nothing else is started." : "");
+      return !button.hidden;
     },
   };
 }
