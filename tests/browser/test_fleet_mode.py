@@ -1,0 +1,287 @@
+"""What a person does with fleet mode, in a real browser, on both frontends: the ordinary Run button."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from playwright.async_api import Locator
+
+from tests.e2e.session import Session, until
+from tests.rig.fleet import ROOT
+
+from .conftest import NEWER, Screen
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+EXAMPLE = ROOT / "example_workflows" / "Remote Dispatch.json"
+SAMPLER, LATENT = 4, 3
+RUNS = 12
+SOON_MS = 20_000
+RUN_MS = 120_000
+SETTING = "RemoteDispatch.FleetMode"
+TOGGLE = ".orc-fleet-toggle"
+NATIVE = """() => {
+  const page = document.querySelector("#vue-app").__vue_app__;
+  const queue = page.config.globalProperties.$pinia._s.get("queue");
+  const ids = (tasks) => tasks.map((task) => task.jobId ?? task.promptId);
+  return {open: [...ids(queue.runningTasks), ...ids(queue.pendingTasks)], ended: ids(queue.historyTasks)};
+}"""
+SAMPLES = "id => window.app.graph.getNodeById(id)?.progress > 0"
+PREVIEWS = "id => window.app.graph.getNodeById(id)?.imgs?.length > 0"
+HAS_PICTURE = "() => window.app.graph.nodes.find(n => n.type === 'SaveImage')?.imgs?.length > 0"
+
+
+def whole_workflow(steps: int) -> dict[str, Any]:
+    """The example without its node of ours: nothing in it knows of a fleet. Only peers have its model."""
+    graph = json.loads(EXAMPLE.read_text("utf-8"))
+    ours = next(node for node in graph["nodes"] if node["type"] == "RemoteDispatch")
+    into = next(link for link in graph["links"] if link[3] == ours["id"])
+    out_of = next(link for link in graph["links"] if link[1] == ours["id"])
+    graph["nodes"].remove(ours)
+    graph["links"].remove(into)
+    out_of[1:3] = into[1:3]
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    nodes[into[1]]["outputs"][0]["links"] = [out_of[0]]
+    nodes[SAMPLER]["widgets_values"][2] = steps
+    nodes[LATENT]["widgets_values"][:2] = [64, 64]
+    graph["groups"] = []
+    return graph
+
+
+@pytest.fixture
+async def master(screen: Screen) -> AsyncIterator[Session]:
+    """The master with both peers up; afterwards as it was found."""
+    fleet = screen.fleet
+    async with aiohttp.ClientSession() as http:
+        session = Session(http, fleet.master.url, fleet.token)
+        fleet.register_peers()
+
+        async def up() -> bool:
+            peers = (await session.peers()).values()
+            return all(peer["health"] == "up" and peer["node_types"] for peer in peers)
+
+        await until(up, "the peers are up")
+        yield session
+        await session.patch("/orchestrator/settings", {"fleet_mode": False, "paused": False})
+        await session.post("/queue", {"clear": True})
+        await session.post("/interrupt", {})
+        await until(session.is_idle, "nothing runs any more")
+        for peer in (await session.peers()).values():
+            url = f"{fleet.master.url}/orchestrator/peers/{peer['id']}"
+            async with http.delete(url, json={}, headers={"X-Orchestrator-Token": fleet.token}) as answer:
+                assert answer.status == 200
+
+
+async def open_workflow(screen: Screen, steps: int) -> None:
+    await screen.open()
+    await screen.page.evaluate("wf => window.app.loadGraphData(wf)", whole_workflow(steps))
+
+
+async def switch_on(screen: Screen) -> None:
+    await screen.page.locator(TOGGLE).click()
+    await screen.page.locator(f"{TOGGLE}[aria-pressed=true]").wait_for(timeout=SOON_MS)
+
+
+async def press_run(screen: Screen, times: int) -> None:
+    button = screen.page.get_by_role("button", name="Run", exact=True).first
+    for _ in range(times):
+        await button.click()
+
+
+async def queued(master: Session, count: int) -> list[str]:
+    """The ids of the last `count` prompts, as they came, once the master has them all."""
+
+    async def all_there() -> list[dict[str, Any]]:
+        open_jobs = [job for job in await master.jobs() if not job["ended_at"] or job["source"] == "fleet"]
+        return open_jobs[:count] if len(open_jobs) >= count else []
+
+    return [job["job_id"] for job in reversed(await until(all_there, f"{count} prompts are queued"))]
+
+
+async def job(master: Session, job_id: str) -> dict[str, Any]:
+    return await master.get(f"/orchestrator/jobs/{job_id}")
+
+
+def row(screen: Screen, job_id: str) -> Locator:
+    return screen.page.locator(".orc-row", has_text=f"Prompt {job_id[:8]}")
+
+
+async def lists_jobs(screen: Screen) -> bool:
+    """The newer frontend reads its queue from a route that the older ComfyUI has not."""
+    has_route = await screen.page.evaluate("fetch('/api/jobs').then(r => r.ok)")
+    return screen.name != NEWER or has_route
+
+
+async def test_switched_on_without_a_peer_it_says_what_to_do(screen: Screen) -> None:
+    await screen.open()
+    await screen.page.locator(TOGGLE).click()
+    await screen.page.get_by_text("There is no peer yet. Add one in the Fleet tab").first.wait_for()
+    await screen.picture("Fleet mode without a peer")
+    await screen.page.locator(TOGGLE).click()
+    await screen.page.get_by_text("Run uses this machine again.").first.wait_for()
+
+
+async def test_button_key_setting_and_tab_show_one_state(screen: Screen, master: Session) -> None:
+    await open_workflow(screen, steps=4)
+    await screen.open_fleet_tab()
+    page = screen.page
+    switch = page.get_by_role("switch", name="Fleet mode")
+
+    async def all_say(on: bool) -> None:
+        word = str(on).lower()
+        await page.locator(f"{TOGGLE}[aria-pressed={word}]").wait_for(timeout=SOON_MS)
+        await page.locator(f".orc-switch[aria-checked={word}]").wait_for(timeout=SOON_MS)
+        await page.wait_for_function(
+            f"window.app.extensionManager.setting.get('{SETTING}') === {word}", timeout=SOON_MS
+        )
+        assert (await master.get("/orchestrator/settings"))["fleet_mode"] is on
+
+    await all_say(False)
+    await page.locator(TOGGLE).click()
+    await page.get_by_text("Run now uses your 2 peers.").first.wait_for()
+    await all_say(True)
+    await page.locator("canvas").first.focus()
+    await page.keyboard.press("Control+Shift+F")
+    await all_say(False)
+    await page.evaluate(f"window.app.extensionManager.setting.set('{SETTING}', true)")
+    await all_say(True)
+    await switch.focus()
+    await page.keyboard.press("Enter")
+    await all_say(False)
+    await master.patch("/orchestrator/settings", {"fleet_mode": True})  # on another page, or by a script
+    await all_say(True)
+    await page.reload()
+    await screen.page.locator(f"{TOGGLE}[aria-pressed=true]").wait_for(timeout=RUN_MS)
+    await screen.open_fleet_tab()
+    await all_say(True)
+
+
+async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
+    screen: Screen, master: Session
+) -> None:
+    await open_workflow(screen, steps=8)
+    await switch_on(screen)
+    await screen.open_fleet_tab()
+    await press_run(screen, RUNS)
+    ids = await queued(master, RUNS)
+
+    async def both_work() -> bool:
+        running = [job for job in await master.jobs() if job["state"] == "running" and job["begun_at"]]
+        return {job["peer"] for job in running} == {"peer-1", "peer-2"}
+
+    await until(both_work, "both peers work")
+    page = screen.page
+    await page.wait_for_function(SAMPLES, arg=SAMPLER, timeout=RUN_MS)
+    await page.wait_for_function(PREVIEWS, arg=SAMPLER, timeout=RUN_MS)
+    await screen.picture("Fleet mode during a run")
+    for job_id in ids:
+        assert (await master.finished(job_id)).succeeded
+    await page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)
+    assert set(ids) <= set(await master.get("/history"))
+    for job_id in ids:
+        await row(screen, job_id).get_by_text("ran on peer-").wait_for(timeout=SOON_MS)
+    if await lists_jobs(screen):
+
+        async def listed() -> bool:
+            return set(ids) <= set((await page.evaluate(NATIVE))["ended"])
+
+        await until(listed, "the host's own history shows all of them")
+    panel = page.locator(".queue-tab-button, [data-testid=queue-overlay-toggle]").first
+    await panel.click()
+    await screen.picture("Fleet mode after a run")
+
+
+async def test_a_reload_in_the_middle_of_a_run_loses_nothing(screen: Screen, master: Session) -> None:
+    await open_workflow(screen, steps=40)
+    await switch_on(screen)
+    await press_run(screen, 4)
+    ids = await queued(master, 4)
+    page = screen.page
+    await page.wait_for_function(SAMPLES, arg=SAMPLER, timeout=RUN_MS)
+    await page.reload()
+    await page.wait_for_function("window.app?.graph?.nodes?.length > 0", timeout=RUN_MS)
+    await page.wait_for_function(SAMPLES, arg=SAMPLER, timeout=RUN_MS)
+    await page.wait_for_function(PREVIEWS, arg=SAMPLER, timeout=RUN_MS)
+    await screen.open_fleet_tab()
+    await row(screen, ids[-1]).wait_for(timeout=SOON_MS)
+    if await lists_jobs(screen):
+        native = await page.evaluate(NATIVE)
+        assert set(ids) <= {*native["open"], *native["ended"]}
+    await screen.picture("Fleet mode after a reload")
+    for job_id in ids:
+        assert (await master.finished(job_id)).succeeded
+    await page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)
+
+
+async def test_an_interrupt_from_the_page_ends_one_job_and_leaves_the_other(
+    screen: Screen, master: Session
+) -> None:
+    await open_workflow(screen, steps=40)
+    await switch_on(screen)
+    await press_run(screen, 2)
+    ids = await queued(master, 2)
+
+    async def both_run() -> bool:
+        return all([(await job(master, job_id))["begun_at"] for job_id in ids])
+
+    await until(both_run, "both run")
+    await screen.page.wait_for_function(SAMPLES, arg=SAMPLER, timeout=RUN_MS)
+    await screen.page.evaluate("window.app.extensionManager.command.execute('Comfy.Interrupt')")
+    ends = [(await master.finished(job_id)).entry["status"] for job_id in ids]
+    assert sorted(end["status_str"] for end in ends) == ["error", "success"]
+    states = sorted([(await job(master, job_id))["state"] for job_id in ids])
+    assert states == ["cancelled", "done"]
+
+
+async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: Session) -> None:
+    await open_workflow(screen, steps=4)
+    await switch_on(screen)
+    await screen.open_fleet_tab()
+    await press_run(screen, 1)
+    first = (await queued(master, 1))[0]
+    await row(screen, first).get_by_text("ran on peer-").wait_for(timeout=RUN_MS)
+    page = screen.page
+    await master.patch("/orchestrator/settings", {"paused": True})  # a button only shows beside jobs
+    await page.get_by_text("Paused: what runs goes on").wait_for(timeout=SOON_MS)
+    await press_run(screen, 4)
+    a, b, c, d = await queued(master, 4)
+
+    async def line(*wanted: str) -> None:
+        async def shown() -> bool:
+            titles = await page.locator(".orc-row:has(.orc-moves:visible) .orc-name").all_inner_texts()
+            return titles == [f"Prompt {job_id[:8]}" for job_id in wanted]
+
+        await until(shown, f"the line is {wanted}")
+
+    await line(a, b, c, d)
+    await row(screen, d).get_by_role("button", name="To the top").click()
+    await line(d, a, b, c)
+    up = row(screen, b).get_by_role("button", name="Up")
+    await up.focus()
+    await page.keyboard.press("Enter")
+    await line(d, b, a, c)
+    await page.keyboard.press("Enter")  # the focus went with its row
+    await line(b, d, a, c)
+    await row(screen, b).get_by_role("button", name="Down").click()
+    await line(d, b, a, c)
+    await row(screen, a).get_by_label("Run on").select_option(label="peer-2")
+    await until(lambda: pinned(master, a), "it is pinned")
+    await row(screen, c).get_by_role("button", name="Cancel").click()
+    await line(d, b, a)
+    assert all([(await job(master, job_id))["state"] == "waiting" for job_id in (a, b, d)])
+    await screen.picture("Fleet mode paused")
+    await page.get_by_role("button", name="Resume").click()
+    for job_id in (d, b, a):
+        assert (await master.finished(job_id)).succeeded
+    ran = {job_id: await job(master, job_id) for job_id in (d, b, a)}
+    assert sorted(ran, key=lambda job_id: ran[job_id]["started_at"]) == [d, b, a]
+    assert ran[a]["peer"] == "peer-2"
+    assert (await job(master, c))["state"] == "cancelled"
+
+
+async def pinned(master: Session, job_id: str) -> bool:
+    return bool((await job(master, job_id))["pinned_to"])
