@@ -3,6 +3,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { FleetApi } from "./fleet/api.js";
 import { FleetMode } from "./fleet/mode.js";
+import { NodeBadges } from "./fleet/node_badges.js";
 import { mount } from "./fleet/panel.js";
 import { FleetStore } from "./fleet/store.js";
 
@@ -10,6 +11,10 @@ const fleetApi = new FleetApi(api);
 const store = new FleetStore(fleetApi);
 const mode = new FleetMode(store, () => app.extensionManager);
 store.listen(api); // at once: the page complains of events that nobody listens to yet
+
+const peerBadge = (text) =>
+  window.LGraphBadge ? new window.LGraphBadge({ text, fgColor: "#fff", bgColor: "#2563eb" }) : null;
+new NodeBadges(store, () => app.graph, peerBadge).listen(api);
 
 function loadStyles() {
   const link = document.createElement("link");

@@ -32,6 +32,7 @@ NATIVE = """() => {
 }"""
 SAMPLES = "id => window.app.graph.getNodeById(id)?.progress > 0"
 PREVIEWS = "id => window.app.graph.getNodeById(id)?.imgs?.length > 0"
+NAMES_PEER = "id => window.app.graph.getNodeById(id)?.badges.some(badge => badge.text?.startsWith('peer-'))"
 HAS_PICTURE = "() => window.app.graph.nodes.find(n => n.type === 'SaveImage')?.imgs?.length > 0"
 
 
@@ -177,10 +178,14 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
     page = screen.page
     await page.wait_for_function(SAMPLES, arg=SAMPLER, timeout=RUN_MS)
     await page.wait_for_function(PREVIEWS, arg=SAMPLER, timeout=RUN_MS)
+    await page.wait_for_function(NAMES_PEER, arg=SAMPLER, timeout=RUN_MS)
     await screen.picture("Fleet mode during a run")
     for job_id in ids:
         assert (await master.finished(job_id)).succeeded
     await page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)
+    await page.wait_for_function(f"!({NAMES_PEER})({SAMPLER})", timeout=SOON_MS)
+    saved = await page.evaluate("JSON.stringify(window.app.graph.serialize())")
+    assert "badge" not in saved and "peer-" not in saved
     assert set(ids) <= set(await master.get("/history"))
     for job_id in ids:
         await row(screen, job_id).get_by_text("ran on peer-").wait_for(timeout=SOON_MS)
@@ -241,11 +246,8 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
     await open_workflow(screen, steps=4)
     await switch_on(screen)
     await screen.open_fleet_tab()
-    await press_run(screen, 1)
-    first = (await queued(master, 1))[0]
-    await row(screen, first).get_by_text("ran on peer-").wait_for(timeout=RUN_MS)
     page = screen.page
-    await master.patch("/orchestrator/settings", {"paused": True})  # a button only shows beside jobs
+    await page.get_by_role("button", name="Pause").click()
     await page.get_by_text("Paused: what runs goes on").wait_for(timeout=SOON_MS)
     await press_run(screen, 4)
     a, b, c, d = await queued(master, 4)

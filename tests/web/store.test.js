@@ -127,6 +127,18 @@ test("of a long line the page knows the head and how many come after", async () 
   assert.deepEqual([limit, store.line, store.unseen], [JOBS_KEPT, ["a"], { waiting: 4800, ended: 7 }]);
 });
 
+test("a new job goes to the end of a line that is known whole", async () => {
+  const waiting = (id) => job({ job_id: id, state: "waiting" });
+  const { store, events } = live({ jobs: async () => listing([waiting("a")]) });
+  await store.refresh();
+  tell(events, "jobs", { jobs: [waiting("b"), waiting("a")] });
+  assert.deepEqual(store.line, ["a", "b"]);
+  const { store: long, events: more } = live({ jobs: async () => listing([waiting("a")], { waiting: 9 }) });
+  await long.refresh();
+  tell(more, "jobs", { jobs: [waiting("b")] });
+  assert.deepEqual(long.line, ["a"]);
+});
+
 test("what runs comes first, then what was handed over, then the line, then what it does not name yet", () => {
   const { queue, ended } = inViewingOrder(
     [

@@ -73,6 +73,7 @@ export function jobRow(deps) {
       setAttribute(cancel, "aria-label", `Cancel ${jobTitle(job)}`);
       bar.hidden = !running;
       if (running) showProgress(bar, job);
+      setAttribute(error, "class", job.state === "cancelled" ? "orc-muted" : "orc-error"); // that one was wanted
       setOptionalText(error, job.error?.message ?? "");
       setText(whyText, jobReason(job));
       why.hidden = !job.explanation;

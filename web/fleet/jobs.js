@@ -16,10 +16,9 @@ export function mount(el, deps) {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let clock;
   const pause = pauseButton(deps);
-  const none = h("p", { class: "orc-muted" }, "Nothing was sent yet.");
+  const none = h("p", { class: "orc-muted" });
   const queue = pagedList(deps, () => render());
   const ended = pagedList(deps, () => render());
-  const queueHead = h("div", { class: "orc-section-head" }, h("h3", {}, "Queue"), pause.button);
   const endedHead = h("div", { class: "orc-section-head" }, h("h3", {}, "Finished"));
 
   const render = () => {
@@ -37,9 +36,10 @@ export function mount(el, deps) {
     );
     ended.show(listed.ended.map((job) => ({ job, line: null })), store.unseen.ended, "older");
     const any = listed.queue.length + listed.ended.length > 0;
-    none.hidden = any;
+    none.hidden = listed.queue.length > 0;
+    setText(none, any ? "Nothing runs or waits." : "Nothing was sent yet.");
     endedHead.hidden = !listed.ended.length;
-    queueHead.hidden = !pause.show(listed.queue.length > 0) && listed.ended.length > 0;
+    pause.show();
     el.classList.toggle("orc-quiet", !any && !store.peers.length);
     tickWhile(listed.queue.some((job) => job.state === "running"));
   };
@@ -54,7 +54,8 @@ export function mount(el, deps) {
 
   for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, render, { signal: controller.signal });
   el.replaceChildren(
-    queueHead, pause.note, none, queue.element, endedHead, ended.element);
+    h("div", { class: "orc-section-head" }, h("h3", {}, "Queue"), pause.button),
+    pause.note, none, queue.element, endedHead, ended.element);
   render();
   const unwatch = store.watch();
   return () => {
@@ -115,14 +116,12 @@ function pauseButton({ store, say }) {
   return {
     button,
     note,
-    /** @param {boolean} waiting whether there is something to pause @returns {boolean} whether there is a button */
-    show(waiting) {
+    show() {
       const paused = Boolean(store.settings?.paused);
-      button.hidden = !store.settings || !(waiting || paused);
+      button.hidden = !store.settings;
       setText(button, paused ? "Resume" : "Pause");
       setAttribute(button, "title", paused ? "Start waiting jobs again" : "Start no further job; what runs goes on");
       setOptionalText(note, paused ? "Paused: what runs goes on, nothing else is started." : "");
-      return !button.hidden;
     },
   };
 }

@@ -204,6 +204,8 @@ export class FleetStore extends EventTarget {
     const byId = new Map(this.jobs.map((job) => [job.job_id, job]));
     for (const job of changed) {
       byId.set(job.job_id, job);
+      // A new one most likely goes behind the others; reading the line anew will tell.
+      if (job.state === "waiting" && !this.unseen.waiting && !this.line.includes(job.job_id)) this.line.push(job.job_id);
       this.#meanwhile?.set(job.job_id, job);
     }
     const all = [...byId.values()].sort((a, b) => compare(b.created_at, a.created_at));
