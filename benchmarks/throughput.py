@@ -1,8 +1,8 @@
 """Thousands of jobs through one master: python benchmarks/throughput.py
 
 5 000 prompts go to POST /prompt of a real ComfyUI in fleet mode, for 18 scripted peers (in another process,
-each done at once) and 2 real ones. Told: how fast they are accepted and done, how late the master's event loop was,
-how long GET /queue took throughout. Master, scripted and real peers share this machine's cores.
+each done at once) and 2 real ones. Told: how fast they are accepted and done, how late the master's event
+loop was, how long GET /queue took throughout. Master, scripted and real peers share this machine's cores.
 """
 
 from __future__ import annotations

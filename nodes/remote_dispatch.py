@@ -13,8 +13,7 @@ import comfy.model_management  # type: ignore[import-not-found]
 from comfy_api.latest import io  # type: ignore[import-not-found]
 from comfy_execution.progress import get_progress_state  # type: ignore[import-not-found]
 
-from ..orchestrator.core.engine.overrides import parse_overrides
-from ..orchestrator.core.models.job import Job, JobRequest, OutputFile, Prompt, Source
+from ..orchestrator.core.models.job import Job, JobRequest, OutputFile, Prompt
 from ..orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash
 from ..orchestrator.core.workflow.prompt import links_of
 from ..orchestrator.core.workflow.result_nodes import loader_nodes, replace_source
@@ -28,14 +27,11 @@ from ..orchestrator.errors import (
     WorkflowError,
 )
 from ..orchestrator.host import comfy as host_comfy
+from ..orchestrator.host.node_request import AUTOMATIC, FAIL, RUN_HERE, TAG_PREFIX, WAIT, node_request
 from ..orchestrator.host.progress import NodeProgress
 from . import local_run, media
 
-AUTOMATIC = "automatic"
-TAG_PREFIX = "tag: "
-FAIL, WAIT, RUN_HERE = "fail", "wait", "run here"
 INTERRUPT_POLL_S = 0.2
-_PREVIEWS = {"preview_method": "auto"}  # newer peers send previews when asked, older ones ignore it
 
 
 class RemoteDispatch(io.ComfyNode):
@@ -120,18 +116,14 @@ class RemoteDispatch(io.ComfyNode):
         for name, source_id in stash.boundaries.items():
             if stash.link and stash.link.node_id == source_id:
                 return io.NodeOutput(upstream[name])
-        request = JobRequest(
-            prompt=await asyncio.to_thread(_bridged, stash, upstream) if upstream else stash.prompt,
-            workflow=_workflow(cls.hidden.extra_pnginfo) if stash.link is None else None,
-            changes=parse_overrides(overrides or ""),
-            drop_classes=frozenset({DISPATCH_CLASS}),
-            result=stash.link,
-            peer="" if peer == AUTOMATIC or peer.startswith(TAG_PREFIX) else peer,
-            tags=(peer.removeprefix(TAG_PREFIX),) if peer.startswith(TAG_PREFIX) else (),
-            source=Source.NODE,
-            wait_for_peer=if_no_peer == WAIT,
-            title=f"Remote Dispatch {node_id}",
-            extra_data=_extra_data(cls.hidden.extra_pnginfo, whole=stash.link is None),
+        request = node_request(
+            stash,
+            await asyncio.to_thread(_bridged, stash, upstream) if upstream else stash.prompt,
+            node_id=node_id,
+            overrides=overrides,
+            peer=peer,
+            if_no_peer=if_no_peer,
+            extra_pnginfo=cls.hidden.extra_pnginfo,
         )
         try:
             job = await _run(host, request, node_id, frozenset(stash.prompt))
@@ -169,11 +161,15 @@ async def _run(host: host_comfy.Host, request: JobRequest, node_id: str, node_id
     )
 
     async def on_server_loop() -> Job:
-        job = await runtime.submit(request, progress)
+        job_id = host.prefetch.claim(progress.prompt_id, node_id, request)
+        if job_id is None:
+            job_id = (await runtime.submit(request, progress)).id
+        else:
+            runtime.attach(job_id, progress)
         try:
-            return await runtime.wait(job.id)
+            return await runtime.wait(job_id)
         except asyncio.CancelledError:
-            await runtime.cancel(job.id)
+            await runtime.cancel(job_id)
             raise
         finally:
             progress.finish()
@@ -245,17 +241,6 @@ def _blame(dynprompt: Any, node_id: str, stash: Stash, exc: PeerExecutionError |
 def _is_used(dynprompt: Any, node_id: str) -> bool:
     prompt = dynprompt.get_original_prompt()
     return any(source == node_id for node in prompt.values() for _, source, _ in links_of(node))
-
-
-def _workflow(extra_pnginfo: object) -> Mapping[str, Any] | None:
-    workflow = extra_pnginfo.get("workflow") if isinstance(extra_pnginfo, Mapping) else None
-    return workflow if isinstance(workflow, Mapping) else None
-
-
-def _extra_data(extra_pnginfo: object, *, whole: bool) -> dict[str, Any]:
-    workflow = _workflow(extra_pnginfo)
-    # Files of the whole graph end in the user's output folder: they shall open as a workflow again.
-    return {**_PREVIEWS, **({"extra_pnginfo": {"workflow": workflow}} if whole and workflow else {})}
 
 
 def _input_bytes(prompt: Prompt) -> str:

@@ -226,6 +226,16 @@ class Runtime:
         job = await self.job(job_id)
         return await self._dispatcher.cancel(job_id) if job_id in self._dispatcher.register else job
 
+    def cancel_soon(self, job_id: str) -> None:
+        """End a job that nobody wants any more, without waiting for it."""
+        self._errand(self._dispatcher.cancel(job_id), f"remote-dispatch cancel {job_id}")
+
+    def attach(self, job_id: str, listener: Listener) -> None:
+        """Let `listener` hear of a job that was submitted without one, from its present state on."""
+        entry = self._dispatcher.register.get(job_id)
+        entry.listener = listener
+        listener(entry.job)
+
     @property
     def paused(self) -> bool:
         return self._dispatcher.paused

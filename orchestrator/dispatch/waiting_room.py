@@ -221,7 +221,8 @@ class WaitingRoom:
         if self._new:
             self._dirty.set()  # the first ones need not wait until all are prepared
         present = self._infos()
-        for ticket in tuple(self._line) if changed else new:
+        unstarted = [ticket for ticket in self._placed if not ticket.begun]  # a new peer may have them sooner
+        for ticket in (*self._line, *unstarted) if changed else new:
             if ticket.kind is None or ticket.prepared.keys() != present:
                 await self._try_to_prepare(ticket)
         snapshots = {snapshot.config.id: snapshot for snapshot in self._snapshots()}

@@ -12,6 +12,7 @@ import folder_paths  # type: ignore[import-not-found]
 
 from ..dispatch.transport import Folders
 from ..runtime import Runtime
+from .prefetch import Prefetch
 
 # ComfyUI's module; a type checker would take our own package of that name.
 comfy_nodes: Any = importlib.import_module("nodes")
@@ -20,11 +21,12 @@ DATA_FOLDER = "remote_dispatch"
 
 
 class Host:
-    """One running ComfyUI with our engine in it: its server, that server's loop, its folders."""
+    """One running ComfyUI with our engine in it: its server, that server's loop, what was started ahead."""
 
     def __init__(self, server: Any, runtime: Runtime) -> None:
         self.server = server
         self.runtime = runtime
+        self.prefetch = Prefetch(server.prompt_queue, runtime)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -22,6 +22,7 @@ from ..errors import ConfigError
 from ..runtime import Runtime
 from .fleet_mirror import FleetMirror
 from .native_queue import NativeQueue
+from .prefetch import Prefetch
 from .sanitise import sanitise
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,9 @@ _GREETING_PAUSE_S = 0.05
 class FleetMode:
     """`server` is the PromptServer. Everything happens on its loop."""
 
-    def __init__(self, server: Any, runtime: Runtime) -> None:
+    def __init__(self, server: Any, runtime: Runtime, prefetch: Prefetch) -> None:
         self._server = server
+        self._prefetch = prefetch
         self._runtime = runtime
         self._native = NativeQueue(server)
         self._mirror = FleetMirror(server, runtime, self._native)
@@ -94,8 +96,11 @@ class FleetMode:
         extra = body.get("extra_data")
         options = extra.get(OPTIONS_KEY) if isinstance(extra, dict) else None
         options = options if isinstance(options, dict) else {}
-        if not isinstance(body.get("prompt"), dict) or not self._is_for_fleet(body["prompt"], options):
+        prompt = body.get("prompt")
+        if not isinstance(prompt, dict):
             return None
+        if not self._is_for_fleet(prompt, options):
+            return await self._local(request, handler) if _has_dispatch_node(prompt) else None
         body = self._server.trigger_on_prompt(body)  # other packs see and change prompts here, as ever
         prompt_id = body.get("prompt_id") or str(uuid.uuid4())
         if not _is_canonical_uuid(prompt_id):
@@ -144,8 +149,16 @@ class FleetMode:
         if run in ("fleet", "local"):
             return bool(run == "fleet")
         # A dispatch node sends its part away by itself, and gives the rest its value here.
-        has_node = any(class_of(node) == DISPATCH_CLASS for node in prompt.values())
-        return self._runtime.preferences.fleet_mode and not has_node
+        return self._runtime.preferences.fleet_mode and not _has_dispatch_node(prompt)
+
+    async def _local(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        try:
+            if answer.status == 200 and isinstance(answer, web.Response) and answer.text:
+                await self._prefetch.begin(json.loads(answer.text)["prompt_id"])
+        except Exception:
+            log.exception("The dispatch nodes of a waiting prompt could not be started ahead")
+        return answer
 
     # What acts on jobs
 
@@ -165,7 +178,9 @@ class FleetMode:
         waiting = [job.id for job in self._jobs() if job.begun_at is None]
         gone = [i for i in waiting if body.get("clear") or i in deleted]
         await asyncio.gather(*map(self._cancel, gone))
-        return None
+        answer = await handler(request)
+        self._prefetch.sweep()
+        return answer
 
     async def _cancel_one(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
         match = _CANCEL_ONE.match(_API.sub("", request.path))
@@ -215,6 +230,10 @@ class FleetMode:
                 self._mirror.greet(client_id)
                 return
             await asyncio.sleep(_GREETING_PAUSE_S)
+
+
+def _has_dispatch_node(prompt: Mapping[str, Any]) -> bool:
+    return any(class_of(node) == DISPATCH_CLASS for node in prompt.values())
 
 
 def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequest:

@@ -30,7 +30,7 @@ def install(server: Any) -> None:
     add_routes(server.routes, runtime, guard)
     server.add_on_prompt_handler(on_prompt)
     announcer = Announcer(runtime, server.send_sync, lambda: bool(server.sockets))
-    fleet_mode = FleetMode(server, runtime)
+    fleet_mode = FleetMode(server, runtime, host.prefetch)
     fleet_mode.install()
 
     async def start(app: Any) -> None:

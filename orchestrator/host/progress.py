@@ -47,6 +47,11 @@ class NodeProgress:
         self._status_at = 0.0
         self._sending: asyncio.Task[None] | None = None
 
+    @property
+    def prompt_id(self) -> str:
+        """The running prompt."""
+        return str(self._registry.prompt_id)
+
     def __call__(self, update: JobUpdate) -> None:
         if isinstance(update, Job):
             self._show_status(update)

@@ -1,0 +1,50 @@
+"""The engine's request for what one Remote Dispatch node holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.engine.overrides import parse_overrides
+from ..core.models.job import JobRequest, Prompt, Source
+from ..core.workflow.cut import DISPATCH_CLASS, Stash
+
+AUTOMATIC = "automatic"
+TAG_PREFIX = "tag: "
+FAIL, WAIT, RUN_HERE = "fail", "wait", "run here"
+_PREVIEWS = {"preview_method": "auto"}  # newer peers send previews when asked, older ones ignore it
+
+
+def node_request(
+    stash: Stash,
+    prompt: Prompt,
+    *,
+    node_id: str,
+    overrides: str,
+    peer: str,
+    if_no_peer: str,
+    extra_pnginfo: object,
+) -> JobRequest:
+    """`prompt` is the stash's, with the values of other dispatch nodes put in.
+
+    Raises:
+        ParameterError: `overrides` cannot be read.
+    """
+    workflow = extra_pnginfo.get("workflow") if isinstance(extra_pnginfo, Mapping) else None
+    workflow = workflow if isinstance(workflow, Mapping) else None
+    whole = stash.link is None
+    # Files of the whole graph end in the user's output folder: they shall open as a workflow again.
+    pnginfo: dict[str, Any] = {"extra_pnginfo": {"workflow": workflow}} if whole and workflow else {}
+    return JobRequest(
+        prompt=prompt,
+        workflow=workflow if whole else None,
+        changes=parse_overrides(overrides or ""),
+        drop_classes=frozenset({DISPATCH_CLASS}),
+        result=stash.link,
+        peer="" if peer == AUTOMATIC or peer.startswith(TAG_PREFIX) else peer,
+        tags=(peer.removeprefix(TAG_PREFIX),) if peer.startswith(TAG_PREFIX) else (),
+        source=Source.NODE,
+        wait_for_peer=if_no_peer == WAIT,
+        title=f"Remote Dispatch {node_id}",
+        extra_data={**_PREVIEWS, **pnginfo},
+    )

@@ -1,0 +1,118 @@
+"""Starts the dispatch nodes of prompts that still wait in the host's queue: a node only has to await its job.
+
+The host runs one prompt after the other; without this so would the peers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.models.job import JobRequest
+from ..core.workflow.cut import DISPATCH_CLASS, STASH_KEY, VALUE_INPUT, Stash
+from ..core.workflow.prompt import class_of, is_link
+from ..errors import OrchestratorError
+from ..runtime import Runtime
+from .node_request import AUTOMATIC, FAIL, node_request
+
+log = logging.getLogger(__name__)
+
+SWEEP_EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class _Begun:
+    job_id: str
+    request: JobRequest
+
+
+class Prefetch:
+    """`queue` is the host's prompt queue. All methods belong to the server's loop."""
+
+    def __init__(self, queue: Any, runtime: Runtime) -> None:
+        self._queue = queue
+        self._runtime = runtime
+        self._begun: dict[tuple[str, str], _Begun] = {}
+        self._last: dict[str, Any] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def begin(self, prompt_id: str) -> None:
+        """The host has accepted a prompt: start what its dispatch nodes will want, if it has to wait."""
+        running, waiting = self._queue.get_current_queue_volatile()
+        item = next((item for item in waiting if item[1] == prompt_id), None)
+        now = next((item for item in (item, *running) if item and item[1] == prompt_id), None)
+        if now is None:
+            return
+        for node_id, inputs in _dispatch_nodes(now[2]):
+            text = inputs[VALUE_INPUT][STASH_KEY]
+            unchanged = self._last.get(node_id) == (text, _options(inputs))
+            self._last[node_id] = (text, _options(inputs))
+            # The same again comes out of the host's cache; what runs already needs no head start.
+            if item is not None and not unchanged:
+                await self._start(prompt_id, node_id, inputs, now[3])
+
+    async def _start(
+        self, prompt_id: str, node_id: str, inputs: Mapping[str, Any], extra: Mapping[str, Any]
+    ) -> None:
+        try:
+            stash = Stash.from_input(inputs[VALUE_INPUT])
+            options = _options(inputs)
+            if stash is None or stash.boundaries or any(is_link(value) for value in options.values()):
+                return  # it hangs on values that are not there yet
+            request = node_request(
+                stash, stash.prompt, node_id=node_id, extra_pnginfo=extra.get("extra_pnginfo"), **options
+            )
+            job = await self._runtime.submit(request)
+        except OrchestratorError as exc:
+            log.debug("Node %s of a waiting prompt is not started ahead: %s", node_id, exc)
+            return
+        self._begun[prompt_id, node_id] = _Begun(job.id, request)
+        if self._sweeper is None or self._sweeper.done():
+            self._sweeper = asyncio.create_task(self._sweep_on(), name="remote-dispatch prefetch")
+
+    def claim(self, prompt_id: str, node_id: str, request: JobRequest) -> str | None:
+        """The job that was started for this very node and request, if that is of use."""
+        begun = self._begun.pop((prompt_id, node_id), None)
+        if begun is None:
+            return None
+        job = self._runtime.known_job(begun.job_id)
+        error = (job.error or {}).get("code") if job else "forgotten"
+        # A peer that was not there then may be there now.
+        if begun.request == request and error not in ("forgotten", "no_eligible_peer", "cancelled"):
+            return begun.job_id
+        self._drop(begun)
+        return None
+
+    def sweep(self) -> None:
+        """End what was started for prompts that are gone, or that did not need it."""
+        running, waiting = self._queue.get_current_queue_volatile()
+        alive = {item[1] for item in (*running, *waiting)}
+        for key in [key for key in self._begun if key[0] not in alive]:
+            self._last.pop(key[1], None)
+            self._drop(self._begun.pop(key))
+
+    async def _sweep_on(self) -> None:
+        while self._begun:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            self.sweep()
+
+    def _drop(self, begun: _Begun) -> None:
+        job = self._runtime.known_job(begun.job_id)
+        if job is not None and not job.state.is_final:
+            self._runtime.cancel_soon(begun.job_id)
+
+
+def _dispatch_nodes(prompt: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for node_id, node in prompt.items():
+        inputs = node.get("inputs") if class_of(node) == DISPATCH_CLASS else None
+        value = inputs.get(VALUE_INPUT) if isinstance(inputs, Mapping) else None
+        if isinstance(inputs, Mapping) and isinstance(value, Mapping) and STASH_KEY in value:
+            yield str(node_id), inputs
+
+
+def _options(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {"overrides": "", "peer": AUTOMATIC, "if_no_peer": FAIL}
+    return {name: inputs.get(name, default) for name, default in defaults.items()}

@@ -1,0 +1,191 @@
+"""The line of waiting jobs: its order, its pause, and jobs that are taken back from a busy peer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.models.job import Job, JobState, Source
+from orchestrator.errors import ConfigError, NotFoundError
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.master import Master, outcomes, started
+from tests.fakes.waiting import until
+
+
+@pytest.fixture
+async def master(tmp_path: Path) -> AsyncIterator[Master]:
+    async with started(tmp_path) as master:
+        yield master
+
+
+@pytest.fixture
+async def a() -> AsyncIterator[FakeComfyUI]:
+    """A peer that holds what it gets. With the same load it is preferred to `b`."""
+    async with FakeComfyUI() as fake:
+        fake.object_info = stock_classes("RareNode")
+        fake.vram_free += 1 << 30
+        fake.on_prompt = "hold"
+        yield fake
+
+
+@pytest.fixture
+async def b() -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        fake.object_info = stock_classes()
+        fake.on_prompt = "hold"
+        yield fake
+
+
+async def held(master: Master, count: int, **request: object) -> list[Job]:
+    """Jobs in a paused line."""
+    await master.runtime.change_preferences({"paused": True})
+    return [await master.submit(picture(n), **request) for n in range(count)]
+
+
+def waiting(master: Master) -> list[str]:
+    return [job.id for job in master.runtime.waiting_jobs()]
+
+
+async def test_jobs_wait_in_the_order_they_came(master: Master, a: FakeComfyUI) -> None:
+    await master.add("a", a)
+    jobs = await held(master, 3)
+    await until(lambda: len(waiting(master)) == 3, "all wait")
+    assert waiting(master) == [job.id for job in jobs]
+
+
+async def test_higher_priority_goes_first_and_front_before_its_equals(master: Master, a: FakeComfyUI) -> None:
+    await master.add("a", a)
+    plain = await held(master, 2)
+    urgent = await master.submit(picture(3), priority=5)
+    front = await master.runtime.submit(plain[0].request, front=True)
+    second_front = await master.runtime.submit(plain[0].request, front=True)
+    await until(lambda: len(waiting(master)) == 5, "all wait")
+    assert waiting(master) == [urgent.id, second_front.id, front.id, *(job.id for job in plain)]
+
+
+async def test_while_it_is_paused_nothing_starts_and_afterwards_the_first_of_the_line(
+    master: Master, a: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    jobs = await held(master, 3)
+    await until(lambda: len(waiting(master)) == 3, "all wait")
+    assert a.asked("/prompt") == []
+    await master.runtime.change_preferences({"paused": False})
+    await until(lambda: len(waiting(master)) == 1, "two are on the peer")
+    assert waiting(master) == [jobs[2].id]
+
+
+async def test_a_pause_outlives_a_restart(tmp_path: Path, a: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        await master.add("a", a)
+        jobs = await held(master, 2)
+    async with started(tmp_path) as master:
+        assert master.runtime.preferences.paused
+        await until(lambda: waiting(master) == [job.id for job in jobs], "they wait again")
+        assert a.asked("/prompt") == []
+
+
+async def test_a_waiting_job_is_moved_up_and_to_the_end(master: Master, a: FakeComfyUI) -> None:
+    await master.add("a", a)
+    ids = [job.id for job in await held(master, 4)]
+    await until(lambda: len(waiting(master)) == 4, "all wait")
+    master.runtime.move_job(ids[3], ids[1])
+    assert waiting(master) == [ids[0], ids[3], ids[1], ids[2]]
+    master.runtime.move_job(ids[0])
+    assert waiting(master) == [ids[3], ids[1], ids[2], ids[0]]
+    later = await master.submit(picture(9))
+    await until(lambda: len(waiting(master)) == 5, "it waits too")
+    assert waiting(master)[-1] == later.id
+
+
+async def test_a_job_moved_before_a_more_urgent_one_goes_before_it(master: Master, a: FakeComfyUI) -> None:
+    await master.add("a", a)
+    jobs = await held(master, 2)
+    urgent = await master.submit(picture(3), priority=5)
+    await until(lambda: len(waiting(master)) == 3, "all wait")
+    master.runtime.move_job(jobs[1].id, urgent.id)
+    assert waiting(master) == [jobs[1].id, urgent.id, jobs[0].id]
+    await master.runtime.change_preferences({"paused": False})
+    await until(lambda: master.job(jobs[1]).state is JobState.RUNNING, "it is the first to go")
+
+
+async def test_what_does_not_wait_cannot_be_moved(master: Master, a: FakeComfyUI) -> None:
+    await master.add("a", a)
+    job = await master.submit(picture())
+    await until(lambda: a.running, "it runs")
+    with pytest.raises(NotFoundError, match="may have started"):
+        master.runtime.move_job(job.id)
+    with pytest.raises(NotFoundError):
+        master.runtime.pin_job(job.id, "a")
+
+
+async def test_a_waiting_job_is_sent_to_the_peer_that_a_person_chose(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    await master.add("b", b)
+    (job,) = await held(master, 1)
+    await until(lambda: waiting(master), "it waits")
+    with pytest.raises(ConfigError, match="no peer nowhere"):
+        master.runtime.pin_job(job.id, "nowhere")
+    master.runtime.pin_job(job.id, "b")
+    await master.runtime.change_preferences({"paused": False})
+    await until(lambda: b.running, "it runs there")
+    assert a.asked("/prompt") == []
+
+
+async def test_a_job_that_waits_behind_another_is_taken_back_when_a_peer_comes_free(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    jobs = [await master.submit(picture(n)) for n in range(2)]
+    await until(lambda: a.running and a.pending, "both are on the one peer")
+    first = next(job for job in jobs if master.prompt_id(job) == a.running)
+    second = next(job for job in jobs if job is not first)
+    await master.add("b", b)
+    await until(lambda: b.running, "the second runs on the other")
+    assert a.pending == [] and master.prompt_id(second) == b.running
+    assert outcomes(master.job(second)) == ["taken_back", ""]
+    for peer in (a, b):
+        await peer.finish(peer.running or "")
+    assert [(await master.end_of(job)).state for job in jobs] == [JobState.DONE] * 2
+
+
+async def test_a_job_is_not_taken_back_by_a_peer_that_cannot_run_it(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    jobs = [await master.submit(picture(n, made_by="RareNode")) for n in range(2)]
+    await until(lambda: a.running and a.pending, "both are on the one peer")
+    await master.add("b", b)
+    plain = await master.submit(picture(7))
+    await until(lambda: b.running, "the other peer is of use for something else")
+    assert master.prompt_id(plain) == b.running
+    assert [outcomes(master.job(job)) for job in jobs] == [[""], [""]]
+
+
+async def test_being_taken_back_does_not_count_as_a_failure(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    jobs = [await master.submit(picture(n)) for n in range(2)]
+    await until(lambda: a.running and a.pending, "both are on the one peer")
+    second = next(job for job in jobs if master.prompt_id(job) != a.running)
+    await master.add("b", b)
+    await until(lambda: b.running, "the second runs on the other")
+    # Lost by the peer that got it, it goes back to the first: that one never failed it.
+    await b.go_down()
+    await a.finish(a.running or "")
+    await until(lambda: a.running == master.prompt_id(second), "the first has it again")
+    await a.finish(a.running or "")
+    assert (await master.end_of(second)).state is JobState.DONE
+
+
+async def test_two_jobs_of_one_id_are_refused(master: Master, a: FakeComfyUI) -> None:
+    await master.add("a", a)
+    job = await master.submit(picture(), source=Source.FLEET)
+    with pytest.raises(ConfigError, match="an id of its own"):
+        await master.runtime.submit(job.request, job_id=job.id)

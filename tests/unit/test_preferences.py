@@ -1,0 +1,27 @@
+"""What a user switches on and off."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.core.models.preferences import Preferences
+from orchestrator.errors import ConfigError
+
+
+def test_everything_is_off_at_first() -> None:
+    assert set(vars(Preferences()).values()) == {False}
+
+
+def test_one_change_leaves_the_others() -> None:
+    assert Preferences(paused=True).changed({"fleet_mode": True}) == Preferences(True, True)
+
+
+@pytest.mark.parametrize("changes", [{"fleet": True}, {"fleet_mode": 1}, {"fleet_mode": "yes"}, {"": None}])
+def test_a_wrong_change_is_refused_in_words(changes: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"Known are|must be true or false"):
+        Preferences().changed(changes)
+
+
+def test_what_another_version_kept_is_taken_as_far_as_it_goes() -> None:
+    record = {"fleet_mode": True, "paused": "perhaps", "colour": "red"}
+    assert Preferences.of(record) == Preferences(fleet_mode=True)
