@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from playwright.async_api import Locator
 
+from tests.e2e.graphs import node
 from tests.e2e.session import Session, until
 from tests.rig.fleet import ROOT
 
@@ -87,20 +88,18 @@ async def switch_on(screen: Screen) -> None:
     await screen.page.locator(f"{TOGGLE}[aria-pressed=true]").wait_for(timeout=SOON_MS)
 
 
-async def press_run(screen: Screen, times: int) -> None:
+async def press_run(screen: Screen, master: Session, times: int) -> list[str]:
+    """The ids of the prompts that it made, as they came."""
+    known = {job["job_id"] for job in await master.jobs()}
     button = screen.page.get_by_role("button", name="Run", exact=True).first
     for _ in range(times):
         await button.click()
 
+    async def all_there() -> list[str]:
+        new = [job["job_id"] for job in await master.jobs() if job["job_id"] not in known]
+        return new if len(new) == times else []
 
-async def queued(master: Session, count: int) -> list[str]:
-    """The ids of the last `count` prompts, as they came, once the master has them all."""
-
-    async def all_there() -> list[dict[str, Any]]:
-        open_jobs = [job for job in await master.jobs() if not job["ended_at"] or job["source"] == "fleet"]
-        return open_jobs[:count] if len(open_jobs) >= count else []
-
-    return [job["job_id"] for job in reversed(await until(all_there, f"{count} prompts are queued"))]
+    return list(reversed(await until(all_there, f"{times} prompts are queued")))
 
 
 async def job(master: Session, job_id: str) -> dict[str, Any]:
@@ -167,8 +166,7 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
     await open_workflow(screen, steps=8)
     await switch_on(screen)
     await screen.open_fleet_tab()
-    await press_run(screen, RUNS)
-    ids = await queued(master, RUNS)
+    ids = await press_run(screen, master, RUNS)
 
     async def both_work() -> bool:
         running = [job for job in await master.jobs() if job["state"] == "running" and job["begun_at"]]
@@ -203,8 +201,7 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
 async def test_a_reload_in_the_middle_of_a_run_loses_nothing(screen: Screen, master: Session) -> None:
     await open_workflow(screen, steps=40)
     await switch_on(screen)
-    await press_run(screen, 4)
-    ids = await queued(master, 4)
+    ids = await press_run(screen, master, 4)
     page = screen.page
     await page.wait_for_function(SAMPLES, arg=SAMPLER, timeout=RUN_MS)
     await page.reload()
@@ -227,8 +224,7 @@ async def test_an_interrupt_from_the_page_ends_one_job_and_leaves_the_other(
 ) -> None:
     await open_workflow(screen, steps=40)
     await switch_on(screen)
-    await press_run(screen, 2)
-    ids = await queued(master, 2)
+    ids = await press_run(screen, master, 2)
 
     async def both_run() -> bool:
         return all([(await job(master, job_id))["begun_at"] for job_id in ids])
@@ -249,8 +245,7 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
     page = screen.page
     await page.get_by_role("button", name="Pause").click()
     await page.get_by_text("Paused: what runs goes on").wait_for(timeout=SOON_MS)
-    await press_run(screen, 4)
-    a, b, c, d = await queued(master, 4)
+    a, b, c, d = await press_run(screen, master, 4)
 
     async def line(*wanted: str) -> None:
         async def shown() -> bool:
@@ -283,6 +278,34 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
     assert sorted(ran, key=lambda job_id: ran[job_id]["started_at"]) == [d, b, a]
     assert ran[a]["peer"] == "peer-2"
     assert (await job(master, c))["state"] == "cancelled"
+
+
+async def test_of_a_very_long_line_two_hundred_rows_are_drawn(screen: Screen, master: Session) -> None:
+    await master.patch("/orchestrator/settings", {"fleet_mode": True, "paused": True})
+    graph = {
+        "1": node("EmptyImage", width=16, height=16, batch_size=1, color=0),
+        "9": node("SaveImage", images=["1", 0], filename_prefix="long"),
+    }
+    ids = [await master.queue(graph) for _ in range(230)]
+    await screen.open("light")
+    await screen.open_fleet_tab()
+    page = screen.page
+    rows = page.locator(".orc-row:has(.orc-moves:visible)")
+    await page.get_by_text("2 of 2 peers up · 230 waiting").wait_for(timeout=SOON_MS)
+    assert await rows.count() == 20
+    more = page.get_by_role("button", name="Show more").first
+    await more.click()
+    await more.click()
+    assert await rows.count() == 120
+    await more.click()
+    await page.get_by_text("and 30 more waiting jobs").wait_for()
+    assert await rows.count() == 200
+    await row(screen, ids[3]).get_by_role("button", name="To the top").click()
+    await rows.first.get_by_text(f"Prompt {ids[3][:8]}").wait_for()
+    await row(screen, ids[3]).scroll_into_view_if_needed()
+    await screen.picture("Fleet mode, a long line in light")
+    await page.evaluate("window.app.api.clearItems('queue')")
+    await page.get_by_text("Nothing runs or waits.").wait_for(timeout=SOON_MS)
 
 
 async def pinned(master: Session, job_id: str) -> bool:
