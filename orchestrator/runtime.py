@@ -22,7 +22,7 @@ from .core.models.backend import BackendConfig
 from .core.models.job import Job, JobRequest, JobState, Prompt, Source
 from .core.models.preferences import Preferences
 from .core.workflow.object_info import ObjectInfo
-from .dispatch.dispatcher import Dispatcher
+from .dispatch.dispatcher import Dispatcher, Here
 from .dispatch.register import Hearer, Listener
 from .dispatch.remote_prompt import FollowPolicy
 from .dispatch.transport import Folders, Transport
@@ -95,7 +95,7 @@ class Runtime:
             await self.store.open()
             await self.peers.load()
             self._preferences = Preferences.of(await self.store.load_preferences())
-            self._dispatcher.paused = self._preferences.paused
+            self._dispatcher.line.paused = self._preferences.paused
             self._dispatcher.start()
             self._monitor.start()
             await self.reconcile()
@@ -168,7 +168,7 @@ class Runtime:
             ConfigError: there is no such preference.
         """
         self._preferences = self._preferences.changed(changes)
-        self._dispatcher.paused = self._preferences.paused
+        self._dispatcher.line.paused = self._preferences.paused
         for callback in tuple(self._on_preferences):
             callback(self._preferences)
         await self.store.save_preferences(vars(self._preferences))
@@ -178,6 +178,14 @@ class Runtime:
         """Hear of every change; returns its undo."""
         self._on_preferences.append(callback)
         return lambda: self._on_preferences.remove(callback)
+
+    def use_this_machine(self, here: Here) -> None:
+        """See Dispatcher.use_this_machine."""
+        self._dispatcher.use_this_machine(here)
+
+    def look_again(self) -> None:
+        """This machine may have come free for a job."""
+        self._dispatcher.look_again()
 
     # Peers
 
@@ -238,19 +246,19 @@ class Runtime:
 
     @property
     def paused(self) -> bool:
-        return self._dispatcher.paused
+        return self._dispatcher.line.paused
 
     def waiting_jobs(self) -> tuple[Job, ...]:
         """The jobs in the line, the next first."""
-        return self._dispatcher.waiting()
+        return self._dispatcher.line.jobs()
 
     def move_job(self, job_id: str, before: str = "") -> None:
-        """See Dispatcher.move."""
-        self._dispatcher.move(job_id, before)
+        """See Line.move."""
+        self._dispatcher.line.move(job_id, before)
 
     def pin_job(self, job_id: str, peer: str) -> Job:
-        """See Dispatcher.pin."""
-        return self._dispatcher.pin(job_id, peer)
+        """See Line.pin."""
+        return self._dispatcher.line.pin(job_id, peer)
 
     def known_job(self, job_id: str) -> Job | None:
         """The job, if this process has it at hand."""

@@ -19,20 +19,21 @@ from ..backends.manager import BackendManager
 from ..core.engine.retry import RetryPolicy, Verdict, decide, is_placement_surprise
 from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.models.backend import BackendConfig
-from ..core.models.job import Attempt, Job, JobRequest, JobState, Source
+from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
 from ..core.models.job_error import error_view
 from ..errors import (
     ConfigError,
     JobCancelledError,
     NoEligiblePeerError,
-    NotFoundError,
     OrchestratorError,
     PeerError,
     PeerExecutionError,
+    PromptRefusedError,
     ResultError,
     TakenBackError,
 )
 from .attempt import AttemptRun, Ways, even_if_cancelled
+from .line import Line
 from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
 from .transport import Folders, Transport
@@ -53,6 +54,13 @@ class Peers(Protocol):
 
     def __call__(self, config: BackendConfig) -> ComfyUIClient: ...
     def events(self, config: BackendConfig) -> EventStream: ...
+
+
+class Here(Protocol):
+    """The master as a place to run (host/this_machine.py)."""
+
+    def is_free(self) -> bool: ...
+    async def run(self, job: Job) -> dict[str, Any]: ...
 
 
 class Dispatcher:
@@ -87,11 +95,13 @@ class Dispatcher:
         self.register = Register()
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
+        self.line = Line(manager, self.register, self._room)
         follow = follow or FollowPolicy()
         self._withdrawals = Withdrawals(
             pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
         )
         self._ways = Ways(transport, folders, follow, self._withdrawals)
+        self._here: Here
         self._closing = False
 
     def start(self) -> None:
@@ -117,6 +127,15 @@ class Dispatcher:
         """Take back finished jobs of an earlier process, oldest first."""
         for job in jobs:
             self.register.add(Entry(job, Ticket(job.request)))
+
+    def use_this_machine(self, here: Here) -> None:
+        """Let the master itself run jobs of fleet mode, whenever it is free."""
+        self._here = here
+        self._room.is_free_here = here.is_free
+
+    def look_again(self) -> None:
+        """See WaitingRoom.look_again."""
+        self._room.look_again()
 
     async def submit(
         self,
@@ -172,50 +191,6 @@ class Dispatcher:
             await asyncio.wait([entry.task])
         return entry.job
 
-    @property
-    def paused(self) -> bool:
-        """Whether jobs are held back; what is on a peer goes on."""
-        return self._room.paused
-
-    @paused.setter
-    def paused(self, paused: bool) -> None:
-        self._room.paused = paused
-
-    def waiting(self) -> tuple[Job, ...]:
-        """The jobs in the line, the next first."""
-        by_ticket = {entry.ticket: entry.job for entry in self.register}
-        return tuple(by_ticket[ticket] for ticket in self._room.line() if ticket in by_ticket)
-
-    def move(self, job_id: str, before: str = "") -> None:
-        """Put a waiting job before another waiting one, or to the end of the line.
-
-        Raises:
-            NotFoundError: one of them does not wait.
-        """
-        waiting = {job.id for job in self.waiting()}
-        for wanted in filter(None, (job_id, before)):
-            if wanted not in waiting:
-                raise NotFoundError(f"No job {wanted} waits. It may have started; reload the list.")
-        self._room.move(
-            self.register.get(job_id).ticket, self.register.get(before).ticket if before else None
-        )
-
-    def pin(self, job_id: str, peer: str) -> Job:
-        """Let a waiting job run on one peer only, or on any again.
-
-        Raises:
-            NotFoundError: it does not wait. ConfigError: there is no such peer.
-        """
-        entry = self.register.get(job_id)
-        if entry.job.state is not JobState.WAITING:
-            raise NotFoundError(f"No job {job_id} waits. It may have started; reload the list.")
-        if peer and self._manager.find(peer) is None:
-            raise ConfigError(f"There is no peer {peer}.")
-        entry.ticket.request = replace(entry.ticket.request, peer=peer)
-        self.register.update(entry, request=entry.ticket.request)
-        self._room.reconsider(entry.ticket)
-        return entry.job
-
     async def _story(self, entry: Entry) -> None:
         try:
             results = await self._until_done(entry)
@@ -257,6 +232,15 @@ class Dispatcher:
                 longest_s = self._retry.longest_pause_s(_failures(entry.job))
                 await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311
                 continue
+            if placement.backend_id == HERE:
+                try:
+                    return await self._run_here(entry, placement)
+                except PromptRefusedError as exc:
+                    entry.ticket.may_run_here = False
+                    self._back_to_the_line(entry, exc)
+                    continue
+                finally:
+                    self._room.release(entry.ticket)
             config = self._manager.find(placement.backend_id)
             if config is None:  # removed this very moment
                 self._room.release(entry.ticket)
@@ -323,6 +307,23 @@ class Dispatcher:
         entry.ticket.take_back = run.take_back
         return await run.run(entry.job.id, entry.job.request, on_event, on_progress)
 
+    async def _run_here(self, entry: Entry, placement: Placement) -> dict[str, Any]:
+        now = _now()
+        job = entry.job.to(
+            JobState.RUNNING,
+            backend_id=HERE,
+            attempts=(*entry.job.attempts, Attempt(entry.job.id, HERE, now)),
+            explanation=placement.explanation,
+            progress_text=f"on {HERE}",
+            started_at=entry.job.started_at or now,
+            begun_at=now,
+        )
+        await self._journal.save_job(job)
+        entry.ticket.begun = True
+        entry.job = job
+        self.register.announce(entry)
+        return await self._here.run(job)
+
     def _back_to_the_line(self, entry: Entry, exc: OrchestratorError) -> None:
         attempts = entry.job.attempts
         if entry.job.state is JobState.RUNNING:
@@ -366,7 +367,8 @@ class Dispatcher:
 
 
 def _failures(job: Job) -> int:
-    return sum(attempt.outcome != TakenBackError.code for attempt in job.attempts)
+    told = (attempt for attempt in job.attempts if attempt.backend_id != HERE)
+    return sum(attempt.outcome != TakenBackError.code for attempt in told)
 
 
 async def _too_late() -> bool:

@@ -23,7 +23,7 @@ from ..core.engine.scheduler import (
     is_idle,
     judge,
 )
-from ..core.models.job import JobRequest
+from ..core.models.job import HERE, JobRequest, Source
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
 
@@ -38,7 +38,8 @@ class Ticket:
     """One job here or on a peer. ``tried``: peers that failed it, with the reason.
 
     ``rank`` is its place in the line, the lowest first. ``begun``: its peer has started it. ``take_back``
-    gets it back from a peer that has not; False when it was too late.
+    gets it back from a peer that has not; False when it was too late. ``may_run_here``: the master itself has
+    not refused it.
     """
 
     request: JobRequest
@@ -50,6 +51,7 @@ class Ticket:
     prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)
     kind: Hashable = None
     settled: bool = False
+    may_run_here: bool = True
     taking_back: bool = False
     backend_id: str = ""
     future: asyncio.Future[Placement] | None = None
@@ -69,6 +71,7 @@ class WaitingRoom:
     """Gives each waiting job a peer, in the order of the line, as soon as one has a free slot."""
 
     def __init__(self, manager: BackendManager, scheduler: Scheduler, is_ours: Callable[[str], bool]) -> None:
+        self.is_free_here: Callable[[], bool] = lambda: False  #: whether the master takes a job itself now
         self._manager = manager
         self._scheduler = scheduler
         self._is_ours = is_ours
@@ -105,6 +108,11 @@ class WaitingRoom:
         """While it is, jobs on peers go on and no other is started."""
         self._paused = paused
         self._peers_changed()
+
+    def look_again(self) -> None:
+        """Something outside changed: this machine may have come free."""
+        if self._line or self._placed:
+            self._dirty.set()
 
     def ours_on(self, backend_id: str) -> int:
         return self._occupied[backend_id]
@@ -228,8 +236,9 @@ class WaitingRoom:
         snapshots = {snapshot.config.id: snapshot for snapshot in self._snapshots()}
         judged: dict[Hashable, _Judgement] = {}
         free = {i for i in snapshots if self._occupied[i] < SLOTS_PER_PEER and not self._paused}
-        for ticket in tuple(self._line if changed or free else new):
-            if not free and not changed and not new:
+        here = self._is_free_here()
+        for ticket in tuple(self._line if changed or free or here else new):
+            if not free and not changed and not new and not self._is_free_here():
                 break
             if ticket.kind is not None and ticket.future is not None and not ticket.future.done():
                 if ticket.kind not in judged:
@@ -280,6 +289,9 @@ class WaitingRoom:
         future = ticket.future
         if future is None:
             return False
+        if self._goes_here(ticket, found):
+            self._seat(ticket, Placement(HERE, f"on {HERE} because its own queue is empty", ()))
+            return True
         if found.refusal is not None:
             broken = next((p.error for p in ticket.prepared.values() if p.error), None)
             if broken is not None:
@@ -298,24 +310,45 @@ class WaitingRoom:
         placement = self._scheduler.select_backend(found.need, tuple(snapshots.values()))
         if placement is None:
             return False
+        self._seat(ticket, placement)
+        return True
+
+    def _seat(self, ticket: Ticket, placement: Placement) -> None:
         ticket.backend_id = placement.backend_id
         self._occupied[placement.backend_id] += 1
         self._placed[ticket] = None
-        future.set_result(placement)
-        return True
+        if ticket.future is not None:
+            ticket.future.set_result(placement)
+
+    def _goes_here(self, ticket: Ticket, found: _Judgement) -> bool:
+        """The master takes what no peer could start at once."""
+        if not _may_run_here(ticket) or not self._is_free_here():
+            return False
+        return not any(is_idle(self._snapshot(backend_id)) for backend_id in found.eligible)
+
+    def _is_free_here(self) -> bool:
+        return not self._paused and not self._occupied[HERE] and self.is_free_here()
 
     def _take_back(self, snapshots: Sequence[PeerSnapshot]) -> None:
         """For each peer with nothing to do, get back a job that still waits behind another one elsewhere."""
-        idle = [snapshot for snapshot in snapshots if is_idle(snapshot)]
+        idle: list[PeerSnapshot | None] = [snapshot for snapshot in snapshots if is_idle(snapshot)]
+        if self._is_free_here():
+            idle.append(None)
         by_id = {snapshot.config.id: snapshot for snapshot in snapshots}
         for snapshot in idle:
             for ticket in self._placed:
                 there = by_id.get(ticket.backend_id)
                 waits = not ticket.begun and (there is None or there.ours + there.foreign > 1)
-                if waits and not ticket.taking_back and judge(self._need(ticket), snapshot).eligible:
+                if waits and not ticket.taking_back and self._could_run(ticket, snapshot):
                     ticket.taking_back = True
                     self._errand(self._get_back(ticket))
                     break
+
+    def _could_run(self, ticket: Ticket, snapshot: PeerSnapshot | None) -> bool:
+        """On the peer of this snapshot, or here for None."""
+        if snapshot is None:
+            return _may_run_here(ticket)
+        return judge(self._need(ticket), snapshot).eligible
 
     async def _get_back(self, ticket: Ticket) -> None:
         with contextlib.suppress(OrchestratorError):
@@ -348,6 +381,11 @@ class WaitingRoom:
 
 def _rank(ticket: Ticket) -> tuple[float, float]:
     return ticket.rank or (0.0, 0.0)
+
+
+def _may_run_here(ticket: Ticket) -> bool:
+    request = ticket.request
+    return ticket.may_run_here and request.source is Source.FLEET and not request.peer and not request.tags
 
 
 def _fail(ticket: Ticket, exc: OrchestratorError) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ..backends.events import PeerEvent, PreviewFrame
-from ..core.models.job import Job, JobState, Source
+from ..core.models.job import HERE, Job, JobState, Source
 from ..runtime import Runtime
 from .native_queue import Item, NativeQueue
 from .previews import PREVIEW_WITH_METADATA, preview_message
@@ -61,6 +61,13 @@ class FleetMirror:
             if job.state.is_final:
                 return
             shown = self._shown[job.id] = _Shown(self._native.next_number())
+        if job.backend_id == HERE:
+            # The host shows and tells what it runs itself.
+            self._native.forget(job.id)
+            shown.is_running = shown.is_listed = False
+            if job.state.is_final:
+                del self._shown[job.id]
+            return
         if job.state.is_final:
             del self._shown[job.id]
             self._finish(job, shown)

@@ -20,10 +20,12 @@ from ..core.workflow.cut import DISPATCH_CLASS
 from ..core.workflow.prompt import class_of
 from ..errors import ConfigError
 from ..runtime import Runtime
+from . import comfy
 from .fleet_mirror import FleetMirror
 from .native_queue import NativeQueue
 from .prefetch import Prefetch
 from .sanitise import sanitise
+from .this_machine import LOOK_EVERY_S, ThisMachine
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class FleetMode:
         self._native = NativeQueue(server)
         self._mirror = FleetMirror(server, runtime, self._native)
         self._greetings: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
     def install(self) -> None:
         """Before the host's app runs: it takes middlewares until then."""
@@ -54,7 +57,27 @@ class FleetMode:
     def start(self) -> None:
         """Once the engine runs."""
         self._native.install()
+        self._runtime.use_this_machine(
+            ThisMachine(
+                self._server.prompt_queue,
+                comfy.folders(),
+                lambda: self._runtime.preferences.this_machine,
+                self._native.next_number,
+            )
+        )
         self._mirror.start()
+        self._runtime.on_preferences(lambda _: self._look_again())
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """As long as this machine may help: it tells nobody when its own queue becomes empty."""
+        self._runtime.look_again()
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._runtime.preferences.this_machine:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(LOOK_EVERY_S, self._look_again)
 
     def _middleware(self) -> Any:
         @web.middleware
@@ -110,6 +133,8 @@ class FleetMode:
             found = await self._runtime.check_prompt(
                 request_.prompt, request_.targets or None, peer=request_.peer, tags=request_.tags
             )
+            if found.error is not None and self._runtime.preferences.this_machine and not request_.peer:
+                return None  # no peer can, but perhaps this machine
             if found.error is not None:
                 return web.json_response(
                     sanitise({"error": found.error, "node_errors": found.node_errors}), status=400

@@ -261,6 +261,34 @@ async def test_while_the_queue_is_paused_prompts_wait_and_go_on_afterwards(fleet
     assert (await peers_of(fleet_mode, *finished))[1] == "peer-2"
 
 
+async def test_this_machine_helps_when_no_peer_could_start_the_prompt_at_once(
+    fleet_mode: Session, peers: list[Session]
+) -> None:
+    await fleet_mode.patch("/orchestrator/settings", {"this_machine": True})
+    try:
+        busy = [await fleet_mode.queue(working(seed=seed, seconds=3.0)) for seed in (210, 211)]
+
+        async def two_run() -> bool:
+            return len((await fleet_mode.get("/queue"))["queue_running"]) == 2
+
+        await until(two_run, "both peers work")
+        async with fleet_mode.listening() as (client_id, heard):
+            done = await fleet_mode.run(local(seed=5), client_id=client_id)
+        assert done.succeeded
+        assert await peers_of(fleet_mode, done) == ["this machine"]
+        assert done.images("9")[0]["type"] == "output"
+        told = [event["type"] for event in heard if event["type"] in ("execution_start", "execution_success")]
+        assert told == ["execution_start", "execution_success"]
+        # A class only the peers have cannot run here, and does not.
+        remote = await fleet_mode.run(working(seed=212, seconds=0.1))
+        assert remote.succeeded
+        assert (await peers_of(fleet_mode, remote))[0] in ("peer-1", "peer-2")
+        for prompt_id in busy:
+            assert (await fleet_mode.finished(prompt_id)).succeeded
+    finally:
+        await fleet_mode.patch("/orchestrator/settings", {"this_machine": False})
+
+
 async def test_input_files_of_the_master_go_along(fleet_mode: Session) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), (9, 8, 7)).save(buffer, "PNG")

@@ -20,6 +20,9 @@ from ...errors import IllegalTransitionError
 Prompt = dict[str, Any]  #: API format: {node id: {"class_type": str, "inputs": {...}}}
 
 
+HERE = "this machine"  #: the master itself, where a peer's id stands
+
+
 class JobState(str, Enum):
     WAITING = "waiting"  #: in our queue; nothing left the machine
     RUNNING = "running"  #: handed to a peer

@@ -1,0 +1,96 @@
+"""The master as one of the places where fleet jobs run: through its own queue, when that is empty."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.models.job import HERE, Job, OutputFile
+from ..core.workflow.outputs import check_success, files_of
+from ..dispatch.transport import Folders
+from ..errors import JobCancelledError, PromptRefusedError
+
+# ComfyUI's modules; a type checker would take our own packages of such names.
+execution: Any = importlib.import_module("execution")
+comfy_nodes: Any = importlib.import_module("nodes")
+
+LOOK_EVERY_S = 0.1
+
+
+class ThisMachine:
+    """`queue` is the host's prompt queue; `is_wanted` tells whether the user lets the master help."""
+
+    def __init__(
+        self, queue: Any, folders: Folders, is_wanted: Callable[[], bool], next_number: Callable[[], float]
+    ) -> None:
+        self._queue = queue
+        self._folders = folders
+        self._is_wanted = is_wanted
+        self._next_number = next_number
+
+    def is_free(self) -> bool:
+        """Whether a job would start here at once."""
+        return self._is_wanted() and not self._queue.queue and not self._queue.currently_running
+
+    async def run(self, job: Job) -> dict[str, Any]:
+        """Run it as the host runs any prompt, under the job's id; return what the job's record gains.
+
+        Raises:
+            PromptRefusedError: the host's validation says no. PeerExecutionError: a node raised.
+            JobCancelledError: somebody took it out of the host's queue.
+        """
+        request = job.request
+        prompt = copy.deepcopy(request.prompt)  # validation writes into it
+        valid = await execution.validate_prompt(job.id, prompt, list(request.targets) or None)
+        if not valid[0]:
+            raise PromptRefusedError(
+                f"This machine cannot run it: {valid[1]['message']}.", valid[1], valid[3]
+            )
+        extra = {**request.extra_data, "create_time": int(time.time() * 1000)}
+        if request.client_id:
+            extra["client_id"] = request.client_id
+        self._queue.put((self._next_number(), job.id, prompt, extra, valid[2], {}))
+        try:
+            entry = await self._end_of(job.id)
+        except asyncio.CancelledError:
+            self._stop(job.id)
+            raise
+        outputs = check_success(entry, HERE)
+        return {"outputs": self._files(outputs, prompt), "shown": outputs}
+
+    async def _end_of(self, prompt_id: str) -> Mapping[str, Any]:
+        while prompt_id not in self._queue.history:
+            await asyncio.sleep(LOOK_EVERY_S)
+            with self._queue.mutex:
+                known = (*self._queue.queue, *self._queue.currently_running.values())
+                is_there = prompt_id in self._queue.history or any(item[1] == prompt_id for item in known)
+            if not is_there:
+                raise JobCancelledError("The job was taken out of this machine's queue.")
+        entry: Mapping[str, Any] = self._queue.history[prompt_id]
+        return entry
+
+    def _stop(self, prompt_id: str) -> None:
+        if self._queue.delete_queue_item(lambda item: item[1] == prompt_id):
+            return
+        with self._queue.mutex:  # so that it cannot hit the prompt after it
+            if any(item[1] == prompt_id for item in self._queue.currently_running.values()):
+                comfy_nodes.interrupt_processing()
+
+    def _files(self, outputs: Mapping[str, Any], prompt: Mapping[str, Any]) -> tuple[OutputFile, ...]:
+        roots = {"output": self._folders.output, "temp": self._folders.temp}
+        return tuple(
+            OutputFile(
+                file.node_id,
+                str(Path(roots[file.type], file.subfolder, file.filename)),
+                file.filename,
+                file.subfolder,
+                file.type,
+            )
+            for file in files_of(outputs, prompt)
+            if file.type in roots
+        )
