@@ -136,6 +136,30 @@ async def test_the_page_that_asked_hears_everything_under_its_own_prompt_id(flee
     assert (await fleet_mode.picture(executed["output"]["images"][0])).shape == (64, 64, 3)
 
 
+async def test_the_hosts_own_list_of_jobs_has_them_where_there_is_one(
+    fleet_mode: Session, http: aiohttp.ClientSession
+) -> None:
+    async def listed() -> dict[str, str]:
+        """State by id; the queue's answer where the host is older than its list of jobs."""
+        async with http.get(f"{fleet_mode.url}/api/jobs") as answer:
+            if answer.status == 200:
+                return {job["id"]: job["status"] for job in (await answer.json())["jobs"]}
+        queue = await fleet_mode.get("/queue")
+        states = dict.fromkeys(await fleet_mode.get("/history"), "completed")
+        states |= {item[1]: "pending" for item in queue["queue_pending"]}
+        return states | {item[1]: "in_progress" for item in queue["queue_running"]}
+
+    ids = [await fleet_mode.queue(working(seed=seed)) for seed in range(220, 223)]
+
+    async def all_three() -> bool:
+        return sorted((await listed()).get(i, "") for i in ids) == ["in_progress", "in_progress", "pending"]
+
+    await until(all_three, "two run and one waits")
+    for prompt_id in ids:
+        await fleet_mode.finished(prompt_id)
+    assert [(await listed())[prompt_id] for prompt_id in ids] == ["completed"] * 3
+
+
 async def test_an_interrupt_by_id_ends_one_and_leaves_the_other(
     fleet_mode: Session, peers: list[Session]
 ) -> None:
