@@ -152,7 +152,8 @@ async def test_the_hosts_own_list_of_jobs_has_them_where_there_is_one(
     ids = [await fleet_mode.queue(working(seed=seed)) for seed in range(220, 223)]
 
     async def all_three() -> bool:
-        return sorted((await listed()).get(i, "") for i in ids) == ["in_progress", "in_progress", "pending"]
+        states = await listed()
+        return sorted(states.get(i, "") for i in ids) == ["in_progress", "in_progress", "pending"]
 
     await until(all_three, "two run and one waits")
     for prompt_id in ids:
