@@ -18,7 +18,7 @@ from aiohttp import web
 from ..core.models.job import Job, JobRequest, Source
 from ..core.workflow.cut import DISPATCH_CLASS
 from ..core.workflow.prompt import class_of
-from ..errors import ConfigError
+from ..errors import ConfigError, OrchestratorError
 from ..runtime import Runtime
 from . import comfy
 from .fleet_mirror import FleetMirror
@@ -34,6 +34,7 @@ Owner = Callable[[web.Request, Handler], Awaitable[web.StreamResponse | None]]
 OPTIONS_KEY = "orchestrator"  #: in a prompt's extra_data
 _API = re.compile(r"^(/api)+(?=/)")
 _CANCEL_ONE = re.compile(r"^/jobs/([^/]+)/cancel$")
+READY_S = 10.0  #: how long a prompt waits for an engine that is just starting
 _GREETING_TRIES = 40
 _GREETING_PAUSE_S = 0.05
 
@@ -114,7 +115,10 @@ class FleetMode:
     # POST /prompt
 
     async def _prompt(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
-        await self._runtime.ready()
+        try:
+            await asyncio.wait_for(self._runtime.ready(), READY_S)
+        except (OrchestratorError, asyncio.TimeoutError):
+            return None  # the engine's start has said why
         body = await _object(request)
         extra = body.get("extra_data")
         options = extra.get(OPTIONS_KEY) if isinstance(extra, dict) else None

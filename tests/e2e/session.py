@@ -64,34 +64,34 @@ class Session:
     """One client of one ComfyUI."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, token: str = "") -> None:
-        self._http = http
+        self.http = http
         self.url = url
         self._headers = {"X-Orchestrator-Token": token} if token else {}
 
     async def get(self, path: str) -> Any:
-        async with self._http.get(self.url + path) as answer:
+        async with self.http.get(self.url + path) as answer:
             return await answer.json(content_type=None)
 
     async def post(self, path: str, body: Any, *, status: int | None = None) -> Any:
-        async with self._http.post(self.url + path, json=body, headers=self._headers) as answer:
+        async with self.http.post(self.url + path, json=body, headers=self._headers) as answer:
             text = await answer.text()
             if status is not None:
                 assert answer.status == status, text
             return json.loads(text) if text else None
 
     async def patch(self, path: str, body: Any) -> Any:
-        async with self._http.patch(self.url + path, json=body, headers=self._headers) as answer:
+        async with self.http.patch(self.url + path, json=body, headers=self._headers) as answer:
             return await answer.json()
 
     async def upload(self, name: str, data: bytes) -> None:
         form = aiohttp.FormData()
         form.add_field("image", data, filename=name)
         form.add_field("overwrite", "true")
-        async with self._http.post(f"{self.url}/upload/image", data=form) as answer:
+        async with self.http.post(f"{self.url}/upload/image", data=form) as answer:
             assert answer.status == 200
 
     async def queue(self, prompt: dict[str, Any], **extra: Any) -> str:
-        async with self._http.post(f"{self.url}/prompt", json={"prompt": prompt, **extra}) as answer:
+        async with self.http.post(f"{self.url}/prompt", json={"prompt": prompt, **extra}) as answer:
             body = await answer.json()
             if answer.status != 200:
                 raise PromptRejected(body)
@@ -112,7 +112,7 @@ class Session:
     async def listening(self) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
         """A page: its client id, and the list its JSON events and binary frames go to."""
         client_id, heard = uuid.uuid4().hex, []
-        async with self._http.ws_connect(
+        async with self.http.ws_connect(
             f"{self.url}/ws?clientId={client_id}", max_msg_size=1 << 26
         ) as socket:
             flags = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
@@ -134,7 +134,7 @@ class Session:
 
     async def picture(self, image: dict[str, Any]) -> np.ndarray:
         query = "&".join(f"{key}={image[key]}" for key in ("filename", "subfolder", "type"))
-        async with self._http.get(f"{self.url}/view?{query}") as answer:
+        async with self.http.get(f"{self.url}/view?{query}") as answer:
             assert answer.status == 200
             return np.asarray(Image.open(io.BytesIO(await answer.read())))
 

@@ -7,10 +7,12 @@ import io
 import json
 import sqlite3
 import uuid
+import wave
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import numpy as np
@@ -321,6 +323,65 @@ async def test_input_files_of_the_master_go_along(fleet_mode: Session) -> None:
     graph = saved({"1": node("LoadImage", image="fleet-input.png")}, "1")
     done = await fleet_mode.run(graph)
     assert (await fleet_mode.picture(done.images("9")[0]))[0, 0].tolist() == [9, 8, 7]
+
+
+def wav(seconds: float = 0.2, rate: int = 8_000) -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(b"\0\1" * int(seconds * rate))
+    return buffer.getvalue()
+
+
+async def test_files_of_every_kind_land_in_the_masters_output_folder_and_texts_on_the_node(
+    fleet_mode: Session, fleet: Fleet
+) -> None:
+    await fleet_mode.upload("tone.wav", wav())
+    graph = {
+        "1": node("EmptyImage", width=32, height=32, batch_size=4, color=77),
+        "2": node("CreateVideo", images=["1", 0], fps=8.0),
+        "3": node("SaveVideo", video=["2", 0], filename_prefix="kinds/film", format="auto", codec="auto"),
+        "4": node("EmptyLatentImage", width=64, height=64, batch_size=1),
+        "5": node("SaveLatent", samples=["4", 0], filename_prefix="kinds/latent"),
+        "6": node("LoadAudio", audio="tone.wav"),
+        "7": node("SaveAudio", audio=["6", 0], filename_prefix="kinds/tone"),
+        "8": node("PreviewAny", source=["9", 0]),
+        "9": node("PrimitiveString", value="a text, äöü"),
+        "10": node("SaveImage", images=["1", 0], filename_prefix="kinds/still"),
+        "11": node("PreviewImage", images=["1", 0]),
+    }
+    done = await fleet_mode.run(graph)
+    assert done.succeeded, done.entry["status"]
+    outputs = done.entry["outputs"]
+    assert outputs["8"]["text"] == ["a text, äöü"]
+    found = sorted(path.name for path in (fleet.master.base / "output" / "kinds").iterdir())
+    assert [Path(name).suffix for name in found] == [".mp4", ".latent", *[".png"] * 4, ".flac"], found
+    assert [image["filename"] for image in done.images("10")] == [f"still_0000{n}_.png" for n in range(1, 5)]
+    assert {image["type"] for image in done.images("11")} == {"temp"}
+    named = [
+        item
+        for output in outputs.values()
+        for items in output.values()
+        for item in items
+        if isinstance(item, dict)
+    ]
+    assert len(named) == 11
+    for item in named:
+        query = urlencode({key: item[key] for key in ("filename", "subfolder", "type")})
+        async with fleet_mode.http.get(f"{fleet_mode.url}/view?{query}") as answer:
+            assert answer.status == 200, item
+
+
+async def test_a_second_run_numbers_its_files_on_from_the_first(fleet_mode: Session, fleet: Fleet) -> None:
+    for seed in (231, 232):
+        assert (await fleet_mode.run(saved(stamp(seed=seed), "1", "numbered/a"))).succeeded
+    here = {**local(seed=6), "9": node("SaveImage", images=["1", 0], filename_prefix="numbered/a")}
+    assert (await fleet_mode.run(here, extra_data={"orchestrator": {"run": "local"}})).succeeded
+    assert (await fleet_mode.run(saved(stamp(seed=233), "1", "numbered/a"))).succeeded
+    names = sorted(path.name for path in (fleet.master.base / "output" / "numbered").iterdir())
+    assert names == [f"a_0000{number}_.png" for number in range(1, 5)]
 
 
 async def test_a_body_that_is_no_prompt_gets_the_hosts_own_answer(
