@@ -54,6 +54,15 @@ def whole_workflow(steps: int) -> dict[str, Any]:
     return graph
 
 
+@pytest.fixture(autouse=True)
+async def switched_off(screen: Screen) -> AsyncIterator[None]:
+    """What a test switches on is off for the next one."""
+    yield
+    async with aiohttp.ClientSession() as http:
+        session = Session(http, screen.fleet.master.url, screen.fleet.token)
+        await session.patch("/orchestrator/settings", {"fleet_mode": False, "paused": False})
+
+
 @pytest.fixture
 async def master(screen: Screen) -> AsyncIterator[Session]:
     """The master with both peers up; afterwards as it was found."""
@@ -68,7 +77,6 @@ async def master(screen: Screen) -> AsyncIterator[Session]:
 
         await until(up, "the peers are up")
         yield session
-        await session.patch("/orchestrator/settings", {"fleet_mode": False, "paused": False})
         await session.post("/queue", {"clear": True})
         await session.post("/interrupt", {})
         await until(session.is_idle, "nothing runs any more")
