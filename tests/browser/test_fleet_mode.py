@@ -60,7 +60,8 @@ async def switched_off(screen: Screen) -> AsyncIterator[None]:
     yield
     async with aiohttp.ClientSession() as http:
         session = Session(http, screen.fleet.master.url, screen.fleet.token)
-        await session.patch("/orchestrator/settings", {"fleet_mode": False, "paused": False})
+        everything_off = dict.fromkeys(("fleet_mode", "paused", "this_machine"), False)
+        await session.patch("/orchestrator/settings", everything_off)
 
 
 @pytest.fixture
@@ -142,7 +143,9 @@ async def test_button_key_setting_and_tab_show_one_state(screen: Screen, master:
     async def all_say(on: bool) -> None:
         word = str(on).lower()
         await page.locator(f"{TOGGLE}[aria-pressed={word}]").wait_for(timeout=SOON_MS)
-        await page.locator(f".orc-switch[aria-checked={word}]").wait_for(timeout=SOON_MS)
+        await page.locator(f".orc-switch:has-text('Fleet mode')[aria-checked={word}]").wait_for(
+            timeout=SOON_MS
+        )
         await page.wait_for_function(
             f"window.app.extensionManager.setting.get('{SETTING}') === {word}", timeout=SOON_MS
         )
@@ -162,6 +165,10 @@ async def test_button_key_setting_and_tab_show_one_state(screen: Screen, master:
     await all_say(False)
     await master.patch("/orchestrator/settings", {"fleet_mode": True})  # on another page, or by a script
     await all_say(True)
+    await page.get_by_role("switch", name="This machine too").click()
+    await page.get_by_text("Run uses your 2 peers and this machine").wait_for(timeout=SOON_MS)
+    assert (await master.get("/orchestrator/settings"))["this_machine"] is True
+    await screen.picture("Fleet mode on this machine too")
     await page.reload()
     await screen.page.locator(f"{TOGGLE}[aria-pressed=true]").wait_for(timeout=RUN_MS)
     await screen.open_fleet_tab()

@@ -30,9 +30,10 @@ test("switched on with no peer to use, it says what to do", () => {
 
 test("disabled and draining peers are not counted", () => {
   const peers = [...two, peer({ id: "c", enabled: false }), peer({ id: "d", draining: true })];
-  assert.equal(whereRunGoes(true, peers), "Run uses your 2 peers");
-  assert.equal(whereRunGoes(false, peers), "Run uses this machine");
-  assert.equal(whereRunGoes(true, []), "Run has no peer to use");
+  assert.equal(whereRunGoes(ON, peers), "Run uses your 2 peers");
+  assert.equal(whereRunGoes(OFF, peers), "Run uses this machine");
+  assert.equal(whereRunGoes({ ...ON, this_machine: true }, peers), "Run uses your 2 peers and this machine");
+  assert.equal(whereRunGoes(ON, []), "Run has no peer to use");
 });
 
 test("a pause is told, and nothing when nothing changed", () => {

@@ -1,21 +1,25 @@
 // @ts-check
-/** The switch of fleet mode in the tab's head. */
+/** The switches of fleet mode in the tab's head. */
 import { h, setAttribute, setOptionalText, setText } from "./dom.js";
 import { hindrance, whereRunGoes } from "./mode_words.js";
 
 /** @param {HTMLElement} el @param {import("./panel.js").SectionDeps} deps @returns {() => void} */
 export function mount(el, { store }) {
   const controller = new AbortController();
-  const toggle = h("button", { type: "button", role: "switch", class: "orc-switch", onclick: () => change() },
-    h("i", { "aria-hidden": "true" }), h("span", {}, "Fleet mode"));
+  const button = (/** @type {string} */ text, /** @type {"fleet_mode" | "this_machine"} */ name) =>
+    h("button", { type: "button", role: "switch", class: "orc-switch", onclick: () => change(name) },
+      h("i", { "aria-hidden": "true" }), h("span", {}, text));
+  const toggle = button("Fleet mode", "fleet_mode");
+  const here = button("This machine too", "this_machine");
+  setAttribute(here, "title", "This ComfyUI runs prompts as well, whenever its own queue is empty");
   const meaning = h("span", { class: "orc-muted" });
   const problem = h("p", { class: "orc-problem" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
 
-  const change = async () => {
+  const change = async (/** @type {"fleet_mode" | "this_machine"} */ name) => {
     setOptionalText(failure, "");
     try {
-      await store.change({ fleet_mode: !store.settings?.fleet_mode });
+      await store.change({ [name]: !store.settings?.[name] });
     } catch (error) {
       setOptionalText(failure, /** @type {Error} */ (error).message);
     }
@@ -24,13 +28,15 @@ export function mount(el, { store }) {
     const on = Boolean(store.settings?.fleet_mode);
     el.hidden = store.settings === null || (!on && !store.peers.length);
     setAttribute(toggle, "aria-checked", String(on));
-    setText(meaning, whereRunGoes(on, store.peers));
+    setAttribute(here, "aria-checked", String(Boolean(store.settings?.this_machine)));
+    here.hidden = !on;
+    setText(meaning, whereRunGoes(store.settings, store.peers));
     setOptionalText(problem, on && store.phase === "ready" ? hindrance(store.peers) : "");
   };
   for (const name of ["settings", "peers", "status"]) {
     store.addEventListener(name, render, { signal: controller.signal });
   }
-  el.replaceChildren(h("div", { class: "orc-line" }, toggle, meaning), problem, failure);
+  el.replaceChildren(h("div", { class: "orc-line" }, toggle, meaning), here, problem, failure);
   render();
   return () => controller.abort();
 }

@@ -25,10 +25,11 @@ function usedPeers(peers) {
   return used.length === 1 ? `peer ${used[0].name}` : counted(used.length, "peer");
 }
 
-/** What the switch's present position means. @param {boolean} on @param {Peer[]} peers */
-export function whereRunGoes(on, peers) {
-  if (!on) return "Run uses this machine";
-  return inUse(peers).length ? `Run uses your ${usedPeers(peers)}` : "Run has no peer to use";
+/** What the switches' present position means. @param {Settings | null} settings @param {Peer[]} peers */
+export function whereRunGoes(settings, peers) {
+  if (!settings?.fleet_mode) return "Run uses this machine";
+  if (!inUse(peers).length) return "Run has no peer to use";
+  return `Run uses your ${usedPeers(peers)}${settings.this_machine ? " and this machine" : ""}`;
 }
 
 /**
