@@ -221,6 +221,22 @@ class Runtime:
         await self.ready()
         return await self._dispatcher.submit(request, listener, job_id=job_id, front=front)
 
+    async def submit_all(self, requests: Sequence[JobRequest]) -> tuple[Job, ...]:
+        """All of them, or none: those accepted are cancelled when a later one is not.
+
+        Raises:
+            OrchestratorError: one could not be accepted.
+        """
+        # At once: the journal then writes them together. They keep their order.
+        found = await asyncio.gather(*map(self.submit, requests), return_exceptions=True)
+        jobs = [job for job in found if isinstance(job, Job)]
+        failure = next((one for one in found if isinstance(one, BaseException)), None)
+        if failure is not None:
+            for job in jobs:
+                self.cancel_soon(job.id)
+            raise failure
+        return tuple(jobs)
+
     async def wait(self, job_id: str) -> Job:
         """The finished job; raises what ended it otherwise (see Dispatcher.wait)."""
         return await self._dispatcher.wait(job_id)

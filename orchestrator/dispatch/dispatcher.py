@@ -43,6 +43,7 @@ from .withdrawals import Withdrawals
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 15.0
+CLOSE_AGAIN_S = 15.0
 
 
 class Journal(Protocol):
@@ -111,9 +112,11 @@ class Dispatcher:
         """End all work here. Jobs of nodes are cancelled on their peers; others go on at the next start."""
         self._closing = True
         tasks = [entry.task for entry in self.register if entry.task and not entry.task.done()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        pending = set(tasks)
+        while pending:  # a cancellation may get lost in foreign code; closing must end all the same
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=CLOSE_AGAIN_S)
         await self._withdrawals.aclose()
         await self._room.aclose()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,8 +179,7 @@ class RemotePrompt:
         absent = unwell = 0
         silent_since: float | None = None
         while True:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(ended.wait(), self._policy.poll_s)
+            await self._next_look()
             if self._is_taken_back:
                 raise TakenBackError(f"{self.peer} had not started it and another peer was free.")
             try:
@@ -210,6 +208,14 @@ class RemotePrompt:
                 raise JobLostError(
                     f"{self.peer} no longer knows the job: it was restarted, or its queue was cleared."
                 )
+
+    async def _next_look(self) -> None:
+        """Until it ended, or the next poll is due. (wait_for of Python 3.11 may swallow a cancellation.)"""
+        waiting = asyncio.create_task(self._ended.wait(), name=f"remote-dispatch wait {self.prompt_id}")
+        try:
+            await asyncio.wait({waiting}, timeout=self._policy.poll_s)
+        finally:
+            waiting.cancel()
 
     async def _history(self, *, patient: bool) -> Mapping[str, Any] | None:
         """The ending is announced a moment before it is written into history."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..core.engine.variations import copies, varied
 from ..core.models.job import JobRequest, Source
 from ..core.workflow.cut import DISPATCH_CLASS
 from ..errors import ConfigError
@@ -16,11 +17,14 @@ from ..errors import ConfigError
 BODY_MAX_BYTES = 64 << 20
 DEPTH_MAX = 100
 TAGS_MAX = 64
+PRIORITY_MAX = 1e6
 TEXT_MAX = 2048
 _PARSED_AT_ONCE_BYTES = 64 << 10  #: parsing this takes less time than handing it to a thread
 
 _PEER_FIELDS = ("name", "url", "tags", "enabled", "draining", "credentials")
-_JOB_FIELDS = ("prompt", "workflow", "parameters", "peer", "tags", "title")
+JOBS_MAX = 1_000  #: of one request
+_JOB_FIELDS = ("prompt", "workflow", "parameters", "peer", "tags", "title", "priority", "targets")
+_SEVERAL_FIELDS = ("count", "variations")
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
@@ -118,7 +122,33 @@ def job_request_of(body: Mapping[str, Any]) -> JobRequest:
         tags=_tags(body, "tags") if body.get("tags") is not None else (),
         source=Source.HTTP,
         title=_text(body, "title") if body.get("title") is not None else "",
+        priority=_priority(body) if body.get("priority") is not None else 0.0,
+        targets=_tags(body, "targets") if body.get("targets") is not None else (),
     )
+
+
+def job_requests_of(body: Mapping[str, Any]) -> tuple[JobRequest, ...]:
+    """The requests of POST /jobs: one, ``count`` copies with own seeds, or one for each of ``variations``.
+
+    Raises:
+        ConfigError: see ``job_request_of``; or both are given, or more than 1 000 jobs are asked for.
+        WorkflowError: the graph cannot be read.
+    """
+    request = job_request_of({name: value for name, value in body.items() if name not in _SEVERAL_FIELDS})
+    count, variations = body.get("count"), body.get("variations")
+    if count is not None and variations is not None:
+        raise ConfigError('Give "count" or "variations", not both.')
+    if count is not None:
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= JOBS_MAX:
+            raise ConfigError(f'"count" must be a whole number from 1 to {JOBS_MAX}.')
+        return copies(request, count)
+    if variations is None:
+        return (request,)
+    if not isinstance(variations, list) or not 1 <= len(variations) <= JOBS_MAX:
+        raise ConfigError(f'"variations" must be a list of 1 to {JOBS_MAX} objects like {{"seed": 7}}.')
+    if not all(isinstance(changes, dict) for changes in variations):
+        raise ConfigError('Each of "variations" must be an object like {"seed": 7}.')
+    return varied(request, variations)
 
 
 def job_move_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -147,6 +177,13 @@ def _text(body: Mapping[str, Any], field: str) -> str:
     if not isinstance(value, str) or len(value) > TEXT_MAX:
         raise ConfigError(f'"{field}" must be text of at most {TEXT_MAX} characters.')
     return value
+
+
+def _priority(body: Mapping[str, Any]) -> float:
+    value = body["priority"]
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= PRIORITY_MAX:
+        raise ConfigError(f'"priority" must be a number up to {PRIORITY_MAX:.0f}; a higher one goes first.')
+    return float(value)
 
 
 def _flag(body: Mapping[str, Any], field: str) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -21,8 +24,17 @@ from ..errors import (
 )
 from ..runtime import Runtime
 from .announcer import peer_views
-from .bodies import job_move_of, job_request_of, new_peer_of, peer_changes_of, read_object
+from .bodies import (
+    job_move_of,
+    job_request_of,
+    job_requests_of,
+    new_peer_of,
+    peer_changes_of,
+    read_object,
+)
+from .event_stream import stream_events
 from .guard import Guard
+from .openapi import OPENAPI
 from .sanitise import sanitise
 from .views import job_view, jobs_view
 
@@ -66,6 +78,9 @@ def add_routes(routes: web.RouteTableDef, runtime: Runtime, guard: Guard) -> Non
     )
     for method, path, answer in table:
         routes.route(method, PREFIX + path)(guard.protect(answering(_once_ready(runtime, answer))))
+    for path, handler in (("/jobs/{id}/outputs/{n}", api.output), ("/events", api.events)):
+        routes.route("GET", PREFIX + path)(guard.protect(handler))
+    routes.route("GET", f"{PREFIX}/openapi.json")(guard.protect(answering(api.openapi)))
     session = guard.protect(answering(api.session), needs_page=True)
     routes.route("GET", f"{PREFIX}/session")(session)
 
@@ -104,8 +119,45 @@ class _Api:
         return 200, jobs_view(jobs, line, self._runtime.peers.name, limit=limit)
 
     async def submit(self, request: web.Request) -> tuple[int, Any]:
-        job = await self._runtime.submit(job_request_of(await read_object(request)))
-        return 202, {"job_id": job.id, "state": job.state.value}
+        body = await read_object(request)
+        requests = await asyncio.to_thread(job_requests_of, body)
+        jobs = await self._runtime.submit_all(requests)
+        return 202, {
+            "job_id": jobs[0].id,
+            "state": jobs[0].state.value,
+            "job_ids": [job.id for job in jobs],
+        }
+
+    async def output(self, request: web.Request) -> web.StreamResponse:
+        """The file itself. It is never shown as a page of ours, whatever a peer put into it."""
+        try:
+            await self._runtime.ready()
+            job = await self._runtime.job(_id(request))
+        except OrchestratorError as exc:
+            return _json(*error_answer(exc))
+        number = request.match_info["n"]
+        output = job.outputs[int(number)] if number.isdecimal() and int(number) < len(job.outputs) else None
+        if output is None or not await asyncio.to_thread(Path(output.path).is_file):
+            there = f"it has {len(job.outputs)}" if output is None else "the file is gone"
+            message = f"There is no output {number} of job {job.id}: {there}."
+            return _json(404, {"error": "not_found", "message": message})
+        name = urllib.parse.quote(output.filename, errors="replace")
+        headers = {
+            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+        }
+        return web.FileResponse(output.path, headers=headers)
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        try:
+            await self._runtime.ready()
+        except OrchestratorError as exc:
+            return _json(*error_answer(exc))
+        return await stream_events(request, self._runtime)
+
+    async def openapi(self, request: web.Request) -> tuple[int, Any]:
+        return 200, OPENAPI
 
     async def job(self, request: web.Request) -> tuple[int, Any]:
         return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peers.name)
@@ -165,9 +217,13 @@ def answering(answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamRes
         except Exception:
             log.exception("%s %s failed unexpectedly", request.method, request.path)
             status, body = 500, _INTERNAL
-        return web.json_response(sanitise(body), status=status, headers={"Cache-Control": "no-store"})
+        return _json(status, body)
 
     return handler
+
+
+def _json(status: int, body: Any) -> web.Response:
+    return web.json_response(sanitise(body), status=status, headers={"Cache-Control": "no-store"})
 
 
 def error_answer(exc: OrchestratorError) -> tuple[int, dict[str, Any]]:

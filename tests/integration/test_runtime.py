@@ -279,3 +279,15 @@ async def test_a_peer_that_got_the_missing_file_since_it_was_asked_gets_the_job(
         job = await master.run(picture(made_by="NobodysNode"))
         assert job.error is not None and "it lacks the node NobodysNode" in job.error["message"]
         assert len(peer.asked("/object_info")) == read + 1
+
+
+@pytest.mark.parametrize("attempt", range(4))
+async def test_the_engine_closes_although_its_peer_has_just_gone(tmp_path: Path, attempt: int) -> None:
+    # A cancellation that meets an answer or a broken connection at the same moment must not get lost.
+    async with started(tmp_path) as master:
+        async with FakeComfyUI() as fake:
+            await master.add("gpu", fake)
+            for seed in range(2):
+                await master.submit(picture(seed))
+            await until(lambda: len(fake.prompts) == 2, "both are on the peer")
+        await asyncio.wait_for(master.runtime.aclose(), 10)

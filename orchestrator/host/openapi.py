@@ -1,0 +1,222 @@
+"""The HTTP API described for machines: OpenAPI 3.1, served at GET /orchestrator/openapi.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+WHOLE: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+ANYTHING: Schema = {"type": "object"}
+MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
+
+
+def listed(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def fields(properties: dict[str, Schema], *, optional: Sequence[str] = ()) -> Schema:
+    """An object that has these and no others."""
+    required = [name for name in properties if name not in optional]
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def choices(*values: str) -> Schema:
+    return {"type": "string", "enum": list(values)}
+
+
+_PEER_WISHES: dict[str, Schema] = {
+    "name": TEXT,
+    "url": TEXT,
+    "tags": listed(TEXT),
+    "enabled": FLAG,
+    "draining": FLAG,
+    "credentials": {
+        "oneOf": [fields({"header": TEXT, "value": TEXT}, optional=("header",)), {"type": "null"}],
+        "description": "Sent with every request to the peer; never told again. null takes it away.",
+    },
+}
+_JOB_WISHES: dict[str, Schema] = {
+    "prompt": {**ANYTHING, "description": "The graph in API format."},
+    "workflow": {**ANYTHING, "description": "The graph as the page saves it; prompt or workflow is needed."},
+    "parameters": {**ANYTHING, "description": 'Changes by address, like {"KSampler.seed": 42}.'},
+    "peer": {**TEXT, "description": "Only this one, by name or id."},
+    "tags": {**listed(TEXT), "description": "Only peers with all of these."},
+    "title": TEXT,
+    "priority": {**NUMBER, "description": "Higher goes first; 0 is usual."},
+    "targets": {**listed(TEXT), "description": "Run these output nodes only."},
+}
+_SEVERAL: dict[str, Schema] = {
+    "count": {**WHOLE, "minimum": 1, "maximum": 1000, "description": "So many, each with seeds of its own."},
+    "variations": {**listed(ANYTHING), "description": "One job for each, laid over parameters."},
+}
+SCHEMAS: dict[str, Schema] = {
+    "Error": {
+        **fields({"error": TEXT, "message": TEXT}),
+        "additionalProperties": True,
+        "description": "error is a word for machines, message a sentence for people.",
+    },
+    "Device": fields({"name": TEXT, "type": TEXT, "vram_total_bytes": WHOLE, "vram_free_bytes": WHOLE}),
+    "Peer": fields(
+        {
+            **{"id": TEXT, "name": TEXT, "url": TEXT, "enabled": FLAG, "draining": FLAG},
+            **{"tags": listed(TEXT), "has_credentials": FLAG},
+            "health": choices("unknown", "up", "suspect", "down", "needs_key"),
+            **{"reason": TEXT, "version": TEXT, "devices": listed(ref("Device"))},
+            **{"queue_running": WHOLE, "queue_pending": WHOLE, "ours": WHOLE, "checked_at": MOMENT},
+            "node_types": {"type": ["integer", "null"]},
+        }
+    ),
+    "Attempt": fields(
+        {
+            **{"peer_id": TEXT, "peer": TEXT, "prompt_id": TEXT, "started_at": MOMENT, "ended_at": MOMENT},
+            "outcome": {**TEXT, "description": "Empty while it runs, else done or an error's word."},
+            "reason": TEXT,
+        }
+    ),
+    "Output": fields(
+        {
+            **{"node_id": TEXT, "filename": TEXT, "subfolder": TEXT, "type": TEXT},
+            "url": {**TEXT, "description": "Where the master's own page shows it."},
+        }
+    ),
+    "Job": fields(
+        {
+            "job_id": TEXT,
+            "state": choices("waiting", "running", "done", "failed", "cancelled", "set_aside"),
+            "source": choices("node", "http", "fleet"),
+            **{"title": TEXT, "pinned_to": TEXT, "peer_id": TEXT, "peer": TEXT},
+            **{"attempts": listed(ref("Attempt")), "outputs": listed(ref("Output")), "texts": listed(TEXT)},
+            "error": {
+                "type": ["object", "null"],
+                "description": "code, message, and the peer's own details.",
+            },
+            "explanation": {**TEXT, "description": "Why this peer, and why not the others."},
+            **{"progress": {**NUMBER, "minimum": 0, "maximum": 1}, "progress_text": TEXT},
+            **{"created_at": MOMENT, "started_at": MOMENT, "begun_at": MOMENT, "ended_at": MOMENT},
+        }
+    ),
+    "Jobs": fields(
+        {
+            "jobs": listed(ref("Job")),
+            "line": {**listed(TEXT), "description": "Ids of waiting jobs, the next first."},
+            "counts": fields({"waiting": WHOLE, "running": WHOLE, "ended": WHOLE}),
+        }
+    ),
+    "Accepted": fields({"job_id": TEXT, "state": TEXT, "job_ids": listed(TEXT)}),
+    "Verdict": fields({"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT}),
+    "Settings": fields({"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG}),
+    "NewPeer": fields(_PEER_WISHES, optional=[name for name in _PEER_WISHES if name != "url"]),
+    "PeerChanges": fields(_PEER_WISHES, optional=list(_PEER_WISHES)),
+    "JobRequest": fields(_JOB_WISHES, optional=list(_JOB_WISHES)),
+    "JobRequests": fields({**_JOB_WISHES, **_SEVERAL}, optional=[*_JOB_WISHES, *_SEVERAL]),
+    "Move": fields({"before": TEXT, "peer": TEXT}, optional=("before", "peer")),
+    "SettingsChanges": fields(
+        {"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG},
+        optional=("fleet_mode", "paused", "this_machine"),
+    ),
+    "Nothing": fields({}),
+}
+
+
+def operation(
+    summary: str, answer: Schema, *, status: int = 200, body: str = "", kind: str = "application/json"
+) -> Schema:
+    described: Schema = {
+        "summary": summary,
+        "responses": {
+            str(status): {"description": "OK", "content": {kind: {"schema": answer}}},
+            "default": {
+                "description": "A refusal",
+                "content": {"application/json": {"schema": ref("Error")}},
+            },
+        },
+    }
+    if body:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(body)}}}
+        described["security"] = [{"token": []}]
+    return described
+
+
+_PATHS: dict[str, dict[str, Schema]] = {
+    "/peers": {
+        "get": operation("All peers", fields({"peers": listed(ref("Peer")), "notices": listed(TEXT)})),
+        "post": operation("Register a peer and ask it", ref("Peer"), status=201, body="NewPeer"),
+    },
+    "/peers/{id}": {
+        "patch": operation("Change a peer", ref("Peer"), body="PeerChanges"),
+        "delete": operation("Forget a peer and its key", fields({"id": TEXT}), body="Nothing"),
+    },
+    "/peers/{id}/check": {"post": operation("Ask a peer now", ref("Peer"), body="Nothing")},
+    "/jobs": {
+        "get": operation("Jobs, newest first, and the line", ref("Jobs")),
+        "post": operation(
+            "Run a graph, once or several times", ref("Accepted"), status=202, body="JobRequests"
+        ),
+    },
+    "/jobs/{id}": {"get": operation("One job", ref("Job"))},
+    "/jobs/{id}/cancel": {"post": operation("End a job, on its peer too", ref("Job"), body="Nothing")},
+    "/jobs/{id}/move": {
+        "post": operation(
+            'Put a waiting job before another ("": to the end), or on a peer', ref("Job"), body="Move"
+        )
+    },
+    "/jobs/{id}/outputs/{n}": {
+        "get": operation(
+            "The n-th result file, from 0",
+            {"type": "string", "format": "binary"},
+            kind="application/octet-stream",
+        )
+    },
+    "/explain": {
+        "post": operation(
+            "For each peer: would it take this, and why not",
+            fields({"peers": listed(ref("Verdict"))}),
+            body="JobRequest",
+        )
+    },
+    "/settings": {
+        "get": operation("What is switched on", ref("Settings")),
+        "patch": operation("Switch something", ref("Settings"), body="SettingsChanges"),
+    },
+    "/events": {"get": operation("Server-sent events: peers, job, settings", TEXT, kind="text/event-stream")},
+    "/openapi.json": {"get": operation("This description", ANYTHING)},
+    "/session": {"get": operation("The token, for the master's own page only", fields({"token": TEXT}))},
+}
+
+
+def _document() -> Schema:
+    paths: dict[str, Any] = {}
+    for path, operations in _PATHS.items():
+        names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+        parameters = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
+        paths[f"/orchestrator{path}"] = {**operations, **({"parameters": parameters} if names else {})}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Remote Dispatch",
+            "version": "1",
+            "description": "What changes something needs Content-Type application/json and the token.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Orchestrator-Token"}},
+        },
+    }
+
+
+OPENAPI = _document()
