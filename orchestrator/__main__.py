@@ -1,6 +1,7 @@
 """python -m orchestrator: workflows on the command line.
 
-Exit codes: 0 done, 1 the file or the server is wrong (one sentence on stderr), 2 wrong usage.
+Exit codes of convert and inspect: 0 done, 1 the file or the server is wrong (one sentence on stderr), 2 wrong
+usage. Those of submit stand in its --help.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .commands import listing
+from .commands import listing, submit
 from .commands.sources import fetch_definitions, read_definitions, read_workflow, unusable
 from .core.workflow.converter import workflow_to_api
 from .core.workflow.embedded.document import KINDS
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # not every terminal can show every character
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
+    if options.command == "submit":
+        return submit.run(options)
     try:
         if options.command == "convert":
             _convert(options)
@@ -86,9 +89,9 @@ def _as_json(value: Any) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m orchestrator",
-        description="Turn saved workflows into prompts, and see what can be changed in them.",
+        description="Turn saved workflows into prompts, see what can be changed, run them on the fleet.",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="convert|inspect")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="convert|inspect|submit")
     convert = commands.add_parser(
         "convert", help="workflow to prompt (API format), as the page would send it"
     )
@@ -97,6 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="list the parameters, the most wanted first")
     _add_inputs(inspect, definitions_required=False)
     inspect.add_argument("--json", action="store_true", help="everything that is known, for programs")
+    sent = commands.add_parser(
+        "submit", help="run a workflow on the fleet, with changes", epilog=submit.EXIT_CODES
+    )
+    submit.add_options(sent)
     return parser
 
 
