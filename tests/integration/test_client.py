@@ -606,8 +606,18 @@ async def test_a_target_that_cannot_be_written_is_not_the_peers_fault(
     client: ComfyUIClient, fake: FakeComfyUI, tmp_path: Path
 ) -> None:
     fake.files[("output", "run", "a.png")] = b"x"
-    with pytest.raises(FileNotFoundError):
-        await client.download(RESULT, tmp_path / "missing" / "a")
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        await client.download(RESULT, tmp_path / "file" / "a")
+    assert names_in(tmp_path) == ["file"]
+
+
+async def test_a_download_makes_the_folders_it_needs(
+    client: ComfyUIClient, fake: FakeComfyUI, tmp_path: Path
+) -> None:
+    fake.files[("output", "run", "a.png")] = b"x"
+    await client.download(RESULT, tmp_path / "new" / "folder" / "a")
+    assert (tmp_path / "new" / "folder" / "a").read_bytes() == b"x"
 
 
 async def test_a_download_that_is_cancelled_leaves_nothing(
