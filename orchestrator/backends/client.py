@@ -197,7 +197,9 @@ class ComfyUIClient:
                 raise
             raise ResultError(f"The peer no longer has its result {name} ({exc.status}).") from exc
         except BaseException:
-            await in_thread(lambda: target.unlink(missing_ok=True))
+            # What went wrong is the message, not that there is nothing to remove.
+            with contextlib.suppress(OSError):
+                await in_thread(lambda: target.unlink(missing_ok=True))
             raise
 
     @contextlib.asynccontextmanager
