@@ -22,7 +22,6 @@ sys.path.insert(0, str(ROOT))
 
 from orchestrator.core.workflow.converter import workflow_to_api  # noqa: E402
 from orchestrator.core.workflow.object_info import ObjectInfo  # noqa: E402
-from tests.data.converter.harvest import open_page, read  # noqa: E402
 from tests.rig.chromium import HOW_TO, find_chromium  # noqa: E402
 from tests.rig.environment import Setup  # noqa: E402
 
@@ -53,6 +52,8 @@ def ours_ms(workflow: Any, info: ObjectInfo) -> float:
 
 
 async def measure(frontend: Path, browser: str, every: int) -> None:
+    from tests.data.converter.harvest import open_page, read  # these need the rig's environment
+
     object_info = read(DATA / "object_info.json.gz")
     info = ObjectInfo(object_info)
     wanted = [r for name in SETS for r in read(DATA / f"{name}.json.gz") if not r["flags"] and r["api"]]

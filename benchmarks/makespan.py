@@ -1,9 +1,9 @@
-"""How well fleet mode fills two peers, on real ComfyUI processes: python benchmarks/makespan.py
+"""How well fleet mode fills its machines, on real ComfyUI processes: python benchmarks/makespan.py
 
 Twelve prompts (a sleep and a real KSampler) go to POST /prompt of the master, and the clock runs until its
-history has all. Ideal: the same prompts shared out by length over both peers, each taking as long as it took
-alone on an idle peer in this very run. Three ways: equal lengths queued at once, mixed lengths at once,
-equal lengths one by one at the pace of a person.
+history has all. Ideal: the same prompts shared out by length over the machines, each taking as long as it
+took alone on an idle peer in this very run. Two peers three ways: equal lengths queued at once, mixed
+lengths at once, equal lengths one by one at the pace of a person. Then the master computes too.
 """
 
 from __future__ import annotations
@@ -90,19 +90,19 @@ def ideal(durations: Sequence[float], peers: int) -> float:
 
 
 async def makespan(
-    master: PatientClient, lengths: Sequence[float], *, one_by_one: bool
+    master: PatientClient, lengths: Sequence[float], machines: int, *, one_by_one: bool = False
 ) -> tuple[float, float]:
-    """Seconds until all are in the history, and until both peers were seen at work."""
+    """Seconds until all are in the history, and until all machines were seen at work."""
     began = time.perf_counter()
     ids = []
-    both: list[float] = []
+    busy: list[float] = []
 
     async def watch() -> None:
-        async def two() -> bool:
-            return len((await master.get("/queue"))["queue_running"]) == 2
+        async def all_run() -> bool:
+            return len((await master.get("/queue"))["queue_running"]) == machines
 
-        await until(two, pause_s=POLL_S)
-        both.append(time.perf_counter() - began)
+        await until(all_run, pause_s=POLL_S)
+        busy.append(time.perf_counter() - began)
 
     watching = asyncio.create_task(watch(), name="watch")
     for seconds in lengths:
@@ -113,7 +113,7 @@ async def makespan(
     for prompt_id in ids:
         check(await until(partial(master.entry, prompt_id), pause_s=POLL_S))
     await watching
-    return time.perf_counter() - began, both[0]
+    return time.perf_counter() - began, busy[0]
 
 
 async def measure(fleet: Fleet) -> None:
@@ -129,21 +129,32 @@ async def measure(fleet: Fleet) -> None:
             return all(p["health"] == "up" and p["node_types"] for p in listed)
 
         await until(ready)
-        url = f"{fleet.master.url}/orchestrator/settings"
-        async with http.patch(url, json={"fleet_mode": True}, headers=headers) as answer:
-            answer.raise_for_status()
-        for peer in peers:  # the first loads the model
-            await alone(peer, 0.0)
+
+        async def switch(**settings: bool) -> None:
+            url = f"{fleet.master.url}/orchestrator/settings"
+            async with http.patch(url, json=settings, headers=headers) as answer:
+                answer.raise_for_status()
+
+        for machine in (*peers, master):  # the first loads the model
+            await alone(machine, 0.0)
         known = {seconds: await alone(peers[0], seconds) for seconds in sorted({*EQUAL, *MIXED})}
-        print(f"{'12 prompts':<22} {'makespan':>9} {'ideal':>8} {'ratio':>6} {'both busy after':>16}")
-        cases = (("equal", EQUAL, False), ("mixed lengths", MIXED, False), ("equal, one by one", EQUAL, True))
-        for name, lengths, one_by_one in cases:
-            seconds, both = await makespan(master, lengths, one_by_one=one_by_one)
-            best = ideal([known[length] for length in lengths], len(peers))
+        await switch(fleet_mode=True)
+        print(f"{'12 prompts':<30} {'makespan':>9} {'ideal':>8} {'ratio':>6} {'all busy after':>15}")
+
+        async def case(name: str, lengths: Sequence[float], machines: int, one_by_one: bool = False) -> None:
+            seconds, busy = await makespan(master, lengths, machines, one_by_one=one_by_one)
+            best = ideal([known[length] for length in lengths], machines)
             print(
-                f"{name:<22} {seconds:>7.2f} s {best:>6.2f} s {seconds / best:>6.2f} {both:>14.2f} s",
+                f"{name:<30} {seconds:>7.2f} s {best:>6.2f} s {seconds / best:>6.2f} {busy:>13.2f} s",
                 flush=True,
             )
+
+        await case("equal", EQUAL, 2)
+        await case("mixed lengths", MIXED, 2)
+        await case("equal, one by one", EQUAL, 2, one_by_one=True)
+        await switch(this_machine=True)
+        await case("this machine too, equal", EQUAL, 3)
+        await case("this machine too, mixed", MIXED, 3)
 
 
 def main() -> int:
@@ -156,12 +167,12 @@ def main() -> int:
     if not options.in_environment:  # aiohttp is in the rig's environment
         python = str(setup.tools())
         return subprocess.run([python, __file__, "--in-environment"], check=False).returncode
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        Fleet(setup, Path(folder)) as fleet,
-    ):
-        fleet.register_peers()
-        asyncio.run(measure(fleet))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        fleet = Fleet(setup, Path(folder))
+        fleet.equip(fleet.master)
+        with fleet:
+            fleet.register_peers()
+            asyncio.run(measure(fleet))
     return 0
 
 

@@ -45,12 +45,15 @@ class Fleet:
 
     def new_peer(self, name: str) -> ComfyProcess:
         """A stock ComfyUI with the tiny models and the test nodes; not started."""
-        installation = self._setup.for_role("peer")
-        peer = ComfyProcess(name, installation, self.base / name)
-        peer.install(PEER_PACK, "test-nodes")
-        models = self._setup.models()
-        shutil.copytree(models, peer.base / "models", dirs_exist_ok=True, copy_function=link_or_copy)
+        peer = ComfyProcess(name, self._setup.for_role("peer"), self.base / name)
+        self.equip(peer)
         return peer
+
+    def equip(self, process: ComfyProcess) -> None:
+        """Give one that is not started the tiny models and the test nodes."""
+        process.install(PEER_PACK, "test-nodes")
+        models = self._setup.models()
+        shutil.copytree(models, process.base / "models", dirs_exist_ok=True, copy_function=link_or_copy)
 
     @property
     def all(self) -> list[ComfyProcess]:
