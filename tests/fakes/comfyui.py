@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,6 +30,7 @@ PNG = bytes.fromhex(
     "0100c9fe92ef0000000049454e44ae426082"
 )
 _SAVING = ("SaveImage", "PreviewImage")
+_TURNS_OF_AN_ACCEPT = 5  #: asyncio makes a transport of a taken connection in three
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,12 @@ class FakeComfyUI:
         """Stop as a killed process does: refused connections, everything open is cut."""
         runner, self._runner = self._runner, None
         if runner is not None:
-            for socket in tuple(self.sockets.values()):
-                await socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+            for websocket in tuple(self.sockets.values()):
+                await websocket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+            # Python 3.11 leaks a connection that is taken in the very moment its server closes.
+            asyncio.get_running_loop().remove_reader(self._listening)
+            for _ in range(_TURNS_OF_AN_ACCEPT):
+                await asyncio.sleep(0)
             await runner.cleanup()
         self.sockets.clear()
 
@@ -139,9 +145,9 @@ class FakeComfyUI:
         )
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        await web.SockSite(self._runner, self._listening).start()
+        self.port = self._listening.getsockname()[1]
 
     def freeze(self) -> None:
         """Like SIGSTOP: connections are taken, nothing is answered."""
@@ -151,8 +157,8 @@ class FakeComfyUI:
         self._awake.set()
 
     async def cut_sockets(self) -> None:
-        for socket in tuple(self.sockets.values()):
-            await socket.close()
+        for websocket in tuple(self.sockets.values()):
+            await websocket.close()
 
     def forget(self) -> None:
         """Queue and history are cleared by somebody else."""
@@ -201,10 +207,13 @@ class FakeComfyUI:
         await self.send_raw(self._prompt(prompt_id).client_id, frame)
 
     async def send_raw(self, client_id: str, message: str | bytes) -> None:
-        socket = self.sockets.get(client_id)
-        if socket is not None and not socket.closed:
+        websocket = self.sockets.get(client_id)
+        if websocket is not None and not websocket.closed:
             with suppress(ConnectionResetError):
-                await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
+                if isinstance(message, str):
+                    await websocket.send_str(message)
+                else:
+                    await websocket.send_bytes(message)
 
     def _prompt(self, prompt_id: str) -> Prompt:
         return next(prompt for prompt in self.prompts if prompt.id == prompt_id)
@@ -377,21 +386,21 @@ class FakeComfyUI:
         return web.Response(status=404) if data is None else web.Response(body=data, content_type="image/png")
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
         client_id = request.query.get("clientId") or uuid.uuid4().hex
-        self.sockets[client_id] = socket
+        self.sockets[client_id] = websocket
         self.socket_count += 1
         status = {"status": {"exec_info": {"queue_remaining": len(self._queue)}}, "sid": client_id}
-        await socket.send_json({"type": "status", "data": status})
+        await websocket.send_json({"type": "status", "data": status})
         try:
-            async for message in socket:
+            async for message in websocket:
                 if message.type is WSMsgType.TEXT:
                     self.hellos.append(json.loads(message.data))
         finally:
-            if self.sockets.get(client_id) is socket:
+            if self.sockets.get(client_id) is websocket:
                 del self.sockets[client_id]
-        return socket
+        return websocket
 
 
 def _hang_up(request: web.Request) -> web.Response:
