@@ -8,11 +8,12 @@ import contextlib
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ..backends.manager import BackendManager
-from ..core.engine.preparation import Prepared, prepare
+from ..core.engine.preparation import Prepared, prepare_for_all
 from ..core.engine.scheduler import (
     SLOTS_PER_PEER,
     Need,
@@ -22,6 +23,8 @@ from ..core.engine.scheduler import (
     Scheduler,
     is_idle,
     judge,
+    load_of,
+    no_peer_error,
 )
 from ..core.models.job import HERE, JobRequest, Source
 from ..core.workflow.object_info import ObjectInfo
@@ -30,6 +33,7 @@ from ..errors import NoEligiblePeerError, OrchestratorError
 log = logging.getLogger(__name__)
 
 PREPARED_AT_ONCE = 20
+PREPARED_IN_PLACE = 100  #: up to so many nodes are prepared quicker than a thread is asked to
 SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for the first time
 
 
@@ -61,10 +65,8 @@ class Ticket:
 class _Judgement:
     """What one pass finds for all tickets of a kind."""
 
-    need: Need
-    eligible: frozenset[str] = frozenset()
+    verdicts: tuple[PeerVerdict, ...]
     refusal: NoEligiblePeerError | None = None
-    settling: bool = False
 
 
 class WaitingRoom:
@@ -195,7 +197,8 @@ class WaitingRoom:
         ticket = Ticket(request)
         await self._prepare(ticket)
         need = self._need(ticket)
-        return tuple(judge(need, snapshot) for snapshot in self._snapshots())
+        judged = ((judge(need, snapshot), snapshot) for snapshot in self._snapshots())
+        return tuple(replace(v, reason=v.reason or load_of(snapshot)) for v, snapshot in judged)
 
     def _leave(self, ticket: Ticket) -> None:
         at = bisect.bisect_left(self._line, _rank(ticket), key=_rank)
@@ -235,18 +238,28 @@ class WaitingRoom:
                 await self._try_to_prepare(ticket)
         snapshots = {snapshot.config.id: snapshot for snapshot in self._snapshots()}
         judged: dict[Hashable, _Judgement] = {}
-        free = {i for i in snapshots if self._occupied[i] < SLOTS_PER_PEER and not self._paused}
-        here = self._is_free_here()
-        for ticket in tuple(self._line if changed or free or here else new):
-            if not free and not changed and not new and not self._is_free_here():
-                break
-            if ticket.kind is not None and ticket.future is not None and not ticket.future.done():
-                if ticket.kind not in judged:
-                    judged[ticket.kind] = self._judge(self._need(ticket), tuple(snapshots.values()))
-                if self._consider(ticket, judged[ticket.kind], snapshots, free):
-                    free = {i for i in free if self._occupied[i] < SLOTS_PER_PEER}
+
+        full: set[Hashable] = set()  # kinds whose peers have no slot left: a pass only takes slots
+        # In the order of the line while there is room; what came just now hears at least why it waits.
+        there_is_room = partial(self._is_room, snapshots.keys())
+        while_room = itertools.takewhile(lambda _: there_is_room(), self._line)
+        for ticket in self._line if changed else itertools.chain(while_room, new):
+            kind, is_free_here = ticket.kind, self._is_free_here()
+            if kind is None or ticket.future is None or ticket.future.done():
+                continue
+            if kind in full and not is_free_here:
+                continue
+            if kind not in judged:
+                judged[kind] = self._judge(self._need(ticket), tuple(snapshots.values()))
+            if not self._consider(ticket, judged[kind], snapshots):
+                full.add(kind)
         if not self._paused:
-            self._take_back(tuple(self._snapshots()))
+            self._take_back(tuple(snapshots.values()))
+
+    def _is_room(self, peers: Iterable[str]) -> bool:
+        if self._paused:
+            return False
+        return any(self._occupied[peer] < SLOTS_PER_PEER for peer in peers) or self._is_free_here()
 
     async def _try_to_prepare(self, ticket: Ticket) -> None:
         try:
@@ -262,7 +275,9 @@ class WaitingRoom:
         todo = [info for info in present if info not in ticket.prepared]
         if todo:
             request = ticket.request
-            made = await asyncio.to_thread(lambda: [prepare(request, info) for info in todo])
+            small = not request.workflow and len(request.prompt) * len(todo) <= PREPARED_IN_PLACE
+            work = partial(prepare_for_all, request, todo)
+            made = work() if small else await asyncio.to_thread(work)
             ticket.prepared.update(zip(todo, made, strict=True))
         lacks = tuple((id(info), p.unmet, str(p.error or "")) for info, p in ticket.prepared.items())
         ticket.kind = (ticket.request.peer, ticket.request.tags, tuple(ticket.tried.items()), lacks)
@@ -272,45 +287,33 @@ class WaitingRoom:
         return dict.fromkeys(info for info in infos if info is not None).keys()
 
     def _judge(self, need: Need, snapshots: Sequence[PeerSnapshot]) -> _Judgement:
-        verdicts = [judge(need, snapshot) for snapshot in snapshots]
-        eligible = frozenset(verdict.backend_id for verdict in verdicts if verdict.eligible)
-        if eligible:
-            return _Judgement(need, eligible)
-        try:
-            self._scheduler.select_backend(need, snapshots)
-        except NoEligiblePeerError as exc:
-            return _Judgement(need, refusal=exc, settling=any(verdict.settling for verdict in verdicts))
-        return _Judgement(need)
+        verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
+        any_eligible = any(verdict.eligible for verdict in verdicts)
+        return _Judgement(verdicts, None if any_eligible else no_peer_error(verdicts))
 
-    def _consider(
-        self, ticket: Ticket, found: _Judgement, snapshots: dict[str, PeerSnapshot], free: set[str]
-    ) -> bool:
-        """Place the ticket or tell why not; True when it was placed."""
+    def _consider(self, ticket: Ticket, found: _Judgement, snapshots: dict[str, PeerSnapshot]) -> bool:
+        """Place the ticket or tell why not. False: no peer that could take it has a free slot."""
         future = ticket.future
         if future is None:
-            return False
-        if self._goes_here(ticket, found):
-            self._seat(ticket, Placement(HERE, f"on {HERE} because its own queue is empty", ()))
             return True
-        if found.refusal is not None:
+        if self._goes_here(ticket, found, snapshots):
+            self._seat(ticket, Placement(HERE, f"on {HERE} because its own queue is empty"))
+        elif found.refusal is not None:
             broken = next((p.error for p in ticket.prepared.values() if p.error), None)
             if broken is not None:
                 future.set_exception(broken)
-            elif found.settling and not ticket.settled:
+            elif not ticket.settled and any(verdict.settling for verdict in found.verdicts):
                 ticket.on_waiting("waiting for the peers' first answers")
             elif ticket.tried or found.refusal.permanent or not ticket.request.wait_for_peer:
                 future.set_exception(found.refusal)
             else:
                 ticket.on_waiting(str(found.refusal))
-            return False
-        if found.eligible.isdisjoint(free):
-            return False
-        for backend_id in free & found.eligible:  # some slots were taken in this very pass
-            snapshots[backend_id] = self._snapshot(backend_id)
-        placement = self._scheduler.select_backend(found.need, tuple(snapshots.values()))
-        if placement is None:
-            return False
-        self._seat(ticket, placement)
+        elif not self._paused:
+            placement = self._scheduler.choose(tuple(snapshots.values()), found.verdicts)
+            if placement is None:
+                return False
+            self._seat(ticket, placement)
+            snapshots[placement.backend_id] = self._snapshot(placement.backend_id)
         return True
 
     def _seat(self, ticket: Ticket, placement: Placement) -> None:
@@ -320,11 +323,11 @@ class WaitingRoom:
         if ticket.future is not None:
             ticket.future.set_result(placement)
 
-    def _goes_here(self, ticket: Ticket, found: _Judgement) -> bool:
+    def _goes_here(self, ticket: Ticket, found: _Judgement, snapshots: Mapping[str, PeerSnapshot]) -> bool:
         """The master takes what no peer could start at once."""
         if not _may_run_here(ticket) or not self._is_free_here():
             return False
-        return not any(is_idle(self._snapshot(backend_id)) for backend_id in found.eligible)
+        return not any(v.eligible and is_idle(snapshots[v.backend_id]) for v in found.verdicts)
 
     def _is_free_here(self) -> bool:
         return not self._paused and not self._occupied[HERE] and self.is_free_here()

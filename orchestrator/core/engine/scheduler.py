@@ -44,7 +44,7 @@ class PeerVerdict:
     backend_id: str
     name: str
     eligible: bool
-    reason: str
+    reason: str = ""
     permanent: bool = False
     settling: bool = False
 
@@ -55,7 +55,6 @@ class Placement:
 
     backend_id: str
     explanation: str
-    verdicts: tuple[PeerVerdict, ...]
 
 
 class Scheduler:
@@ -69,14 +68,17 @@ class Scheduler:
             NoEligiblePeerError: no peer can take it, with the reason for each.
         """
         need, peers = need or Need(), peers or ()
-        verdicts = tuple(judge(need, peer) for peer in peers)
+        return self.choose(peers, tuple(judge(need, peer) for peer in peers))
+
+    def choose(self, peers: Sequence[PeerSnapshot], verdicts: Sequence[PeerVerdict]) -> Placement | None:
+        """As ``select_backend``, for peers that were judged already. A verdict does not depend on `ours`."""
         eligible = [p for p, verdict in zip(peers, verdicts, strict=True) if verdict.eligible]
         if not eligible:
             raise no_peer_error(verdicts)
         free = sorted((p for p in eligible if p.ours < SLOTS_PER_PEER), key=_rank)
         if not free:
             return None
-        return Placement(free[0].config.id, _explain(free[0], peers, verdicts), verdicts)
+        return Placement(free[0].config.id, _explain(free[0], peers, verdicts))
 
 
 def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
@@ -105,7 +107,7 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
         return no("its list of nodes is still being read", settling=True)
     if need.unmet[config.id]:
         return no("; ".join(need.unmet[config.id]), permanent=True)
-    return PeerVerdict(config.id, config.name, True, _load(peer))
+    return PeerVerdict(config.id, config.name, True)
 
 
 def is_idle(peer: PeerSnapshot) -> bool:
@@ -141,7 +143,8 @@ def _rank(peer: PeerSnapshot) -> tuple[int, int, str]:
     return _waiting(peer), -_free_memory(peer), peer.config.name
 
 
-def _load(peer: PeerSnapshot) -> str:
+def load_of(peer: PeerSnapshot) -> str:
+    """How busy it is, in words."""
     waiting, free = _waiting(peer), _free_memory(peer)
     queue = "nothing in its queue" if not waiting else f"{waiting} in its queue"
     return f"{queue}, {free / 2**30:.1f} GiB free" if free else queue
@@ -149,9 +152,10 @@ def _load(peer: PeerSnapshot) -> str:
 
 def _explain(chosen: PeerSnapshot, peers: Sequence[PeerSnapshot], verdicts: Sequence[PeerVerdict]) -> str:
     others = [
-        f"{v.name}: {v.reason}" + (", its slots are taken" if v.eligible and p.ours >= SLOTS_PER_PEER else "")
+        f"{v.name}: {v.reason or load_of(p)}"
+        + (", its slots are taken" if v.eligible and p.ours >= SLOTS_PER_PEER else "")
         for p, v in zip(peers, verdicts, strict=True)
         if v.backend_id != chosen.config.id
     ]
-    because = f"on {chosen.config.name} because it has {_load(chosen)}"
+    because = f"on {chosen.config.name} because it has {load_of(chosen)}"
     return f"{because} ({'; '.join(others)})" if others else because
