@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -15,6 +16,7 @@ from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
 from .core.engine.health import HealthPolicy
+from .core.engine.repeat import repeated
 from .core.engine.retry import RetryPolicy
 from .core.engine.scheduler import PeerVerdict
 from .core.engine.validation import Validation, agree, validate
@@ -236,6 +238,20 @@ class Runtime:
                 self.cancel_soon(job.id)
             raise failure
         return tuple(jobs)
+
+    async def retry(self, job_id: str, *, peer: str | None = None, priority: float | None = None) -> Job:
+        """A new job that does what an ended one was to do; see ``repeated``.
+
+        Raises:
+            NotFoundError: there never was such a job. ConfigError: there is no such peer.
+            IllegalTransitionError: it has not ended, or its graph is no longer kept.
+        """
+        if peer and self.manager.find(peer) is None:
+            raise ConfigError(f"There is no peer {peer}.")
+        request = repeated(await self.job(job_id), peer=peer, priority=priority)
+        # A prompt of fleet mode is known to the host by its job's id, and ComfyUI's ids have this form.
+        new_id = str(uuid.uuid4()) if request.source is Source.FLEET else ""
+        return await self.submit(request, job_id=new_id)
 
     async def wait(self, job_id: str) -> Job:
         """The finished job; raises what ended it otherwise (see Dispatcher.wait)."""

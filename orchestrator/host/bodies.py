@@ -165,6 +165,21 @@ def job_move_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return before, _text(body, "peer") if "peer" in body else None
 
 
+def job_retry_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of Runtime.retry: the peer to run on ("" for any) and the priority, where given.
+
+    Raises:
+        ConfigError: a field is unknown or of a wrong type.
+    """
+    _refuse_unknown(body, ("peer", "priority"))
+    asked: dict[str, Any] = {}
+    if body.get("peer") is not None:
+        asked["peer"] = _text(body, "peer")
+    if body.get("priority") is not None:
+        asked["priority"] = _priority(body)
+    return asked
+
+
 def _refuse_unknown(body: Mapping[str, Any], known: Iterable[str]) -> None:
     unknown = sorted(set(body) - set(known))
     if unknown:

@@ -99,6 +99,7 @@ SCHEMAS: dict[str, Schema] = {
             "state": choices("waiting", "running", "done", "failed", "cancelled", "set_aside"),
             "source": choices("node", "http", "fleet"),
             **{"title": TEXT, "pinned_to": TEXT, "peer_id": TEXT, "peer": TEXT},
+            "retry_of": {**TEXT, "description": "The ended job that this one repeats, if any."},
             **{"attempts": listed(ref("Attempt")), "outputs": listed(ref("Output")), "texts": listed(TEXT)},
             "error": {
                 "type": ["object", "null"],
@@ -124,6 +125,10 @@ SCHEMAS: dict[str, Schema] = {
     "JobRequest": fields(_JOB_WISHES, optional=list(_JOB_WISHES)),
     "JobRequests": fields({**_JOB_WISHES, **_SEVERAL}, optional=[*_JOB_WISHES, *_SEVERAL]),
     "Move": fields({"before": TEXT, "peer": TEXT}, optional=("before", "peer")),
+    "Retry": fields(
+        {"peer": {**TEXT, "description": 'Name or id; "" for any.'}, "priority": NUMBER},
+        optional=("peer", "priority"),
+    ),
     "SettingsChanges": fields(
         {"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG},
         optional=("fleet_mode", "paused", "this_machine"),
@@ -172,6 +177,11 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/jobs/{id}/move": {
         "post": operation(
             'Put a waiting job before another ("": to the end), or on a peer', ref("Job"), body="Move"
+        )
+    },
+    "/jobs/{id}/retry": {
+        "post": operation(
+            "Do an ended job once more, as a new one", ref("Accepted"), status=202, body="Retry"
         )
     },
     "/jobs/{id}/outputs/{n}": {

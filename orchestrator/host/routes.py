@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import urllib.parse
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from ..core.models.job import Job
 from ..errors import (
     ConfigError,
     IllegalTransitionError,
@@ -28,6 +29,7 @@ from .bodies import (
     job_move_of,
     job_request_of,
     job_requests_of,
+    job_retry_of,
     new_peer_of,
     peer_changes_of,
     read_object,
@@ -72,6 +74,7 @@ def add_routes(routes: web.RouteTableDef, runtime: Runtime, guard: Guard) -> Non
         ("GET", "/jobs/{id}", api.job),
         ("POST", "/jobs/{id}/cancel", api.cancel),
         ("POST", "/jobs/{id}/move", api.move),
+        ("POST", "/jobs/{id}/retry", api.retry),
         ("POST", "/explain", api.explain),
         ("GET", "/settings", api.settings),
         ("PATCH", "/settings", api.change_settings),
@@ -121,12 +124,11 @@ class _Api:
     async def submit(self, request: web.Request) -> tuple[int, Any]:
         body = await read_object(request)
         requests = await asyncio.to_thread(job_requests_of, body)
-        jobs = await self._runtime.submit_all(requests)
-        return 202, {
-            "job_id": jobs[0].id,
-            "state": jobs[0].state.value,
-            "job_ids": [job.id for job in jobs],
-        }
+        return 202, _accepted(await self._runtime.submit_all(requests))
+
+    async def retry(self, request: web.Request) -> tuple[int, Any]:
+        asked = job_retry_of(await read_object(request))
+        return 202, _accepted((await self._runtime.retry(_id(request), **asked),))
 
     async def output(self, request: web.Request) -> web.StreamResponse:
         """The file itself. It is never shown as a page of ours, whatever a peer put into it."""
@@ -251,6 +253,10 @@ def limit_of(query: Mapping[str, str]) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise ConfigError('"limit" must be a whole number, such as ?limit=200.')
     return int(text)
+
+
+def _accepted(jobs: Sequence[Job]) -> dict[str, Any]:
+    return {"job_id": jobs[0].id, "state": jobs[0].state.value, "job_ids": [job.id for job in jobs]}
 
 
 def _id(request: web.Request) -> str:

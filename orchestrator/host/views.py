@@ -77,6 +77,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "source": job.request.source.value,
         "title": job.request.title,
         "pinned_to": job.request.peer,
+        "retry_of": job.request.retry_of,
         "peer_id": job.backend_id,
         "peer": peer_name(job.backend_id) if job.backend_id else "",
         "attempts": [_attempt_view(attempt, peer_name) for attempt in job.attempts],

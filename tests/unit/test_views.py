@@ -82,6 +82,7 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
         "source": "http",
         "title": "Cat",
         "pinned_to": "",
+        "retry_of": "",
         "peer_id": "p1",
         "peer": "GPU 2",
         "attempts": [

@@ -69,7 +69,7 @@ class JobRequest:
     ``result``: the value to bring back; None = every file that the graph saves.
     ``peer`` pins to a peer by id or name. A peer must have all ``tags``.
     ``priority``: higher goes first. ``targets``: the output nodes to run, empty for all.
-    ``client_id``: the page that asked and hears what happens.
+    ``client_id``: the page that asked and hears what happens. ``retry_of``: the job that this one repeats.
     """
 
     prompt: Prompt = field(default_factory=dict)
@@ -86,6 +86,7 @@ class JobRequest:
     priority: float = 0.0
     targets: tuple[str, ...] = ()
     client_id: str = ""
+    retry_of: str = ""
 
 
 @dataclass(frozen=True)
