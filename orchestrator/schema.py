@@ -99,6 +99,8 @@ ATTEMPTS = sa.Table(
     sa.Column("ended_at", Moment),
     sa.Column("outcome", sa.String, nullable=False),
     sa.Column("reason", Words, nullable=False),
+    sa.Column("begun_at", Moment),
+    sa.Column("loaded_at", Moment),
 )
 OUTPUTS = sa.Table(
     "outputs",
@@ -113,8 +115,15 @@ OUTPUTS = sa.Table(
 )
 
 Step = Callable[[sa.Connection], None]
+
+
+def _time_attempts(db: sa.Connection) -> None:
+    for column in ("begun_at", "loaded_at"):
+        db.execute(sa.text(f"ALTER TABLE attempts ADD COLUMN {column} VARCHAR"))
+
+
 # Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (_time_attempts,)
 
 
 def upgrade(db: sa.Connection, steps: Sequence[Step] = STEPS) -> None:

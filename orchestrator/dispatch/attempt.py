@@ -82,7 +82,7 @@ class AttemptRun:
         job_id: str,
         request: JobRequest,
         on_event: Callable[[PeerEvent | PreviewFrame], None],
-        on_progress: Callable[[float, str], None],
+        on_progress: Callable[[ProgressMeter], None],
     ) -> dict[str, Any]:
         """POST, follow, fetch; return what the job's record gains: outputs, texts and a value's type.
 
@@ -105,7 +105,7 @@ class AttemptRun:
             if isinstance(message, PeerEvent):
                 results.expect(files_of(outputs_told(message.type, message.data), self._prompt, only))
                 if meter.observe(message.type, message.data):
-                    on_progress(meter.fraction, meter.text)
+                    on_progress(meter)
 
         try:
             history = await self._history(request, hear)

@@ -21,6 +21,7 @@ from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
 from ..core.models.job_error import error_view
+from ..core.workflow.outputs import ProgressMeter
 from ..errors import (
     ConfigError,
     JobCancelledError,
@@ -122,6 +123,9 @@ class Dispatcher:
 
     def ours_on(self, backend_id: str) -> int:
         return self._room.ours_on(backend_id)
+
+    def has_sent(self, prompt_id: str) -> bool:
+        return prompt_id in self._prompt_ids
 
     async def verdicts(self, request: JobRequest) -> tuple[PeerVerdict, ...]:
         return await self._room.verdicts(request)
@@ -301,11 +305,17 @@ class Dispatcher:
         def on_event(message: PeerEvent | PreviewFrame) -> None:
             if isinstance(message, PeerEvent) and message.type == "execution_start":
                 entry.ticket.begun = True
-                self.register.update(entry, begun_at=_now(), progress_text=f"started on {config.name}")
+                now = _now()
+                attempts = _with_last(entry.job, begun_at=now)
+                text = f"started on {config.name}"
+                self.register.update(entry, begun_at=now, attempts=attempts, progress_text=text)
             self.register.hear(entry, message)
 
-        def on_progress(fraction: float, text: str) -> None:
-            self.register.update(entry, progress=fraction, progress_text=text)
+        def on_progress(meter: ProgressMeter) -> None:
+            attempts = entry.job.attempts
+            if meter.has_stepped and attempts[-1].loaded_at is None:
+                attempts = _with_last(entry.job, loaded_at=_now())
+            self.register.update(entry, progress=meter.fraction, progress_text=meter.text, attempts=attempts)
 
         entry.ticket.take_back = run.take_back
         return await run.run(entry.job.id, entry.job.request, on_event, on_progress)
@@ -315,7 +325,7 @@ class Dispatcher:
         job = entry.job.to(
             JobState.RUNNING,
             backend_id=HERE,
-            attempts=(*entry.job.attempts, Attempt(entry.job.id, HERE, now)),
+            attempts=(*entry.job.attempts, Attempt(entry.job.id, HERE, now, begun_at=now)),
             explanation=placement.explanation,
             progress_text=f"on {HERE}",
             started_at=entry.job.started_at or now,
@@ -328,10 +338,8 @@ class Dispatcher:
         return await self._here.run(job)
 
     def _back_to_the_line(self, entry: Entry, exc: OrchestratorError) -> None:
-        attempts = entry.job.attempts
         if entry.job.state is JobState.RUNNING:
-            ended = replace(attempts[-1], ended_at=_now(), outcome=exc.code, reason=str(exc))
-            attempts = (*attempts[:-1], ended)
+            attempts = _with_last(entry.job, ended_at=_now(), outcome=exc.code, reason=str(exc))
             entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)
 
     def _record_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
@@ -354,8 +362,8 @@ class Dispatcher:
         attempts = entry.job.attempts
         if attempts and attempts[-1].ended_at is None:
             outcome = failure.code if failure else state.value
-            ended = replace(attempts[-1], ended_at=_now(), outcome=outcome, reason=str(failure or ""))
-            details["attempts"] = (*attempts[:-1], ended)
+            reason = str(failure or "")
+            details["attempts"] = _with_last(entry.job, ended_at=_now(), outcome=outcome, reason=reason)
         entry.failure = failure
         entry.job = entry.job.to(state, ended_at=_now(), error=error_view(failure), **details)
         self.register.finished(entry)
@@ -367,6 +375,11 @@ class Dispatcher:
             log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
         finally:
             self.register.announce(entry)
+
+
+def _with_last(job: Job, **changes: Any) -> tuple[Attempt, ...]:
+    """The attempts of a job, the present one with these changes."""
+    return (*job.attempts[:-1], replace(job.attempts[-1], **changes))
 
 
 def _failures(job: Job) -> int:

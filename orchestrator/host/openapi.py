@@ -78,11 +78,40 @@ SCHEMAS: dict[str, Schema] = {
             **{"reason": TEXT, "version": TEXT, "devices": listed(ref("Device"))},
             **{"queue_running": WHOLE, "queue_pending": WHOLE, "ours": WHOLE, "checked_at": MOMENT},
             "node_types": {"type": ["integer", "null"]},
+            "running": {"oneOf": [ref("RunningPrompt"), {"type": "null"}]},
         }
+    ),
+    "RunningPrompt": fields(
+        {
+            **{"job_id": {"type": ["string", "null"]}, "prompt_id": TEXT, "whose": choices("ours", "others")},
+            **{"title": TEXT, "node": TEXT, "progress": {"type": ["number", "null"]}},
+        }
+    ),
+    "PeerTest": fields(
+        {
+            **{"ok": FLAG, "seconds": NUMBER, "node_types": {"type": ["integer", "null"]}},
+            "models_only_there": {
+                "type": ["integer", "null"],
+                "description": "Model files that the master does not have.",
+            },
+            "message": TEXT,
+        }
+    ),
+    "Interruption": fields(
+        {
+            "foreign": {**FLAG, "description": "Also a prompt that somebody else sent."},
+            "prompt_id": {**TEXT, "description": "Only if it is this one that runs."},
+        },
+        optional=("foreign", "prompt_id"),
+    ),
+    "Interrupted": fields(
+        {"job_id": {"type": ["string", "null"]}, "prompt_id": TEXT, "whose": choices("ours", "others")}
     ),
     "Attempt": fields(
         {
-            **{"peer_id": TEXT, "peer": TEXT, "prompt_id": TEXT, "started_at": MOMENT, "ended_at": MOMENT},
+            **{"peer_id": TEXT, "peer": TEXT, "prompt_id": TEXT, "started_at": MOMENT, "begun_at": MOMENT},
+            "loaded_at": {**MOMENT, "description": "First step of a node; until then models are loaded."},
+            "ended_at": MOMENT,
             "outcome": {**TEXT, "description": "Empty while it runs, else done or an error's word."},
             "reason": TEXT,
         }
@@ -166,6 +195,15 @@ _PATHS: dict[str, dict[str, Schema]] = {
         "delete": operation("Forget a peer and its key", fields({"id": TEXT}), body="Nothing"),
     },
     "/peers/{id}/check": {"post": operation("Ask a peer now", ref("Peer"), body="Nothing")},
+    "/peers/{id}/test": {
+        "post": operation(
+            "Run a tiny graph on a peer and say what was found", ref("PeerTest"), body="Nothing"
+        )
+    },
+    "/peers/{id}/interrupt": {
+        "post": operation("End what runs on a peer", ref("Interrupted"), body="Interruption")
+    },
+    "/peers/{id}/free": {"post": operation("Let a peer unload its models", ref("Peer"), body="Nothing")},
     "/jobs": {
         "get": operation("Jobs, newest first, and the line", ref("Jobs")),
         "post": operation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
@@ -14,9 +14,15 @@ PeerName = Callable[[str], str]  #: the name of a peer's id, also of one that wa
 
 
 def peer_view(
-    config: BackendConfig, status: BackendStatus, *, ours: int, node_types: int | None
+    config: BackendConfig,
+    status: BackendStatus,
+    *,
+    ours: int,
+    node_types: int | None,
+    running: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``ours``: our jobs there, running and handed over. ``node_types``: None while its list is not known."""
+    """``ours``: our jobs there, running and handed over. ``node_types``: None while its list is not known.
+    ``running``: see running_view."""
     vitals = status.vitals
     queue = vitals.queue if vitals else QueueState()
     devices = vitals.devices if vitals else ()
@@ -45,6 +51,7 @@ def peer_view(
         "ours": ours,
         "checked_at": _moment(status.checked_at),
         "node_types": node_types,
+        "running": None if running is None else dict(running),
     }
 
 
@@ -100,6 +107,8 @@ def _attempt_view(attempt: Attempt, peer_name: PeerName) -> dict[str, Any]:
         "peer": peer_name(attempt.backend_id),
         "prompt_id": attempt.prompt_id,
         "started_at": _moment(attempt.started_at),
+        "begun_at": _moment(attempt.begun_at),
+        "loaded_at": _moment(attempt.loaded_at),
         "ended_at": _moment(attempt.ended_at),
         "outcome": attempt.outcome,
         "reason": attempt.reason,

@@ -94,6 +94,22 @@ async def test_pictures_of_the_same_name_from_two_peers_are_both_kept(fleet: Mas
     assert [contents_of(job) for job in done] == [[PNG]] * 2
 
 
+async def test_an_attempt_tells_when_its_peer_began_and_when_the_first_step_was_done(
+    fleet: Master, a: FakeComfyUI
+) -> None:
+    a.on_prompt = "hold"
+    job = await fleet.submit(picture())
+    prompt_id = await fleet.running_on(a, job)
+    await until(lambda: fleet.job(job).attempts[-1].begun_at is not None, "the peer said that it began")
+    assert fleet.job(job).attempts[-1].loaded_at is None
+    await a.send(prompt_id, "progress_state", nodes={"1": {"state": "running", "value": 1, "max": 20}})
+    await until(lambda: fleet.job(job).attempts[-1].loaded_at is not None, "a step was told")
+    await a.finish(prompt_id)
+    [attempt] = (await fleet.end_of(job)).attempts
+    moments = [attempt.started_at, attempt.begun_at, attempt.loaded_at, attempt.ended_at]
+    assert moments == sorted(moments)  # type: ignore[type-var]
+
+
 # Placement
 
 

@@ -29,7 +29,7 @@ from orchestrator.core.models.job import (
     Source,
 )
 from orchestrator.errors import StoreError
-from orchestrator.schema import upgrade
+from orchestrator.schema import STEPS, upgrade
 from orchestrator.store import Store
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
@@ -447,9 +447,24 @@ async def test_a_journal_of_a_newer_version_is_refused_and_left_alone(path: Path
     with pytest.raises(StoreError, match="newer Remote Dispatch"):
         await store.open()
     await store.aclose()
-    run_sql(path, "UPDATE meta SET value = '1' WHERE key = 'schema'")
+    run_sql(path, f"UPDATE meta SET value = '{len(STEPS) + 1}' WHERE key = 'schema'")
     async with opened(path) as again:
         assert len(await again.load_jobs()) == 1
+
+
+async def test_a_journal_from_before_attempts_were_timed_keeps_them(path: Path) -> None:
+    wanted = dataclasses.replace(job(1), attempts=(Attempt("p", "peer-1", NOW, NOW, "done"),))
+    async with opened(path) as store:
+        await store.save_job(wanted)
+    for column in ("begun_at", "loaded_at"):
+        run_sql(path, f"ALTER TABLE attempts DROP COLUMN {column}")
+    run_sql(path, "UPDATE meta SET value = '1' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert (await again.load_jobs())[0].attempts == wanted.attempts
+        attempt = dataclasses.replace(wanted.attempts[0], begun_at=NOW, loaded_at=NOW)
+        timed = wanted.evolve(attempts=(attempt,))
+        await again.save_job(timed)
+        assert (await again.load_jobs())[0].attempts == timed.attempts
 
 
 def test_an_older_journal_goes_through_each_step_it_lacks_once() -> None:
@@ -487,7 +502,7 @@ async def test_a_step_that_fails_leaves_the_journal_as_it_was(path: Path) -> Non
         db.execute(sa.text("DROP TABLE outputs"))
         raise ValueError("half way")
 
-    store = Store(path, steps=(step,))
+    store = Store(path, steps=(*STEPS, step))
     with pytest.raises(StoreError, match="half way"):
         await store.open()
     await store.aclose()

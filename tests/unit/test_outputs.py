@@ -80,6 +80,13 @@ def test_progress_counts_finished_nodes_and_the_running_ones_steps() -> None:
     assert meter.text == "KSampler, step 5/20"
 
 
+def test_the_first_step_is_that_of_a_node_with_several() -> None:
+    meter = ProgressMeter({"1": "Load", "2": "KSampler"})
+    for value, top, stepped in ((0, 1, False), (1, 1, False), (0, 20, False), (1, 20, True), (1, 1, True)):
+        meter.observe("progress_state", {"nodes": {"2": {"state": "running", "value": value, "max": top}}})
+        assert meter.has_stepped is stepped
+
+
 def test_cached_nodes_count_as_done() -> None:
     meter = ProgressMeter({"1": "Load", "2": "KSampler"})
     meter.observe("execution_cached", {"nodes": ["1"]})

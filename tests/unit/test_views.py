@@ -66,6 +66,7 @@ def test_a_peer_is_shown_with_exactly_these_fields() -> None:
         "ours": 1,
         "checked_at": "2026-03-01T12:30:15.123Z",
         "node_types": 700,
+        "running": None,
     }
 
 
@@ -91,6 +92,8 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
                 "peer": "GPU 2",
                 "prompt_id": "prompt-1",
                 "started_at": "2026-03-01T12:30:15.123Z",
+                "begun_at": None,
+                "loaded_at": None,
                 "ended_at": "2026-03-01T12:30:15.123Z",
                 "outcome": "done",
                 "reason": "",
@@ -100,6 +103,8 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
                 "peer": "gone",
                 "prompt_id": "prompt-2",
                 "started_at": "2026-03-01T12:30:15.123Z",
+                "begun_at": None,
+                "loaded_at": None,
                 "ended_at": None,
                 "outcome": "",
                 "reason": "",

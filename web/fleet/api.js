@@ -8,8 +8,8 @@
  *   has_credentials: boolean, health: Health, reason: string, version: string, devices: Device[],
  *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
  *   node_types: number | null}} Peer
- * @typedef {{peer_id: string, peer: string, prompt_id: string, started_at: string, ended_at: string | null,
- *   outcome: string, reason: string}} Attempt
+ * @typedef {{peer_id: string, peer: string, prompt_id: string, started_at: string, begun_at: string | null,
+ *   loaded_at: string | null, ended_at: string | null, outcome: string, reason: string}} Attempt
  * @typedef {{node_id: string, filename: string, subfolder: string, type: string, url: string}} Output
  * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled" | "set_aside"} JobState
  * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string,

@@ -112,7 +112,11 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One POST of a job to one peer. ``outcome`` is empty while it runs, else done or an error's code."""
+    """One POST of a job to one peer. ``outcome`` is empty while it runs, else done or an error's code.
+
+    ``begun_at``: the peer began with it. ``loaded_at``: the first step of a node was told (a sampler's, say):
+    until then its models were loaded and its texts read. None for what was never told.
+    """
 
     prompt_id: str
     backend_id: str
@@ -120,6 +124,8 @@ class Attempt:
     ended_at: datetime | None = None
     outcome: str = ""
     reason: str = ""
+    begun_at: datetime | None = None
+    loaded_at: datetime | None = None
 
 
 @dataclass(frozen=True)

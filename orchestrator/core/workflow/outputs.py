@@ -124,12 +124,16 @@ def _shown(node_id: str, items: Any, places: Mapping[RemoteFile, OutputFile]) ->
 
 @dataclass
 class ProgressMeter:
-    """How far one prompt is, from a peer's events. `titles` maps every node of the prompt to its name."""
+    """How far one prompt is, from a peer's events. `titles` maps every node of the prompt to its name.
+
+    ``has_stepped``: a node that works in steps has done its first one.
+    """
 
     titles: Mapping[str, str]
     done: int = 0
     fraction: float = 0.0
     text: str = ""
+    has_stepped: bool = False
 
     def observe(self, kind: str, data: Mapping[str, Any]) -> bool:
         """Take in one event; True when it changed something."""
@@ -151,6 +155,7 @@ class ProgressMeter:
             elif state.get("state") == "running":
                 value, top = _number(state.get("value")), _number(state.get("max"))
                 running += min(value / top, 1.0) if top > 0 else 0.0
+                self.has_stepped = self.has_stepped or (top > 1 and value > 0)
                 if node_id != RESULT_ID:
                     step = f", step {value:.0f}/{top:.0f}" if top > 1 else ""
                     self.text = f"{self.titles[str(node_id)]}{step}"
