@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from .backends.client import ComfyUIClient
 from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
@@ -191,6 +192,18 @@ class Runtime:
 
     # Peers
 
+    def client(self, backend_id: str) -> ComfyUIClient:
+        """The connection to a peer, for what a person asks of it.
+
+        Raises:
+            NotFoundError: there is no such peer.
+        """
+        return self._pool(self.manager.get(backend_id))
+
+    def has_sent(self, prompt_id: str) -> bool:
+        """Whether a peer has this prompt from us, in the last while."""
+        return self._dispatcher.has_sent(prompt_id)
+
     def ours_on(self, backend_id: str) -> int:
         return self._dispatcher.ours_on(backend_id)
 
@@ -299,6 +312,11 @@ class Runtime:
 
     def jobs(self) -> tuple[Job, ...]:
         return tuple(entry.job for entry in reversed(tuple(self._dispatcher.register)))
+
+    def running_jobs(self) -> tuple[Job, ...]:
+        """Those that were handed to a peer."""
+        known = (entry.job for entry in self._dispatcher.register)
+        return tuple(job for job in known if job.state is JobState.RUNNING)
 
     async def job(self, job_id: str) -> Job:
         entry = self._dispatcher.register.find(job_id)

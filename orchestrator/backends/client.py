@@ -150,6 +150,14 @@ class ComfyUIClient:
         """Take this prompt out of the peer's queue if it waits there."""
         await self._body("POST", "/queue", json={"delete": [prompt_id]})
 
+    async def forget(self, prompt_id: str) -> None:
+        """Take this prompt out of the peer's history."""
+        await self._body("POST", "/history", json={"delete": [prompt_id]})
+
+    async def free(self) -> None:
+        """Ask the peer to unload its models and give their memory back, once it is idle."""
+        await self._body("POST", "/free", json={"unload_models": True, "free_memory": True})
+
     async def upload(self, source: Path, *, name: str, subfolder: str = "") -> str:
         """Send an input file; return the name to put into the graph, which need not be the one asked for."""
         with await asyncio.to_thread(observed, source) as file:

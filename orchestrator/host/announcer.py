@@ -10,6 +10,7 @@ from typing import Any
 from ..core.models.job import Job
 from ..errors import NotFoundError
 from ..runtime import Runtime
+from .peer_actions import running_view
 from .sanitise import sanitise
 from .views import job_view, peer_view
 
@@ -36,6 +37,7 @@ class Announcer:
         self._runtime = runtime
         self._send = send
         self._jobs: dict[str, Job] = {}
+        self._running: set[str] = set()
         self._peers_changed = False
         self._timer: asyncio.TimerHandle | None = None
         self._undo: list[Callable[[], None]] = []
@@ -57,8 +59,10 @@ class Announcer:
 
     def _on_job(self, job: Job) -> None:
         self._jobs[job.id] = job
-        if job.state.is_final or len(job.attempts) == 0:
-            self._peers_changed = True  # "ours" changed too
+        runs = job.begun_at is not None and not job.state.is_final
+        if job.state.is_final or len(job.attempts) == 0 or runs != (job.id in self._running):
+            self._peers_changed = True  # what runs there, and how many are ours, changed too
+        (self._running.add if runs else self._running.discard)(job.id)
         self._soon()
 
     def _on_peer(self, backend_id: str) -> None:
@@ -88,13 +92,23 @@ class Announcer:
 def peer_views(runtime: Runtime) -> list[dict[str, Any]]:
     """All peers as the page and the HTTP API show them."""
     views = []
+    ours: dict[str, list[Job]] = {}
+    for job in runtime.running_jobs():
+        ours.setdefault(job.backend_id, []).append(job)
     for config in runtime.manager.all():
         info = runtime.manager.get_object_info(config.id)
         try:
             status = runtime.manager.get_status(config.id)
         except NotFoundError:
             continue
+        running = running_view(runtime, config.id, ours.get(config.id, ()))
         views.append(
-            peer_view(config, status, ours=runtime.ours_on(config.id), node_types=len(info) if info else None)
+            peer_view(
+                config,
+                status,
+                ours=runtime.ours_on(config.id),
+                node_types=len(info) if info else None,
+                running=running,
+            )
         )
     return views

@@ -180,6 +180,17 @@ def job_retry_of(body: Mapping[str, Any]) -> dict[str, Any]:
     return asked
 
 
+def peer_interrupt_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of interrupt_peer, where given.
+
+    Raises:
+        ConfigError: a field is unknown or of a wrong type.
+    """
+    _refuse_unknown(body, ("foreign", "prompt_id"))
+    asked: dict[str, Any] = {"foreign": _flag(body, "foreign")} if "foreign" in body else {}
+    return {**asked, "prompt_id": _text(body, "prompt_id")} if "prompt_id" in body else asked
+
+
 def _refuse_unknown(body: Mapping[str, Any], known: Iterable[str]) -> None:
     unknown = sorted(set(body) - set(known))
     if unknown:

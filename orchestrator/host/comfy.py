@@ -68,6 +68,12 @@ def resolve_input(value: str) -> Path | None:
         return None  # a name no file system takes
 
 
+def own_models() -> frozenset[str]:
+    """Names of all model files of this machine, below the folder of their kind."""
+    kinds = tuple(folder_paths.folder_names_and_paths)
+    return frozenset(name for kind in kinds for name in folder_paths.get_filename_list(kind))
+
+
 def is_output_class(class_type: str) -> bool:
     """Whether the master has this class and it is an output node."""
     return bool(getattr(_class(class_type), "OUTPUT_NODE", False))

@@ -27,7 +27,7 @@ def install(server: Any) -> None:
     runtime = Runtime(Settings(comfy.data_dir(), comfy.folders(), guard.is_this_machine))
     host = comfy.Host(server, runtime)
     comfy.set_current(host)
-    add_routes(server.routes, runtime, guard)
+    add_routes(server.routes, runtime, guard, own_models=comfy.own_models)
     server.add_on_prompt_handler(on_prompt)
     announcer = Announcer(runtime, server.send_sync, lambda: bool(server.sockets))
     fleet_mode = FleetMode(server, runtime, host.prefetch)

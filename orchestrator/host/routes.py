@@ -32,11 +32,13 @@ from .bodies import (
     job_retry_of,
     new_peer_of,
     peer_changes_of,
+    peer_interrupt_of,
     read_object,
 )
 from .event_stream import stream_events
 from .guard import Guard
 from .openapi import OPENAPI
+from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
 from .sanitise import sanitise
 from .views import job_view, jobs_view
 
@@ -60,15 +62,20 @@ _INTERNAL = {
 }
 
 
-def add_routes(routes: web.RouteTableDef, runtime: Runtime, guard: Guard) -> None:
+def add_routes(
+    routes: web.RouteTableDef, runtime: Runtime, guard: Guard, *, own_models: OwnModels = tuple
+) -> None:
     """Add all routes to the host's table, each behind the guard. The host repeats them under /api."""
-    api = _Api(runtime, guard)
+    api = _Api(runtime, guard, own_models)
     table: tuple[tuple[str, str, Answer], ...] = (
         ("GET", "/peers", api.peers),
         ("POST", "/peers", api.add_peer),
         ("PATCH", "/peers/{id}", api.update_peer),
         ("DELETE", "/peers/{id}", api.remove_peer),
         ("POST", "/peers/{id}/check", api.check_peer),
+        ("POST", "/peers/{id}/test", api.test_peer),
+        ("POST", "/peers/{id}/interrupt", api.interrupt_peer),
+        ("POST", "/peers/{id}/free", api.free_peer),
         ("GET", "/jobs", api.jobs),
         ("POST", "/jobs", api.submit),
         ("GET", "/jobs/{id}", api.job),
@@ -89,9 +96,10 @@ def add_routes(routes: web.RouteTableDef, runtime: Runtime, guard: Guard) -> Non
 
 
 class _Api:
-    def __init__(self, runtime: Runtime, guard: Guard) -> None:
+    def __init__(self, runtime: Runtime, guard: Guard, own_models: OwnModels) -> None:
         self._runtime = runtime
         self._guard = guard
+        self._own_models = own_models
 
     async def session(self, request: web.Request) -> tuple[int, Any]:
         return 200, {"token": self._guard.token}
@@ -114,6 +122,17 @@ class _Api:
 
     async def check_peer(self, request: web.Request) -> tuple[int, Any]:
         await self._runtime.peers.check(_id(request))
+        return 200, self._peer(_id(request))
+
+    async def test_peer(self, request: web.Request) -> tuple[int, Any]:
+        return 200, await test_peer(self._runtime, _id(request), self._own_models)
+
+    async def interrupt_peer(self, request: web.Request) -> tuple[int, Any]:
+        asked = peer_interrupt_of(await read_object(request))
+        return 200, await interrupt_peer(self._runtime, _id(request), **asked)
+
+    async def free_peer(self, request: web.Request) -> tuple[int, Any]:
+        await free_peer(self._runtime, _id(request))
         return 200, self._peer(_id(request))
 
     async def jobs(self, request: web.Request) -> tuple[int, Any]:

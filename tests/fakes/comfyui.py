@@ -277,7 +277,9 @@ class FakeComfyUI:
             ("GET", "/features", self._get_features),
             ("POST", "/prompt", self._post_prompt),
             ("GET", "/history/{prompt_id}", self._get_history),
+            ("POST", "/history", self._post_history),
             ("POST", "/interrupt", self._post_interrupt),
+            ("POST", "/free", self._post_free),
             ("POST", "/upload/image", self._upload),
             ("GET", "/view", self._view),
             ("GET", "/ws", self._websocket),
@@ -362,6 +364,16 @@ class FakeComfyUI:
             self.late_history -= 1
             entry = None
         return web.json_response({prompt_id: entry} if entry else {})
+
+    async def _post_history(self, request: web.Request) -> web.Response:
+        for prompt_id in (await request.json()).get("delete", ()):
+            self._history.pop(prompt_id, None)
+        return web.Response()
+
+    async def _post_free(self, request: web.Request) -> web.Response:
+        if (await request.json()).get("unload_models"):
+            self.vram_free = 24 << 30
+        return web.Response()
 
     async def _post_interrupt(self, request: web.Request) -> web.Response:
         await self.interrupt((await request.json()).get("prompt_id") if request.body_exists else None)

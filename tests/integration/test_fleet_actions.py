@@ -1,4 +1,4 @@
-"""What a person does to peers and ended jobs from the Fleet tab: retry, behind a real socket."""
+"""What a person does to peers and ended jobs from the Fleet tab, behind a real socket."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.backends.trial import try_out
 from orchestrator.core.models.job import Job, JobRequest, JobState, Source
 from orchestrator.host.openapi import OPENAPI
 from tests.fakes.comfyui import FakeComfyUI
@@ -131,3 +132,129 @@ async def test_what_has_not_ended_or_lost_its_graph_is_not_retried(host: Host, g
     assert (await retried(host, running, peer="nobody"))[0] == 400
     assert (await host.ask("POST", f"/orchestrator/jobs/{running}/retry", {"pear": "x"}))[0] == 400
     assert (await retried(host, "nothing"))[0] == 404
+
+
+# The test of a peer
+
+
+async def peer_id(host: Host, name: str) -> str:
+    config = host.runtime.manager.find(name)
+    assert config is not None
+    return config.id
+
+
+async def at_peer(host: Host, name: str, action: str, **body: Any) -> tuple[int, Any]:
+    return await asked(host, f"/peers/{await peer_id(host, name)}/{action}", body, f"/peers/{{id}}/{action}")
+
+
+async def somebody_queues(peer: FakeComfyUI, host: Host) -> str:
+    """A prompt of another master; its id."""
+    body = {"prompt": picture(), "client_id": "somebody"}
+    async with host.session.post(f"{peer.url}/prompt", json=body) as answer:
+        return str((await answer.json())["prompt_id"])
+
+
+async def peer_view(host: Host, name: str) -> dict[str, Any]:
+    peers = (await host.ask("GET", "/orchestrator/peers"))[1]["peers"]
+    return next(dict(peer) for peer in peers if peer["name"] == name)
+
+
+async def test_a_test_runs_a_picture_there_tells_what_it_found_and_leaves_nothing(
+    host: Host, good: FakeComfyUI
+) -> None:
+    status, found = await at_peer(host, "good", "test")
+    assert status == 200 and found["ok"]
+    classes = len(stock_classes())
+    assert (found["node_types"], found["models_only_there"]) == (classes, 1)
+    words = f"works, {found['seconds']:.1f} s, {classes} node types, 1 model you do not have"
+    assert found["message"] == words
+    (prompt,) = good.prompts
+    assert [node["class_type"] for node in prompt.graph.values()] == ["EmptyImage", "PreviewImage"]
+    async with host.session.get(f"{good.url}/history/{prompt.id}") as answer:
+        assert await answer.json() == {}
+    assert host.runtime.jobs() == ()
+
+
+async def test_a_model_that_the_master_has_too_is_not_counted(tmp_path: Path, good: FakeComfyUI) -> None:
+    own = {"base.safetensors"}
+    async with serving(tmp_path / "other", own_models=lambda: own) as host:
+        await host.ask("POST", "/orchestrator/peers", {"name": "good", "url": good.url})
+        found = (await at_peer(host, "good", "test"))[1]
+        assert found["models_only_there"] == 0 and found["message"].endswith("node types")
+
+
+async def test_a_test_says_what_failed(host: Host, bad: FakeComfyUI) -> None:
+    found = (await at_peer(host, "bad", "test"))[1]
+    assert not found["ok"] and "it broke" in found["message"]
+    bad.on_prompt = "error"
+    found = (await at_peer(host, "bad", "test"))[1]
+    assert not found["ok"] and "answered 500" in found["message"]
+    await bad.go_down()
+    found = (await at_peer(host, "bad", "test"))[1]
+    assert not found["ok"] and "refuses the connection" in found["message"]
+    assert (await asked(host, "/peers/nobody/test", {}, "/peers/{id}/test"))[0] == 404
+
+
+async def test_a_busy_peer_says_so_and_keeps_what_it_was_doing(good: FakeComfyUI, host: Host) -> None:
+    good.on_prompt = "hold"
+    theirs = [await somebody_queues(good, host) for _ in range(2)]
+    trial = await try_out(host.runtime.client(await peer_id(host, "good")), "good", limit_s=0.3)
+    assert not trial.ok and "is busy: 2 prompts went before" in trial.message
+    assert (good.running, good.pending) == (theirs[0], theirs[1:])
+
+
+async def test_a_peer_that_stands_still_with_the_test_is_told_apart_from_a_busy_one(
+    good: FakeComfyUI, host: Host
+) -> None:
+    good.on_prompt = "hold"
+    trial = await try_out(host.runtime.client(await peer_id(host, "good")), "good", limit_s=0.3)
+    assert "had not ended a plain picture" in trial.message
+    assert good.running is None
+
+
+# What runs there
+
+
+async def test_what_runs_of_ours_is_named_and_an_interrupt_cancels_that_job(
+    host: Host, good: FakeComfyUI
+) -> None:
+    good.on_prompt = "hold"
+    job_id = await submitted(host, title="Cat")
+    await until(lambda: good.running, "it runs")
+    await until(lambda: getattr(host.runtime.known_job(job_id), "begun_at", None), "its start was heard")
+    view = (await peer_view(host, "good"))["running"]
+    assert (view["job_id"], view["whose"], view["title"]) == (job_id, "ours", "Cat")
+    running = good.running
+    status, answer = await at_peer(host, "good", "interrupt")
+    assert (status, answer["job_id"], answer["prompt_id"]) == (200, job_id, running)
+    assert (await ended(host, job_id)).state is JobState.CANCELLED
+    assert good.running is None
+    status, answer = await at_peer(host, "good", "interrupt")
+    assert status == 409 and "Nothing runs on good" in answer["message"]
+
+
+async def test_somebody_elses_prompt_is_shown_as_such_and_ends_only_when_that_is_meant(
+    host: Host, good: FakeComfyUI
+) -> None:
+    good.on_prompt = "hold"
+    theirs, next_one = await somebody_queues(good, host), await somebody_queues(good, host)
+    await at_peer(host, "good", "check")
+    view = (await peer_view(host, "good"))["running"]
+    assert (view["job_id"], view["whose"], view["prompt_id"]) == (None, "others", theirs)
+    status, answer = await at_peer(host, "good", "interrupt")
+    assert status == 409 and "was not sent by this machine" in answer["message"]
+    assert (await at_peer(host, "good", "interrupt", foreign=True, prompt_id=next_one))[0] == 409
+    assert good.running == theirs
+    status, answer = await at_peer(host, "good", "interrupt", foreign=True, prompt_id=theirs)
+    assert (status, answer["whose"]) == (200, "others")
+    assert good.running == next_one
+    bodies = [seen.json for seen in good.asked("/interrupt")]
+    assert bodies == [{"prompt_id": theirs}]
+
+
+async def test_freeing_a_peer_unloads_its_models_and_shows_the_room(host: Host, good: FakeComfyUI) -> None:
+    status, view = await at_peer(host, "good", "free")
+    assert status == 200 and view["devices"][0]["vram_free_bytes"] == 24 << 30
+    assert [seen.json for seen in good.asked("/free")] == [{"unload_models": True, "free_memory": True}]
+    await good.go_down()
+    assert (await at_peer(host, "good", "free"))[0] == 502

@@ -37,14 +37,14 @@ KEY = "Bearer s3cr3t-k3y"
 class Host:
     """A web server with our routes in it, repeated under /api as ComfyUI does, and a caller of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own_models: Callable[[], set[str]] = set) -> None:
         folders = Folders(output=folder / "output", temp=folder / "temp", resolve_input=lambda value: None)
         self.port = 0
         self.guard = Guard(self, find_full_name=lambda: "Render-Box.lan.example")
         self.runtime = Runtime(Settings(folder / "data", folders, self.guard.is_this_machine))
         self.app = web.Application()
         routes, repeated = web.RouteTableDef(), web.RouteTableDef()
-        add_routes(routes, self.runtime, self.guard)
+        add_routes(routes, self.runtime, self.guard, own_models=own_models)
         for route in routes:
             assert isinstance(route, web.RouteDef)
             repeated.route(route.method, "/api" + route.path)(route.handler, **route.kwargs)
@@ -91,8 +91,10 @@ class Host:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *, start: bool = True) -> AsyncIterator[Host]:
-    host = Host(folder)
+async def serving(
+    folder: Path, *, start: bool = True, own_models: Callable[[], set[str]] = set
+) -> AsyncIterator[Host]:
+    host = Host(folder, own_models)
     server = TestServer(host.app, host="127.0.0.1")
     await server.start_server()
     host.port = server.port or 0

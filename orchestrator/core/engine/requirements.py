@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ...errors import WorkflowError
 from ..models.job import Prompt
 from ..workflow.object_info import InputSpec, ObjectInfo
 from ..workflow.prompt import class_of
@@ -39,6 +40,21 @@ def unmet(prompt: Prompt, info: ObjectInfo) -> tuple[str, ...]:
             hint = f" (it has {near[0]})" if near else ""
             files[value] = f"it lacks the file {value}, wanted by node {node_id} ({spec.name}){hint}"
     return missing + tuple(files[name] for name in sorted(files))
+
+
+def model_files(info: ObjectInfo) -> frozenset[str]:
+    """The model files that the peer offers in any of its nodes, with "/" between folders."""
+    found: set[str] = set()
+    for class_type in info:
+        try:
+            specs = info.inputs(class_type)
+        except WorkflowError:
+            continue
+        for spec in specs:
+            choices = (spec.choices or ()) if spec.upload is None else ()
+            names = (choice for choice in choices if isinstance(choice, str) and _MODEL_FILE.search(choice))
+            found.update(name.replace("\\", "/") for name in names)
+    return frozenset(found)
 
 
 def localise_paths(prompt: Prompt, info: ObjectInfo) -> Prompt:
