@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -34,6 +35,16 @@ NATIVE = """() => {
 SAMPLES = "id => window.app.graph.getNodeById(id)?.progress > 0"
 PREVIEWS = "id => window.app.graph.getNodeById(id)?.imgs?.length > 0"
 NAMES_PEER = "id => window.app.graph.getNodeById(id)?.badges.some(badge => badge.text?.startsWith('peer-'))"
+DROP = """async (url) => {
+  const picture = await (await fetch(url)).blob();
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([picture], "picture.png", {type: "image/png"}));
+  const at = {bubbles: true, cancelable: true, clientX: 900, clientY: 700, dataTransfer};
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    document.querySelector("#graph-canvas").dispatchEvent(new DragEvent(kind, at));
+  }
+}"""
+WIDGETS = "id => window.app.graph.getNodeById(id)?.widgets.map(widget => widget.value)"
 HAS_PICTURE = "() => window.app.graph.nodes.find(n => n.type === 'SaveImage')?.imgs?.length > 0"
 
 
@@ -211,6 +222,24 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
     panel = page.locator(".queue-tab-button, [data-testid=queue-overlay-toggle]").first
     await panel.click()
     await screen.picture("Fleet mode after a run")
+
+
+async def test_a_picture_dropped_on_the_canvas_brings_its_graph_back(screen: Screen, master: Session) -> None:
+    await open_workflow(screen, steps=3)
+    await switch_on(screen)
+    [job_id] = await press_run(screen, master, 1)
+    image = (await master.finished(job_id)).images("8")[0]
+    assert image["type"] == "output"
+    ran = (await master.get(f"/history/{job_id}"))[job_id]["prompt"][2]
+    page = screen.page
+    await page.evaluate("window.app.graph.clear()")
+    await page.evaluate(DROP, f"/view?{urlencode(image)}")
+    await page.wait_for_function("window.app.graph.nodes.length === 7", timeout=SOON_MS)
+    assert (await page.evaluate(WIDGETS, SAMPLER))[0] == ran[str(SAMPLER)]["inputs"]["seed"]
+    restored = await page.evaluate("window.app.graphToPrompt().then(({output}) => output)")
+    assert {i: each["class_type"] for i, each in restored.items()} == {
+        i: each["class_type"] for i, each in ran.items()
+    }
 
 
 async def test_a_reload_in_the_middle_of_a_run_loses_nothing(screen: Screen, master: Session) -> None:
