@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .backends.client import ComfyUIClient
+from .backends.events import PreviewFrame
 from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
@@ -20,6 +21,7 @@ from .core.engine.health import HealthPolicy
 from .core.engine.repeat import repeated
 from .core.engine.retry import RetryPolicy
 from .core.engine.scheduler import PeerVerdict
+from .core.engine.titles import described
 from .core.engine.validation import Validation, agree, validate
 from .core.models.backend import BackendConfig
 from .core.models.job import Job, JobRequest, JobState, Prompt, Source
@@ -234,6 +236,8 @@ class Runtime:
         front: bool = False,
     ) -> Job:
         await self.ready()
+        if not request.title and request.source is not Source.NODE:
+            request = replace(request, title=described(request.prompt))
         return await self._dispatcher.submit(request, listener, job_id=job_id, front=front)
 
     async def submit_all(self, requests: Sequence[JobRequest]) -> tuple[Job, ...]:
@@ -309,6 +313,11 @@ class Runtime:
         """The job, if this process has it at hand."""
         entry = self._dispatcher.register.find(job_id)
         return entry.job if entry else None
+
+    def preview(self, job_id: str) -> PreviewFrame | None:
+        """The newest preview of a job that runs."""
+        entry = self._dispatcher.register.find(job_id)
+        return entry.preview if entry else None
 
     def jobs(self) -> tuple[Job, ...]:
         return tuple(entry.job for entry in reversed(tuple(self._dispatcher.register)))

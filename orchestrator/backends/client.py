@@ -38,6 +38,7 @@ OBJECT_INFO_MAX_BYTES = 64 << 20
 WEBSOCKET_MAX_BYTES = 64 << 20
 URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
+HTTP_NOT_FOUND = 404
 SUBMIT_TIMEOUT_S = 30.0
 OBJECT_INFO_TIMEOUT_S = 60.0
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -78,6 +79,10 @@ class ComfyUIClient:
         asked = self._json("GET", "/system_stats"), self.queue()
         # Both are waited for: a question left alone could outlive the client.
         stats, queue = await asyncio.gather(*asked, return_exceptions=True)
+        if isinstance(stats, PeerRefusedError) and stats.status == HTTP_NOT_FOUND:
+            raise PeerProtocolError(
+                f"{self.base_url} answers and is not ComfyUI: it has no /system_stats. Check the port."
+            ) from stats
         if isinstance(stats, BaseException):
             raise stats
         if isinstance(queue, BaseException):

@@ -338,6 +338,7 @@ class Dispatcher:
         return await self._here.run(job)
 
     def _back_to_the_line(self, entry: Entry, exc: OrchestratorError) -> None:
+        entry.preview = None
         if entry.job.state is JobState.RUNNING:
             attempts = _with_last(entry.job, ended_at=_now(), outcome=exc.code, reason=str(exc))
             entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)

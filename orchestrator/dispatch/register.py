@@ -17,6 +17,7 @@ from .waiting_room import Ticket
 log = logging.getLogger(__name__)
 
 REMEMBERED_JOBS = 200  #: finished ones; the journal has the older
+PREVIEW_MAX_BYTES = 1 << 20  #: of a picture that is kept while its job runs
 JobUpdate = Job | PeerEvent | PreviewFrame
 Listener = Callable[[JobUpdate], None]
 Hearer = Callable[[Job, PeerEvent | PreviewFrame], None]
@@ -38,6 +39,7 @@ class Entry:
     asked_again: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     failure: OrchestratorError | None = None
+    preview: PreviewFrame | None = None
 
 
 class Register:
@@ -72,6 +74,7 @@ class Register:
 
     def finished(self, entry: Entry) -> None:
         """Its story is over; the oldest such ones are forgotten."""
+        entry.preview = None
         self._finished.append(entry.job.id)
         while len(self._finished) > REMEMBERED_JOBS:
             self._entries.pop(self._finished.popleft(), None)
@@ -98,6 +101,9 @@ class Register:
                 log.exception("A listener of jobs failed")
 
     def hear(self, entry: Entry, message: PeerEvent | PreviewFrame) -> None:
+        if isinstance(message, PreviewFrame) and len(message.data) <= PREVIEW_MAX_BYTES:
+            entry.preview = message
+            self.update(entry, previews=entry.job.previews + 1)
         entry.listener(message)
         for hearer in tuple(self._hearers):
             hearer(entry.job, message)

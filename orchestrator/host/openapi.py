@@ -136,6 +136,7 @@ SCHEMAS: dict[str, Schema] = {
             },
             "explanation": {**TEXT, "description": "Why this peer, and why not the others."},
             **{"progress": {**NUMBER, "minimum": 0, "maximum": 1}, "progress_text": TEXT},
+            "previews": {**WHOLE, "description": "Grows with each new picture of GET …/preview."},
             **{"created_at": MOMENT, "started_at": MOMENT, "begun_at": MOMENT, "ended_at": MOMENT},
         }
     ),
@@ -220,6 +221,13 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/jobs/{id}/retry": {
         "post": operation(
             "Do an ended job once more, as a new one", ref("Accepted"), status=202, body="Retry"
+        )
+    },
+    "/jobs/{id}/preview": {
+        "get": operation(
+            "The newest preview of a running job",
+            {"type": "string", "format": "binary"},
+            kind="image/jpeg",
         )
     },
     "/jobs/{id}/outputs/{n}": {

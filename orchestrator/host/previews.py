@@ -8,7 +8,7 @@ import struct
 from ..backends.events import PreviewFrame
 
 PREVIEW_WITH_METADATA = 4  #: ComfyUI's binary event: >I type (added by the host), >I length, json, picture
-_TYPES = ("image/jpeg", "image/png")
+PICTURE_TYPES = ("image/jpeg", "image/png")
 
 
 def preview_message(frame: PreviewFrame, prompt_id: str) -> bytes:
@@ -20,7 +20,7 @@ def preview_message(frame: PreviewFrame, prompt_id: str) -> bytes:
         "parent_node_id": shown_at,
         "real_node_id": shown_at,
         "prompt_id": prompt_id,
-        "image_type": frame.image_type if frame.image_type in _TYPES else "image/jpeg",
+        "image_type": frame.image_type if frame.image_type in PICTURE_TYPES else "image/jpeg",
     }
     head = json.dumps(meta).encode()
     return struct.pack(">I", len(head)) + head + frame.data

@@ -39,6 +39,7 @@ from .event_stream import stream_events
 from .guard import Guard
 from .openapi import OPENAPI
 from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
+from .previews import PICTURE_TYPES
 from .sanitise import sanitise
 from .views import job_view, jobs_view
 
@@ -88,7 +89,12 @@ def add_routes(
     )
     for method, path, answer in table:
         routes.route(method, PREFIX + path)(guard.protect(answering(_once_ready(runtime, answer))))
-    for path, handler in (("/jobs/{id}/outputs/{n}", api.output), ("/events", api.events)):
+    raw = (
+        ("/jobs/{id}/outputs/{n}", api.output),
+        ("/jobs/{id}/preview", api.preview),
+        ("/events", api.events),
+    )
+    for path, handler in raw:
         routes.route("GET", PREFIX + path)(guard.protect(handler))
     routes.route("GET", f"{PREFIX}/openapi.json")(guard.protect(answering(api.openapi)))
     session = guard.protect(answering(api.session), needs_page=True)
@@ -169,6 +175,16 @@ class _Api:
             "Cache-Control": "no-store",
         }
         return web.FileResponse(output.path, headers=headers)
+
+    async def preview(self, request: web.Request) -> web.Response:
+        frame = self._runtime.preview(_id(request))
+        if frame is None:
+            return _json(
+                404, {"error": "not_found", "message": "There is no preview: it ended, or none came."}
+            )
+        kind = frame.image_type if frame.image_type in PICTURE_TYPES else "image/jpeg"
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+        return web.Response(body=frame.data, content_type=kind, headers=headers)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 
 from orchestrator.backends.trial import try_out
 from orchestrator.core.models.job import Job, JobRequest, JobState, Source
+from orchestrator.dispatch.register import PREVIEW_MAX_BYTES
 from orchestrator.host.openapi import OPENAPI
+from tests.fakes.answers import answer as said
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.untrusted import untrusted_server
 from tests.fakes.waiting import until
 
 from .test_jobs_api import fault
@@ -258,3 +262,58 @@ async def test_freeing_a_peer_unloads_its_models_and_shows_the_room(host: Host, 
     assert [seen.json for seen in good.asked("/free")] == [{"unload_models": True, "free_memory": True}]
     await good.go_down()
     assert (await at_peer(host, "good", "free"))[0] == 502
+
+
+async def test_the_newest_preview_of_a_running_job_is_given_out_and_gone_at_its_end(
+    host: Host, good: FakeComfyUI
+) -> None:
+    good.on_prompt = "hold"
+    job_id = await submitted(host)
+    running = str(await until(lambda: good.running, "it runs"))
+    await until(lambda: getattr(host.runtime.known_job(job_id), "begun_at", None), "its start was heard")
+    url = f"{host.url}/orchestrator/jobs/{job_id}/preview"
+    assert (await host.ask("GET", f"/orchestrator/jobs/{job_id}/preview"))[0] == 404
+    for number, data in enumerate((b"first", b"second"), start=1):
+        await good.send_preview(running, "1", data)
+        await until(lambda n=number: getattr(host.runtime.known_job(job_id), "previews", 0) == n, "it came")
+        assert (await job_of(host, job_id))["previews"] == number
+        async with host.session.get(url) as answer:
+            assert (answer.status, answer.content_type, await answer.read()) == (200, "image/jpeg", data)
+    await good.send_preview(running, "1", bytes(PREVIEW_MAX_BYTES + 1))
+    await good.send_preview(running, "1", b"third")
+    await until(
+        lambda: getattr(host.runtime.known_job(job_id), "previews", 0) == 3, "too large a one is left out"
+    )
+    await good.finish(running)
+    await ended(host, job_id)
+    assert (await host.ask("GET", f"/orchestrator/jobs/{job_id}/preview"))[0] == 404
+    assert (await job_of(host, job_id))["previews"] == 0
+
+
+async def test_a_job_that_nobody_named_is_called_by_what_it_does(host: Host, good: FakeComfyUI) -> None:
+    assert (await job_of(host, await submitted(host)))["title"] == "EmptyImage → SaveImage"
+
+
+# A peer that is added wrong
+
+
+async def added(host: Host, url: str) -> tuple[int, str, str]:
+    """Status, health and what was said of a peer that is added at this address."""
+    status, answer = await host.ask("POST", "/orchestrator/peers", {"url": url})
+    return status, answer.get("health", ""), answer.get("reason") or answer.get("message", "")
+
+
+async def test_five_wrong_addresses_get_five_different_answers_at_once(host: Host) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        dead_url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    locked, other = FakeComfyUI(key=("Authorization", "Bearer x")), FakeComfyUI()
+    other.answers["*"] = said("Not found", status=404, content_type="text/plain")
+    async with locked, other, untrusted_server() as https_url:
+        found = [await added(host, url) for url in (dead_url, other.url, locked.url, https_url, host.url)]
+    assert [(status, health) for status, health, _ in found] == [
+        *((201, "down"), (201, "down"), (201, "needs_key"), (201, "down"), (400, ""))
+    ]
+    words = ("refuses the connection", "is not ComfyUI", "wants a key", "certificate", "this ComfyUI itself")
+    for (_, _, message), word in zip(found, words, strict=True):
+        assert word in message

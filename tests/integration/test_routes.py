@@ -31,6 +31,7 @@ from orchestrator.runtime import Runtime, Settings
 from orchestrator.store import Store
 
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}}
+ROUTES = 22
 KEY = "Bearer s3cr3t-k3y"
 
 
@@ -159,7 +160,7 @@ async def test_a_page_of_another_site_gets_nothing_from_any_route(host: Host) ->
             )
             assert (status, set(answer)) == (403, {"error", "message"}), (attack, route.method, path)
             tried += 1
-    assert tried == 2 * 17 * len(attacks)
+    assert tried == 2 * ROUTES * len(attacks)
     assert await host.state() == before
 
 

@@ -42,6 +42,10 @@ def unmet(prompt: Prompt, info: ObjectInfo) -> tuple[str, ...]:
     return missing + tuple(files[name] for name in sorted(files))
 
 
+def is_model_file(value: str) -> bool:
+    return bool(_MODEL_FILE.search(value))
+
+
 def model_files(info: ObjectInfo) -> frozenset[str]:
     """The model files that the peer offers in any of its nodes, with "/" between folders."""
     found: set[str] = set()

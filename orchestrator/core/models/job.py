@@ -132,6 +132,7 @@ class Attempt:
 class Job:
     """A job's whole story so far. ``result_type`` is the link type of a wanted value ("" for whole graphs).
     ``shown``: what each node shows, as ComfyUI's history has it, with the names the files got here.
+    ``previews``: how many pictures of its progress came so far; only the last one is kept.
     ``begun_at``: when the peer began with it (it may wait there first). Neither is kept across a restart.
     Moments are UTC. Changed only by ``to`` and ``evolve``, never in place."""
 
@@ -149,6 +150,7 @@ class Job:
     explanation: str = ""
     progress: float = 0.0
     progress_text: str = ""
+    previews: int = field(default=0, compare=False)
     started_at: datetime | None = None
     begun_at: datetime | None = field(default=None, compare=False)
     ended_at: datetime | None = None
