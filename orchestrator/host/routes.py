@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -142,9 +143,16 @@ class _Api:
         return 200, self._peer(_id(request))
 
     async def jobs(self, request: web.Request) -> tuple[int, Any]:
-        limit = limit_of(request.rel_url.query)
+        query = request.rel_url.query
+        limit, only_line = limit_of(query), query.get("only") == "line"
         jobs, line = self._runtime.jobs(), self._runtime.waiting_jobs()
-        return 200, jobs_view(jobs, line, self._runtime.peers.name, limit=limit)
+
+        def listing() -> bytes:
+            view = jobs_view(jobs, line, self._runtime.peers.name, limit=limit, only_line=only_line)
+            # One by one: all of them may be more than is made fit at once.
+            return json.dumps({**view, "jobs": [sanitise(job) for job in view["jobs"]]}).encode()
+
+        return 200, await asyncio.to_thread(listing)  # thousands are megabytes
 
     async def submit(self, request: web.Request) -> tuple[int, Any]:
         body = await read_object(request)
@@ -260,6 +268,10 @@ def answering(answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamRes
 
 
 def _json(status: int, body: Any) -> web.Response:
+    """`body`: JSON that is made already, or what it is made of."""
+    if isinstance(body, bytes):
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(body=body, status=status, content_type="application/json", headers=headers)
     return web.json_response(sanitise(body), status=status, headers={"Cache-Control": "no-store"})
 
 

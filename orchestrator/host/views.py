@@ -56,10 +56,16 @@ def peer_view(
 
 
 def jobs_view(
-    jobs: Sequence[Job], line: Sequence[Job], peer_name: PeerName, *, limit: int | None = None
+    jobs: Sequence[Job],
+    line: Sequence[Job],
+    peer_name: PeerName,
+    *,
+    limit: int | None = None,
+    only_line: bool = False,
 ) -> dict[str, Any]:
     """`jobs` newest first. ``line``: ids of the waiting ones, the next first; ``counts``: how many there are
-    of each kind. With a `limit`: no more than so many of the line, and as many of the ended ones."""
+    of each kind. With a `limit`: no more than so many of the line, and as many of the ended ones.
+    `only_line`: `jobs` stays empty."""
     in_line = {job.id for job in line}
     elsewhere = (job for job in reversed(jobs) if job.state is JobState.WAITING and job.id not in in_line)
     waiting = [*line, *elsewhere]
@@ -67,7 +73,7 @@ def jobs_view(
     shown = {job.id for job in (*waiting[:limit], *ended[:limit])}
     listed = [job for job in jobs if job.state is JobState.RUNNING or job.id in shown]
     return {
-        "jobs": [job_view(job, peer_name) for job in listed],
+        "jobs": [] if only_line else [job_view(job, peer_name) for job in listed],
         "line": [job.id for job in waiting[:limit]],
         "counts": {
             "waiting": len(waiting),

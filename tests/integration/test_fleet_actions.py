@@ -317,3 +317,13 @@ async def test_five_wrong_addresses_get_five_different_answers_at_once(host: Hos
     words = ("refuses the connection", "is not ComfyUI", "wants a key", "certificate", "this ComfyUI itself")
     for (_, _, message), word in zip(found, words, strict=True):
         assert word in message
+
+
+async def test_the_line_alone_comes_without_the_jobs(host: Host) -> None:
+    await host.runtime.change_preferences({"paused": True})
+    await host.runtime.submit_all([JobRequest(prompt=picture(), title=f"job {n}") for n in range(30)])
+    whole = (await host.ask("GET", "/orchestrator/jobs?limit=25"))[1]
+    assert len(whole["jobs"]) == len(whole["line"]) == 25
+    assert all(job["title"].startswith("job ") for job in whole["jobs"])
+    line = (await host.ask("GET", "/orchestrator/jobs?limit=25&only=line"))[1]
+    assert (line["jobs"], line["line"], line["counts"]) == ([], whole["line"], whole["counts"])

@@ -156,6 +156,11 @@ def test_a_limit_leaves_the_head_of_the_line_all_running_and_the_last_that_ended
     assert shown["counts"] == {"waiting": 3, "running": 1, "ended": 2}
 
 
+def test_the_line_alone_can_be_asked_for() -> None:
+    whole = jobs_view(NEWEST_FIRST, (NEWEST_FIRST[3],), name_of)
+    assert jobs_view(NEWEST_FIRST, (NEWEST_FIRST[3],), name_of, only_line=True) == {**whole, "jobs": []}
+
+
 def test_a_job_without_a_peer_names_none() -> None:
     view = job_view(Job("j1", JobRequest(source=Source.NODE), NOW), name_of)
     assert (view["peer_id"], view["peer"], view["source"], view["error"]) == ("", "", "node", None)
