@@ -6,6 +6,7 @@ import { mount as mountJobs } from "./jobs.js";
 import { mount as mountMode } from "./mode_switch.js";
 import { mount as mountPeers } from "./peers.js";
 import { isFinal } from "./store.js";
+import { mount as mountTimeline } from "./timeline.js";
 
 /**
  * @typedef {{api: import("./api.js").FleetApi, store: import("./store.js").FleetStore}} Deps
@@ -33,6 +34,7 @@ export function mount(el, { api, store }) {
   }));
   const mode = h("section", { class: "orc-mode", "aria-label": "Fleet mode" });
   const peers = h("section", { class: "orc-section", "aria-label": "Peers" });
+  const timeline = h("section", { class: "orc-section", "aria-label": "Timeline" });
   const jobs = h("section", { class: "orc-section", "aria-label": "Jobs" });
 
   const showSummary = () => {
@@ -59,7 +61,7 @@ export function mount(el, { api, store }) {
   };
 
   const deps = { api, store, say: (/** @type {string} */ text) => setText(spoken, text) };
-  const unmounts = [mountMode(mode, deps), mountPeers(peers, deps), mountJobs(jobs, deps)];
+  const unmounts = [mountMode(mode, deps), mountPeers(peers, deps), mountTimeline(timeline, deps), mountJobs(jobs, deps)];
   for (const name of ["peers", "jobs"]) store.addEventListener(name, showSummary, { signal });
   store.addEventListener("status", showStatus, { signal });
   showSummary();
@@ -67,7 +69,7 @@ export function mount(el, { api, store }) {
   el.replaceChildren(
     h("div", { class: "orc-panel" },
       h("header", { class: "orc-panel-head" }, h("h2", {}, "Fleet"), summary),
-      mode, notice, notices, peers, jobs, spoken,
+      mode, notice, notices, peers, timeline, jobs, spoken,
     ),
   );
   store.refresh();
