@@ -35,6 +35,7 @@ from .answers import (
 from .transfer import at_a_pace, in_thread, observed, save_body
 
 OBJECT_INFO_MAX_BYTES = 64 << 20
+OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
 WEBSOCKET_MAX_BYTES = 64 << 20
 URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
@@ -95,7 +96,11 @@ class ComfyUIClient:
     async def object_info(self) -> dict[str, Any]:
         """All node classes of the peer: up to several MB, seconds on a large installation."""
         body = await self._json(
-            "GET", "/object_info", timeout_s=OBJECT_INFO_TIMEOUT_S, max_bytes=OBJECT_INFO_MAX_BYTES
+            "GET",
+            "/object_info",
+            timeout_s=OBJECT_INFO_TIMEOUT_S,
+            max_bytes=OBJECT_INFO_MAX_BYTES,
+            headers={OWN_NODES_HEADER: "1"},
         )
         if not isinstance(body, dict):
             raise PeerProtocolError("The peer's list of nodes is not ComfyUI's.")

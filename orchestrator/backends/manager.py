@@ -61,6 +61,7 @@ class BackendManager:
         if (config.url, config.enabled) != (peer.config.url, peer.config.enabled):
             # A generation never comes again: a late answer of the old address must not pass for the new.
             peer.status = BackendStatus(generation=peer.status.generation + 1)
+            peer.info = peer.info if config.url == peer.config.url else None
         peer.config = config
         self._tell(backend_id)
         return config
@@ -99,6 +100,10 @@ class BackendManager:
         """The peer's node list; None when it was not read since the peer's last start."""
         peer = self._peer(backend_id)
         return peer.info if peer.info_generation == peer.status.generation else None
+
+    def last_object_info(self, backend_id: str) -> ObjectInfo | None:
+        """The newest list that was read at this address, also when the peer was started again since."""
+        return self._peer(backend_id).info
 
     def node_lists(self) -> tuple[ObjectInfo, ...]:
         """All that are kept, each once."""

@@ -12,6 +12,7 @@ from . import comfy
 from .announcer import Announcer
 from .fleet_mode import FleetMode
 from .guard import Guard
+from .merged_nodes import MergedNodes
 from .prompt_hook import on_prompt
 from .routes import add_routes
 
@@ -27,15 +28,17 @@ def install(server: Any) -> None:
     runtime = Runtime(Settings(comfy.data_dir(), comfy.folders(), guard.is_this_machine))
     host = comfy.Host(server, runtime)
     comfy.set_current(host)
-    add_routes(server.routes, runtime, guard, own_models=comfy.own_models)
+    nodes = MergedNodes(runtime, server.send_sync)
+    add_routes(server.routes, runtime, guard, own_models=comfy.own_models, where=nodes.where)
     server.add_on_prompt_handler(on_prompt)
     announcer = Announcer(runtime, server.send_sync, lambda: bool(server.sockets))
     fleet_mode = FleetMode(server, runtime, host.prefetch)
     fleet_mode.install()
+    nodes.install(server.app)
 
     async def start(app: Any) -> None:
         _spare_the_collector()
-        asyncio.create_task(_start(runtime, announcer, fleet_mode), name="remote-dispatch start")  # noqa: RUF006
+        asyncio.create_task(_start(runtime, announcer, fleet_mode, nodes), name="remote-dispatch start")  # noqa: RUF006
 
     async def stop(app: Any) -> None:
         announcer.stop()
@@ -55,7 +58,7 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-async def _start(runtime: Runtime, announcer: Announcer, fleet_mode: FleetMode) -> None:
+async def _start(runtime: Runtime, announcer: Announcer, fleet_mode: FleetMode, nodes: MergedNodes) -> None:
     try:
         await runtime.start()
     except Exception:
@@ -63,3 +66,4 @@ async def _start(runtime: Runtime, announcer: Announcer, fleet_mode: FleetMode) 
         return
     announcer.start()
     fleet_mode.start()
+    nodes.start()

@@ -149,7 +149,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Accepted": fields({"job_id": TEXT, "state": TEXT, "job_ids": listed(TEXT)}),
     "Verdict": fields({"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT}),
-    "Settings": fields({"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG}),
+    "Settings": fields({"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG, "peer_nodes": FLAG}),
     "NewPeer": fields(_PEER_WISHES, optional=[name for name in _PEER_WISHES if name != "url"]),
     "PeerChanges": fields(_PEER_WISHES, optional=list(_PEER_WISHES)),
     "JobRequest": fields(_JOB_WISHES, optional=list(_JOB_WISHES)),
@@ -160,8 +160,16 @@ SCHEMAS: dict[str, Schema] = {
         optional=("peer", "priority"),
     ),
     "SettingsChanges": fields(
-        {"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG},
-        optional=("fleet_mode", "paused", "this_machine"),
+        {"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG, "peer_nodes": FLAG},
+        optional=("fleet_mode", "paused", "this_machine", "peer_nodes"),
+    ),
+    "Where": fields(
+        {
+            "known": {**FLAG, "description": "False until a page has asked for the host's nodes."},
+            "places": listed(fields({"here": FLAG, "peers": listed(TEXT)})),
+            "classes": {**ANYTHING, "description": "Class to the number of its place."},
+            "values": {**ANYTHING, "description": "Class, input, value to the number of its place."},
+        }
     ),
     "Nothing": fields({}),
 }
@@ -248,6 +256,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
         "get": operation("What is switched on", ref("Settings")),
         "patch": operation("Switch something", ref("Settings"), body="SettingsChanges"),
     },
+    "/where": {"get": operation("Which nodes and models are not on every machine", ref("Where"))},
     "/events": {"get": operation("Server-sent events: peers, job, settings", TEXT, kind="text/event-stream")},
     "/openapi.json": {"get": operation("This description", ANYTHING)},
     "/session": {"get": operation("The token, for the master's own page only", fields({"token": TEXT}))},

@@ -38,6 +38,7 @@ from .bodies import (
 )
 from .event_stream import stream_events
 from .guard import Guard
+from .merged_nodes import WhereTable, nothing_known
 from .openapi import OPENAPI
 from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
 from .previews import PICTURE_TYPES
@@ -65,10 +66,15 @@ _INTERNAL = {
 
 
 def add_routes(
-    routes: web.RouteTableDef, runtime: Runtime, guard: Guard, *, own_models: OwnModels = tuple
+    routes: web.RouteTableDef,
+    runtime: Runtime,
+    guard: Guard,
+    *,
+    own_models: OwnModels = tuple,
+    where: WhereTable = nothing_known,
 ) -> None:
     """Add all routes to the host's table, each behind the guard. The host repeats them under /api."""
-    api = _Api(runtime, guard, own_models)
+    api = _Api(runtime, guard, own_models, where)
     table: tuple[tuple[str, str, Answer], ...] = (
         ("GET", "/peers", api.peers),
         ("POST", "/peers", api.add_peer),
@@ -94,6 +100,7 @@ def add_routes(
         ("/jobs/{id}/outputs/{n}", api.output),
         ("/jobs/{id}/preview", api.preview),
         ("/events", api.events),
+        ("/where", api.where),
     )
     for path, handler in raw:
         routes.route("GET", PREFIX + path)(guard.protect(handler))
@@ -103,10 +110,11 @@ def add_routes(
 
 
 class _Api:
-    def __init__(self, runtime: Runtime, guard: Guard, own_models: OwnModels) -> None:
+    def __init__(self, runtime: Runtime, guard: Guard, own_models: OwnModels, where: WhereTable) -> None:
         self._runtime = runtime
         self._guard = guard
         self._own_models = own_models
+        self._where = where
 
     async def session(self, request: web.Request) -> tuple[int, Any]:
         return 200, {"token": self._guard.token}
@@ -200,6 +208,16 @@ class _Api:
         except OrchestratorError as exc:
             return _json(*error_answer(exc))
         return await stream_events(request, self._runtime)
+
+    async def where(self, request: web.Request) -> web.StreamResponse:
+        """Megabytes on a large fleet: encoded once, off the loop."""
+        try:
+            await self._runtime.ready()
+            body = await self._where()
+        except OrchestratorError as exc:
+            return _json(*error_answer(exc))
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(body=body, content_type="application/json", headers=headers)
 
     async def openapi(self, request: web.Request) -> tuple[int, Any]:
         return 200, OPENAPI

@@ -138,7 +138,8 @@ async def test_a_listener_gets_the_whole_picture_and_then_every_end(host: Host, 
         events = events_of(answer)
         first = dict([await anext(events), await anext(events)])
         assert [p["name"] for p in first["peers"]["peers"]] == ["gpu"]
-        assert first["settings"] == {"fleet_mode": False, "paused": False, "this_machine": False}
+        off = dict.fromkeys(("fleet_mode", "paused", "this_machine"), False)
+        assert first["settings"] == {**off, "peer_nodes": True}
         ids = set(await submitted(host, count=3))
         while ids:
             kind, data = await asyncio.wait_for(anext(events), 10)
@@ -229,6 +230,7 @@ async def test_the_answers_are_as_described(host: Host, peer: FakeComfyUI) -> No
         ("POST", f"/jobs/{job_id}/move", "/jobs/{id}/move", {}),
         ("POST", "/explain", "/explain", {"prompt": seeded()}),
         ("GET", "/settings", "/settings", None),
+        ("GET", "/where", "/where", None),
         ("PATCH", "/settings", "/settings", {"paused": False}),
         ("GET", "/jobs/nobody", "/jobs/{id}", None),
         ("DELETE", f"/peers/{peers[0]['id']}", "/peers/{id}", {}),

@@ -8,8 +8,8 @@ from orchestrator.core.models.preferences import Preferences
 from orchestrator.errors import ConfigError
 
 
-def test_everything_is_off_at_first() -> None:
-    assert set(vars(Preferences()).values()) == {False}
+def test_at_first_only_what_the_page_offers_is_more_than_the_hosts_own() -> None:
+    assert [name for name, on in vars(Preferences()).items() if on] == ["peer_nodes"]
 
 
 def test_one_change_leaves_the_others() -> None:

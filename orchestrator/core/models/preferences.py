@@ -12,11 +12,13 @@ from ...errors import ConfigError
 @dataclass(frozen=True)
 class Preferences:
     """``fleet_mode``: the Run button's prompts go to the peers. ``paused``: no further job is started on a
-    peer. ``this_machine``: the master runs fleet prompts too, when its own queue is empty."""
+    peer. ``this_machine``: the master runs fleet prompts too, when its own queue is empty.
+    ``peer_nodes``: the page offers the nodes and models of the peers too."""
 
     fleet_mode: bool = False
     paused: bool = False
     this_machine: bool = False
+    peer_nodes: bool = True
 
     def changed(self, changes: Mapping[str, Any]) -> Preferences:
         """These with some changed.

@@ -183,6 +183,13 @@ class ObjectInfo:
         definition = self._mapping(class_type)
         return str(definition.get("display_name") or definition.get("name") or class_type)
 
+    def raw(self, class_type: str) -> Any:
+        """The definition as the server sent it: anything at all.
+
+        Raises WorkflowError for an unknown class.
+        """
+        return self._definition(class_type)
+
     def _definition(self, class_type: str) -> Any:
         try:
             return self._raw[class_type]

@@ -1,0 +1,173 @@
+"""What the peers have, in the host's own answers, behind a real socket and with real peers' sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from orchestrator.backends.client import ComfyUIClient
+from orchestrator.host.guard import Guard
+from orchestrator.host.merged_nodes import NODES_EVENT, MergedNodes
+from orchestrator.host.routes import add_routes
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.graphs import stock_classes
+from tests.fakes.master import Master, started
+from tests.fakes.waiting import until
+
+PEER_ONLY = {"input": {"required": {"seed": ["INT", {}]}}, "output": ["IMAGE"]}
+CHECKPOINT = "CheckpointLoaderSimple"
+
+
+def with_checkpoints(*names: str, **more: Any) -> dict[str, Any]:
+    classes = stock_classes()
+    classes[CHECKPOINT]["input"]["required"]["ckpt_name"] = ["COMBO", {"options": list(names)}]
+    return {**classes, **more}
+
+
+class Page:
+    """The host's app as ComfyUI has it, with our middleware in it; and a page that asks."""
+
+    def __init__(self, master: Master) -> None:
+        self.master = master
+        self.own: Any = with_checkpoints("own.pt")
+        self.told: list[tuple[str, Any]] = []
+        self.nodes = MergedNodes(master.runtime, lambda event, data: self.told.append((event, data)))
+        self.app = web.Application()
+        self.nodes.install(self.app)
+        routes = web.RouteTableDef()
+        add_routes(routes, master.runtime, Guard(self), where=self.nodes.where)
+        for prefix in ("", "/api"):
+            self.app.router.add_get(f"{prefix}/object_info", self._all)
+            self.app.router.add_get(f"{prefix}/object_info/{{node_class}}", self._one)
+        self.app.add_routes(routes)
+        self.port = 0
+        self.session: aiohttp.ClientSession
+
+    async def _all(self, request: web.Request) -> web.Response:
+        return web.json_response(self.own)
+
+    async def _one(self, request: web.Request) -> web.Response:
+        name = request.match_info["node_class"]
+        return web.json_response({name: self.own[name]} if name in self.own else {})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def get(self, path: str) -> Any:
+        async with self.session.get(self.url + path) as answer:
+            assert answer.status == 200 and answer.content_type == "application/json"
+            return json.loads(await answer.read())
+
+    async def checkpoints(self, path: str = "/object_info") -> list[str]:
+        return list((await self.get(path))[CHECKPOINT]["input"]["required"]["ckpt_name"][1]["options"])
+
+    async def until_offered(self, *names: str) -> None:
+        async def offered() -> bool:
+            return await self.checkpoints() == list(names)
+
+        deadline = asyncio.get_running_loop().time() + 15
+        while not await offered():
+            assert asyncio.get_running_loop().time() < deadline, await self.checkpoints()
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def opened(master: Master) -> AsyncIterator[Page]:
+    page = Page(master)
+    page.nodes.start()
+    server = TestServer(page.app)
+    await server.start_server()
+    page.port = server.port or 0
+    async with aiohttp.ClientSession() as page.session:
+        yield page
+    await server.close()
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    async with started(tmp_path) as master, opened(master) as page:
+        yield page
+
+
+@pytest.fixture
+async def peer(page: Page) -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        fake.object_info = with_checkpoints("theirs.pt", PeerOnly=PEER_ONLY)
+        await page.master.add("gpu", fake)
+        await page.until_offered("own.pt", "theirs.pt")
+        yield fake
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+async def test_the_page_is_offered_what_only_a_peer_has(page: Page, peer: FakeComfyUI, prefix: str) -> None:
+    info = await page.get(f"{prefix}/object_info")
+    assert set(info) == {*page.own, "PeerOnly"}
+    one = await page.get(f"{prefix}/object_info/PeerOnly")
+    assert one == {"PeerOnly": info["PeerOnly"]}
+    assert "Not on this machine, but on gpu." in one["PeerOnly"]["description"]
+    assert await page.checkpoints(f"{prefix}/object_info/{CHECKPOINT}") == ["own.pt", "theirs.pt"]
+    assert await page.get(f"{prefix}/object_info/Nobody") == {}
+
+
+async def test_a_page_learns_where_things_are(page: Page, peer: FakeComfyUI) -> None:
+    await page.get("/object_info")
+    where = await page.get("/orchestrator/where")
+    places = where["places"]
+    assert where["known"] is True
+    assert places[where["classes"]["PeerOnly"]] == {"here": False, "peers": ["gpu"]}
+    values = where["values"][CHECKPOINT]["ckpt_name"]
+    assert places[values["theirs.pt"]] == {"here": False, "peers": ["gpu"]}
+    assert places[values["own.pt"]] == {"here": True, "peers": []}
+
+
+async def test_before_any_page_nothing_is_known(page: Page) -> None:
+    where = await page.get("/orchestrator/where")
+    assert where == {"known": False, "places": [], "classes": {}, "values": {}}
+
+
+async def test_switched_off_the_host_answers_for_itself(page: Page, peer: FakeComfyUI) -> None:
+    await page.master.runtime.change_preferences({"peer_nodes": False})
+    assert await page.get("/object_info") == page.own
+    assert (await page.get("/orchestrator/where"))["known"] is False
+
+
+async def test_a_peer_that_is_switched_off_or_gone_offers_nothing(page: Page, peer: FakeComfyUI) -> None:
+    peers = page.master.runtime.peers
+    (config,) = page.master.runtime.manager.all()
+    await peers.update(config.id, {"enabled": False})
+    await page.until_offered("own.pt")
+    await peers.update(config.id, {"enabled": True})
+    await page.until_offered("own.pt", "theirs.pt")
+    await peers.remove(config.id)
+    await page.until_offered("own.pt")
+
+
+async def test_another_master_is_told_of_our_own_nodes_alone(page: Page, peer: FakeComfyUI) -> None:
+    client = ComfyUIClient(page.url)
+    assert await client.object_info() == page.own
+    await client.close()
+
+
+async def test_pages_hear_when_what_the_peers_have_changes(page: Page, peer: FakeComfyUI) -> None:
+    await until(lambda: (NODES_EVENT, {"peers": 1}) in page.told, "the peer's list is told of")
+    await page.master.runtime.change_preferences({"peer_nodes": False})
+    await until(lambda: page.told[-1] == (NODES_EVENT, {"peers": 0}), "and that it is no longer shown")
+
+
+@pytest.mark.parametrize("own", ["text", [1], None])
+async def test_an_answer_of_the_host_that_we_cannot_read_goes_through(
+    page: Page, peer: FakeComfyUI, own: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    page.own = own
+    assert await page.get("/object_info") == own
+    assert "could not be added to the list of nodes" in caplog.text
