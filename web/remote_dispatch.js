@@ -2,14 +2,21 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { FleetApi } from "./fleet/api.js";
+import { Attention } from "./fleet/attention.js";
+import { commandsOf, TAB_ID } from "./fleet/commands.js";
+import { useLanguage } from "./fleet/i18n.js";
 import { FleetMode } from "./fleet/mode.js";
 import { NodeBadges } from "./fleet/node_badges.js";
+import { NodeMenu } from "./fleet/node_menu.js";
 import { mount } from "./fleet/panel.js";
 import { FleetStore } from "./fleet/store.js";
 
 const fleetApi = new FleetApi(api);
 const store = new FleetStore(fleetApi);
 const mode = new FleetMode(store, () => app.extensionManager);
+const menu = new NodeMenu(app, api, store);
+const TOAST_MS = 20_000; //: long enough to be read by somebody who was not looking
+new Attention(store, (toast) => app.extensionManager.toast.add({ ...toast, life: TOAST_MS })).listen(api);
 store.listen(api); // at once: the page complains of events that nobody listens to yet
 
 const peerBadge = (text) =>
@@ -26,12 +33,16 @@ function loadStyles() {
 app.registerExtension({
   name: "RemoteDispatch.Fleet",
   ...mode.parts,
-  setup() {
+  commands: [...mode.parts.commands, ...commandsOf({ api: fleetApi, store, manager: () => app.extensionManager })],
+  getNodeMenuItems: (node) => menu.itemsOf(node),
+  async setup() {
     loadStyles();
+    await useLanguage(app.extensionManager.setting.get("Comfy.Locale"));
     mode.start();
+    store.refreshPeers().catch(() => {}); // the tab says what is wrong
     let unmount = () => {};
     app.extensionManager.registerSidebarTab({
-      id: "remote-dispatch.fleet",
+      id: TAB_ID,
       icon: "pi pi-server",
       title: "Fleet",
       tooltip: "Fleet: the machines that Remote Dispatch runs on",

@@ -1,12 +1,29 @@
 // @ts-check
 /** Fleet mode in the host's own places: action bar, command, key, setting, toasts. The server knows whether it is on. */
+import { setAttribute } from "./dom.js";
+import { stateOf } from "./commands.js";
 import { whatChanged } from "./mode_words.js";
 /** @typedef {import("./api.js").Settings} Settings */
 
 const COMMAND = "RemoteDispatch.ToggleFleetMode";
-const SETTING = "RemoteDispatch.FleetMode";
+/** The host's settings that stand for ours. @type {{id: string, key: keyof Settings, group: string, name: string, tooltip: string}[]} */
+const SWITCHES = [
+  {
+    id: "RemoteDispatch.FleetMode", key: "fleet_mode", group: "Fleet mode", name: "Fleet mode: Run uses the peers",
+    tooltip: "Whole prompts of the Run button go to the machines of the Fleet tab.",
+  },
+  {
+    id: "RemoteDispatch.ThisMachine", key: "this_machine", group: "Fleet mode", name: "This machine runs prompts of the fleet too",
+    tooltip: "In fleet mode this ComfyUI takes what no peer could start at once, whenever its own queue is empty.",
+  },
+  {
+    id: "RemoteDispatch.Paused", key: "paused", group: "Queue", name: "Pause the queue of the fleet",
+    tooltip: "No further job is started on a peer. What runs goes on, and nothing that waits is lost.",
+  },
+];
 const BUTTON = "orc-fleet-toggle";
 const TOAST_MS = 5000;
+const SHOW_EVERY_MS = 300;
 
 export class FleetMode {
   #store;
@@ -14,6 +31,8 @@ export class FleetMode {
   /** What the page was told of already. @type {Settings | null} */
   #told = null;
   #following = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #showing;
 
   /**
    * @param {import("./store.js").FleetStore} store
@@ -30,15 +49,15 @@ export class FleetMode {
     return {
       commands: [{ id: COMMAND, icon: "pi pi-server", label: "Toggle Fleet Mode", function: toggle }],
       keybindings: [{ combo: { key: "f", ctrl: true, shift: true }, commandId: COMMAND }],
-      settings: [{
-        id: SETTING,
-        category: ["Remote Dispatch", "Fleet mode", "Run"],
-        name: "Fleet mode: Run uses the peers",
-        tooltip: "Whole prompts of the Run button go to the machines of the Fleet tab.",
+      settings: SWITCHES.map(({ id, key, group, name, tooltip }) => ({
+        id,
+        category: ["Remote Dispatch", group, name],
+        name,
+        tooltip,
         type: "boolean",
         defaultValue: false,
-        onChange: (/** @type {boolean} */ on) => this.#settingChanged(on),
-      }],
+        onChange: (/** @type {boolean} */ on) => this.#settingChanged(key, on),
+      })),
       // The host draws these once; `#show` tells the state by attributes, which it leaves alone.
       actionBarButtons: [{
         icon: "pi pi-server",
@@ -53,6 +72,7 @@ export class FleetMode {
   /** Once the page is set up. */
   start() {
     this.#store.addEventListener("settings", () => this.#follow());
+    for (const name of ["peers", "jobs"]) this.#store.addEventListener(name, () => this.#showSoon());
     // The host may draw its bar anew.
     document.addEventListener("focusin", ({ target }) => {
       if (target instanceof Element && target.closest(`.${BUTTON}`)) this.#show();
@@ -70,14 +90,15 @@ export class FleetMode {
     }
   }
 
-  /** A person changed it in the host's settings; what we write there ourselves is no wish. @param {boolean} on */
-  async #settingChanged(on) {
+  /** A person changed it in the host's settings; what we write there ourselves is no wish.
+   * @param {keyof Settings} key @param {boolean} on */
+  async #settingChanged(key, on) {
     const known = this.#store.settings;
-    if (this.#following || !known || known.fleet_mode === on) return;
+    if (this.#following || !known || known[key] === on) return;
     try {
-      await this.#store.change({ fleet_mode: on });
+      await this.#store.change({ [key]: on });
     } catch (error) {
-      this.#toast("error", "Fleet mode was not switched", /** @type {Error} */ (error).message);
+      this.#toast("error", "The setting was not changed", /** @type {Error} */ (error).message);
       await this.#follow();
     }
   }
@@ -88,7 +109,7 @@ export class FleetMode {
     const before = this.#told;
     this.#told = now;
     this.#show();
-    this.#writeSetting(now.fleet_mode);
+    for (const { id, key } of SWITCHES) this.#writeSetting(id, Boolean(now[key]));
     if (!before || (before.fleet_mode === now.fleet_mode && before.paused === now.paused)) return;
     if (!this.#store.peers.length) await this.#store.refreshPeers().catch(() => {});
     for (const { severity, summary, detail } of whatChanged(before, now, this.#store.peers)) {
@@ -96,23 +117,34 @@ export class FleetMode {
     }
   }
 
-  /** @param {boolean} on */
-  #writeSetting(on) {
+  /** @param {string} id @param {boolean} on */
+  #writeSetting(id, on) {
     const { setting } = this.#manager();
-    if (setting.get(SETTING) === on) return;
+    if (setting.get(id) === on) return;
     this.#following = true; // its onChange is called before `set` returns
     try {
-      Promise.resolve(setting.set(SETTING, on)).catch(() => {});
+      Promise.resolve(setting.set(id, on)).catch(() => {});
     } finally {
       this.#following = false;
     }
   }
 
+  /** Jobs change hundreds of times a second. */
+  #showSoon() {
+    this.#showing ??= setTimeout(() => {
+      this.#showing = undefined;
+      this.#show();
+    }, SHOW_EVERY_MS);
+  }
+
   #show() {
     const on = Boolean(this.#store.settings?.fleet_mode);
+    const says = stateOf(this.#store);
     document.documentElement.dataset.orcFleetMode = on ? "on" : "off";
+    document.documentElement.style.setProperty("--orc-fleet-says", JSON.stringify(says));
     for (const button of document.querySelectorAll(`.${BUTTON}`)) {
-      button.setAttribute("aria-pressed", String(on));
+      setAttribute(button, "aria-pressed", String(on));
+      setAttribute(button, "aria-label", `Fleet: ${says}`);
     }
   }
 

@@ -1,0 +1,85 @@
+// @ts-check
+/** Toasts for what needs a person, each once: a peer that went away with jobs, one that wants a key, a job that failed. */
+import { counted, jobTitle } from "./format.js";
+import { t } from "./i18n.js";
+
+/**
+ * @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job
+ * @typedef {{severity: "warn" | "error", summary: string, detail: string}} Toast
+ */
+
+/**
+ * What is new and needs a person among the peers.
+ * @param {Peer[]} before @param {Peer[]} now @returns {Toast[]}
+ */
+export function peersNeeding(before, now) {
+  const known = new Map(before.map((peer) => [peer.id, peer]));
+  /** @type {Toast[]} */
+  const told = [];
+  for (const peer of now) {
+    const earlier = known.get(peer.id);
+    if (!earlier || !peer.enabled || earlier.health === peer.health) continue;
+    const ours = Math.max(earlier.ours, peer.ours);
+    if (peer.health === "down" && ours) {
+      told.push({
+        severity: "warn",
+        summary: t("{peer} went away with {jobs} of yours", { peer: peer.name, jobs: counted(ours, t("job"), t("jobs")) }),
+        detail: `${peer.reason} ${t("Another peer takes over where one can. See whether this machine still runs.")}`.trim(),
+      });
+    } else if (peer.health === "needs_key") {
+      told.push({
+        severity: "warn",
+        summary: t("{peer} wants a key", { peer: peer.name }),
+        detail: t("Open the Fleet tab, choose the peer, press Edit, and enter its key."),
+      });
+    }
+  }
+  return told;
+}
+
+/** What a job that has just ended needs of a person. The page that pressed Run hears of its own jobs from ComfyUI.
+ * @param {Job} job @returns {Toast | null} */
+export function jobNeeding(job) {
+  if (job.state === "set_aside") {
+    return {
+      severity: "error",
+      summary: t("{job} was set aside", { job: jobTitle(job) }),
+      detail: t("Peers went down while they ran it. See its row in the Fleet tab before you run it again."),
+    };
+  }
+  if (job.state !== "failed" || job.source !== "http") return null;
+  return {
+    severity: "error",
+    summary: t("{job} failed", { job: jobTitle(job) }),
+    detail: `${job.error?.message ?? ""} ${t("Its row in the Fleet tab has the rest.")}`.trim(),
+  };
+}
+
+export class Attention {
+  #toast;
+  /** @type {Peer[] | null} */
+  #peers = null;
+  /** @type {Set<string>} */
+  #told = new Set();
+
+  /** @param {import("./store.js").FleetStore} store @param {(toast: Toast) => void} toast */
+  constructor(store, toast) {
+    this.#toast = toast;
+    store.addEventListener("peers", () => {
+      for (const each of this.#peers ? peersNeeding(this.#peers, store.peers) : []) this.#toast(each);
+      this.#peers = store.peers;
+    });
+  }
+
+  /** Only what is told live is new: what a reload finds was told before. @param {EventTarget} events ComfyUI's api object */
+  listen(events) {
+    events.addEventListener("orchestrator.jobs", (event) => {
+      for (const job of /** @type {CustomEvent} */ (event).detail.jobs) {
+        const toast = this.#told.has(job.job_id) ? null : jobNeeding(job);
+        if (!toast) continue;
+        this.#told.add(job.job_id);
+        this.#toast(toast);
+      }
+    });
+  }
+}
