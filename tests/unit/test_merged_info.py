@@ -128,6 +128,7 @@ for _ in range(40):
         {"__proto__": node()},
         {"": node()},
         {"x" * 300: node()},
+        {"<img src=x>": node()},
         {"Bad": "text"},
         {"Bad": ["seed"]},
         {"Bad": node(deep=DEEP)},
@@ -139,7 +140,10 @@ def test_what_no_honest_peer_sends_is_left_out(hostile: dict[str, Any]) -> None:
     assert set(result.info) == {"Loader"}
 
 
-@pytest.mark.parametrize("values", ["text", [{}, [], None, "", float("nan"), "__proto__", "x" * 300]])
+@pytest.mark.parametrize(
+    "values",
+    ["text", [{}, [], None, "", "<img src=x onerror=alert(1)>.pt", float("nan"), "__proto__", "x" * 300]],
+)
 def test_choices_that_are_none_are_left_out(values: Any) -> None:
     result = merged(loader("a"), bad={"Loader": node(file=[values, {}])})
     assert choices(result) == ["a"]
@@ -161,21 +165,28 @@ def test_a_foreign_definition_holds_only_what_the_page_knows_and_asks_no_server(
         "output_name": ["one"],
         "output_is_list": "yes",
         "price_badge": {"expr": "evil"},
-        "display_name": 7,
-        "category": None,
+        "display_name": "<b>Loader",
+        "category": 7,
     }
+    raw["input"]["required"]["old"] = [["a", "<b>"], {}]
     raw["input"]["required"]["number"] = ["FLOAT", {"max": float("inf")}]
     fit = fit_definition("Loader", raw)
     assert fit == {
-        "input": {"required": {"file": ["COMBO", {"options": ["a"]}], "number": ["FLOAT", {"max": None}]}},
+        "input": {
+            "required": {
+                "file": ["COMBO", {"options": ["a"]}],
+                "number": ["FLOAT", {"max": None}],
+                "old": [["a"], {}],
+            }
+        },
         "name": "Loader",
-        "display_name": "Loader",
+        "display_name": "‹b>Loader",
         "description": "Loads.",
         "category": "",
         "python_module": "custom_nodes.peer",
         "output_node": False,
-        "output": ["IMAGE", "*"],
-        "output_name": ["IMAGE", "*"],
+        "output": ["IMAGE", "COMBO"],
+        "output_name": ["IMAGE", "COMBO"],
         "output_is_list": [False, False],
     }
     json.dumps(fit, allow_nan=False)

@@ -27,8 +27,13 @@ class _TooMuch(Exception):
 
 
 def is_name(value: object) -> bool:
-    """Whether it can be the name of a class, an input or a choice on the page."""
-    return isinstance(value, str) and 0 < len(value) <= NAME_MAX and value not in _NO_KEYS
+    """Whether it can be the name of a class, an input or a choice on the page.
+
+    The host's menus take such names as HTML (frontends 1.32 and 1.58), so none may begin an element.
+    """
+    return (
+        isinstance(value, str) and 0 < len(value) <= NAME_MAX and "<" not in value and value not in _NO_KEYS
+    )
 
 
 def fit_definition(name: str, raw: Any) -> dict[str, Any] | None:
@@ -43,6 +48,9 @@ def fit_definition(name: str, raw: Any) -> dict[str, Any] | None:
         copy = _Copy().of(raw, DEPTH_MAX)
     except _TooMuch:
         return None
+    for field in ("display_name", "category"):
+        if isinstance(copy.get(field), str):
+            copy[field] = _shown(copy[field])
     inputs = copy.get("input")
     sections = inputs.items() if isinstance(inputs, dict) else ()
     fit: dict[str, Any] = {
@@ -67,9 +75,9 @@ def fit_definition(name: str, raw: Any) -> dict[str, Any] | None:
         }
     module = copy.get("python_module")
     known = isinstance(module, str) and _MODULE.fullmatch(module) and ".." not in module
-    kinds = [kind if isinstance(kind, (str, list)) else "*" for kind in fit.get("output", [])]
+    kinds = [_shown(kind) if isinstance(kind, str) else "COMBO" for kind in fit.get("output", [])]
     # The page needs a name and a flag for each output.
-    names = [value for value in fit.get("output_name", []) if isinstance(value, str)]
+    names = [_shown(value) for value in fit.get("output_name", []) if isinstance(value, str)]
     lists = [value is True for value in fit.get("output_is_list", [])]
     return {
         **fit,
@@ -80,7 +88,7 @@ def fit_definition(name: str, raw: Any) -> dict[str, Any] | None:
         "python_module": module if known else "custom_nodes.peer",
         "output_node": fit.get("output_node", False),
         "output": kinds,
-        "output_name": names if len(names) == len(kinds) else [str(kind) for kind in kinds],
+        "output_name": names if len(names) == len(kinds) else list(kinds),
         "output_is_list": lists if len(lists) == len(kinds) else [False] * len(kinds),
     }
 
@@ -99,6 +107,10 @@ def _is_spec(spec: Any) -> bool:
     if not isinstance(spec, list) or not spec or not isinstance(spec[0], (str, list)):
         return False
     return len(spec) < 2 or isinstance(spec[1], dict)
+
+
+def _shown(text: str) -> str:
+    return text.replace("<", "‹")
 
 
 class _Copy:
@@ -124,5 +136,6 @@ class _Copy:
                 if is_name(key) and not key.startswith("remote")
             }
         if isinstance(value, (list, tuple)):
-            return [self.of(item, depth - 1) for item in value]
+            items = (item for item in value if not isinstance(item, str) or "<" not in item)
+            return [self.of(item, depth - 1) for item in items]
         raise _TooMuch
