@@ -29,13 +29,15 @@ test("a running node tells its peer, and no other does", () => {
   assert.deepEqual([on("4"), on("9")], [["own"], ["gpu-1"]]);
 });
 
-test("two jobs at one node tell both peers, and the one that ends takes its name away", () => {
+test("two jobs at one node tell both peers, and the one that ends takes its name away", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const { jobs, progress, on } = page();
   jobs(job({ job_id: "a", peer: "gpu-1" }), job({ job_id: "b", peer: "gpu-2" }));
   progress("a", { 4: "running" });
   progress("b", { 4: "running" });
   assert.deepEqual(on("4"), ["own", "gpu-1", "gpu-2"]);
   jobs(job({ job_id: "a", peer: "gpu-1", state: "done" }));
+  t.mock.timers.tick(100); // changes that follow closely are told together
   assert.deepEqual(on("4"), ["own", "gpu-2"]);
   progress("a", { 4: "running" });
   assert.deepEqual(on("4"), ["own", "gpu-2"], "what comes late counts no more");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FleetStore, inViewingOrder, JOBS_KEPT } from "../../web/fleet/store.js";
+import { FleetStore, JOBS_KEPT } from "../../web/fleet/store.js";
 import { job, later, listing, peer } from "./stand_in.js";
 
 const at = (minute) => `2026-01-01T10:${String(minute).padStart(2, "0")}:00.000Z`;
@@ -9,7 +9,7 @@ const tell = (events, name, detail) => events.dispatchEvent(new CustomEvent(`orc
 
 function live(answers) {
   const events = new EventTarget();
-  const store = new FleetStore({ peers: async () => [], jobs: async () => listing([]), settings: async () => SETTINGS, ...answers });
+  const store = new FleetStore({ peers: async () => [], jobs: async () => listing([]), line: async () => listing([]), settings: async () => SETTINGS, ...answers });
   return { events, store, stop: store.listen(events) };
 }
 
@@ -109,7 +109,7 @@ test("a store that no longer listens hears nothing", () => {
   assert.deepEqual(store.peers, []);
 });
 
-test("at most 200 ended jobs are kept, and every one that is not ended", async () => {
+test("at most so many ended jobs are kept, and every one that is not ended", async () => {
   const { store, events } = live({ jobs: async () => listing([job({ job_id: "oldest", created_at: at(1) })]) });
   await store.refresh();
   const many = Array.from({ length: JOBS_KEPT + 50 }, (_, n) => job({ job_id: `e${n}`, state: "done", created_at: at(30) }));
@@ -139,8 +139,8 @@ test("a new job goes to the end of a line that is known whole", async () => {
   assert.deepEqual(long.line, ["a"]);
 });
 
-test("what runs comes first, then what was handed over, then the line, then what it does not name yet", () => {
-  const { queue, ended } = inViewingOrder(
+test("what runs comes first, then what was handed over, then the line, then what it does not name yet", async () => {
+  const answer = listing(
     [
       job({ job_id: "ended early", state: "done", created_at: at(1), ended_at: at(20) }),
       job({ job_id: "second in line", state: "waiting", created_at: at(4) }),
@@ -150,19 +150,21 @@ test("what runs comes first, then what was handed over, then the line, then what
       job({ job_id: "handed over", begun_at: null, created_at: at(3) }),
       job({ job_id: "running", created_at: at(7) }),
     ],
-    ["first in line", "second in line"],
+    { line: ["first in line", "second in line"] },
   );
+  const { store } = live({ jobs: async () => answer });
+  await store.refresh();
   assert.deepEqual(
-    queue.map((each) => each.job_id),
+    store.queue.map((each) => each.job_id),
     ["running", "handed over", "first in line", "second in line", "just came"],
   );
-  assert.deepEqual(ended.map((each) => each.job_id), ["ended late", "ended early"]);
+  assert.deepEqual(store.ended.map((each) => each.job_id), ["ended late", "ended early"]);
 });
 
 test("while somebody looks, the line is read again once after jobs entered it", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let reads = 0;
-  const { store, events } = live({ jobs: async () => (reads++, listing([])) });
+  const { store, events } = live({ line: async () => (reads++, listing([])) });
   const unwatch = store.watch();
   tell(events, "jobs", { jobs: [job({ job_id: "a", state: "waiting" })] });
   tell(events, "jobs", { jobs: [job({ job_id: "b", state: "waiting" })] });
@@ -210,4 +212,39 @@ test("what the server has to say is shown until it is dismissed, also over later
   assert.equal(told, 1);
   await store.refresh();
   assert.deepEqual(store.notices, ["The keys were damaged."]);
+});
+
+test("a line that names a job which the page missed makes it read everything", async () => {
+  const waiting = (id) => job({ job_id: id, state: "waiting" });
+  const answers = [[waiting("a")], [waiting("a"), waiting("b")]];
+  const { store } = live({
+    jobs: async () => listing(answers.shift()),
+    line: async () => listing([], { line: ["b", "a"] }),
+  });
+  await store.refresh();
+  await store.readLine();
+  assert.deepEqual(new Set(store.queue.map((each) => each.job_id)), new Set(["a", "b"]));
+});
+
+test("of many events that follow closely the first is told at once and the others together", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { store, events } = live({});
+  let told = 0;
+  store.addEventListener("jobs", () => told++);
+  for (let n = 0; n < 50; n++) tell(events, "jobs", { jobs: [job({ job_id: `j${n}` })] });
+  assert.equal(told, 1);
+  t.mock.timers.tick(100);
+  assert.equal(told, 2);
+  assert.equal(store.queue.length, 50);
+});
+
+test("how long a job takes is the middle of what the same peer's last ones took", async () => {
+  const ran = (id, seconds, changes = {}) => job({
+    job_id: id, state: "done", begun_at: "2026-01-01T10:00:00.000Z", ended_at: `2026-01-01T10:00:${seconds}.000Z`, ...changes,
+  });
+  const { store, events } = live({});
+  tell(events, "jobs", { jobs: [ran("a", "10"), ran("b", "50"), ran("c", "20"), ran("d", "59", { state: "failed" })] });
+  assert.deepEqual([store.typicalMs("p1"), store.typicalMs("other")], [20_000, null]);
+  tell(events, "jobs", { jobs: [ran("e", "10", { peer_id: "other" })] });
+  assert.equal(store.typicalMs("other"), 10_000);
 });

@@ -7,19 +7,24 @@
  * @typedef {{id: string, name: string, url: string, enabled: boolean, draining: boolean, tags: string[],
  *   has_credentials: boolean, health: Health, reason: string, version: string, devices: Device[],
  *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
- *   node_types: number | null}} Peer
+ *   node_types: number | null, running?: Running | null}} Peer
+ * @typedef {{job_id: string | null, prompt_id: string, whose: "ours" | "others", title: string, node: string,
+ *   progress: number | null}} Running
+ * @typedef {{ok: boolean, seconds: number, node_types: number | null, models_only_there: number | null,
+ *   message: string}} PeerTest
  * @typedef {{peer_id: string, peer: string, prompt_id: string, started_at: string, begun_at: string | null,
  *   loaded_at: string | null, ended_at: string | null, outcome: string, reason: string}} Attempt
  * @typedef {{node_id: string, filename: string, subfolder: string, type: string, url: string}} Output
  * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled" | "set_aside"} JobState
- * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string,
+ * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string,
  *   peer_id: string, peer: string, attempts: Attempt[], outputs: Output[], texts: string[],
- *   error: {code: string, message: string} | null, explanation: string, progress: number,
- *   progress_text: string, created_at: string, started_at: string | null, begun_at: string | null,
+ *   error: ({code: string, message: string} & Record<string, any>) | null, explanation: string, progress: number,
+ *   progress_text: string, previews?: number, created_at: string, started_at: string | null, begun_at: string | null,
  *   ended_at: string | null}} Job
  * @typedef {{waiting: number, running: number, ended: number}} Counts
  * @typedef {{jobs: Job[], line: string[], counts: Counts}} Jobs `line`: ids of waiting ones, the next first
- * @typedef {{fleet_mode: boolean, paused: boolean, this_machine: boolean}} Settings
+ * @typedef {{fleet_mode: boolean, paused: boolean, this_machine: boolean,
+ *   peer_nodes: boolean}} Settings
  * @typedef {{before?: string, peer?: string}} Move before: a waiting job, "" for the end; peer: "" for any
  * @typedef {{header?: string, value: string}} Credentials
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
@@ -66,6 +71,16 @@ export class FleetApi {
     return this.#request("GET", `/jobs?limit=${limit}`);
   }
 
+  /** The order of the waiting jobs, without them. @param {number} limit @returns {Promise<Jobs>} */
+  line(limit) {
+    return this.#request("GET", `/jobs?limit=${limit}&only=line`);
+  }
+
+  /** @returns {Promise<import("./where.js").Where>} */
+  where() {
+    return this.#request("GET", "/where");
+  }
+
   /** @returns {Promise<Settings>} */
   settings() {
     return this.#request("GET", "/settings");
@@ -76,12 +91,12 @@ export class FleetApi {
     return this.#change("PATCH", "/settings", changes);
   }
 
-  /** @param {PeerChanges} peer */
+  /** @param {PeerChanges} peer @returns {Promise<Peer>} as it is after its first answer */
   addPeer(peer) {
     return this.#change("POST", "/peers", peer);
   }
 
-  /** @param {string} id @param {PeerChanges} changes */
+  /** @param {string} id @param {PeerChanges} changes @returns {Promise<Peer>} */
   updatePeer(id, changes) {
     return this.#change("PATCH", `/peers/${encodeURIComponent(id)}`, changes);
   }
@@ -91,9 +106,34 @@ export class FleetApi {
     return this.#change("DELETE", `/peers/${encodeURIComponent(id)}`);
   }
 
-  /** @param {string} id */
+  /** @param {string} id @returns {Promise<Peer>} */
   checkPeer(id) {
     return this.#change("POST", `/peers/${encodeURIComponent(id)}/check`, {});
+  }
+
+  /** Runs a tiny graph there: up to half a minute. @param {string} id @returns {Promise<PeerTest>} */
+  testPeer(id) {
+    return this.#change("POST", `/peers/${encodeURIComponent(id)}/test`, {});
+  }
+
+  /** Ends what runs there. @param {string} id @param {{foreign?: boolean, prompt_id?: string}} what */
+  interruptPeer(id, what) {
+    return this.#change("POST", `/peers/${encodeURIComponent(id)}/interrupt`, what);
+  }
+
+  /** @param {string} id */
+  freePeer(id) {
+    return this.#change("POST", `/peers/${encodeURIComponent(id)}/free`, {});
+  }
+
+  /** @param {string} id @param {{peer?: string}} wishes @returns {Promise<{job_id: string}>} the new job */
+  retryJob(id, wishes) {
+    return this.#change("POST", `/jobs/${encodeURIComponent(id)}/retry`, wishes);
+  }
+
+  /** The picture of a running job. @param {Job} job */
+  previewUrl(job) {
+    return this.#comfy.apiURL(`/orchestrator/jobs/${encodeURIComponent(job.job_id)}/preview?n=${job.previews}`);
   }
 
   /** @param {string} id */

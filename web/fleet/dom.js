@@ -98,6 +98,24 @@ function focusedWithin(parent) {
   return active instanceof HTMLElement && parent.contains(active) ? active : null;
 }
 
+/** The page may not use the clipboard where it came over plain http. @param {string} text @returns {Promise<boolean>} */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = h("textarea", { "aria-hidden": "true", style: "position:fixed;opacity:0" });
+    const focused = document.activeElement;
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const copied = document.execCommand("copy");
+    area.remove();
+    if (focused instanceof HTMLElement) focused.focus();
+    return copied;
+  }
+}
+
 /** A link that leaves the page. @param {string | null} href null: only the text is shown
  * @param {string} text @param {Record<string, any>} [props] */
 export function outsideLink(href, text, props = {}) {

@@ -82,11 +82,34 @@ export function deviceName(name) {
     .trim() || name;
 }
 
+/** @param {Job} job @returns {string} how it is told from others of the same title */
+export const jobId = (job) => `${job.source === "fleet" ? "Prompt" : "Job"} ${job.job_id.slice(0, 8)}`;
+
 /** @param {Job} job */
 export function jobTitle(job) {
-  if (job.title) return job.title;
-  if (job.source === "node") return "Remote Dispatch node";
-  return `${job.source === "fleet" ? "Prompt" : "Job"} ${job.job_id.slice(0, 8)}`;
+  return job.title || (job.source === "node" ? "Remote Dispatch node" : jobId(job));
+}
+
+/** How long it runs, and how long it most likely will. @param {Job} job @param {number} nowMs
+ * @param {number | null} typicalMs */
+export function jobTime(job, nowMs, typicalMs) {
+  const elapsed = jobDuration(job, nowMs);
+  if (job.state !== "running" || !elapsed || !typicalMs) return elapsed;
+  return `${elapsed} of about ${duration(Math.max(1, Math.round(typicalMs / 1000))).replace(".0 s", " s")}`;
+}
+
+/** What the peer itself said of a failure. @param {Job} job @returns {string} "" where it said nothing */
+export function peersOwnError({ error }) {
+  if (!error) return "";
+  const refused = error.error && typeof error.error === "object" ? error.error : {};
+  const nodes = error.node_errors && Object.keys(error.node_errors).length ? JSON.stringify(error.node_errors, null, 2) : "";
+  const parts = [
+    [error.exception_type, error.exception_message].filter((part) => typeof part === "string" && part).join(": "),
+    Array.isArray(error.traceback) ? error.traceback.join("") : "",
+    [refused.type, refused.message, refused.details].filter((part) => typeof part === "string" && part).join(": "),
+    nodes,
+  ];
+  return parts.map((part) => part.trim()).filter(Boolean).join("\n");
 }
 
 const JOB_WORDS = {

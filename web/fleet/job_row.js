@@ -1,8 +1,13 @@
 // @ts-check
 /** One job: where it runs, how far it is, why there, what came of it, and what can be done to it. */
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
-import { counted, failedAttempts, isPicture, jobDuration, jobReason, jobTitle, jobWord, ownPath, percent } from "./format.js";
+import {
+  counted, failedAttempts, isPicture, jobId, jobReason, jobTime, jobTitle, jobWord, ownPath, peersOwnError, percent,
+} from "./format.js";
+import { jobActions } from "./job_actions.js";
+import { dragGrip } from "./job_drag.js";
 import { lineControls } from "./line_controls.js";
+import { previewPicture } from "./preview_picture.js";
 import { isFinal } from "./store.js";
 
 /**
@@ -21,11 +26,15 @@ export function jobRow(deps) {
   let job;
   const dot = h("span", { class: "orc-dot" });
   const title = h("span", { class: "orc-name" });
+  const id = h("span", { class: "orc-id" });
   const time = h("span", { class: "orc-figure" });
   const where = h("span", { class: "orc-clip" });
   const cancel = h("button", { type: "button", class: "orc-button", onclick: () => act(() => api.cancelJob(job.job_id), "is cancelled") }, "Cancel");
   const bar = h("div", { class: "orc-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
+  const preview = previewPicture(api);
   const error = h("p", { class: "orc-error" });
+  const ownError = h("pre");
+  const own = h("details", { class: "orc-why orc-own" }, h("summary", {}, "The peer's own error"), ownError);
   // One line until it is opened: the reasons for every peer are long.
   const whyText = h("summary");
   const why = h("details", { class: "orc-why orc-muted" }, whyText);
@@ -49,13 +58,16 @@ export function jobRow(deps) {
   const move = (/** @type {string} */ id, /** @type {import("./api.js").Move} */ to, /** @type {string} */ done) =>
     act(async () => {
       await api.moveJob(id, to);
-      await store.refresh();
+      await store.readLine();
     }, done);
   const controls = lineControls(store, move);
-  const element = h("li", { class: "orc-row" },
-    h("div", { class: "orc-line" }, dot, title, time),
-    h("div", { class: "orc-line" }, where, controls.element, cancel),
-    bar, error, why, tried, results, failure);
+  const actions = jobActions(deps, act);
+  const element = h("li", { class: "orc-row" });
+  const grip = dragGrip(element, () => job.job_id);
+  element.append(
+    h("div", { class: "orc-line" }, dot, grip, title, id, time),
+    h("div", { class: "orc-line" }, preview.element, where, controls.element, cancel),
+    bar, error, own, why, tried, results, actions.element, failure);
 
   return {
     element,
@@ -65,7 +77,12 @@ export function jobRow(deps) {
       setAttribute(dot, "data-tone", job.state === "running" && !running ? "off" : TONES[job.state] ?? "off");
       setText(title, jobTitle(job));
       setAttribute(title, "title", job.job_id);
-      setText(time, jobDuration(job, store.now()));
+      setText(id, jobTitle(job) === jobId(job) ? "" : jobId(job));
+      id.hidden = !id.textContent;
+      setText(time, jobTime(job, store.now(), store.typicalMs(job.peer_id)));
+      setAttribute(element, "data-job", line === null ? null : job.job_id);
+      grip.hidden = line === null;
+      preview.show(running ? job : null);
       setText(where, whereText(job));
       where.hidden = line !== null;
       controls.show(job, line);
@@ -75,6 +92,9 @@ export function jobRow(deps) {
       if (running) showProgress(bar, job);
       setAttribute(error, "class", job.state === "cancelled" ? "orc-muted" : "orc-error"); // that one was wanted
       setOptionalText(error, job.error?.message ?? "");
+      setText(ownError, peersOwnError(job));
+      own.hidden = !ownError.textContent;
+      actions.show(job);
       setText(whyText, jobReason(job));
       why.hidden = !job.explanation;
       const failed = failedAttempts(job);

@@ -1,47 +1,52 @@
 // @ts-check
 /** The jobs: the queue with what runs and waits, and the last that ended. */
-import { h, keyedList, setAttribute, setOptionalText, setText } from "./dom.js";
+import { h, setAttribute, setOptionalText, setText } from "./dom.js";
 import { counted } from "./format.js";
+import { dropTarget, dropZone } from "./job_drag.js";
+import { isWanted, jobFilter } from "./job_filter.js";
 import { jobRow } from "./job_row.js";
-import { inViewingOrder, JOBS_KEPT } from "./store.js";
+import { windowedList } from "./windowed_list.js";
 
-/** @typedef {import("./api.js").Job} Job @typedef {import("./panel.js").SectionDeps} SectionDeps */
-
-const PAGE = 20;
+/** @typedef {import("./api.js").Job} Job @typedef {import("./panel.js").SectionDeps} SectionDeps
+ * @typedef {import("./job_row.js").Item} Item */
 
 /** @param {HTMLElement} el @param {SectionDeps} deps @returns {() => void} */
 export function mount(el, deps) {
-  const { store } = deps;
+  const { api, store, say } = deps;
   const controller = new AbortController();
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let clock;
   const pause = pauseButton(deps);
   const none = h("p", { class: "orc-muted" });
-  const queue = pagedList(deps, () => render());
-  const ended = pagedList(deps, () => render());
+  const filter = jobFilter(() => render());
+  const queue = jobList(deps, "Queue");
+  const ended = jobList(deps, "Finished");
   const endedHead = h("div", { class: "orc-section-head" }, h("h3", {}, "Finished"));
 
   const render = () => {
-    const listed = inViewingOrder(store.jobs, store.line);
-    const movable = new Set(listed.queue.filter((job) => job.state === "waiting").map((job) => job.job_id));
-    const line = store.line.filter((id) => movable.has(id));
+    const wanted = (/** @type {Job} */ job) => isWanted(job, filter.wanted);
+    const line = store.line.filter((id) => store.job(id)?.state === "waiting");
     const places = new Map(line.map((id, place) => [id, place]));
+    const open = store.queue.filter(wanted);
+    const over = store.ended.filter(wanted);
+    const whole = filter.wanted.kind === "all" && !filter.wanted.words.length;
     queue.show(
-      listed.queue.map((job) => {
+      open.map((job) => {
         const place = places.get(job.job_id);
         return { job, line: place === undefined ? null : neighbours(line, place) };
       }),
-      store.unseen.waiting,
+      whole ? store.unseen.waiting : 0,
       "waiting",
     );
-    ended.show(listed.ended.map((job) => ({ job, line: null })), store.unseen.ended, "older");
-    const any = listed.queue.length + listed.ended.length > 0;
-    none.hidden = listed.queue.length > 0;
-    setText(none, any ? "Nothing runs or waits." : "Nothing was sent yet.");
-    endedHead.hidden = !listed.ended.length;
+    ended.show(over.map((job) => ({ job, line: null })), whole ? store.unseen.ended : 0, "older");
+    const any = store.queue.length + store.ended.length > 0;
+    none.hidden = open.length > 0 || (!whole && over.length > 0);
+    setText(none, !any ? "Nothing was sent yet." : whole ? "Nothing runs or waits." : "No job is like that.");
+    endedHead.hidden = !over.length;
+    filter.element.hidden = !any;
     pause.show();
     el.classList.toggle("orc-quiet", !any && !store.peers.length);
-    tickWhile(listed.queue.some((job) => job.state === "running"));
+    tickWhile(store.queue[0]?.state === "running");
   };
   const tickWhile = (/** @type {boolean} */ running) => {
     if (running) clock ??= setInterval(render, 1000);
@@ -51,17 +56,31 @@ export function mount(el, deps) {
     clearInterval(clock);
     clock = undefined;
   };
+  const drop = async (/** @type {string} */ dragged, /** @type {string} */ over, /** @type {boolean} */ after) => {
+    const before = dropTarget(store.line, dragged, over, after);
+    if (before === null) return;
+    try {
+      await api.moveJob(dragged, { before });
+      say("The job has another place in the line.");
+    } catch (error) {
+      say(/** @type {Error} */ (error).message);
+    }
+    await store.readLine();
+  };
+  dropZone(queue.list, (row) => row.getAttribute("data-job") ?? "", drop);
 
   for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, render, { signal: controller.signal });
   el.replaceChildren(
     h("div", { class: "orc-section-head" }, h("h3", {}, "Queue"), pause.button),
-    pause.note, none, queue.element, endedHead, ended.element);
+    pause.note, filter.element, none, queue.element, endedHead, ended.element);
   render();
   const unwatch = store.watch();
   return () => {
     unwatch();
     controller.abort();
     stopClock();
+    queue.close();
+    ended.close();
   };
 }
 
@@ -71,28 +90,18 @@ function neighbours(line, place) {
   return { first: place > 0 ? line[0] : "", above: line[place - 1] ?? "", below: line[place + 1] ?? "" };
 }
 
-/** Rows that grow by a page at a time, up to what the page keeps. @param {SectionDeps} deps @param {() => void} redraw */
-function pagedList(deps, redraw) {
-  let shown = PAGE;
-  const list = h("ul", { class: "orc-list" });
+/** @param {SectionDeps} deps @param {string} label */
+function jobList(deps, label) {
+  const list = h("ul", { class: "orc-list", "aria-label": label });
   const rest = h("p", { class: "orc-muted orc-rest" });
-  const more = h("button", {
-    type: "button", class: "orc-button orc-more",
-    onclick: () => {
-      shown = Math.min(JOBS_KEPT, shown + PAGE * (shown > PAGE ? 4 : 1));
-      redraw();
-    },
-  });
-  const showRows = keyedList(list, (/** @type {import("./job_row.js").Item} */ { job }) => job.job_id, () => jobRow(deps));
+  const rows = windowedList(list, (/** @type {Item} */ { job }) => job.job_id, () => jobRow(deps));
   return {
-    element: h("div", {}, list, more, rest),
-    show(/** @type {import("./job_row.js").Item[]} */ items, /** @type {number} */ unseen, /** @type {string} */ kind) {
-      const drawn = items.slice(0, shown);
-      showRows(drawn);
-      const hidden = items.length - drawn.length + unseen;
-      more.hidden = drawn.length === items.length || shown >= JOBS_KEPT;
-      setText(more, `Show more (${hidden} ${kind})`);
-      setOptionalText(rest, hidden && more.hidden ? `and ${counted(hidden, `more ${kind} job`)}` : "");
+    list,
+    element: h("div", {}, list, rest),
+    close: rows.close,
+    show(/** @type {Item[]} */ items, /** @type {number} */ unseen, /** @type {string} */ kind) {
+      rows.show(items);
+      setOptionalText(rest, unseen ? `and ${counted(unseen, `more ${kind} job`)}` : "");
     },
   };
 }

@@ -36,7 +36,8 @@ export function changesOf(peer, fields) {
  * @param {HTMLElement} el
  * @param {import("./panel.js").SectionDeps & {peer: Peer | null, onClose(): void}} deps
  */
-export function mount(el, { api, store, say, peer, onClose }) {
+export function mount(el, { api, store, say, peer: known, onClose }) {
+  let peer = known;
   const url = input({ placeholder: "192.168.1.20:8188", required: true, value: peer?.url ?? "" });
   const name = input({ placeholder: "the address", value: peer?.name ?? "", maxlength: 64 });
   const tags = input({ placeholder: "fast, 24gb", value: peer?.tags.join(", ") ?? "" });
@@ -45,6 +46,8 @@ export function mount(el, { api, store, say, peer, onClose }) {
   const forget = h("input", { type: "checkbox" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
   const submit = h("button", { type: "submit", class: "orc-button orc-primary" }, peer ? "Save" : "Add");
+  // Only after a new peer gave no good answer: it is registered then, and the form goes on with it.
+  const forgetIt = h("button", { type: "button", class: "orc-button", hidden: true, onclick: () => drop() }, "Forget it");
   const cancel = h("button", { type: "button", class: "orc-button", onclick: onClose }, "Cancel");
 
   const save = async () => {
@@ -53,10 +56,12 @@ export function mount(el, { api, store, say, peer, onClose }) {
       forgetKey: forget.checked,
     });
     setOptionalText(failure, "");
-    if (peer && !Object.keys(changes).length) return onClose();
+    const changed = Object.keys(changes).length > 0;
+    if (known && !changed) return onClose();
     submit.disabled = true;
     try {
-      await (peer ? api.updatePeer(peer.id, changes) : api.addPeer(changes));
+      const answer = await tried(changes, changed);
+      if (!known && answer.enabled && answer.health !== "up") return goOnWith(answer);
       say(peer ? `${name.value || url.value} is saved.` : `${name.value || url.value} is added.`);
       onClose();
       store.refreshPeers().catch(() => {}); // the server's event tells it as well
@@ -65,6 +70,32 @@ export function mount(el, { api, store, say, peer, onClose }) {
       if (error instanceof RequestError && error.status === 400) url.focus();
     } finally {
       submit.disabled = false;
+    }
+  };
+
+  const tried = (/** @type {PeerChanges} */ changes, /** @type {boolean} */ changed) => {
+    if (!peer) return api.addPeer(changes);
+    return changed ? api.updatePeer(peer.id, changes) : api.checkPeer(peer.id);
+  };
+  const goOnWith = (/** @type {Peer} */ answer) => {
+    peer = answer;
+    key.value = "";
+    setOptionalText(failure, answer.reason || `${answer.url} has not answered yet.`);
+    submit.textContent = "Try again";
+    cancel.textContent = "Keep it as it is";
+    forgetIt.hidden = false;
+    const wantsKey = answer.health === "needs_key";
+    form.querySelector("details")?.toggleAttribute("open", wantsKey);
+    (wantsKey ? key : url).focus();
+    store.refreshPeers().catch(() => {});
+  };
+  const drop = async () => {
+    try {
+      if (peer) await api.removePeer(peer.id);
+      onClose();
+      store.refreshPeers().catch(() => {});
+    } catch (error) {
+      setOptionalText(failure, /** @type {Error} */ (error).message);
     }
   };
 
@@ -94,7 +125,7 @@ export function mount(el, { api, store, say, peer, onClose }) {
       peer?.has_credentials && h("label", { class: "orc-check" }, forget, "Forget the stored key"),
     ),
     failure,
-    h("div", { class: "orc-actions" }, submit, cancel),
+    h("div", { class: "orc-actions" }, submit, cancel, forgetIt),
   );
   const needsKey = peer?.health === "needs_key";
   if (needsKey) form.querySelector("details")?.setAttribute("open", "");

@@ -2,33 +2,13 @@
 /** What the page knows of the fleet, kept live by the server's events. */
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job
  * @typedef {import("./api.js").Jobs} Jobs @typedef {import("./api.js").Settings} Settings */
+import { isFinal, JobShelf } from "./job_shelf.js";
 
-export const JOBS_KEPT = 200; //: of the waiting ones, and as many of the ended ones
+export { isFinal };
+
+export const JOBS_KEPT = 5000; //: of the waiting ones, and as many of the ended ones
 const LINE_EVERY_MS = 1500;
-const FINAL = new Set(["done", "failed", "cancelled", "set_aside"]);
-
-/** @param {Job} job */
-export const isFinal = (job) => FINAL.has(job.state);
-
-/**
- * What runs or waits, and what ended. First what a peer works on, then what was handed to one, then the line,
- * then those it does not name yet, as they came. The ended ones come last first.
- * @param {Job[]} jobs @param {string[]} [line] @returns {{queue: Job[], ended: Job[]}}
- */
-export function inViewingOrder(jobs, line = []) {
-  const places = new Map(line.map((id, place) => [id, place]));
-  const rank = (/** @type {Job} */ job) => (job.state === "waiting" ? 2 : job.begun_at ? 0 : 1);
-  const place = (/** @type {Job} */ job) => places.get(job.job_id) ?? line.length;
-  const end = (/** @type {Job} */ job) => job.ended_at ?? job.created_at;
-  const queue = jobs
-    .filter((job) => !isFinal(job))
-    .sort((a, b) =>
-      rank(a) - rank(b) || (rank(a) === 2 ? place(a) - place(b) : 0) || compare(a.created_at, b.created_at));
-  return { queue, ended: jobs.filter(isFinal).sort((a, b) => compare(end(b), end(a))) };
-}
-
-/** By code units: moments need no language, and thousands of them are compared. @param {string} a @param {string} b */
-const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+const TOLD_EVERY_MS = 100; //: however many events come
 
 /**
  * What the page knows of the fleet. It outlives the panel and is kept live by the server's events.
@@ -37,10 +17,6 @@ const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 export class FleetStore extends EventTarget {
   /** @type {Peer[]} */
   peers = [];
-  /** @type {Job[]} newest first */
-  jobs = [];
-  /** The waiting jobs as the server last told their order. @type {string[]} */
-  line = [];
   /** How many more there are than `jobs` holds. */
   unseen = { waiting: 0, ended: 0 };
   /** What is switched on; null until the server said. @type {Settings | null} */
@@ -63,15 +39,32 @@ export class FleetStore extends EventTarget {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #lineTimer;
   #settingsEvents = 0;
+  #shelf = new JobShelf(JOBS_KEPT);
+  #toldAt = -Infinity;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #tellTimer;
 
   /**
-   * @param {{peers(): Promise<Peer[]>, jobs(limit: number): Promise<Jobs>, settings(): Promise<Settings>,
-   *   changeSettings(changes: Partial<Settings>): Promise<Settings>, clockOffsetMs?: number, notices?: string[]}} api
+   * @param {{peers(): Promise<Peer[]>, jobs(limit: number): Promise<Jobs>, line(limit: number): Promise<Jobs>,
+   *   settings(): Promise<Settings>, changeSettings(changes: Partial<Settings>): Promise<Settings>, clockOffsetMs?: number, notices?: string[]}} api
    */
   constructor(api) {
     super();
     this.#api = api;
   }
+
+  /** See JobShelf for what these are and how they are ordered. */
+  get jobs() { return this.#shelf.jobs; }
+  get queue() { return this.#shelf.queue; }
+  /** @returns {readonly Job[]} */
+  get ended() { return this.#shelf.ended; }
+  get line() { return this.#shelf.line; }
+
+  /** @param {string} id */
+  job(id) { return this.#shelf.get(id); }
+
+  /** @param {string} peerId */
+  typicalMs(peerId) { return this.#shelf.typicalMs(peerId); }
 
   /** The server's time. @returns {number} ms since 1970 */
   now() {
@@ -104,7 +97,8 @@ export class FleetStore extends EventTarget {
       this.#setPeers(peers);
     });
     on("orchestrator.jobs", ({ jobs }) => {
-      const moved = jobs.some((/** @type {Job} */ job) => job.state === "waiting" || this.line.includes(job.job_id));
+      const moved = jobs.some(
+        (/** @type {Job} */ job) => job.state === "waiting" || this.#shelf.get(job.job_id)?.state === "waiting");
       this.#mergeJobs(jobs);
       if (moved) this.#readLineSoon();
     });
@@ -156,8 +150,8 @@ export class FleetStore extends EventTarget {
       if (turn !== this.#refreshes) return;
       const newer = this.#meanwhile;
       this.#meanwhile = null;
-      this.jobs = [];
-      this.line = line;
+      this.#shelf.clear();
+      this.#shelf.line = line;
       this.unseen = {
         waiting: Math.max(0, counts.waiting - line.length),
         ended: Math.max(0, counts.ended - jobs.filter(isFinal).length),
@@ -170,6 +164,17 @@ export class FleetStore extends EventTarget {
       this.#meanwhile = null;
       this.#setStatus({ phase: "failed", problem: /** @type {Error} */ (error) });
     }
+  }
+
+  /** Reads the order of the line anew. A server that does not answer leaves what was known. */
+  async readLine() {
+    const turn = this.#refreshes;
+    const answer = await this.#api.line(JOBS_KEPT).catch(() => null);
+    if (!answer || turn !== this.#refreshes) return;
+    if (answer.line.some((id) => !this.#shelf.get(id))) return this.refresh(); // events were lost
+    this.#shelf.line = answer.line;
+    this.unseen = { ...this.unseen, waiting: Math.max(0, answer.counts.waiting - answer.line.length) };
+    this.#tellJobs();
   }
 
   /** Reads the peers anew, after we changed one. */
@@ -195,24 +200,32 @@ export class FleetStore extends EventTarget {
     if (!this.#watchers || this.#lineTimer !== undefined) return;
     this.#lineTimer = setTimeout(() => {
       this.#lineTimer = undefined;
-      if (this.connected) this.refresh();
+      if (this.connected) this.readLine();
     }, LINE_EVERY_MS);
   }
 
   /** @param {Job[]} changed */
   #mergeJobs(changed) {
-    const byId = new Map(this.jobs.map((job) => [job.job_id, job]));
     for (const job of changed) {
-      byId.set(job.job_id, job);
-      // A new one most likely goes behind the others; reading the line anew will tell.
-      if (job.state === "waiting" && !this.unseen.waiting && !this.line.includes(job.job_id)) this.line.push(job.job_id);
+      this.#shelf.put(job);
+      if (job.state === "waiting" && !this.unseen.waiting) this.#shelf.lineUp(job.job_id);
       this.#meanwhile?.set(job.job_id, job);
     }
-    const all = [...byId.values()].sort((a, b) => compare(b.created_at, a.created_at));
-    let ended = 0;
-    this.jobs = all.filter((job) => !isFinal(job) || ++ended <= JOBS_KEPT);
-    this.unseen.ended += all.length - this.jobs.length;
-    this.dispatchEvent(new CustomEvent("jobs"));
+    this.unseen.ended += this.#shelf.trim();
+    this.#tellJobs();
+  }
+
+  /** The first change is told at once, those that follow it closely together. */
+  #tellJobs() {
+    if (this.#tellTimer !== undefined) return;
+    const tell = () => {
+      this.#tellTimer = undefined;
+      this.#toldAt = performance.now();
+      this.dispatchEvent(new CustomEvent("jobs"));
+    };
+    const wait = this.#toldAt + TOLD_EVERY_MS - performance.now();
+    if (wait <= 0) tell();
+    else this.#tellTimer = setTimeout(tell, wait);
   }
 
   /** @param {{phase?: FleetStore["phase"], problem?: Error | null, connected?: boolean}} changes */

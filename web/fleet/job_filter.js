@@ -1,0 +1,75 @@
+// @ts-check
+/** Which jobs a person wants to see: a kind of state, and words. */
+import { h, setAttribute } from "./dom.js";
+import { jobTitle } from "./format.js";
+
+/** @typedef {import("./api.js").Job} Job
+ * @typedef {{kind: string, words: string[]}} Wanted `words` in lower case */
+
+/** @type {Record<string, {label: string, states: string[]}>} */
+const KINDS = {
+  all: { label: "All", states: [] },
+  waiting: { label: "Waiting", states: ["waiting"] },
+  running: { label: "Running", states: ["running"] },
+  done: { label: "Done", states: ["done"] },
+  failed: { label: "Failed", states: ["failed", "set_aside"] },
+};
+
+/** @type {WeakMap<Job, string>} */
+const texts = new WeakMap();
+
+/** @param {Job} job */
+function textOf(job) {
+  let text = texts.get(job);
+  if (text === undefined) {
+    text = [jobTitle(job), job.job_id, job.peer, job.pinned_to, job.error?.message ?? ""].join("\n").toLowerCase();
+    texts.set(job, text);
+  }
+  return text;
+}
+
+/** @param {Job} job @param {Wanted} wanted */
+export function isWanted(job, { kind, words }) {
+  const states = KINDS[kind]?.states ?? [];
+  return (!states.length || states.includes(job.state)) && words.every((word) => textOf(job).includes(word));
+}
+
+/** @param {string} text */
+export const wordsOf = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
+
+/** The bar over the lists. @param {() => void} onChange */
+export function jobFilter(onChange) {
+  /** @type {Wanted} */
+  const wanted = { kind: "all", words: [] };
+  const buttons = Object.entries(KINDS).map(([kind, { label }]) => ({
+    kind,
+    button: h("button", {
+      type: "button", class: "orc-chip",
+      onclick: () => {
+        wanted.kind = kind;
+        show();
+        onChange();
+      },
+    }, label),
+  }));
+  const show = () => {
+    for (const { kind, button } of buttons) setAttribute(button, "aria-pressed", String(kind === wanted.kind));
+  };
+  const search = h("input", {
+    type: "search", class: "orc-input", placeholder: "Search jobs", "aria-label": "Search jobs", autocomplete: "off",
+    spellcheck: "false",
+    oninput: () => {
+      wanted.words = wordsOf(search.value);
+      onChange();
+    },
+    // ComfyUI listens for single keys on the whole page.
+    onkeydown: (/** @type {KeyboardEvent} */ event) => event.stopPropagation(),
+  });
+  show();
+  return {
+    wanted,
+    element: h("div", { class: "orc-filter" },
+      h("div", { class: "orc-chips", role: "group", "aria-label": "Show jobs" }, ...buttons.map(({ button }) => button)),
+      search),
+  };
+}

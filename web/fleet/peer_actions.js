@@ -1,0 +1,123 @@
+// @ts-check
+/** What the owner of a peer can do to it, and what came of it. */
+import { h, setAttribute, setOptionalText, setText } from "./dom.js";
+import { mount as mountForm } from "./peer_form.js";
+
+/** @typedef {import("./api.js").Peer} Peer @typedef {import("./panel.js").SectionDeps} SectionDeps
+ * @typedef {{element: HTMLElement, failure: HTMLElement, found: HTMLElement, expand(open: boolean): void,
+ *   onRemoved(): void}} Row */
+
+/** @param {SectionDeps} deps @param {Row} row */
+export function peerActions(deps, { element, failure, found, expand, onRemoved }) {
+  const { api, store, say } = deps;
+  /** @type {Peer} */
+  let peer;
+  let editing = false;
+  const actions = h("div", { class: "orc-actions" });
+  const formPlace = h("div");
+
+  const act = async (/** @type {() => Promise<unknown>} */ change, /** @type {string} */ done) => {
+    setOptionalText(failure, "");
+    setAttribute(element, "aria-busy", "true");
+    try {
+      await change();
+      if (done) say(done);
+      await store.refreshPeers();
+    } catch (error) {
+      setOptionalText(failure, /** @type {Error} */ (error).message);
+    } finally {
+      setAttribute(element, "aria-busy", null);
+    }
+  };
+  const update = (/** @type {import("./api.js").PeerChanges} */ changes, /** @type {string} */ done) =>
+    act(() => api.updatePeer(peer.id, changes), `${peer.name} ${done}.`);
+  const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ onclick) =>
+    h("button", { type: "button", class: "orc-button", title, onclick }, text);
+
+  const test = button("Test", "Run a tiny graph there and see what it has", () => {
+    setOptionalText(found, `Testing ${peer.name} …`);
+    act(async () => {
+      const { ok, message } = await api.testPeer(peer.id).catch((error) => ({ ok: false, message: error.message }));
+      setOptionalText(found, message);
+      setAttribute(found, "data-ok", ok);
+    }, "");
+  });
+  const check = button("Check now", "Ask the peer how it is", () =>
+    act(() => api.checkPeer(peer.id), `${peer.name} was asked.`));
+  const edit = button("Edit", "Change address, name, tags or key", () => openForm());
+  const drain = button("Drain", "", () =>
+    update({ draining: !peer.draining }, peer.draining ? "takes jobs again" : "takes no new jobs"));
+  const enable = button("Disable", "", () =>
+    update({ enabled: !peer.enabled }, peer.enabled ? "is disabled" : "is enabled"));
+  const interrupt = button("Interrupt", "", () => {
+    const prompt = peer.running?.whose === "others" && peer.running.prompt_id;
+    if (interrupt.dataset.whose === "ours") act(() => api.interruptPeer(peer.id, {}), `What ran on ${peer.name} was ended.`);
+    else if (prompt) {
+      ask(`Somebody else's prompt runs on ${peer.name}. End it all the same?`, "End it", interrupt, () =>
+        act(() => api.interruptPeer(peer.id, { foreign: true, prompt_id: prompt }), `The prompt on ${peer.name} was ended.`));
+    }
+  });
+  const free = button("Free memory", "Unload its models, once it is idle", () =>
+    act(() => api.freePeer(peer.id), `${peer.name} was asked to free its memory.`));
+  const remove = button("Remove", "Forget this peer and its key", () =>
+    ask(`Remove ${peer.name}?`, "Remove", remove, async () => {
+      await act(() => api.removePeer(peer.id), `${peer.name} is removed.`);
+      if (!element.isConnected) onRemoved();
+    }));
+
+  const openForm = () => {
+    expand(true);
+    if (editing) return;
+    editing = true;
+    actions.hidden = true;
+    mountForm(formPlace, {
+      ...deps,
+      peer,
+      onClose: () => {
+        editing = false;
+        formPlace.replaceChildren();
+        actions.hidden = false;
+        edit.focus();
+      },
+    });
+  };
+  const showActions = () => actions.replaceChildren(test, check, edit, drain, enable, interrupt, free, remove);
+  const ask = (
+    /** @type {string} */ question, /** @type {string} */ yes, /** @type {HTMLElement} */ from, /** @type {() => unknown} */ go,
+  ) => {
+    const close = () => {
+      showActions();
+      from.focus();
+    };
+    const keep = button("Keep", "", close);
+    const sure = h("button", {
+      type: "button", class: "orc-button orc-danger",
+      onclick: async () => {
+        await go();
+        if (element.isConnected) showActions();
+      },
+    }, yes);
+    actions.replaceChildren(h("span", {}, question), sure, keep);
+    actions.onkeydown = (event) => {
+      if (event.key === "Escape" && actions.contains(keep)) close();
+    };
+    keep.focus();
+  };
+  showActions();
+
+  return {
+    element: h("div", {}, actions, formPlace),
+    /** @param {Peer} next @param {"ours" | "others" | ""} whose runs there now */
+    show(next, whose) {
+      peer = next;
+      setText(drain, peer.draining ? "Undrain" : "Drain");
+      setAttribute(drain, "title", peer.draining ? "Give it jobs again" : "Let it finish what it has, send nothing new");
+      setText(enable, peer.enabled ? "Disable" : "Enable");
+      setAttribute(enable, "title", peer.enabled ? "Do not use or ask this peer at all" : "Use this peer");
+      interrupt.hidden = !whose;
+      interrupt.dataset.whose = whose;
+      setAttribute(interrupt, "title", whose === "ours" ? "End our job that runs there" : "End what somebody else runs there");
+      free.hidden = peer.health !== "up";
+    },
+  };
+}

@@ -1,0 +1,146 @@
+// @ts-check
+/** One peer: how it is, what runs there, what it did last, and what its owner can do to it. */
+import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
+import {
+  counted, deviceName, jobDuration, jobTitle, jobWord, memory, peerState, percent, queueText, safeHref,
+} from "./format.js";
+import { peerActions } from "./peer_actions.js";
+import { previewPicture } from "./preview_picture.js";
+
+/** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job
+ * @typedef {import("./panel.js").SectionDeps} SectionDeps
+ * @typedef {import("./store.js").FleetStore} FleetStore */
+
+const LAST_SHOWN = 4;
+
+/** @param {Peer} first @param {SectionDeps} deps @param {() => void} onRemoved */
+export function peerRow(first, deps, onRemoved) {
+  const { store } = deps;
+  const bodyId = `orc-peer-${first.id}`;
+  const dot = h("span", { class: "orc-dot" });
+  const name = h("span", { class: "orc-name" });
+  const word = h("span", { class: "orc-state" });
+  const head = h("button", {
+    type: "button", class: "orc-row-head", "aria-expanded": "false", "aria-controls": bodyId,
+    onclick: () => expand(head.getAttribute("aria-expanded") !== "true"),
+  }, dot, name, word);
+  const device = h("span", { class: "orc-clip" });
+  const memoryText = h("span", { class: "orc-figure" });
+  const bar = h("div", { class: "orc-bar orc-meter", role: "meter", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
+  const tags = h("span", { class: "orc-tags" });
+  const queue = h("span", { class: "orc-figure" });
+  const now = nowLine(deps);
+  const problem = h("p", { class: "orc-problem" });
+  const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
+  const found = h("p", { class: "orc-found", role: "status", hidden: true });
+  const facts = h("p", { class: "orc-facts" });
+  const last = h("ul", { class: "orc-tried" });
+  const expand = (/** @type {boolean} */ open) => {
+    body.hidden = !open;
+    setAttribute(head, "aria-expanded", String(open));
+    if (open) showLast();
+  };
+  const element = h("li", { class: "orc-row" });
+  const actions = peerActions(deps, { element, failure, found, expand, onRemoved });
+  const body = h("div", { id: bodyId, class: "orc-row-body", hidden: true }, facts, last, actions.element);
+  const deviceLine = h("div", { class: "orc-line" }, device, memoryText);
+  const loadLine = h("div", { class: "orc-line orc-wraps" }, tags, queue);
+  element.append(head, deviceLine, bar, now.element, loadLine, problem, failure, found, body);
+
+  const showLast = () => {
+    const jobs = [];
+    for (const job of store.ended) {
+      if (job.peer_id === first.id && jobs.push(job) === LAST_SHOWN) break;
+    }
+    last.hidden = !jobs.length;
+    setChildren(last, jobs.map((job) => job.job_id).join(), () =>
+      jobs.map((job) => h("li", {}, [jobTitle(job), jobWord(job), jobDuration(job, 0)].filter(Boolean).join(" · "))));
+  };
+  return {
+    element,
+    update(/** @type {Peer} */ peer) {
+      const state = peerState(peer);
+      const reached = peer.health === "up" || peer.health === "suspect";
+      setAttribute(dot, "data-tone", state.tone);
+      setText(name, peer.name);
+      setText(word, state.word);
+      showDevice(peer, { deviceLine, device, memoryText, bar });
+      setChildren(tags, peer.tags.join("\n"), () => peer.tags.map((tag) => h("span", { class: "orc-tag" }, tag)));
+      setText(queue, reached || peer.ours ? queueText(peer) : "");
+      loadLine.hidden = !tags.childElementCount && !queue.textContent;
+      const busy = now.show(peer, reached);
+      setOptionalText(problem, peer.enabled ? peer.reason : "");
+      setChildren(facts, [peer.url, peer.version, peer.node_types, peer.has_credentials].join("\n"), () => factsOf(peer));
+      actions.show(peer, busy);
+      setAttribute(element, "data-off", !peer.enabled);
+      if (!body.hidden) showLast();
+    },
+  };
+}
+
+/** What runs there now, and whose it is. @param {SectionDeps} deps */
+function nowLine({ api, store }) {
+  const preview = previewPicture(api);
+  const text = h("span", { class: "orc-clip" });
+  const whose = h("span", { class: "orc-tag orc-whose" });
+  const bar = h("div", { class: "orc-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
+  const element = h("div", { class: "orc-now" }, preview.element,
+    h("div", { class: "orc-now-text" }, h("div", { class: "orc-line" }, text, whose), bar));
+  return {
+    element,
+    /** @param {Peer} peer @param {boolean} reached @returns {"ours" | "others" | ""} whose runs there */
+    show(peer, reached) {
+      const job = runningOn(store, peer);
+      const running = peer.running;
+      const others = !job && reached && running?.whose === "others";
+      element.hidden = !job && !others;
+      preview.show(job ?? null);
+      if (element.hidden) return "";
+      setText(text, job ? [job.progress_text, jobTitle(job)].filter(Boolean).join(" · ") : "a prompt of somebody else");
+      setText(whose, job ? "ours" : "others");
+      bar.hidden = !job;
+      if (job) {
+        setAttribute(bar, "aria-label", `Progress on ${peer.name}`);
+        setAttribute(bar, "aria-valuenow", percent(job.progress));
+        /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(job.progress)}%`;
+      }
+      return job ? "ours" : "others";
+    },
+  };
+}
+
+/** Events of jobs come before those of peers. @param {FleetStore} store @param {Peer} peer @returns {Job | undefined} */
+function runningOn(store, peer) {
+  for (const job of store.queue) {
+    if (job.state !== "running" || !job.begun_at) return undefined; // these come first
+    if (job.peer_id === peer.id) return job;
+  }
+  return undefined;
+}
+
+/** @param {Peer} peer
+ * @param {{deviceLine: HTMLElement, device: HTMLElement, memoryText: HTMLElement, bar: HTMLElement}} place */
+function showDevice(peer, { deviceLine, device, memoryText, bar }) {
+  const [main, ...others] = peer.devices;
+  const room = main ? memory(main) : null;
+  deviceLine.hidden = !main;
+  bar.hidden = !room;
+  if (!main) return;
+  setText(device, deviceName(main.name) + (others.length ? ` and ${others.length} more` : ""));
+  setAttribute(device, "title", peer.devices.map((each) => each.name).join("\n"));
+  setText(memoryText, room?.text ?? "");
+  if (!room) return;
+  setAttribute(bar, "aria-valuenow", percent(room.used));
+  setAttribute(bar, "aria-label", `Memory in use on ${peer.name}`);
+  setAttribute(bar, "data-full", room.used > 0.9);
+  /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(room.used)}%`;
+}
+
+/** @param {Peer} peer @returns {Node[]} */
+function factsOf(peer) {
+  const parts = [outsideLink(safeHref(peer.url), peer.url, { title: "Open this peer's own page" })];
+  if (peer.version) parts.push(h("span", {}, `ComfyUI ${peer.version}`));
+  if (peer.node_types !== null) parts.push(h("span", {}, counted(peer.node_types, "node type")));
+  if (peer.has_credentials) parts.push(h("span", {}, "a key is stored"));
+  return parts;
+}
