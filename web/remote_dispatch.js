@@ -9,7 +9,10 @@ import { FleetMode } from "./fleet/mode.js";
 import { NodeBadges } from "./fleet/node_badges.js";
 import { NodeMenu } from "./fleet/node_menu.js";
 import { mount } from "./fleet/panel.js";
+import { PeerOnly } from "./fleet/peer_only.js";
+import { offerFleet } from "./fleet/run_elsewhere.js";
 import { FleetStore } from "./fleet/store.js";
+import { WhereTable } from "./fleet/where.js";
 
 const fleetApi = new FleetApi(api);
 const store = new FleetStore(fleetApi);
@@ -23,12 +26,22 @@ const peerBadge = (text) =>
   window.LGraphBadge ? new window.LGraphBadge({ text, fgColor: "#fff", bgColor: "#2563eb" }) : null;
 new NodeBadges(store, () => app.graph, peerBadge).listen(api);
 
+const places = new WhereTable(() => fleetApi.where());
+const peerOnly = new PeerOnly(places, app, (text) =>
+  window.LGraphBadge ? new window.LGraphBadge({ text, fgColor: "#fff", bgColor: "#475569" }) : null);
+peerOnly.listen(api);
+offerFleet(api, places, () => Boolean(store.settings?.fleet_mode));
+
 function loadStyles() {
-  const link = document.createElement("link");
-  link.rel = "stylesheet";
-  link.href = new URL("./fleet.css", import.meta.url).href;
-  document.head.append(link);
+  for (const name of ["fleet.css", "fleet_dialog.css"]) {
+    const link = document.createElement("link");
+    link.rel = "stylesheet";
+    link.href = new URL(`./${name}`, import.meta.url).href;
+    document.head.append(link);
+  }
 }
+
+app.registerExtension({ name: "RemoteDispatch.PeerOnly", ...peerOnly.parts });
 
 app.registerExtension({
   name: "RemoteDispatch.Fleet",
