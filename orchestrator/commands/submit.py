@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.engine.variations import Axis, combined
 from ..core.workflow.embedded.document import KINDS
 from ..errors import (
     ConfigError,
@@ -29,6 +29,7 @@ EXIT_CODES = (
     "reached or refuses the token; 4 no peer can run it; 130 Ctrl-C, what was submitted is cancelled"
 )
 LOOK_EVERY_S = 0.5
+JOBS_MAX = 1_000  #: the master takes no more at once
 _BAR_WIDTH = 30
 _OVER = ("done", "failed", "cancelled", "set_aside")
 
@@ -79,15 +80,15 @@ def changes_of(given: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """The variations that ``--set`` options ask for: every combination of their values, in order.
 
     Raises:
-        ConfigError: one is not like ADDRESS=VALUE.
+        ConfigError: one is not like ADDRESS=VALUE, or an address comes twice, or they are too many.
     """
-    axes: list[list[tuple[str, Any]]] = []
+    axes: list[Axis] = []
     for first, *more in given:
         address, equals, value = first.partition("=")
         if not equals or not address.strip():
             raise ConfigError(f"--set {first}: write it like KSampler.seed=42.")
-        axes.append([(address.strip(), _value(text)) for text in (value, *more)])
-    return [dict(combination) for combination in itertools.product(*axes)]
+        axes.append(Axis(address.strip(), tuple(_value(text) for text in (value, *more))))
+    return combined(axes, most=JOBS_MAX)
 
 
 def _value(text: str) -> Any:

@@ -13,6 +13,7 @@ from ..core.engine.variations import copies, varied
 from ..core.models.job import JobRequest, Source
 from ..core.workflow.cut import DISPATCH_CLASS
 from ..errors import ConfigError
+from .variation_bodies import JOBS_MAX, as_batch, with_metadata
 
 BODY_MAX_BYTES = 64 << 20
 DEPTH_MAX = 100
@@ -22,9 +23,8 @@ TEXT_MAX = 2048
 _PARSED_AT_ONCE_BYTES = 64 << 10  #: parsing this takes less time than handing it to a thread
 
 _PEER_FIELDS = ("name", "url", "tags", "enabled", "draining", "credentials")
-JOBS_MAX = 1_000  #: of one request
 _JOB_FIELDS = ("prompt", "workflow", "parameters", "peer", "tags", "title", "priority", "targets")
-_SEVERAL_FIELDS = ("count", "variations")
+_SEVERAL_FIELDS = ("count", "variations", "metadata")
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
@@ -129,11 +129,19 @@ def job_request_of(body: Mapping[str, Any]) -> JobRequest:
 
 def job_requests_of(body: Mapping[str, Any]) -> tuple[JobRequest, ...]:
     """The requests of POST /jobs: one, ``count`` copies with own seeds, or one for each of ``variations``.
+    Several are a batch. ``metadata``: the graph that their files carry, see ``with_metadata``.
 
     Raises:
         ConfigError: see ``job_request_of``; or both are given, or more than 1 000 jobs are asked for.
         WorkflowError: the graph cannot be read.
     """
+    requests = _several_of(body)
+    if body.get("count") is not None or body.get("variations") is not None:
+        requests = as_batch(requests)
+    return requests if body.get("metadata") is None else with_metadata(requests, body["metadata"])
+
+
+def _several_of(body: Mapping[str, Any]) -> tuple[JobRequest, ...]:
     request = job_request_of({name: value for name, value in body.items() if name not in _SEVERAL_FIELDS})
     count, variations = body.get("count"), body.get("variations")
     if count is not None and variations is not None:

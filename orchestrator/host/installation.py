@@ -29,7 +29,14 @@ def install(server: Any) -> None:
     host = comfy.Host(server, runtime)
     comfy.set_current(host)
     nodes = MergedNodes(runtime, server.send_sync)
-    add_routes(server.routes, runtime, guard, own_models=comfy.own_models, where=nodes.where)
+    add_routes(
+        server.routes,
+        runtime,
+        guard,
+        own_models=comfy.own_models,
+        where=nodes.where,
+        definitions=nodes.definitions,
+    )
     server.add_on_prompt_handler(on_prompt)
     announcer = Announcer(runtime, server.send_sync, lambda: bool(server.sockets))
     fleet_mode = FleetMode(server, runtime, host.prefetch)

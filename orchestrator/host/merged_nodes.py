@@ -51,6 +51,7 @@ class MergedNodes:
         self._told: Lists = ()
         self._timer: asyncio.TimerHandle | None = None
         self._turn = asyncio.Lock()
+        self._definitions: tuple[bytes, Lists, ObjectInfo] | None = None
 
     def install(self, app: web.Application) -> None:
         """Before the host's app runs: it takes middlewares until then."""
@@ -67,6 +68,16 @@ class MergedNodes:
             return await nothing_known()
         return (await self._merged(self._kept.own)).where
 
+    async def definitions(self) -> ObjectInfo:
+        """The nodes of all machines. Until a page has asked for the host's own, those of the peers alone."""
+        lists = self._all_lists()
+        own = self._kept.own if self._kept else b"{}"
+        known = self._definitions
+        if known is None or known[:2] != (own, lists):
+            info = await asyncio.to_thread(_merged_info, own, lists)
+            known = self._definitions = (own, lists, info)
+        return known[2]
+
     def _soon(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TOLD_AFTER_S, self._tell)
@@ -79,8 +90,9 @@ class MergedNodes:
             self._send(NODES_EVENT, {"peers": len(lists)})
 
     def _lists(self) -> Lists:
-        if not self._runtime.preferences.peer_nodes:
-            return ()
+        return self._all_lists() if self._runtime.preferences.peer_nodes else ()
+
+    def _all_lists(self) -> Lists:
         manager = self._runtime.manager
         found = (
             (config.name, manager.last_object_info(config.id)) for config in manager.all() if config.enabled
@@ -122,6 +134,10 @@ class MergedNodes:
             (peer, ObjectInfo({name: info.raw(name)})) for peer, info in self._lists() if name in info
         )
         return (await asyncio.to_thread(_keep, own, lists)).body if lists else own
+
+
+def _merged_info(own: bytes, lists: Lists) -> ObjectInfo:
+    return ObjectInfo(merge_info(json.loads(own), dict(lists)).info)
 
 
 def _keep(own: bytes, lists: Lists) -> _Kept:

@@ -12,6 +12,7 @@ FLAG: Schema = {"type": "boolean"}
 WHOLE: Schema = {"type": "integer"}
 NUMBER: Schema = {"type": "number"}
 ANYTHING: Schema = {"type": "object"}
+VALUE: Schema = {"type": ["string", "number", "boolean", "object", "array", "null"]}
 MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
 
 
@@ -62,6 +63,10 @@ _JOB_WISHES: dict[str, Schema] = {
 _SEVERAL: dict[str, Schema] = {
     "count": {**WHOLE, "minimum": 1, "maximum": 1000, "description": "So many, each with seeds of its own."},
     "variations": {**listed(ANYTHING), "description": "One job for each, laid over parameters."},
+    "metadata": {
+        **fields({"workflow": ANYTHING, "places": ANYTHING}, optional=("places",)),
+        "description": "The graph that the files carry. places: address to [node, index of widgets_values].",
+    },
 }
 SCHEMAS: dict[str, Schema] = {
     "Error": {
@@ -129,6 +134,7 @@ SCHEMAS: dict[str, Schema] = {
             "source": choices("node", "http", "fleet"),
             **{"title": TEXT, "pinned_to": TEXT, "peer_id": TEXT, "peer": TEXT},
             "retry_of": {**TEXT, "description": "The ended job that this one repeats, if any."},
+            "batch": {"oneOf": [ref("BatchPlace"), {"type": "null"}]},
             **{"attempts": listed(ref("Attempt")), "outputs": listed(ref("Output")), "texts": listed(TEXT)},
             "error": {
                 "type": ["object", "null"],
@@ -170,6 +176,40 @@ SCHEMAS: dict[str, Schema] = {
             "classes": {**ANYTHING, "description": "Class to the number of its place."},
             "values": {**ANYTHING, "description": "Class, input, value to the number of its place."},
         }
+    ),
+    "BatchPlace": fields(
+        {
+            "id": {**TEXT, "description": "The same for all jobs of one request."},
+            **{"index": WHOLE, "changes": ANYTHING},
+        }
+    ),
+    "Graph": fields(
+        {"prompt": ANYTHING, "workflow": {"type": ["object", "null"]}}, optional=("prompt", "workflow")
+    ),
+    "Parameter": fields(
+        {
+            **{
+                "address": TEXT,
+                "node_id": TEXT,
+                "input": TEXT,
+                "title": TEXT,
+                "class_type": TEXT,
+                "type": TEXT,
+            },
+            **{"value": VALUE, "default": VALUE, "multiline": FLAG, "upload": {"type": ["string", "null"]}},
+            **{name: {"type": ["number", "null"]} for name in ("min", "max", "step")},
+            "choices": {"type": ["array", "null"]},
+        }
+    ),
+    "Axes": fields(
+        {
+            "axes": {
+                **listed(ANYTHING),
+                "description": "Each an address with values, or from and to with step or count, or seeds.",
+            },
+            "combine": choices("grid", "side_by_side"),
+        },
+        optional=("combine",),
     ),
     "Nothing": fields({}),
 }
@@ -243,6 +283,21 @@ _PATHS: dict[str, dict[str, Schema]] = {
             "The n-th result file, from 0",
             {"type": "string", "format": "binary"},
             kind="application/octet-stream",
+        )
+    },
+    "/jobs/{id}/graph": {"get": operation("What a job was to run", ref("Graph"))},
+    "/inspect": {
+        "post": operation(
+            "What can be changed in a graph, the most wanted first",
+            fields({"parameters": listed(ref("Parameter"))}),
+            body="Graph",
+        )
+    },
+    "/variations": {
+        "post": operation(
+            "The changes of each job that values for some parameters make, for POST /jobs",
+            fields({"count": WHOLE, "variations": listed(ANYTHING)}),
+            body="Axes",
         )
     },
     "/explain": {

@@ -37,6 +37,7 @@ from .bodies import (
     read_object,
 )
 from .event_stream import stream_events
+from .graph_routes import Definitions, GraphRoutes, no_definitions
 from .guard import Guard
 from .merged_nodes import WhereTable, nothing_known
 from .openapi import OPENAPI
@@ -72,9 +73,11 @@ def add_routes(
     *,
     own_models: OwnModels = tuple,
     where: WhereTable = nothing_known,
+    definitions: Definitions = no_definitions,
 ) -> None:
     """Add all routes to the host's table, each behind the guard. The host repeats them under /api."""
     api = _Api(runtime, guard, own_models, where)
+    graphs = GraphRoutes(runtime, definitions)
     table: tuple[tuple[str, str, Answer], ...] = (
         ("GET", "/peers", api.peers),
         ("POST", "/peers", api.add_peer),
@@ -90,6 +93,9 @@ def add_routes(
         ("POST", "/jobs/{id}/cancel", api.cancel),
         ("POST", "/jobs/{id}/move", api.move),
         ("POST", "/jobs/{id}/retry", api.retry),
+        ("GET", "/jobs/{id}/graph", graphs.graph),
+        ("POST", "/inspect", graphs.inspect),
+        ("POST", "/variations", graphs.variations),
         ("POST", "/explain", api.explain),
         ("GET", "/settings", api.settings),
         ("PATCH", "/settings", api.change_settings),

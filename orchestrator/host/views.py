@@ -91,6 +91,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "title": job.request.title,
         "pinned_to": job.request.peer,
         "retry_of": job.request.retry_of,
+        "batch": _batch_view(job),
         "peer_id": job.backend_id,
         "peer": peer_name(job.backend_id) if job.backend_id else "",
         "attempts": [_attempt_view(attempt, peer_name) for attempt in job.attempts],
@@ -106,6 +107,14 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "begun_at": _moment(job.begun_at),
         "ended_at": _moment(job.ended_at),
     }
+
+
+def _batch_view(job: Job) -> dict[str, Any] | None:
+    """Which of the jobs of one question it is, and what it changes; None for a single one."""
+    request = job.request
+    if not request.batch_id:
+        return None
+    return {"id": request.batch_id, "index": request.batch_index, "changes": dict(request.changes)}
 
 
 def _attempt_view(attempt: Attempt, peer_name: PeerName) -> dict[str, Any]:

@@ -26,12 +26,13 @@ from orchestrator.errors import (
     UnknownNodeError,
 )
 from orchestrator.host.guard import Guard
+from orchestrator.host.merged_nodes import MergedNodes
 from orchestrator.host.routes import add_routes, answering, error_answer
 from orchestrator.runtime import Runtime, Settings
 from orchestrator.store import Store
 
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}}
-ROUTES = 22
+ROUTES = 26
 KEY = "Bearer s3cr3t-k3y"
 
 
@@ -45,7 +46,8 @@ class Host:
         self.runtime = Runtime(Settings(folder / "data", folders, self.guard.is_this_machine))
         self.app = web.Application()
         routes, repeated = web.RouteTableDef(), web.RouteTableDef()
-        add_routes(routes, self.runtime, self.guard, own_models=own_models)
+        definitions = MergedNodes(self.runtime, lambda *_: None).definitions
+        add_routes(routes, self.runtime, self.guard, own_models=own_models, definitions=definitions)
         for route in routes:
             assert isinstance(route, web.RouteDef)
             repeated.route(route.method, "/api" + route.path)(route.handler, **route.kwargs)

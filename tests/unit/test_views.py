@@ -84,6 +84,7 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
         "title": "Cat",
         "pinned_to": "",
         "retry_of": "",
+        "batch": None,
         "peer_id": "p1",
         "peer": "GPU 2",
         "attempts": [

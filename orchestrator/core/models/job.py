@@ -70,6 +70,7 @@ class JobRequest:
     ``peer`` pins to a peer by id or name. A peer must have all ``tags``.
     ``priority``: higher goes first. ``targets``: the output nodes to run, empty for all.
     ``client_id``: the page that asked and hears what happens. ``retry_of``: the job that this one repeats.
+    ``batch_id``: the same for all jobs of one question, ``batch_index`` their order in it, from 0.
     """
 
     prompt: Prompt = field(default_factory=dict)
@@ -87,6 +88,8 @@ class JobRequest:
     targets: tuple[str, ...] = ()
     client_id: str = ""
     retry_of: str = ""
+    batch_id: str = ""
+    batch_index: int = 0
 
 
 @dataclass(frozen=True)
