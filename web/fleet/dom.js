@@ -98,6 +98,22 @@ function focusedWithin(parent) {
   return active instanceof HTMLElement && parent.contains(active) ? active : null;
 }
 
+/** Draws once for all that happened since the last frame. @param {() => void} draw */
+export function atNextFrame(draw) {
+  let frame = 0;
+  return {
+    soon() {
+      frame ||= requestAnimationFrame(() => {
+        frame = 0;
+        draw();
+      });
+    },
+    cancel() {
+      cancelAnimationFrame(frame);
+    },
+  };
+}
+
 /** The page may not use the clipboard where it came over plain http. @param {string} text @returns {Promise<boolean>} */
 export async function copyText(text) {
   try {

@@ -1,7 +1,7 @@
 // @ts-check
 /** What can be done about a job that did not end well: once more, elsewhere, or a report for somebody else. */
 import { copyText, h, setAttribute, setChildren } from "./dom.js";
-import { jobTitle } from "./format.js";
+import { jobTitle, namesOf } from "./format.js";
 
 /** @typedef {import("./api.js").Job} Job @typedef {import("./api.js").Peer} Peer */
 
@@ -47,7 +47,7 @@ export function jobActions({ api, store, say }, act) {
       job = next;
       element.hidden = !["failed", "cancelled", "set_aside"].includes(job.state);
       if (element.hidden) return;
-      setChildren(elsewhere, store.peers.map((peer) => `${peer.id} ${peer.name}`).join("\n"), () => [
+      setChildren(elsewhere, namesOf(store.peers), () => [
         h("option", { value: "" }, "Retry on …"),
         ...store.peers.map((peer) => h("option", { value: peer.id }, peer.name)),
         h("option", { value: "any" }, "any peer"),

@@ -71,6 +71,11 @@ export function jobRow(deps) {
 
   return {
     element,
+    reset() {
+      for (const details of [own, why]) details.open = false;
+      setOptionalText(failure, "");
+      return !element.hasAttribute("aria-busy");
+    },
     update(/** @type {Item} */ { job: next, line }) {
       job = next;
       const running = job.state === "running" && job.begun_at !== null;

@@ -1,6 +1,6 @@
 // @ts-check
 /** The jobs: the queue with what runs and waits, and the last that ended. */
-import { h, setAttribute, setOptionalText, setText } from "./dom.js";
+import { atNextFrame, h, setAttribute, setOptionalText, setText } from "./dom.js";
 import { counted } from "./format.js";
 import { dropTarget, dropZone } from "./job_drag.js";
 import { isWanted, jobFilter } from "./job_filter.js";
@@ -69,7 +69,8 @@ export function mount(el, deps) {
   };
   dropZone(queue.list, (row) => row.getAttribute("data-job") ?? "", drop);
 
-  for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, render, { signal: controller.signal });
+  const frame = atNextFrame(render);
+  for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
   el.replaceChildren(
     h("div", { class: "orc-section-head" }, h("h3", {}, "Queue"), pause.button),
     pause.note, filter.element, none, queue.element, endedHead, ended.element);
@@ -78,6 +79,7 @@ export function mount(el, deps) {
   return () => {
     unwatch();
     controller.abort();
+    frame.cancel();
     stopClock();
     queue.close();
     ended.close();

@@ -1,7 +1,7 @@
 // @ts-check
 /** What can be done to a job that waits: another place in the line, another peer. */
 import { h, setAttribute, setChildren } from "./dom.js";
-import { jobTitle } from "./format.js";
+import { jobTitle, namesOf } from "./format.js";
 
 /** @typedef {import("./api.js").Job} Job @typedef {import("./api.js").Peer} Peer */
 
@@ -43,7 +43,7 @@ export function lineControls(store, move) {
       if (neighbours === null) return;
       line = neighbours;
       const peers = store.peers;
-      setChildren(choice, peers.map((peer) => `${peer.id} ${peer.name}`).join("\n"), () => [
+      setChildren(choice, namesOf(peers), () => [
         h("option", { value: "" }, "any peer"),
         ...peers.map((peer) => h("option", { value: peer.id }, peer.name)),
       ]);

@@ -1,29 +1,50 @@
 // @ts-check
 /** A list of any length of which only the rows in sight are in the document, and the one that has the focus. */
-import { keyedList, setAttribute } from "./dom.js";
+import { setAttribute } from "./dom.js";
 import { offsetsOf, rowsWithin } from "./windowing.js";
 
-const GUESSED_PX = 58;
+const GUESSED_PX = 60;
 const SPARE_ROWS = 6;
+
+/** Lists that are drawn at the next frame: all are measured before one is changed, or each would lay out the page.
+ * @type {Set<{measure(): number, draw(top: number): void}>} */
+const due = new Set();
+let frame = 0;
+
+function drawDue() {
+  frame = 0;
+  const lists = [...due].map((list) => ({ list, top: list.measure() }));
+  due.clear();
+  for (const { list, top } of lists) list.draw(top);
+}
+
+/**
+ * A row serves one item after the other. `reset` forgets what a person did to it; false: it cannot, it is at work.
+ * @template Item
+ * @typedef {{element: HTMLElement, update(item: Item): void, reset(): boolean}} WindowedRow
+ */
 
 /**
  * @template Item
  * @param {HTMLElement} list its rows are placed absolutely: see .orc-windowed
  * @param {(item: Item) => string} keyOf
- * @param {() => {element: HTMLElement, update(item: Item): void}} createRow
+ * @param {() => WindowedRow<Item>} createRow
  */
 export function windowedList(list, keyOf, createRow) {
-  /** @typedef {{key: string, item: Item, top: number, place: number}} Placed */
   /** @type {Map<string, number>} */
   const heights = new Map();
   /** @type {WeakMap<Element, string>} */
   const keyOfRow = new WeakMap();
+  /** @typedef {{row: WindowedRow<Item>, place: number, item: Item | null}} Shown */
+  /** @type {Map<string, Shown>} */
+  const shown = new Map();
+  /** @type {Shown[]} */
+  const spare = [];
   /** @type {Item[]} */
   let items = [];
   /** @type {string[]} */
   let keys = [];
   let offsets = new Float64Array(1);
-  let due = 0;
   list.classList.add("orc-windowed");
 
   const sizes = new ResizeObserver((entries) => {
@@ -32,51 +53,82 @@ export function windowedList(list, keyOf, createRow) {
       const key = keyOfRow.get(target);
       const height = borderBoxSize[0]?.blockSize ?? 0;
       if (key === undefined || !height || heights.get(key) === height) continue;
+      changed ||= height !== (heights.get(key) ?? GUESSED_PX);
       heights.set(key, height);
-      changed = true;
     }
-    if (changed) layOut();
+    if (!changed) return;
+    layOut();
+    for (const { row, place } of shown.values()) setTop(row.element, offsets[place]);
+    soon();
   });
-  const showRows = keyedList(list, (/** @type {Placed} */ { key }) => key, ({ key }) => {
-    const row = createRow();
-    keyOfRow.set(row.element, key);
-    sizes.observe(row.element);
-    return {
-      element: row.element,
-      update(/** @type {Placed} */ { item, top, place }) {
-        row.update(item);
-        row.element.style.top = `${top}px`;
-        setAttribute(row.element, "aria-posinset", place + 1);
-        setAttribute(row.element, "aria-setsize", items.length);
-      },
-    };
-  });
+  const put = (/** @type {Shown} */ entry, /** @type {number} */ place) => {
+    const { element } = entry.row;
+    if (entry.item !== items[place]) entry.row.update(items[place]);
+    entry.item = items[place];
+    entry.place = place;
+    setTop(element, offsets[place]);
+    setAttribute(element, "aria-posinset", place + 1);
+    setAttribute(element, "aria-setsize", items.length);
+  };
+  const takeRow = (/** @type {string} */ key) => {
+    let entry = shown.get(key) ?? spare.pop();
+    if (!entry) {
+      entry = { row: createRow(), place: 0, item: null };
+      sizes.observe(entry.row.element);
+    }
+    keyOfRow.set(entry.row.element, key);
+    shown.set(key, entry);
+    return entry;
+  };
+  const showRows = (/** @type {number[]} */ places) => {
+    const focused = document.activeElement;
+    const wanted = new Set(places.map((place) => keys[place]));
+    for (const [key, entry] of shown) {
+      if (wanted.has(key)) continue;
+      shown.delete(key);
+      entry.row.element.remove();
+      if (entry.row.reset()) spare.push(entry);
+    }
+    /** @type {ChildNode | null} */
+    let next = list.firstChild;
+    for (const place of places) {
+      const entry = takeRow(keys[place]);
+      put(entry, place);
+      if (entry.row.element === next) next = next.nextSibling;
+      else list.insertBefore(entry.row.element, next);
+    }
+    // Moving an element takes its focus away.
+    const lost = focused instanceof HTMLElement && list.contains(focused) && document.activeElement !== focused;
+    if (lost) focused.focus({ preventScroll: true });
+  };
 
-  const draw = () => {
-    due = 0;
-    const { top } = list.getBoundingClientRect();
-    const { first, end } = rowsWithin(offsets, -top, window.innerHeight - top, SPARE_ROWS);
-    const placed = [];
-    const kept = keptRow();
-    if (kept >= 0 && kept < first) placed.push(kept);
-    for (let n = first; n < end; n++) placed.push(n);
-    if (kept >= end) placed.push(kept);
-    showRows(placed.map((n) => ({ key: keys[n], item: items[n], top: offsets[n], place: n })));
+  const self = {
+    measure: () => list.getBoundingClientRect().top,
+    draw(/** @type {number} */ top) {
+      const { first, end } = rowsWithin(offsets, -top, window.innerHeight - top, SPARE_ROWS);
+      const places = [];
+      const kept = keptRow();
+      if (kept >= 0 && kept < first) places.push(kept);
+      for (let place = first; place < end; place++) places.push(place);
+      if (kept >= end) places.push(kept);
+      showRows(places);
+    },
   };
   /** Out of sight, but a person is at it: it has the focus, or is being dragged. */
   const keptRow = () => {
     const row = document.activeElement?.closest(".orc-windowed > *") ?? null;
-    const busy = row && list.contains(row) ? row : list.querySelector("[data-dragged]");
+    const busy = row && list.contains(row) ? row : list.querySelector(":scope > [data-dragged]");
     const key = busy ? keyOfRow.get(busy) : undefined;
     return key === undefined ? -1 : keys.indexOf(key);
   };
   const layOut = () => {
     offsets = offsetsOf(keys, heights, GUESSED_PX);
-    list.style.height = `${offsets[keys.length]}px`;
-    draw();
+    const height = `${offsets[keys.length]}px`;
+    if (list.style.height !== height) list.style.height = height;
   };
   const soon = () => {
-    due ||= requestAnimationFrame(draw);
+    due.add(self);
+    frame ||= requestAnimationFrame(drawDue);
   };
   // Whatever scrolls around it: the tab, or the whole page.
   document.addEventListener("scroll", soon, { capture: true, passive: true });
@@ -88,12 +140,19 @@ export function windowedList(list, keyOf, createRow) {
       keys = next.map(keyOf);
       if (heights.size > 2 * keys.length + 500) heights.clear();
       layOut();
+      soon();
     },
     close() {
-      cancelAnimationFrame(due);
+      due.delete(self);
       sizes.disconnect();
       document.removeEventListener("scroll", soon, { capture: true });
       window.removeEventListener("resize", soon);
     },
   };
+}
+
+/** @param {HTMLElement} element @param {number} top px */
+function setTop(element, top) {
+  const wanted = `${top}px`;
+  if (element.style.top !== wanted) element.style.top = wanted;
 }
