@@ -52,7 +52,7 @@ export function firstSteps({ api, store, say }, changed) {
     setOptionalText(wrong, "");
     const url = address.value.trim();
     try {
-      peer = peer ? await (url === peer.url ? api.checkPeer(peer.id) : api.updatePeer(peer.id, { url })) : await api.addPeer({ url });
+      peer = peer ? await (url === peer.url ? api.checkPeer(peer.id) : api.updatePeer(peer.id, { url, name: nameOf(url) })) : await api.addPeer({ url });
       if (peer.health === "unknown") peer = await api.checkPeer(peer.id);
       if (peer.health !== "up") setOptionalText(wrong, peer.reason || t("{address} has not answered yet.", { address: url }));
     } catch (error) {
@@ -66,6 +66,8 @@ export function firstSteps({ api, store, say }, changed) {
     }
     store.refreshPeers().catch(() => {}); // the server's event tells it as well
   };
+  // It was named after an address that was wrong.
+  const nameOf = (/** @type {string} */ url) => url.replace(/^https?:\/\//, "");
   const tryOut = async () => {
     if (!peer) return;
     setOptionalText(failed, "");
@@ -101,7 +103,7 @@ export function firstSteps({ api, store, say }, changed) {
 
   const step = (/** @type {string} */ text, /** @type {(Node | string)[]} */ ...more) => h("li", {}, h("p", {}, text), ...more.flat());
   const steps = [
-    step(t("On the other machine, start ComfyUI with --listen, so that this one can reach it. Do that in a network you trust."),
+    step(t("On the other machine, start ComfyUI with this line, so that this one can reach it. Do that in a network you trust."),
       [h("div", { class: "orc-inline" }, h("code", {}, START), copy), copied]),
     step(t("Paste its address."), [form, found, wrong]),
     step(t("Press Test."), [test, tested, failed]),
@@ -118,7 +120,7 @@ export function firstSteps({ api, store, say }, changed) {
     test.disabled = !up;
     setAttribute(test, "class", works || !up ? "orc-button" : "orc-button orc-primary");
     next.hidden = !works;
-    setAttribute(steps[1], "data-done", Boolean(up));
+    for (const done of steps.slice(0, 2)) setAttribute(done, "data-done", Boolean(up));
     setAttribute(steps[2], "data-done", works);
     changed();
   };

@@ -1,0 +1,127 @@
+"""A stranger's path: from the installed plugin without peers to the first picture that a peer made.
+
+Every screen of it is kept as a picture, light and dark, on a small and on a wide screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from tests.e2e.session import Session
+
+from .conftest import Screen
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+SOON_MS = 20_000
+RUN_MS = 60_000
+STEPS = 8  #: presses and pastes from the open page to the picture
+EXAMPLE = "First picture, no model"
+LOADED = "() => window.app.graph.nodes.some(n => n.type === 'ImageAddNoise')"
+HAS_PICTURE = "() => window.app.graph.nodes.find(n => n.type === 'SaveImage')?.imgs?.length > 0"
+TEMPLATES = "button[aria-label^='Templates'], button.templates-tab-button"
+
+
+@pytest.fixture(autouse=True)
+async def master(screen: Screen) -> AsyncIterator[Session]:
+    """The master without peers, before and after."""
+    async with aiohttp.ClientSession() as http:
+        session = Session(http, screen.fleet.master.url, screen.fleet.token)
+        await forget_all(session, screen.fleet.token)
+        yield session
+        await forget_all(session, screen.fleet.token)
+
+
+async def forget_all(session: Session, token: str) -> None:
+    headers = {"X-Orchestrator-Token": token, "Content-Type": "application/json"}
+    for peer in (await session.get("/orchestrator/peers"))["peers"]:
+        url = f"{session.url}/orchestrator/peers/{peer['id']}"
+        async with session.http.delete(url, headers=headers) as answer:
+            assert answer.status == 200
+
+
+class Path:
+    """Counts what the stranger does, and takes a picture after each step."""
+
+    def __init__(self, screen: Screen, look: str) -> None:
+        self.steps = 0
+        self._screen = screen
+        self._look = look
+
+    async def step(self, what: str) -> None:
+        self.steps += 1
+        await self._screen.picture(f"First minutes {self._look} {self.steps} {what}")
+
+
+@pytest.mark.parametrize(
+    ("palette", "width", "height"),
+    [("dark", 1280, 800), ("dark", 1920, 1080), ("light", 1280, 800), ("light", 1920, 1080)],
+)
+async def test_a_stranger_gets_a_picture_from_a_peer_in_eight_steps(
+    screen: Screen, palette: str, width: int, height: int
+) -> None:
+    page, peer = screen.page, screen.fleet.peers[0]
+    await page.set_viewport_size({"width": width, "height": height})
+    await screen.open(palette)
+    path = Path(screen, f"{palette} {width}")
+
+    await screen.open_fleet_tab()
+    form = page.get_by_role("form", name="The first peer")
+    await form.wait_for()
+    await path.step("the tab teaches")
+    await form.get_by_label("Address").fill(peer.url.removeprefix("http://"))
+    await path.step("the address is pasted")
+    await form.get_by_role("button", name="Add").click()
+    await page.get_by_text("answers: ComfyUI").wait_for(timeout=SOON_MS)
+    await path.step("it answers")
+    await page.locator(".orc-lesson").get_by_role("button", name="Test").click()
+    await page.get_by_role("button", name="Use it for Run").wait_for(timeout=RUN_MS)
+    assert "works" in await page.locator(".orc-lesson").inner_text()
+    await path.step("it works")
+    await page.locator(TEMPLATES).first.click()
+    await page.get_by_text("remote-dispatch", exact=True).wait_for(timeout=SOON_MS)
+    await path.step("templates")
+    await page.get_by_text("remote-dispatch", exact=True).click()
+    await page.get_by_role("heading", name=EXAMPLE).wait_for(timeout=SOON_MS)
+    await page.wait_for_function("() => [...document.images].every(image => image.complete)", timeout=SOON_MS)
+    await path.step("our examples")
+    await page.get_by_role("heading", name=EXAMPLE).click()
+    await page.wait_for_function(LOADED, timeout=SOON_MS)
+    await path.step("the example")
+    await page.get_by_role("button", name="Run", exact=True).first.click()
+    await page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)
+    await page.locator(".orc-row", has_text="done").first.wait_for(timeout=SOON_MS)
+    await path.step("the picture")
+    assert path.steps == STEPS
+
+
+async def test_a_wrong_address_is_explained_and_can_be_corrected_in_its_place(screen: Screen) -> None:
+    await screen.open()
+    await screen.open_fleet_tab()
+    page = screen.page
+    form = page.get_by_role("form", name="The first peer")
+    await form.get_by_label("Address").fill("127.0.0.1:9")
+    await form.get_by_label("Address").press("Enter")
+    await page.locator(".orc-lesson [role=alert]", has_text="refuses the connection").wait_for(timeout=SOON_MS)
+    await screen.picture("First minutes wrong address")
+    await form.get_by_label("Address").fill(screen.fleet.peers[0].url)
+    await form.get_by_role("button", name="Try again").click()
+    await page.get_by_text("answers: ComfyUI").wait_for(timeout=SOON_MS)
+    assert await page.locator(".orc-lesson").get_by_role("button", name="Test").is_enabled()
+    assert await page.get_by_text("127.0.0.1:9", exact=True).count() == 0
+
+
+async def test_the_help_of_the_tab_opens_with_its_pictures(screen: Screen) -> None:
+    await screen.open()
+    await screen.open_fleet_tab()
+    page = screen.page
+    async with page.context.expect_page() as opened:
+        await page.get_by_role("link", name="Help").click()
+    help_page = await opened.value
+    await help_page.get_by_role("heading", name="Fleet").wait_for(timeout=SOON_MS)
+    broken = "() => [...document.images].filter(image => !image.naturalWidth).map(image => image.src)"
+    assert await help_page.evaluate(broken) == []
+    await help_page.screenshot(path=await screen.picture("Help of the Fleet tab"), full_page=True)
