@@ -315,7 +315,7 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
 
     async def line(*wanted: str) -> None:
         async def shown() -> bool:
-            titles = await page.locator(".orc-row:has(.orc-moves:visible) .orc-name").all_inner_texts()
+            titles = await page.locator(".orc-row:has(.orc-moves:visible) .orc-id").all_inner_texts()
             return titles == [f"Prompt {job_id[:8]}" for job_id in wanted]
 
         await until(shown, f"the line is {wanted}")
@@ -346,7 +346,7 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
     assert (await job(master, c))["state"] == "cancelled"
 
 
-async def test_of_a_very_long_line_two_hundred_rows_are_drawn(screen: Screen, master: Session) -> None:
+async def test_of_a_very_long_line_only_what_is_in_sight_is_drawn(screen: Screen, master: Session) -> None:
     await master.patch("/orchestrator/settings", {"fleet_mode": True, "paused": True})
     graph = {
         "1": node("EmptyImage", width=16, height=16, batch_size=1, color=0),
@@ -358,17 +358,13 @@ async def test_of_a_very_long_line_two_hundred_rows_are_drawn(screen: Screen, ma
     page = screen.page
     rows = page.locator(".orc-row:has(.orc-moves:visible)")
     await page.get_by_text("2 of 2 peers up · 230 waiting").wait_for(timeout=SOON_MS)
-    assert await rows.count() == 20
-    more = page.get_by_role("button", name="Show more").first
-    await more.click()
-    await more.click()
-    assert await rows.count() == 120
-    await more.click()
-    await page.get_by_text("and 30 more waiting jobs").wait_for()
-    assert await rows.count() == 200
     await row(screen, ids[3]).get_by_role("button", name="To the top").click()
     await rows.first.get_by_text(f"Prompt {ids[3][:8]}").wait_for()
-    await row(screen, ids[3]).scroll_into_view_if_needed()
+    await rows.first.hover()
+    await page.mouse.wheel(0, 100_000)
+    await row(screen, ids[-1]).wait_for()
+    assert await rows.count() < 60
+    assert await rows.last.get_attribute("aria-posinset") == "230"
     await screen.picture("Fleet mode, a long line in light")
     await page.evaluate("window.app.api.clearItems('queue')")
     await page.get_by_text("Nothing runs or waits.").wait_for(timeout=SOON_MS)

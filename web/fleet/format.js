@@ -125,6 +125,12 @@ const JOB_WORDS = {
 export const jobReason = (job) =>
   isOver(job) && job.explanation.startsWith("on ") ? `ran ${job.explanation}` : job.explanation;
 
+/** Where it is, or was tried last. @param {Job} job @returns {{id: string, name: string}} "" for nowhere */
+export function placeOf(job) {
+  const tried = job.attempts[job.attempts.length - 1];
+  return job.peer_id || !tried ? { id: job.peer_id, name: job.peer } : { id: tried.peer_id, name: tried.peer };
+}
+
 /** @param {Job} job */
 export const jobWord = (job) => JOB_WORDS[job.state] ?? job.state;
 

@@ -2,7 +2,7 @@
 /** One job: where it runs, how far it is, why there, what came of it, and what can be done to it. */
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
 import {
-  counted, failedAttempts, isPicture, jobId, jobReason, jobTime, jobTitle, jobWord, ownPath, peersOwnError, percent,
+  counted, failedAttempts, isPicture, jobId, jobReason, jobTime, jobTitle, jobWord, ownPath, peersOwnError, percent, placeOf,
 } from "./format.js";
 import { jobActions } from "./job_actions.js";
 import { dragGrip } from "./job_drag.js";
@@ -115,7 +115,7 @@ export function jobRow(deps) {
 /** @param {Job} job */
 function whereText(job) {
   if (job.state === "running" && !job.begun_at) return job.progress_text || `next on ${job.peer}`;
-  return [job.peer, (job.state === "running" && job.progress_text) || jobWord(job)].filter(Boolean).join(" · ");
+  return [isFinal(job) ? placeOf(job).name : job.peer, (job.state === "running" && job.progress_text) || jobWord(job)].filter(Boolean).join(" · ");
 }
 
 /** @param {HTMLElement} bar @param {Job} job */

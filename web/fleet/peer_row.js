@@ -2,7 +2,7 @@
 /** One peer: how it is, what runs there, what it did last, and what its owner can do to it. */
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
 import {
-  counted, deviceName, jobDuration, jobTitle, jobWord, memory, peerState, percent, queueText, safeHref,
+  counted, deviceName, jobDuration, jobTitle, jobWord, memory, peerState, percent, placeOf, queueText, safeHref,
 } from "./format.js";
 import { peerActions } from "./peer_actions.js";
 import { previewPicture } from "./preview_picture.js";
@@ -50,7 +50,7 @@ export function peerRow(first, deps, onRemoved) {
   const showLast = () => {
     const jobs = [];
     for (const job of store.ended) {
-      if (job.peer_id === first.id && jobs.push(job) === LAST_SHOWN) break;
+      if (placeOf(job).id === first.id && jobs.push(job) === LAST_SHOWN) break;
     }
     last.hidden = !jobs.length;
     setChildren(last, jobs.map((job) => job.job_id).join(), () =>

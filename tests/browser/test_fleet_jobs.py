@@ -1,0 +1,261 @@
+"""What a person does with peers and jobs in the Fleet tab, on both frontends; the peers are scripted ones."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from playwright.async_api import Locator
+
+from tests.e2e.session import Session, until
+from tests.fakes.answers import answer
+from tests.fakes.comfyui import PNG, FakeComfyUI
+from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.untrusted import untrusted_server
+
+from .conftest import Screen
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+SOON_MS = 20_000
+NARROW = {"width": 700, "height": 950}
+
+
+@pytest.fixture
+async def master(screen: Screen) -> AsyncIterator[Session]:
+    """The master, afterwards without peers and without waiting jobs."""
+    async with aiohttp.ClientSession() as http:
+        session = Session(http, screen.fleet.master.url, screen.fleet.token)
+        yield session
+        await session.patch("/orchestrator/settings", {"paused": False})
+        for job in await session.jobs():
+            if job["state"] in ("waiting", "running"):
+                await session.post(f"/orchestrator/jobs/{job['job_id']}/cancel", {}, status=200)
+        for peer in (await session.peers()).values():
+            url = f"{session.url}/orchestrator/peers/{peer['id']}"
+            async with http.delete(
+                url, json={}, headers={"X-Orchestrator-Token": screen.fleet.token}
+            ) as gone:
+                assert gone.status == 200
+
+
+@asynccontextmanager
+async def scripted(master: Session, name: str, **wishes: Any) -> AsyncIterator[FakeComfyUI]:
+    """A registered peer that does what it is told."""
+    async with FakeComfyUI() as fake:
+        fake.object_info = stock_classes()
+        await master.post("/orchestrator/peers", {"name": name, "url": fake.url, **wishes}, status=201)
+        yield fake
+
+
+async def submit(master: Session, title: str, **wishes: Any) -> str:
+    body = {"prompt": picture(), "title": title, **wishes}
+    return str((await master.post("/orchestrator/jobs", body, status=202))["job_id"])
+
+
+async def reaches(master: Session, job_id: str, state: str) -> dict[str, Any]:
+    async def there() -> Any:
+        job = await master.get(f"/orchestrator/jobs/{job_id}")
+        return job if job["state"] == state else None
+
+    found = await until(there, f"the job is {state}")
+    assert isinstance(found, dict)
+    return found
+
+
+async def open_tab(screen: Screen, palette: str = "dark") -> None:
+    await screen.open(palette)
+    await screen.open_fleet_tab()
+
+
+def job_row(screen: Screen, title: str) -> Locator:
+    return screen.page.locator(".orc-windowed > .orc-row", has_text=title)
+
+
+def peer_row(screen: Screen, name: str) -> Locator:
+    return screen.page.locator(".orc-peers > .orc-row", has_text=name)
+
+
+async def test_a_peer_that_is_added_wrong_in_five_ways_gets_five_messages(
+    screen: Screen, master: Session
+) -> None:
+    await open_tab(screen)
+    page = screen.page
+    await (
+        page.get_by_role("button", name="Add a peer")
+        .or_(page.get_by_role("button", name="Add peer"))
+        .first.click()
+    )
+    form = page.get_by_role("form", name="Add a peer")
+    said = form.get_by_role("alert")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    locked, other = FakeComfyUI(key=("Authorization", "Bearer x")), FakeComfyUI()
+    other.answers["*"] = answer("Not found", status=404, content_type="text/plain")
+    async with locked, other, untrusted_server() as https_url:
+        ways = (
+            (screen.fleet.master.url, "is this ComfyUI itself"),
+            (nobody, "refuses the connection. Is ComfyUI running there, started with --listen?"),
+            (other.url, "is not ComfyUI"),
+            (https_url, "shows a certificate that is not valid"),
+            (locked.url, "wants a key"),
+        )
+        for address, words in ways:
+            await form.get_by_label("Address").fill(address)
+            await (
+                form.get_by_role("button", name="Add", exact=True)
+                .or_(form.get_by_role("button", name="Try again"))
+                .click()
+            )
+            await said.get_by_text(words).or_(said.filter(has_text=words)).first.wait_for(timeout=SOON_MS)
+        await screen.picture("Fleet tab peer that wants a key")
+        locked.object_info = stock_classes()
+        await form.get_by_label("Key", exact=True).fill("Bearer x")
+        await form.get_by_role("button", name="Try again").click()
+        await form.wait_for(state="detached", timeout=SOON_MS)
+        (peer,) = (await master.peers()).values()
+        assert (peer["url"], peer["has_credentials"]) == (locked.url, True)
+
+
+async def test_a_failed_job_is_retried_on_another_peer_from_the_tab(screen: Screen, master: Session) -> None:
+    async with scripted(master, "gpu-bad") as bad, scripted(master, "gpu-good"):
+        bad.on_prompt = "fail"
+        failed = await submit(master, "a cat", peer="gpu-bad")
+        await reaches(master, failed, "failed")
+        await screen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await open_tab(screen)
+        page = screen.page
+        row = job_row(screen, "a cat")
+        await row.get_by_text(f"Job {failed[:8]}").wait_for(timeout=SOON_MS)
+        await row.locator(".orc-error").get_by_text("it broke").wait_for()
+        await row.get_by_text("The peer's own error").click()
+        await row.locator("pre", has_text="RuntimeError: it broke").wait_for()
+        await row.get_by_role("button", name="Copy report").click()
+        await page.get_by_text("The report is copied.").wait_for(state="attached")
+        report = json.loads(await page.evaluate("navigator.clipboard.readText()"))
+        assert report["job"]["error"]["exception_message"] == "it broke"
+        assert [peer["name"] for peer in report["peers"]] == ["gpu-bad"]
+        assert bad.url not in json.dumps(report) and "class_type" not in json.dumps(report)
+        await screen.picture("Fleet tab failed job")
+        await row.get_by_label("Retry on").select_option(label="gpu-good")
+
+        async def retried() -> Any:
+            return [job for job in await master.jobs() if job["retry_of"] == failed]
+
+        (new,) = await until(retried, "the new job is there")
+        assert (await reaches(master, new["job_id"], "done"))["peer"] == "gpu-good"
+        await (
+            job_row(screen, f"Job {new['job_id'][:8]}")
+            .get_by_text("gpu-good · done")
+            .wait_for(timeout=SOON_MS)
+        )
+        await row.first.wait_for()
+        await peer_row(screen, "gpu-good").locator(".orc-row-head").click()
+        await peer_row(screen, "gpu-good").get_by_text("a cat · done").wait_for(timeout=SOON_MS)
+
+
+async def test_waiting_jobs_are_dragged_to_another_place(screen: Screen, master: Session) -> None:
+    await master.patch("/orchestrator/settings", {"paused": True})
+    async with scripted(master, "gpu-1"):
+        for title in ("alpha", "beta", "gamma"):
+            await submit(master, title)
+        await open_tab(screen)
+        names = screen.page.locator(".orc-windowed > .orc-row:has(.orc-moves:visible) .orc-name")
+
+        async def line(*wanted: str) -> None:
+            async def shown() -> bool:
+                return await names.all_inner_texts() == list(wanted)
+
+            await until(shown, f"the line is {wanted}")
+
+        await line("alpha", "beta", "gamma")
+        for title, over, spot in (("gamma", "alpha", 4), ("gamma", "beta", 50)):
+            grip = job_row(screen, title).locator(".orc-grip")
+            await grip.drag_to(job_row(screen, over), target_position={"x": 100, "y": spot})
+            await line(*(("gamma", "alpha", "beta") if over == "alpha" else ("alpha", "beta", "gamma")))
+        told = (await master.get("/orchestrator/jobs"))["line"]
+        titles = {job["job_id"]: job["title"] for job in await master.jobs()}
+        assert [titles[job_id] for job_id in told] == ["alpha", "beta", "gamma"]
+
+
+async def test_jobs_are_filtered_by_state_and_searched_by_words(screen: Screen, master: Session) -> None:
+    async with scripted(master, "gpu-1") as peer:
+        await reaches(master, await submit(master, "a red house"), "done")
+        peer.on_prompt = "fail"
+        await reaches(master, await submit(master, "a blue house"), "failed")
+        await master.patch("/orchestrator/settings", {"paused": True})
+        await submit(master, "a green tree")
+        await open_tab(screen, "light")
+        page = screen.page
+        names = page.locator(".orc-windowed > .orc-row .orc-name")
+
+        for title in ("a green tree", "a blue house", "a red house"):
+            await names.get_by_text(title, exact=True).wait_for(timeout=SOON_MS)
+        search = page.get_by_role("searchbox", name="Search jobs")
+        await search.fill("house red")
+
+        async def only(*wanted: str) -> None:
+            async def shown() -> bool:
+                return await names.all_inner_texts() == list(wanted)
+
+            await until(shown, f"only {wanted} are listed")
+
+        await only("a red house")
+        await search.fill("HOUSE")
+        await only("a blue house", "a red house")
+        await page.get_by_role("button", name="Failed", exact=True).click()
+        await only("a blue house")
+        await page.get_by_role("button", name="Waiting", exact=True).click()
+        await page.get_by_text("No job is like that.").wait_for()
+        await search.fill("")
+        await only("a green tree")
+        await screen.picture("Fleet tab filtered light")
+
+
+async def test_a_peer_tells_what_runs_there_and_whose_it_is(screen: Screen, master: Session) -> None:
+    async with scripted(master, "gpu-1", tags=["fast"]) as peer:
+        await open_tab(screen)
+        page = screen.page
+        row = peer_row(screen, "gpu-1")
+        await row.locator(".orc-row-head").click()
+        await row.get_by_role("button", name="Test", exact=True).click()
+        await row.locator(".orc-found", has_text="works, ").wait_for(timeout=SOON_MS)
+        await row.get_by_role("button", name="Free memory").click()
+        await row.get_by_text("24 of 24 GB free").wait_for(timeout=SOON_MS)
+        peer.on_prompt = "hold"
+        job_id = await submit(master, "a long one")
+        await reaches(master, job_id, "running")
+        running = str(await until(lambda: _running(peer), "it runs"))
+        await peer.send(running, "progress", node="1", value=3, max=20)
+        await peer.send_preview(running, "1", PNG)
+        await row.get_by_text("a long one").first.wait_for(timeout=SOON_MS)
+        await row.get_by_text("ours", exact=True).wait_for()
+        preview = row.locator(".orc-preview")
+        await preview.wait_for(timeout=SOON_MS)
+        assert await preview.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
+        await screen.picture("Fleet tab what runs now")
+        await page.set_viewport_size(NARROW)
+        await screen.picture("Fleet tab what runs now narrow")
+        await row.get_by_role("button", name="Interrupt").click()
+        await reaches(master, job_id, "cancelled")
+        async with master.http.post(
+            f"{peer.url}/prompt", json={"prompt": picture(), "client_id": "x"}
+        ) as sent:
+            theirs = (await sent.json())["prompt_id"]
+        await row.get_by_role("button", name="Check now").click()
+        await row.get_by_text("a prompt of somebody else").wait_for(timeout=SOON_MS)
+        await row.get_by_role("button", name="Interrupt").click()
+        assert peer.running == theirs
+        await row.get_by_role("button", name="End it").click()
+        await row.get_by_text("a prompt of somebody else").wait_for(state="hidden", timeout=SOON_MS)
+        assert peer.running is None
+
+
+async def _running(peer: FakeComfyUI) -> str | None:
+    return peer.running
