@@ -80,7 +80,7 @@ export function stateOf(store) {
   const up = peers.filter((peer) => peer.enabled && peer.health === "up").length;
   const waiting = store.unseen.waiting + store.queue.filter((job) => !job.begun_at).length;
   const parts = [settings.fleet_mode ? t("on") : t("off")];
-  if (peers.length) parts.push(t("{up} of {count} peers", { up, count: peers.length }));
+  if (peers.length) parts.push(peers.length === 1 ? t("{up} of 1 peer", { up }) : t("{up} of {count} peers", { up, count: peers.length }));
   if (waiting) parts.push(t("{waiting} waiting", { waiting }));
   if (settings.paused) parts.push(t("paused"));
   return parts.join(", ");

@@ -79,11 +79,12 @@ export function mount(el, { store }) {
   const draw = () => {
     clearTimeout(soon);
     soon = undefined;
-    el.hidden = !store.peers.length && !store.jobs.length;
+    el.hidden = !store.peers.length && !store.ended.length;
     if (!details.open || !canvas.clientWidth) return;
     drawnAt = performance.now();
     const toMs = store.now();
-    lanes = lanesOf(store.jobs, store.peers, { fromMs: toMs - minutes() * 60_000, toMs });
+    const fromMs = toMs - minutes() * 60_000;
+    lanes = lanesOf(recent(store, new Date(fromMs).toISOString()), store.peers, { fromMs, toMs });
     const told = lanes.flatMap((lane) => lane.visits).find((visit) => isSame(visit, chosen)) ?? null;
     if (chosen && !told) chosen = null;
     setAttribute(canvas, "aria-label", t("Timeline of {count} machines, the last {minutes} minutes. Arrow keys go from job to job.",
@@ -93,7 +94,7 @@ export function mount(el, { store }) {
     setChildren(scale, `${clock(toMs)} ${minutes()}`, () =>
       [1, 0.5, 0].map((part) => h("span", {}, part ? clock(toMs - part * minutes() * 60_000) : t("now"))));
     setText(facts, told ? factsOf(told) : t("Point at a job, or use the arrow keys, to see its times."));
-    if (store.jobs.some((job) => job.state === "running")) drawSoon(TICK_MS);
+    if (store.queue.some((job) => job.state === "running")) drawSoon(TICK_MS);
   };
   const drawSoon = (/** @type {number} */ afterMs) => {
     soon ??= setTimeout(draw, Math.max(0, afterMs - (performance.now() - drawnAt)));
@@ -115,6 +116,13 @@ export function mount(el, { store }) {
     clearTimeout(soon);
     soon = undefined;
   };
+}
+
+/** What may have something in the window: of thousands, those that ended since its begin, and those that have not.
+ * @param {import("./store.js").FleetStore} store @param {string} begin */
+function recent(store, begin) {
+  const first = store.ended.findIndex((job) => (job.ended_at ?? job.created_at) < begin);
+  return [...store.queue.filter((job) => job.attempts.length > 0), ...store.ended.slice(0, first < 0 ? undefined : first)];
 }
 
 /**

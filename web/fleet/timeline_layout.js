@@ -39,20 +39,39 @@ export function lanesOf(jobs, peers, span) {
 /** When the peer began with it, or was handed it. @param {Visit} visit */
 const busyFrom = (visit) => (visit.parts.find((part) => part.kind !== "queue") ?? visit.parts[0]).from;
 
+/** Moments in ms of attempts that were read before: they are drawn many times. NaN for what was not told.
+ * @type {WeakMap<Attempt, number[]>} */
+const read = new WeakMap();
+
+/** @param {Attempt} attempt @returns {number[]} started, begun, loaded, ended */
+function momentsOf(attempt) {
+  let moments = read.get(attempt);
+  if (!moments) {
+    moments = [attempt.started_at, attempt.begun_at, attempt.loaded_at, attempt.ended_at]
+      .map((moment) => (moment === null ? Number.NaN : Date.parse(moment)));
+    read.set(attempt, moments);
+  }
+  return moments;
+}
+
 /** @param {Attempt} attempt @param {Span} span @returns {Part[]} */
 export function partsOf(attempt, { fromMs, toMs }) {
-  const at = (/** @type {string | null} */ moment, /** @type {number} */ otherwise) =>
-    moment === null ? otherwise : Date.parse(moment);
-  const end = at(attempt.ended_at, toMs);
-  const begun = Math.min(at(attempt.begun_at, end), end);
+  const [started, toldBegun, toldLoaded, toldEnd] = momentsOf(attempt);
+  const or = (/** @type {number} */ moment, /** @type {number} */ otherwise) => (Number.isNaN(moment) ? otherwise : moment);
+  const end = or(toldEnd, toMs);
+  const begun = Math.min(or(toldBegun, end), end);
   // Still without a step: it loads. Ended without one: its nodes have none, and nobody knows what was loading.
-  const loaded = Math.min(at(attempt.loaded_at, attempt.ended_at === null ? end : begun), end);
+  const loaded = Math.min(or(toldLoaded, Number.isNaN(toldEnd) ? end : begun), end);
   const place = (/** @type {number} */ ms) => Math.min(1, Math.max(0, (ms - fromMs) / (toMs - fromMs)));
-  /** @type {[Kind, number, number][]} */
-  const stretches = [["queue", Date.parse(attempt.started_at), begun], ["load", begun, loaded], ["run", loaded, end]];
-  return stretches
-    .filter(([, from, to]) => to > from && to > fromMs && from < toMs)
-    .map(([kind, from, to]) => ({ kind, from: place(from), to: place(to) }));
+  /** @type {Part[]} */
+  const parts = [];
+  const add = (/** @type {Kind} */ kind, /** @type {number} */ from, /** @type {number} */ to) => {
+    if (to > from && to > fromMs && from < toMs) parts.push({ kind, from: place(from), to: place(to) });
+  };
+  add("queue", started, begun);
+  add("load", begun, loaded);
+  add("run", loaded, end);
+  return parts;
 }
 
 /**
