@@ -105,7 +105,9 @@ async def test_a_wrong_address_is_explained_and_can_be_corrected_in_its_place(sc
     form = page.get_by_role("form", name="The first peer")
     await form.get_by_label("Address").fill("127.0.0.1:9")
     await form.get_by_label("Address").press("Enter")
-    await page.locator(".orc-lesson [role=alert]", has_text="refuses the connection").wait_for(timeout=SOON_MS)
+    await page.locator(".orc-lesson [role=alert]", has_text="refuses the connection").wait_for(
+        timeout=SOON_MS
+    )
     await screen.picture("First minutes wrong address")
     await form.get_by_label("Address").fill(screen.fleet.peers[0].url)
     await form.get_by_role("button", name="Try again").click()

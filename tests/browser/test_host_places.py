@@ -1,0 +1,146 @@
+"""The fleet in the host's own places, on both frontends: node menu, commands, button; and the timeline."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.e2e.session import Session, until
+
+from .conftest import Screen
+from .test_first_minutes import forget_all
+from .test_fleet_mode import whole_workflow
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+SOON_MS = 20_000
+BUTTON = ".orc-fleet-toggle"
+TITLE_OF = """(type) => {
+  const node = window.app.graph.nodes.find(node => node.type === type);
+  const { scale, offset } = window.app.canvas.ds;
+  const { left, top } = window.app.canvas.canvas.getBoundingClientRect();
+  return [(node.pos[0] + 60 + offset[0]) * scale + left, (node.pos[1] - 12 + offset[1]) * scale + top];
+}"""
+COMMAND = "name => window.app.extensionManager.command.execute('RemoteDispatch.' + name)"
+
+
+@pytest.fixture
+async def master(screen: Screen) -> AsyncIterator[Session]:
+    """The master with both peers up; without any afterwards."""
+    async with aiohttp.ClientSession() as http:
+        session = Session(http, screen.fleet.master.url, screen.fleet.token)
+        await forget_all(session, screen.fleet.token)
+        screen.fleet.register_peers()
+        await until(lambda: all_up(session), "both peers are up")
+        yield session
+        await session.patch("/orchestrator/settings", {"fleet_mode": False, "paused": False})
+        await forget_all(session, screen.fleet.token)
+
+
+async def all_up(session: Session) -> bool:
+    return all(peer["health"] == "up" for peer in (await session.get("/orchestrator/peers"))["peers"])
+
+
+async def newest(session: Session, known: set[str]) -> dict[str, Any]:
+    """The job that came since, once it has ended."""
+
+    async def ended() -> dict[str, Any] | None:
+        new = [job for job in await session.jobs() if job["job_id"] not in known and job["ended_at"]]
+        return new[0] if new else None
+
+    return await until(ended, "a new job has ended")
+
+
+async def test_run_this_on_a_peer_from_a_nodes_menu(screen: Screen, master: Session) -> None:
+    page = screen.page
+    await screen.open()
+    await page.evaluate("graph => window.app.loadGraphData(graph)", whole_workflow(steps=2))
+    known = {job["job_id"] for job in await master.jobs()}
+    x, y = await page.evaluate(TITLE_OF, "VAEDecode")
+    await page.mouse.click(x, y, button="right")
+    await page.get_by_text("Run this on …").first.click()
+    await page.get_by_text("any peer", exact=True).last.wait_for()
+    await screen.picture("Node menu run this on")
+    await page.get_by_text("peer-2", exact=True).last.click()
+    job = await newest(master, known)
+    assert (job["state"], job["peer"], job["source"]) == ("done", "peer-2", "fleet")
+    assert (await master.get("/orchestrator/settings"))["fleet_mode"] is False
+
+
+async def test_the_button_tells_of_the_fleet_and_commands_reach_it(screen: Screen, master: Session) -> None:
+    page = screen.page
+    await screen.open()
+    button = page.locator(BUTTON).first
+    await page.wait_for_function(
+        "document.querySelector('.orc-fleet-toggle')?.ariaLabel?.includes('2 of 2 peers')"
+    )
+    await page.evaluate(COMMAND, "AddPeer")
+    await page.get_by_role("form", name="Add a peer").wait_for(timeout=SOON_MS)
+    assert await page.evaluate("document.activeElement.placeholder") == "192.168.1.20:8188"
+    await page.evaluate(COMMAND, "OpenFleetTab")  # open already: it stays
+    assert await page.locator(".orc-panel").is_visible()
+    await page.evaluate(COMMAND, "TogglePause")
+    await page.get_by_text("The fleet's queue is paused").first.wait_for(timeout=SOON_MS)
+    await page.evaluate(COMMAND, "ToggleFleetMode")
+    await page.wait_for_function(
+        "/on, 2 of 2 peers, paused/.test(document.querySelector('.orc-fleet-toggle').ariaLabel)",
+        timeout=SOON_MS,
+    )
+    await page.evaluate("graph => window.app.loadGraphData(graph)", whole_workflow(steps=2))
+    for _ in range(3):
+        await page.get_by_role("button", name="Run", exact=True).first.click()
+    await page.wait_for_function(
+        "/3 waiting/.test(document.querySelector('.orc-fleet-toggle').ariaLabel)", timeout=SOON_MS
+    )
+    await button.scroll_into_view_if_needed()
+    await screen.picture("Button with three waiting")
+    await page.evaluate(f"void ({COMMAND})('CancelWaiting')")
+    await page.get_by_text("3 waiting jobs will not run").wait_for(timeout=SOON_MS)
+    await screen.picture("Cancel all waiting asks first")
+    await page.get_by_role("button", name="Confirm").last.click()
+    await page.get_by_text("3 waiting jobs cancelled").first.wait_for(timeout=SOON_MS)
+    assert not [job for job in await master.jobs() if job["state"] == "waiting"]
+
+
+async def test_the_timeline_tells_a_jobs_times_by_pointer_and_by_keyboard(
+    screen: Screen, master: Session
+) -> None:
+    page = screen.page
+    await screen.open("light")
+    await page.evaluate("graph => window.app.loadGraphData(graph)", whole_workflow(steps=6))
+    await screen.open_fleet_tab()
+    await page.get_by_text("Timeline", exact=True).click()
+    await page.evaluate(COMMAND, "ToggleFleetMode")
+    before = {job["job_id"] for job in await master.jobs()}
+    for _ in range(6):
+        await page.get_by_role("button", name="Run", exact=True).first.click()
+
+    async def all_ended() -> bool:
+        new = [job for job in await master.jobs() if job["job_id"] not in before]
+        return len(new) == 6 and all(job["ended_at"] for job in new)
+
+    await until(all_ended, "six jobs have ended", deadline_s=120)
+    await page.get_by_label("How far back").select_option("1")
+    canvas = page.locator("canvas.orc-timeline")
+    await canvas.focus()
+    await page.keyboard.press("ArrowLeft")
+    facts = page.locator(".orc-visit")
+    await facts.filter(has_text="until the first step").wait_for(timeout=SOON_MS)
+    latest = await facts.inner_text()
+    await page.keyboard.press("Home")
+    await page.wait_for_function(
+        "told => document.querySelector('.orc-visit').innerText !== told", arg=latest
+    )
+    await canvas.scroll_into_view_if_needed()
+    await screen.picture("Timeline")
+    first = await facts.inner_text()
+    box = await canvas.bounding_box()
+    assert box is not None
+    for x in range(int(box["width"]) - 2, 0, -3):
+        await page.mouse.move(box["x"] + x, box["y"] + 24)
+        if await facts.inner_text() != first:
+            break
+    assert await facts.inner_text() != first
