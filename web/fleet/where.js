@@ -89,6 +89,7 @@ export class WhereTable {
 /** @param {Place} place @param {number} all how many peers there are */
 function placeWords({ here, peers }, all) {
   if (!peers.length) return "only on this machine";
+  if (!here && peers.length > 1 && peers.length === all) return "all peers";
   const named = peers.length > 1 && peers.length === all ? "all peers" : listed(peers);
   return here ? `here, ${named}` : `on ${named}`;
 }

@@ -1,0 +1,268 @@
+"""A graph of what only the peers have, built from an empty canvas by mouse and menus, on both frontends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from playwright.async_api import Locator
+from playwright.async_api import TimeoutError as PlaywrightTimeoutError
+
+from tests.e2e.session import Session, until
+
+from .conftest import NEWER, Screen
+from .test_fleet_mode import HAS_PICTURE, RUN_MS, SOON_MS, job, master, press_run, switch_on, switched_off
+
+__all__ = ["master", "switched_off"]
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+UNET = "tiny-random-unet.safetensors"
+#: class and where its box is put, in pixels of the page
+BOXES = (
+    ("TestStamp", 480, 180),
+    ("VAELoader", 480, 420),
+    ("UNETLoader", 480, 560),
+    ("LotusConditioning", 480, 700),
+    ("VAEEncode", 740, 180),
+    ("KSampler", 740, 420),
+    ("VAEDecode", 990, 180),
+)
+LINKS = (
+    ("TestStamp.IMAGE", "VAEEncode.pixels"),
+    ("VAELoader.VAE", "VAEEncode.vae"),
+    ("UNETLoader.MODEL", "KSampler.model"),
+    ("LotusConditioning.conditioning", "KSampler.positive"),
+    ("LotusConditioning.conditioning", "KSampler.negative"),
+    ("VAEEncode.LATENT", "KSampler.latent_image"),
+    ("KSampler.LATENT", "VAEDecode.samples"),
+    ("VAELoader.VAE", "VAEDecode.vae"),
+)
+SLOT = """([name, isInput]) => {
+  const [type, slot] = name.split(".");
+  const node = window.app.graph.nodes.find(node => node.type === type);
+  const slots = isInput ? node.inputs : node.outputs;
+  const at = slots.findIndex(each => each.name === slot);
+  return window.app.canvasPosToClientPos(node.getConnectionPos(isInput, at));
+}"""
+IS_LINKED = """name => {
+  const [type, slot] = name.split(".");
+  const node = window.app.graph.nodes.find(node => node.type === type);
+  return node.isInputConnected(node.inputs.findIndex(each => each.name === slot));
+}"""
+WIDGET = """([type, name]) => {
+  const node = window.app.graph.nodes.find(node => node.type === type);
+  const widget = node.widgets.find(each => each.name === name);
+  return window.app.canvasPosToClientPos([node.pos[0] + node.size[0] / 2, node.pos[1] + widget.last_y + 10]);
+}"""
+PROMPT = "window.app.graphToPrompt().then(({output}) => output)"
+LISTEN = """() => {
+  window.seen = [];
+  for (const name of ["progress", "executed"]) {
+    window.app.api.addEventListener(name, ({detail}) => window.seen.push([name, String(detail.node)]));
+  }
+}"""
+NO_COMPLAINT = """() => !document.querySelector(".p-dialog, [role=dialog]") &&
+  window.app.graph.nodes.every(node => !node.has_errors)"""
+
+
+async def add(screen: Screen, name: str, x: int, y: int) -> None:
+    """Double click, search, pick."""
+    page = screen.page
+    before = await page.evaluate("window.app.graph.nodes.length")
+
+    async def search_is_open() -> bool:  # the canvas overlooks a double click while it draws
+        await page.mouse.dblclick(x, y)
+        try:
+            await page.wait_for_function("document.activeElement?.tagName === 'INPUT'", timeout=2_000)
+        except PlaywrightTimeoutError:
+            return False
+        return True
+
+    await until(search_is_open, "the search is open")
+    await page.keyboard.type(name, delay=15)
+    found = page.locator(".option-container").filter(has_text=await title(screen, name))
+    await found.first.click(timeout=SOON_MS)
+    if screen.name == NEWER:  # the box hangs at the pointer until it is put down
+        await page.mouse.move(x + 4, y + 4)
+        await page.mouse.click(x, y)
+    await page.wait_for_function("n => window.app.graph.nodes.length > n", arg=before, timeout=SOON_MS)
+    assert await page.evaluate("window.app.graph.nodes.at(-1).type") == name
+
+
+async def title(screen: Screen, name: str) -> str:
+    info = await screen.page.evaluate("n => fetch('/object_info/' + n).then(r => r.json())", name)
+    return str(info[name]["display_name"] or name)
+
+
+async def link(screen: Screen, output: str, to: str) -> None:
+    page = screen.page
+
+    async def linked() -> bool:  # as above, for a press
+        start = await page.evaluate(SLOT, [output, False])
+        end = await page.evaluate(SLOT, [to, True])
+        await page.mouse.move(*start)
+        await page.mouse.down()
+        await page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
+        await page.mouse.move(*end, steps=4)
+        await page.mouse.up()
+        return bool(await page.evaluate(IS_LINKED, to))
+
+    await until(linked, f"{output} is linked to {to}")
+
+
+async def choose(screen: Screen, box: str, name: str, value: str) -> None:
+    """From the list, which says where each file is; the choice is the file alone."""
+    page = screen.page
+    entry = page.locator(".litecontextmenu .litemenu-entry").filter(has_text=value)
+
+    async def list_is_open() -> bool:
+        await page.mouse.click(*await page.evaluate(WIDGET, [box, name]))
+        return bool(await entry.count())
+
+    await until(list_is_open, f"the list of {name} is open")
+    assert await entry.inner_text() == f"{value} · all peers"
+    await screen.picture(f"Peer only, {name}")
+    await entry.click()
+
+
+async def build(screen: Screen) -> None:
+    page = screen.page
+    await screen.open()
+    await page.evaluate("window.app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+    await page.wait_for_function("window.app.graph.nodes.length === 0", timeout=SOON_MS)
+    await page.mouse.move(900, 500)
+    while await page.evaluate("window.app.canvas.ds.scale") > 0.75:
+        await page.mouse.wheel(0, 120)
+    for name, x, y in BOXES:
+        await add(screen, name, x, y)
+    for output, to in LINKS:
+        await link(screen, output, to)
+    await choose(screen, "VAELoader", "vae_name", "taesd")
+    await choose(screen, "UNETLoader", "unet_name", UNET)
+
+
+async def save_as(screen: Screen, name: str) -> None:
+    page = screen.page
+    await page.keyboard.press("Control+s")
+    field = page.locator("[role=dialog] input, .p-dialog input").first
+    await field.fill(name)
+    await field.press("Enter")
+    await page.wait_for_function(
+        "name => window.app.extensionManager.workflow.activeWorkflow?.filename === name && "
+        "!window.app.extensionManager.workflow.activeWorkflow.isModified",
+        arg=name,
+        timeout=SOON_MS,
+    )
+
+
+async def picture_of(screen: Screen, master: Session, job_id: str) -> None:
+    """The job has ended well; progress was seen, and its picture is on the box."""
+    assert (await master.finished(job_id)).succeeded
+    await screen.page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)
+    seen = {name for name, _ in await screen.page.evaluate("window.seen")}
+    assert seen == {"progress", "executed"}
+
+
+async def forget_peers(screen: Screen, master: Session) -> None:
+    for peer in (await master.peers()).values():
+        url = f"{screen.fleet.master.url}/orchestrator/peers/{peer['id']}"
+        headers = {"X-Orchestrator-Token": screen.fleet.token}
+        async with master.http.delete(url, json={}, headers=headers) as answer:
+            assert answer.status == 200
+
+
+def dialog(screen: Screen) -> Locator:
+    return screen.page.locator("dialog.orc-dialog")
+
+
+async def test_what_only_peers_have_is_built_run_saved_and_run_again(screen: Screen, master: Session) -> None:
+    page = screen.page
+    await build(screen)
+    await add(screen, "SaveImage", 1240, 180)
+    await link(screen, "VAEDecode.IMAGE", "SaveImage.images")
+
+    prompt = await page.evaluate(PROMPT)
+    assert {each["class_type"] for each in prompt.values()} == {name for name, *_ in BOXES} | {"SaveImage"}
+    inputs = {name: value for each in prompt.values() for name, value in each["inputs"].items()}
+    assert (inputs["unet_name"], inputs["vae_name"]) == (UNET, "taesd")
+    assert await page.evaluate(NO_COMPLAINT)
+    await screen.picture("Peer only, the graph")
+
+    # Run without fleet mode: one message, and the fleet one press away.
+    await page.evaluate(LISTEN)
+    await page.get_by_role("button", name="Run", exact=True).first.click()
+    await dialog(screen).wait_for(timeout=SOON_MS)
+    await screen.picture("Peer only, Run without fleet mode")
+    show = dialog(screen).get_by_role("button", name="Show which peers have it")
+    await show.press("Enter")
+    await dialog(screen).get_by_text("TestStamp (node").wait_for()
+    await screen.picture("Peer only, who has it")
+    known = {each["job_id"] for each in await master.jobs()}
+    await dialog(screen).get_by_role("button", name="Run on the fleet").click()
+
+    async def sent() -> list[str]:
+        return [each["job_id"] for each in await master.jobs() if each["job_id"] not in known]
+
+    (job_id,) = await until(sent, "it went to the fleet")
+    await picture_of(screen, master, job_id)
+    assert (await job(master, job_id))["peer"].startswith("peer-")
+
+    await save_as(screen, f"peer only {screen.name}")
+    await page.reload()
+    await page.wait_for_function("window.app?.graph?.nodes?.length === 8", timeout=RUN_MS)
+    assert await page.evaluate(NO_COMPLAINT)
+    assert await page.evaluate(PROMPT) == prompt | {
+        key: each for key, each in (await page.evaluate(PROMPT)).items() if "seed" in each["inputs"]
+    }
+    await page.evaluate(LISTEN)
+    await switch_on(screen)
+    (job_id,) = await press_run(screen, master, 1)
+    await picture_of(screen, master, job_id)
+    await screen.picture("Peer only, run again")
+
+
+async def test_a_dispatch_node_runs_what_only_peers_have(screen: Screen, master: Session) -> None:
+    page = screen.page
+    await build(screen)
+    await add(screen, "RemoteDispatch", 1240, 180)
+    await link(screen, "VAEDecode.IMAGE", "RemoteDispatch.value")
+    await add(screen, "SaveImage", 1240, 480)
+    await link(screen, "RemoteDispatch.value", "SaveImage.images")
+    await page.evaluate(LISTEN)
+    (job_id,) = await press_run(screen, master, 1)
+    await page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)
+    assert (await job(master, job_id))["state"] == "done"
+    seen = {name for name, _ in await page.evaluate("window.seen")}
+    assert "executed" in seen
+    await screen.picture("Peer only, by Remote Dispatch")
+
+
+async def test_who_does_not_want_the_fleet_gets_the_hosts_own_message(
+    screen: Screen, master: Session
+) -> None:
+    page = screen.page
+    graph: dict[str, Any] = {
+        "1": {"class_type": "TestStamp", "inputs": {"width": 8, "height": 8, "batch": 1, "seed": 1}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+    }
+    await screen.open("light")
+    await page.evaluate("graph => window.app.loadApiJson(graph, 'graph')", json.loads(json.dumps(graph)))
+    await page.get_by_role("button", name="Run", exact=True).first.click()
+    await dialog(screen).wait_for(timeout=SOON_MS)
+    assert await page.evaluate("document.activeElement.textContent") == "Run on the fleet"
+    await screen.picture("Peer only, the message in light")
+    await page.keyboard.press("Escape")
+    await dialog(screen).wait_for(state="detached")
+    await page.get_by_text("TestStamp").first.wait_for(timeout=SOON_MS)
+    assert await master.jobs() == []
+
+
+async def test_a_peer_that_comes_brings_its_nodes_into_the_open_page(screen: Screen, master: Session) -> None:
+    page = screen.page
+    await forget_peers(screen, master)
+    await screen.open()
+    has_class = "() => Boolean(window.LiteGraph.registered_node_types['TestStamp'])"
+    assert not await page.evaluate(has_class)
+    screen.fleet.add_peer(screen.fleet.peers[0])
+    await page.wait_for_function(has_class, timeout=SOON_MS)
