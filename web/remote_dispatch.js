@@ -12,12 +12,14 @@ import { mount } from "./fleet/panel.js";
 import { PeerOnly } from "./fleet/peer_only.js";
 import { offerFleet } from "./fleet/run_elsewhere.js";
 import { FleetStore } from "./fleet/store.js";
+import { Variations } from "./fleet/variations.js";
 import { WhereTable } from "./fleet/where.js";
 
 const fleetApi = new FleetApi(api);
 const store = new FleetStore(fleetApi);
 const mode = new FleetMode(store, () => app.extensionManager);
 const menu = new NodeMenu(app, api, store);
+const variations = new Variations(app, fleetApi, store);
 const TOAST_MS = 20_000; //: long enough to be read by somebody who was not looking
 new Attention(store, (toast) => app.extensionManager.toast.add({ ...toast, life: TOAST_MS })).listen(api);
 store.listen(api); // at once: the page complains of events that nobody listens to yet
@@ -33,7 +35,7 @@ peerOnly.listen(api);
 offerFleet(api, places, () => Boolean(store.settings?.fleet_mode));
 
 function loadStyles() {
-  for (const name of ["fleet.css", "fleet_dialog.css"]) {
+  for (const name of ["fleet.css", "fleet_dialog.css", "fleet_variations.css"]) {
     const link = document.createElement("link");
     link.rel = "stylesheet";
     link.href = new URL(`./${name}`, import.meta.url).href;
@@ -42,6 +44,8 @@ function loadStyles() {
 }
 
 app.registerExtension({ name: "RemoteDispatch.PeerOnly", ...peerOnly.parts });
+
+app.registerExtension({ name: "RemoteDispatch.Variations", ...variations.parts });
 
 app.registerExtension({
   name: "RemoteDispatch.Fleet",
@@ -52,6 +56,7 @@ app.registerExtension({
     loadStyles();
     await useLanguage(app.extensionManager.setting.get("Comfy.Locale"));
     mode.start();
+    variations.start();
     store.refreshPeers().catch(() => {}); // the tab says what is wrong
     let unmount = () => {};
     app.extensionManager.registerSidebarTab({

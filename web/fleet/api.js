@@ -15,8 +15,14 @@
  * @typedef {{peer_id: string, peer: string, prompt_id: string, started_at: string, begun_at: string | null,
  *   loaded_at: string | null, ended_at: string | null, outcome: string, reason: string}} Attempt
  * @typedef {{node_id: string, filename: string, subfolder: string, type: string, url: string}} Output
+ * @typedef {{id: string, index: number, changes: Record<string, unknown>}} BatchPlace of the jobs of one request
+ * @typedef {{address: string, node_id: string, input: string, title: string, class_type: string, type: string,
+ *   value: any, default: any, min: number | null, max: number | null, step: number | null, choices: any[] | null,
+ *   multiline: boolean}} Parameter
+ * @typedef {{address: string, values?: unknown[], seeds?: number, from?: number, to?: number, step?: number,
+ *   count?: number, whole?: boolean}} Axis
  * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled" | "set_aside"} JobState
- * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string,
+ * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string, batch?: BatchPlace | null,
  *   peer_id: string, peer: string, attempts: Attempt[], outputs: Output[], texts: string[],
  *   error: ({code: string, message: string} & Record<string, any>) | null, explanation: string, progress: number,
  *   progress_text: string, previews?: number, created_at: string, started_at: string | null, begun_at: string | null,
@@ -144,6 +150,27 @@ export class FleetApi {
   /** @param {string} id @param {Move} to */
   moveJob(id, to) {
     return this.#change("POST", `/jobs/${encodeURIComponent(id)}/move`, to);
+  }
+
+  /** What can be changed in a graph, the most wanted first. @param {object} prompt @returns {Promise<Parameter[]>} */
+  async inspect(prompt) {
+    return (await this.#change("POST", "/inspect", { prompt })).parameters;
+  }
+
+  /** The changes of each job that these values make. @param {{axes: Axis[], combine: string}} wish
+   * @returns {Promise<Record<string, unknown>[]>} */
+  async variations(wish) {
+    return (await this.#change("POST", "/variations", wish)).variations;
+  }
+
+  /** @param {object} request @returns {Promise<{job_ids: string[]}>} */
+  submit(request) {
+    return this.#change("POST", "/jobs", request);
+  }
+
+  /** What a job was to run. @param {string} id @returns {Promise<{workflow: any, prompt: Record<string, any>}>} */
+  graphOf(id) {
+    return this.#request("GET", `/jobs/${encodeURIComponent(id)}/graph`);
   }
 
   /** Where the browser fetches a result file. @param {string} path as the server gave it, "/view?…" */

@@ -5,6 +5,7 @@ import { counted } from "./format.js";
 import { dropTarget, dropZone } from "./job_drag.js";
 import { isWanted, jobFilter } from "./job_filter.js";
 import { jobRow } from "./job_row.js";
+import { variationButtons } from "./variations.js";
 import { windowedList } from "./windowed_list.js";
 
 /** @typedef {import("./api.js").Job} Job @typedef {import("./panel.js").SectionDeps} SectionDeps
@@ -72,7 +73,7 @@ export function mount(el, deps) {
   const frame = atNextFrame(render);
   for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
   el.replaceChildren(
-    h("div", { class: "orc-section-head" }, h("h3", {}, "Queue"), pause.button),
+    h("div", { class: "orc-section-head" }, h("h3", {}, "Queue"), variationButtons(), pause.button),
     pause.note, filter.element, none, queue.element, endedHead, ended.element);
   render();
   const unwatch = store.watch();

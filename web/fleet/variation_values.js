@@ -1,0 +1,119 @@
+// @ts-check
+/** What somebody typed for a parameter, as the server takes it; and what many jobs will cost. Pure. */
+import { duration } from "./format.js";
+import { t } from "./i18n.js";
+
+/**
+ * @typedef {import("./api.js").Parameter} Parameter @typedef {import("./api.js").Axis} Axis
+ * @typedef {"values" | "range" | "seeds"} Mode
+ * @typedef {{mode: Mode, text: string, chosen: unknown[], from: string, to: string, by: "step" | "count", amount: string,
+ *   seeds: string}} Wish what stands in a parameter's fields
+ */
+
+const SEEDS = new Set(["seed", "noise_seed"]);
+const SIMPLE = new Set(["INT", "FLOAT", "STRING", "BOOLEAN"]);
+
+/** @param {Parameter} parameter */
+export const isNumber = ({ type }) => type === "INT" || type === "FLOAT";
+
+/** @param {Parameter} parameter @returns {unknown[] | null} what it must be one of */
+export const choicesOf = ({ type, choices }) => (type === "BOOLEAN" ? [true, false] : choices);
+
+/** Whether this form can vary it. @param {Parameter} parameter */
+export const canVary = (parameter) => parameter.choices !== null || SIMPLE.has(parameter.type);
+
+/** @param {Parameter} parameter @returns {Mode[]} the first is the most likely wish */
+export function modesOf(parameter) {
+  if (parameter.type === "INT" && SEEDS.has(parameter.input)) return ["seeds", "values", "range"];
+  return isNumber(parameter) ? ["values", "range"] : ["values"];
+}
+
+/** @param {Parameter} parameter @returns {Wish} */
+export function firstWish(parameter) {
+  const value = String(parameter.value ?? "");
+  const step = parameter.step ?? 1;
+  return {
+    mode: modesOf(parameter)[0], text: value, chosen: [parameter.value], from: value, to: value, by: "step",
+    amount: String(step), seeds: "3",
+  };
+}
+
+/** @param {Parameter} parameter @param {Wish} wish @returns {Axis} @throws {Error} says what is wrong */
+export function axisOf(parameter, wish) {
+  const { address } = parameter;
+  const count = (/** @type {string} */ text) => {
+    if (!/^\s*\d{1,9}\s*$/.test(text)) throw new Error(t("{name}: give a whole number.", { name: parameter.input }));
+    return Number(text);
+  };
+  if (wish.mode === "seeds") return { address, seeds: count(wish.seeds) };
+  if (wish.mode === "range") {
+    const from = numberOf(parameter, wish.from);
+    const to = numberOf(parameter, wish.to);
+    if (wish.by === "count") return { address, from, to, count: count(wish.amount), whole: parameter.type === "INT" };
+    return { address, from, to, step: numberOf({ ...parameter, min: null, max: null }, wish.amount) };
+  }
+  if (choicesOf(parameter)) return { address, values: wish.chosen };
+  return { address, values: valuesOf(parameter, wish.text) };
+}
+
+/** @param {Parameter} parameter @param {string} text @returns {(string | number)[]} */
+function valuesOf(parameter, text) {
+  // A prompt has commas of its own.
+  const parts = text.split(parameter.multiline ? /\n/ : /[\n,]/).map((part) => part.trim()).filter(Boolean);
+  return isNumber(parameter) ? parts.map((part) => numberOf(parameter, part)) : parts;
+}
+
+/** @param {Parameter} parameter @param {string} text @returns {number} */
+function numberOf({ input: name, type, min, max }, text) {
+  const value = Number(text);
+  if (!text.trim() || !Number.isFinite(value)) throw new Error(t("{name}: “{text}” is no number.", { name, text }));
+  if (type === "INT" && !Number.isInteger(value)) throw new Error(t("{name}: “{text}” is no whole number.", { name, text }));
+  if (!Number.isSafeInteger(value) && type === "INT") throw new Error(t("{name}: {text} is too large for a page.", { name, text }));
+  if (min !== null && value < min) throw new Error(t("{name}: {value} is less than {min}.", { name, value, min }));
+  if (max !== null && value > max) throw new Error(t("{name}: {value} is more than {max}.", { name, value, max }));
+  return value;
+}
+
+/**
+ * How long so many jobs take by what the peers' last ones took. A peer that has done none yet is as fast as
+ * the others together on average.
+ * @param {number} count @param {(number | null)[]} typicalMs of each peer that can run something
+ */
+export function expectedText(count, typicalMs) {
+  if (!typicalMs.length) return t("no peer is up");
+  const peers = typicalMs.length === 1 ? t("1 peer") : t("{count} peers", { count: typicalMs.length });
+  const known = typicalMs.filter((each) => each !== null && each > 0);
+  if (!known.length) return t("time unknown on {peers}", { peers });
+  const perSecond = (known.reduce((sum, each) => sum + 1000 / Number(each), 0) * typicalMs.length) / known.length;
+  const fastest = Math.min(...known.map(Number)) / 1000; // however few they are
+  const text = duration(Math.max(1, Math.round(Math.max(count / perSecond, fastest)))).replace(".0 s", " s");
+  return t("≈ {text} on {peers}", { text, peers });
+}
+
+/**
+ * Where the page's saved workflow keeps each parameter. What stands in a subgraph has no place here.
+ * @param {{nodes: any[], links?: any[]}} workflow as the page saves it
+ * @param {any} graph the live graph: it alone knows the names of widgets
+ * @param {string[]} addresses @returns {Record<string, [string, number]>}
+ */
+export function placesOf(workflow, graph, addresses) {
+  /** @type {Record<string, [string, number]>} */
+  const places = {};
+  for (const address of addresses) {
+    const dot = address.indexOf(".");
+    const [id, name] = [address.slice(0, dot), address.slice(dot + 1)];
+    const node = graph.getNodeById(Number(id)) ?? graph.getNodeById(id);
+    const index = node?.widgets?.findIndex((/** @type {any} */ widget) => widget.name === name) ?? -1;
+    if (index < 0) continue;
+    const socket = node.inputs?.find((/** @type {any} */ input) => input.widget?.name === name && input.link !== null);
+    const link = socket && (graph.getLink?.(socket.link) ?? graph.links?.[socket.link]);
+    const source = link && graph.getNodeById(link.origin_id);
+    if (source) {
+      if (source.type === "PrimitiveNode") places[address] = [String(source.id), 0];
+      continue;
+    }
+    const saved = workflow.nodes.find((each) => String(each.id) === id);
+    if (Array.isArray(saved?.widgets_values)) places[address] = [id, index];
+  }
+  return places;
+}
