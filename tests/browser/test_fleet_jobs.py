@@ -23,7 +23,6 @@ from .conftest import Screen
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 SOON_MS = 20_000
-NARROW = {"width": 700, "height": 950}
 
 
 @pytest.fixture
@@ -240,8 +239,6 @@ async def test_a_peer_tells_what_runs_there_and_whose_it_is(screen: Screen, mast
         await preview.wait_for(timeout=SOON_MS)
         assert await preview.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
         await screen.picture("Fleet tab what runs now")
-        await page.set_viewport_size(NARROW)
-        await screen.picture("Fleet tab what runs now narrow")
         await row.get_by_role("button", name="Interrupt").click()
         await reaches(master, job_id, "cancelled")
         async with master.http.post(

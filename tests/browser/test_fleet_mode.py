@@ -224,8 +224,11 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
     history = await master.get("/history")
     assert set(ids) <= set(history)
     assert overlap([await job(master, job_id) for job_id in ids])
+    search = page.get_by_role("searchbox", name="Search jobs")
     for job_id in ids:
+        await search.fill(job_id)
         await row(screen, job_id).get_by_text("ran on peer-").wait_for(timeout=SOON_MS)
+    await search.fill("")
     if await lists_jobs(screen):
 
         async def listed() -> bool:

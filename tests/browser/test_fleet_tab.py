@@ -65,7 +65,7 @@ async def test_a_remote_run_lights_up_the_upstream_boxes(screen: Screen) -> None
     await screen.load(WORKFLOW)
     await screen.open_fleet_tab()
     await screen.page.evaluate("window.app.queuePrompt(0)")
-    row = screen.page.locator(".orc-row", has_text="Remote Dispatch").first
+    row = screen.page.locator(".orc-windowed > .orc-row", has_text="Remote Dispatch").first
     await row.get_by_text("KSampler, step").wait_for(timeout=60_000)
     # Progress and a preview of a node that the master cut out of its own prompt.
     await screen.page.wait_for_function(

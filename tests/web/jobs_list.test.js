@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { jobTime, namesOf, peersOwnError, placeOf } from "../../web/fleet/format.js";
+import { reportOf } from "../../web/fleet/job_actions.js";
+import { dropTarget } from "../../web/fleet/job_drag.js";
+import { isWanted, wordsOf } from "../../web/fleet/job_filter.js";
+import { offsetsOf, rowsWithin } from "../../web/fleet/windowing.js";
+import { job, peer } from "./stand_in.js";
+
+test("rows begin where the ones before them end, measured or guessed", () => {
+  assert.deepEqual([...offsetsOf(["a", "b", "c"], new Map([["b", 100]]), 60)], [0, 60, 160, 220]);
+  assert.deepEqual([...offsetsOf([], new Map(), 60)], [0]);
+});
+
+test("in sight are the rows that touch the window, and a few more", () => {
+  const offsets = offsetsOf(Array.from({ length: 5000 }, (_, n) => `${n}`), new Map(), 60);
+  assert.deepEqual(rowsWithin(offsets, 6000, 6600, 0), { first: 100, end: 111 });
+  assert.deepEqual(rowsWithin(offsets, 6000, 6600, 6), { first: 94, end: 117 });
+  assert.deepEqual(rowsWithin(offsets, -900, 0, 6), { first: 0, end: 7 });
+  assert.deepEqual(rowsWithin(offsets, 300_000, 301_000, 2), { first: 4998, end: 5000 });
+  assert.deepEqual(rowsWithin(offsetsOf([], new Map(), 60), -100, 800, 6), { first: 0, end: 0 });
+});
+
+test("a dragged job goes before or behind the one it is dropped on", () => {
+  const line = ["a", "b", "c", "d"];
+  assert.equal(dropTarget(line, "d", "a", false), "a");
+  assert.equal(dropTarget(line, "a", "b", true), "c");
+  assert.equal(dropTarget(line, "a", "d", true), "", "the end");
+  assert.equal(dropTarget(line, "b", "a", true), null, "it is there already");
+  assert.equal(dropTarget(line, "b", "c", false), null);
+  assert.equal(dropTarget(line, "b", "b", true), null);
+  assert.equal(dropTarget(line, "b", "gone", true), null);
+});
+
+test("jobs are wanted by kind and by all the words", () => {
+  const failed = job({ state: "failed", title: "A red House", peer: "gpu-7", error: { code: "x", message: "Out of memory." } });
+  const wanted = (kind, text) => isWanted(failed, { kind, words: wordsOf(text) });
+  assert.ok(wanted("all", "") && wanted("failed", "house RED") && wanted("all", "gpu-7 memory"));
+  assert.ok(!wanted("done", "") && !wanted("failed", "house blue"));
+  assert.ok(isWanted(job({ state: "set_aside" }), { kind: "failed", words: [] }));
+});
+
+test("a report has the error and the peers, and neither address nor values", () => {
+  const secret = peer({ url: "http://10.0.0.9:8188", name: "gpu-1" });
+  const other = peer({ id: "p2", name: "gpu-2" });
+  const report = reportOf(job({ state: "failed", error: { code: "lost", message: "Gone." }, texts: ["private"] }), [secret, other]);
+  const { job: told, peers } = JSON.parse(report);
+  assert.deepEqual([told.error.code, told.texts, peers.map((each) => each.name)], ["lost", 1, ["gpu-1"]]);
+  assert.ok(!report.includes("10.0.0.9") && !report.includes("private"));
+});
+
+test("what the peer said itself is told with its type and trace", () => {
+  const error = { code: "execution_error", message: "m", exception_type: "RuntimeError", exception_message: "it broke", traceback: ["a\n", "b\n"] };
+  assert.equal(peersOwnError(job({ error })), "RuntimeError: it broke\na\nb");
+  const refused = { code: "prompt_refused", message: "m", error: { type: "t", message: "bad", details: "" }, node_errors: {} };
+  assert.equal(peersOwnError(job({ error: refused })), "t: bad");
+  assert.equal(peersOwnError(job({ error: { code: "lost", message: "m" } })), "");
+  assert.equal(peersOwnError(job()), "");
+});
+
+test("a running job says how long it most likely takes", () => {
+  const now = Date.parse("2026-01-01T10:00:14.000Z");
+  assert.equal(jobTime(job(), now, 40_400), "12 s of about 40 s");
+  assert.equal(jobTime(job(), now, null), "12 s");
+  assert.equal(jobTime(job({ state: "done", ended_at: "2026-01-01T10:00:05.000Z" }), now, 40_000), "3.0 s");
+});
+
+test("a failed job belongs to the peer that tried it last", () => {
+  const attempts = [{ peer_id: "p1", peer: "gpu-1" }, { peer_id: "p2", peer: "gpu-2" }];
+  assert.deepEqual(placeOf(job({ peer_id: "", peer: "", attempts })), { id: "p2", name: "gpu-2" });
+  assert.deepEqual(placeOf(job({ attempts })), { id: "p1", name: "gpu-1" });
+  assert.deepEqual(placeOf(job({ peer_id: "", peer: "" })), { id: "", name: "" });
+});
+
+test("a choice of peers is new when one was renamed", () => {
+  assert.notEqual(namesOf([peer()]), namesOf([peer({ name: "other" })]));
+});
