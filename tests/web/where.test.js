@@ -30,7 +30,7 @@ test("a value is shown with the machines that have it", async () => {
 
 test("a value that every peer has needs no names", async () => {
   const places = await table({ ...WHERE, places: WHERE.places.slice(0, 4), values: { Loader: { file: { "x.pt": 1 } } } });
-  assert.equal(places.label("Loader", "file", "x.pt"), "x.pt · on all peers");
+  assert.equal(places.label("Loader", "file", "x.pt"), "x.pt · all peers");
 });
 
 test("only a class that this machine lacks counts as the peers'", async () => {

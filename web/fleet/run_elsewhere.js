@@ -76,8 +76,8 @@ export function askPerson(lacks) {
     const dialog = h("dialog", {
       class: "orc-dialog", "aria-labelledby": "orc-elsewhere-title", "aria-describedby": "orc-elsewhere-text",
     },
-    h("h2", { id: "orc-elsewhere-title" }, "This machine cannot run the graph, the fleet can"),
-    h("p", { id: "orc-elsewhere-text" }, `It lacks ${few}.`),
+    h("h2", { id: "orc-elsewhere-title" }, "Only the fleet can run this graph"),
+    h("p", { id: "orc-elsewhere-text" }, `This machine lacks ${few}.`),
     list,
     h("div", { class: "orc-actions" }, run, show, leave));
     dialog.addEventListener("close", () => {
