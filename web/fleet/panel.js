@@ -5,7 +5,6 @@ import { counted } from "./format.js";
 import { mount as mountJobs } from "./jobs.js";
 import { mount as mountMode } from "./mode_switch.js";
 import { mount as mountPeers } from "./peers.js";
-import { isFinal } from "./store.js";
 import { mount as mountTimeline } from "./timeline.js";
 
 /**
@@ -39,7 +38,7 @@ export function mount(el, { api, store }) {
 
   const showSummary = () => {
     const up = store.peers.filter((peer) => peer.enabled && peer.health === "up").length;
-    const open = store.jobs.filter((job) => !isFinal(job));
+    const open = store.queue;
     const running = open.filter((job) => job.state === "running" && job.begun_at).length;
     const waiting = open.length - running + store.unseen.waiting;
     const parts = [`${up} of ${counted(store.peers.length, "peer")} up`];
