@@ -220,7 +220,6 @@ async def test_jobs_are_filtered_by_state_and_searched_by_words(screen: Screen, 
 async def test_a_peer_tells_what_runs_there_and_whose_it_is(screen: Screen, master: Session) -> None:
     async with scripted(master, "gpu-1", tags=["fast"]) as peer:
         await open_tab(screen)
-        page = screen.page
         row = peer_row(screen, "gpu-1")
         await row.locator(".orc-row-head").click()
         await row.get_by_role("button", name="Test", exact=True).click()

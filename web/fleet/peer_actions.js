@@ -5,13 +5,16 @@ import { mount as mountForm } from "./peer_form.js";
 
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./panel.js").SectionDeps} SectionDeps
  * @typedef {{element: HTMLElement, failure: HTMLElement, found: HTMLElement, expand(open: boolean): void,
- *   onRemoved(): void}} Row */
+ *   onRemoved(): void}} Row
+ * @typedef {{isOurs: boolean, promptId: string}} Now what runs there */
 
 /** @param {SectionDeps} deps @param {Row} row */
 export function peerActions(deps, { element, failure, found, expand, onRemoved }) {
   const { api, store, say } = deps;
   /** @type {Peer} */
   let peer;
+  /** @type {Now | null} */
+  let now = null;
   let editing = false;
   const actions = h("div", { class: "orc-actions" });
   const formPlace = h("div");
@@ -50,12 +53,12 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
   const enable = button("Disable", "", () =>
     update({ enabled: !peer.enabled }, peer.enabled ? "is disabled" : "is enabled"));
   const interrupt = button("Interrupt", "", () => {
-    const prompt = peer.running?.whose === "others" && peer.running.prompt_id;
-    if (interrupt.dataset.whose === "ours") act(() => api.interruptPeer(peer.id, {}), `What ran on ${peer.name} was ended.`);
-    else if (prompt) {
-      ask(`Somebody else's prompt runs on ${peer.name}. End it all the same?`, "End it", interrupt, () =>
-        act(() => api.interruptPeer(peer.id, { foreign: true, prompt_id: prompt }), `The prompt on ${peer.name} was ended.`));
-    }
+    if (!now) return;
+    const { isOurs, promptId } = now; // another may run there by the time it is told
+    const end = () =>
+      act(() => api.interruptPeer(peer.id, { foreign: !isOurs, prompt_id: promptId }), `What ran on ${peer.name} was ended.`);
+    if (isOurs) end();
+    else ask(`Somebody else's prompt runs on ${peer.name}. End it all the same?`, "End it", interrupt, end);
   });
   const free = button("Free memory", "Unload its models, once it is idle", () =>
     act(() => api.freePeer(peer.id), `${peer.name} was asked to free its memory.`));
@@ -107,16 +110,16 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
 
   return {
     element: h("div", {}, actions, formPlace),
-    /** @param {Peer} next @param {"ours" | "others" | ""} whose runs there now */
-    show(next, whose) {
+    /** @param {Peer} next @param {Now | null} running */
+    show(next, running) {
       peer = next;
+      now = running;
       setText(drain, peer.draining ? "Undrain" : "Drain");
       setAttribute(drain, "title", peer.draining ? "Give it jobs again" : "Let it finish what it has, send nothing new");
       setText(enable, peer.enabled ? "Disable" : "Enable");
       setAttribute(enable, "title", peer.enabled ? "Do not use or ask this peer at all" : "Use this peer");
-      interrupt.hidden = !whose;
-      interrupt.dataset.whose = whose;
-      setAttribute(interrupt, "title", whose === "ours" ? "End our job that runs there" : "End what somebody else runs there");
+      interrupt.hidden = !now;
+      setAttribute(interrupt, "title", now?.isOurs ? "End our job that runs there" : "End what somebody else runs there");
       free.hidden = peer.health !== "up";
     },
   };

@@ -88,14 +88,14 @@ function nowLine({ api, store }) {
     h("div", { class: "orc-now-text" }, h("div", { class: "orc-line" }, text, whose), bar));
   return {
     element,
-    /** @param {Peer} peer @param {boolean} reached @returns {"ours" | "others" | ""} whose runs there */
+    /** @param {Peer} peer @param {boolean} reached @returns {import("./peer_actions.js").Now | null} */
     show(peer, reached) {
       const job = runningOn(store, peer);
       const running = peer.running;
       const others = !job && reached && running?.whose === "others";
       element.hidden = !job && !others;
       preview.show(job ?? null);
-      if (element.hidden) return "";
+      if (element.hidden) return null;
       setText(text, job ? [job.progress_text, jobTitle(job)].filter(Boolean).join(" · ") : "a prompt of somebody else");
       setText(whose, job ? "ours" : "others");
       bar.hidden = !job;
@@ -104,7 +104,8 @@ function nowLine({ api, store }) {
         setAttribute(bar, "aria-valuenow", percent(job.progress));
         /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(job.progress)}%`;
       }
-      return job ? "ours" : "others";
+      const attempt = job?.attempts[job.attempts.length - 1];
+      return { isOurs: Boolean(job), promptId: attempt?.prompt_id ?? running?.prompt_id ?? "" };
     },
   };
 }
