@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 
 from tests.e2e.session import Session, until
+from tests.rig.comfy import request
 
-from .conftest import Screen
+from .conftest import TAB_BUTTON, Screen
 from .test_first_minutes import forget_all
 from .test_fleet_mode import whole_workflow
 
@@ -144,3 +145,23 @@ async def test_the_timeline_tells_a_jobs_times_by_pointer_and_by_keyboard(
         if await facts.inner_text() != first:
             break
     assert await facts.inner_text() != first
+
+
+async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen, master: Session) -> None:
+    await screen.open("dark")
+    request(f"{screen.fleet.master.url}/settings", {"Comfy.Locale": "fr"})
+    page = screen.page
+    try:
+        await page.reload()
+        await page.locator(TAB_BUTTON).first.wait_for(timeout=SOON_MS * 3)
+        await screen.open_fleet_tab()
+        await page.get_by_text("Chronologie", exact=True).wait_for(timeout=SOON_MS)
+        await page.wait_for_function(
+            "/2 pairs sur 2/.test(document.querySelector('.orc-fleet-toggle')?.ariaLabel)", timeout=SOON_MS
+        )
+        await page.keyboard.press("Control+,")
+        await page.get_by_text("Remote Dispatch", exact=True).last.click()
+        await page.get_by_text("Mode flotte : Exécuter utilise les pairs").first.wait_for(timeout=SOON_MS)
+        await screen.picture("Settings in French")
+    finally:
+        request(f"{screen.fleet.master.url}/settings", {"Comfy.Locale": "en"})

@@ -1,6 +1,7 @@
 // @ts-check
 /** The switches of fleet mode in the tab's head. */
 import { h, setAttribute, setOptionalText, setText } from "./dom.js";
+import { t } from "./i18n.js";
 import { hindrance, whereRunGoes } from "./mode_words.js";
 
 /** @param {HTMLElement} el @param {import("./panel.js").SectionDeps} deps @returns {() => void} */
@@ -9,9 +10,9 @@ export function mount(el, { store }) {
   const button = (/** @type {string} */ text, /** @type {"fleet_mode" | "this_machine"} */ name) =>
     h("button", { type: "button", role: "switch", class: "orc-switch", onclick: () => change(name) },
       h("i", { "aria-hidden": "true" }), h("span", {}, text));
-  const toggle = button("Fleet mode", "fleet_mode");
-  const here = button("This machine too", "this_machine");
-  setAttribute(here, "title", "This ComfyUI runs prompts as well, whenever its own queue is empty");
+  const toggle = button(t("Fleet mode"), "fleet_mode");
+  const here = button(t("This machine too"), "this_machine");
+  setAttribute(here, "title", t("This ComfyUI runs prompts as well, whenever its own queue is empty"));
   const meaning = h("span", { class: "orc-muted" });
   const problem = h("p", { class: "orc-problem" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });

@@ -1,6 +1,7 @@
 // @ts-check
 /** What fleet mode says of itself. Pure. */
 import { counted } from "./format.js";
+import { t } from "./i18n.js";
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Settings} Settings */
 
 /** The peers that take jobs, whether they answer just now or not. @param {Peer[]} peers */
@@ -8,13 +9,13 @@ const inUse = (peers) => peers.filter((peer) => peer.enabled && !peer.draining);
 
 /** @param {Peer[]} peers @returns {string} what stands in the way of fleet mode, and what to do; "" for nothing */
 export function hindrance(peers) {
-  if (!peers.length) return "There is no peer yet. Add one in the Fleet tab; until then Run has nowhere to go.";
+  if (!peers.length) return t("There is no peer yet. Add one in the Fleet tab; until then Run has nowhere to go.");
   if (!peers.some((peer) => peer.enabled)) {
-    return "No peer is enabled. Enable one in the Fleet tab; until then Run has nowhere to go.";
+    return t("No peer is enabled. Enable one in the Fleet tab; until then Run has nowhere to go.");
   }
-  if (!inUse(peers).length) return "All peers are draining. Undrain one in the Fleet tab; until then prompts wait.";
+  if (!inUse(peers).length) return t("All peers are draining. Undrain one in the Fleet tab; until then prompts wait.");
   if (!inUse(peers).some((peer) => peer.health === "up" || peer.health === "unknown")) {
-    return "No peer answers at the moment. Prompts wait until one does; the Fleet tab says why.";
+    return t("No peer answers at the moment. Prompts wait until one does; the Fleet tab says why.");
   }
   return "";
 }
@@ -22,14 +23,15 @@ export function hindrance(peers) {
 /** @param {Peer[]} peers @returns {string} "2 peers", or "peer gpu-1" when there is one */
 function usedPeers(peers) {
   const used = inUse(peers);
-  return used.length === 1 ? `peer ${used[0].name}` : counted(used.length, "peer");
+  return used.length === 1 ? t("peer {name}", { name: used[0].name }) : counted(used.length, t("peer"), t("peers"));
 }
 
 /** What the switches' present position means. @param {Settings | null} settings @param {Peer[]} peers */
 export function whereRunGoes(settings, peers) {
-  if (!settings?.fleet_mode) return "Run uses this machine";
-  if (!inUse(peers).length) return "Run has no peer to use";
-  return `Run uses your ${usedPeers(peers)}${settings.this_machine ? " and this machine" : ""}`;
+  if (!settings?.fleet_mode) return t("Run uses this machine");
+  if (!inUse(peers).length) return t("Run has no peer to use");
+  const used = usedPeers(peers);
+  return settings.this_machine ? t("Run uses your {peers} and this machine", { peers: used }) : t("Run uses your {peers}", { peers: used });
 }
 
 /**
@@ -44,15 +46,15 @@ export function whatChanged(before, now, peers) {
     const missing = now.fleet_mode ? hindrance(peers) : "";
     told.push({
       severity: missing ? "warn" : now.fleet_mode ? "success" : "info",
-      summary: now.fleet_mode ? "Fleet mode is on" : "Fleet mode is off",
-      detail: missing || (now.fleet_mode ? `Run now uses your ${usedPeers(peers)}.` : "Run uses this machine again."),
+      summary: now.fleet_mode ? t("Fleet mode is on") : t("Fleet mode is off"),
+      detail: missing || (now.fleet_mode ? t("Run now uses your {peers}.", { peers: usedPeers(peers) }) : t("Run uses this machine again.")),
     });
   }
   if (before.paused !== now.paused) {
     told.push({
       severity: "info",
-      summary: now.paused ? "The fleet's queue is paused" : "The fleet's queue goes on",
-      detail: now.paused ? "What runs goes on; nothing else is started." : "Waiting jobs are started again.",
+      summary: now.paused ? t("The fleet's queue is paused") : t("The fleet's queue goes on"),
+      detail: now.paused ? t("What runs goes on; nothing else is started.") : t("Waiting jobs are started again."),
     });
   }
   return told;
