@@ -48,6 +48,7 @@ export function peerRow(first, deps, onRemoved) {
   element.append(head, deviceLine, bar, now.element, loadLine, problem, failure, found, body);
 
   const showLast = () => {
+    /** @type {Job[]} */
     const jobs = [];
     for (const job of store.ended) {
       if (placeOf(job).id === first.id && jobs.push(job) === LAST_SHOWN) break;
