@@ -24,10 +24,11 @@ from .core.engine.scheduler import PeerVerdict
 from .core.engine.titles import described
 from .core.engine.validation import Validation, agree, validate
 from .core.models.backend import BackendConfig
-from .core.models.job import Job, JobRequest, JobState, Prompt, Source
+from .core.models.job import HERE, Job, JobRequest, JobState, Prompt, Source
 from .core.models.preferences import Preferences
 from .core.workflow.object_info import ObjectInfo
-from .dispatch.dispatcher import Dispatcher, Here
+from .dispatch.dispatcher import Dispatcher
+from .dispatch.ports import Here
 from .dispatch.register import Hearer, Listener
 from .dispatch.remote_prompt import FollowPolicy
 from .dispatch.transport import Folders, Transport
@@ -138,17 +139,23 @@ class Runtime:
         self._dispatcher.restore(tuple(reversed(await self.store.load_jobs(states=finished))))
         open_states = frozenset(JobState) - finished
         for job in reversed(await self.store.load_jobs(states=open_states, limit=100_000)):
-            if job.state is JobState.RUNNING:
-                self._errand(self._withdraw(job), f"remote-dispatch withdraw {job.id}")
-            closed = _close_open_attempt(job)
             if job.request.source is Source.NODE:
-                error = {"code": "cancelled", "message": "ComfyUI was restarted while this job ran."}
-                ended = closed.to(JobState.CANCELLED, ended_at=_now(), error=error)
-                await self.store.save_job(ended)
-                self._dispatcher.restore((ended,))
+                await self._end_with_its_prompt(job)
+            elif job.state is JobState.RUNNING and job.backend_id != HERE:
+                text = f"asking {self.peers.name(job.backend_id)} how far it is"
+                await self._dispatcher.accept(job.evolve(progress=0.0, progress_text=text))
             else:
+                closed = _close_open_attempt(job)
                 waiting = closed.to(JobState.WAITING) if closed.state is JobState.RUNNING else closed
                 await self._dispatcher.accept(waiting.evolve(backend_id="", progress=0.0, progress_text=""))
+
+    async def _end_with_its_prompt(self, job: Job) -> None:
+        if job.state is JobState.RUNNING:
+            self._errand(self._withdraw(job), f"remote-dispatch withdraw {job.id}")
+        error = {"code": "cancelled", "message": "ComfyUI was restarted while this job ran."}
+        ended = _close_open_attempt(job).to(JobState.CANCELLED, ended_at=_now(), error=error)
+        await self.store.save_job(ended)
+        self._dispatcher.restore((ended,))
 
     async def _withdraw(self, job: Job) -> None:
         """Nobody waits for the old attempt any more."""

@@ -35,7 +35,10 @@ class Ways:
 
 
 class AttemptRun:
-    """`prompt_id` names it on the peer. ``send_inputs`` comes before ``run``, each once."""
+    """``send_inputs`` comes before ``run``, each once; ``run`` alone for one that an earlier process sent.
+
+    `prompt_id` names it on the peer: that of the earlier process, or "" for a new one.
+    """
 
     def __init__(
         self,
@@ -45,11 +48,14 @@ class AttemptRun:
         peer: str,
         info: ObjectInfo,
         prepared: Prepared,
+        *,
+        prompt_id: str = "",
     ) -> None:
         self._ways = ways
         self._client = client
         self._peer = peer
-        self.prompt_id = str(uuid.uuid4())
+        self._is_sent = bool(prompt_id)
+        self.prompt_id = prompt_id or str(uuid.uuid4())
         self._remote = RemotePrompt(client, events, self.prompt_id, peer, ways.follow)
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
         self._folder = f"rd-{self.prompt_id[:8]}"
@@ -83,8 +89,12 @@ class AttemptRun:
         request: JobRequest,
         on_event: Callable[[PeerEvent | PreviewFrame], None],
         on_progress: Callable[[ProgressMeter], None],
+        may_outlive: Callable[[], bool] = lambda: False,
     ) -> dict[str, Any]:
         """POST, follow, fetch; return what the job's record gains: outputs, texts and a value's type.
+
+        When it is cancelled, so is the prompt on the peer, unless `may_outlive` says that a later process
+        will go on with it.
 
         Raises:
             PeerError, ResultError, TakenBackError
@@ -108,7 +118,7 @@ class AttemptRun:
                     on_progress(meter)
 
         try:
-            history = await self._history(request, hear)
+            history = await self._history(request, hear, may_outlive)
             outputs = check_success(history, self._peer)
             remote_files = files_of(outputs, self._prompt, only)
             files = await results.publish(remote_files)
@@ -122,12 +132,18 @@ class AttemptRun:
         }
 
     async def _history(
-        self, request: JobRequest, hear: Callable[[PeerEvent | PreviewFrame], None]
+        self,
+        request: JobRequest,
+        hear: Callable[[PeerEvent | PreviewFrame], None],
+        may_outlive: Callable[[], bool],
     ) -> Mapping[str, Any]:
         try:
+            if self._is_sent:
+                return await self._remote.go_on(hear)
             return await self._remote.run(self._prompt, request.extra_data, hear, request.targets)
         except asyncio.CancelledError:
-            await even_if_cancelled(self._remote.cancel())
+            if not may_outlive():
+                await even_if_cancelled(self._remote.cancel())
             raise
         except PromptRefusedError:
             raise

@@ -9,22 +9,19 @@ import random
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Any
 
-from ..backends.client import ComfyUIClient
-from ..backends.events import EventStream, PeerEvent, PreviewFrame
 from ..backends.manager import BackendManager
 from ..core.engine.retry import RetryPolicy, Verdict, decide, is_placement_surprise
 from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
 from ..core.models.job_error import error_view
-from ..core.workflow.outputs import ProgressMeter
 from ..errors import (
     ConfigError,
     JobCancelledError,
+    JobLostError,
     NoEligiblePeerError,
     OrchestratorError,
     PeerError,
@@ -33,36 +30,22 @@ from ..errors import (
     ResultError,
     TakenBackError,
 )
+from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
 from .line import Line
+from .ports import Here, Journal, Peers
 from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
+from .reporting import Reporter, with_last
+from .ticket import Ticket
 from .transport import Folders, Transport
-from .waiting_room import Ticket, WaitingRoom
+from .waiting_room import WaitingRoom
 from .withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 15.0
 CLOSE_AGAIN_S = 15.0
-
-
-class Journal(Protocol):
-    async def save_job(self, job: Job) -> None: ...
-
-
-class Peers(Protocol):
-    """Connections to peers (backends/pool.py)."""
-
-    def __call__(self, config: BackendConfig) -> ComfyUIClient: ...
-    def events(self, config: BackendConfig) -> EventStream: ...
-
-
-class Here(Protocol):
-    """The master as a place to run (host/this_machine.py)."""
-
-    def is_free(self) -> bool: ...
-    async def run(self, job: Job) -> dict[str, Any]: ...
 
 
 class Dispatcher:
@@ -103,6 +86,7 @@ class Dispatcher:
             pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
         )
         self._ways = Ways(transport, folders, follow, self._withdrawals)
+        self._adoption = Adoption(manager, peers, self._room, self._ways)
         self._here: Here
         self._closing = False
 
@@ -164,7 +148,7 @@ class Dispatcher:
         return await self.accept(Job(job_id or uuid.uuid4().hex, request, _now()), listener, front=front)
 
     async def accept(self, job: Job, listener: Listener | None = None, *, front: bool = False) -> Job:
-        """Take over a waiting job, new or from the journal."""
+        """Take over a waiting job, new or from the journal; or one that a peer has got already."""
         entry = Entry(job, Ticket(job.request), listener or ignore)
         self._room.enter(entry.ticket, front=front)
         if job.request.source is not Source.NODE:
@@ -224,6 +208,16 @@ class Dispatcher:
 
     async def _until_done(self, entry: Entry) -> dict[str, Any]:
         last: OrchestratorError | None = None
+        if entry.job.state is JobState.RUNNING:  # of an earlier process
+            try:
+                return await self._go_on(entry)
+            except JobLostError as exc:  # it may never have been there: no fault of the peer's
+                self._back_to_the_line(entry, exc)
+            except (PeerError, ResultError) as exc:
+                last = exc
+                self._after_failure(entry, self._manager.get(entry.job.backend_id), exc)
+            finally:
+                self._room.release(entry.ticket)
         while True:
             try:
                 placement = await self._room.place(entry.ticket)
@@ -258,10 +252,7 @@ class Dispatcher:
                 self._back_to_the_line(entry, exc)
             except (PeerError, ResultError) as exc:
                 last = exc
-                self._record_failure(entry, config, exc)
-                if decide(exc, _failures(entry.job), self._retry) is Verdict.GIVE_UP:
-                    raise
-                log.info("Job %s failed on %s and is tried elsewhere: %s", entry.job.id, config.name, exc)
+                self._after_failure(entry, config, exc)
             finally:
                 entry.ticket.take_back = _too_late
                 self._room.release(entry.ticket)
@@ -302,23 +293,24 @@ class Dispatcher:
         entry.job = job
         self.register.announce(entry)
 
-        def on_event(message: PeerEvent | PreviewFrame) -> None:
-            if isinstance(message, PeerEvent) and message.type == "execution_start":
-                entry.ticket.begun = True
-                now = _now()
-                attempts = _with_last(entry.job, begun_at=now)
-                text = f"started on {config.name}"
-                self.register.update(entry, begun_at=now, attempts=attempts, progress_text=text)
-            self.register.hear(entry, message)
-
-        def on_progress(meter: ProgressMeter) -> None:
-            attempts = entry.job.attempts
-            if meter.has_stepped and attempts[-1].loaded_at is None:
-                attempts = _with_last(entry.job, loaded_at=_now())
-            self.register.update(entry, progress=meter.fraction, progress_text=meter.text, attempts=attempts)
-
         entry.ticket.take_back = run.take_back
-        return await run.run(entry.job.id, entry.job.request, on_event, on_progress)
+        return await self._followed(entry, run, config.name)
+
+    async def _go_on(self, entry: Entry) -> dict[str, Any]:
+        """Stay with the attempt of an earlier process."""
+        run = await self._adoption.last_attempt(entry.job, entry.ticket)
+        self._prompt_ids.append(run.prompt_id)
+        return await self._followed(entry, run, self._manager.get(entry.job.backend_id).name)
+
+    async def _followed(self, entry: Entry, run: AttemptRun, peer: str) -> dict[str, Any]:
+        report = Reporter(self.register, entry, peer)
+
+        def may_outlive() -> bool:
+            return self._closing and entry.job.request.source is not Source.NODE and not entry.cancel_reason
+
+        return await run.run(
+            entry.job.id, entry.job.request, report.on_event, report.on_progress, may_outlive
+        )
 
     async def _run_here(self, entry: Entry, placement: Placement) -> dict[str, Any]:
         now = _now()
@@ -340,8 +332,15 @@ class Dispatcher:
     def _back_to_the_line(self, entry: Entry, exc: OrchestratorError) -> None:
         entry.preview = None
         if entry.job.state is JobState.RUNNING:
-            attempts = _with_last(entry.job, ended_at=_now(), outcome=exc.code, reason=str(exc))
+            attempts = with_last(entry.job, ended_at=_now(), outcome=exc.code, reason=str(exc))
             entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)
+
+    def _after_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+        """Let it be tried elsewhere, or raise `exc` when that cannot help."""
+        self._record_failure(entry, config, exc)
+        if decide(exc, _failures(entry.job), self._retry) is Verdict.GIVE_UP:
+            raise exc
+        log.info("Job %s failed on %s and is tried elsewhere: %s", entry.job.id, config.name, exc)
 
     def _record_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
         if entry.job.state is JobState.RUNNING:
@@ -364,7 +363,7 @@ class Dispatcher:
         if attempts and attempts[-1].ended_at is None:
             outcome = failure.code if failure else state.value
             reason = str(failure or "")
-            details["attempts"] = _with_last(entry.job, ended_at=_now(), outcome=outcome, reason=reason)
+            details["attempts"] = with_last(entry.job, ended_at=_now(), outcome=outcome, reason=reason)
         entry.failure = failure
         entry.job = entry.job.to(state, ended_at=_now(), error=error_view(failure), **details)
         self.register.finished(entry)
@@ -376,11 +375,6 @@ class Dispatcher:
             log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
         finally:
             self.register.announce(entry)
-
-
-def _with_last(job: Job, **changes: Any) -> tuple[Attempt, ...]:
-    """The attempts of a job, the present one with these changes."""
-    return (*job.attempts[:-1], replace(job.attempts[-1], **changes))
 
 
 def _failures(job: Job) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from ..backends.events import PeerEvent, PreviewFrame
 from ..core.models.job import Job
 from ..errors import NotFoundError, OrchestratorError
-from .waiting_room import Ticket
+from .ticket import Ticket
 
 log = logging.getLogger(__name__)
 

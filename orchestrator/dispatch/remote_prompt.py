@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,20 @@ class RemotePrompt:
             JobLostError: the peer went away or no longer knows the job.
             PeerError: it could not be handed over. TakenBackError: see ``take_back``.
         """
+        with self._hearing(on_event):
+            await self._submit(prompt, extra_data, targets)
+            self._is_there = True
+            return await self._follow(self._ended)
 
+    async def go_on(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Mapping[str, Any]:
+        """Stay with a prompt that an earlier process sent; otherwise as ``run``. Its peer tells its events to
+        that process's id, so polls are all there is."""
+        self._ended.set()  # it may have: look at once
+        with self._hearing(on_event):
+            return await self._follow(self._ended)
+
+    @contextlib.contextmanager
+    def _hearing(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Iterator[None]:
         def hear(message: PeerEvent | PreviewFrame) -> None:
             if isinstance(message, PeerEvent) and message.type in _ENDINGS:
                 self._ended.set()
@@ -78,9 +92,7 @@ class RemotePrompt:
 
         unsubscribe = self._events.subscribe(self.prompt_id, hear)
         try:
-            await self._submit(prompt, extra_data, targets)
-            self._is_there = True
-            return await self._follow(self._ended)
+            yield
         finally:
             unsubscribe()
 

@@ -9,7 +9,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..backends.manager import BackendManager
@@ -29,36 +29,13 @@ from ..core.engine.scheduler import (
 from ..core.models.job import HERE, JobRequest, Source
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
+from .ticket import Ticket
 
 log = logging.getLogger(__name__)
 
 PREPARED_AT_ONCE = 20
 PREPARED_IN_PLACE = 100  #: up to so many nodes are prepared quicker than a thread is asked to
 SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for the first time
-
-
-@dataclass(eq=False)
-class Ticket:
-    """One job here or on a peer. ``tried``: peers that failed it, with the reason.
-
-    ``rank`` is its place in the line, the lowest first. ``begun``: its peer has started it. ``take_back``
-    gets it back from a peer that has not; False when it was too late. ``may_run_here``: the master itself has
-    not refused it.
-    """
-
-    request: JobRequest
-    tried: dict[str, str] = field(default_factory=dict)
-    on_waiting: Callable[[str], None] = lambda reason: None
-    take_back: Callable[[], Awaitable[bool]] = lambda: asyncio.sleep(0, False)
-    rank: tuple[float, float] | None = None
-    begun: bool = False
-    prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)
-    kind: Hashable = None
-    settled: bool = False
-    may_run_here: bool = True
-    taking_back: bool = False
-    backend_id: str = ""
-    future: asyncio.Future[Placement] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +128,16 @@ class WaitingRoom:
             timer.cancel()
             self._leave(ticket)
         return placement
+
+    async def go_on(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
+        """Give a job its slot on the peer that has it already, and what that peer got; None while its
+        definitions are not known. ``release`` is due in any case."""
+        if ticket not in self._placed:
+            ticket.backend_id, ticket.begun = backend_id, True
+            self._occupied[backend_id] += 1
+            self._placed[ticket] = None
+        await self._prepare(ticket)
+        return self.prepared(ticket, backend_id)
 
     def release(self, ticket: Ticket) -> None:
         """A job left its peer."""

@@ -58,10 +58,10 @@ async def test_a_job_for_scripts_goes_on_after_the_master_was_killed(fragile: Fl
     }
     job_id = (await master.post("/orchestrator/jobs", {"prompt": graph}, status=202))["job_id"]
 
-    async def is_running() -> bool:
-        return (await master.get(f"/orchestrator/jobs/{job_id}"))["state"] == "running"
+    async def has_begun() -> bool:
+        return bool((await master.get(f"/orchestrator/jobs/{job_id}"))["begun_at"])
 
-    await until(is_running, "the job runs on a peer")
+    await until(has_begun, "the job runs on a peer")
     fragile.master.kill()
     fragile.master.start()
     fragile.master.wait_ready()
@@ -71,7 +71,7 @@ async def test_a_job_for_scripts_goes_on_after_the_master_was_killed(fragile: Fl
 
     await until(is_done, "the job is done")
     job = await master.get(f"/orchestrator/jobs/{job_id}")
-    assert [attempt["outcome"] for attempt in job["attempts"]] == ["lost", "done"]
+    assert [attempt["outcome"] for attempt in job["attempts"]] == ["done"]  # found again where it ran
     saved = fragile.master.base / "output" / "after"
     assert [path.name for path in saved.iterdir()] == [job["outputs"][0]["filename"]]
 

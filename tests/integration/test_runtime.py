@@ -52,7 +52,7 @@ async def test_peers_and_jobs_are_there_after_a_restart(tmp_path: Path, peer: Fa
         assert (await master.run(picture(2))).state is JobState.DONE
 
 
-async def test_a_job_of_a_script_runs_again_after_a_restart_and_its_old_attempt_is_stopped(
+async def test_a_job_of_a_script_goes_on_where_it_ran_when_comfyui_is_restarted(
     tmp_path: Path, peer: FakeComfyUI
 ) -> None:
     async with started(tmp_path) as master:
@@ -60,17 +60,80 @@ async def test_a_job_of_a_script_runs_again_after_a_restart_and_its_old_attempt_
         peer.on_prompt = "hold"
         job = await master.submit(picture())
         old = await master.running_on(peer, job)
-        running = master.job(job)
-    # As after a kill: the journal says that it runs, and so does the peer.
-    await _write(tmp_path, running)
-    peer.on_prompt = "run"
-    asked = len(peer.asked("/interrupt"))
+    assert peer.running == old and peer.asked("/interrupt") == []
+    polls = len(peer.asked(f"/history/{old}"))
+    async with started(tmp_path) as master:
+        await until(lambda: len(peer.asked(f"/history/{old}")) > polls, "the new master follows it")
+        assert master.job(job).state is JobState.RUNNING
+        assert master.runtime.ours_on(master.job(job).backend_id) == 1
+        await peer.finish(old)
+        done = await master.end_of(job)
+    assert (done.state, outcomes(done)) == (JobState.DONE, ["done"])
+    assert [Path(output.path).is_file() for output in done.outputs] == [True]
+    assert len(peer.asked("/prompt")) == 1
+
+
+async def test_a_result_made_while_the_master_was_away_is_fetched(tmp_path: Path, peer: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer)
+        peer.on_prompt = "hold"
+        job = await master.submit(picture())
+        old = await master.running_on(peer, job)
+    await peer.finish(old)
     async with started(tmp_path) as master:
         done = await master.end_of(job)
-        assert (done.state, outcomes(done)) == (JobState.DONE, ["lost", "done"])
-        await until(lambda: len(peer.asked("/interrupt")) > asked, "the old attempt is stopped")
-        assert peer.asked("/interrupt")[-1].json == {"prompt_id": old}
-        assert {"delete": [old]} in [seen.json for seen in peer.asked("/queue")]
+    assert (done.state, outcomes(done)) == (JobState.DONE, ["done"])
+    assert len(done.outputs) == 1 and len(peer.asked("/prompt")) == 1
+
+
+async def test_a_job_that_failed_while_the_master_was_away_has_failed(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer)
+        peer.on_prompt = "hold"
+        job = await master.submit(picture())
+        old = await master.running_on(peer, job)
+    await peer.fail(old)
+    async with started(tmp_path) as master:
+        failed = await master.end_of(job)
+    assert failed.state is JobState.FAILED and len(peer.asked("/prompt")) == 1
+
+
+async def test_a_job_that_its_peer_never_got_is_sent_to_the_same_peer_after_a_restart(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        peer_id = await master.add("gpu", peer)
+    attempt = Attempt("11111111-2222-4333-8444-555555555555", peer_id, datetime.now(timezone.utc))
+    job = Job(
+        "of-a-script", JobRequest(prompt=picture()), attempt.started_at, JobState.RUNNING, peer_id, (attempt,)
+    )
+    await _write(tmp_path, job)
+    async with started(tmp_path) as master:
+        done = await master.end_of(job)
+    assert (done.state, outcomes(done)) == (JobState.DONE, ["lost", "done"])
+    assert len(peer.asked("/prompt")) == 1
+
+
+async def test_a_job_whose_peer_is_gone_after_a_restart_runs_on_another_and_its_old_copy_is_stopped(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with FakeComfyUI() as other:
+        async with started(tmp_path) as master:
+            await master.add("gpu", peer)
+            peer.on_prompt = "hold"
+            job = await master.submit(picture())
+            old = await master.running_on(peer, job)
+            await master.add("other", other)
+        peer.answers["*"] = login_page()
+        async with started(tmp_path) as master:
+            done = await master.end_of(job)
+            assert (done.state, outcomes(done)) == (JobState.DONE, ["lost", "done"])
+            assert len(other.asked("/prompt")) == 1
+            del peer.answers["*"]
+            await until(lambda: peer.asked("/interrupt"), "the old copy is stopped")
+            assert peer.asked("/interrupt")[-1].json == {"prompt_id": old}
 
 
 async def test_a_job_that_never_left_the_machine_leaves_it_after_the_restart(

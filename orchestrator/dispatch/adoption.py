@@ -1,0 +1,68 @@
+"""Jobs that an earlier process had handed to a peer: this one goes on with them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..backends.manager import BackendManager
+from ..core.engine.preparation import Prepared
+from ..core.models.backend import BackendConfig, Health
+from ..core.models.job import Job
+from ..core.workflow.object_info import ObjectInfo
+from ..errors import JobLostError
+from .attempt import AttemptRun, Ways
+from .ports import Peers
+from .remote_prompt import RemotePrompt
+from .ticket import Ticket
+from .waiting_room import WaitingRoom
+
+_HOPELESS = frozenset({Health.DOWN, Health.NEEDS_KEY})
+
+
+class Adoption:
+    def __init__(self, manager: BackendManager, peers: Peers, room: WaitingRoom, ways: Ways) -> None:
+        self._manager = manager
+        self._peers = peers
+        self._room = room
+        self._ways = ways
+
+    async def last_attempt(self, job: Job, ticket: Ticket) -> AttemptRun:
+        """The attempt that the journal says is under way, ready to be followed.
+
+        Raises:
+            JobLostError: nobody can be asked about it now. Should it still run there, it is cancelled later.
+        """
+        attempt = job.attempts[-1]
+        config = self._manager.find(attempt.backend_id)
+        if config is None:
+            raise JobLostError("ComfyUI was restarted, and the peer that had the job is no longer there.")
+        client, events = self._peers(config), self._peers.events(config)
+        known = await self._definitions(ticket, config)
+        if known is None:
+            follow = self._ways.follow
+            self._ways.withdrawals.add(RemotePrompt(client, events, attempt.prompt_id, config.name, follow))
+            raise JobLostError(
+                f"ComfyUI was restarted, and {config.name}, which had the job, does not answer."
+            )
+        return AttemptRun(self._ways, client, events, config.name, *known, prompt_id=attempt.prompt_id)
+
+    async def _definitions(self, ticket: Ticket, config: BackendConfig) -> tuple[ObjectInfo, Prepared] | None:
+        """Wait until the peer has told its nodes, which at a start it has not yet; None when it does not."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._ways.follow.suspect_s
+        changed = asyncio.Event()
+        undo = self._manager.subscribe(lambda _: changed.set())
+        try:
+            while True:
+                changed.clear()
+                known = await self._room.go_on(ticket, config.id)
+                hopeless = self._manager.get_status(config.id).health in _HOPELESS
+                if known is not None or hopeless or clock() > end:
+                    return known
+                waiting = asyncio.create_task(changed.wait(), name="remote-dispatch wait for definitions")
+                try:
+                    await asyncio.wait({waiting}, timeout=max(0.0, end - clock()))
+                finally:
+                    waiting.cancel()
+        finally:
+            undo()

@@ -1,0 +1,42 @@
+"""What an attempt tells while it is under way, written into its job's record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from ..backends.events import PeerEvent, PreviewFrame
+from ..core.models.job import Attempt, Job
+from ..core.workflow.outputs import ProgressMeter
+from .register import Entry, Register
+
+
+class Reporter:
+    def __init__(self, register: Register, entry: Entry, peer: str) -> None:
+        self._register = register
+        self._entry = entry
+        self._peer = peer
+
+    def on_event(self, message: PeerEvent | PreviewFrame) -> None:
+        entry = self._entry
+        if isinstance(message, PeerEvent) and message.type == "execution_start":
+            entry.ticket.begun = True
+            begun_at = datetime.now(timezone.utc)
+            attempts = with_last(entry.job, begun_at=begun_at)
+            text = f"started on {self._peer}"
+            self._register.update(entry, begun_at=begun_at, attempts=attempts, progress_text=text)
+        self._register.hear(entry, message)
+
+    def on_progress(self, meter: ProgressMeter) -> None:
+        attempts = self._entry.job.attempts
+        if meter.has_stepped and attempts[-1].loaded_at is None:
+            attempts = with_last(self._entry.job, loaded_at=datetime.now(timezone.utc))
+        self._register.update(
+            self._entry, progress=meter.fraction, progress_text=meter.text, attempts=attempts
+        )
+
+
+def with_last(job: Job, **changes: Any) -> tuple[Attempt, ...]:
+    """The attempts of a job, the present one with these changes."""
+    return (*job.attempts[:-1], replace(job.attempts[-1], **changes))

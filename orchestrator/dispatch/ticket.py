@@ -1,0 +1,36 @@
+"""A job's place among those that wait, and what is known of it there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+
+from ..core.engine.preparation import Prepared
+from ..core.engine.scheduler import Placement
+from ..core.models.job import JobRequest
+from ..core.workflow.object_info import ObjectInfo
+
+
+@dataclass(eq=False)
+class Ticket:
+    """One job here or on a peer. ``tried``: peers that failed it, with the reason.
+
+    ``rank`` is its place in the line, the lowest first. ``begun``: its peer has started it. ``take_back``
+    gets it back from a peer that has not; False when it was too late. ``may_run_here``: the master itself has
+    not refused it.
+    """
+
+    request: JobRequest
+    tried: dict[str, str] = field(default_factory=dict)
+    on_waiting: Callable[[str], None] = lambda reason: None
+    take_back: Callable[[], Awaitable[bool]] = lambda: asyncio.sleep(0, False)
+    rank: tuple[float, float] | None = None
+    begun: bool = False
+    prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)
+    kind: Hashable = None
+    settled: bool = False
+    may_run_here: bool = True
+    taking_back: bool = False
+    backend_id: str = ""
+    future: asyncio.Future[Placement] | None = None
