@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from orchestrator.backends.client import ComfyUIClient
 from orchestrator.host.guard import Guard
 from orchestrator.host.merged_nodes import NODES_EVENT, MergedNodes
 from orchestrator.host.routes import add_routes
+from tests.e2e.session import until as until_answered
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import stock_classes
 from tests.fakes.master import Master, started
@@ -75,10 +75,7 @@ class Page:
         async def offered() -> bool:
             return await self.checkpoints() == list(names)
 
-        deadline = asyncio.get_running_loop().time() + 15
-        while not await offered():
-            assert asyncio.get_running_loop().time() < deadline, await self.checkpoints()
-            await asyncio.sleep(0.02)
+        await until_answered(offered, f"the choices are {names}")
 
 
 @asynccontextmanager

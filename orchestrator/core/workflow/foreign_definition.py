@@ -10,20 +10,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ...errors import WorkflowError
+
 NAME_MAX = 200  #: characters of a class, an input or a choice
 TEXT_MAX = 20_000  #: characters of any other text
 ITEMS_MAX = 50_000  #: values in one definition
 DEPTH_MAX = 16
+_TOO_MUCH = "The definition holds more than any honest one."
 # As a key of a JavaScript object these are not data.
 _NO_KEYS = frozenset({"__proto__", "constructor", "prototype"})
 _MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,100}")
 _TEXTS = ("display_name", "description", "category", "essentials_category")
 _FLAGS = ("output_node", "is_input_list", "deprecated", "experimental", "has_intermediate_output")
 _LISTS = ("output", "output_is_list", "output_name", "output_tooltips", "output_matchtypes", "search_aliases")
-
-
-class _TooMuch(Exception):
-    """More than any honest definition holds."""
 
 
 def is_name(value: object) -> bool:
@@ -46,7 +45,7 @@ def fit_definition(name: str, raw: Any) -> dict[str, Any] | None:
         return None
     try:
         copy = _Copy().of(raw, DEPTH_MAX)
-    except _TooMuch:
+    except WorkflowError:
         return None
     for field in ("display_name", "category"):
         if isinstance(copy.get(field), str):
@@ -97,7 +96,7 @@ def fit_spec(raw: Any) -> Any:
     """A copy of one input's definition, as above; None when it is none."""
     try:
         copy = _Copy().of(raw, DEPTH_MAX)
-    except _TooMuch:
+    except WorkflowError:
         return None
     return copy if _is_spec(copy) else None
 
@@ -120,7 +119,7 @@ class _Copy:
     def of(self, value: Any, depth: int) -> Any:
         self._left -= 1
         if depth < 0 or self._left < 0:
-            raise _TooMuch
+            raise WorkflowError(_TOO_MUCH)
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int):
@@ -138,4 +137,4 @@ class _Copy:
         if isinstance(value, (list, tuple)):
             items = (item for item in value if not isinstance(item, str) or "<" not in item)
             return [self.of(item, depth - 1) for item in items]
-        raise _TooMuch
+        raise WorkflowError(_TOO_MUCH)
