@@ -181,11 +181,13 @@ class _Bar:
 
 
 def _line(job: Mapping[str, Any], paths: Sequence[Path]) -> str:
+    changes = (job.get("batch") or {}).get("changes") or {}
+    which = "  ".join([job["job_id"][:8], *(f"{address}={value}" for address, value in changes.items())])
     if job["state"] != "done":
         reason = (job.get("error") or {}).get("message") or ""
-        return f"{job['job_id'][:8]}  {job['state']}  {reason}".rstrip()
+        return f"{which}  {job['state']}  {reason}".rstrip()
     files = ", ".join(map(str, paths)) or ", ".join(str(output["filename"]) for output in job["outputs"])
-    return f"{job['job_id'][:8]}  done on {job['peer']}  {files or ' '.join(job['texts'])}".rstrip()
+    return f"{which}  done on {job['peer']}  {files or ' '.join(job['texts'])}".rstrip()
 
 
 def _failed(exc: OrchestratorError, code: int) -> int:

@@ -72,7 +72,7 @@ async def test_nine_variations_fill_a_contact_sheet_that_leads_back_to_each_grap
     assert await sheet.locator("tbody tr").count() == 3
     assert await sheet.locator("thead th").all_inner_texts() == ["2", "3", "4"]
     await screen.picture("Variations, the contact sheet fills")
-    await sheet.get_by_text("9 of 9 are over").wait_for(timeout=RUN_MS)
+    await sheet.get_by_text("9 of 9 finished").wait_for(timeout=RUN_MS)
     pictures = "document.querySelectorAll('.orc-contact .orc-cell-picture img').length === 9"
     await page.wait_for_function(pictures, timeout=SOON_MS)
     jobs = [job for job in await master.jobs() if job["job_id"] not in known]
@@ -114,7 +114,7 @@ async def test_nine_variations_fill_a_contact_sheet_that_leads_back_to_each_grap
     await page.wait_for_function("window.app?.graph && window.app.extensionManager", timeout=RUN_MS)
     await screen.open_fleet_tab()
     await page.get_by_role("button", name="Contact sheet").click()
-    await sheet.get_by_text("9 of 9 are over").wait_for(timeout=SOON_MS)
+    await sheet.get_by_text("9 of 9 finished").wait_for(timeout=SOON_MS)
     assert await sheet.locator("tbody tr").count() == 3
     await page.keyboard.press("Escape")
     await sheet.wait_for(state="detached", timeout=SOON_MS)

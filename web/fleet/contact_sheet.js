@@ -70,7 +70,7 @@ export function contactSheet({ api, store, batchId, baseOf, openGraph, save }) {
     sheet = sheetOf(store.jobs, shown);
     names = namesOf(sheet.varied.map(({ address }) => address), base?.prompt ?? {});
     const over = sheet.cells.filter(({ job }) => isFinal(job)).length;
-    setText(tally, t("{over} of {count} are over", { over, count: sheet.cells.length }));
+    setText(tally, t("{over} of {count} finished", { over, count: sheet.cells.length }));
     saveButton.disabled = !over;
     for (const cell of sheet.cells) {
       const key = String(cell.index);

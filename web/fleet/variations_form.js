@@ -108,7 +108,7 @@ export function variationsDialog({ parameters, expand, typicalMs, send }) {
   };
   const showCount = () => {
     const jobs = counted(variations.length, t("job"), t("jobs"));
-    setText(count, variations.length ? `${jobs}, ${expectedText(variations.length, typicalMs())}`
+    setOptionalText(count, variations.length ? `${jobs}, ${expectedText(variations.length, typicalMs())}`
       : chosen().length ? "" : t("Choose what to vary."));
     setText(submit, variations.length ? t("Queue {jobs}", { jobs }) : t("Queue"));
     submit.disabled = !variations.length;
