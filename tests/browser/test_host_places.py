@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.session import Session, until
 from tests.rig.comfy import request
 
-from .conftest import TAB_BUTTON, Screen
+from .conftest import NEWER, TAB_BUTTON, Screen
 from .test_first_minutes import forget_all
 from .test_fleet_mode import whole_workflow
 
@@ -159,9 +159,10 @@ async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen,
         await page.wait_for_function(
             "/2 pairs sur 2/.test(document.querySelector('.orc-fleet-toggle')?.ariaLabel)", timeout=SOON_MS
         )
-        await page.keyboard.press("Control+,")
-        await page.get_by_text("Remote Dispatch", exact=True).last.click()
-        await page.get_by_text("Mode flotte : Exécuter utilise les pairs").first.wait_for(timeout=SOON_MS)
-        await screen.picture("Settings in French")
+        if screen.name == NEWER:  # the older settings dialog has no stable handle for an extension's page
+            await page.keyboard.press("Control+,")
+            await page.get_by_text("Remote Dispatch", exact=True).last.click()
+            await page.get_by_text("Mode flotte : Exécuter utilise les pairs").first.wait_for(timeout=SOON_MS)
+            await screen.picture("Settings in French")
     finally:
         request(f"{screen.fleet.master.url}/settings", {"Comfy.Locale": "en"})
