@@ -159,7 +159,7 @@ async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen,
         await page.wait_for_function(
             "/2 pairs sur 2/.test(document.querySelector('.orc-fleet-toggle')?.ariaLabel)", timeout=SOON_MS
         )
-        if screen.name == NEWER:  # the older settings dialog has no stable handle for an extension's page
+        if screen.name == NEWER:  # not found yet in the older frontend's dialog
             await page.keyboard.press("Control+,")
             await page.get_by_text("Remote Dispatch", exact=True).last.click()
             await page.get_by_text("Mode flotte : Exécuter utilise les pairs").first.wait_for(timeout=SOON_MS)
