@@ -15,6 +15,8 @@ import aiohttp
 import numpy as np
 from PIL import Image
 
+from orchestrator.backends.client import OWN_NODES_HEADER
+
 DEADLINE_S = 60.0
 
 
@@ -68,9 +70,13 @@ class Session:
         self.url = url
         self._headers = {"X-Orchestrator-Token": token} if token else {}
 
-    async def get(self, path: str) -> Any:
-        async with self.http.get(self.url + path) as answer:
+    async def get(self, path: str, **headers: str) -> Any:
+        async with self.http.get(self.url + path, headers=headers) as answer:
             return await answer.json(content_type=None)
+
+    async def own_nodes(self) -> Any:
+        """What this machine has itself; a master's page is offered its peers' nodes as well."""
+        return await self.get("/object_info", **{OWN_NODES_HEADER: "1"})
 
     async def post(self, path: str, body: Any, *, status: int | None = None) -> Any:
         async with self.http.post(self.url + path, json=body, headers=self._headers) as answer:

@@ -22,7 +22,7 @@ async def executions(peers: list[Session]) -> int:
 async def test_a_model_and_class_that_only_a_peer_has_make_a_picture_on_the_master(
     master: Session, peers: list[Session]
 ) -> None:
-    classes = await master.get("/object_info")
+    classes = await master.own_nodes()
     assert "TestStamp" not in classes
     assert "tiny-random-unet.safetensors" not in str(classes["UNETLoader"])
     graph = sampled(seed=1)

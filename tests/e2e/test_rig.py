@@ -26,7 +26,7 @@ async def test_peers_have_the_model_and_the_test_nodes_and_the_master_has_neithe
     master: Session, peers: list[Session]
 ) -> None:
     for session, expected in ((master, False), (peers[0], True), (peers[1], True)):
-        classes = await session.get("/object_info")
+        classes = await session.own_nodes()
         assert ("TestStamp" in classes) is expected
         assert ("tiny-random-unet.safetensors" in str(classes["UNETLoader"])) is expected
         assert ("taesd" in str(classes["VAELoader"]["input"]["required"]["vae_name"][0])) is expected
