@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.models.backend import BackendConfig, BackendStatus
+from ..core.models.job import HERE
 from ..errors import ConfigError
 from ..secrets import Secrets
 from ..store import Store
@@ -42,6 +43,7 @@ class PeerBook:
         self._monitor = monitor
         self._is_this_machine = is_this_machine
         self._disconnect = disconnect
+        self._former_names: dict[str, str] = {}
 
     async def load(self) -> None:
         """Take back the peers of an earlier process."""
@@ -116,6 +118,7 @@ class PeerBook:
 
     async def remove(self, backend_id: str) -> None:
         """Forget a peer. Jobs that run there are still brought to their end; no new one goes there."""
+        self._former_names[backend_id] = self._manager.get(backend_id).name
         self._manager.remove(backend_id)
         await self._store.delete_peer(backend_id)
         await asyncio.to_thread(self._secrets.delete, backend_id)
@@ -126,9 +129,11 @@ class PeerBook:
         return await self._monitor.check(backend_id)
 
     def name(self, backend_id: str) -> str:
-        """The name for a user's eyes; a removed peer is called by its id."""
+        """The name for a user's eyes, also of a peer that was removed and of the master itself."""
         config = self._manager.find(backend_id)
-        return config.name if config else backend_id
+        if config is not None:
+            return config.name
+        return HERE if backend_id == HERE else self._former_names.get(backend_id, "a removed peer")
 
     async def _refuse_self(self, config: BackendConfig) -> None:
         if await asyncio.to_thread(self._is_this_machine, config):

@@ -264,6 +264,16 @@ async def test_the_key_is_in_no_view_journal_or_log(tmp_path: Path, caplog: pyte
     assert "s3cr3t" not in caplog.text
 
 
+async def test_a_removed_peer_is_still_called_by_its_name(tmp_path: Path, peer: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        peer_id = await master.add("gpu", peer)
+        job = await master.run(picture())
+        await master.runtime.peers.remove(peer_id)
+        assert job_view(job, master.runtime.peers.name)["peer"] == "gpu"
+    async with started(tmp_path) as master:
+        assert job_view(job, master.runtime.peers.name)["peer"] == "a removed peer"
+
+
 async def test_a_removed_peer_is_forgotten_with_its_key(tmp_path: Path) -> None:
     async with FakeComfyUI(key=("Authorization", KEY)) as peer, started(tmp_path) as master:
         peer_id = await master.add("gpu", peer, credentials={"value": KEY})
