@@ -79,7 +79,7 @@ export function variationsDialog({ parameters, expand, typicalMs, send }) {
     const row = h("li", {},
       h("label", { class: "orc-parameter", title: address }, box,
         h("span", { class: "orc-name" }, input), h("span", { class: "orc-clip" }, title),
-        h("span", { class: "orc-now", title: String(value) }, labelOf(value))),
+        h("span", { class: "orc-value-now", title: String(value) }, labelOf(value))),
       fields);
     rows.set(item, row);
     return row;
