@@ -12,7 +12,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.e2e.session import Session, until
 
-from .conftest import NEWER, Screen
+from .conftest import Screen
 from .test_fleet_mode import HAS_PICTURE, RUN_MS, SOON_MS, job, master, press_run, switch_on, switched_off
 
 __all__ = ["master", "switched_off"]
@@ -56,6 +56,7 @@ WIDGET = """([type, name]) => {
   const widget = node.widgets.find(each => each.name === name);
   return window.app.canvasPosToClientPos([node.pos[0] + node.size[0] / 2, node.pos[1] + widget.last_y + 10]);
 }"""
+HANGS = "window.app.canvas.state?.ghostNodeId != null"
 PROMPT = "window.app.graphToPrompt().then(({output}) => output)"
 LISTEN = """() => {
   window.seen = [];
@@ -84,10 +85,12 @@ async def add(screen: Screen, name: str, x: int, y: int) -> None:
     await page.keyboard.type(name, delay=15)
     found = page.locator(".option-container").filter(has_text=await title(screen, name))
     await found.first.click(timeout=SOON_MS)
-    if screen.name == NEWER:  # the box hangs at the pointer until it is put down
-        await page.mouse.move(x + 4, y + 4)
-        await page.mouse.click(x, y)
     await page.wait_for_function("n => window.app.graph.nodes.length > n", arg=before, timeout=SOON_MS)
+    if await page.evaluate(HANGS):  # at the pointer, in newer frontends, until it is put down
+        await page.mouse.move(x + 40, y + 40)
+        await page.mouse.move(x, y, steps=3)
+        await page.mouse.click(x, y)
+        await page.wait_for_function(f"!({HANGS})", timeout=SOON_MS)
     assert await page.evaluate("window.app.graph.nodes.at(-1).type") == name
 
 

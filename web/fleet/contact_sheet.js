@@ -5,7 +5,6 @@ import { t } from "./i18n.js";
 import { sheetCell } from "./sheet_cell.js";
 import { batchesOf, captionOf, labelOf, namesOf, sheetOf } from "./sheet_layout.js";
 import { isFinal } from "./store.js";
-import { keepKeys } from "./variations_form.js";
 
 /** @typedef {import("./api.js").Job} Job @typedef {import("./sheet_layout.js").Sheet} Sheet
  * @typedef {{workflow: any, prompt: Record<string, any>}} Graph */
@@ -102,7 +101,7 @@ export function contactSheet({ api, store, batchId, baseOf, openGraph, save }) {
   };
 
   const dialog = h("dialog", {
-    class: "orc-panel orc-contact", "aria-label": t("Contact sheet"), onkeydown: keepKeys,
+    class: "orc-panel orc-contact", "aria-label": t("Contact sheet"),
     onclose: () => { controller.abort(); dialog.remove(); },
   },
     h("header", { class: "orc-panel-head" }, h("h2", {}, t("Contact sheet")), tally, which, saveButton,

@@ -138,3 +138,19 @@ export function outsideLink(href, text, props = {}) {
   if (!href) return h("span", props, text);
   return h("a", { href, target: "_blank", rel: "noopener noreferrer", ...props }, text);
 }
+
+/**
+ * Shows a dialog over the page. The page's own shortcuts rest meanwhile; Escape closes, also where the page
+ * would keep that key for itself.
+ * @param {HTMLDialogElement} dialog
+ */
+export function openDialog(dialog) {
+  dialog.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    dialog.close("");
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}

@@ -35,10 +35,10 @@ export function firstSteps({ api, store, say }, changed) {
     },
     onkeydown: (/** @type {KeyboardEvent} */ event) => event.stopPropagation(), // ComfyUI listens for single keys
   }, address, add);
-  const found = h("p", { class: "orc-found", role: "status" });
+  const found = h("p", { class: "orc-found", "data-ok": true, role: "status" });
   const wrong = h("p", { class: "orc-error", role: "alert", hidden: true });
   const test = h("button", { type: "button", class: "orc-button", onclick: () => busy(test, tryOut) }, t("Test"));
-  const tested = h("p", { class: "orc-found", role: "status" });
+  const tested = h("p", { class: "orc-found", "data-ok": true, role: "status" });
   const failed = h("p", { class: "orc-error", role: "alert", hidden: true });
   const copied = h("span", { class: "orc-muted", role: "status" });
   const copy = h("button", { type: "button", class: "orc-button", onclick: () => copyCommand() }, t("Copy"));

@@ -1,6 +1,6 @@
 // @ts-check
 /** What Run says when this machine lacks what a peer has: one message, and the fleet one press away. */
-import { h } from "./dom.js";
+import { h, openDialog } from "./dom.js";
 
 /**
  * @typedef {import("./where.js").Lack} Lack
@@ -84,7 +84,6 @@ export function askPerson(lacks) {
       dialog.remove();
       resolve(dialog.returnValue === "fleet");
     });
-    document.body.append(dialog);
-    dialog.showModal();
+    openDialog(dialog);
   });
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /** "Queue variations" and contact sheets on the host's page: its command, key and menus, and what they do. */
-import { h } from "./dom.js";
+import { h, openDialog } from "./dom.js";
 import { t } from "./i18n.js";
 import { contactSheet } from "./contact_sheet.js";
 import { batchesOf } from "./sheet_layout.js";
@@ -64,7 +64,7 @@ export class Variations {
       if (!Object.keys(prompt).length) throw new Error(t("The graph is empty. Add nodes, then vary them."));
       const parameters = await this.#api.inspect(prompt);
       if (document.querySelector(".orc-variations")) return; // asked for twice
-      this.#show(variationsDialog({
+      openDialog(variationsDialog({
         parameters,
         expand: (wish) => this.#api.variations(wish),
         typicalMs: () => this.#store.peers
@@ -102,7 +102,7 @@ export class Variations {
 
   /** @param {string} batchId */
   #showSheet(batchId) {
-    this.#show(contactSheet({
+    openDialog(contactSheet({
       api: this.#api, store: this.#store, batchId,
       baseOf: (id) => this.#bases.get(id),
       openGraph: (graph, name) => this.#open(graph, name),
@@ -115,12 +115,6 @@ export class Variations {
     const title = name.replace(/[\\/:*?"<>|]/g, "_").slice(0, 80);
     if (workflow) await this.#app.loadGraphData(workflow, true, true, title);
     else await this.#app.loadApiJson(prompt, title);
-  }
-
-  /** @param {HTMLDialogElement} dialog */
-  #show(dialog) {
-    document.body.append(dialog);
-    dialog.showModal();
   }
 
   /** @param {() => Promise<void>} act */

@@ -16,9 +16,6 @@ import { axisOf, canVary, expectedText, firstWish } from "./variation_values.js"
 const FIRST_SHOWN = 10;
 const ASK_AFTER_MS = 200;
 
-/** ComfyUI listens for single keys on the whole page. @param {KeyboardEvent} event */
-export const keepKeys = (event) => event.stopPropagation();
-
 /**
  * @param {{parameters: Parameter[], expand(wish: {axes: Axis[], combine: string}): Promise<Record<string, unknown>[]>,
  *   typicalMs(): (number | null)[], send(variations: Record<string, unknown>[]): Promise<void>}} deps
@@ -129,7 +126,7 @@ export function variationsDialog({ parameters, expand, typicalMs, send }) {
   };
 
   const dialog = h("dialog", {
-    class: "orc-panel orc-variations", "aria-label": t("Queue variations"), onkeydown: keepKeys,
+    class: "orc-panel orc-variations", "aria-label": t("Queue variations"),
     onclose: () => { clearTimeout(timer); dialog.remove(); },
   }, h("form", { class: "orc-sheet-form", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); queue(); } },
     h("header", { class: "orc-panel-head" }, h("h2", {}, t("Queue variations"))),
