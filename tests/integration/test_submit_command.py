@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,11 +149,21 @@ async def test_what_is_no_master_is_three(host: Host, graph: Path, peer: FakeCom
     assert process.returncode == 3 and b"has no Remote Dispatch" in err
 
 
-async def test_ctrl_c_cancels_what_was_submitted(host: Host, peer: FakeComfyUI, graph: Path) -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[int]:
+    """The signal; what is started in a shell's background inherits that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.SIGINT
+    signal.signal(signal.SIGINT, before)
+
+
+async def test_ctrl_c_cancels_what_was_submitted(
+    host: Host, peer: FakeComfyUI, graph: Path, ctrl_c: int
+) -> None:
     peer.on_prompt = "hold"
     process = await begun(host, graph, "--count", "3", "--wait")
     await until(lambda: peer.running and peer.pending, "they are on the peer")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ctrl_c)
     _, err = await process.communicate()
     assert process.returncode == 130 and b"cancelling what was submitted" in err
     assert {job.state.value for job in host.runtime.jobs()} == {"cancelled"}
