@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _Unsaved = tuple[Job, "asyncio.Future[None]"]
 BUSY_TIMEOUT_S = 5.0
-BATCH = 500  #: rows asked for by id at once; SQLite's limit on parameters is above it everywhere
+BATCH = 500  #: rows asked for by id, or written, at once; SQLite's limit on parameters is above it everywhere
 _FINAL = tuple(state.value for state in JobState if state.is_final)
 _PREFERENCES = "preferences"  #: a key of the table meta
 
@@ -77,7 +77,7 @@ class Store:
 
     async def save_peer(self, config: BackendConfig) -> None:
         values = {key: getattr(config, key) for key in _PEER_COLUMNS}
-        await self._transaction(lambda db: _put(db, PEERS, values))
+        await self._transaction(lambda db: _put_peer(db, values))
 
     async def delete_peer(self, backend_id: str) -> None:
         await self._transaction(lambda db: db.execute(PEERS.delete().where(PEERS.c.id == backend_id)))
@@ -115,7 +115,7 @@ class Store:
     async def _save_all(self) -> None:
         """All jobs that came while the disk was busy go to it together: one wait for many."""
         while self._unsaved:
-            batch, self._unsaved = self._unsaved, []
+            batch, self._unsaved = self._unsaved[:BATCH], self._unsaved[BATCH:]
             try:
                 await self._transaction(partial(_save_jobs, jobs=[job for job, _ in batch]))
             except OrchestratorError as exc:
@@ -196,6 +196,7 @@ class Store:
 
 
 _PEER_COLUMNS, _JOB_COLUMNS = (tuple(c.name for c in t.c if c.name != "number") for t in (PEERS, JOBS))
+_UPDATE_JOB = JOBS.update().where(JOBS.c.id == sa.bindparam("this_id"))
 _NEWEST_FIRST = (JOBS.c.created_at.desc(), JOBS.c.number.desc())
 
 
@@ -245,12 +246,9 @@ def _means_damage(exc: DatabaseError) -> bool:
     return type(exc.orig) is sqlite3.DatabaseError
 
 
-def _put(db: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
-    """Update the row of this id, or insert it; True when it is new."""
-    is_new = db.execute(table.update().where(table.c.id == values["id"]), values).rowcount == 0
-    if is_new:
-        db.execute(table.insert(), values)
-    return is_new
+def _put_peer(db: sa.Connection, values: Mapping[str, Any]) -> None:
+    if db.execute(PEERS.update().where(PEERS.c.id == values["id"]), values).rowcount == 0:
+        db.execute(PEERS.insert(), values)
 
 
 def _readable(ids: Sequence[str], read: Callable[[Sequence[str]], tuple[T, ...]]) -> tuple[T, ...]:
@@ -309,24 +307,45 @@ def _settle(saved: asyncio.Future[None], failure: OrchestratorError | None = Non
 
 
 def _save_jobs(db: sa.Connection, jobs: Sequence[Job]) -> None:
-    for job in jobs:
-        _save_job(db, job)
+    """Few statements for many jobs: what SQLAlchemy does for each of them costs more than the disk."""
+    latest = {job.id: job for job in jobs}
+    query = sa.select(JOBS.c.id).where(JOBS.c.id.in_(list(latest)))
+    known = set(db.scalars(query).all())
+    for is_new in (False, True):
+        chosen = [job for job in latest.values() if (job.id not in known) is is_new]
+        if not chosen:
+            continue
+        if is_new:
+            db.execute(JOBS.insert(), [_job_values(job) for job in chosen])
+            db.execute(
+                REQUESTS.insert(), [{"job_id": job.id, "body": request_record(job.request)} for job in chosen]
+            )
+        else:
+            ids = [job.id for job in chosen]
+            db.execute(_UPDATE_JOB, [{**_job_values(job), "this_id": job.id} for job in chosen])
+            for table in (ATTEMPTS, OUTPUTS):
+                db.execute(table.delete().where(table.c.job_id.in_(ids)))
+        _insert_parts(db, ATTEMPTS, [(job.id, job.attempts) for job in chosen])
+        _insert_parts(db, OUTPUTS, [(job.id, job.outputs) for job in chosen])
 
 
-def _save_job(db: sa.Connection, job: Job) -> None:
+def _insert_parts(
+    db: sa.Connection, table: sa.Table, parts_of: Sequence[tuple[str, Sequence[Attempt | OutputFile]]]
+) -> None:
+    rows = [
+        {"job_id": job_id, "position": position, **vars(part)}
+        for job_id, parts in parts_of
+        for position, part in enumerate(parts)
+    ]
+    if rows:
+        db.execute(table.insert(), rows)
+
+
+def _job_values(job: Job) -> dict[str, Any]:
     values = {key: getattr(job, key) for key in _JOB_COLUMNS}
     values["state"] = job.state.value
     values["error"] = None if job.error is None else dict(job.error)
-    is_new = _put(db, JOBS, values)
-    if is_new:
-        db.execute(REQUESTS.insert(), {"job_id": job.id, "body": request_record(job.request)})
-    for table, parts in ((ATTEMPTS, job.attempts), (OUTPUTS, job.outputs)):
-        if not is_new:
-            db.execute(table.delete().where(table.c.job_id == job.id))
-        if parts:
-            db.execute(
-                table.insert(), [{"job_id": job.id, "position": i, **vars(p)} for i, p in enumerate(parts)]
-            )
+    return values
 
 
 def _job_from(row: Any, attempts: tuple[Attempt, ...], outputs: tuple[OutputFile, ...]) -> Job:

@@ -228,12 +228,15 @@ class ComfyUIClient:
             PeerError
         """
         with translated(self.base_url):
-            async with self._open_session().ws_connect(
-                f"{self.base_url}/ws?{urlencode({'clientId': client_id})}",
-                headers=self._headers,
-                max_msg_size=WEBSOCKET_MAX_BYTES,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-            ) as stream:
+            async with (
+                _without_redirects(self._open_session()) as session,
+                session.ws_connect(
+                    f"{self.base_url}/ws?{urlencode({'clientId': client_id})}",
+                    headers=self._headers,
+                    max_msg_size=WEBSOCKET_MAX_BYTES,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                ) as stream,
+            ):
                 _notice_a_dead_machine(stream.get_extra_info("socket"))
                 yield stream
 
@@ -284,15 +287,25 @@ class ComfyUIClient:
 
 
 def open_session() -> aiohttp.ClientSession:
-    """A session for any number of peers: no cookies, no redirects, none of them can hold up another."""
-    no_redirects = aiohttp.TraceConfig()
-    # A websocket's handshake would follow one, and take the key along.
-    no_redirects.on_request_redirect.append(_refuse_redirect)
+    """A session for any number of peers: no cookies, none of them can hold up another."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=16),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=HANDSHAKE_TIMEOUT_S),
-        trace_configs=[no_redirects],
+    )
+
+
+def _without_redirects(session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    """For websockets over the same connector: their handshake cannot be told not to follow a redirect, and
+    would take the key along."""
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
+    return aiohttp.ClientSession(
+        connector=session.connector,
+        connector_owner=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=session.timeout,
+        trace_configs=[trace],
     )
 
 

@@ -63,7 +63,7 @@ async def at_a_pace(
 
 async def in_thread(work: Callable[[], T]) -> T:
     """Run `work` in a thread and leave only when it has ended, cancelled or not."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+    task = asyncio.get_running_loop().run_in_executor(None, work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
