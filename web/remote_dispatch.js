@@ -4,7 +4,7 @@ import { app } from "../../scripts/app.js";
 import { FleetApi } from "./fleet/api.js";
 import { Attention } from "./fleet/attention.js";
 import { commandsOf, TAB_ID } from "./fleet/commands.js";
-import { useLanguage } from "./fleet/i18n.js";
+import { t, useLanguage } from "./fleet/i18n.js";
 import { FleetMode } from "./fleet/mode.js";
 import { NodeBadges } from "./fleet/node_badges.js";
 import { NodeMenu } from "./fleet/node_menu.js";
@@ -63,7 +63,7 @@ app.registerExtension({
       id: TAB_ID,
       icon: "pi pi-server",
       title: "Fleet",
-      tooltip: "Fleet: the machines that Remote Dispatch runs on",
+      tooltip: t("Fleet: the machines that Remote Dispatch runs on"),
       type: "custom",
       // Called with a new, detached element at each opening, and at times twice for the same one.
       render(el) {

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import test from "node:test";
-import { t, useLanguage } from "../../web/fleet/i18n.js";
+import { decimal, plural, t, useLanguage } from "../../web/fleet/i18n.js";
 
 const LOCALES = new URL("../../web/locales/", import.meta.url);
+const HOST = new URL("../../locales/", import.meta.url);
 const CODE = new URL("../../web/fleet/", import.meta.url);
+const LITERAL = '"(?:[^"\\\\]|\\\\.)*"';
 const answering = (body, ok = true) => async () => ({ ok, json: async () => body });
 const read = async (url) => readFile(url, "utf-8");
 
@@ -28,16 +30,66 @@ test("a language that is not there, or is damaged, leaves English", async () => 
   await useLanguage(undefined);
 });
 
-test("every language has the same sentences with the same places, and all of them are used", async () => {
-  const code = (await Promise.all((await readdir(CODE)).map((file) => read(new URL(file, CODE))))).join("\n");
-  const files = await readdir(LOCALES);
-  const [first, ...others] = await Promise.all(files.map(async (file) => JSON.parse(await read(new URL(file, LOCALES)))));
-  for (const other of others) assert.deepEqual(Object.keys(other), Object.keys(first));
-  const places = (text) => (text.match(/\{\w+\}/g) ?? []).sort();
-  for (const words of [first, ...others]) {
-    for (const [english, said] of Object.entries(words)) {
-      assert.deepEqual(places(said), places(english), said);
-      assert.ok(code.includes(`t(${JSON.stringify(english)}`), `nothing says ${english}`);
+test("a number of things takes the form that the language has for it", async () => {
+  const jobs = (count) => plural(count, "{count} job", "{count} jobs");
+  assert.deepEqual([0, 1, 2].map(jobs), ["0 jobs", "1 job", "2 jobs"]);
+  await useLanguage("fr", answering({ "{count} jobs": { one: "{count} tâche", other: "{count} tâches" } }));
+  assert.deepEqual([0, 1, 2, 1_000_000].map(jobs), ["0 tâche", "1 tâche", "2 tâches", "1000000 tâches"]);
+  assert.equal(decimal(3.46, 1), "3,5");
+  await useLanguage("en");
+  assert.equal(decimal(3.46, 1), "3.5");
+});
+
+test("every sentence that the code says is translated, and nothing else is", async () => {
+  const said = new Map();
+  for (const file of [...await readdir(CODE), "../remote_dispatch.js"]) {
+    const code = await read(new URL(file, CODE));
+    const asked = file === "i18n.js" ? 0 : code.match(/\b(?:t|plural)\(/g)?.length ?? 0;
+    const found = [
+      ...code.matchAll(new RegExp(`\\bt\\(\\s*(${LITERAL})`, "g")),
+      ...code.matchAll(new RegExp(`\\bplural\\([^"]*${LITERAL},\\s*(${LITERAL})`, "g")),
+    ];
+    assert.equal(found.length, asked, `${file}: what is translated stands there as a literal`);
+    for (const [call, sentence] of found) said.set(JSON.parse(sentence), call.startsWith("plural"));
+  }
+  const places = (text) => [...new Set(text.match(/\{\w+\}/g))].sort();
+  for (const language of await readdir(LOCALES)) {
+    const words = JSON.parse(await read(new URL(language, LOCALES)));
+    assert.deepEqual(Object.keys(words).sort(), [...said.keys()].sort(), language);
+    for (const [sentence, isPlural] of said) {
+      const forms = isPlural ? words[sentence] : { other: words[sentence] };
+      assert.deepEqual(Object.keys(forms), isPlural ? ["one", "other"] : ["other"], `${language}: ${sentence}`);
+      for (const form of Object.values(forms)) assert.deepEqual(places(form), places(sentence), `${language}: ${form}`);
     }
+  }
+});
+
+test("no sentence stands in the code untranslated", async () => {
+  const own = new Set(["mode.js", "commands.js", "variations.js"]); // the host translates definitions: see below
+  for (const file of (await readdir(CODE)).filter((each) => !own.has(each))) {
+    const code = (await read(new URL(file, CODE)))
+      .replace(/\/\*[\s\S]*?\*\/|^import .*$|(?<=^|\s)\/\/.*$/gm, "")
+      .replace(new RegExp(`\\bplural\\([^"]*${LITERAL},\\s*${LITERAL}|\\bt\\(\\s*${LITERAL}`, "g"), "");
+    const sentences = (code.match(new RegExp(LITERAL, "g")) ?? []).filter((text) => /^"[A-Z][a-z]+( [a-z].*|[.?!])"$/.test(text));
+    assert.deepEqual(sentences, [], file);
+  }
+});
+
+test("the host finds its words for our commands and settings in every language", async () => {
+  const files = ["mode.js", "commands.js", "variations.js"].map((file) => read(new URL(file, CODE)));
+  const code = (await Promise.all(files)).join("\n");
+  const commands = [
+    ...[...code.matchAll(/COMMAND = "RemoteDispatch\.(\w+)"/g)],
+    ...[...code.matchAll(/command\("(\w+)"/g)],
+  ].map(([, name]) => `RemoteDispatch_${name}`);
+  const settings = [...code.matchAll(/id: "RemoteDispatch\.(\w+)"/g)].map(([, name]) => `RemoteDispatch_${name}`);
+  const groups = [...code.matchAll(/group: "([^"]+)"/g)].map(([, group]) => group);
+  for (const language of await readdir(HOST)) {
+    const words = async (kind) => JSON.parse(await read(new URL(`${language}/${kind}.json`, HOST)));
+    assert.deepEqual(Object.keys(await words("commands")).sort(), [...commands].sort(), language);
+    assert.deepEqual(Object.keys(await words("settings")).sort(), [...settings].sort(), language);
+    if (language === "en") continue;
+    const { settingsCategories } = await words("main");
+    assert.deepEqual(Object.keys(settingsCategories).sort(), [...new Set(["Remote Dispatch", ...groups])].sort(), language);
   }
 });

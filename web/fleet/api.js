@@ -38,6 +38,7 @@
  * @typedef {{fetchApi(route: string, options?: RequestInit): Promise<Response>,
  *   apiURL(route: string): string}} ComfyApi
  */
+import { t } from "./i18n.js";
 
 /** What the server refused, in its own words. `code` is its machine's word, `status` 0 without an answer. */
 export class RequestError extends Error {
@@ -218,13 +219,13 @@ export class FleetApi {
     try {
       response = await this.#comfy.fetchApi(`/orchestrator${route}`, options);
     } catch {
-      throw new RequestError("ComfyUI does not answer. Is it still running?");
+      throw new RequestError(t("ComfyUI does not answer. Is it still running?"));
     }
     this.#noteClock(response);
     const answer = await response.json().catch(() => null);
     if (response.ok && answer !== null) return answer;
     if (response.ok && response.status === 204) return {};
-    const message = answer?.message ?? `ComfyUI answered with HTTP ${response.status}. Look at its log.`;
+    const message = answer?.message ?? t("ComfyUI answered with HTTP {status}. Look at its log.", { status: response.status });
     throw new RequestError(message, { code: answer?.error, status: response.status });
   }
 

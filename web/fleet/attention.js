@@ -1,7 +1,7 @@
 // @ts-check
 /** Toasts for what needs a person, each once: a peer that went away with jobs, one that wants a key, a job that failed. */
-import { counted, jobTitle } from "./format.js";
-import { t } from "./i18n.js";
+import { jobTitle } from "./format.js";
+import { plural, t } from "./i18n.js";
 
 /**
  * @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job
@@ -23,7 +23,8 @@ export function peersNeeding(before, now) {
     if (peer.health === "down" && ours) {
       told.push({
         severity: "warn",
-        summary: t("{peer} went away with {jobs} of yours", { peer: peer.name, jobs: counted(ours, t("job"), t("jobs")) }),
+        summary: plural(ours, "{peer} went away with {count} job of yours", "{peer} went away with {count} jobs of yours",
+          { peer: peer.name }),
         detail: `${peer.reason} ${t("Another peer takes over where one can. See whether this machine still runs.")}`.trim(),
       });
     } else if (peer.health === "needs_key") {

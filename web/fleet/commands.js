@@ -1,7 +1,6 @@
 // @ts-check
 /** What the command palette offers of the fleet. */
-import { counted } from "./format.js";
-import { t } from "./i18n.js";
+import { plural, t } from "./i18n.js";
 
 export const TAB_ID = "remote-dispatch.fleet";
 const AT_ONCE = 8; //: cancellations under way
@@ -50,7 +49,7 @@ export function commandsOf({ api, store, manager }) {
       if (!line.length) return tell("info", t("Nothing waits"));
       const sure = await manager().dialog.confirm({
         title: t("Cancel all waiting jobs"),
-        message: t("{jobs} will not run. What runs goes on.", { jobs: counted(line.length, t("waiting job"), t("waiting jobs")) }),
+        message: plural(line.length, "{count} waiting job will not run. What runs goes on.", "{count} waiting jobs will not run. What runs goes on."),
       });
       if (!sure) return;
       const before = line.length;
@@ -58,7 +57,7 @@ export function commandsOf({ api, store, manager }) {
         for (let id = line.pop(); id !== undefined; id = line.pop()) await api.cancelJob(id); // the last ones first: none starts meanwhile
       };
       await Promise.all(Array.from({ length: AT_ONCE }, work));
-      tell("info", t("{jobs} cancelled", { jobs: counted(before, t("waiting job"), t("waiting jobs")) }));
+      tell("info", plural(before, "{count} waiting job cancelled", "{count} waiting jobs cancelled"));
     }),
   ];
 }
@@ -80,8 +79,8 @@ export function stateOf(store) {
   const up = peers.filter((peer) => peer.enabled && peer.health === "up").length;
   const waiting = store.unseen.waiting + store.queue.filter((job) => !job.begun_at).length;
   const parts = [settings.fleet_mode ? t("on") : t("off")];
-  if (peers.length) parts.push(peers.length === 1 ? t("{up} of 1 peer", { up }) : t("{up} of {count} peers", { up, count: peers.length }));
-  if (waiting) parts.push(t("{waiting} waiting", { waiting }));
+  if (peers.length) parts.push(plural(peers.length, "{up} of {count} peer", "{up} of {count} peers", { up }));
+  if (waiting) parts.push(t("{count} waiting", { count: waiting }));
   if (settings.paused) parts.push(t("paused"));
   return parts.join(", ");
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The results of one request beside each other, live: by rows and columns where two things were varied. */
 import { h, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
-import { t } from "./i18n.js";
+import { clock, plural, t } from "./i18n.js";
 import { sheetCell } from "./sheet_cell.js";
 import { batchesOf, captionOf, labelOf, namesOf, sheetOf } from "./sheet_layout.js";
 import { isFinal } from "./store.js";
@@ -81,7 +81,7 @@ export function contactSheet({ api, store, batchId, baseOf, openGraph, save }) {
     const batches = batchesOf(store.jobs);
     setChildren(which, batches.map(({ id, count }) => `${id} ${count}`).join(), () => batches.map(({ id, count, at }) =>
       h("option", { value: id, selected: id === shown },
-        t("{time}, {count} jobs", { time: new Date(at).toLocaleTimeString(), count }))));
+        plural(count, "{time}, {count} job", "{time}, {count} jobs", { time: clock(at) }))));
     which.hidden = batches.length < 2;
   };
   const elementOf = (/** @type {{index: number}} */ { index }) => cells.get(String(index))?.element ?? h("span");

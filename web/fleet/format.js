@@ -1,5 +1,6 @@
 // @ts-check
-/** Words and numbers for what the server sends. Pure. */
+/** Words and numbers for what the server sends, in the page's language. */
+import { decimal, t } from "./i18n.js";
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job
  * @typedef {import("./api.js").Device} Device */
 
@@ -8,13 +9,13 @@ const GIB = 1024 ** 3;
 /** @param {number} bytes @returns {string} in GB of 2^30 bytes, as ComfyUI and the drivers count them */
 export function gigabytes(bytes) {
   const value = bytes / GIB;
-  return value >= 10 ? value.toFixed(0) : value.toFixed(1);
+  return decimal(value, value >= 10 ? 0 : 1);
 }
 
 /** @param {number} seconds */
 export function duration(seconds) {
   if (!Number.isFinite(seconds) || seconds < 0) return "";
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 9.95) return `${decimal(seconds, 1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   const two = (/** @type {number} */ part) => String(part).padStart(2, "0");
@@ -22,6 +23,12 @@ export function duration(seconds) {
   if (minutes < 60) return `${minutes}:${two(whole % 60)} min`;
   return `${Math.floor(minutes / 60)}:${two(minutes % 60)} h`;
 }
+
+/** Where tenths are only noise. @param {number} seconds @returns {string} at least "1 s" */
+export const wholeDuration = (seconds) => runningClock(Math.max(1, Math.round(seconds)));
+
+/** @param {number} whole seconds */
+const runningClock = (whole) => (whole < 10 ? `${whole} s` : duration(whole));
 
 /** @param {Job} job */
 const isOver = (job) => job.state !== "waiting" && job.state !== "running";
@@ -32,8 +39,7 @@ export function jobDuration(job, nowMs) {
   if (!began) return "";
   const start = Date.parse(began);
   if (job.ended_at) return duration((Date.parse(job.ended_at) - start) / 1000);
-  // Tenths of a running clock are only noise.
-  return duration(Math.max(0, Math.floor((nowMs - start) / 1000))).replace(".0 s", " s");
+  return runningClock(Math.max(0, Math.floor((nowMs - start) / 1000)));
 }
 
 /**
@@ -41,27 +47,27 @@ export function jobDuration(job, nowMs) {
  * @param {Peer} peer @returns {PeerState} what its owner wishes goes before what was measured
  */
 export function peerState(peer) {
-  if (!peer.enabled) return { tone: "off", word: "disabled" };
+  if (!peer.enabled) return { tone: "off", word: t("disabled") };
   switch (peer.health) {
     case "up":
-      return peer.draining ? { tone: "off", word: "draining" } : { tone: "good", word: "up" };
+      return peer.draining ? { tone: "off", word: t("draining") } : { tone: "good", word: t("up") };
     case "suspect":
-      return { tone: "warn", word: "not answering" };
+      return { tone: "warn", word: t("not answering") };
     case "down":
-      return { tone: "bad", word: "down" };
+      return { tone: "bad", word: t("down") };
     case "needs_key":
-      return { tone: "key", word: "needs a key" };
+      return { tone: "key", word: t("needs a key") };
     default:
-      return { tone: "off", word: "checking" };
+      return { tone: "off", word: t("checking") };
   }
 }
 
 /** @param {Peer} peer @returns {string} "1 running, 2 waiting, 1 ours", or "" */
 export function queueText(peer) {
   const parts = [];
-  if (peer.queue_running) parts.push(`${peer.queue_running} running`);
-  if (peer.queue_pending) parts.push(`${peer.queue_pending} waiting`);
-  if (peer.ours) parts.push(`${peer.ours} ours`);
+  if (peer.queue_running) parts.push(t("{count} running", { count: peer.queue_running }));
+  if (peer.queue_pending) parts.push(t("{count} waiting", { count: peer.queue_pending }));
+  if (peer.ours) parts.push(t("{count} ours", { count: peer.ours }));
   return parts.join(", ");
 }
 
@@ -70,7 +76,7 @@ export function memory(device) {
   const { vram_total_bytes: total, vram_free_bytes: free } = device;
   if (!(total > 0)) return null;
   const used = Math.min(1, Math.max(0, 1 - free / total));
-  return { text: `${gigabytes(free)} of ${gigabytes(total)} GB free`, used };
+  return { text: t("{free} of {total} GB free", { free: gigabytes(free), total: gigabytes(total) }), used };
 }
 
 /** "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync" is more than a row can hold. @param {string} name */
@@ -83,11 +89,14 @@ export function deviceName(name) {
 }
 
 /** @param {Job} job @returns {string} how it is told from others of the same title */
-export const jobId = (job) => `${job.source === "fleet" ? "Prompt" : "Job"} ${job.job_id.slice(0, 8)}`;
+export function jobId({ source, job_id: whole }) {
+  const id = whole.slice(0, 8);
+  return source === "fleet" ? t("Prompt {id}", { id }) : t("Job {id}", { id });
+}
 
 /** @param {Job} job */
 export function jobTitle(job) {
-  return job.title || (job.source === "node" ? "Remote Dispatch node" : jobId(job));
+  return job.title || (job.source === "node" ? t("Remote Dispatch node") : jobId(job));
 }
 
 /** How long it runs, and how long it most likely will. @param {Job} job @param {number} nowMs
@@ -95,7 +104,7 @@ export function jobTitle(job) {
 export function jobTime(job, nowMs, typicalMs) {
   const elapsed = jobDuration(job, nowMs);
   if (job.state !== "running" || !elapsed || !typicalMs) return elapsed;
-  return `${elapsed} of about ${duration(Math.max(1, Math.round(typicalMs / 1000))).replace(".0 s", " s")}`;
+  return t("{elapsed} of about {usual}", { elapsed, usual: wholeDuration(typicalMs / 1000) });
 }
 
 /** What the peer itself said of a failure. @param {Job} job @returns {string} "" where it said nothing */
@@ -112,16 +121,21 @@ export function peersOwnError({ error }) {
   return parts.map((part) => part.trim()).filter(Boolean).join("\n");
 }
 
+/** @type {Record<string, () => string>} */
 const JOB_WORDS = {
-  waiting: "waiting",
-  running: "running",
-  done: "done",
-  failed: "failed",
-  cancelled: "cancelled",
-  set_aside: "set aside",
+  waiting: () => t("waiting"),
+  running: () => t("running"),
+  done: () => t("done"),
+  failed: () => t("failed"),
+  cancelled: () => t("cancelled"),
+  set_aside: () => t("set aside"),
+  taken_back: () => t("taken back"),
 };
 
-/** @param {Job} job @returns {string} why it is, or ran, where it is */
+/** What an attempt came to. @param {string} outcome its code, "" where it has none yet */
+export const outcomeWord = (outcome) => JOB_WORDS[outcome]?.() ?? outcome;
+
+/** The server tells its reasons in English. @param {Job} job @returns {string} why it is, or ran, where it is */
 export const jobReason = (job) =>
   isOver(job) && job.explanation.startsWith("on ") ? `ran ${job.explanation}` : job.explanation;
 
@@ -132,14 +146,14 @@ export function placeOf(job) {
 }
 
 /** @param {Job} job */
-export const jobWord = (job) => JOB_WORDS[job.state] ?? job.state;
+export const jobWord = (job) => outcomeWord(job.state);
 
 /** Why the job went elsewhere, attempt by attempt; the last failure of a failed job is its `error`.
  * @param {Job} job @returns {string[]} */
 export function failedAttempts(job) {
   return (job.error ? job.attempts.slice(0, -1) : job.attempts)
     .filter((attempt) => attempt.ended_at && attempt.outcome !== "done")
-    .map((attempt) => `${attempt.peer}: ${attempt.reason || attempt.outcome}`);
+    .map((attempt) => `${attempt.peer}: ${attempt.reason || outcomeWord(attempt.outcome)}`);
 }
 
 /** @param {number} progress 0..1 @returns {number} whole percent, 0..100 */
@@ -173,6 +187,3 @@ export function namesOf(peers) {
   }
   return names;
 }
-
-/** @param {number} count @param {string} one @param {string} [many] */
-export const counted = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;

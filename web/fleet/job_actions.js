@@ -1,7 +1,9 @@
 // @ts-check
-/** What can be done about a job that did not end well: once more, elsewhere, or a report for somebody else. */
-import { copyText, h, setAttribute, setChildren } from "./dom.js";
+/** What can be done with a job that ended: once more, elsewhere; of one that failed, a report for somebody else. */
+import { copyText, h, setAttribute, setChildren, setText } from "./dom.js";
 import { jobTitle, namesOf } from "./format.js";
+import { t } from "./i18n.js";
+import { isFinal } from "./job_shelf.js";
 
 /** @typedef {import("./api.js").Job} Job @typedef {import("./api.js").Peer} Peer */
 
@@ -21,40 +23,53 @@ export function reportOf(job, peers) {
 /**
  * @param {import("./panel.js").SectionDeps} deps
  * @param {(change: () => Promise<unknown>, done: string) => void} act
+ * @param {HTMLElement} calm where they stand for a job that ended well
  */
-export function jobActions({ api, store, say }, act) {
+export function jobActions({ api, store, say }, act, calm) {
   /** @type {Job} */
   let job;
-  const retry = (/** @type {{peer?: string}} */ wishes, /** @type {string} */ where) =>
-    act(() => api.retryJob(job.job_id, wishes), `is queued once more${where}`);
-  const again = h("button", { type: "button", class: "orc-button", onclick: () => retry({}, "") }, "Retry");
+  const retry = (/** @type {{peer?: string}} */ wishes, /** @type {string} */ done) =>
+    act(() => api.retryJob(job.job_id, wishes), done);
+  const again = h("button", {
+    type: "button", class: "orc-button",
+    onclick: () => retry({}, t("{job} is queued once more.", { job: jobTitle(job) })),
+  });
   const elsewhere = h("select", {
     class: "orc-choice",
     onchange: () => {
       const { value, selectedOptions } = elsewhere;
-      if (value) retry({ peer: value === "any" ? "" : value }, ` on ${selectedOptions[0].textContent}`);
+      const names = { job: jobTitle(job), peer: selectedOptions[0].textContent ?? "" };
+      if (value) retry({ peer: value === "any" ? "" : value }, t("{job} is queued once more on {peer}.", names));
       elsewhere.value = "";
     },
   });
   const report = h("button", {
-    type: "button", class: "orc-button", title: "Copy what is known of it, without its graph, keys or addresses",
-    onclick: async () => say(await copyText(reportOf(job, store.peers)) ? "The report is copied." : "The browser did not let us copy."),
-  }, "Copy report");
-  const element = h("div", { class: "orc-actions" }, again, elsewhere, report);
+    type: "button", class: "orc-button", title: t("Copy what is known of it, without its graph, keys or addresses"),
+    onclick: async () => say(await copyText(reportOf(job, store.peers)) ? t("The report is copied.") : t("The browser did not let us copy.")),
+  }, t("Copy report"));
+  const element = h("div", { class: "orc-actions" }, report);
   return {
     element,
     show(/** @type {Job} */ next) {
       job = next;
-      element.hidden = !["failed", "cancelled", "set_aside"].includes(job.state);
-      if (element.hidden) return;
-      setChildren(elsewhere, namesOf(store.peers), () => [
-        h("option", { value: "" }, "Retry on …"),
+      const well = job.state === "done";
+      again.hidden = elsewhere.hidden = !isFinal(job);
+      element.hidden = well || !isFinal(job);
+      calm.hidden = !well;
+      if (again.hidden) return;
+      const place = well ? calm : element;
+      if (again.parentElement !== place) place.prepend(again, elsewhere);
+      setChildren(elsewhere, `${well} ${namesOf(store.peers)}`, () => [
+        h("option", { value: "" }, well ? t("on …") : t("Retry on …")),
         ...store.peers.map((peer) => h("option", { value: peer.id }, peer.name)),
-        h("option", { value: "any" }, "any peer"),
+        h("option", { value: "any" }, t("any peer")),
       ]);
-      setAttribute(again, "aria-label", `Retry: ${jobTitle(job)}`);
-      setAttribute(elsewhere, "aria-label", `Retry on: ${jobTitle(job)}`);
-      setAttribute(report, "aria-label", `Copy report: ${jobTitle(job)}`);
+      const label = (/** @type {HTMLElement} */ control, /** @type {string} */ action) =>
+        setAttribute(control, "aria-label", t("{action}: {job}", { action, job: jobTitle(job) }));
+      setText(again, well ? t("Run again") : t("Retry"));
+      label(again, well ? t("Run again") : t("Retry"));
+      label(elsewhere, well ? t("Run again on") : t("Retry on"));
+      label(report, t("Copy report"));
     },
   };
 }

@@ -1,13 +1,14 @@
 // @ts-check
 /** Moving a waiting job in the line with the pointer. The keyboard's way is in line_controls.js. */
 import { h, setAttribute } from "./dom.js";
+import { t } from "./i18n.js";
 
 const KIND = "application/x-orc-job";
 
 /** What a waiting row is taken by. @param {HTMLElement} row @param {() => string} jobId */
 export function dragGrip(row, jobId) {
   return h("span", {
-    class: "orc-grip", draggable: "true", title: "Drag to another place in the line", "aria-hidden": "true",
+    class: "orc-grip", draggable: "true", title: t("Drag to another place in the line"), "aria-hidden": "true",
     ondragstart: (/** @type {DragEvent} */ event) => {
       event.dataTransfer?.setData(KIND, jobId());
       if (event.dataTransfer) event.dataTransfer.effectAllowed = "move";

@@ -2,17 +2,18 @@
 /** Which jobs a person wants to see: a kind of state, and words. */
 import { h, setAttribute } from "./dom.js";
 import { jobTitle } from "./format.js";
+import { t } from "./i18n.js";
 
 /** @typedef {import("./api.js").Job} Job
  * @typedef {{kind: string, words: string[]}} Wanted `words` in lower case */
 
-/** @type {Record<string, {label: string, states: string[]}>} */
+/** @type {Record<string, {label(): string, states: string[]}>} */
 const KINDS = {
-  all: { label: "All", states: [] },
-  waiting: { label: "Waiting", states: ["waiting"] },
-  running: { label: "Running", states: ["running"] },
-  done: { label: "Done", states: ["done"] },
-  failed: { label: "Failed", states: ["failed", "set_aside"] },
+  all: { label: () => t("All"), states: [] },
+  waiting: { label: () => t("Waiting"), states: ["waiting"] },
+  running: { label: () => t("Running"), states: ["running"] },
+  done: { label: () => t("Done"), states: ["done"] },
+  failed: { label: () => t("Failed"), states: ["failed", "set_aside"] },
 };
 
 /** @type {WeakMap<Job, string>} */
@@ -50,13 +51,13 @@ export function jobFilter(onChange) {
         show();
         onChange();
       },
-    }, label),
+    }, label()),
   }));
   const show = () => {
     for (const { kind, button } of buttons) setAttribute(button, "aria-pressed", String(kind === wanted.kind));
   };
   const search = h("input", {
-    type: "search", class: "orc-input", placeholder: "Search jobs", "aria-label": "Search jobs", autocomplete: "off",
+    type: "search", class: "orc-input", placeholder: t("Search jobs"), "aria-label": t("Search jobs"), autocomplete: "off",
     spellcheck: "false",
     oninput: () => {
       wanted.words = wordsOf(search.value);
@@ -69,7 +70,7 @@ export function jobFilter(onChange) {
   return {
     wanted,
     element: h("div", { class: "orc-filter" },
-      h("div", { class: "orc-chips", role: "group", "aria-label": "Show jobs" }, ...buttons.map(({ button }) => button)),
+      h("div", { class: "orc-chips", role: "group", "aria-label": t("Show jobs") }, ...buttons.map(({ button }) => button)),
       search),
   };
 }

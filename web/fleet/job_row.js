@@ -2,8 +2,9 @@
 /** One job: where it runs, how far it is, why there, what came of it, and what can be done to it. */
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
 import {
-  counted, failedAttempts, isPicture, jobId, jobReason, jobTime, jobTitle, jobWord, ownPath, peersOwnError, percent, placeOf,
+  failedAttempts, isPicture, jobId, jobReason, jobTime, jobTitle, jobWord, ownPath, peersOwnError, percent, placeOf,
 } from "./format.js";
+import { plural, t } from "./i18n.js";
 import { jobActions } from "./job_actions.js";
 import { dragGrip } from "./job_drag.js";
 import { lineControls } from "./line_controls.js";
@@ -29,12 +30,15 @@ export function jobRow(deps) {
   const id = h("span", { class: "orc-id" });
   const time = h("span", { class: "orc-figure" });
   const where = h("span", { class: "orc-clip" });
-  const cancel = h("button", { type: "button", class: "orc-button", onclick: () => act(() => api.cancelJob(job.job_id), "is cancelled") }, "Cancel");
+  const cancel = h("button", {
+    type: "button", class: "orc-button",
+    onclick: () => act(() => api.cancelJob(job.job_id), t("{job} is cancelled.", { job: jobTitle(job) })),
+  }, t("Cancel"));
   const bar = h("div", { class: "orc-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
   const preview = previewPicture(api);
   const error = h("p", { class: "orc-error" });
   const ownError = h("pre");
-  const own = h("details", { class: "orc-why orc-own" }, h("summary", {}, "The peer's own error"), ownError);
+  const own = h("details", { class: "orc-why orc-own" }, h("summary", {}, t("The peer's own error")), ownError);
   // One line until it is opened: the reasons for every peer are long.
   const whyText = h("summary");
   const why = h("details", { class: "orc-why orc-muted" }, whyText);
@@ -48,7 +52,7 @@ export function jobRow(deps) {
     setAttribute(element, "aria-busy", "true");
     try {
       await change();
-      say(`${jobTitle(job)} ${done}.`);
+      say(done);
     } catch (problem) {
       setOptionalText(failure, /** @type {Error} */ (problem).message);
     } finally {
@@ -61,12 +65,13 @@ export function jobRow(deps) {
       await store.readLine();
     }, done);
   const controls = lineControls(store, move);
-  const actions = jobActions(deps, act);
+  const repeat = h("span", { class: "orc-repeat" });
+  const actions = jobActions(deps, act, repeat);
   const element = h("li", { class: "orc-row" });
   const grip = dragGrip(element, () => job.job_id);
   element.append(
     h("div", { class: "orc-line" }, dot, grip, title, id, time),
-    h("div", { class: "orc-line" }, preview.element, where, controls.element, cancel),
+    h("div", { class: "orc-line" }, preview.element, where, controls.element, repeat, cancel),
     bar, error, own, why, tried, results, actions.element, failure);
 
   return {
@@ -92,7 +97,7 @@ export function jobRow(deps) {
       where.hidden = line !== null;
       controls.show(job, line);
       cancel.hidden = isFinal(job);
-      setAttribute(cancel, "aria-label", `Cancel ${jobTitle(job)}`);
+      setAttribute(cancel, "aria-label", t("Cancel {job}", { job: jobTitle(job) }));
       bar.hidden = !running;
       if (running) showProgress(bar, job);
       setAttribute(error, "class", job.state === "cancelled" ? "orc-muted" : "orc-error"); // that one was wanted
@@ -114,13 +119,13 @@ export function jobRow(deps) {
 
 /** @param {Job} job */
 function whereText(job) {
-  if (job.state === "running" && !job.begun_at) return job.progress_text || `next on ${job.peer}`;
+  if (job.state === "running" && !job.begun_at) return job.progress_text || t("next on {peer}", { peer: job.peer });
   return [isFinal(job) ? placeOf(job).name : job.peer, (job.state === "running" && job.progress_text) || jobWord(job)].filter(Boolean).join(" · ");
 }
 
 /** @param {HTMLElement} bar @param {Job} job */
 function showProgress(bar, job) {
-  setAttribute(bar, "aria-label", `Progress of ${jobTitle(job)}`);
+  setAttribute(bar, "aria-label", t("Progress of {job}", { job: jobTitle(job) }));
   setAttribute(bar, "aria-valuenow", percent(job.progress));
   /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(job.progress)}%`;
 }
@@ -131,12 +136,12 @@ function resultsOf(job, urlOf) {
   const nodes = [];
   const pictures = job.outputs.filter((output) => isPicture(output.filename) && ownPath(output.url));
   for (const { filename, url } of pictures.slice(0, PICTURES_SHOWN)) {
-    const link = outsideLink(urlOf(url), "", { class: "orc-picture", title: filename, "aria-label": `Open ${filename}` });
+    const link = outsideLink(urlOf(url), "", { class: "orc-picture", title: filename, "aria-label": t("Open {file}", { file: filename }) });
     link.append(h("img", { src: urlOf(url), alt: "", loading: "lazy", decoding: "async" }));
     nodes.push(link);
   }
   const unseen = pictures.length - PICTURES_SHOWN;
-  if (unseen > 0) nodes.push(h("span", { class: "orc-muted" }, `and ${counted(unseen, "more picture", "more pictures")}`));
+  if (unseen > 0) nodes.push(h("span", { class: "orc-muted" }, plural(unseen, "and {count} more picture", "and {count} more pictures")));
   for (const output of job.outputs) {
     if (pictures.includes(output)) continue;
     const own = ownPath(output.url);

@@ -32,7 +32,7 @@ export class JobShelf {
   #inLine = new Set();
   /** What is made of these when it is asked for. @type {{jobs?: Job[], queue?: Job[]}} */
   #made = {};
-  /** @type {Map<string, number | null>} */
+  /** @type {Map<string, {ms: number, of: number} | null>} */
   #typical = new Map();
 
   /** @param {number} kept so many that ended */
@@ -107,8 +107,9 @@ export class JobShelf {
     return forgotten.length;
   }
 
-  /** How long the peer's last jobs took, in the middle. @param {string} peerId @returns {number | null} ms */
-  typicalMs(peerId) {
+  /** How long the peer's last jobs took: the median in ms, `of` so many; null for none.
+   * @param {string} peerId @returns {{ms: number, of: number} | null} */
+  usual(peerId) {
     let typical = this.#typical.get(peerId);
     if (typical === undefined) {
       const took = [];
@@ -117,7 +118,7 @@ export class JobShelf {
         if (job.peer_id === peerId && job.state === "done" && began) took.push(Date.parse(endOf(job)) - Date.parse(began));
         if (took.length === TYPICAL_OF) break;
       }
-      typical = took.sort((a, b) => a - b)[took.length >> 1] ?? null;
+      typical = took.length ? { ms: took.sort((a, b) => a - b)[took.length >> 1], of: took.length } : null;
       this.#typical.set(peerId, typical);
     }
     return typical;

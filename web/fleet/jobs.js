@@ -1,7 +1,7 @@
 // @ts-check
 /** The jobs: the queue with what runs and waits, and the last that ended. */
 import { atNextFrame, h, setAttribute, setOptionalText, setText } from "./dom.js";
-import { counted } from "./format.js";
+import { plural, t } from "./i18n.js";
 import { dropTarget, dropZone } from "./job_drag.js";
 import { isWanted, jobFilter } from "./job_filter.js";
 import { jobRow } from "./job_row.js";
@@ -20,9 +20,9 @@ export function mount(el, deps) {
   const pause = pauseButton(deps);
   const none = h("p", { class: "orc-muted" });
   const filter = jobFilter(() => render());
-  const queue = jobList(deps, "Queue");
-  const ended = jobList(deps, "Finished");
-  const endedHead = h("div", { class: "orc-section-head" }, h("h3", {}, "Finished"));
+  const queue = jobList(deps, t("Queue"));
+  const ended = jobList(deps, t("Finished"));
+  const endedHead = h("div", { class: "orc-section-head" }, h("h3", {}, t("Finished")));
 
   const render = () => {
     const wanted = (/** @type {Job} */ job) => isWanted(job, filter.wanted);
@@ -36,13 +36,14 @@ export function mount(el, deps) {
         const place = places.get(job.job_id);
         return { job, line: place === undefined ? null : neighbours(line, place) };
       }),
-      whole ? store.unseen.waiting : 0,
-      "waiting",
+      whole && store.unseen.waiting
+        ? plural(store.unseen.waiting, "and {count} more waiting job", "and {count} more waiting jobs") : "",
     );
-    ended.show(over.map((job) => ({ job, line: null })), whole ? store.unseen.ended : 0, "older");
+    ended.show(over.map((job) => ({ job, line: null })), whole && store.unseen.ended
+      ? plural(store.unseen.ended, "and {count} older job", "and {count} older jobs") : "");
     const any = store.queue.length + store.ended.length > 0;
     none.hidden = open.length > 0 || (!whole && over.length > 0);
-    setText(none, !any ? "Nothing was sent yet." : whole ? "Nothing runs or waits." : "No job is like that.");
+    setText(none, !any ? t("Nothing was sent yet.") : whole ? t("Nothing runs or waits.") : t("No job is like that."));
     endedHead.hidden = !over.length;
     filter.element.hidden = !any;
     pause.show();
@@ -62,7 +63,7 @@ export function mount(el, deps) {
     if (before === null) return;
     try {
       await api.moveJob(dragged, { before });
-      say("The job has another place in the line.");
+      say(t("The job has another place in the line."));
     } catch (error) {
       say(/** @type {Error} */ (error).message);
     }
@@ -73,7 +74,7 @@ export function mount(el, deps) {
   const frame = atNextFrame(render);
   for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
   el.replaceChildren(
-    h("div", { class: "orc-section-head" }, h("h3", {}, "Queue"), variationButtons(), pause.button),
+    h("div", { class: "orc-section-head" }, h("h3", {}, t("Queue")), variationButtons(), pause.button),
     pause.note, filter.element, none, queue.element, endedHead, ended.element);
   render();
   const unwatch = store.watch();
@@ -102,9 +103,9 @@ function jobList(deps, label) {
     list,
     element: h("div", {}, list, rest),
     close: rows.close,
-    show(/** @type {Item[]} */ items, /** @type {number} */ unseen, /** @type {string} */ kind) {
+    show(/** @type {Item[]} */ items, /** @type {string} */ unseen) {
       rows.show(items);
-      setOptionalText(rest, unseen ? `and ${counted(unseen, `more ${kind} job`)}` : "");
+      setOptionalText(rest, unseen);
     },
   };
 }
@@ -118,7 +119,7 @@ function pauseButton({ store, say }) {
     setAttribute(button, "aria-busy", "true");
     try {
       await store.change({ paused });
-      say(paused ? "The queue is paused." : "The queue goes on.");
+      say(paused ? t("The queue is paused.") : t("The queue goes on."));
     } catch (error) {
       setOptionalText(note, /** @type {Error} */ (error).message);
     } finally {
@@ -131,9 +132,9 @@ function pauseButton({ store, say }) {
     show() {
       const paused = Boolean(store.settings?.paused);
       button.hidden = !store.settings;
-      setText(button, paused ? "Resume" : "Pause");
-      setAttribute(button, "title", paused ? "Start waiting jobs again" : "Start no further job; what runs goes on");
-      setOptionalText(note, paused ? "Paused: what runs goes on, nothing else is started." : "");
+      setText(button, paused ? t("Resume") : t("Pause"));
+      setAttribute(button, "title", paused ? t("Start waiting jobs again") : t("Start no further job; what runs goes on"));
+      setOptionalText(note, paused ? t("Paused: what runs goes on, nothing else is started.") : "");
     },
   };
 }

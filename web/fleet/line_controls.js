@@ -2,6 +2,7 @@
 /** What can be done to a job that waits: another place in the line, another peer. */
 import { h, setAttribute, setChildren } from "./dom.js";
 import { jobTitle, namesOf } from "./format.js";
+import { t } from "./i18n.js";
 
 /** @typedef {import("./api.js").Job} Job @typedef {import("./api.js").Peer} Peer */
 
@@ -15,7 +16,8 @@ export function lineControls(store, move) {
   let line = { first: "", above: "", below: "" };
   const choice = h("select", {
     class: "orc-choice",
-    onchange: () => move(job.job_id, { peer: choice.value }, choice.value ? "has its peer" : "may run on any peer"),
+    onchange: () => move(job.job_id, { peer: choice.value }, choice.value
+      ? t("{job} has its peer.", { job: jobTitle(job) }) : t("{job} may run on any peer.", { job: jobTitle(job) })),
   });
   // Not disabled at the ends of the line: the focus would be lost.
   const button = (/** @type {string} */ icon, /** @type {() => void} */ onclick) =>
@@ -25,13 +27,13 @@ export function lineControls(store, move) {
         if (/** @type {HTMLElement} */ (event.currentTarget).getAttribute("aria-disabled") !== "true") onclick();
       },
     }, h("i", { class: `pi ${icon}`, "aria-hidden": "true" }));
-  const top = button("pi-angle-double-up", () => move(job.job_id, { before: line.first }, "is first in the line"));
-  const up = button("pi-angle-up", () => move(job.job_id, { before: line.above }, "went up"));
-  const down = button("pi-angle-down", () => move(line.below, { before: job.job_id }, "has one more after it"));
+  const top = button("pi-angle-double-up", () => move(job.job_id, { before: line.first }, t("{job} is first in the line.", { job: jobTitle(job) })));
+  const up = button("pi-angle-up", () => move(job.job_id, { before: line.above }, t("{job} went up.", { job: jobTitle(job) })));
+  const down = button("pi-angle-down", () => move(line.below, { before: job.job_id }, t("{job} went down.", { job: jobTitle(job) })));
   const element = h("span", { class: "orc-moves" }, choice, top, up, down);
 
   const label = (/** @type {HTMLElement} */ control, /** @type {string} */ text, /** @type {boolean} */ able) => {
-    setAttribute(control, "aria-label", `${text}: ${jobTitle(job)}`);
+    setAttribute(control, "aria-label", t("{action}: {job}", { action: text, job: jobTitle(job) }));
     setAttribute(control, "title", text);
     setAttribute(control, "aria-disabled", able ? null : "true");
   };
@@ -44,15 +46,15 @@ export function lineControls(store, move) {
       line = neighbours;
       const peers = store.peers;
       setChildren(choice, namesOf(peers), () => [
-        h("option", { value: "" }, "any peer"),
+        h("option", { value: "" }, t("any peer")),
         ...peers.map((peer) => h("option", { value: peer.id }, peer.name)),
       ]);
       choice.value = pinnedTo(job, peers)?.id ?? "";
-      setAttribute(choice, "aria-label", `Run on: ${jobTitle(job)}`);
-      setAttribute(choice, "title", "Which peer it may run on");
-      label(top, "To the top", line.first !== "");
-      label(up, "Up", line.above !== "");
-      label(down, "Down", line.below !== "");
+      setAttribute(choice, "aria-label", t("{action}: {job}", { action: t("Run on"), job: jobTitle(job) }));
+      setAttribute(choice, "title", t("Which peer it may run on"));
+      label(top, t("To the top"), line.first !== "");
+      label(up, t("Up"), line.above !== "");
+      label(down, t("Down"), line.below !== "");
     },
   };
 }

@@ -2,11 +2,12 @@
 /** Fleet mode in the host's own places: action bar, command, key, setting, toasts. The server knows whether it is on. */
 import { setAttribute } from "./dom.js";
 import { stateOf } from "./commands.js";
+import { t } from "./i18n.js";
 import { whatChanged } from "./mode_words.js";
 /** @typedef {import("./api.js").Settings} Settings */
 
 const COMMAND = "RemoteDispatch.ToggleFleetMode";
-/** The host's settings that stand for ours. @type {{id: string, key: keyof Settings, group: string, name: string, tooltip: string}[]} */
+/** The host's settings that stand for ours. @type {{id: string, key: keyof Settings, group: string, name: string, tooltip: string, usual?: boolean}[]} */
 const SWITCHES = [
   {
     id: "RemoteDispatch.FleetMode", key: "fleet_mode", group: "Fleet mode", name: "Fleet mode: Run uses the peers",
@@ -19,6 +20,11 @@ const SWITCHES = [
   {
     id: "RemoteDispatch.Paused", key: "paused", group: "Queue", name: "Pause the queue of the fleet",
     tooltip: "No further job is started on a peer. What runs goes on, and nothing that waits is lost.",
+  },
+  {
+    id: "RemoteDispatch.PeerNodes", key: "peer_nodes", group: "Nodes and models", usual: true,
+    name: "Offer nodes and models that only the peers have",
+    tooltip: "Lists of nodes and models show them with the peer's name behind them, so that a graph can be built of what this machine lacks.",
   },
 ];
 const BUTTON = "orc-fleet-toggle";
@@ -49,20 +55,20 @@ export class FleetMode {
     return {
       commands: [{ id: COMMAND, icon: "pi pi-server", label: "Toggle Fleet Mode", function: toggle }],
       keybindings: [{ combo: { key: "f", ctrl: true, shift: true }, commandId: COMMAND }],
-      settings: SWITCHES.map(({ id, key, group, name, tooltip }) => ({
+      settings: SWITCHES.map(({ id, key, group, name, tooltip, usual = false }) => ({
         id,
         category: ["Remote Dispatch", group, name],
         name,
         tooltip,
         type: "boolean",
-        defaultValue: false,
+        defaultValue: usual,
         onChange: (/** @type {boolean} */ on) => this.#settingChanged(key, on),
       })),
       // The host draws these once; `#show` tells the state by attributes, which it leaves alone.
       actionBarButtons: [{
         icon: "pi pi-server",
         label: "Fleet",
-        tooltip: "Fleet mode: Run uses your peers (Ctrl+Shift+F)",
+        get tooltip() { return t("Fleet mode: Run uses your peers (Ctrl+Shift+F)"); }, // asked for once the language is known
         class: BUTTON,
         onClick: toggle,
       }],
@@ -86,7 +92,7 @@ export class FleetMode {
       if (!this.#store.settings) await this.#store.readSettings();
       await this.#store.change({ fleet_mode: !this.#store.settings?.fleet_mode });
     } catch (error) {
-      this.#toast("error", "Fleet mode was not switched", /** @type {Error} */ (error).message);
+      this.#toast("error", t("Fleet mode was not switched"), /** @type {Error} */ (error).message);
     }
   }
 
@@ -98,7 +104,7 @@ export class FleetMode {
     try {
       await this.#store.change({ [key]: on });
     } catch (error) {
-      this.#toast("error", "The setting was not changed", /** @type {Error} */ (error).message);
+      this.#toast("error", t("The setting was not changed"), /** @type {Error} */ (error).message);
       await this.#follow();
     }
   }

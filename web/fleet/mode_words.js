@@ -1,7 +1,6 @@
 // @ts-check
 /** What fleet mode says of itself. Pure. */
-import { counted } from "./format.js";
-import { t } from "./i18n.js";
+import { plural, t } from "./i18n.js";
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Settings} Settings */
 
 /** The peers that take jobs, whether they answer just now or not. @param {Peer[]} peers */
@@ -23,7 +22,7 @@ export function hindrance(peers) {
 /** @param {Peer[]} peers @returns {string} "2 peers", or "peer gpu-1" when there is one */
 function usedPeers(peers) {
   const used = inUse(peers);
-  return used.length === 1 ? t("peer {name}", { name: used[0].name }) : counted(used.length, t("peer"), t("peers"));
+  return used.length === 1 ? t("peer {name}", { name: used[0].name }) : plural(used.length, "{count} peer", "{count} peers");
 }
 
 /** What the switches' present position means. @param {Settings | null} settings @param {Peer[]} peers */

@@ -1,7 +1,7 @@
 // @ts-check
 /** The Fleet tab as a whole: header, notices, and the two sections. */
 import { h, keyedList, setOptionalText, setText } from "./dom.js";
-import { counted } from "./format.js";
+import { plural, t } from "./i18n.js";
 import { mount as mountJobs } from "./jobs.js";
 import { mount as mountMode } from "./mode_switch.js";
 import { mount as mountPeers } from "./peers.js";
@@ -23,34 +23,34 @@ export function mount(el, { api, store }) {
   const summary = h("span", { class: "orc-muted" });
   const spoken = h("div", { class: "orc-sr", role: "status" });
   const noticeText = h("span");
-  const retry = h("button", { type: "button", class: "orc-button", onclick: () => store.refresh() }, "Try again");
+  const retry = h("button", { type: "button", class: "orc-button", onclick: () => store.refresh() }, t("Try again"));
   const notice = h("div", { class: "orc-notice", role: "alert" }, noticeText, retry);
   const notices = h("div");
   const showNotices = keyedList(notices, (/** @type {string} */ text) => text, (text) => ({
     element: h("div", { class: "orc-notice", role: "status" }, h("span", {}, text),
-      h("button", { type: "button", class: "orc-button", onclick: () => store.dismiss(text) }, "Dismiss")),
+      h("button", { type: "button", class: "orc-button", onclick: () => store.dismiss(text) }, t("Dismiss"))),
     update() {},
   }));
-  const mode = h("section", { class: "orc-mode", "aria-label": "Fleet mode" });
-  const peers = h("section", { class: "orc-section", "aria-label": "Peers" });
-  const timeline = h("section", { class: "orc-section", "aria-label": "Timeline" });
-  const jobs = h("section", { class: "orc-section", "aria-label": "Jobs" });
+  const mode = h("section", { class: "orc-mode", "aria-label": t("Fleet mode") });
+  const peers = h("section", { class: "orc-section", "aria-label": t("Peers") });
+  const timeline = h("section", { class: "orc-section", "aria-label": t("Timeline") });
+  const jobs = h("section", { class: "orc-section", "aria-label": t("Jobs") });
 
   const showSummary = () => {
     const up = store.peers.filter((peer) => peer.enabled && peer.health === "up").length;
     const open = store.queue;
     const running = open.filter((job) => job.state === "running" && job.begun_at).length;
     const waiting = open.length - running + store.unseen.waiting;
-    const parts = [`${up} of ${counted(store.peers.length, "peer")} up`];
-    if (running) parts.push(`${running} running`);
-    if (waiting) parts.push(`${waiting} waiting`);
+    const parts = [plural(store.peers.length, "{up} of {count} peer up", "{up} of {count} peers up", { up })];
+    if (running) parts.push(t("{count} running", { count: running }));
+    if (waiting) parts.push(t("{count} waiting", { count: waiting }));
     setOptionalText(summary, store.peers.length ? parts.join(" · ") : "");
   };
   const showStatus = () => {
     const text = !store.connected
-      ? "The connection to ComfyUI is lost. What you see is the last that was known."
+      ? t("The connection to ComfyUI is lost. What you see is the last that was known.")
       : store.phase === "failed"
-        ? store.problem?.message ?? "The fleet could not be read."
+        ? store.problem?.message ?? t("The fleet could not be read.")
         : "";
     setText(noticeText, text);
     notice.hidden = !text;

@@ -1,6 +1,7 @@
 // @ts-check
 /** What the owner of a peer can do to it, and what came of it. */
 import { h, setAttribute, setOptionalText, setText } from "./dom.js";
+import { t } from "./i18n.js";
 import { mount as mountForm } from "./peer_form.js";
 
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./panel.js").SectionDeps} SectionDeps
@@ -33,38 +34,38 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
     }
   };
   const update = (/** @type {import("./api.js").PeerChanges} */ changes, /** @type {string} */ done) =>
-    act(() => api.updatePeer(peer.id, changes), `${peer.name} ${done}.`);
+    act(() => api.updatePeer(peer.id, changes), done);
   const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ onclick) =>
     h("button", { type: "button", class: "orc-button", title, onclick }, text);
 
-  const test = button("Test", "Run a tiny graph there and see what it has", () => {
-    setOptionalText(found, `Testing ${peer.name} …`);
+  const test = button(t("Test"), t("Run a tiny graph there and see what it has"), () => {
+    setOptionalText(found, t("Testing {peer} …", { peer: peer.name }));
     act(async () => {
       const { ok, message } = await api.testPeer(peer.id).catch((error) => ({ ok: false, message: error.message }));
       setOptionalText(found, message);
       setAttribute(found, "data-ok", ok);
     }, "");
   });
-  const check = button("Check now", "Ask the peer how it is", () =>
-    act(() => api.checkPeer(peer.id), `${peer.name} was asked.`));
-  const edit = button("Edit", "Change address, name, tags or key", () => openForm());
-  const drain = button("Drain", "", () =>
-    update({ draining: !peer.draining }, peer.draining ? "takes jobs again" : "takes no new jobs"));
-  const enable = button("Disable", "", () =>
-    update({ enabled: !peer.enabled }, peer.enabled ? "is disabled" : "is enabled"));
-  const interrupt = button("Interrupt", "", () => {
+  const check = button(t("Check now"), t("Ask the peer how it is"), () =>
+    act(() => api.checkPeer(peer.id), t("{peer} was asked.", { peer: peer.name })));
+  const edit = button(t("Edit"), t("Change address, name, tags or key"), () => openForm());
+  const drain = button(t("Drain"), "", () =>
+    update({ draining: !peer.draining }, peer.draining ? t("{peer} takes jobs again.", { peer: peer.name }) : t("{peer} takes no new jobs.", { peer: peer.name })));
+  const enable = button(t("Disable"), "", () =>
+    update({ enabled: !peer.enabled }, peer.enabled ? t("{peer} is disabled.", { peer: peer.name }) : t("{peer} is enabled.", { peer: peer.name })));
+  const interrupt = button(t("Interrupt"), "", () => {
     if (!now) return;
     const { isOurs, promptId } = now; // another may run there by the time it is told
     const end = () =>
-      act(() => api.interruptPeer(peer.id, { foreign: !isOurs, prompt_id: promptId }), `What ran on ${peer.name} was ended.`);
+      act(() => api.interruptPeer(peer.id, { foreign: !isOurs, prompt_id: promptId }), t("What ran on {peer} was ended.", { peer: peer.name }));
     if (isOurs) end();
-    else ask(`Somebody else's prompt runs on ${peer.name}. End it all the same?`, "End it", interrupt, end);
+    else ask(t("Somebody else's prompt runs on {peer}. End it all the same?", { peer: peer.name }), t("End it"), interrupt, end);
   });
-  const free = button("Free memory", "Unload its models, once it is idle", () =>
-    act(() => api.freePeer(peer.id), `${peer.name} was asked to free its memory.`));
-  const remove = button("Remove", "Forget this peer and its key", () =>
-    ask(`Remove ${peer.name}?`, "Remove", remove, async () => {
-      await act(() => api.removePeer(peer.id), `${peer.name} is removed.`);
+  const free = button(t("Free memory"), t("Unload its models, once it is idle"), () =>
+    act(() => api.freePeer(peer.id), t("{peer} was asked to free its memory.", { peer: peer.name })));
+  const remove = button(t("Remove"), t("Forget this peer and its key"), () =>
+    ask(t("Remove {peer}?", { peer: peer.name }), t("Remove"), remove, async () => {
+      await act(() => api.removePeer(peer.id), t("{peer} is removed.", { peer: peer.name }));
       if (!element.isConnected) onRemoved();
     }));
 
@@ -92,7 +93,7 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
       showActions();
       from.focus();
     };
-    const keep = button("Keep", "", close);
+    const keep = button(t("Keep"), "", close);
     const sure = h("button", {
       type: "button", class: "orc-button orc-danger",
       onclick: async () => {
@@ -114,12 +115,12 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
     show(next, running) {
       peer = next;
       now = running;
-      setText(drain, peer.draining ? "Undrain" : "Drain");
-      setAttribute(drain, "title", peer.draining ? "Give it jobs again" : "Let it finish what it has, send nothing new");
-      setText(enable, peer.enabled ? "Disable" : "Enable");
-      setAttribute(enable, "title", peer.enabled ? "Do not use or ask this peer at all" : "Use this peer");
+      setText(drain, peer.draining ? t("Undrain") : t("Drain"));
+      setAttribute(drain, "title", peer.draining ? t("Give it jobs again") : t("Let it finish what it has, send nothing new"));
+      setText(enable, peer.enabled ? t("Disable") : t("Enable"));
+      setAttribute(enable, "title", peer.enabled ? t("Do not use or ask this peer at all") : t("Use this peer"));
       interrupt.hidden = !now;
-      setAttribute(interrupt, "title", now?.isOurs ? "End our job that runs there" : "End what somebody else runs there");
+      setAttribute(interrupt, "title", now?.isOurs ? t("End our job that runs there") : t("End what somebody else runs there"));
       free.hidden = peer.health !== "up";
     },
   };

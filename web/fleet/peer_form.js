@@ -2,6 +2,7 @@
 /** The form for a new or a known peer. Keys go in and never come out. */
 import { h, setOptionalText } from "./dom.js";
 import { RequestError } from "./api.js";
+import { t } from "./i18n.js";
 
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").PeerChanges} PeerChanges
  * @typedef {{url: string, name: string, tags: string, key: string, header: string, forgetKey: boolean}} Fields */
@@ -39,16 +40,16 @@ export function changesOf(peer, fields) {
 export function mount(el, { api, store, say, peer: known, onClose }) {
   let peer = known;
   const url = input({ placeholder: "192.168.1.20:8188", required: true, value: peer?.url ?? "" });
-  const name = input({ placeholder: "the address", value: peer?.name ?? "", maxlength: 64 });
-  const tags = input({ placeholder: "fast, 24gb", value: peer?.tags.join(", ") ?? "" });
+  const name = input({ placeholder: t("the address"), value: peer?.name ?? "", maxlength: 64 });
+  const tags = input({ placeholder: t("fast, 24gb"), value: peer?.tags.join(", ") ?? "" });
   const key = input({ type: "password", autocomplete: "new-password", placeholder: "Bearer …" });
   const header = input({ placeholder: DEFAULT_HEADER });
   const forget = h("input", { type: "checkbox" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
-  const submit = h("button", { type: "submit", class: "orc-button orc-primary" }, peer ? "Save" : "Add");
+  const submit = h("button", { type: "submit", class: "orc-button orc-primary" }, peer ? t("Save") : t("Add"));
   // Only after a new peer gave no good answer: it is registered then, and the form goes on with it.
-  const forgetIt = h("button", { type: "button", class: "orc-button", hidden: true, onclick: () => drop() }, "Forget it");
-  const cancel = h("button", { type: "button", class: "orc-button", onclick: onClose }, "Cancel");
+  const forgetIt = h("button", { type: "button", class: "orc-button", hidden: true, onclick: () => drop() }, t("Forget it"));
+  const cancel = h("button", { type: "button", class: "orc-button", onclick: onClose }, t("Cancel"));
 
   const save = async () => {
     const changes = changesOf(peer, {
@@ -62,7 +63,8 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
     try {
       const answer = await tried(changes, changed);
       if (!known && answer.enabled && answer.health !== "up") return goOnWith(answer);
-      say(peer ? `${name.value || url.value} is saved.` : `${name.value || url.value} is added.`);
+      const called = name.value || url.value;
+      say(peer ? t("{peer} is saved.", { peer: called }) : t("{peer} is added.", { peer: called }));
       onClose();
       store.refreshPeers().catch(() => {}); // the server's event tells it as well
     } catch (error) {
@@ -80,9 +82,9 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   const goOnWith = (/** @type {Peer} */ answer) => {
     peer = answer;
     key.value = "";
-    setOptionalText(failure, answer.reason || `${answer.url} has not answered yet.`);
-    submit.textContent = "Try again";
-    cancel.textContent = "Keep it as it is";
+    setOptionalText(failure, answer.reason || t("{address} has not answered yet.", { address: answer.url }));
+    submit.textContent = t("Try again");
+    cancel.textContent = t("Keep it as it is");
     forgetIt.hidden = false;
     const wantsKey = answer.health === "needs_key";
     form.querySelector("details")?.toggleAttribute("open", wantsKey);
@@ -100,7 +102,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   };
 
   const form = h("form", {
-    class: "orc-form", "aria-label": peer ? `Edit ${peer.name}` : "Add a peer",
+    class: "orc-form", "aria-label": peer ? t("Edit {peer}", { peer: peer.name }) : t("Add a peer"),
     onsubmit: (/** @type {Event} */ event) => {
       event.preventDefault();
       save();
@@ -111,18 +113,18 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       if (event.key === "Escape") onClose();
     },
   },
-    field("Address", url),
-    field("Name", name, "optional"),
-    field("Tags", tags, "optional"),
+    field(t("Address"), url),
+    field(t("Name"), name, t("optional")),
+    field(t("Tags"), tags, t("optional")),
     h("details", {},
-      h("summary", {}, peer?.has_credentials ? "Key (one is stored)" : "Key"),
+      h("summary", {}, peer?.has_credentials ? t("Key (one is stored)") : t("Key")),
       h("p", { class: "orc-muted" },
         peer?.has_credentials
-          ? "Leave it empty to keep the stored key, which is never shown."
-          : "Only for a peer that asks for one. Sent as it stands in this header; kept on this machine."),
-      field("Key", key),
-      field("Header", header, "optional"),
-      peer?.has_credentials && h("label", { class: "orc-check" }, forget, "Forget the stored key"),
+          ? t("Leave it empty to keep the stored key, which is never shown.")
+          : t("Only for a peer that asks for one. Sent as it stands in this header; kept on this machine.")),
+      field(t("Key"), key),
+      field(t("Header"), header, t("optional")),
+      peer?.has_credentials && h("label", { class: "orc-check" }, forget, t("Forget the stored key")),
     ),
     failure,
     h("div", { class: "orc-actions" }, submit, cancel, forgetIt),

@@ -1,6 +1,7 @@
 // @ts-check
 /** Where a model or node is that not every machine has: said in the host's own lists and on the boxes. */
 import { h } from "./dom.js";
+import { t } from "./i18n.js";
 import { listed } from "./where.js";
 
 const LABELLED = Symbol("labelled by us");
@@ -75,7 +76,7 @@ export class PeerOnly {
   #mark(node) {
     this.#label(node);
     const peers = this.#table.peersOf(node.comfyClass ?? node.type);
-    const badge = peers.length ? this.#badge(`only on ${listed(peers)}`) : null;
+    const badge = peers.length ? this.#badge(t("only on {peers}", { peers: listed(peers) })) : null;
     if (badge) node.badges = [...(node.badges ?? []), badge];
   }
 

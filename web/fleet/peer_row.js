@@ -2,8 +2,9 @@
 /** One peer: how it is, what runs there, what it did last, and what its owner can do to it. */
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
 import {
-  counted, deviceName, jobDuration, jobTitle, jobWord, memory, peerState, percent, placeOf, queueText, safeHref,
+  deviceName, duration, jobDuration, jobTitle, jobWord, memory, peerState, percent, placeOf, queueText, safeHref,
 } from "./format.js";
+import { plural, t } from "./i18n.js";
 import { peerActions } from "./peer_actions.js";
 import { previewPicture } from "./preview_picture.js";
 
@@ -12,6 +13,7 @@ import { previewPicture } from "./preview_picture.js";
  * @typedef {import("./store.js").FleetStore} FleetStore */
 
 const LAST_SHOWN = 4;
+const USUAL_FROM = 3; //: fewer jobs say nothing of the next
 
 /** @param {Peer} first @param {SectionDeps} deps @param {() => void} onRemoved */
 export function peerRow(first, deps, onRemoved) {
@@ -71,7 +73,8 @@ export function peerRow(first, deps, onRemoved) {
       loadLine.hidden = !tags.childElementCount && !queue.textContent;
       const busy = now.show(peer, reached);
       setOptionalText(problem, peer.enabled ? peer.reason : "");
-      setChildren(facts, [peer.url, peer.version, peer.node_types, peer.has_credentials].join("\n"), () => factsOf(peer));
+      const speed = usualText(store.usual(first.id));
+      setChildren(facts, [peer.url, peer.version, peer.node_types, peer.has_credentials, speed].join("\n"), () => factsOf(peer, speed));
       actions.show(peer, busy);
       setAttribute(element, "data-off", !peer.enabled);
       if (!body.hidden) showLast();
@@ -97,11 +100,11 @@ function nowLine({ api, store }) {
       element.hidden = !job && !others;
       preview.show(job ?? null);
       if (element.hidden) return null;
-      setText(text, job ? [job.progress_text, jobTitle(job)].filter(Boolean).join(" · ") : "a prompt of somebody else");
-      setText(whose, job ? "ours" : "others");
+      setText(text, job ? [job.progress_text, jobTitle(job)].filter(Boolean).join(" · ") : t("a prompt of somebody else"));
+      setText(whose, job ? t("ours") : t("others"));
       bar.hidden = !job;
       if (job) {
-        setAttribute(bar, "aria-label", `Progress on ${peer.name}`);
+        setAttribute(bar, "aria-label", t("Progress on {peer}", { peer: peer.name }));
         setAttribute(bar, "aria-valuenow", percent(job.progress));
         /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(job.progress)}%`;
       }
@@ -128,21 +131,27 @@ function showDevice(peer, { deviceLine, device, memoryText, bar }) {
   deviceLine.hidden = !main;
   bar.hidden = !room;
   if (!main) return;
-  setText(device, deviceName(main.name) + (others.length ? ` and ${others.length} more` : ""));
+  setText(device, deviceName(main.name) + (others.length ? ` ${t("and {count} more", { count: others.length })}` : ""));
   setAttribute(device, "title", peer.devices.map((each) => each.name).join("\n"));
   setText(memoryText, room?.text ?? "");
   if (!room) return;
   setAttribute(bar, "aria-valuenow", percent(room.used));
-  setAttribute(bar, "aria-label", `Memory in use on ${peer.name}`);
+  setAttribute(bar, "aria-label", t("Memory in use on {peer}", { peer: peer.name }));
   setAttribute(bar, "data-full", room.used > 0.9);
   /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(room.used)}%`;
 }
 
-/** @param {Peer} peer @returns {Node[]} */
-function factsOf(peer) {
-  const parts = [outsideLink(safeHref(peer.url), peer.url, { title: "Open this peer's own page" })];
+/** @param {ReturnType<FleetStore["usual"]>} usual */
+const usualText = (usual) =>
+  usual && usual.of >= USUAL_FROM
+    ? t("usually {time} a job (last {count})", { time: duration(usual.ms / 1000), count: usual.of }) : "";
+
+/** @param {Peer} peer @param {string} speed @returns {Node[]} */
+function factsOf(peer, speed) {
+  const parts = [outsideLink(safeHref(peer.url), peer.url, { title: t("Open this peer's own page") })];
   if (peer.version) parts.push(h("span", {}, `ComfyUI ${peer.version}`));
-  if (peer.node_types !== null) parts.push(h("span", {}, counted(peer.node_types, "node type")));
-  if (peer.has_credentials) parts.push(h("span", {}, "a key is stored"));
+  if (speed) parts.push(h("span", { title: t("The median of the last finished jobs there, whatever they were") }, speed));
+  if (peer.node_types !== null) parts.push(h("span", {}, plural(peer.node_types, "{count} node type", "{count} node types")));
+  if (peer.has_credentials) parts.push(h("span", {}, t("a key is stored")));
   return parts;
 }

@@ -2,6 +2,7 @@
 /** The peers: one row each, the form for a new one, and what to do while there is none. */
 import { atNextFrame, h, keyedList } from "./dom.js";
 import { firstSteps } from "./first_steps.js";
+import { t } from "./i18n.js";
 import { mount as mountForm } from "./peer_form.js";
 import { peerRow } from "./peer_row.js";
 
@@ -11,10 +12,10 @@ import { peerRow } from "./peer_row.js";
 export function mount(el, deps) {
   const { store } = deps;
   const controller = new AbortController();
-  const list = h("ul", { class: "orc-list orc-peers", "aria-label": "Peers" });
+  const list = h("ul", { class: "orc-list orc-peers", "aria-label": t("Peers") });
   const formPlace = h("div");
   const lesson = firstSteps(deps, () => render());
-  const add = h("button", { type: "button", class: "orc-button", "data-orc-add": true, onclick: () => openForm() }, "Add peer");
+  const add = h("button", { type: "button", class: "orc-button", "data-orc-add": true, onclick: () => openForm() }, t("Add peer"));
   const showPeers = keyedList(list, (/** @type {Peer} */ peer) => peer.id, (peer) => peerRow(peer, deps, () => add.focus()));
 
   const closeForm = () => {
@@ -35,7 +36,7 @@ export function mount(el, deps) {
 
   const frame = atNextFrame(render);
   for (const name of ["peers", "status", "jobs"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
-  el.replaceChildren(h("div", { class: "orc-section-head" }, h("h3", {}, "Peers"), add), lesson.element, formPlace, list);
+  el.replaceChildren(h("div", { class: "orc-section-head" }, h("h3", {}, t("Peers")), add), lesson.element, formPlace, list);
   render();
   return () => {
     controller.abort();

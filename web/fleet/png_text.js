@@ -1,5 +1,6 @@
 // @ts-check
-/** Text inside PNG files: how ComfyUI finds the workflow of a picture that is dropped on it. Pure. */
+/** Text inside PNG files: how ComfyUI finds the workflow of a picture that is dropped on it. */
+import { t } from "./i18n.js";
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const HEADER_END = 33; //: signature and IHDR, which has to stay the first chunk
@@ -29,7 +30,7 @@ export const asciiJson = (value) =>
  * @returns {Uint8Array<ArrayBuffer>} @throws {Error} it is no PNG
  */
 export function withTexts(png, texts) {
-  if (!isPng(png)) throw new Error("The browser made no PNG of the picture.");
+  if (!isPng(png)) throw new Error(t("The browser made no PNG of the picture."));
   const chunks = Object.entries(texts).map(([keyword, text]) => textChunk(keyword, text));
   const whole = new Uint8Array(png.length + chunks.reduce((sum, chunk) => sum + chunk.length, 0));
   whole.set(png.subarray(0, HEADER_END));

@@ -1,6 +1,7 @@
 // @ts-check
 /** What Run says when this machine lacks what a peer has: one message, and the fleet one press away. */
 import { h, openDialog } from "./dom.js";
+import { t } from "./i18n.js";
 
 /**
  * @typedef {import("./where.js").Lack} Lack
@@ -58,9 +59,9 @@ function onFleet(api) {
 export function askPerson(lacks) {
   return new Promise((resolve) => {
     const names = [...new Set(lacks.map(({ what }) => what))];
-    const few = names.length > 3 ? `${names.slice(0, 2).join(", ")} and ${names.length - 2} more` : names.join(", ");
+    const few = names.length > 3 ? `${names.slice(0, 2).join(", ")} ${t("and {count} more", { count: names.length - 2 })}` : names.join(", ");
     const rows = lacks.map(({ nodeId, what, peers }) =>
-      h("li", {}, h("b", {}, what), ` (node ${nodeId}): ${peers.join(", ")}`));
+      h("li", {}, h("b", {}, what), ` ${t("(node {id}): {peers}", { id: nodeId, peers: peers.join(", ") })}`));
     const list = h("ul", { id: "orc-elsewhere-list", hidden: true }, ...rows);
     const show = h("button", {
       type: "button", class: "orc-button", "aria-expanded": "false", "aria-controls": list.id,
@@ -68,16 +69,16 @@ export function askPerson(lacks) {
         list.hidden = !list.hidden;
         show.setAttribute("aria-expanded", String(!list.hidden));
       },
-    }, "Show which peers have it");
+    }, t("Show which peers have it"));
     const run = h("button", {
       type: "button", class: "orc-button orc-primary", autofocus: true, onclick: () => dialog.close("fleet"),
-    }, "Run on the fleet");
-    const leave = h("button", { type: "button", class: "orc-button", onclick: () => dialog.close("") }, "Not now");
+    }, t("Run on the fleet"));
+    const leave = h("button", { type: "button", class: "orc-button", onclick: () => dialog.close("") }, t("Not now"));
     const dialog = h("dialog", {
       class: "orc-dialog", "aria-labelledby": "orc-elsewhere-title", "aria-describedby": "orc-elsewhere-text",
     },
-    h("h2", { id: "orc-elsewhere-title" }, "Only the fleet can run this graph"),
-    h("p", { id: "orc-elsewhere-text" }, `This machine lacks ${few}.`),
+    h("h2", { id: "orc-elsewhere-title" }, t("Only the fleet can run this graph")),
+    h("p", { id: "orc-elsewhere-text" }, t("This machine lacks {what}.", { what: few })),
     list,
     h("div", { class: "orc-actions" }, run, show, leave));
     dialog.addEventListener("close", () => {

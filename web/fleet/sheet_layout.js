@@ -1,5 +1,6 @@
 // @ts-check
 /** How the jobs of one request are laid out on a contact sheet. Pure. */
+import { t } from "./i18n.js";
 
 /**
  * @typedef {import("./api.js").Job} Job
@@ -96,4 +97,4 @@ export function labelOf(value) {
 export const captionOf = ({ varied }, { index, changes }, names) =>
   varied.length
     ? varied.map(({ address }) => `${names[address] ?? address} ${labelOf(changes[address])}`).join(", ")
-    : `No. ${index + 1}`;
+    : t("No. {number}", { number: index + 1 });

@@ -64,7 +64,10 @@ export class FleetStore extends EventTarget {
   job(id) { return this.#shelf.get(id); }
 
   /** @param {string} peerId */
-  typicalMs(peerId) { return this.#shelf.typicalMs(peerId); }
+  usual(peerId) { return this.#shelf.usual(peerId); }
+
+  /** @param {string} peerId */
+  typicalMs(peerId) { return this.usual(peerId)?.ms ?? null; }
 
   /** The server's time. @returns {number} ms since 1970 */
   now() {

@@ -1,8 +1,8 @@
 // @ts-check
 /** The timeline: what each peer did in the last minutes, drawn; read by pointer, by arrow keys, and aloud. */
 import { h, setAttribute, setChildren, setText } from "./dom.js";
-import { duration, jobTitle, jobWord } from "./format.js";
-import { t } from "./i18n.js";
+import { duration, jobTitle, jobWord, outcomeWord } from "./format.js";
+import { clock, t } from "./i18n.js";
 import { drawn, isSame, lanesOf, step, visitAt } from "./timeline_layout.js";
 
 /** @typedef {import("./timeline_layout.js").Visit} Visit @typedef {import("./timeline_layout.js").Lane} Lane
@@ -90,9 +90,9 @@ export function mount(el, { store }) {
     setAttribute(canvas, "aria-label", t("Timeline of {count} machines, the last {minutes} minutes. Arrow keys go from job to job.",
       { count: lanes.length, minutes: minutes() }));
     paint(canvas, lanes, chosen, coloursOf(legend));
-    const clock = (/** @type {number} */ ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    setChildren(scale, `${clock(toMs)} ${minutes()}`, () =>
-      [1, 0.5, 0].map((part) => h("span", {}, part ? clock(toMs - part * minutes() * 60_000) : t("now"))));
+    const time = (/** @type {number} */ ms) => clock(ms, { hour: "2-digit", minute: "2-digit" });
+    setChildren(scale, `${time(toMs)} ${minutes()}`, () =>
+      [1, 0.5, 0].map((part) => h("span", {}, part ? time(toMs - part * minutes() * 60_000) : t("now"))));
     setText(facts, told ? factsOf(told) : t("Point at a job, or use the arrow keys, to see its times."));
     if (store.queue.some((job) => job.state === "running")) drawSoon(TICK_MS);
   };
@@ -215,11 +215,11 @@ function coloursOf(legend) {
 function factsOf({ job, attempt }) {
   const ms = (/** @type {string | null} */ moment) => (moment === null ? null : Date.parse(moment));
   const [started, begun, loaded, ended] = [attempt.started_at, attempt.begun_at, attempt.loaded_at, attempt.ended_at].map(ms);
-  const clock = (/** @type {number | null} */ moment) => (moment === null ? t("now") : new Date(moment).toLocaleTimeString());
+  const time = (/** @type {number | null} */ moment) => (moment === null ? t("now") : clock(moment));
   const took = (/** @type {number | null} */ from, /** @type {number | null} */ to) =>
     from === null || to === null ? "" : duration((to - from) / 1000);
-  const lines = [`${jobTitle(job)} · ${attempt.peer} · ${attempt.ended_at ? attempt.outcome || jobWord(job) : jobWord(job)}`];
-  lines.push(t("{from} to {to}", { from: clock(started), to: clock(ended) }));
+  const lines = [`${jobTitle(job)} · ${attempt.peer} · ${(attempt.ended_at && outcomeWord(attempt.outcome)) || jobWord(job)}`];
+  lines.push(t("{from} to {to}", { from: time(started), to: time(ended) }));
   const first = job.attempts[0] === attempt ? took(Date.parse(job.created_at), started) : "";
   if (first) lines.push(t("{time} in line", { time: first }));
   if (took(started, begun)) lines.push(t("{time} waiting there", { time: took(started, begun) }));

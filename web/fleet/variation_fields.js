@@ -7,7 +7,7 @@ import { choicesOf, isNumber, modesOf } from "./variation_values.js";
 /** @typedef {import("./api.js").Parameter} Parameter @typedef {import("./variation_values.js").Wish} Wish */
 
 const CHOICES_SHOWN = 100;
-const MODES = { values: "Values", range: "Range", seeds: "Random seeds" };
+const MODES = { values: () => t("Values"), range: () => t("Range"), seeds: () => t("Random seeds") };
 
 /** @param {Parameter} parameter @param {Wish} wish changed in place @param {() => void} changed @returns {HTMLElement} */
 export function valueFields(parameter, wish, changed) {
@@ -23,7 +23,7 @@ export function valueFields(parameter, wish, changed) {
       show();
       changed();
     },
-  }, ...modes.map((mode) => h("option", { value: mode }, t(MODES[mode]))));
+  }, ...modes.map((mode) => h("option", { value: mode }, MODES[mode]())));
   show();
   return h("div", { class: "orc-value-row" }, modes.length > 1 && kind, field);
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** What somebody typed for a parameter, as the server takes it; and what many jobs will cost. Pure. */
-import { duration } from "./format.js";
-import { t } from "./i18n.js";
+import { wholeDuration } from "./format.js";
+import { plural, t } from "./i18n.js";
 
 /**
  * @typedef {import("./api.js").Parameter} Parameter @typedef {import("./api.js").Axis} Axis
@@ -81,12 +81,12 @@ function numberOf({ input: name, type, min, max }, text) {
  */
 export function expectedText(count, typicalMs) {
   if (!typicalMs.length) return t("no peer is up");
-  const peers = typicalMs.length === 1 ? t("1 peer") : t("{count} peers", { count: typicalMs.length });
+  const peers = plural(typicalMs.length, "{count} peer", "{count} peers");
   const known = typicalMs.filter((each) => each !== null && each > 0);
   if (!known.length) return t("time unknown on {peers}", { peers });
   const perSecond = (known.reduce((sum, each) => sum + 1000 / Number(each), 0) * typicalMs.length) / known.length;
   const fastest = Math.min(...known.map(Number)) / 1000; // however few they are
-  const text = duration(Math.max(1, Math.round(Math.max(count / perSecond, fastest)))).replace(".0 s", " s");
+  const text = wholeDuration(Math.max(count / perSecond, fastest));
   return t("≈ {text} on {peers}", { text, peers });
 }
 

@@ -1,8 +1,7 @@
 // @ts-check
 /** The dialog where one chooses what to vary: the graph's parameters, their values, how many jobs that makes. */
 import { h, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
-import { counted } from "./format.js";
-import { t } from "./i18n.js";
+import { plural, t } from "./i18n.js";
 import { labelOf } from "./sheet_layout.js";
 import { valueFields } from "./variation_fields.js";
 import { axisOf, canVary, expectedText, firstWish } from "./variation_values.js";
@@ -33,7 +32,7 @@ export function variationsDialog({ parameters, expand, typicalMs, send }) {
 
   const count = h("p", { class: "orc-count", role: "status" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
-  const submit = h("button", { type: "submit", class: "orc-button orc-primary", disabled: true }, t("Queue"));
+  const submit = h("button", { type: "submit", class: "orc-button orc-primary", disabled: true }, t("Queue variations"));
   const search = h("input", {
     type: "search", class: "orc-input", placeholder: t("Find a parameter"), "aria-label": t("Find a parameter"),
     oninput: () => showItems(),
@@ -104,10 +103,10 @@ export function variationsDialog({ parameters, expand, typicalMs, send }) {
     if (mine === turn) showCount();
   };
   const showCount = () => {
-    const jobs = counted(variations.length, t("job"), t("jobs"));
+    const jobs = plural(variations.length, "{count} job", "{count} jobs");
     setOptionalText(count, variations.length ? `${jobs}, ${expectedText(variations.length, typicalMs())}`
       : chosen().length ? "" : t("Choose what to vary."));
-    setText(submit, variations.length ? t("Queue {jobs}", { jobs }) : t("Queue"));
+    setText(submit, variations.length ? t("Queue {jobs}", { jobs }) : t("Queue variations"));
     submit.disabled = !variations.length;
   };
   const queue = async () => {

@@ -1,5 +1,6 @@
 // @ts-check
 /** Where nodes and models are that not every machine has, and what of a prompt this machine lacks. */
+import { t } from "./i18n.js";
 
 /**
  * @typedef {{here: boolean, peers: string[]}} Place
@@ -88,15 +89,15 @@ export class WhereTable {
 
 /** @param {Place} place @param {number} all how many peers there are */
 function placeWords({ here, peers }, all) {
-  if (!peers.length) return "only on this machine";
-  if (!here && peers.length > 1 && peers.length === all) return "all peers";
-  const named = peers.length > 1 && peers.length === all ? "all peers" : listed(peers);
-  return here ? `here, ${named}` : `on ${named}`;
+  if (!peers.length) return t("only on this machine");
+  if (!here && peers.length > 1 && peers.length === all) return t("all peers");
+  const named = peers.length > 1 && peers.length === all ? t("all peers") : listed(peers);
+  return here ? t("here, {peers}", { peers: named }) : t("on {peers}", { peers: named });
 }
 
 /** The host's menus take text as HTML. @param {string[]} names */
 export function listed(names) {
-  const shown = names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} more`] : names;
+  const shown = names.length > 3 ? [...names.slice(0, 2), t("{count} more", { count: names.length - 2 })] : names;
   return shown.join(", ").replaceAll("<", "‹");
 }
 
