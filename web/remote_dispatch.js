@@ -43,6 +43,9 @@ function loadStyles() {
   }
 }
 
+// Before anything is registered: an older host forgets the words that it took from `locales/` for definitions.
+await useLanguage(app.extensionManager?.setting?.get("Comfy.Locale"));
+
 app.registerExtension({ name: "RemoteDispatch.PeerOnly", ...peerOnly.parts });
 
 app.registerExtension({ name: "RemoteDispatch.Variations", ...variations.parts });
@@ -54,7 +57,6 @@ app.registerExtension({
   getNodeMenuItems: (node) => menu.itemsOf(node),
   async setup() {
     loadStyles();
-    await useLanguage(app.extensionManager.setting.get("Comfy.Locale"));
     mode.start();
     variations.start();
     store.refreshPeers().catch(() => {}); // the tab says what is wrong

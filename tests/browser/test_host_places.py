@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.session import Session, until
 from tests.rig.comfy import request
 
-from .conftest import NEWER, TAB_BUTTON, Screen
+from .conftest import TAB_BUTTON, Screen
 from .test_first_minutes import forget_all
 from .test_fleet_mode import whole_workflow
 
@@ -162,12 +162,21 @@ async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen,
         await screen.open_fleet_tab()
         await page.get_by_text("Chronologie", exact=True).wait_for(timeout=SOON_MS)
         await page.wait_for_function(
-            "/2 pairs sur 2/.test(document.querySelector('.orc-fleet-toggle')?.ariaLabel)", timeout=SOON_MS
+            "/2 sur 2 pairs/.test(document.querySelector('.orc-fleet-toggle')?.ariaLabel)", timeout=SOON_MS
         )
-        if screen.name == NEWER:  # not found yet in the older frontend's dialog
-            await page.keyboard.press("Control+,")
-            await page.get_by_text("Remote Dispatch", exact=True).last.click()
-            await page.get_by_text("Mode flotte : Exécuter utilise les pairs").first.wait_for(timeout=SOON_MS)
-            await screen.picture("Settings in French")
+        await page.keyboard.press("Control+,")
+        await page.get_by_text("Remote Dispatch", exact=True).last.click()
+        await page.get_by_text("Mode flotte : Exécuter utilise les pairs").first.wait_for(timeout=SOON_MS)
+        offered = page.get_by_text("Proposer les nœuds et modèles que seuls les pairs possèdent").first
+        await offered.wait_for(timeout=SOON_MS)
+        await screen.picture("Settings in French")
+        setting = offered.locator("xpath=ancestor::*[.//input[@type='checkbox'] or .//*[@role='switch']][1]")
+        await setting.locator("input[type=checkbox], [role=switch]").first.click()
+
+        async def is_off() -> bool:
+            return (await master.get("/orchestrator/settings"))["peer_nodes"] is False
+
+        await until(is_off, "the peers' nodes are not offered any more")
     finally:
+        await master.patch("/orchestrator/settings", {"peer_nodes": True})
         request(f"{screen.fleet.master.url}/settings", {"Comfy.Locale": "en"})

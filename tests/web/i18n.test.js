@@ -4,7 +4,6 @@ import test from "node:test";
 import { decimal, plural, t, useLanguage } from "../../web/fleet/i18n.js";
 
 const LOCALES = new URL("../../web/locales/", import.meta.url);
-const HOST = new URL("../../locales/", import.meta.url);
 const CODE = new URL("../../web/fleet/", import.meta.url);
 const LITERAL = '"(?:[^"\\\\]|\\\\.)*"';
 const answering = (body, ok = true) => async () => ({ ok, json: async () => body });
@@ -65,31 +64,11 @@ test("every sentence that the code says is translated, and nothing else is", asy
 });
 
 test("no sentence stands in the code untranslated", async () => {
-  const own = new Set(["mode.js", "commands.js", "variations.js"]); // the host translates definitions: see below
-  for (const file of (await readdir(CODE)).filter((each) => !own.has(each))) {
+  for (const file of await readdir(CODE)) {
     const code = (await read(new URL(file, CODE)))
       .replace(/\/\*[\s\S]*?\*\/|^import .*$|(?<=^|\s)\/\/.*$/gm, "")
       .replace(new RegExp(`\\bplural\\([^"]*${LITERAL},\\s*${LITERAL}|\\bt\\(\\s*${LITERAL}`, "g"), "");
     const sentences = (code.match(new RegExp(LITERAL, "g")) ?? []).filter((text) => /^"[A-Z][a-z]+( [a-z].*|[.?!])"$/.test(text));
     assert.deepEqual(sentences, [], file);
-  }
-});
-
-test("the host finds its words for our commands and settings in every language", async () => {
-  const files = ["mode.js", "commands.js", "variations.js"].map((file) => read(new URL(file, CODE)));
-  const code = (await Promise.all(files)).join("\n");
-  const commands = [
-    ...[...code.matchAll(/COMMAND = "RemoteDispatch\.(\w+)"/g)],
-    ...[...code.matchAll(/command\("(\w+)"/g)],
-  ].map(([, name]) => `RemoteDispatch_${name}`);
-  const settings = [...code.matchAll(/id: "RemoteDispatch\.(\w+)"/g)].map(([, name]) => `RemoteDispatch_${name}`);
-  const groups = [...code.matchAll(/group: "([^"]+)"/g)].map(([, group]) => group);
-  for (const language of await readdir(HOST)) {
-    const words = async (kind) => JSON.parse(await read(new URL(`${language}/${kind}.json`, HOST)));
-    assert.deepEqual(Object.keys(await words("commands")).sort(), [...commands].sort(), language);
-    assert.deepEqual(Object.keys(await words("settings")).sort(), [...settings].sort(), language);
-    if (language === "en") continue;
-    const { settingsCategories } = await words("main");
-    assert.deepEqual(Object.keys(settingsCategories).sort(), [...new Set(["Remote Dispatch", ...groups])].sort(), language);
   }
 });

@@ -33,18 +33,18 @@ export function commandsOf({ api, store, manager }) {
   });
 
   return [
-    command("OpenFleetTab", "pi-server", "Fleet: Open the Tab", () => openTab(manager())),
-    command("AddPeer", "pi-plus", "Fleet: Add a Peer", async () => {
+    command("OpenFleetTab", "pi-server", t("Fleet: Open the Tab"), () => openTab(manager())),
+    command("AddPeer", "pi-plus", t("Fleet: Add a Peer"), async () => {
       openTab(manager());
       const place = await appearing(".orc-panel [data-orc-add]");
       place?.click();
       place?.focus();
     }),
-    command("TogglePause", "pi-pause", "Fleet: Pause or Resume the Queue", async () => {
+    command("TogglePause", "pi-pause", t("Fleet: Pause or Resume the Queue"), async () => {
       if (!store.settings) await store.readSettings();
       await store.change({ paused: !store.settings?.paused });
     }),
-    command("CancelWaiting", "pi-times", "Fleet: Cancel All Waiting Jobs", async () => {
+    command("CancelWaiting", "pi-times", t("Fleet: Cancel All Waiting Jobs"), async () => {
       const { line } = await api.jobs(100_000);
       if (!line.length) return tell("info", t("Nothing waits"));
       const sure = await manager().dialog.confirm({

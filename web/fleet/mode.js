@@ -7,24 +7,36 @@ import { whatChanged } from "./mode_words.js";
 /** @typedef {import("./api.js").Settings} Settings */
 
 const COMMAND = "RemoteDispatch.ToggleFleetMode";
-/** The host's settings that stand for ours. @type {{id: string, key: keyof Settings, group: string, name: string, tooltip: string, usual?: boolean}[]} */
+/** The host's settings that stand for ours.
+ * @type {{id: string, key: keyof Settings, usual: boolean, words(): {group: string, name: string, tooltip: string}}[]} */
 const SWITCHES = [
   {
-    id: "RemoteDispatch.FleetMode", key: "fleet_mode", group: "Fleet mode", name: "Fleet mode: Run uses the peers",
-    tooltip: "Whole prompts of the Run button go to the machines of the Fleet tab.",
+    id: "RemoteDispatch.FleetMode", key: "fleet_mode", usual: false,
+    words: () => ({
+      group: t("Fleet mode"), name: t("Fleet mode: Run uses the peers"),
+      tooltip: t("Whole prompts of the Run button go to the machines of the Fleet tab."),
+    }),
   },
   {
-    id: "RemoteDispatch.ThisMachine", key: "this_machine", group: "Fleet mode", name: "This machine runs prompts of the fleet too",
-    tooltip: "In fleet mode this ComfyUI takes what no peer could start at once, whenever its own queue is empty.",
+    id: "RemoteDispatch.ThisMachine", key: "this_machine", usual: false,
+    words: () => ({
+      group: t("Fleet mode"), name: t("This machine runs prompts of the fleet too"),
+      tooltip: t("In fleet mode this ComfyUI takes what no peer could start at once, whenever its own queue is empty."),
+    }),
   },
   {
-    id: "RemoteDispatch.Paused", key: "paused", group: "Queue", name: "Pause the queue of the fleet",
-    tooltip: "No further job is started on a peer. What runs goes on, and nothing that waits is lost.",
+    id: "RemoteDispatch.Paused", key: "paused", usual: false,
+    words: () => ({
+      group: t("Fleet queue"), name: t("Pause the queue of the fleet"),
+      tooltip: t("No further job is started on a peer. What runs goes on, and nothing that waits is lost."),
+    }),
   },
   {
-    id: "RemoteDispatch.PeerNodes", key: "peer_nodes", group: "Nodes and models", usual: true,
-    name: "Offer nodes and models that only the peers have",
-    tooltip: "Lists of nodes and models show them with the peer's name behind them, so that a graph can be built of what this machine lacks.",
+    id: "RemoteDispatch.PeerNodes", key: "peer_nodes", usual: true,
+    words: () => ({
+      group: t("Nodes and models"), name: t("Offer nodes and models that only the peers have"),
+      tooltip: t("Lists of nodes and models show them with the peer's name behind them, so that a graph can be built of what this machine lacks. Switched on, it works at once; switched off, nodes leave the lists when the page is reloaded."),
+    }),
   },
 ];
 const BUTTON = "orc-fleet-toggle";
@@ -49,26 +61,29 @@ export class FleetMode {
     this.#manager = manager;
   }
 
-  /** What an extension's definition gains. */
+  /** What an extension's definition gains, in the page's language. */
   get parts() {
     const toggle = () => this.#toggle();
     return {
-      commands: [{ id: COMMAND, icon: "pi pi-server", label: "Toggle Fleet Mode", function: toggle }],
+      commands: [{ id: COMMAND, icon: "pi pi-server", label: t("Toggle Fleet Mode"), function: toggle }],
       keybindings: [{ combo: { key: "f", ctrl: true, shift: true }, commandId: COMMAND }],
-      settings: SWITCHES.map(({ id, key, group, name, tooltip, usual = false }) => ({
-        id,
-        category: ["Remote Dispatch", group, name],
-        name,
-        tooltip,
-        type: "boolean",
-        defaultValue: usual,
-        onChange: (/** @type {boolean} */ on) => this.#settingChanged(key, on),
-      })),
+      settings: SWITCHES.map(({ id, key, usual, words }) => {
+        const { group, name, tooltip } = words();
+        return {
+          id,
+          category: ["Remote Dispatch", group, name],
+          name,
+          tooltip,
+          type: "boolean",
+          defaultValue: usual,
+          onChange: (/** @type {boolean} */ on) => this.#settingChanged(key, on),
+        };
+      }),
       // The host draws these once; `#show` tells the state by attributes, which it leaves alone.
       actionBarButtons: [{
         icon: "pi pi-server",
         label: "Fleet",
-        get tooltip() { return t("Fleet mode: Run uses your peers (Ctrl+Shift+F)"); }, // asked for once the language is known
+        tooltip: t("Fleet mode: Run uses your peers (Ctrl+Shift+F)"),
         class: BUTTON,
         onClick: toggle,
       }],

@@ -42,8 +42,8 @@ export class Variations {
   get parts() {
     return {
       commands: [
-        { id: COMMAND, icon: "pi pi-th-large", label: "Fleet: Queue Variations", function: () => this.choose() },
-        { id: SHEET_COMMAND, icon: "pi pi-images", label: "Fleet: Show the Contact Sheet", function: () => this.showLast() },
+        { id: COMMAND, icon: "pi pi-th-large", label: t("Fleet: Queue Variations"), function: () => this.choose() },
+        { id: SHEET_COMMAND, icon: "pi pi-images", label: t("Fleet: Show the Contact Sheet"), function: () => this.showLast() },
       ],
       keybindings: [{ combo: { key: "v", alt: true, shift: true }, commandId: COMMAND }],
       getCanvasMenuItems: () => [null, { content: t("Queue variations …"), callback: () => void this.choose() }],
