@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -122,7 +123,9 @@ async def test_a_peer_that_is_added_wrong_in_five_ways_gets_five_messages(
         assert (peer["url"], peer["has_credentials"]) == (locked.url, True)
 
 
-async def test_a_failed_job_is_retried_on_another_peer_from_the_tab(screen: Screen, master: Session) -> None:
+async def test_a_failed_job_is_retried_and_a_finished_one_run_again_from_the_tab(
+    screen: Screen, master: Session
+) -> None:
     async with scripted(master, "gpu-bad") as bad, scripted(master, "gpu-good"):
         bad.on_prompt = "fail"
         failed = await submit(master, "a cat", peer="gpu-bad")
@@ -143,11 +146,7 @@ async def test_a_failed_job_is_retried_on_another_peer_from_the_tab(screen: Scre
         assert bad.url not in json.dumps(report) and "class_type" not in json.dumps(report)
         await screen.picture("Fleet tab failed job")
         await row.get_by_label("Retry on").select_option(label="gpu-good")
-
-        async def retried() -> Any:
-            return [job for job in await master.jobs() if job["retry_of"] == failed]
-
-        (new,) = await until(retried, "the new job is there")
+        new = await repeated(master, failed)
         assert (await reaches(master, new["job_id"], "done"))["peer"] == "gpu-good"
         await (
             job_row(screen, f"Job {new['job_id'][:8]}")
@@ -156,7 +155,29 @@ async def test_a_failed_job_is_retried_on_another_peer_from_the_tab(screen: Scre
         )
         await row.first.wait_for()
         await peer_row(screen, "gpu-good").locator(".orc-row-head").click()
-        await peer_row(screen, "gpu-good").get_by_text("a cat · done").wait_for(timeout=SOON_MS)
+        await peer_row(screen, "gpu-good").get_by_text("a cat · done").first.wait_for(timeout=SOON_MS)
+        done = job_row(screen, f"Job {new['job_id'][:8]}")
+        await done.get_by_role("button", name="Run again: a cat").click()
+        second = await repeated(master, new["job_id"])
+        await done.get_by_label("Run again on: a cat").select_option(label="gpu-good")
+        third = await repeated(master, new["job_id"], second["job_id"])
+        for again in (second, third):
+            assert (await reaches(master, again["job_id"], "done"))["peer"] == "gpu-good"
+        usual = peer_row(screen, "gpu-good").get_by_text(re.compile(r"usually \d+\.\d s a job \(last 3\)"))
+        await usual.wait_for(timeout=SOON_MS)
+        await screen.picture("Fleet tab finished job")
+
+
+async def repeated(master: Session, first: str, *known: str) -> dict[str, Any]:
+    """The new job that repeats this one."""
+
+    async def found() -> Any:
+        jobs = [job for job in await master.jobs() if job["retry_of"] == first and job["job_id"] not in known]
+        return jobs[0] if jobs else None
+
+    job = await until(found, "the new job is there")
+    assert isinstance(job, dict)
+    return job
 
 
 async def test_waiting_jobs_are_dragged_to_another_place(screen: Screen, master: Session) -> None:
@@ -217,7 +238,9 @@ async def test_jobs_are_filtered_by_state_and_searched_by_words(screen: Screen, 
         await screen.picture("Fleet tab filtered light")
 
 
-async def test_a_peer_tells_what_runs_there_and_whose_it_is(screen: Screen, master: Session) -> None:
+async def test_a_peer_tells_what_runs_there_and_toasts_what_needs_a_person(
+    screen: Screen, master: Session
+) -> None:
     async with scripted(master, "gpu-1", tags=["fast"]) as peer:
         await open_tab(screen)
         row = peer_row(screen, "gpu-1")
@@ -251,6 +274,37 @@ async def test_a_peer_tells_what_runs_there_and_whose_it_is(screen: Screen, mast
         await row.get_by_role("button", name="End it").click()
         await row.get_by_text("a prompt of somebody else").wait_for(state="hidden", timeout=SOON_MS)
         assert peer.running is None
+        await toasts_tell_what_needs_a_person(screen, master, peer)
+
+
+async def toasts_tell_what_needs_a_person(screen: Screen, master: Session, peer: FakeComfyUI) -> None:
+    check = peer_row(screen, "gpu-1").get_by_role("button", name="Check now")
+
+    async def checked_until(health: str) -> None:
+        async def there() -> bool:
+            await check.click()
+            return (await master.peers())["gpu-1"]["health"] == health
+
+        await until(there, f"gpu-1 is {health}")
+
+    async def told(summary: str, detail: str) -> None:
+        toast = screen.page.locator(".p-toast-message, [data-toast-kind]", has_text=summary)
+        await toast.filter(has_text=detail).wait_for(timeout=SOON_MS)
+
+    peer.on_prompt = "fail"
+    await reaches(master, await submit(master, "a broken one"), "failed")
+    await told("a broken one failed", "it broke. Its row")
+    peer.key = ("Authorization", "Bearer x")
+    await checked_until("needs_key")
+    await told("gpu-1 wants a key", "press Edit")
+    peer.key = None
+    await checked_until("up")
+    peer.on_prompt = "hold"
+    await reaches(master, await submit(master, "one that is lost"), "running")
+    await peer.go_down()
+    await checked_until("down")
+    await told("gpu-1 went away with 1 job of yours", "See whether this machine still runs.")
+    await screen.picture("Fleet tab toasts")
 
 
 async def _running(peer: FakeComfyUI) -> str | None:

@@ -22,6 +22,7 @@ test("a peer that wants a key is a person's matter, once, unless it is switched 
 test("a failed job is told unless ComfyUI itself tells it to the page that pressed Run", () => {
   const failed = (changes) => jobNeeding(job({ state: "failed", title: "Cat", error: { code: "x", message: "No model." }, ...changes }));
   assert.match(failed({ source: "http" }).detail, /^No model\. /);
+  assert.match(failed({ source: "http", error: { code: "x", message: "it broke" } }).detail, /^it broke\. Its row/);
   assert.equal(failed({ source: "fleet" }), null);
   assert.equal(jobNeeding(job({ state: "done", source: "http" })), null);
   assert.match(jobNeeding(job({ state: "set_aside", source: "fleet", title: "Cat" })).summary, /Cat was set aside/);

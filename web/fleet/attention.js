@@ -8,6 +8,9 @@ import { plural, t } from "./i18n.js";
  * @typedef {{severity: "warn" | "error", summary: string, detail: string}} Toast
  */
 
+/** What another sentence follows. @param {string} text */
+const sentence = (text) => (text ? `${text}${/[.!?…]$/.test(text) ? "" : "."} ` : "");
+
 /**
  * What is new and needs a person among the peers.
  * @param {Peer[]} before @param {Peer[]} now @returns {Toast[]}
@@ -25,7 +28,7 @@ export function peersNeeding(before, now) {
         severity: "warn",
         summary: plural(ours, "{peer} went away with {count} job of yours", "{peer} went away with {count} jobs of yours",
           { peer: peer.name }),
-        detail: `${peer.reason} ${t("Another peer takes over where one can. See whether this machine still runs.")}`.trim(),
+        detail: `${sentence(peer.reason)}${t("Another peer takes over where one can. See whether this machine still runs.")}`,
       });
     } else if (peer.health === "needs_key") {
       told.push({
@@ -52,7 +55,7 @@ export function jobNeeding(job) {
   return {
     severity: "error",
     summary: t("{job} failed", { job: jobTitle(job) }),
-    detail: `${job.error?.message ?? ""} ${t("Its row in the Fleet tab has the rest.")}`.trim(),
+    detail: `${sentence(job.error?.message ?? "")}${t("Its row in the Fleet tab has the rest.")}`,
   };
 }
 
