@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
 import pytest
-from playwright.async_api import ConsoleMessage, Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
+from tests.e2e.session import Session, until
 from tests.rig.chromium import HOW_TO, find_chromium
 from tests.rig.comfy import request
 from tests.rig.environment import Setup
@@ -20,9 +23,20 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update"),
 )
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.58.1"}
-READY_MS = 60_000
+#: how long a test waits: for a page, for an answer, for a run (a deadline, no measure)
+READY_MS, SOON_MS, RUN_MS = 60_000, 20_000, 120_000
 TAB_BUTTON = "button[class*='fleet-tab-button'], button[aria-label^='Fleet']"
 OWN, NEWER = "own frontend", "frontend 1.58.1"
+VIEWPORT = {"width": 1600, "height": 950}
+#: what a test left open on the page
+TIDY = """async () => {
+  const {command, toast} = window.app.extensionManager;
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  toast.removeAll();
+  await command.execute("Comfy.NewBlankWorkflow");
+  window.app.canvas.ds.reset();
+}"""
+IS_BLANK = "window.app.graph.nodes.length === 0"
 
 
 @dataclass
@@ -33,14 +47,31 @@ class Screen:
     fleet: Fleet
     name: str
     ours: list[str] = field(default_factory=list)
+    palette: str = ""  #: of the page that is loaded
 
-    async def open(self, palette: str = "dark") -> None:
+    async def open(self, palette: str = "dark", *, anew: bool = False) -> None:
+        """The page with nothing open. Loading takes seconds, so unless it is wanted `anew` one that is there
+        is tidied, and has an empty graph."""
+        if self.palette == palette and not anew:
+            await self.page.evaluate(TIDY)
+            await self.page.wait_for_function(IS_BLANK, timeout=READY_MS)
+            if await self.page.locator(".orc-panel").is_visible():
+                await self.page.locator(TAB_BUTTON).first.click()
+            return
         request(f"{self.fleet.master.url}/settings", {**SETTINGS, "Comfy.ColorPalette": palette})
         await self.page.goto(self.fleet.master.url)
+        await self.is_ready()
+        self.palette = palette
+
+    async def is_ready(self) -> None:
         await self.page.wait_for_function(
             "window.app?.graph && window.app.extensionManager", timeout=READY_MS
         )
         await self.page.locator(TAB_BUTTON).first.wait_for(timeout=READY_MS)
+
+    async def reload(self) -> None:
+        await self.page.reload()
+        await self.is_ready()
 
     async def open_fleet_tab(self) -> None:
         await self.page.locator(TAB_BUTTON).first.click()
@@ -68,24 +99,72 @@ def screen_fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         yield running
 
 
-@pytest.fixture
-async def screen(screen_fleet: Fleet) -> AsyncIterator[Screen]:
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def chromium() -> AsyncIterator[Browser]:
     program = find_chromium()
-    ARTIFACTS.mkdir(exist_ok=True)
     if program is None:
         pytest.fail(HOW_TO)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=str(program), args=list(FLAGS))
-        page = await browser.new_page(viewport={"width": 1600, "height": 950})
-        screen = Screen(page, screen_fleet, screen_fleet.frontend)
-
-        def note(message: ConsoleMessage) -> None:
-            place = message.location.get("url", "") if message.location else ""
-            if message.type == "error" and ("/extensions/remote-dispatch" in place or "orc-" in message.text):
-                screen.ours.append(message.text)
-
-        page.on("console", note)
-        page.on("pageerror", lambda error: screen.ours.append(str(error)) if "fleet" in str(error) else None)
-        yield screen
+        yield browser
         await browser.close()
-    assert screen.ours == []
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def module_screen(screen_fleet: Fleet, chromium: Browser) -> AsyncIterator[Screen]:
+    """The tests of a module share one tab."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    page = await chromium.new_page(viewport=VIEWPORT)
+    screen = Screen(page, screen_fleet, screen_fleet.frontend)
+
+    def note(message: ConsoleMessage) -> None:
+        place = message.location.get("url", "") if message.location else ""
+        if message.type == "error" and ("/extensions/remote-dispatch" in place or "orc-" in message.text):
+            screen.ours.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: screen.ours.append(str(error)) if "fleet" in str(error) else None)
+    yield screen
+    await page.context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def screen(module_screen: Screen) -> AsyncIterator[Screen]:
+    await module_screen.page.set_viewport_size(VIEWPORT)
+    module_screen.ours.clear()
+    yield module_screen
+    assert module_screen.ours == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def lone_master(screen: Screen) -> AsyncIterator[Session]:
+    """The master without peers and modes, before and after."""
+    async with aiohttp.ClientSession() as http:
+        session = Session(http, screen.fleet.master.url, screen.fleet.token)
+        await session.forget_peers()
+        yield session
+        await session.patch(
+            "/orchestrator/settings", dict.fromkeys(("fleet_mode", "paused", "this_machine"), False)
+        )
+        await session.post("/queue", {"clear": True})
+        await session.post("/interrupt", {})
+        await until(session.is_idle, "nothing runs any more")
+        for job in await session.jobs():
+            if job["state"] in ("waiting", "running"):
+                await session.post(f"/orchestrator/jobs/{job['job_id']}/cancel", {}, status=200)
+        await session.forget_peers()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def master(lone_master: Session, screen: Screen) -> Session:
+    """The master with both peers up."""
+    screen.fleet.register_peers()
+    await until(lone_master.peers_are_up, "the peers are up")
+    return lone_master
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They share a browser, hence a loop."""
+    for item in items:
+        if "browser" in item.keywords and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)

@@ -5,42 +5,17 @@ Every screen of it is kept as a picture, light and dark, on a small and on a wid
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import aiohttp
 import pytest
 
-from tests.e2e.session import Session
+from .conftest import RUN_MS, SOON_MS, Screen
 
-from .conftest import Screen
+pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.usefixtures("lone_master")]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.browser]
-
-SOON_MS = 20_000
-RUN_MS = 60_000
 STEPS = 8  #: presses and pastes from the open page to the picture
 EXAMPLE = "First picture, no model"
 LOADED = "() => window.app.graph.nodes.some(n => n.type === 'ImageAddNoise')"
 HAS_PICTURE = "() => window.app.graph.nodes.find(n => n.type === 'SaveImage')?.imgs?.length > 0"
 TEMPLATES = "button[aria-label^='Templates'], button.templates-tab-button"
-
-
-@pytest.fixture(autouse=True)
-async def master(screen: Screen) -> AsyncIterator[Session]:
-    """The master without peers, before and after."""
-    async with aiohttp.ClientSession() as http:
-        session = Session(http, screen.fleet.master.url, screen.fleet.token)
-        await forget_all(session, screen.fleet.token)
-        yield session
-        await forget_all(session, screen.fleet.token)
-
-
-async def forget_all(session: Session, token: str) -> None:
-    headers = {"X-Orchestrator-Token": token, "Content-Type": "application/json"}
-    for peer in (await session.get("/orchestrator/peers"))["peers"]:
-        url = f"{session.url}/orchestrator/peers/{peer['id']}"
-        async with session.http.delete(url, headers=headers) as answer:
-            assert answer.status == 200
 
 
 class Path:
@@ -62,7 +37,7 @@ async def test_a_stranger_gets_a_picture_from_a_peer_in_eight_steps(
 ) -> None:
     page, peer = screen.page, screen.fleet.peers[0]
     await page.set_viewport_size({"width": width, "height": height})
-    await screen.open(palette)
+    await screen.open(palette, anew=True)
     path = Path(screen, f"{palette} {width}")
 
     await screen.open_fleet_tab()
@@ -83,7 +58,7 @@ async def test_a_stranger_gets_a_picture_from_a_peer_in_eight_steps(
     await path.step("templates")
     await page.get_by_text("remote-dispatch", exact=True).click()
     await page.get_by_role("heading", name=EXAMPLE).wait_for(timeout=SOON_MS)
-    await page.wait_for_function("() => [...document.images].every(image => image.complete)", timeout=SOON_MS)
+    await page.wait_for_function("() => [...document.images].every(image => image.complete)", timeout=RUN_MS)
     await path.step("our examples")
     await page.get_by_role("heading", name=EXAMPLE).click()
     await page.wait_for_function(LOADED, timeout=SOON_MS)

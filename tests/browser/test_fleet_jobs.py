@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
 from playwright.async_api import Locator
 
@@ -19,29 +18,9 @@ from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.untrusted import untrusted_server
 
-from .conftest import Screen
+from .conftest import SOON_MS, Screen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
-
-SOON_MS = 20_000
-
-
-@pytest.fixture
-async def master(screen: Screen) -> AsyncIterator[Session]:
-    """The master, afterwards without peers and without waiting jobs."""
-    async with aiohttp.ClientSession() as http:
-        session = Session(http, screen.fleet.master.url, screen.fleet.token)
-        yield session
-        await session.patch("/orchestrator/settings", {"paused": False})
-        for job in await session.jobs():
-            if job["state"] in ("waiting", "running"):
-                await session.post(f"/orchestrator/jobs/{job['job_id']}/cancel", {}, status=200)
-        for peer in (await session.peers()).values():
-            url = f"{session.url}/orchestrator/peers/{peer['id']}"
-            async with http.delete(
-                url, json={}, headers={"X-Orchestrator-Token": screen.fleet.token}
-            ) as gone:
-                assert gone.status == 200
 
 
 @asynccontextmanager
@@ -82,7 +61,7 @@ def peer_row(screen: Screen, name: str) -> Locator:
 
 
 async def test_a_peer_that_is_added_wrong_in_five_ways_gets_five_messages(
-    screen: Screen, master: Session
+    screen: Screen, lone_master: Session
 ) -> None:
     await open_tab(screen)
     page = screen.page
@@ -119,17 +98,17 @@ async def test_a_peer_that_is_added_wrong_in_five_ways_gets_five_messages(
         await form.get_by_label("Key", exact=True).fill("Bearer x")
         await form.get_by_role("button", name="Try again").click()
         await form.wait_for(state="detached", timeout=SOON_MS)
-        (peer,) = (await master.peers()).values()
+        (peer,) = (await lone_master.peers()).values()
         assert (peer["url"], peer["has_credentials"]) == (locked.url, True)
 
 
 async def test_a_failed_job_is_retried_and_a_finished_one_run_again_from_the_tab(
-    screen: Screen, master: Session
+    screen: Screen, lone_master: Session
 ) -> None:
-    async with scripted(master, "gpu-bad") as bad, scripted(master, "gpu-good"):
+    async with scripted(lone_master, "gpu-bad") as bad, scripted(lone_master, "gpu-good"):
         bad.on_prompt = "fail"
-        failed = await submit(master, "a cat", peer="gpu-bad")
-        await reaches(master, failed, "failed")
+        failed = await submit(lone_master, "a cat", peer="gpu-bad")
+        await reaches(lone_master, failed, "failed")
         await screen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         await open_tab(screen)
         page = screen.page
@@ -146,8 +125,8 @@ async def test_a_failed_job_is_retried_and_a_finished_one_run_again_from_the_tab
         assert bad.url not in json.dumps(report) and "class_type" not in json.dumps(report)
         await screen.picture("Fleet tab failed job")
         await row.get_by_label("Retry on").select_option(label="gpu-good")
-        new = await repeated(master, failed)
-        assert (await reaches(master, new["job_id"], "done"))["peer"] == "gpu-good"
+        new = await repeated(lone_master, failed)
+        assert (await reaches(lone_master, new["job_id"], "done"))["peer"] == "gpu-good"
         await (
             job_row(screen, f"Job {new['job_id'][:8]}")
             .get_by_text("gpu-good · done")
@@ -158,11 +137,11 @@ async def test_a_failed_job_is_retried_and_a_finished_one_run_again_from_the_tab
         await peer_row(screen, "gpu-good").get_by_text("a cat · done").first.wait_for(timeout=SOON_MS)
         done = job_row(screen, f"Job {new['job_id'][:8]}")
         await done.get_by_role("button", name="Run again: a cat").click()
-        second = await repeated(master, new["job_id"])
+        second = await repeated(lone_master, new["job_id"])
         await done.get_by_label("Run again on: a cat").select_option(label="gpu-good")
-        third = await repeated(master, new["job_id"], second["job_id"])
+        third = await repeated(lone_master, new["job_id"], second["job_id"])
         for again in (second, third):
-            assert (await reaches(master, again["job_id"], "done"))["peer"] == "gpu-good"
+            assert (await reaches(lone_master, again["job_id"], "done"))["peer"] == "gpu-good"
         usual = peer_row(screen, "gpu-good").get_by_text(re.compile(r"usually \d+\.\d s a job \(last 3\)"))
         await usual.wait_for(timeout=SOON_MS)
         await screen.picture("Fleet tab finished job")
@@ -180,11 +159,11 @@ async def repeated(master: Session, first: str, *known: str) -> dict[str, Any]:
     return job
 
 
-async def test_waiting_jobs_are_dragged_to_another_place(screen: Screen, master: Session) -> None:
-    await master.patch("/orchestrator/settings", {"paused": True})
-    async with scripted(master, "gpu-1"):
+async def test_waiting_jobs_are_dragged_to_another_place(screen: Screen, lone_master: Session) -> None:
+    await lone_master.patch("/orchestrator/settings", {"paused": True})
+    async with scripted(lone_master, "gpu-1"):
         for title in ("alpha", "beta", "gamma"):
-            await submit(master, title)
+            await submit(lone_master, title)
         await open_tab(screen)
         names = screen.page.locator(".orc-windowed > .orc-row:has(.orc-moves:visible) .orc-name")
 
@@ -199,18 +178,18 @@ async def test_waiting_jobs_are_dragged_to_another_place(screen: Screen, master:
             grip = job_row(screen, title).locator(".orc-grip")
             await grip.drag_to(job_row(screen, over), target_position={"x": 100, "y": spot})
             await line(*(("gamma", "alpha", "beta") if over == "alpha" else ("alpha", "beta", "gamma")))
-        told = (await master.get("/orchestrator/jobs"))["line"]
-        titles = {job["job_id"]: job["title"] for job in await master.jobs()}
+        told = (await lone_master.get("/orchestrator/jobs"))["line"]
+        titles = {job["job_id"]: job["title"] for job in await lone_master.jobs()}
         assert [titles[job_id] for job_id in told] == ["alpha", "beta", "gamma"]
 
 
-async def test_jobs_are_filtered_by_state_and_searched_by_words(screen: Screen, master: Session) -> None:
-    async with scripted(master, "gpu-1") as peer:
-        await reaches(master, await submit(master, "a red house"), "done")
+async def test_jobs_are_filtered_by_state_and_searched_by_words(screen: Screen, lone_master: Session) -> None:
+    async with scripted(lone_master, "gpu-1") as peer:
+        await reaches(lone_master, await submit(lone_master, "a red house"), "done")
         peer.on_prompt = "fail"
-        await reaches(master, await submit(master, "a blue house"), "failed")
-        await master.patch("/orchestrator/settings", {"paused": True})
-        await submit(master, "a green tree")
+        await reaches(lone_master, await submit(lone_master, "a blue house"), "failed")
+        await lone_master.patch("/orchestrator/settings", {"paused": True})
+        await submit(lone_master, "a green tree")
         await open_tab(screen, "light")
         page = screen.page
         names = page.locator(".orc-windowed > .orc-row .orc-name")
@@ -239,9 +218,9 @@ async def test_jobs_are_filtered_by_state_and_searched_by_words(screen: Screen, 
 
 
 async def test_a_peer_tells_what_runs_there_and_toasts_what_needs_a_person(
-    screen: Screen, master: Session
+    screen: Screen, lone_master: Session
 ) -> None:
-    async with scripted(master, "gpu-1", tags=["fast"]) as peer:
+    async with scripted(lone_master, "gpu-1", tags=["fast"]) as peer:
         await open_tab(screen)
         row = peer_row(screen, "gpu-1")
         await row.locator(".orc-row-head").click()
@@ -250,8 +229,8 @@ async def test_a_peer_tells_what_runs_there_and_toasts_what_needs_a_person(
         await row.get_by_role("button", name="Free memory").click()
         await row.get_by_text("24 of 24 GB free").wait_for(timeout=SOON_MS)
         peer.on_prompt = "hold"
-        job_id = await submit(master, "a long one")
-        await reaches(master, job_id, "running")
+        job_id = await submit(lone_master, "a long one")
+        await reaches(lone_master, job_id, "running")
         running = str(await until(lambda: _running(peer), "it runs"))
         await peer.send(running, "progress", node="1", value=3, max=20)
         await peer.send_preview(running, "1", PNG)
@@ -262,8 +241,8 @@ async def test_a_peer_tells_what_runs_there_and_toasts_what_needs_a_person(
         assert await preview.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
         await screen.picture("Fleet tab what runs now")
         await row.get_by_role("button", name="Interrupt").click()
-        await reaches(master, job_id, "cancelled")
-        async with master.http.post(
+        await reaches(lone_master, job_id, "cancelled")
+        async with lone_master.http.post(
             f"{peer.url}/prompt", json={"prompt": picture(), "client_id": "x"}
         ) as sent:
             theirs = (await sent.json())["prompt_id"]
@@ -274,16 +253,16 @@ async def test_a_peer_tells_what_runs_there_and_toasts_what_needs_a_person(
         await row.get_by_role("button", name="End it").click()
         await row.get_by_text("a prompt of somebody else").wait_for(state="hidden", timeout=SOON_MS)
         assert peer.running is None
-        await toasts_tell_what_needs_a_person(screen, master, peer)
+        await toasts_tell_what_needs_a_person(screen, lone_master, peer)
 
 
-async def toasts_tell_what_needs_a_person(screen: Screen, master: Session, peer: FakeComfyUI) -> None:
+async def toasts_tell_what_needs_a_person(screen: Screen, lone_master: Session, peer: FakeComfyUI) -> None:
     check = peer_row(screen, "gpu-1").get_by_role("button", name="Check now")
 
     async def checked_until(health: str) -> None:
         async def there() -> bool:
             await check.click()
-            return (await master.peers())["gpu-1"]["health"] == health
+            return (await lone_master.peers())["gpu-1"]["health"] == health
 
         await until(there, f"gpu-1 is {health}")
 
@@ -292,7 +271,7 @@ async def toasts_tell_what_needs_a_person(screen: Screen, master: Session, peer:
         await toast.filter(has_text=detail).wait_for(timeout=SOON_MS)
 
     peer.on_prompt = "fail"
-    await reaches(master, await submit(master, "a broken one"), "failed")
+    await reaches(lone_master, await submit(lone_master, "a broken one"), "failed")
     await told("a broken one failed", "it broke. Its row")
     peer.key = ("Authorization", "Bearer x")
     await checked_until("needs_key")
@@ -300,7 +279,7 @@ async def toasts_tell_what_needs_a_person(screen: Screen, master: Session, peer:
     peer.key = None
     await checked_until("up")
     peer.on_prompt = "hold"
-    await reaches(master, await submit(master, "one that is lost"), "running")
+    await reaches(lone_master, await submit(lone_master, "one that is lost"), "running")
     await peer.go_down()
     await checked_until("down")
     await told("gpu-1 went away with 1 job of yours", "See whether this machine still runs.")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
-import aiohttp
 import pytest
 from playwright.async_api import Locator
 
@@ -15,15 +13,13 @@ from tests.e2e.graphs import node
 from tests.e2e.session import Session, until
 from tests.rig.fleet import ROOT
 
-from .conftest import NEWER, Screen
+from .conftest import NEWER, RUN_MS, SOON_MS, Screen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 EXAMPLE = ROOT / "example_workflows" / "Remote Dispatch.json"
 SAMPLER, LATENT = 4, 3
 RUNS = 12
-SOON_MS = 20_000
-RUN_MS = 120_000
 SETTING = "RemoteDispatch.FleetMode"
 TOGGLE = ".orc-fleet-toggle"
 NATIVE = """() => {
@@ -72,41 +68,8 @@ def whole_workflow(steps: int) -> dict[str, Any]:
     return graph
 
 
-@pytest.fixture(autouse=True)
-async def switched_off(screen: Screen) -> AsyncIterator[None]:
-    """What a test switches on is off for the next one."""
-    yield
-    async with aiohttp.ClientSession() as http:
-        session = Session(http, screen.fleet.master.url, screen.fleet.token)
-        everything_off = dict.fromkeys(("fleet_mode", "paused", "this_machine"), False)
-        await session.patch("/orchestrator/settings", everything_off)
-
-
-@pytest.fixture
-async def master(screen: Screen) -> AsyncIterator[Session]:
-    """The master with both peers up; afterwards as it was found."""
-    fleet = screen.fleet
-    async with aiohttp.ClientSession() as http:
-        session = Session(http, fleet.master.url, fleet.token)
-        fleet.register_peers()
-
-        async def up() -> bool:
-            peers = (await session.peers()).values()
-            return all(peer["health"] == "up" and peer["node_types"] for peer in peers)
-
-        await until(up, "the peers are up")
-        yield session
-        await session.post("/queue", {"clear": True})
-        await session.post("/interrupt", {})
-        await until(session.is_idle, "nothing runs any more")
-        for peer in (await session.peers()).values():
-            url = f"{fleet.master.url}/orchestrator/peers/{peer['id']}"
-            async with http.delete(url, json={}, headers={"X-Orchestrator-Token": fleet.token}) as answer:
-                assert answer.status == 200
-
-
-async def open_workflow(screen: Screen, steps: int) -> None:
-    await screen.open()
+async def open_workflow(screen: Screen, steps: int, palette: str = "dark") -> None:
+    await screen.open(palette)
     await screen.page.evaluate("wf => window.app.loadGraphData(wf)", whole_workflow(steps))
 
 
@@ -152,7 +115,7 @@ async def lists_jobs(screen: Screen) -> bool:
     return screen.name != NEWER or has_route
 
 
-async def test_switched_on_without_a_peer_it_says_what_to_do(screen: Screen) -> None:
+async def test_switched_on_without_a_peer_it_says_what_to_do(screen: Screen, lone_master: Session) -> None:
     await screen.open()
     await screen.page.locator(TOGGLE).click()
     await screen.page.get_by_text("There is no peer yet. Add one in the Fleet tab").first.wait_for()

@@ -6,13 +6,12 @@ import pytest
 
 from tests.rig.fleet import ROOT
 
-from .conftest import Screen
+from .conftest import SOON_MS, Screen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 WORKFLOW = ROOT / "example_workflows" / "Remote Dispatch.json"
 SAMPLER = 4
-SOON_MS = 20_000
 
 
 async def add_peer(screen: Screen, address: str, name: str) -> None:

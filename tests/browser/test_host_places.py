@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
 
 from tests.e2e.session import Session, until
 from tests.rig.comfy import request
 
-from .conftest import TAB_BUTTON, Screen
-from .test_first_minutes import forget_all
+from .conftest import SOON_MS, Screen
 from .test_fleet_mode import whole_workflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
-SOON_MS = 20_000
 BUTTON = ".orc-fleet-toggle"
 TITLE_OF = """(type) => {
   const node = window.app.graph.nodes.find(node => node.type === type);
@@ -26,23 +22,6 @@ TITLE_OF = """(type) => {
   return [(node.pos[0] + 60 + offset[0]) * scale + left, (node.pos[1] - 12 + offset[1]) * scale + top];
 }"""
 COMMAND = "name => window.app.extensionManager.command.execute('RemoteDispatch.' + name)"
-
-
-@pytest.fixture
-async def master(screen: Screen) -> AsyncIterator[Session]:
-    """The master with both peers up; without any afterwards."""
-    async with aiohttp.ClientSession() as http:
-        session = Session(http, screen.fleet.master.url, screen.fleet.token)
-        await forget_all(session, screen.fleet.token)
-        screen.fleet.register_peers()
-        await until(lambda: all_up(session), "both peers are up")
-        yield session
-        await session.patch("/orchestrator/settings", {"fleet_mode": False, "paused": False})
-        await forget_all(session, screen.fleet.token)
-
-
-async def all_up(session: Session) -> bool:
-    return all(peer["health"] == "up" for peer in (await session.get("/orchestrator/peers"))["peers"])
 
 
 async def newest(session: Session, known: set[str]) -> dict[str, Any]:
@@ -157,8 +136,7 @@ async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen,
     request(f"{screen.fleet.master.url}/settings", {"Comfy.Locale": "fr"})
     page = screen.page
     try:
-        await page.reload()
-        await page.locator(TAB_BUTTON).first.wait_for(timeout=SOON_MS * 3)
+        await screen.reload()
         await screen.open_fleet_tab()
         await page.get_by_text("Chronologie", exact=True).wait_for(timeout=SOON_MS)
         await page.wait_for_function(
@@ -180,3 +158,4 @@ async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen,
     finally:
         await master.patch("/orchestrator/settings", {"peer_nodes": True})
         request(f"{screen.fleet.master.url}/settings", {"Comfy.Locale": "en"})
+        screen.palette = ""  # the page still speaks French

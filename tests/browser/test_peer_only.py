@@ -12,10 +12,9 @@ from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.e2e.session import Session, until
 
-from .conftest import Screen
-from .test_fleet_mode import HAS_PICTURE, RUN_MS, SOON_MS, job, master, press_run, switch_on, switched_off
+from .conftest import RUN_MS, SOON_MS, Screen
+from .test_fleet_mode import HAS_PICTURE, job, press_run, switch_on
 
-__all__ = ["master", "switched_off"]
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 UNET = "tiny-random-unet.safetensors"
@@ -171,14 +170,6 @@ async def picture_of(screen: Screen, master: Session, job_id: str) -> None:
     assert set(await screen.page.evaluate("window.seen")) == {"progress_state", "executed"}
 
 
-async def forget_peers(screen: Screen, master: Session) -> None:
-    for peer in (await master.peers()).values():
-        url = f"{screen.fleet.master.url}/orchestrator/peers/{peer['id']}"
-        headers = {"X-Orchestrator-Token": screen.fleet.token}
-        async with master.http.delete(url, json={}, headers=headers) as answer:
-            assert answer.status == 200
-
-
 def dialog(screen: Screen) -> Locator:
     return screen.page.locator("dialog.orc-dialog")
 
@@ -232,9 +223,9 @@ async def test_what_only_peers_have_is_built_run_saved_and_run_again(screen: Scr
 async def test_a_dispatch_node_runs_what_only_peers_have(screen: Screen, master: Session) -> None:
     page = screen.page
     await build(screen)
-    await add(screen, "RemoteDispatch", 1240, 180)
+    await add(screen, "RemoteDispatch", 1240, 420)  # below the queue, where the page shows it
     await link(screen, "VAEDecode.IMAGE", "RemoteDispatch.value")
-    await add(screen, "SaveImage", 990, 480)
+    await add(screen, "SaveImage", 990, 560)
     await link(screen, "RemoteDispatch.value", "SaveImage.images")
     await page.evaluate(LISTEN)
     (job_id,) = await press_run(screen, master, 1)
@@ -267,10 +258,11 @@ async def test_who_does_not_want_the_fleet_gets_the_hosts_own_message(
     assert len(await master.jobs()) == len(before)
 
 
-async def test_a_peer_that_comes_brings_its_nodes_into_the_open_page(screen: Screen, master: Session) -> None:
+async def test_a_peer_that_comes_brings_its_nodes_into_the_open_page(
+    screen: Screen, lone_master: Session
+) -> None:
     page = screen.page
-    await forget_peers(screen, master)
-    await screen.open()
+    await screen.open(anew=True)
     has_class = "() => Boolean(window.LiteGraph.registered_node_types['TestStamp'])"
     assert not await page.evaluate(has_class)
     screen.fleet.add_peer(screen.fleet.peers[0])

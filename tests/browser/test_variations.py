@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,13 @@ from PIL import Image
 
 from tests.e2e.session import Session, until
 
-from .conftest import ARTIFACTS, Screen
-from .test_fleet_mode import RUN_MS, SAMPLER, SOON_MS, WIDGETS, open_workflow
+from .conftest import ARTIFACTS, RUN_MS, SOON_MS, Screen
+from .test_fleet_mode import SAMPLER, WIDGETS, open_workflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 SEED, STEPS = 0, 2  #: where the sampler keeps them
 STEPS_TRIED = [2, 3, 4]
-
-
-@pytest.fixture
-async def master(screen: Screen) -> AsyncIterator[Session]:
-    """The master with both peers up."""
-    async with aiohttp.ClientSession() as http:
-        session = Session(http, screen.fleet.master.url, screen.fleet.token)
-        if not await session.peers():
-            screen.fleet.register_peers()
-
-        async def up() -> bool:
-            peers = (await session.peers()).values()
-            return all(peer["health"] == "up" and peer["node_types"] for peer in peers)
-
-        await until(up, "the peers are up")
-        yield session
 
 
 async def tick(screen: Screen, name: str) -> Any:
@@ -110,8 +93,7 @@ async def test_nine_variations_fill_a_contact_sheet_that_leads_back_to_each_grap
     carried = await own_graph(screen, master, jobs, 7)
     assert carried[SAMPLER]["widgets_values"][STEPS] == 3
 
-    await page.reload()
-    await page.wait_for_function("window.app?.graph && window.app.extensionManager", timeout=RUN_MS)
+    await screen.reload()
     await screen.open_fleet_tab()
     await page.get_by_role("button", name="Contact sheet").click()
     await sheet.get_by_text("9 of 9 finished").wait_for(timeout=SOON_MS)
@@ -140,10 +122,8 @@ def screen_file(screen: Screen) -> Path:
 
 
 async def test_in_light_and_narrow_a_form_of_many_kinds_stays_whole(screen: Screen, master: Session) -> None:
-    await open_workflow(screen, steps=8)
-    await screen.open("light")
+    await open_workflow(screen, steps=8, palette="light")
     page = screen.page
-    await page.wait_for_function("window.app.graph.nodes.length > 0", timeout=SOON_MS)
     await screen.open_fleet_tab()
     await page.get_by_role("button", name="Variations").click()
     dialog = page.get_by_role("dialog", name="Queue variations")

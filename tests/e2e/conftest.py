@@ -30,12 +30,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 async def master(fleet: Fleet, http: aiohttp.ClientSession) -> Session:
     """The master, with both peers up and idle."""
     session = Session(http, fleet.master.url, fleet.token)
-
-    async def ready() -> bool:
-        peers = (await session.peers()).values()
-        return all(peer["health"] == "up" and peer["node_types"] for peer in peers)
-
-    await until(ready, "the peers are up")
+    await until(session.peers_are_up, "the peers are up")
     return session
 
 

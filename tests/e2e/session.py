@@ -89,6 +89,10 @@ class Session:
         async with self.http.patch(self.url + path, json=body, headers=self._headers) as answer:
             return await answer.json()
 
+    async def delete(self, path: str) -> None:
+        async with self.http.delete(self.url + path, json={}, headers=self._headers) as answer:
+            assert answer.status == 200, await answer.text()
+
     async def upload(self, name: str, data: bytes) -> None:
         form = aiohttp.FormData()
         form.add_field("image", data, filename=name)
@@ -154,3 +158,11 @@ class Session:
 
     async def peers(self) -> dict[str, dict[str, Any]]:
         return {peer["name"]: peer for peer in (await self.get("/orchestrator/peers"))["peers"]}
+
+    async def peers_are_up(self) -> bool:
+        """Healthy, and their node lists read."""
+        return all(peer["health"] == "up" and peer["node_types"] for peer in (await self.peers()).values())
+
+    async def forget_peers(self) -> None:
+        for peer in (await self.peers()).values():
+            await self.delete(f"/orchestrator/peers/{peer['id']}")
