@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { NodeBadges } from "../../web/fleet/node_badges.js";
-import { FleetStore } from "../../web/fleet/store.js";
+import { FleetStore, TOLD_EVERY_MS } from "../../web/fleet/store.js";
 import { job } from "./stand_in.js";
 
 function page() {
@@ -37,7 +37,7 @@ test("two jobs at one node tell both peers, and the one that ends takes its name
   progress("b", { 4: "running" });
   assert.deepEqual(on("4"), ["own", "gpu-1", "gpu-2"]);
   jobs(job({ job_id: "a", peer: "gpu-1", state: "done" }));
-  t.mock.timers.tick(100); // changes that follow closely are told together
+  t.mock.timers.tick(TOLD_EVERY_MS); // changes that follow closely are told together
   assert.deepEqual(on("4"), ["own", "gpu-2"]);
   progress("a", { 4: "running" });
   assert.deepEqual(on("4"), ["own", "gpu-2"], "what comes late counts no more");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FleetStore, JOBS_KEPT } from "../../web/fleet/store.js";
+import { FleetStore, JOBS_KEPT, TOLD_EVERY_MS } from "../../web/fleet/store.js";
 import { job, later, listing, peer } from "./stand_in.js";
 
 const at = (minute) => `2026-01-01T10:${String(minute).padStart(2, "0")}:00.000Z`;
@@ -233,7 +233,7 @@ test("of many events that follow closely the first is told at once and the other
   store.addEventListener("jobs", () => told++);
   for (let n = 0; n < 50; n++) tell(events, "jobs", { jobs: [job({ job_id: `j${n}` })] });
   assert.equal(told, 1);
-  t.mock.timers.tick(100);
+  t.mock.timers.tick(TOLD_EVERY_MS);
   assert.equal(told, 2);
   assert.equal(store.queue.length, 50);
 });

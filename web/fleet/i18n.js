@@ -10,6 +10,8 @@ let language = ENGLISH;
 /** @type {Record<string, string | Forms>} */
 let words = {};
 let categories = new Intl.PluralRules(ENGLISH);
+/** By their digits: making one takes longer than drawing a row. @type {Map<number, Intl.NumberFormat>} */
+const decimals = new Map();
 
 /** @param {string} sentence @param {Values} values */
 const filled = (sentence, values) =>
@@ -36,8 +38,14 @@ export function plural(count, one, several, values = {}) {
 }
 
 /** With the language's own comma. @param {number} value @param {number} digits behind it @returns {string} */
-export const decimal = (value, digits) =>
-  value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+export function decimal(value, digits) {
+  let format = decimals.get(digits);
+  if (!format) {
+    format = new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+    decimals.set(digits, format);
+  }
+  return format.format(value);
+}
 
 /** The time of day. @param {string | number} moment @param {Intl.DateTimeFormatOptions} [shown] @returns {string} */
 export const clock = (moment, shown = {}) =>
@@ -64,4 +72,5 @@ export async function useLanguage(wanted, get = fetch) {
 /** @param {string} code @param {Record<string, string | Forms>} sentences */
 function speak(code, sentences) {
   [language, words, categories] = [code, sentences, new Intl.PluralRules(code)];
+  decimals.clear();
 }

@@ -14,14 +14,13 @@ import { isFinal } from "./store.js";
 /**
  * @typedef {import("./api.js").Job} Job @typedef {import("./panel.js").SectionDeps} SectionDeps
  * @typedef {{first: string, above: string, below: string}} Neighbours ids of waiting jobs, "" for none
- * @typedef {{job: Job, line: Neighbours | null}} Item `line` is null for what cannot be moved
  */
 
 const PICTURES_SHOWN = 4;
 const TONES = { waiting: "off", running: "run", done: "good", failed: "bad", cancelled: "off", set_aside: "warn" };
 
-/** @param {SectionDeps} deps */
-export function jobRow(deps) {
+/** @param {SectionDeps} deps @param {(job: Job) => Neighbours | null} neighbours null for what cannot be moved */
+export function jobRow(deps, neighbours) {
   const { api, store, say } = deps;
   /** @type {Job} */
   let job;
@@ -81,8 +80,9 @@ export function jobRow(deps) {
       setOptionalText(failure, "");
       return !element.hasAttribute("aria-busy");
     },
-    update(/** @type {Item} */ { job: next, line }) {
+    update(/** @type {Job} */ next) {
       job = next;
+      const line = neighbours(job);
       const running = job.state === "running" && job.begun_at !== null;
       setAttribute(dot, "data-tone", job.state === "running" && !running ? "off" : TONES[job.state] ?? "off");
       setText(title, jobTitle(job));

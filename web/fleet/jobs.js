@@ -8,8 +8,7 @@ import { jobRow } from "./job_row.js";
 import { variationButtons } from "./variations.js";
 import { windowedList } from "./windowed_list.js";
 
-/** @typedef {import("./api.js").Job} Job @typedef {import("./panel.js").SectionDeps} SectionDeps
- * @typedef {import("./job_row.js").Item} Item */
+/** @typedef {import("./api.js").Job} Job @typedef {import("./panel.js").SectionDeps} SectionDeps */
 
 /** @param {HTMLElement} el @param {SectionDeps} deps @returns {() => void} */
 export function mount(el, deps) {
@@ -20,26 +19,31 @@ export function mount(el, deps) {
   const pause = pauseButton(deps);
   const none = h("p", { class: "orc-muted" });
   const filter = jobFilter(() => render());
-  const queue = jobList(deps, t("Queue"));
-  const ended = jobList(deps, t("Finished"));
+  /** @type {string[]} */
+  let line = [];
+  /** @type {Map<string, number>} */
+  let places = new Map();
+  const neighbours = (/** @type {Job} */ job) => {
+    const place = places.get(job.job_id);
+    return place === undefined ? null : neighboursAt(line, place);
+  };
+  const queue = jobList(deps, t("Queue"), neighbours);
+  const ended = jobList(deps, t("Finished"), () => null);
   const endedHead = h("div", { class: "orc-section-head" }, h("h3", {}, t("Finished")));
 
   const render = () => {
-    const wanted = (/** @type {Job} */ job) => isWanted(job, filter.wanted);
-    const line = store.line.filter((id) => store.job(id)?.state === "waiting");
-    const places = new Map(line.map((id, place) => [id, place]));
-    const open = store.queue.filter(wanted);
-    const over = store.ended.filter(wanted);
     const whole = filter.wanted.kind === "all" && !filter.wanted.words.length;
+    const wanted = (/** @type {readonly Job[]} */ jobs) => (whole ? jobs : jobs.filter((job) => isWanted(job, filter.wanted)));
+    const open = wanted(store.queue);
+    const over = wanted(store.ended);
+    line = store.line.filter((id) => store.job(id)?.state === "waiting");
+    places = new Map(line.map((id, place) => [id, place]));
     queue.show(
-      open.map((job) => {
-        const place = places.get(job.job_id);
-        return { job, line: place === undefined ? null : neighbours(line, place) };
-      }),
+      open,
       whole && store.unseen.waiting
         ? plural(store.unseen.waiting, "and {count} more waiting job", "and {count} more waiting jobs") : "",
     );
-    ended.show(over.map((job) => ({ job, line: null })), whole && store.unseen.ended
+    ended.show(over, whole && store.unseen.ended
       ? plural(store.unseen.ended, "and {count} older job", "and {count} older jobs") : "");
     const any = store.queue.length + store.ended.length > 0;
     none.hidden = open.length > 0 || (!whole && over.length > 0);
@@ -90,20 +94,20 @@ export function mount(el, deps) {
 
 /** Whom a waiting job can go before: the first, the one above; and the one below, that can go before it.
  * @param {string[]} line @param {number} place */
-function neighbours(line, place) {
+function neighboursAt(line, place) {
   return { first: place > 0 ? line[0] : "", above: line[place - 1] ?? "", below: line[place + 1] ?? "" };
 }
 
-/** @param {SectionDeps} deps @param {string} label */
-function jobList(deps, label) {
+/** @param {SectionDeps} deps @param {string} label @param {(job: Job) => import("./job_row.js").Neighbours | null} neighbours */
+function jobList(deps, label, neighbours) {
   const list = h("ul", { class: "orc-list", "aria-label": label });
   const rest = h("p", { class: "orc-muted orc-rest" });
-  const rows = windowedList(list, (/** @type {Item} */ { job }) => job.job_id, () => jobRow(deps));
+  const rows = windowedList(list, (/** @type {Job} */ job) => job.job_id, () => jobRow(deps, neighbours));
   return {
     list,
     element: h("div", {}, list, rest),
     close: rows.close,
-    show(/** @type {Item[]} */ items, /** @type {string} */ unseen) {
+    show(/** @type {readonly Job[]} */ items, /** @type {string} */ unseen) {
       rows.show(items);
       setOptionalText(rest, unseen);
     },

@@ -8,7 +8,7 @@ export { isFinal };
 
 export const JOBS_KEPT = 5000; //: of the waiting ones, and as many of the ended ones
 const LINE_EVERY_MS = 1500;
-const TOLD_EVERY_MS = 100; //: however many events come
+export const TOLD_EVERY_MS = 250; //: however many events come; the server sends no more of a job either
 
 /**
  * What the page knows of the fleet. It outlives the panel and is kept live by the server's events.

@@ -35,13 +35,14 @@ export function windowedList(list, keyOf, createRow) {
   const heights = new Map();
   /** @type {WeakMap<Element, string>} */
   const keyOfRow = new WeakMap();
-  /** @typedef {{row: WindowedRow<Item>, place: number, item: Item | null}} Shown */
+  /** @typedef {{row: WindowedRow<Item>, place: number, item: Item | null, turn: number}} Shown */
   /** @type {Map<string, Shown>} */
   const shown = new Map();
   /** @type {Shown[]} */
   const spare = [];
-  /** @type {Item[]} */
+  /** @type {readonly Item[]} */
   let items = [];
+  let turn = 0; //: of `show`: what a row says may depend on more than its item
   /** @type {string[]} */
   let keys = [];
   let offsets = new Float64Array(1);
@@ -63,8 +64,9 @@ export function windowedList(list, keyOf, createRow) {
   });
   const put = (/** @type {Shown} */ entry, /** @type {number} */ place) => {
     const { element } = entry.row;
-    if (entry.item !== items[place]) entry.row.update(items[place]);
+    if (entry.item !== items[place] || entry.turn !== turn) entry.row.update(items[place]);
     entry.item = items[place];
+    entry.turn = turn;
     entry.place = place;
     setTop(element, offsets[place]);
     setAttribute(element, "aria-posinset", place + 1);
@@ -73,7 +75,7 @@ export function windowedList(list, keyOf, createRow) {
   const takeRow = (/** @type {string} */ key) => {
     let entry = shown.get(key) ?? spare.pop();
     if (!entry) {
-      entry = { row: createRow(), place: 0, item: null };
+      entry = { row: createRow(), place: 0, item: null, turn };
       sizes.observe(entry.row.element);
     }
     keyOfRow.set(entry.row.element, key);
@@ -135,8 +137,9 @@ export function windowedList(list, keyOf, createRow) {
   window.addEventListener("resize", soon);
 
   return {
-    show(/** @type {Item[]} */ next) {
+    show(/** @type {readonly Item[]} */ next) {
       items = next;
+      turn += 1;
       keys = next.map(keyOf);
       if (heights.size > 2 * keys.length + 500) heights.clear();
       layOut();
