@@ -67,6 +67,7 @@ export class Variations {
       openDialog(variationsDialog({
         parameters,
         expand: (wish) => this.#api.variations(wish),
+        fleet: this.#store,
         typicalMs: () => this.#store.peers
           .filter((peer) => peer.enabled && !peer.draining && peer.health === "up")
           .map((peer) => this.#store.typicalMs(peer.id)),

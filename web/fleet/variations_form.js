@@ -17,10 +17,11 @@ const ASK_AFTER_MS = 200;
 
 /**
  * @param {{parameters: Parameter[], expand(wish: {axes: Axis[], combine: string}): Promise<Record<string, unknown>[]>,
- *   typicalMs(): (number | null)[], send(variations: Record<string, unknown>[]): Promise<void>}} deps
+ *   fleet: EventTarget, typicalMs(): (number | null)[], send(variations: Record<string, unknown>[]): Promise<void>}} deps
+ * `fleet` tells "peers" and "jobs" when `typicalMs` may have changed
  * @returns {HTMLDialogElement} not yet shown; it removes itself when it closes
  */
-export function variationsDialog({ parameters, expand, typicalMs, send }) {
+export function variationsDialog({ parameters, expand, fleet, typicalMs, send }) {
   /** @type {Item[]} */
   const items = parameters.filter(canVary).map((parameter) => ({ parameter, wish: firstWish(parameter), on: false }));
   /** @type {Record<string, unknown>[]} */
@@ -124,9 +125,14 @@ export function variationsDialog({ parameters, expand, typicalMs, send }) {
     }
   };
 
+  const controller = new AbortController();
+  const timeChanged = () => {
+    if (variations.length && !dialog.hasAttribute("aria-busy")) showCount();
+  };
+  for (const name of ["peers", "jobs"]) fleet.addEventListener(name, timeChanged, { signal: controller.signal });
   const dialog = h("dialog", {
     class: "orc-panel orc-variations", "aria-label": t("Queue variations"),
-    onclose: () => { clearTimeout(timer); dialog.remove(); },
+    onclose: () => { clearTimeout(timer); controller.abort(); dialog.remove(); },
   }, h("form", { class: "orc-sheet-form", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); queue(); } },
     h("header", { class: "orc-panel-head" }, h("h2", {}, t("Queue variations"))),
     h("div", { class: "orc-scroll" }, search, list, more),
