@@ -30,10 +30,9 @@ OWN, NEWER = "own frontend", "frontend 1.58.1"
 VIEWPORT = {"width": 1600, "height": 950}
 #: what a test left open on the page
 TIDY = """async () => {
-  const {command, toast} = window.app.extensionManager;
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
-  toast.removeAll();
-  await command.execute("Comfy.NewBlankWorkflow");
+  for (const close of document.querySelectorAll(".p-toast-close-button")) close.click();
+  await window.app.extensionManager.command.execute("Comfy.NewBlankWorkflow");
   window.app.canvas.ds.reset();
 }"""
 IS_BLANK = "window.app.graph.nodes.length === 0"
