@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright
 
 from tests.e2e.session import Session, until
 from tests.rig.chromium import HOW_TO, find_chromium
@@ -85,6 +85,12 @@ class Screen:
     async def load(self, workflow: Path) -> None:
         graph = json.loads(await asyncio.to_thread(workflow.read_text, "utf-8"))
         await self.page.evaluate("wf => window.app.loadGraphData(wf)", graph)
+
+
+async def choose(peers: Locator, name: str) -> None:
+    """From a list of peers, which is filled when somebody turns to it."""
+    await peers.focus()
+    await peers.select_option(label=name)
 
 
 @pytest.fixture(scope="session", params=[OWN, NEWER])

@@ -18,7 +18,7 @@ from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.untrusted import untrusted_server
 
-from .conftest import SOON_MS, Screen
+from .conftest import SOON_MS, Screen, choose
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -124,7 +124,7 @@ async def test_a_failed_job_is_retried_and_a_finished_one_run_again_from_the_tab
         assert [peer["name"] for peer in report["peers"]] == ["gpu-bad"]
         assert bad.url not in json.dumps(report) and "class_type" not in json.dumps(report)
         await screen.picture("Fleet tab failed job")
-        await row.get_by_label("Retry on").select_option(label="gpu-good")
+        await choose(row.get_by_label("Retry on"), "gpu-good")
         new = await repeated(lone_master, failed)
         assert (await reaches(lone_master, new["job_id"], "done"))["peer"] == "gpu-good"
         await (
@@ -138,7 +138,7 @@ async def test_a_failed_job_is_retried_and_a_finished_one_run_again_from_the_tab
         done = job_row(screen, f"Job {new['job_id'][:8]}")
         await done.get_by_role("button", name="Run again: a cat").click()
         second = await repeated(lone_master, new["job_id"])
-        await done.get_by_label("Run again on: a cat").select_option(label="gpu-good")
+        await choose(done.get_by_label("Run again on: a cat"), "gpu-good")
         third = await repeated(lone_master, new["job_id"], second["job_id"])
         for again in (second, third):
             assert (await reaches(lone_master, again["job_id"], "done"))["peer"] == "gpu-good"

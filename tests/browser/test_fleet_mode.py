@@ -13,7 +13,7 @@ from tests.e2e.graphs import node
 from tests.e2e.session import Session, until
 from tests.rig.fleet import ROOT
 
-from .conftest import NEWER, RUN_MS, SOON_MS, Screen
+from .conftest import NEWER, RUN_MS, SOON_MS, Screen, choose
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -297,7 +297,7 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
     await line(b, d, a, c)
     await row(screen, b).get_by_role("button", name="Down").click()
     await line(d, b, a, c)
-    await row(screen, a).get_by_label("Run on").select_option(label="peer-2")
+    await choose(row(screen, a).get_by_label("Run on"), "peer-2")
     await until(lambda: pinned(master, a), "it is pinned")
     await row(screen, c).get_by_role("button", name="Cancel").click()
     await line(d, b, a)

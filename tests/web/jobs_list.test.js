@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { jobTime, namesOf, peersOwnError, placeOf } from "../../web/fleet/format.js";
+import { jobTime, peersOwnError, placeOf } from "../../web/fleet/format.js";
 import { reportOf } from "../../web/fleet/job_actions.js";
 import { dropTarget } from "../../web/fleet/job_drag.js";
 import { isWanted, wordsOf } from "../../web/fleet/job_filter.js";
@@ -70,8 +70,4 @@ test("a failed job belongs to the peer that tried it last", () => {
   assert.deepEqual(placeOf(job({ peer_id: "", peer: "", attempts })), { id: "p2", name: "gpu-2" });
   assert.deepEqual(placeOf(job({ attempts })), { id: "p1", name: "gpu-1" });
   assert.deepEqual(placeOf(job({ peer_id: "", peer: "" })), { id: "", name: "" });
-});
-
-test("a choice of peers is new when one was renamed", () => {
-  assert.notEqual(namesOf([peer()]), namesOf([peer({ name: "other" })]));
 });

@@ -174,16 +174,3 @@ export const ownPath = (path) => (path.startsWith("/view?") ? path : null);
 
 /** @param {string} filename */
 export const isPicture = (filename) => /\.(png|jpe?g|webp|gif|avif)$/i.test(filename);
-
-/** @type {WeakMap<Peer[], string>} */
-const peerNames = new WeakMap();
-
-/** What a choice of peers shows, to see whether it changed. Many rows ask. @param {Peer[]} peers */
-export function namesOf(peers) {
-  let names = peerNames.get(peers);
-  if (names === undefined) {
-    names = peers.map((peer) => `${peer.id} ${peer.name}`).join("\n");
-    peerNames.set(peers, names);
-  }
-  return names;
-}

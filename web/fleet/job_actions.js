@@ -1,9 +1,10 @@
 // @ts-check
 /** What can be done with a job that ended: once more, elsewhere; of one that failed, a report for somebody else. */
-import { copyText, h, setAttribute, setChildren, setText } from "./dom.js";
-import { jobTitle, namesOf } from "./format.js";
+import { copyText, h, setAttribute, setText } from "./dom.js";
+import { jobTitle } from "./format.js";
 import { t } from "./i18n.js";
 import { isFinal } from "./job_shelf.js";
+import { peerChoice } from "./peer_choice.js";
 
 /** @typedef {import("./api.js").Job} Job @typedef {import("./api.js").Peer} Peer */
 
@@ -34,15 +35,14 @@ export function jobActions({ api, store, say }, act, calm) {
     type: "button", class: "orc-button",
     onclick: () => retry({}, t("{job} is queued once more.", { job: jobTitle(job) })),
   });
-  const elsewhere = h("select", {
-    class: "orc-choice",
-    onchange: () => {
-      const { value, selectedOptions } = elsewhere;
-      const names = { job: jobTitle(job), peer: selectedOptions[0].textContent ?? "" };
+  const prompting = () => ({ value: "", label: job.state === "done" ? t("on …") : t("Retry on …") });
+  const elsewhere = peerChoice(
+    () => [prompting(), ...store.peers.map(({ id, name }) => ({ value: id, label: name })), { value: "any", label: t("any peer") }],
+    ({ value, label }) => {
+      const names = { job: jobTitle(job), peer: label };
       if (value) retry({ peer: value === "any" ? "" : value }, t("{job} is queued once more on {peer}.", names));
-      elsewhere.value = "";
-    },
-  });
+      elsewhere.show(prompting());
+    });
   const report = h("button", {
     type: "button", class: "orc-button", title: t("Copy what is known of it, without its graph, keys or addresses"),
     onclick: async () => say(await copyText(reportOf(job, store.peers)) ? t("The report is copied.") : t("The browser did not let us copy.")),
@@ -53,22 +53,18 @@ export function jobActions({ api, store, say }, act, calm) {
     show(/** @type {Job} */ next) {
       job = next;
       const well = job.state === "done";
-      again.hidden = elsewhere.hidden = !isFinal(job);
+      again.hidden = elsewhere.element.hidden = !isFinal(job);
       element.hidden = well || !isFinal(job);
       calm.hidden = !well;
       if (again.hidden) return;
       const place = well ? calm : element;
-      if (again.parentElement !== place) place.prepend(again, elsewhere);
-      setChildren(elsewhere, `${well} ${namesOf(store.peers)}`, () => [
-        h("option", { value: "" }, well ? t("on …") : t("Retry on …")),
-        ...store.peers.map((peer) => h("option", { value: peer.id }, peer.name)),
-        h("option", { value: "any" }, t("any peer")),
-      ]);
+      if (again.parentElement !== place) place.prepend(again, elsewhere.element);
+      elsewhere.show(prompting());
       const label = (/** @type {HTMLElement} */ control, /** @type {string} */ action) =>
         setAttribute(control, "aria-label", t("{action}: {job}", { action, job: jobTitle(job) }));
       setText(again, well ? t("Run again") : t("Retry"));
       label(again, well ? t("Run again") : t("Retry"));
-      label(elsewhere, well ? t("Run again on") : t("Retry on"));
+      label(elsewhere.element, well ? t("Run again on") : t("Retry on"));
       label(report, t("Copy report"));
     },
   };

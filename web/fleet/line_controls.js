@@ -1,8 +1,9 @@
 // @ts-check
 /** What can be done to a job that waits: another place in the line, another peer. */
-import { h, setAttribute, setChildren } from "./dom.js";
-import { jobTitle, namesOf } from "./format.js";
+import { h, setAttribute } from "./dom.js";
+import { jobTitle } from "./format.js";
 import { t } from "./i18n.js";
+import { peerChoice } from "./peer_choice.js";
 
 /** @typedef {import("./api.js").Job} Job @typedef {import("./api.js").Peer} Peer */
 
@@ -14,11 +15,10 @@ export function lineControls(store, move) {
   /** @type {Job} */
   let job;
   let line = { first: "", above: "", below: "" };
-  const choice = h("select", {
-    class: "orc-choice",
-    onchange: () => move(job.job_id, { peer: choice.value }, choice.value
-      ? t("{job} has its peer.", { job: jobTitle(job) }) : t("{job} may run on any peer.", { job: jobTitle(job) })),
-  });
+  const anyPeer = () => ({ value: "", label: t("any peer") });
+  const choice = peerChoice(() => [anyPeer(), ...store.peers.map(({ id, name }) => ({ value: id, label: name }))],
+    ({ value }) => move(job.job_id, { peer: value }, value
+      ? t("{job} has its peer.", { job: jobTitle(job) }) : t("{job} may run on any peer.", { job: jobTitle(job) })));
   // Not disabled at the ends of the line: the focus would be lost.
   const button = (/** @type {string} */ icon, /** @type {() => void} */ onclick) =>
     h("button", {
@@ -30,7 +30,7 @@ export function lineControls(store, move) {
   const top = button("pi-angle-double-up", () => move(job.job_id, { before: line.first }, t("{job} is first in the line.", { job: jobTitle(job) })));
   const up = button("pi-angle-up", () => move(job.job_id, { before: line.above }, t("{job} went up.", { job: jobTitle(job) })));
   const down = button("pi-angle-down", () => move(line.below, { before: job.job_id }, t("{job} went down.", { job: jobTitle(job) })));
-  const element = h("span", { class: "orc-moves" }, choice, top, up, down);
+  const element = h("span", { class: "orc-moves" }, choice.element, top, up, down);
 
   const label = (/** @type {HTMLElement} */ control, /** @type {string} */ text, /** @type {boolean} */ able) => {
     setAttribute(control, "aria-label", t("{action}: {job}", { action: text, job: jobTitle(job) }));
@@ -44,14 +44,10 @@ export function lineControls(store, move) {
       element.hidden = neighbours === null;
       if (neighbours === null) return;
       line = neighbours;
-      const peers = store.peers;
-      setChildren(choice, namesOf(peers), () => [
-        h("option", { value: "" }, t("any peer")),
-        ...peers.map((peer) => h("option", { value: peer.id }, peer.name)),
-      ]);
-      choice.value = pinnedTo(job, peers)?.id ?? "";
-      setAttribute(choice, "aria-label", t("{action}: {job}", { action: t("Run on"), job: jobTitle(job) }));
-      setAttribute(choice, "title", t("Which peer it may run on"));
+      const pinned = pinnedTo(job, store.peers);
+      choice.show(pinned ? { value: pinned.id, label: pinned.name } : anyPeer());
+      setAttribute(choice.element, "aria-label", t("{action}: {job}", { action: t("Run on"), job: jobTitle(job) }));
+      setAttribute(choice.element, "title", t("Which peer it may run on"));
       label(top, t("To the top"), line.first !== "");
       label(up, t("Up"), line.above !== "");
       label(down, t("Down"), line.below !== "");
