@@ -250,10 +250,8 @@ async def test_who_does_not_want_the_fleet_gets_the_hosts_own_message(
     await dialog(screen).wait_for(timeout=SOON_MS)
     assert await page.evaluate("document.activeElement.textContent") == "Run on the fleet"
     await screen.picture("Peer only, the message in light")
-    async with page.expect_response(lambda answer: answer.url.endswith("/prompt")) as asked:
-        await page.keyboard.press("Escape")
+    await page.keyboard.press("Escape")
     await dialog(screen).wait_for(state="detached")
-    assert (await asked.value).status == 400
     await page.wait_for_function(HOSTS_MESSAGE, timeout=RUN_MS)
     assert len(await master.jobs()) == len(before)
 
