@@ -1,8 +1,9 @@
 // @ts-check
 /** One job: where it runs, how far it is, why there, what came of it, and what can be done to it. */
+import { fillingBar } from "./bar.js";
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
 import {
-  failedAttempts, isPicture, jobId, jobReason, jobTime, jobTitle, jobWord, ownPath, peersOwnError, percent, placeOf,
+  failedAttempts, isPicture, jobId, jobReason, jobTime, jobTitle, jobWord, ownPath, peersOwnError, placeOf,
 } from "./format.js";
 import { plural, t } from "./i18n.js";
 import { jobActions } from "./job_actions.js";
@@ -33,7 +34,7 @@ export function jobRow(deps, neighbours) {
     type: "button", class: "orc-button",
     onclick: () => act(() => api.cancelJob(job.job_id), t("{job} is cancelled.", { job: jobTitle(job) })),
   }, t("Cancel"));
-  const bar = h("div", { class: "orc-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
+  const bar = fillingBar("progressbar");
   const preview = previewPicture(api);
   const error = h("p", { class: "orc-error" });
   const ownError = h("pre");
@@ -71,7 +72,7 @@ export function jobRow(deps, neighbours) {
   element.append(
     h("div", { class: "orc-line" }, dot, grip, title, id, time),
     h("div", { class: "orc-line" }, preview.element, where, controls.element, repeat, cancel),
-    bar, error, own, why, tried, results, actions.element, failure);
+    bar.element, error, own, why, tried, results, actions.element, failure);
 
   return {
     element,
@@ -98,8 +99,8 @@ export function jobRow(deps, neighbours) {
       controls.show(job, line);
       cancel.hidden = isFinal(job);
       setAttribute(cancel, "aria-label", t("Cancel {job}", { job: jobTitle(job) }));
-      bar.hidden = !running;
-      if (running) showProgress(bar, job);
+      bar.element.hidden = !running;
+      if (running) bar.show(t("Progress of {job}", { job: jobTitle(job) }), job.progress);
       setAttribute(error, "class", job.state === "cancelled" ? "orc-muted" : "orc-error"); // that one was wanted
       setOptionalText(error, job.error?.message ?? "");
       setText(ownError, peersOwnError(job));
@@ -121,13 +122,6 @@ export function jobRow(deps, neighbours) {
 function whereText(job) {
   if (job.state === "running" && !job.begun_at) return job.progress_text || t("next on {peer}", { peer: job.peer });
   return [isFinal(job) ? placeOf(job).name : job.peer, (job.state === "running" && job.progress_text) || jobWord(job)].filter(Boolean).join(" · ");
-}
-
-/** @param {HTMLElement} bar @param {Job} job */
-function showProgress(bar, job) {
-  setAttribute(bar, "aria-label", t("Progress of {job}", { job: jobTitle(job) }));
-  setAttribute(bar, "aria-valuenow", percent(job.progress));
-  /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(job.progress)}%`;
 }
 
 /** @param {Job} job @param {(path: string) => string} urlOf @returns {Node[]} */

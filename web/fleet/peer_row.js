@@ -1,8 +1,9 @@
 // @ts-check
 /** One peer: how it is, what runs there, what it did last, and what its owner can do to it. */
+import { fillingBar } from "./bar.js";
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
 import {
-  deviceName, duration, jobDuration, jobTitle, jobWord, memory, peerState, percent, placeOf, queueText, safeHref,
+  deviceName, duration, jobDuration, jobTitle, jobWord, memory, peerState, placeOf, queueText, safeHref,
 } from "./format.js";
 import { plural, t } from "./i18n.js";
 import { peerActions } from "./peer_actions.js";
@@ -28,7 +29,7 @@ export function peerRow(first, deps, onRemoved) {
   }, dot, name, word);
   const device = h("span", { class: "orc-clip" });
   const memoryText = h("span", { class: "orc-figure" });
-  const bar = h("div", { class: "orc-bar orc-meter", role: "meter", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
+  const bar = fillingBar("meter");
   const tags = h("span", { class: "orc-tags" });
   const queue = h("span", { class: "orc-figure" });
   const now = nowLine(deps);
@@ -47,7 +48,7 @@ export function peerRow(first, deps, onRemoved) {
   const body = h("div", { id: bodyId, class: "orc-row-body", hidden: true }, facts, last, actions.element);
   const deviceLine = h("div", { class: "orc-line" }, device, memoryText);
   const loadLine = h("div", { class: "orc-line orc-wraps" }, tags, queue);
-  element.append(head, deviceLine, bar, now.element, loadLine, problem, failure, found, body);
+  element.append(head, deviceLine, bar.element, now.element, loadLine, problem, failure, found, body);
 
   const showLast = () => {
     /** @type {Job[]} */
@@ -87,9 +88,9 @@ function nowLine({ api, store }) {
   const preview = previewPicture(api);
   const text = h("span", { class: "orc-clip" });
   const whose = h("span", { class: "orc-tag orc-whose" });
-  const bar = h("div", { class: "orc-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
+  const bar = fillingBar("progressbar");
   const element = h("div", { class: "orc-now" }, preview.element,
-    h("div", { class: "orc-now-text" }, h("div", { class: "orc-line" }, text, whose), bar));
+    h("div", { class: "orc-now-text" }, h("div", { class: "orc-line" }, text, whose), bar.element));
   return {
     element,
     /** @param {Peer} peer @param {boolean} reached @returns {import("./peer_actions.js").Now | null} */
@@ -102,12 +103,8 @@ function nowLine({ api, store }) {
       if (element.hidden) return null;
       setText(text, job ? [job.progress_text, jobTitle(job)].filter(Boolean).join(" · ") : t("a prompt of somebody else"));
       setText(whose, job ? t("ours") : t("others"));
-      bar.hidden = !job;
-      if (job) {
-        setAttribute(bar, "aria-label", t("Progress on {peer}", { peer: peer.name }));
-        setAttribute(bar, "aria-valuenow", percent(job.progress));
-        /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(job.progress)}%`;
-      }
+      bar.element.hidden = !job;
+      if (job) bar.show(t("Progress on {peer}", { peer: peer.name }), job.progress);
       const attempt = job?.attempts[job.attempts.length - 1];
       return { isOurs: Boolean(job), promptId: attempt?.prompt_id ?? running?.prompt_id ?? "" };
     },
@@ -124,21 +121,19 @@ function runningOn(store, peer) {
 }
 
 /** @param {Peer} peer
- * @param {{deviceLine: HTMLElement, device: HTMLElement, memoryText: HTMLElement, bar: HTMLElement}} place */
+ * @param {{deviceLine: HTMLElement, device: HTMLElement, memoryText: HTMLElement, bar: ReturnType<typeof fillingBar>}} place */
 function showDevice(peer, { deviceLine, device, memoryText, bar }) {
   const [main, ...others] = peer.devices;
   const room = main ? memory(main) : null;
   deviceLine.hidden = !main;
-  bar.hidden = !room;
+  bar.element.hidden = !room;
   if (!main) return;
   setText(device, deviceName(main.name) + (others.length ? ` ${t("and {count} more", { count: others.length })}` : ""));
   setAttribute(device, "title", peer.devices.map((each) => each.name).join("\n"));
   setText(memoryText, room?.text ?? "");
   if (!room) return;
-  setAttribute(bar, "aria-valuenow", percent(room.used));
-  setAttribute(bar, "aria-label", t("Memory in use on {peer}", { peer: peer.name }));
-  setAttribute(bar, "data-full", room.used > 0.9);
-  /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(room.used)}%`;
+  bar.show(t("Memory in use on {peer}", { peer: peer.name }), room.used);
+  setAttribute(bar.element, "data-full", room.used > 0.9);
 }
 
 /** @param {ReturnType<FleetStore["usual"]>} usual */

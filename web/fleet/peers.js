@@ -3,6 +3,7 @@
 import { atNextFrame, h, keyedList } from "./dom.js";
 import { firstSteps } from "./first_steps.js";
 import { t } from "./i18n.js";
+import { drawnInSight } from "./in_sight.js";
 import { mount as mountForm } from "./peer_form.js";
 import { peerRow } from "./peer_row.js";
 
@@ -16,7 +17,10 @@ export function mount(el, deps) {
   const formPlace = h("div");
   const lesson = firstSteps(deps, () => render());
   const add = h("button", { type: "button", class: "orc-button", "data-orc-add": true, onclick: () => openForm() }, t("Add peer"));
-  const showPeers = keyedList(list, (/** @type {Peer} */ peer) => peer.id, (peer) => peerRow(peer, deps, () => add.focus()));
+  /** @type {ReturnType<typeof drawnInSight<Peer>>} */
+  const inSight = drawnInSight();
+  const showPeers = keyedList(list, (/** @type {Peer} */ peer) => peer.id, (peer) =>
+    inSight.row(peerRow(peer, deps, () => add.focus())));
 
   const closeForm = () => {
     formPlace.replaceChildren();
@@ -41,5 +45,6 @@ export function mount(el, deps) {
   return () => {
     controller.abort();
     frame.cancel();
+    inSight.close();
   };
 }

@@ -1,5 +1,6 @@
 // @ts-check
 /** One cell of a contact sheet: its job's picture or progress, and a way to its graph. */
+import { fillingBar } from "./bar.js";
 import { h, setAttribute, setChildren, setOptionalText } from "./dom.js";
 import { isPicture, jobWord, ownPath, percent } from "./format.js";
 import { t } from "./i18n.js";
@@ -27,10 +28,10 @@ export function sheetCell(api, { open, retry }) {
   const picture = h("div", { class: "orc-cell-picture" });
   const preview = previewPicture(api);
   const word = h("span", { class: "orc-cell-word" });
-  const bar = h("div", { class: "orc-bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"));
+  const bar = fillingBar("progressbar");
   const label = h("span", { class: "orc-caption" });
   const face = h("button", { type: "button", class: "orc-cell", onclick: () => open(cell.job, caption) },
-    picture, preview.element, word, bar);
+    picture, preview.element, word, bar.element);
   const reason = h("p", { class: "orc-error" });
   const again = h("button", { type: "button", class: "orc-button", onclick: () => retry(cell.job) }, t("Retry"));
   const element = h("div", { class: "orc-cell-box" }, face, label, reason, again);
@@ -47,12 +48,8 @@ export function sheetCell(api, { open, retry }) {
       setChildren(picture, path ?? "", () => (path ? [h("img", { src: api.fileUrl(path), alt: "", decoding: "async" })] : []));
       preview.show(running ? job : null);
       setOptionalText(word, path ? "" : job.state === "done" ? texts || jobWord(job) : stateText(job));
-      bar.hidden = !running;
-      if (running) {
-        setAttribute(bar, "aria-label", says);
-        setAttribute(bar, "aria-valuenow", percent(job.progress));
-        /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${percent(job.progress)}%`;
-      }
+      bar.element.hidden = !running;
+      if (running) bar.show(says, job.progress);
       setAttribute(face, "data-state", job.state);
       setAttribute(face, "aria-label", t("{caption}: {state}. Open this graph.", { caption: says, state: jobWord(job) }));
       setAttribute(face, "title", t("Open the graph of {caption}", { caption: says }));
