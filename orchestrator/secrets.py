@@ -43,11 +43,16 @@ class Secrets:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._writes = True
         self.notice = ""
         self._entries = self._read()
 
     def __repr__(self) -> str:
         return f"<Secrets of {len(self._entries)} peers>"
+
+    def keep_in_memory(self) -> None:
+        """The file belongs to another process: what changes from now on ends with this one."""
+        self._writes = False
 
     def set(self, backend_id: str, header: str, value: str) -> None:
         """Keep this header for the peer, in place of any it had.
@@ -90,6 +95,9 @@ class Secrets:
 
     def _write(self, entries: dict[str, dict[str, str]]) -> None:
         """Replace the whole file at once, so that a crash leaves the old one or the new one."""
+        if not self._writes:
+            self._entries = entries
+            return
         temporary = ""
         try:
             folder = self._path.parent

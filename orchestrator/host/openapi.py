@@ -39,6 +39,11 @@ def choices(*values: str) -> Schema:
     return {"type": "string", "enum": list(values)}
 
 
+_SETTINGS: dict[str, Schema] = {
+    **dict.fromkeys(("fleet_mode", "paused", "this_machine", "peer_nodes", "retry_interrupted"), FLAG),
+    "keep_days": {**WHOLE, "description": "How long finished jobs stay in the journal."},
+    "keep_jobs": {**WHOLE, "description": "How many of them at most."},
+}
 _PEER_WISHES: dict[str, Schema] = {
     "name": TEXT,
     "url": TEXT,
@@ -155,7 +160,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Accepted": fields({"job_id": TEXT, "state": TEXT, "job_ids": listed(TEXT)}),
     "Verdict": fields({"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT}),
-    "Settings": fields({"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG, "peer_nodes": FLAG}),
+    "Settings": fields(_SETTINGS),
     "NewPeer": fields(_PEER_WISHES, optional=[name for name in _PEER_WISHES if name != "url"]),
     "PeerChanges": fields(_PEER_WISHES, optional=list(_PEER_WISHES)),
     "JobRequest": fields(_JOB_WISHES, optional=list(_JOB_WISHES)),
@@ -165,10 +170,7 @@ SCHEMAS: dict[str, Schema] = {
         {"peer": {**TEXT, "description": 'Name or id; "" for any.'}, "priority": NUMBER},
         optional=("peer", "priority"),
     ),
-    "SettingsChanges": fields(
-        {"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG, "peer_nodes": FLAG},
-        optional=("fleet_mode", "paused", "this_machine", "peer_nodes"),
-    ),
+    "SettingsChanges": fields(_SETTINGS, optional=list(_SETTINGS)),
     "Where": fields(
         {
             "known": {**FLAG, "description": "False until a page has asked for the host's nodes."},
