@@ -1,4 +1,4 @@
-"""The journal as an SQLite file: opened durably, seen to be whole, and read as far as it can be if it is not."""
+"""The journal as an SQLite file: opened durably, checked, and read as far as it goes when it is damaged."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Runtime:
                 self.secrets.keep_in_memory()
             await self.peers.load()
             self._preferences = Preferences.of(await self.store.load_preferences())
-            self._dispatcher.line.paused = self._preferences.paused
+            self._apply_preferences()
             self._dispatcher.start()
             self._monitor.start()
             await reconcile(self.store, self._dispatcher, self.peers.name, self._withdraw_soon)
@@ -171,11 +171,17 @@ class Runtime:
             ConfigError: there is no such preference.
         """
         self._preferences = self._preferences.changed(changes)
-        self._dispatcher.line.paused = self._preferences.paused
+        self._apply_preferences()
         for callback in tuple(self._on_preferences):
             callback(self._preferences)
         await self.store.save_preferences(vars(self._preferences))
         return self._preferences
+
+    def _apply_preferences(self) -> None:
+        self._dispatcher.line.paused = self._preferences.paused
+        self._dispatcher.retry_policy = replace(
+            self._dispatcher.retry_policy, retry_interrupted=self._preferences.retry_interrupted
+        )
 
     def on_preferences(self, callback: Callable[[Preferences], None]) -> Callable[[], None]:
         """Hear of every change; returns its undo."""

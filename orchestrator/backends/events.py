@@ -34,6 +34,7 @@ class EventStream:
 
     def __init__(self, client: ComfyUIClient) -> None:
         self.client_id = uuid.uuid4().hex
+        self.cuts = 0  #: how often a connection came to its end
         self._client = client
         self._callbacks: dict[str, list[Callback]] = {}
         self._connected = asyncio.Event()
@@ -80,7 +81,10 @@ class EventStream:
                 async with self._client.websocket(self.client_id) as socket:
                     await socket.send_str(json.dumps(_HELLO))
                     self._connected.set()
-                    heard = await self._read(socket)
+                    try:
+                        heard = await self._read(socket)
+                    finally:
+                        self.cuts += 1
             except PeerError as exc:
                 log.debug("No event stream: %s", exc)
             except Exception:

@@ -108,7 +108,8 @@ class AttemptRun:
             strip=self._folder,
             keep=self._plan is None,
         )
-        meter = ProgressMeter({node_id: title_of(node) for node_id, node in self._prompt.items()})
+        titles = {node_id: title_of(node) for node_id, node in self._prompt.items()}
+        meter = ProgressMeter(titles)
 
         def hear(message: PeerEvent | PreviewFrame) -> None:
             on_event(message)
@@ -119,7 +120,7 @@ class AttemptRun:
 
         try:
             history = await self._history(request, hear, may_outlive)
-            outputs = check_success(history, self._peer)
+            outputs = check_success(history, self._peer, titles)
             remote_files = files_of(outputs, self._prompt, only)
             files = await results.publish(remote_files)
         finally:

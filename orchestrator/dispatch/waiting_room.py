@@ -267,7 +267,8 @@ class WaitingRoom:
             made = work() if small else await asyncio.to_thread(work)
             ticket.prepared.update(zip(todo, made, strict=True))
         lacks = tuple((id(info), p.unmet, str(p.error or "")) for info, p in ticket.prepared.items())
-        ticket.kind = (ticket.request.peer, ticket.request.tags, tuple(ticket.tried.items()), lacks)
+        tried = tuple(ticket.tried.items())
+        ticket.kind = (ticket.request.peer, ticket.request.tags, tried, ticket.memory_bytes, lacks)
 
     def _infos(self) -> Set[ObjectInfo]:
         infos = (self._manager.get_object_info(config.id) for config in self._manager.all())
@@ -356,7 +357,7 @@ class WaitingRoom:
             known = self.prepared(ticket, config.id)
             if known is not None:
                 unmet[config.id] = (str(known[1].error),) if known[1].error else known[1].unmet
-        return Need(ticket.request.peer, ticket.request.tags, unmet, ticket.tried)
+        return Need(ticket.request.peer, ticket.request.tags, unmet, ticket.tried, ticket.memory_bytes)
 
     def _snapshots(self) -> Iterable[PeerSnapshot]:
         return (self._snapshot(config.id) for config in self._manager.all())

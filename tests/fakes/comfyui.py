@@ -77,6 +77,7 @@ class FakeComfyUI:
         self.key = key
         self.port = port
         self.version = "0.3.75"
+        self.vram_total = 24 << 30
         self.vram_free = 20 << 30
         self.object_info: dict[str, Any] = {}
         self.features: dict[str, Any] = {"supports_preview_metadata": True, "max_upload_size": 100 * MIB}
@@ -303,7 +304,7 @@ class FakeComfyUI:
         return web.json_response(self.features)
 
     async def _system_stats(self, _: web.Request) -> web.Response:
-        gpu = {"name": "cuda:0 Fake", "type": "cuda", "index": 0, "vram_total": 24 << 30}
+        gpu = {"name": "cuda:0 Fake", "type": "cuda", "index": 0, "vram_total": self.vram_total}
         system = {"os": "posix", "ram_total": 64 << 30, "ram_free": 32 << 30, "comfyui_version": self.version}
         return web.json_response({"system": system, "devices": [{**gpu, "vram_free": self.vram_free}]})
 

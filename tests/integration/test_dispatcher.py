@@ -346,7 +346,7 @@ async def test_a_job_too_large_for_the_memory_of_one_peer_is_tried_on_another(
     job = await fleet.submit(picture())
     await a.fail(await fleet.running_on(a, job), exception_type="torch.OutOfMemoryError")
     done = await fleet.end_of(job)
-    assert (done.state, outcomes(done)) == (JobState.DONE, ["execution_error", "done"])
+    assert (done.state, outcomes(done)) == (JobState.DONE, ["out_of_memory", "done"])
 
 
 async def test_a_job_that_somebody_interrupts_on_the_peer_ends_and_says_so(
@@ -391,7 +391,7 @@ async def test_a_peer_that_dies_with_the_job_is_replaced(
     await fleet.running_on(a, job)
     await a.go_down()
     done = await fleet.end_of(job)
-    assert (done.state, outcomes(done)) == (JobState.DONE, ["lost", "done"])
+    assert (done.state, outcomes(done)) == (JobState.DONE, ["peer_died", "done"])
 
 
 async def test_a_fleet_of_one_tries_itself_again(master: Master, a: FakeComfyUI) -> None:

@@ -15,12 +15,14 @@ SLOTS_PER_PEER = 2  #: one job runs there, one more waits so that the peer never
 class Need:
     """What a job asks of a peer. ``unmet`` holds, per peer id, what that peer lacks; a peer that is not
     in it has not told its node list yet. ``tried`` are peers that already failed this job, with the reason.
+    ``memory_bytes``: so much memory in all was too little for it; one with less need not try.
     """
 
     peer: str = ""
     tags: tuple[str, ...] = ()
     unmet: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tried: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
         return no("it is draining and takes no new jobs")
     if config.id in need.tried:
         return no(need.tried[config.id])
+    if 0 < memory_of(status) < need.memory_bytes:
+        return no(f"a peer with more memory had too little for it ({need.memory_bytes / 2**30:.0f} GiB)")
     if status.health is Health.UNKNOWN:
         return no("it has not answered yet", settling=True)
     if status.health is not Health.UP:
@@ -130,6 +134,14 @@ def no_peer_error(verdicts: Sequence[PeerVerdict]) -> NoEligiblePeerError:
 
 def _waiting(peer: PeerSnapshot) -> int:
     return peer.ours + peer.foreign
+
+
+def memory_of(status: BackendStatus) -> int:
+    """Bytes of its largest device, or of the machine where it tells no device; 0 while unknown."""
+    vitals = status.vitals
+    if vitals is None:
+        return 0
+    return max((d.vram_total_bytes for d in vitals.devices), default=0) or vitals.ram_total_bytes
 
 
 def _free_memory(peer: PeerSnapshot) -> int:
