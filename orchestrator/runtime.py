@@ -17,13 +17,14 @@ from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
-from .core.engine.health import HealthPolicy
+from .core.engine.health import HealthPolicy, Work
+from .core.engine.outage import OutagePolicy
 from .core.engine.repeat import repeated
 from .core.engine.retry import RetryPolicy
 from .core.engine.scheduler import PeerVerdict
 from .core.engine.titles import described
 from .core.engine.validation import Validation, agree, validate
-from .core.models.backend import BackendConfig
+from .core.models.backend import BackendConfig, QueueState
 from .core.models.job import Job, JobRequest, JobState, Prompt, Source
 from .core.models.preferences import Preferences
 from .core.workflow.object_info import ObjectInfo
@@ -52,6 +53,7 @@ class Settings:
     health: HealthPolicy = field(default_factory=HealthPolicy)
     follow: FollowPolicy = field(default_factory=FollowPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    outage: OutagePolicy = field(default_factory=OutagePolicy)
 
 
 class Runtime:
@@ -63,7 +65,7 @@ class Runtime:
         self.secrets = Secrets(settings.data_dir / "credentials.json")
         self.manager = BackendManager()
         self._pool = ClientPool(self.secrets.headers, settings.health.timeout_s)
-        self._monitor = HealthMonitor(self.manager, self._pool, settings.health)
+        self._monitor = HealthMonitor(self.manager, self._pool, settings.health, self._work_of)
         self.peers = PeerBook(
             self.manager,
             self.store,
@@ -81,6 +83,8 @@ class Runtime:
             self.store,
             report_trouble=self._look_at,
             read_list_again=self._monitor.read_list_again,
+            note_job=self._monitor.note_job,
+            outage=settings.outage,
             retry=settings.retry,
             follow=settings.follow,
         )
@@ -212,6 +216,12 @@ class Runtime:
 
     def ours_on(self, backend_id: str) -> int:
         return self._dispatcher.ours_on(backend_id)
+
+    def _work_of(self, config: BackendConfig, queue: QueueState) -> Work:
+        if not all(map(self.has_sent, queue.running or queue.pending[:1])):
+            return Work()
+        events = self._pool.events(config)
+        return Work(True, events.heard_at_s if events.is_connected else None)
 
     def _look_at(self, backend_id: str, stale: bool) -> None:
         if stale and self.manager.find(backend_id):

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..backends.manager import BackendManager
+from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.models.backend import BackendConfig
@@ -31,6 +32,7 @@ from ..errors import (
 )
 from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
+from .hold import Hold
 from .line import Line
 from .ports import Here, Journal, Peers
 from .recovery import Recovery
@@ -54,7 +56,7 @@ class Dispatcher:
     `report_trouble(backend_id, stale)` is called when a peer failed an attempt, so that its health is looked
     at now; `stale` says that its node list turned out to be wrong. `read_list_again(backend_id)` returns when
     the peer was asked once more what it has, before a job is refused because peers lack something.
-    `is_outage` tells whether most of the fleet was just lost: no job is blamed for that.
+    `note_job(backend_id, ok)` hears of every job that ended well there or failed by the peer's fault.
     """
 
     def __init__(
@@ -67,7 +69,8 @@ class Dispatcher:
         *,
         report_trouble: Callable[[str, bool], None] = lambda backend_id, stale: None,
         read_list_again: Callable[[str], Awaitable[None]] = lambda backend_id: asyncio.sleep(0),
-        is_outage: Callable[[], bool] = lambda: False,
+        note_job: Callable[[str, bool], None] = lambda backend_id, ok: None,
+        outage: OutagePolicy | None = None,
         scheduler: Scheduler | None = None,
         retry: RetryPolicy | None = None,
         follow: FollowPolicy | None = None,
@@ -77,13 +80,21 @@ class Dispatcher:
         self._transport = transport
         self._journal = journal
         self._read_list_again = read_list_again
-        self._recovery = Recovery(
-            manager, peers, transport, report_trouble, retry or RetryPolicy(), is_outage=is_outage
-        )
         self.register = Register()
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
         self.line = Line(manager, self.register, self._room)
+        self._hold = Hold(manager, self._room, outage or OutagePolicy())
+        self._note_job = note_job
+        self._recovery = Recovery(
+            manager,
+            peers,
+            transport,
+            report_trouble,
+            note_job,
+            lambda: self._hold.is_on,
+            retry or RetryPolicy(),
+        )
         follow = follow or FollowPolicy()
         self._withdrawals = Withdrawals(
             pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
@@ -114,6 +125,7 @@ class Dispatcher:
                 task.cancel()
             _, pending = await asyncio.wait(pending, timeout=CLOSE_AGAIN_S)
         await self._withdrawals.aclose()
+        self._hold.close()
         await self._room.aclose()
 
     def ours_on(self, backend_id: str) -> int:
@@ -255,7 +267,9 @@ class Dispatcher:
                 self._room.release(entry.ticket)
                 continue
             try:
-                return await self._attempt(entry, config, placement)
+                results = await self._attempt(entry, config, placement)
+                self._note_job(config.id, True)
+                return results
             except TakenBackError as exc:
                 self._recovery.back_to_the_line(entry, exc)
             except (PeerError, ResultError) as exc:

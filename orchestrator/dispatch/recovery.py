@@ -41,7 +41,7 @@ OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet
 
 
 class Recovery:
-    """`report_trouble` and `is_outage`: see Dispatcher."""
+    """`report_trouble`, `note_job` and `is_outage`: see Dispatcher."""
 
     def __init__(
         self,
@@ -49,13 +49,15 @@ class Recovery:
         peers: Peers,
         transport: Transport,
         report_trouble: Callable[[str, bool], None],
+        note_job: Callable[[str, bool], None],
+        is_outage: Callable[[], bool],
         policy: RetryPolicy,
-        is_outage: Callable[[], bool] = lambda: False,
     ) -> None:
         self._manager = manager
         self._peers = peers
         self._transport = transport
         self._report_trouble = report_trouble
+        self._note_job = note_job
         self._is_outage = is_outage
         self.policy = policy
 
@@ -69,6 +71,8 @@ class Recovery:
         """Let it be tried again, or raise what ends the job."""
         self._record(entry, config, exc)
         outcomes = _outcomes(entry.job)
+        if entry.job.attempts[-1].outcome == OUTAGE:
+            return
         verdict = decide(exc, outcomes, self.policy, freed=entry.freed)
         if verdict is Verdict.SET_ASIDE:
             died = (a.backend_id for a in entry.job.attempts if a.outcome == PeerDiedError.code)
@@ -93,9 +97,11 @@ class Recovery:
         await asyncio.sleep(random.uniform(0, self.policy.longest_pause_s(len(outcomes))))  # noqa: S311
 
     def _record(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+        if type(exc) is JobLostError and self._is_outage():
+            self.back_to_the_line(entry, exc, OUTAGE)
+            return
         if entry.job.state is JobState.RUNNING:
-            lost_with_most = type(exc) is JobLostError and self._is_outage()
-            self.back_to_the_line(entry, exc, OUTAGE if lost_with_most else "")
+            self.back_to_the_line(entry, exc)
         else:
             # It failed before the POST (an upload, say): count it all the same, or it could go on for ever.
             failed = Attempt("", config.id, _now(), _now(), exc.code, str(exc))
@@ -107,6 +113,8 @@ class Recovery:
         stale = is_placement_surprise(exc)
         if stale:
             self._transport.forget(config.url)
+        if is_peers_fault(exc):
+            self._note_job(config.id, False)
         if stale or is_peers_fault(exc):
             self._report_trouble(config.id, stale)
 

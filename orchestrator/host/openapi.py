@@ -84,7 +84,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             **{"id": TEXT, "name": TEXT, "url": TEXT, "enabled": FLAG, "draining": FLAG},
             **{"tags": listed(TEXT), "has_credentials": FLAG},
-            "health": choices("unknown", "up", "suspect", "down", "needs_key"),
+            "health": choices("unknown", "up", "suspect", "down", "ejected", "zombie", "needs_key"),
             **{"reason": TEXT, "version": TEXT, "devices": listed(ref("Device"))},
             **{"queue_running": WHOLE, "queue_pending": WHOLE, "ours": WHOLE, "checked_at": MOMENT},
             "node_types": {"type": ["integer", "null"]},

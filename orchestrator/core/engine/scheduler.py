@@ -77,7 +77,7 @@ class Scheduler:
         eligible = [p for p, verdict in zip(peers, verdicts, strict=True) if verdict.eligible]
         if not eligible:
             raise no_peer_error(verdicts)
-        free = sorted((p for p in eligible if p.ours < SLOTS_PER_PEER), key=_rank)
+        free = sorted((p for p in eligible if p.ours < slots_of(p)), key=_rank)
         if not free:
             return None
         return Placement(free[0].config.id, _explain(free[0], peers, verdicts))
@@ -112,6 +112,16 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
     if need.unmet[config.id]:
         return no("; ".join(need.unmet[config.id]), permanent=True)
     return PeerVerdict(config.id, config.name, True)
+
+
+def slots_of(peer: PeerSnapshot) -> int:
+    """How many jobs of ours it may have at once."""
+    return 1 if peer.status.conduct.slow_start else SLOTS_PER_PEER
+
+
+def is_stuck(peer: PeerSnapshot) -> bool:
+    """Whether what waits there had better wait elsewhere, though it answers."""
+    return peer.status.health in (Health.ZOMBIE, Health.EJECTED)
 
 
 def is_idle(peer: PeerSnapshot) -> bool:
@@ -165,7 +175,7 @@ def load_of(peer: PeerSnapshot) -> str:
 def _explain(chosen: PeerSnapshot, peers: Sequence[PeerSnapshot], verdicts: Sequence[PeerVerdict]) -> str:
     others = [
         f"{v.name}: {v.reason or load_of(p)}"
-        + (", its slots are taken" if v.eligible and p.ours >= SLOTS_PER_PEER else "")
+        + (", its slots are taken" if v.eligible and p.ours >= slots_of(p) else "")
         for p, v in zip(peers, verdicts, strict=True)
         if v.backend_id != chosen.config.id
     ]

@@ -23,6 +23,8 @@ class Health(str, Enum):
     UP = "up"  #: answers as ComfyUI
     SUSPECT = "suspect"  #: was up, and missed a poll or two
     DOWN = "down"  #: missed so many polls that it counts as gone
+    EJECTED = "ejected"  #: answers, and failed job after job: it rests for a while
+    ZOMBIE = "zombie"  #: answers, and what it has to do stands still
     NEEDS_KEY = "needs_key"  #: it, or a proxy before it, wants credentials
 
 
@@ -142,11 +144,23 @@ class Vitals:
 
 
 @dataclass(frozen=True)
+class Conduct:
+    """How it did with its last jobs. ``failures``: in a row, by its own fault. ``ejections``: rests since its
+    last success. ``slow_start``: one job at a time, until one ends well."""
+
+    failures: int = 0
+    ejections: int = 0
+    ejected_until_s: float = 0.0
+    slow_start: bool = False
+
+
+@dataclass(frozen=True)
 class BackendStatus:
     """What was measured of a peer.
 
     ``reason`` is a sentence for its owner whenever it is not up. ``generation`` grows each time the peer
     may have restarted or changed its version: what was cached of it before (/object_info) is then stale.
+    ``still_since_s``: since when the same prompt is at the head of its queue.
     """
 
     health: Health = Health.UNKNOWN
@@ -156,3 +170,5 @@ class BackendStatus:
     goods: int = 0
     generation: int = 0
     checked_at: datetime | None = None
+    conduct: Conduct = field(default_factory=Conduct)
+    still_since_s: float | None = None
