@@ -331,7 +331,12 @@ class Dispatcher:
             return self._closing and entry.job.request.source is not Source.NODE and not entry.cancel_reason
 
         return await run.run(
-            entry.job.id, entry.job.request, report.on_event, report.on_progress, may_outlive
+            entry.job.id,
+            entry.job.request,
+            report.on_event,
+            report.on_progress,
+            may_outlive,
+            report.on_trouble,
         )
 
     async def _run_here(self, entry: Entry, placement: Placement) -> dict[str, Any]:

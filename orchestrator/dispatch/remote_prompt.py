@@ -32,6 +32,7 @@ _ENDINGS = frozenset({"execution_success", "execution_error", "execution_interru
 class FollowPolicy:
     """Durations in seconds. ``lost_after``: polls in a row that must agree that the job is gone.
 
+    ``fetch_again_s``: between two tries to store a result here, for ``keep_trying_s`` in all.
     ``withdraw_…``: a copy that nobody waits for is cancelled when its peer can be reached again.
     """
 
@@ -43,6 +44,8 @@ class FollowPolicy:
     cancel_s: float = 10.0
     withdraw_every_s: float = 5.0
     withdraw_for_s: float = 600.0
+    fetch_again_s: float = 10.0
+    keep_trying_s: float = 600.0
 
 
 class RemotePrompt:

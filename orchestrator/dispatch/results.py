@@ -7,15 +7,20 @@ import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ..backends.client import ComfyUIClient
+from ..backends.transfer import Partial, in_thread
 from ..core.models.job import OutputFile, RemoteFile
-from ..errors import ResultError
+from ..errors import LocalDiskError, PeerTimeoutError, PeerUnreachableError, ResultError
+from .contents import check_contents
 from .transport import UPLOAD_FOLDER, Folders
 
 MAX_FILES = 10_000
 MAX_FILE_BYTES = 8 << 30
+CUTS_MAX = 5  #: of one file's download
+RESUME_PAUSE_S = 0.2
 _DOWNLOADS_AT_ONCE = 4
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9 _.()+-]+")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
@@ -75,7 +80,8 @@ class Results:
         """Bring all `files` of the successful attempt to their places, in order.
 
         Raises:
-            ResultError: one is gone, too large, or cannot be written. PeerError: the peer went away.
+            ResultError: one is gone, too large, or not what it says. PeerError: the peer went away.
+            LocalDiskError: one cannot be written here; asking again later is worth it.
         """
         if len(files) > MAX_FILES:
             raise ResultError(f"The peer lists {len(files)} result files; at most {MAX_FILES} are taken.")
@@ -89,11 +95,12 @@ class Results:
             wanted = dict.fromkeys(files)
             places = [self._place(number, file) for number, file in enumerate(wanted)]
             parts = [self._downloads[file].part for file in wanted]
-            paths = await asyncio.to_thread(_move_all, parts, places, self._counters)
+            names = [file.filename[:80] for file in wanted]
+            paths = await asyncio.to_thread(_move_all, parts, places, names, self._counters)
         except OSError as exc:
-            raise ResultError(
+            raise LocalDiskError(
                 f"A result cannot be written to {exc.filename or 'the output folder'}: {exc.strerror}. "
-                "Make room or fix the folder's permissions, then run it again."
+                "Make room or fix the folder's permissions; the peer still has the result."
             ) from exc
         for file in wanted:
             del self._downloads[file]
@@ -119,7 +126,33 @@ class Results:
 
     async def _fetch(self, file: RemoteFile, part: Path) -> None:
         async with self._gate:
-            await self._client.download(file, part, max_bytes=MAX_FILE_BYTES)
+            try:
+                await self._fetch_in_pieces(file, part)
+            except BaseException:
+                await in_thread(partial(_remove_all, [part]))
+                raise
+
+    async def _fetch_in_pieces(self, file: RemoteFile, part: Path) -> None:
+        """Where the connection is cut it goes on from there; a try that brings nothing is too much."""
+        so_far = Partial()
+        while True:
+            seen = so_far.seen
+            try:
+                await self._client.download(
+                    file,
+                    part,
+                    max_bytes=MAX_FILE_BYTES,
+                    reserve_bytes=self._folders.reserve_bytes,
+                    so_far=so_far,
+                )
+                return
+            except PeerTimeoutError:
+                raise
+            except PeerUnreachableError:
+                so_far.cuts += 1
+                if so_far.seen == seen or so_far.cuts > CUTS_MAX:
+                    raise
+            await asyncio.sleep(RESUME_PAUSE_S)
 
     def _to_output(self, file: RemoteFile) -> bool:
         return self._keep and file.type == "output"
@@ -148,8 +181,21 @@ class Results:
         )
 
 
-def _move_all(parts: Sequence[Path], places: Sequence[Path], counters: Counters) -> list[Path]:
-    return [move_to_free_name(part, place, counters) for part, place in zip(parts, places, strict=True)]
+def _move_all(
+    parts: Sequence[Path], places: Sequence[Path], names: Sequence[str], counters: Counters
+) -> list[Path]:
+    """Check all of them, then give them their names: all, or none."""
+    for part, place, name in zip(parts, places, names, strict=True):
+        check_contents(part, place.suffix[1:], name)
+    moved: list[Path] = []
+    try:
+        for part, place in zip(parts, places, strict=True):
+            moved.append(move_to_free_name(part, place, counters))
+    except OSError:
+        for part, path in zip(parts, moved, strict=False):
+            path.replace(part)
+        raise
+    return moved
 
 
 def _remove_all(parts: Sequence[Path]) -> None:
@@ -209,7 +255,11 @@ def move_to_free_name(part: Path, wanted: Path, counters: Counters) -> Path:
             conflicts += 1
             counter = counters.next(wanted.parent, prefix, anew=conflicts > 1)
             candidate = wanted.with_name(f"{prefix}_{counter:05d}{rest}")
-    return part.replace(candidate)
+    try:
+        return part.replace(candidate)
+    except OSError:
+        candidate.unlink(missing_ok=True)  # the name was only taken
+        raise
 
 
 def _highest_counter(directory: Path, prefix: str) -> int:

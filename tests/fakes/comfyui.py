@@ -8,6 +8,7 @@ whoever runs.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import socket
 import struct
@@ -396,7 +397,14 @@ class FakeComfyUI:
         query = request.query
         key = (query.get("type", "output"), query.get("subfolder", ""), query.get("filename", ""))
         data = self.files.get(key)
-        return web.Response(status=404) if data is None else web.Response(body=data, content_type="image/png")
+        if data is None:
+            return web.Response(status=404)
+        headers = {"ETag": f'"{hashlib.md5(data).hexdigest()}"'}
+        start = request.http_range.start or 0
+        if start:  # as aiohttp's own file answers: If-Range with an ETag is not looked at
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        body, status = data[start:], 206 if start else 200
+        return web.Response(body=body, status=status, content_type="image/png", headers=headers)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         websocket = web.WebSocketResponse()

@@ -21,7 +21,9 @@ from .comfyui import FakeComfyUI
 from .graphs import stock_classes
 from .waiting import until
 
-FOLLOW = FollowPolicy(poll_s=0.02, suspect_s=0.3, settle_pause_s=0.02, cancel_s=2.0, withdraw_every_s=0.05)
+FOLLOW = FollowPolicy(
+    poll_s=0.02, suspect_s=0.3, settle_pause_s=0.02, cancel_s=2.0, withdraw_every_s=0.05, fetch_again_s=0.05
+)
 HEALTH = HealthPolicy(poll_s=0.05, timeout_s=10.0)
 RETRY = RetryPolicy(backoff_s=0.02)
 DEADLINE_S = 15.0

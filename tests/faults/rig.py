@@ -23,7 +23,7 @@ class Rig:
         self.home, self.master, self.a, self.b = home, master, a, b
         self.ids: dict[str, str] = {}
         self.accepted: list[Job] = []
-        self.texts: list[str] = []
+        self.good = {PNG}  #: what a delivered file may hold
 
     async def submit(self, prompt: Prompt | None = None, **request: Any) -> Job:
         job = await self.master.submit(prompt or picture(seed=len(self.accepted)), **request)
@@ -60,7 +60,7 @@ class Rig:
         delivered = [output.path for job in jobs for output in job.outputs]
         assert len(set(delivered)) == len(delivered)
         assert all((job.state is JobState.DONE) >= bool(job.outputs) for job in jobs)
-        assert await asyncio.to_thread(_contents, delivered) <= {PNG}
+        assert await asyncio.to_thread(_contents, delivered) <= self.good
         files = await asyncio.to_thread(_files, self.master.output, self.master.temp)
         assert {path for path in files if ".part" in path.name} == set()
         assert {path.as_posix() for path in files} == set(delivered)

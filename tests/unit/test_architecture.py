@@ -32,6 +32,7 @@ RANKS = {
     "orchestrator.store": 1,
     "orchestrator.secrets": 1,
     "orchestrator.dispatch.transport": 1,
+    "orchestrator.dispatch.contents": 1,
     "orchestrator.dispatch.results": 1,
     "orchestrator.dispatch": 2,
     "orchestrator.runtime": 3,
