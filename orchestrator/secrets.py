@@ -73,6 +73,13 @@ class Secrets:
     def has(self, backend_id: str) -> bool:
         return backend_id in self._entries
 
+    def values(self) -> tuple[str, ...]:
+        """All that must never be shown: what is kept, and what the environment has for it."""
+        kept = [value for entry in self._entries.values() for value in entry.values()]
+        found = [os.environ.get(value[len(_ENV) :], "").strip() for value in kept if value.startswith(_ENV)]
+        whole = [value for value in (*kept, *found) if value and not value.startswith(_ENV)]
+        return tuple(part for value in whole for part in {value, value.split()[-1]})
+
     def headers(self, backend_id: str) -> dict[str, str]:
         """What to send to the peer: empty without credentials, or while their variable is not set."""
         resolved = {header: _resolve(value) for header, value in self._entries.get(backend_id, {}).items()}

@@ -32,10 +32,12 @@ from .answers import (
     read_body,
     translated,
 )
+from .resolver import CheckedResolver
 from .transfer import Partial, at_a_pace, in_thread, observed, save_body
 
 OBJECT_INFO_MAX_BYTES = 64 << 20
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
+HOP_HEADER = "X-Orchestrator-Hop"  #: says that a master sent it; another master then runs it itself
 WEBSOCKET_MAX_BYTES = 64 << 20
 URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
@@ -294,10 +296,10 @@ class ComfyUIClient:
                 yield answer
 
 
-def open_session() -> aiohttp.ClientSession:
-    """A session for any number of peers: no cookies, none of them can hold up another."""
+def open_session(resolver: CheckedResolver | None = None) -> aiohttp.ClientSession:
+    """A session for any number of peers: no cookies, no forbidden addresses, none can hold up another."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=16),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=16, resolver=resolver or CheckedResolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=HANDSHAKE_TIMEOUT_S),
     )
@@ -345,4 +347,5 @@ async def _large_json(body: Mapping[str, Any]) -> dict[str, Any]:
         data = await asyncio.to_thread(lambda: json.dumps(body).encode())
     except (TypeError, ValueError, RecursionError) as exc:
         raise WorkflowError(f"The prompt holds something that JSON does not know: {exc}.") from exc
-    return {"data": io.BytesIO(data), "headers": {"Content-Type": "application/json"}}
+    headers = {"Content-Type": "application/json", HOP_HEADER: "1"}
+    return {"data": io.BytesIO(data), "headers": headers}

@@ -313,6 +313,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
         "get": operation("What is switched on", ref("Settings")),
         "patch": operation("Switch something", ref("Settings"), body="SettingsChanges"),
     },
+    "/report": {"get": operation("A support bundle: no keys, addresses, prompts or file names", ANYTHING)},
     "/where": {"get": operation("Which nodes and models are not on every machine", ref("Where"))},
     "/events": {"get": operation("Server-sent events: peers, job, settings", TEXT, kind="text/event-stream")},
     "/openapi.json": {"get": operation("This description", ANYTHING)},

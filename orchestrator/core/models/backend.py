@@ -9,6 +9,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError
+from .address import is_number_in_disguise, parse_ip, why_not
 
 DEFAULT_PORT = 8188
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -101,6 +102,11 @@ def _checked(scheme: str, host: str, port: int, path: str) -> tuple[str, str, in
         raise ConfigError(f"A peer is reached by http or https, not by {scheme!r}.")
     if not host or any(c.isspace() or c in "/\\@?#%" for c in host):
         raise ConfigError("The address names no machine. Write it like http://192.168.1.20:8188.")
+    if is_number_in_disguise(host):
+        raise ConfigError("Write the address as four numbers like 192.168.1.20, or as the machine's name.")
+    ip = parse_ip(host)
+    if ip is not None and why_not(ip):
+        raise ConfigError(f"The address {ip} {why_not(ip)}. Give the address of a machine with ComfyUI.")
     if not 0 < port < 65536:
         raise ConfigError(f"Port {port} is not between 1 and 65535.")
     clean = path.rstrip("/")
