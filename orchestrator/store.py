@@ -157,6 +157,12 @@ class Store:
         wanted = sa.true() if states is None else JOBS.c.state.in_([state.value for state in states])
         return await self._transaction(lambda db: _load_jobs(db, wanted, limit))
 
+    async def delivered(self, paths: Sequence[str]) -> frozenset[str]:
+        """Those of these paths that are outputs of a job."""
+        query = sa.select(OUTPUTS.c.path).where(OUTPUTS.c.path.in_(paths[:BATCH]))
+        found = frozenset(await self._transaction(lambda db: db.scalars(query).all()))
+        return found | await self.delivered(paths[BATCH:]) if len(paths) > BATCH else found
+
     async def prune(self, *, keep: int, before: datetime) -> int:
         """Forget jobs that ended before this moment, and all but the newest `keep`; says how many."""
         final = JOBS.c.state.in_(_FINAL)

@@ -131,15 +131,16 @@ async def save_body(
         raise ResultError(
             f"The result {name} has {announced >> 20} MiB; at most {max_bytes >> 20} are taken."
         )
-    if reserve_bytes:
-        await in_thread(partial(_refuse_to_fill, target, (answer.content_length or 0) + reserve_bytes))
+    needed_bytes = (answer.content_length or 0) + reserve_bytes if reserve_bytes else 0
+    is_first = True
     size, held = so_far.size, 0
     blocks: list[bytes] = []
 
     async def flush() -> None:
-        nonlocal blocks, held
-        await in_thread(partial(_append, target, blocks, anew=so_far.size == 0))
-        blocks, held, so_far.size = [], 0, size
+        nonlocal blocks, held, is_first
+        room = needed_bytes if is_first else 0
+        await in_thread(partial(_append, target, blocks, anew=so_far.size == 0, needed_bytes=room))
+        blocks, held, so_far.size, is_first = [], 0, size, False
 
     try:
         async for block in answer.content.iter_chunked(_BLOCK):
@@ -167,7 +168,9 @@ def _refuse_to_fill(target: Path, needed_bytes: int) -> None:
         )
 
 
-def _append(target: Path, blocks: list[bytes], *, anew: bool) -> None:
+def _append(target: Path, blocks: list[bytes], *, anew: bool, needed_bytes: int) -> None:
+    if needed_bytes:
+        _refuse_to_fill(target, needed_bytes)
     if anew:
         target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb" if anew else "ab") as file:

@@ -18,7 +18,7 @@ from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outp
 from ..core.workflow.prompt import title_of
 from ..errors import LocalDiskError, PeerError, PromptRefusedError
 from .remote_prompt import FollowPolicy, RemotePrompt
-from .results import Counters, Results
+from .results import Counters, Earlier, Results
 from .transport import Folders, Transport
 from .withdrawals import Withdrawals
 
@@ -37,7 +37,7 @@ class Ways:
 class AttemptRun:
     """``send_inputs`` comes before ``run``, each once; ``run`` alone for one that an earlier process sent.
 
-    `prompt_id` names it on the peer: that of the earlier process, or "" for a new one.
+    `prompt_id` names it on the peer: that of the `earlier` process, or "" for a new one.
     """
 
     def __init__(
@@ -50,11 +50,12 @@ class AttemptRun:
         prepared: Prepared,
         *,
         prompt_id: str = "",
+        earlier: Earlier | None = None,
     ) -> None:
         self._ways = ways
         self._client = client
         self._peer = peer
-        self._is_sent = bool(prompt_id)
+        self._is_sent, self._earlier = bool(prompt_id), earlier
         self.prompt_id = prompt_id or str(uuid.uuid4())
         self._remote = RemotePrompt(client, events, self.prompt_id, peer, ways.follow)
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
@@ -108,6 +109,7 @@ class AttemptRun:
             job_id=job_id,
             strip=self._folder,
             keep=self._plan is None,
+            earlier=self._earlier,
         )
         titles = {node_id: title_of(node) for node_id, node in self._prompt.items()}
         meter = ProgressMeter(titles)

@@ -100,7 +100,7 @@ class Dispatcher:
             pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
         )
         self._ways = Ways(transport, folders, follow, self._withdrawals)
-        self._adoption = Adoption(manager, peers, self._room, self._ways)
+        self._adoption = Adoption(manager, peers, self._room, self._ways, journal)
         self._here: Here
         self._closing = False
 

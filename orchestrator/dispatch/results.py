@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import filecmp
+import glob
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +28,7 @@ _DOWNLOADS_AT_ONCE = 4
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9 _.()+-]+")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _COUNTERS_MAX = 1_000
+_CLAIMED_MAX = 10_000
 _COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,})(?P<rest>_?\.\w+)$")
 # Kinds of files ComfyUI's own and common nodes save. Anything else is kept, under a harmless ending.
 _KNOWN_ENDINGS = frozenset(
@@ -33,6 +37,23 @@ _KNOWN_ENDINGS = frozenset(
     | {"glb", "gltf", "obj", "ply", "stl", "fbx", "usdz", "spz", "splat", "ksplat"}  # 3D
     | {"latent", "safetensors", "json", "txt", "csv", "npz", "npy"}
 )
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A process that ended in the middle of an attempt, perhaps just when its results were in their places.
+
+    ``since``: when it began the attempt. ``delivered`` tells which of these paths are a job's by the journal.
+    """
+
+    since: datetime
+    delivered: Callable[[Sequence[str]], Awaitable[frozenset[str]]]
+
+    async def brought(self, places: Sequence[Path]) -> tuple[Path, ...]:
+        """Files that look like results for these places, and are no job's yet."""
+        found = await asyncio.to_thread(_newer_files, places, self.since)
+        delivered = await self.delivered([str(path) for path in found])
+        return tuple(path for path in found if str(path) not in delivered)
 
 
 @dataclass(frozen=True)
@@ -47,7 +68,8 @@ class Results:
 
     `keep`: files of type "output" go to the output folder with the prefix the workflow asked for; all others,
     and everything without `keep`, to the temp folder. `strip` is the folder prefix that was put before every
-    output name of this attempt.
+    output name of this attempt. `earlier`: the process that began it; what that one brought here before it
+    ended is not brought a second time.
     """
 
     def __init__(
@@ -59,6 +81,7 @@ class Results:
         job_id: str,
         strip: str,
         keep: bool,
+        earlier: Earlier | None = None,
     ) -> None:
         self._client = client
         self._folders = folders
@@ -66,6 +89,7 @@ class Results:
         self._job_id = job_id
         self._strip = strip
         self._keep = keep
+        self._earlier = earlier
         self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
         self._downloads: dict[RemoteFile, _Download] = {}
         self._begun = 0
@@ -96,7 +120,8 @@ class Results:
             places = [self._place(number, file) for number, file in enumerate(wanted)]
             parts = [self._downloads[file].part for file in wanted]
             names = [file.filename[:80] for file in wanted]
-            paths = await asyncio.to_thread(_move_all, parts, places, names, self._counters)
+            brought = await self._earlier.brought(places) if self._earlier else ()
+            paths = await asyncio.to_thread(_move_all, parts, places, names, self._counters, brought)
         except OSError as exc:
             raise LocalDiskError(
                 f"A result cannot be written to {exc.filename or 'the output folder'}: {exc.strerror}. "
@@ -182,7 +207,11 @@ class Results:
 
 
 def _move_all(
-    parts: Sequence[Path], places: Sequence[Path], names: Sequence[str], counters: Counters
+    parts: Sequence[Path],
+    places: Sequence[Path],
+    names: Sequence[str],
+    counters: Counters,
+    brought: Sequence[Path],
 ) -> list[Path]:
     """Check all of them, then give them their names: all, or none."""
     for part, place, name in zip(parts, places, names, strict=True):
@@ -190,7 +219,8 @@ def _move_all(
     moved: list[Path] = []
     try:
         for part, place in zip(parts, places, strict=True):
-            moved.append(move_to_free_name(part, place, counters))
+            there = next((path for path in brought if counters.claim(path, part)), None)
+            moved.append(there or move_to_free_name(part, place, counters))
     except OSError:
         for part, path in zip(parts, moved, strict=False):
             path.replace(part)
@@ -230,6 +260,22 @@ class Counters:
 
     def __init__(self) -> None:
         self._highest: dict[tuple[Path, str], int] = {}
+        self._claimed: dict[Path, None] = {}
+
+    def claim(self, path: Path, part: Path) -> bool:
+        """Whether `path` holds what `part` does and nobody else took it; then `part` is not needed."""
+        same = path not in self._claimed and path.stat().st_size == part.stat().st_size
+        if not same or not filecmp.cmp(part, path, shallow=False):
+            return False
+        self.note(path)
+        part.unlink()
+        return True
+
+    def note(self, path: Path) -> None:
+        """This place is taken by a result of this process."""
+        self._claimed[path] = None
+        if len(self._claimed) > _CLAIMED_MAX:
+            del self._claimed[next(iter(self._claimed))]
 
     def next(self, directory: Path, prefix: str, *, anew: bool) -> int:
         """`anew`: somebody else numbers files here too; look again."""
@@ -250,6 +296,7 @@ def move_to_free_name(part: Path, wanted: Path, counters: Counters) -> Path:
     while True:
         try:
             candidate.touch(exist_ok=False)
+            counters.note(candidate)
             break
         except FileExistsError:
             conflicts += 1
@@ -260,6 +307,17 @@ def move_to_free_name(part: Path, wanted: Path, counters: Counters) -> Path:
     except OSError:
         candidate.unlink(missing_ok=True)  # the name was only taken
         raise
+
+
+def _newer_files(places: Sequence[Path], since: datetime) -> tuple[Path, ...]:
+    found: dict[Path, None] = {}
+    for place in places:
+        match = _COUNTED.match(place.name)
+        prefix = match["prefix"] if match else place.stem
+        for path in sorted(place.parent.glob(f"{glob.escape(prefix)}*{place.suffix}")):
+            if path.stat().st_mtime >= since.timestamp():
+                found[path] = None
+    return tuple(found)
 
 
 def _highest_counter(directory: Path, prefix: str) -> int:

@@ -32,13 +32,20 @@ DEADLINE_S = 15.0
 class Master:
     """`home` holds input, output, temp and data; a second Master on it is the same one, restarted."""
 
-    def __init__(self, home: Path, *, follow: FollowPolicy = FOLLOW, health: HealthPolicy = HEALTH) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        follow: FollowPolicy = FOLLOW,
+        health: HealthPolicy = HEALTH,
+        reserve_bytes: int = 0,
+    ) -> None:
         self.input, self.output, self.temp, self.data = (
             home / name for name in ("input", "output", "temp", "data")
         )
         for folder in (self.input, self.output, self.temp):
             folder.mkdir(exist_ok=True)
-        folders = Folders(self.output, self.temp, self._resolve_input)
+        folders = Folders(self.output, self.temp, self._resolve_input, reserve_bytes)
         self.runtime = Runtime(Settings(self.data, folders, health=health, follow=follow, retry=RETRY))
 
     def _resolve_input(self, value: str) -> Path | None:

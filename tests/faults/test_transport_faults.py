@@ -15,7 +15,7 @@ from tests.fakes.comfyui import PNG
 from tests.fakes.master import outcomes
 from tests.fakes.proxy import Proxy
 from tests.fakes.waiting import until
-from tests.faults.rig import KEY, Rig
+from tests.faults.rig import KEY, Rig, standing
 
 CREDENTIALS = {"header": KEY[0], "value": KEY[1]}
 
@@ -139,3 +139,14 @@ async def test_f34_a_file_that_is_not_what_its_name_says_is_not_delivered(
 ) -> None:
     done = await rig.end_of(await ended_with(rig, data, name=name))
     assert outcomes(done) == ["bad_result", "done"]
+
+
+async def test_f21_a_disk_that_is_almost_full_takes_no_result_and_leaves_it_on_the_peer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with standing(tmp_path, reserve_bytes=1 << 62) as rig:
+        job = await rig.submit()
+        await until(lambda: "Make room" in rig.master.job(job).progress_text, "it is said")
+        assert "still has the result" in rig.master.job(job).progress_text
+        await rig.master.runtime.cancel(job.id)
+    await rig.check_afterwards(caplog.text)
