@@ -7,6 +7,7 @@ import contextlib
 import filecmp
 import glob
 import re
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -261,13 +262,15 @@ class Counters:
     def __init__(self) -> None:
         self._highest: dict[tuple[Path, str], int] = {}
         self._claimed: dict[Path, None] = {}
+        self.lock = threading.Lock()
 
     def claim(self, path: Path, part: Path) -> bool:
         """Whether `path` holds what `part` does and nobody else took it; then `part` is not needed."""
-        same = path not in self._claimed and path.stat().st_size == part.stat().st_size
-        if not same or not filecmp.cmp(part, path, shallow=False):
-            return False
-        self.note(path)
+        with self.lock:
+            same = path not in self._claimed and path.stat().st_size == part.stat().st_size
+            if not same or not filecmp.cmp(part, path, shallow=False):
+                return False
+            self.note(path)
         part.unlink()
         return True
 
@@ -295,18 +298,30 @@ def move_to_free_name(part: Path, wanted: Path, counters: Counters) -> Path:
     candidate, conflicts = wanted, 0
     while True:
         try:
-            candidate.touch(exist_ok=False)
-            counters.note(candidate)
-            break
+            with counters.lock:  # else an attempt of an earlier process could take it for its own
+                _name(part, candidate)
+                counters.note(candidate)
+            return candidate
         except FileExistsError:
             conflicts += 1
             counter = counters.next(wanted.parent, prefix, anew=conflicts > 1)
             candidate = wanted.with_name(f"{prefix}_{counter:05d}{rest}")
+
+
+def _name(part: Path, path: Path) -> None:
+    """Move it there in one step, whole; FileExistsError when the name is taken."""
     try:
-        return part.replace(candidate)
-    except OSError:
-        candidate.unlink(missing_ok=True)  # the name was only taken
+        path.hardlink_to(part)
+        part.unlink()
+    except FileExistsError:
         raise
+    except OSError:  # a file system without links: the name is taken first
+        path.touch(exist_ok=False)
+        try:
+            part.replace(path)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _newer_files(places: Sequence[Path], since: datetime) -> tuple[Path, ...]:

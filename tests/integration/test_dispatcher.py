@@ -74,7 +74,7 @@ async def test_the_files_of_a_job_arrive_byte_for_byte_under_the_name_the_workfl
     job = await fleet.submit(picture(prefix="pictures/cat"))
     prompt_id = await fleet.running_on(a, job)
     folder = a.prompts[0].graph["2"]["inputs"]["filename_prefix"].rpartition("/")[0]
-    contents = [bytes(range(256)) * 5_000, b"second", b""]
+    contents = [PNG + bytes(range(256)) * 5_000, PNG + b"second", PNG]
     names = [f"cat_0000{n}_.png" for n in range(1, 4)]
     a.files = {("output", folder, name): content for name, content in zip(names, contents, strict=True)}
     images = [{"filename": name, "subfolder": folder, "type": "output"} for name in names]
