@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,20 +39,24 @@ async def test_f02_a_peer_that_answers_and_never_works_gets_no_more_jobs_and_giv
 async def test_f15_a_fleet_that_is_cut_off_holds_the_line_and_no_job_fails(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    health = HealthPolicy(poll_s=0.02, timeout_s=0.2)
-    async with standing(tmp_path, health=health, follow=FOLLOW) as rig:
+    health, follow = HealthPolicy(poll_s=0.02, timeout_s=0.2), replace(FOLLOW, suspect_s=1.0)
+    async with standing(tmp_path, health=health, follow=follow) as rig:
         rig.a.on_prompt = rig.b.on_prompt = "hold"
-        jobs = [await rig.submit(wait_for_peer=number != 2) for number in range(3)]
-        await until(lambda: rig.a.running and rig.b.running, "one runs on each")
+        there = [await rig.submit() for _ in range(4)]
+        for job in there:
+            await until(lambda: rig.master.prompt_id(job), "it is on its way")  # noqa: B023
+            lookups = f"/history/{rig.master.prompt_id(job)}"
+            await until(lambda: rig.a.asked(lookups) or rig.b.asked(lookups), "it is followed")  # noqa: B023
+        waiting = await rig.submit(wait_for_peer=False)
         rig.a.freeze()
         rig.b.freeze()
-        await until(lambda: "lost at once" in rig.master.job(jobs[2]).explanation, "the line is held")
-        await until(lambda: all(outcomes(rig.master.job(job))[:1] == ["outage"] for job in jobs[:2]), "lost")
+        await until(lambda: "lost at once" in rig.master.job(waiting).explanation, "the line is held")
+        await until(lambda: all(outcomes(rig.master.job(job))[:1] == ["outage"] for job in there), "lost")
         rig.a.on_prompt = rig.b.on_prompt = "run"
         rig.a.thaw()
         rig.b.thaw()
-        ended = [await rig.end_of(job) for job in jobs]
-        assert [job.state for job in ended] == [JobState.DONE] * 3
+        ended = [await rig.end_of(job) for job in (*there, waiting)]
+        assert [job.state for job in ended] == [JobState.DONE] * 5
     await rig.check_afterwards(caplog.text)
 
 
