@@ -17,10 +17,14 @@ OrchestratorError
 │   ├── PeerRefusedError            HTTP 4xx/5xx with a reason in words
 │   │   └── PromptRefusedError      POST /prompt answered 400: holds ComfyUI's own node errors
 │   ├── PeerExecutionError          a node raised while the peer ran it: holds ComfyUI's own error
+│   │   └── PeerOutOfMemoryError    its memory was too small for it
 │   ├── PeerInterruptedError        somebody interrupted the job on the peer
 │   └── JobLostError                the peer no longer knows the job
+│       └── PeerDiedError           it went away, or was started again, while it ran the job
 ├── TakenBackError                  the peer had not started the job, and another one can
+├── JobSetAsideError                several peers went away while they ran the job
 ├── ResultError                     a result arrived that cannot be used
+│   ├── LocalDiskError              it cannot be written on this machine: no fault of the peer's
 │   └── UnsupportedTypeError        a link type that cannot travel
 └── JobCancelledError               the user, or shutdown, ended the job
 """
@@ -120,9 +124,16 @@ class PeerError(OrchestratorError):
 
 
 class PeerUnreachableError(PeerError):
-    """The connection was refused, could not be made, or was cut."""
+    """The connection was refused, could not be made, or was cut.
+
+    ``is_closed``: the machine is there and nothing listens; its ComfyUI has ended.
+    """
 
     code = "unreachable"
+
+    def __init__(self, message: str, *, is_closed: bool = False) -> None:
+        super().__init__(message)
+        self.is_closed = is_closed
 
 
 class PeerTimeoutError(PeerUnreachableError):
@@ -186,6 +197,12 @@ class PeerExecutionError(PeerError):
         self.details = dict(details or {})
 
 
+class PeerOutOfMemoryError(PeerExecutionError):
+    """A node needed more memory than the peer had."""
+
+    code = "out_of_memory"
+
+
 class PeerInterruptedError(PeerError):
     """Somebody interrupted the job on the peer."""
 
@@ -198,16 +215,34 @@ class JobLostError(PeerError):
     code = "lost"
 
 
+class PeerDiedError(JobLostError):
+    """The peer went away, or was started again, while it ran the job."""
+
+    code = "peer_died"
+
+
 class TakenBackError(OrchestratorError):
     """The peer had not started the job, and another one can start it now."""
 
     code = "taken_back"
 
 
+class JobSetAsideError(OrchestratorError):
+    """Several peers went away while they ran the job: a person has to look at it."""
+
+    code = "set_aside"
+
+
 class ResultError(OrchestratorError):
     """A result arrived that cannot be used."""
 
     code = "bad_result"
+
+
+class LocalDiskError(ResultError):
+    """A result cannot be written on this machine. The peer still has it."""
+
+    code = "local_disk"
 
 
 class UnsupportedTypeError(ResultError):

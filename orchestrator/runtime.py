@@ -17,29 +17,30 @@ from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
-from .core.engine.health import HealthPolicy
+from .core.engine.health import HealthPolicy, Work
+from .core.engine.outage import OutagePolicy
 from .core.engine.repeat import repeated
 from .core.engine.retry import RetryPolicy
 from .core.engine.scheduler import PeerVerdict
 from .core.engine.titles import described
 from .core.engine.validation import Validation, agree, validate
-from .core.models.backend import BackendConfig
-from .core.models.job import HERE, Job, JobRequest, JobState, Prompt, Source
+from .core.models.backend import BackendConfig, QueueState
+from .core.models.job import Job, JobRequest, JobState, Prompt, Source
 from .core.models.preferences import Preferences
 from .core.workflow.object_info import ObjectInfo
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.ports import Here
+from .dispatch.reconcile import reconcile
 from .dispatch.register import Hearer, Listener
 from .dispatch.remote_prompt import FollowPolicy
 from .dispatch.transport import Folders, Transport
-from .errors import ConfigError, NotFoundError, PeerError
+from .errors import ConfigError, NotFoundError, PeerError, StoreError
 from .secrets import Secrets
 from .store import Store
 
 log = logging.getLogger(__name__)
 
-KEPT_JOBS = 1_000  #: finished jobs that stay in the journal, however old
-KEPT_FOR = timedelta(days=30)  #: and for so long all the others
+PRUNE_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Settings:
     health: HealthPolicy = field(default_factory=HealthPolicy)
     follow: FollowPolicy = field(default_factory=FollowPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    outage: OutagePolicy = field(default_factory=OutagePolicy)
 
 
 class Runtime:
@@ -63,7 +65,7 @@ class Runtime:
         self.secrets = Secrets(settings.data_dir / "credentials.json")
         self.manager = BackendManager()
         self._pool = ClientPool(self.secrets.headers, settings.health.timeout_s)
-        self._monitor = HealthMonitor(self.manager, self._pool, settings.health)
+        self._monitor = HealthMonitor(self.manager, self._pool, settings.health, self._work_of)
         self.peers = PeerBook(
             self.manager,
             self.store,
@@ -81,6 +83,8 @@ class Runtime:
             self.store,
             report_trouble=self._look_at,
             read_list_again=self._monitor.read_list_again,
+            note_job=self._monitor.note_job,
+            outage=settings.outage,
             retry=settings.retry,
             follow=settings.follow,
         )
@@ -99,13 +103,15 @@ class Runtime:
         self._ready = asyncio.Event()
         try:
             await self.store.open()
+            if self.store.is_guest:
+                self.secrets.keep_in_memory()
             await self.peers.load()
             self._preferences = Preferences.of(await self.store.load_preferences())
-            self._dispatcher.line.paused = self._preferences.paused
+            self._apply_preferences()
             self._dispatcher.start()
             self._monitor.start()
-            await self.reconcile()
-            await self.store.prune(keep=KEPT_JOBS, before=_now() - KEPT_FOR)
+            await reconcile(self.store, self._dispatcher, self.peers.name, self._withdraw_soon)
+            self._errand(self._prune_now_and_then(), "remote-dispatch prune")
         except Exception as exc:
             self._failure = exc
             raise
@@ -133,29 +139,18 @@ class Runtime:
         if self._failure is not None:
             raise ConfigError(f"Remote Dispatch could not start: {self._failure}") from self._failure
 
-    async def reconcile(self) -> None:
-        """Settle what an earlier process left: jobs of nodes died with their prompt, all others go on."""
-        finished = frozenset(state for state in JobState if state.is_final)
-        self._dispatcher.restore(tuple(reversed(await self.store.load_jobs(states=finished))))
-        open_states = frozenset(JobState) - finished
-        for job in reversed(await self.store.load_jobs(states=open_states, limit=100_000)):
-            if job.request.source is Source.NODE:
-                await self._end_with_its_prompt(job)
-            elif job.state is JobState.RUNNING and job.backend_id != HERE:
-                text = f"asking {self.peers.name(job.backend_id)} how far it is"
-                await self._dispatcher.accept(job.evolve(progress=0.0, progress_text=text))
-            else:
-                closed = _close_open_attempt(job)
-                waiting = closed.to(JobState.WAITING) if closed.state is JobState.RUNNING else closed
-                await self._dispatcher.accept(waiting.evolve(backend_id="", progress=0.0, progress_text=""))
+    async def _prune_now_and_then(self) -> None:
+        while True:
+            kept = self._preferences
+            before = _now() - timedelta(days=kept.keep_days)
+            try:
+                await self.store.prune(keep=kept.keep_jobs, before=before)
+            except StoreError as exc:
+                log.warning("Old jobs could not be taken out of the journal: %s", exc)
+            await asyncio.sleep(PRUNE_EVERY_S)
 
-    async def _end_with_its_prompt(self, job: Job) -> None:
-        if job.state is JobState.RUNNING:
-            self._errand(self._withdraw(job), f"remote-dispatch withdraw {job.id}")
-        error = {"code": "cancelled", "message": "ComfyUI was restarted while this job ran."}
-        ended = _close_open_attempt(job).to(JobState.CANCELLED, ended_at=_now(), error=error)
-        await self.store.save_job(ended)
-        self._dispatcher.restore((ended,))
+    def _withdraw_soon(self, job: Job) -> None:
+        self._errand(self._withdraw(job), f"remote-dispatch withdraw {job.id}")
 
     async def _withdraw(self, job: Job) -> None:
         """Nobody waits for the old attempt any more."""
@@ -180,11 +175,17 @@ class Runtime:
             ConfigError: there is no such preference.
         """
         self._preferences = self._preferences.changed(changes)
-        self._dispatcher.line.paused = self._preferences.paused
+        self._apply_preferences()
         for callback in tuple(self._on_preferences):
             callback(self._preferences)
         await self.store.save_preferences(vars(self._preferences))
         return self._preferences
+
+    def _apply_preferences(self) -> None:
+        self._dispatcher.line.paused = self._preferences.paused
+        self._dispatcher.retry_policy = replace(
+            self._dispatcher.retry_policy, retry_interrupted=self._preferences.retry_interrupted
+        )
 
     def on_preferences(self, callback: Callable[[Preferences], None]) -> Callable[[], None]:
         """Hear of every change; returns its undo."""
@@ -215,6 +216,12 @@ class Runtime:
 
     def ours_on(self, backend_id: str) -> int:
         return self._dispatcher.ours_on(backend_id)
+
+    def _work_of(self, config: BackendConfig, queue: QueueState) -> Work:
+        if not all(map(self.has_sent, queue.running or queue.pending[:1])):
+            return Work()
+        events = self._pool.events(config)
+        return Work(True, events.heard_at_s if events.is_connected else None)
 
     def _look_at(self, backend_id: str, stale: bool) -> None:
         if stale and self.manager.find(backend_id):
@@ -382,13 +389,6 @@ class Runtime:
     def on_peer(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Hear the id of every peer whose record, health or node list changed; returns its undo."""
         return self.manager.subscribe(callback)
-
-
-def _close_open_attempt(job: Job) -> Job:
-    if not job.attempts or job.attempts[-1].ended_at is not None:
-        return job
-    last = replace(job.attempts[-1], ended_at=_now(), outcome="lost", reason="the master was restarted")
-    return job.evolve(attempts=(*job.attempts[:-1], last))
 
 
 def _now() -> datetime:

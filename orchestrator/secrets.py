@@ -43,11 +43,16 @@ class Secrets:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._writes = True
         self.notice = ""
         self._entries = self._read()
 
     def __repr__(self) -> str:
         return f"<Secrets of {len(self._entries)} peers>"
+
+    def keep_in_memory(self) -> None:
+        """The file belongs to another process: what changes from now on ends with this one."""
+        self._writes = False
 
     def set(self, backend_id: str, header: str, value: str) -> None:
         """Keep this header for the peer, in place of any it had.
@@ -67,6 +72,13 @@ class Secrets:
 
     def has(self, backend_id: str) -> bool:
         return backend_id in self._entries
+
+    def values(self) -> tuple[str, ...]:
+        """All that must never be shown: what is kept, and what the environment has for it."""
+        kept = [value for entry in self._entries.values() for value in entry.values()]
+        found = [os.environ.get(value[len(_ENV) :], "").strip() for value in kept if value.startswith(_ENV)]
+        whole = [value for value in (*kept, *found) if value and not value.startswith(_ENV)]
+        return tuple(part for value in whole for part in {value, value.split()[-1]})
 
     def headers(self, backend_id: str) -> dict[str, str]:
         """What to send to the peer: empty without credentials, or while their variable is not set."""
@@ -90,6 +102,9 @@ class Secrets:
 
     def _write(self, entries: dict[str, dict[str, str]]) -> None:
         """Replace the whole file at once, so that a crash leaves the old one or the new one."""
+        if not self._writes:
+            self._entries = entries
+            return
         temporary = ""
         try:
             folder = self._path.parent

@@ -1,8 +1,8 @@
 """The journal on disk: peers as their owner wishes them, and every job with its attempts and outputs.
 
 All SQL of the project is here, in SQLAlchemy Core over the tables of ``schema``; what only SQLite has is in
-``_connect_sqlite``. One thread
-owns the connection: writes happen in the order of the calls, and none on an event loop.
+``journal_file``. One thread owns the connection: writes happen in the order of the calls, and none on an
+event loop.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -26,13 +25,16 @@ from .core.models.job import Attempt, Job, JobState, OutputFile
 from .core.models.request_record import request_of, request_record
 from .damaged import move_aside
 from .errors import OrchestratorError, StoreError
-from .schema import ATTEMPTS, JOBS, META, OUTPUTS, PEERS, REQUESTS, STEPS, Moment, Step, upgrade
+from .journal_file import COMPANIONS, connect, copy_wishes, disconnect, means_damage, rescue
+from .one_process import OneProcess
+from .schema import ATTEMPTS, JOBS, META, OUTPUTS, PEERS, REQUESTS, STEPS, Moment, Step
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _Unsaved = tuple[Job, "asyncio.Future[None]"]
 BUSY_TIMEOUT_S = 5.0
+LOCK_WAIT_S = 3.0  #: how long a ComfyUI that is just ending has to let go of the journal
 BATCH = 500  #: rows asked for by id, or written, at once; SQLite's limit on parameters is above it everywhere
 _FINAL = tuple(state.value for state in JobState if state.is_final)
 _PREFERENCES = "preferences"  #: a key of the table meta
@@ -41,14 +43,23 @@ _PREFERENCES = "preferences"  #: a key of the table meta
 class Store:
     """Peers and jobs that survive a restart. Every method may raise StoreError.
 
-    ``notice`` is a sentence for the user when the file on disk was damaged and a new one was begun.
+    ``notice`` is a sentence for the user when the file on disk was damaged, or belongs to another process.
+    ``is_guest``: it does, so what is saved here lives in memory, and ends with this process.
     """
 
     def __init__(
-        self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, steps: Sequence[Step] = STEPS
+        self,
+        path: Path,
+        *,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        lock_wait_s: float = LOCK_WAIT_S,
+        steps: Sequence[Step] = STEPS,
     ) -> None:
         self._path = path
-        self._connect = partial(_connect_sqlite, path, busy_timeout_s, steps)
+        self._connect = partial(connect, timeout_s=busy_timeout_s, steps=steps)
+        self._lock = OneProcess(path.with_suffix(".lock"))
+        self._lock_wait_s = lock_wait_s
+        self.is_guest = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="remote-dispatch store")
         self._connection: sa.Connection | None = None
         self._unsaved: list[_Unsaved] = []
@@ -146,12 +157,18 @@ class Store:
         wanted = sa.true() if states is None else JOBS.c.state.in_([state.value for state in states])
         return await self._transaction(lambda db: _load_jobs(db, wanted, limit))
 
+    async def delivered(self, paths: Sequence[str]) -> frozenset[str]:
+        """Those of these paths that are outputs of a job."""
+        query = sa.select(OUTPUTS.c.path).where(OUTPUTS.c.path.in_(paths[:BATCH]))
+        found = frozenset(await self._transaction(lambda db: db.scalars(query).all()))
+        return found | await self.delivered(paths[BATCH:]) if len(paths) > BATCH else found
+
     async def prune(self, *, keep: int, before: datetime) -> int:
-        """Forget finished jobs that ended before this moment, but not the newest ``keep``; says how many."""
+        """Forget jobs that ended before this moment, and all but the newest `keep`; says how many."""
         final = JOBS.c.state.in_(_FINAL)
         newest = sa.select(JOBS.c.id).where(final).order_by(*_NEWEST_FIRST).limit(keep)
         ended_at = sa.func.coalesce(JOBS.c.ended_at, JOBS.c.created_at, type_=Moment)
-        old = JOBS.delete().where(final, ended_at < before, JOBS.c.id.not_in(newest))
+        old = JOBS.delete().where(final, sa.or_(ended_at < before, JOBS.c.id.not_in(newest)))
         return await self._transaction(lambda db: int(db.execute(old).rowcount))
 
     async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
@@ -175,60 +192,67 @@ class Store:
         if self._connection is not None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._lock.take(self._lock_wait_s):
+            self._connection = self._as_guest()
+            return
         try:
-            self._connection = self._connect()
+            self._connection = self._as_owner()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _as_owner(self) -> sa.Connection:
+        try:
+            return self._connect(self._path)
         except DatabaseError as exc:
-            if not _means_damage(exc):
+            if not means_damage(exc):
                 raise
-            aside = move_aside(self._path, companions=("-wal", "-shm"))
-            self.notice = (
-                f"The journal of Remote Dispatch was damaged ({exc.orig}), so a new one was begun: "
-                f"add your peers again. The old file is {aside}."
-            )
-            log.warning("%s", self.notice)
-            self._connection = self._connect()
+            return self._begin_anew(exc)
+
+    def _as_guest(self) -> sa.Connection:
+        """Another process has the journal: its peers are ours too, its jobs are not."""
+        self.is_guest = True
+        holder = self._lock.holder()
+        process = f" (process {holder})" if holder else ""
+        self.notice = (
+            f"Another ComfyUI{process} uses the same user folder. This one runs jobs with a copy of its peers"
+            " and forgets its own jobs and changes when it ends. Give it a folder with --user-directory."
+        )
+        log.warning("%s", self.notice)
+        connection = self._connect(None)
+        try:
+            with connection.begin():
+                copy_wishes(self._path, connection)
+        except SQLAlchemyError as exc:
+            log.warning("The other ComfyUI's peers could not be read: %s", exc)
+        return connection
+
+    def _begin_anew(self, damage: DatabaseError) -> sa.Connection:
+        aside = move_aside(self._path, companions=COMPANIONS)
+        connection = self._connect(self._path)
+        try:
+            with connection.begin():
+                kept = rescue(aside, connection)
+            told = f"{kept.peers} peers and {kept.jobs} jobs could be read and are kept"
+        except SQLAlchemyError as exc:
+            told = f"nothing in it could be read ({exc}): add your peers again"
+        self.notice = (
+            f"The journal of Remote Dispatch was damaged ({damage.orig}). A new one was begun; {told}. "
+            f"The old file is {aside}."
+        )
+        log.warning("%s", self.notice)
+        return connection
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
-            connection.engine.dispose()
+            disconnect(connection)
+        self._lock.release()
 
 
 _PEER_COLUMNS, _JOB_COLUMNS = (tuple(c.name for c in t.c if c.name != "number") for t in (PEERS, JOBS))
 _UPDATE_JOB = JOBS.update().where(JOBS.c.id == sa.bindparam("this_id"))
 _NEWEST_FIRST = (JOBS.c.created_at.desc(), JOBS.c.number.desc())
-
-
-def _connect_sqlite(path: Path, timeout_s: float, steps: Sequence[Step]) -> sa.Connection:
-    """A connection that is durable at each commit and was seen to be whole."""
-    url = sa.URL.create("sqlite", database=str(path))
-    engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, hide_parameters=True)
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(raw: sqlite3.Connection, record: object) -> None:
-        raw.text_factory = lambda text: text.decode("utf-8", "replace")
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            raw.execute(f"PRAGMA {pragma}").close()
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(db: sa.Connection) -> None:  # the driver's own leaves CREATE TABLE outside
-        db.exec_driver_sql("BEGIN IMMEDIATE")
-
-    connection = None
-    try:
-        connection = engine.connect()
-        with connection.begin():
-            finding = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
-            if finding != "ok":
-                raise DatabaseError(None, None, sqlite3.DatabaseError(finding))
-            upgrade(connection, steps)
-    except BaseException:
-        if connection is not None:
-            connection.close()
-        engine.dispose()
-        raise
-    return connection
 
 
 def _translated(exc: Exception, path: Path) -> StoreError:
@@ -238,12 +262,6 @@ def _translated(exc: Exception, path: Path) -> StoreError:
         return StoreError(f"This cannot be kept in the journal {path}: {cause}. Please report it.")
     advice = "Check that the disk has room and the folder is writable, then restart ComfyUI."
     return StoreError(f"The journal {path} cannot be read or written: {cause}. {advice}")
-
-
-def _means_damage(exc: DatabaseError) -> bool:
-    """Of sqlite3's errors the bare DatabaseError says "malformed" or "not a database"; its children say
-    "locked", "no space", "no permission"."""
-    return type(exc.orig) is sqlite3.DatabaseError
 
 
 def _put_peer(db: sa.Connection, values: Mapping[str, Any]) -> None:

@@ -42,7 +42,8 @@ def translated(base_url: str) -> Iterator[None]:
     except aiohttp.ClientConnectorDNSError as exc:
         raise PeerUnreachableError(f"There is no machine called {exc.host}. Check the address.") from exc
     except aiohttp.ClientConnectorError as exc:
-        raise PeerUnreachableError(_not_connected(base_url, exc)) from exc
+        is_closed = exc.errno == errno.ECONNREFUSED
+        raise PeerUnreachableError(_not_connected(base_url, exc), is_closed=is_closed) from exc
     except aiohttp.WSServerHandshakeError as exc:
         if exc.status in _WANTS_KEY:
             raise wants_key(base_url, exc.status) from exc

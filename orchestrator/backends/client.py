@@ -32,10 +32,12 @@ from .answers import (
     read_body,
     translated,
 )
-from .transfer import at_a_pace, in_thread, observed, save_body
+from .resolver import CheckedResolver
+from .transfer import Partial, at_a_pace, in_thread, observed, save_body
 
 OBJECT_INFO_MAX_BYTES = 64 << 20
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
+HOP_HEADER = "X-Orchestrator-Hop"  #: says that a master sent it; another master then runs it itself
 WEBSOCKET_MAX_BYTES = 64 << 20
 URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
@@ -184,40 +186,48 @@ class ComfyUIClient:
             raise PeerProtocolError("The peer took a file and did not say under which name.")
         return f"{folder}/{stored}" if isinstance(folder, str) and folder else stored
 
-    async def download(self, file: RemoteFile, target: Path, *, max_bytes: int = 8 << 30) -> int:
-        """Stream a result into `target`; return its size. Nothing stays behind of a failed one.
+    async def download(
+        self,
+        file: RemoteFile,
+        target: Path,
+        *,
+        max_bytes: int = 8 << 30,
+        reserve_bytes: int = 0,
+        so_far: Partial | None = None,
+    ) -> int:
+        """Stream a result into `target`; return its size. Nothing stays behind of a failed one, unless its
+        caller can go on with it later and has given `so_far`, which is then kept up to date.
 
         Raises:
-            ResultError: it is gone or too large. PeerUnreachableError: it ended early.
-            OSError: `target` cannot be written.
+            ResultError: it is gone or too large. PeerUnreachableError: it ended early, or changed.
+            LocalDiskError: less than `reserve_bytes` would stay free. OSError: `target` cannot be written.
         """
+        keeps, so_far = so_far is not None, so_far or Partial()
         name = file.filename[:80]
         wanted = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         path = f"/view?{urlencode(wanted, errors='replace')}"
         if len(path) > URL_MAX:
             raise ResultError(f"The peer's result {name}… has a name of {len(file.filename)} characters.")
-        moved = 0
 
         async def save() -> int:
-            def count(size: int) -> None:
-                nonlocal moved
-                moved = size
-
             # Pictures do not shrink any more, and uncompressed the length announced is the file's.
-            plain = {"Accept-Encoding": "identity"}
-            async with self._request("GET", path, timeout_s=None, headers=plain) as answer:
-                return await save_body(answer, name, target, max_bytes, count)
+            headers = {"Accept-Encoding": "identity", **so_far.wanted()}
+            async with self._request("GET", path, timeout_s=None, headers=headers) as answer:
+                so_far.meet(answer, name)
+                return await save_body(answer, name, target, max_bytes, so_far, reserve_bytes)
 
         try:
-            return await at_a_pace(save(), lambda: moved, self.base_url)
+            return await at_a_pace(save(), lambda: so_far.seen, self.base_url)
+        except PeerUnreachableError:
+            if not keeps:
+                await _remove(target)
+            raise
         except PeerRefusedError as exc:
             if exc.status >= 500:
                 raise
             raise ResultError(f"The peer no longer has its result {name} ({exc.status}).") from exc
         except BaseException:
-            # What went wrong is the message, not that there is nothing to remove.
-            with contextlib.suppress(OSError):
-                await in_thread(lambda: target.unlink(missing_ok=True))
+            await _remove(target)
             raise
 
     @contextlib.asynccontextmanager
@@ -286,10 +296,10 @@ class ComfyUIClient:
                 yield answer
 
 
-def open_session() -> aiohttp.ClientSession:
-    """A session for any number of peers: no cookies, none of them can hold up another."""
+def open_session(resolver: CheckedResolver | None = None) -> aiohttp.ClientSession:
+    """A session for any number of peers: no cookies, no forbidden addresses, none can hold up another."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=16),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=16, resolver=resolver or CheckedResolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=HANDSHAKE_TIMEOUT_S),
     )
@@ -325,10 +335,17 @@ def _notice_a_dead_machine(connection: socket.socket | None) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
+async def _remove(target: Path) -> None:
+    # What went wrong is the message, not that there is nothing to remove.
+    with contextlib.suppress(OSError):
+        await in_thread(lambda: target.unlink(missing_ok=True))
+
+
 async def _large_json(body: Mapping[str, Any]) -> dict[str, Any]:
     """A request's body that may have megabytes: made off the loop, and sent in pieces."""
     try:
         data = await asyncio.to_thread(lambda: json.dumps(body).encode())
     except (TypeError, ValueError, RecursionError) as exc:
         raise WorkflowError(f"The prompt holds something that JSON does not know: {exc}.") from exc
-    return {"data": io.BytesIO(data), "headers": {"Content-Type": "application/json"}}
+    headers = {"Content-Type": "application/json", HOP_HEADER: "1"}
+    return {"data": io.BytesIO(data), "headers": headers}

@@ -34,6 +34,8 @@ class EventStream:
 
     def __init__(self, client: ComfyUIClient) -> None:
         self.client_id = uuid.uuid4().hex
+        self.cuts = 0  #: how often a connection came to its end
+        self.heard_at_s = 0.0  #: when something about a prompt came last, on the loop's clock
         self._client = client
         self._callbacks: dict[str, list[Callback]] = {}
         self._connected = asyncio.Event()
@@ -46,6 +48,10 @@ class EventStream:
             self._task = asyncio.create_task(
                 self._run(), name=f"remote-dispatch events {self._client.base_url}"
             )
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connected.is_set()
 
     async def wait_connected(self, timeout_s: float) -> bool:
         try:
@@ -80,7 +86,10 @@ class EventStream:
                 async with self._client.websocket(self.client_id) as socket:
                     await socket.send_str(json.dumps(_HELLO))
                     self._connected.set()
-                    heard = await self._read(socket)
+                    try:
+                        heard = await self._read(socket)
+                    finally:
+                        self.cuts += 1
             except PeerError as exc:
                 log.debug("No event stream: %s", exc)
             except Exception:
@@ -117,6 +126,8 @@ class EventStream:
             message = PreviewFrame(prompt_id, node_id, node_id, message.image_type, message.data)
         if message is None:
             return
+        if message.prompt_id:
+            self.heard_at_s = asyncio.get_running_loop().time()
         for callback in tuple(self._callbacks.get(message.prompt_id, ())):
             try:
                 callback(message)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.engine.health import HealthPolicy, after_answer, after_failure
-from ..core.models.backend import BackendConfig, BackendStatus, Health
+from ..core.engine.health import HealthPolicy, Work, after_answer, after_failure, after_job
+from ..core.models.backend import BackendConfig, BackendStatus, Health, QueueState
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NotFoundError, PeerError, PeerProtocolError, WorkflowError
 from .client import ComfyUIClient
@@ -41,17 +41,20 @@ class _Watched:
 
 
 class HealthMonitor:
-    """`client_factory` owns the clients it hands out; the monitor never closes them."""
+    """`client_factory` owns the clients it hands out; the monitor never closes them. `work_of` tells what is
+    known of the prompt that a peer with this queue should be at."""
 
     def __init__(
         self,
         manager: BackendManager,
         client_factory: Callable[[BackendConfig], ComfyUIClient],
         policy: HealthPolicy | None = None,
+        work_of: Callable[[BackendConfig, QueueState], Work] = lambda config, queue: Work(),
     ) -> None:
         self._manager = manager
         self._client_for = client_factory
         self._policy = policy or HealthPolicy()
+        self._work_of = work_of
         self._watched: dict[str, _Watched] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsubscribe: Callable[[], None] | None = None
@@ -78,6 +81,16 @@ class HealthMonitor:
             # Others may wait for the same list: it is read to its end, whoever gives up.
             await asyncio.wait([reading])
         return self._manager.get_status(backend_id)
+
+    def note_job(self, backend_id: str, ok: bool) -> None:
+        """A job there came to its end, or failed by the peer's fault. Nothing for a peer that was removed."""
+        if self._manager.find(backend_id) is None:
+            return
+        before = self._manager.get_status(backend_id)
+        after = after_job(before, ok, asyncio.get_running_loop().time(), self._policy)
+        if after is not before:
+            _log_transition(self._manager.get(backend_id), before, after)
+            self._manager.set_status(backend_id, after)
 
     async def read_list_again(self, backend_id: str) -> None:
         """Read a peer's node list although one is known: new files show there without a restart.
@@ -157,7 +170,10 @@ class HealthMonitor:
                 return before  # this answer is another machine's, or nobody wants it
             now = datetime.now(timezone.utc)
             if error is None:
-                after = after_answer(before, client.latest, now, self._policy)
+                queue = client.latest.queue if client.latest else QueueState()
+                work = self._work_of(config, queue) if queue.length else Work()
+                at_s = asyncio.get_running_loop().time()
+                after = after_answer(before, client.latest, now, self._policy, at_s=at_s, work=work)
             else:
                 after = after_failure(before, error, now, self._policy)
             _log_transition(config, before, after)
@@ -200,12 +216,12 @@ class HealthMonitor:
 
 
 def _log_transition(config: BackendConfig, before: BackendStatus, after: BackendStatus) -> None:
-    """Once at going down, once at recovery; a missed poll alone is no news."""
+    """Once at going away, once at recovery; a missed poll alone is no news."""
     if after.health is before.health:
         return
     if after.health is Health.UP and before.health is not Health.SUSPECT:
         log.info("Peer %s (%s) is up", config.name, config.url)
-    elif after.health in (Health.DOWN, Health.NEEDS_KEY):
+    elif after.health in (Health.DOWN, Health.NEEDS_KEY, Health.EJECTED, Health.ZOMBIE):
         log.warning("Peer %s (%s) is %s: %s", config.name, config.url, after.health.value, after.reason)
 
 

@@ -163,4 +163,4 @@ def _as_told(status: BackendStatus) -> BackendStatus:
         devices = (replace(d, vram_free_bytes=d.vram_free_bytes // MEMORY_STEP_BYTES) for d in vitals.devices)
         ram = vitals.ram_free_bytes // MEMORY_STEP_BYTES
         vitals = replace(vitals, devices=tuple(devices), ram_free_bytes=ram)
-    return replace(status, vitals=vitals, checked_at=None, goods=0)
+    return replace(status, vitals=vitals, checked_at=None, goods=0, still_since_s=None)

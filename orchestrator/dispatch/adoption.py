@@ -11,8 +11,9 @@ from ..core.models.job import Job
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import JobLostError
 from .attempt import AttemptRun, Ways
-from .ports import Peers
+from .ports import Journal, Peers
 from .remote_prompt import RemotePrompt
+from .results import Earlier
 from .ticket import Ticket
 from .waiting_room import WaitingRoom
 
@@ -20,7 +21,10 @@ _HOPELESS = frozenset({Health.DOWN, Health.NEEDS_KEY})
 
 
 class Adoption:
-    def __init__(self, manager: BackendManager, peers: Peers, room: WaitingRoom, ways: Ways) -> None:
+    def __init__(
+        self, manager: BackendManager, peers: Peers, room: WaitingRoom, ways: Ways, journal: Journal
+    ) -> None:
+        self._journal = journal
         self._manager = manager
         self._peers = peers
         self._room = room
@@ -44,7 +48,15 @@ class Adoption:
             raise JobLostError(
                 f"ComfyUI was restarted, and {config.name}, which had the job, does not answer."
             )
-        return AttemptRun(self._ways, client, events, config.name, *known, prompt_id=attempt.prompt_id)
+        return AttemptRun(
+            self._ways,
+            client,
+            events,
+            config.name,
+            *known,
+            prompt_id=attempt.prompt_id,
+            earlier=Earlier(attempt.started_at, self._journal.delivered),
+        )
 
     async def _definitions(self, ticket: Ticket, config: BackendConfig) -> tuple[ObjectInfo, Prepared] | None:
         """Wait until the peer has told its nodes, which at a start it has not yet; None when it does not."""

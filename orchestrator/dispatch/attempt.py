@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +12,13 @@ from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, PeerEvent, PreviewFrame
 from ..core.engine.preparation import Prepared
 from ..core.engine.requirements import input_references, with_output_prefix
-from ..core.models.job import JobRequest
+from ..core.models.job import JobRequest, OutputFile, RemoteFile
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outputs_told, shown_of, texts_of
 from ..core.workflow.prompt import title_of
-from ..errors import PeerError, PromptRefusedError
+from ..errors import LocalDiskError, PeerError, PromptRefusedError
 from .remote_prompt import FollowPolicy, RemotePrompt
-from .results import Counters, Results
+from .results import Counters, Earlier, Results
 from .transport import Folders, Transport
 from .withdrawals import Withdrawals
 
@@ -37,7 +37,7 @@ class Ways:
 class AttemptRun:
     """``send_inputs`` comes before ``run``, each once; ``run`` alone for one that an earlier process sent.
 
-    `prompt_id` names it on the peer: that of the earlier process, or "" for a new one.
+    `prompt_id` names it on the peer: that of the `earlier` process, or "" for a new one.
     """
 
     def __init__(
@@ -50,11 +50,12 @@ class AttemptRun:
         prepared: Prepared,
         *,
         prompt_id: str = "",
+        earlier: Earlier | None = None,
     ) -> None:
         self._ways = ways
         self._client = client
         self._peer = peer
-        self._is_sent = bool(prompt_id)
+        self._is_sent, self._earlier = bool(prompt_id), earlier
         self.prompt_id = prompt_id or str(uuid.uuid4())
         self._remote = RemotePrompt(client, events, self.prompt_id, peer, ways.follow)
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
@@ -90,11 +91,12 @@ class AttemptRun:
         on_event: Callable[[PeerEvent | PreviewFrame], None],
         on_progress: Callable[[ProgressMeter], None],
         may_outlive: Callable[[], bool] = lambda: False,
+        on_trouble: Callable[[str], None] = lambda text: None,
     ) -> dict[str, Any]:
         """POST, follow, fetch; return what the job's record gains: outputs, texts and a value's type.
 
         When it is cancelled, so is the prompt on the peer, unless `may_outlive` says that a later process
-        will go on with it.
+        will go on with it. `on_trouble` hears what keeps a finished result from being stored here.
 
         Raises:
             PeerError, ResultError, TakenBackError
@@ -107,8 +109,10 @@ class AttemptRun:
             job_id=job_id,
             strip=self._folder,
             keep=self._plan is None,
+            earlier=self._earlier,
         )
-        meter = ProgressMeter({node_id: title_of(node) for node_id, node in self._prompt.items()})
+        titles = {node_id: title_of(node) for node_id, node in self._prompt.items()}
+        meter = ProgressMeter(titles)
 
         def hear(message: PeerEvent | PreviewFrame) -> None:
             on_event(message)
@@ -119,9 +123,9 @@ class AttemptRun:
 
         try:
             history = await self._history(request, hear, may_outlive)
-            outputs = check_success(history, self._peer)
+            outputs = check_success(history, self._peer, titles)
             remote_files = files_of(outputs, self._prompt, only)
-            files = await results.publish(remote_files)
+            files = await self._published(results, remote_files, on_trouble)
         finally:
             await even_if_cancelled(results.discard())
         return {
@@ -130,6 +134,21 @@ class AttemptRun:
             "texts": texts_of(outputs, self._prompt, only),
             "result_type": self._plan.type if self._plan else "",
         }
+
+    async def _published(
+        self, results: Results, files: Sequence[RemoteFile], on_trouble: Callable[[str], None]
+    ) -> tuple[OutputFile, ...]:
+        """A full disk here is no reason to compute it all again: the peer keeps the files for a while."""
+        clock, follow = asyncio.get_running_loop().time, self._ways.follow
+        end = clock() + follow.keep_trying_s
+        while True:
+            try:
+                return await results.publish(files)
+            except LocalDiskError as exc:
+                if clock() > end:
+                    raise
+                on_trouble(str(exc))
+                await asyncio.sleep(follow.fetch_again_s)
 
     async def _history(
         self,

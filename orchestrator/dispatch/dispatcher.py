@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -13,7 +12,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..backends.manager import BackendManager
-from ..core.engine.retry import RetryPolicy, Verdict, decide, is_placement_surprise
+from ..core.engine.outage import OutagePolicy
+from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
@@ -22,18 +22,20 @@ from ..errors import (
     ConfigError,
     JobCancelledError,
     JobLostError,
+    JobSetAsideError,
     NoEligiblePeerError,
     OrchestratorError,
     PeerError,
-    PeerExecutionError,
     PromptRefusedError,
     ResultError,
     TakenBackError,
 )
 from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
+from .hold import Hold
 from .line import Line
 from .ports import Here, Journal, Peers
+from .recovery import Recovery
 from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
 from .reporting import Reporter, with_last
@@ -54,6 +56,7 @@ class Dispatcher:
     `report_trouble(backend_id, stale)` is called when a peer failed an attempt, so that its health is looked
     at now; `stale` says that its node list turned out to be wrong. `read_list_again(backend_id)` returns when
     the peer was asked once more what it has, before a job is refused because peers lack something.
+    `note_job(backend_id, ok)` hears of every job that ended well there or failed by the peer's fault.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class Dispatcher:
         *,
         report_trouble: Callable[[str, bool], None] = lambda backend_id, stale: None,
         read_list_again: Callable[[str], Awaitable[None]] = lambda backend_id: asyncio.sleep(0),
+        note_job: Callable[[str, bool], None] = lambda backend_id, ok: None,
+        outage: OutagePolicy | None = None,
         scheduler: Scheduler | None = None,
         retry: RetryPolicy | None = None,
         follow: FollowPolicy | None = None,
@@ -74,24 +79,41 @@ class Dispatcher:
         self._peers = peers
         self._transport = transport
         self._journal = journal
-        self._report_trouble = report_trouble
         self._read_list_again = read_list_again
-        self._retry = retry or RetryPolicy()
         self.register = Register()
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
         self.line = Line(manager, self.register, self._room)
+        self._hold = Hold(manager, self._room, outage or OutagePolicy())
+        self._note_job = note_job
+        self._recovery = Recovery(
+            manager,
+            peers,
+            transport,
+            report_trouble,
+            note_job,
+            lambda: self._hold.is_on,
+            retry or RetryPolicy(),
+        )
         follow = follow or FollowPolicy()
         self._withdrawals = Withdrawals(
             pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
         )
         self._ways = Ways(transport, folders, follow, self._withdrawals)
-        self._adoption = Adoption(manager, peers, self._room, self._ways)
+        self._adoption = Adoption(manager, peers, self._room, self._ways, journal)
         self._here: Here
         self._closing = False
 
     def start(self) -> None:
         self._room.start()
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        return self._recovery.policy
+
+    @retry_policy.setter
+    def retry_policy(self, policy: RetryPolicy) -> None:
+        self._recovery.policy = policy
 
     async def aclose(self) -> None:
         """End all work here. Jobs of nodes are cancelled on their peers; others go on at the next start."""
@@ -103,6 +125,7 @@ class Dispatcher:
                 task.cancel()
             _, pending = await asyncio.wait(pending, timeout=CLOSE_AGAIN_S)
         await self._withdrawals.aclose()
+        self._hold.close()
         await self._room.aclose()
 
     def ours_on(self, backend_id: str) -> int:
@@ -195,6 +218,8 @@ class Dispatcher:
             reason = entry.cancel_reason or "Remote Dispatch was closed"
             await self._end(entry, JobState.CANCELLED, JobCancelledError(f"The job was ended: {reason}."))
             raise
+        except JobSetAsideError as exc:
+            await self._end(entry, JobState.SET_ASIDE, exc)
         except OrchestratorError as exc:
             await self._end(entry, JobState.FAILED, exc)
         except Exception as exc:
@@ -212,33 +237,28 @@ class Dispatcher:
             try:
                 return await self._go_on(entry)
             except JobLostError as exc:  # it may never have been there: no fault of the peer's
-                self._back_to_the_line(entry, exc)
+                self._recovery.back_to_the_line(entry, exc)
             except (PeerError, ResultError) as exc:
                 last = exc
-                self._after_failure(entry, self._manager.get(entry.job.backend_id), exc)
+                await self._recovery.after_failure(entry, self._manager.get(entry.job.backend_id), exc)
             finally:
                 self._room.release(entry.ticket)
         while True:
             try:
                 placement = await self._room.place(entry.ticket)
-            except NoEligiblePeerError as exc:
+            except NoEligiblePeerError:
                 if await self._ask_again(entry):
                     continue
                 if last is None or not entry.ticket.tried:
                     raise
-                if _failures(entry.job) >= self._retry.max_attempts:
-                    raise last from exc
-                # Nobody but those that failed it is left: they get another chance, after a while.
-                entry.ticket.tried.clear()
-                longest_s = self._retry.longest_pause_s(_failures(entry.job))
-                await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311
+                await self._recovery.when_nobody_is_left(entry, last)
                 continue
             if placement.backend_id == HERE:
                 try:
                     return await self._run_here(entry, placement)
                 except PromptRefusedError as exc:
                     entry.ticket.may_run_here = False
-                    self._back_to_the_line(entry, exc)
+                    self._recovery.back_to_the_line(entry, exc)
                     continue
                 finally:
                     self._room.release(entry.ticket)
@@ -247,12 +267,14 @@ class Dispatcher:
                 self._room.release(entry.ticket)
                 continue
             try:
-                return await self._attempt(entry, config, placement)
+                results = await self._attempt(entry, config, placement)
+                self._note_job(config.id, True)
+                return results
             except TakenBackError as exc:
-                self._back_to_the_line(entry, exc)
+                self._recovery.back_to_the_line(entry, exc)
             except (PeerError, ResultError) as exc:
                 last = exc
-                self._after_failure(entry, config, exc)
+                await self._recovery.after_failure(entry, config, exc)
             finally:
                 entry.ticket.take_back = _too_late
                 self._room.release(entry.ticket)
@@ -309,7 +331,12 @@ class Dispatcher:
             return self._closing and entry.job.request.source is not Source.NODE and not entry.cancel_reason
 
         return await run.run(
-            entry.job.id, entry.job.request, report.on_event, report.on_progress, may_outlive
+            entry.job.id,
+            entry.job.request,
+            report.on_event,
+            report.on_progress,
+            may_outlive,
+            report.on_trouble,
         )
 
     async def _run_here(self, entry: Entry, placement: Placement) -> dict[str, Any]:
@@ -328,33 +355,6 @@ class Dispatcher:
         entry.job = job
         self.register.announce(entry)
         return await self._here.run(job)
-
-    def _back_to_the_line(self, entry: Entry, exc: OrchestratorError) -> None:
-        entry.preview = None
-        if entry.job.state is JobState.RUNNING:
-            attempts = with_last(entry.job, ended_at=_now(), outcome=exc.code, reason=str(exc))
-            entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)
-
-    def _after_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
-        """Let it be tried elsewhere, or raise `exc` when that cannot help."""
-        self._record_failure(entry, config, exc)
-        if decide(exc, _failures(entry.job), self._retry) is Verdict.GIVE_UP:
-            raise exc
-        log.info("Job %s failed on %s and is tried elsewhere: %s", entry.job.id, config.name, exc)
-
-    def _record_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
-        if entry.job.state is JobState.RUNNING:
-            self._back_to_the_line(entry, exc)
-        else:
-            # It failed before the POST (an upload, say): count it all the same, or it could go on for ever.
-            failed = Attempt("", config.id, _now(), _now(), exc.code, str(exc))
-            entry.job = entry.job.evolve(attempts=(*entry.job.attempts, failed))
-        entry.ticket.tried[config.id] = f"it failed this job: {exc}"
-        stale = is_placement_surprise(exc)
-        if stale:
-            self._transport.forget(config.url)
-        if not isinstance(exc, PeerExecutionError):
-            self._report_trouble(config.id, stale)
 
     async def _end(
         self, entry: Entry, state: JobState, failure: OrchestratorError | None = None, **details: Any
@@ -375,11 +375,6 @@ class Dispatcher:
             log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
         finally:
             self.register.announce(entry)
-
-
-def _failures(job: Job) -> int:
-    told = (attempt for attempt in job.attempts if attempt.backend_id != HERE)
-    return sum(attempt.outcome != TakenBackError.code for attempt in told)
 
 
 async def _too_late() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..backends.client import ComfyUIClient
@@ -12,6 +13,7 @@ from ..core.models.job import Job
 
 class Journal(Protocol):
     async def save_job(self, job: Job) -> None: ...
+    async def delivered(self, paths: Sequence[str]) -> frozenset[str]: ...
 
 
 class Peers(Protocol):

@@ -29,7 +29,8 @@ def ignore(update: JobUpdate) -> None:
 
 @dataclass(eq=False)
 class Entry:
-    """A job and what its story needs. ``failure`` is what ended it, if it did not end well."""
+    """A job and what its story needs. ``failure`` is what ended it, if it did not end well.
+    ``freed``: a peer's memory was freed for it."""
 
     job: Job
     ticket: Ticket
@@ -37,6 +38,7 @@ class Entry:
     task: asyncio.Task[None] | None = None
     cancel_reason: str = ""
     asked_again: bool = False
+    freed: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     failure: OrchestratorError | None = None
     preview: PreviewFrame | None = None

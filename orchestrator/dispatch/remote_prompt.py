@@ -14,6 +14,7 @@ from ..backends.events import EventStream, PeerEvent, PreviewFrame
 from ..core.models.job import Prompt
 from ..errors import (
     JobLostError,
+    PeerDiedError,
     PeerError,
     PeerRefusedError,
     PeerTimeoutError,
@@ -31,6 +32,7 @@ _ENDINGS = frozenset({"execution_success", "execution_error", "execution_interru
 class FollowPolicy:
     """Durations in seconds. ``lost_after``: polls in a row that must agree that the job is gone.
 
+    ``fetch_again_s``: between two tries to store a result here, for ``keep_trying_s`` in all.
     ``withdraw_…``: a copy that nobody waits for is cancelled when its peer can be reached again.
     """
 
@@ -42,6 +44,8 @@ class FollowPolicy:
     cancel_s: float = 10.0
     withdraw_every_s: float = 5.0
     withdraw_for_s: float = 600.0
+    fetch_again_s: float = 10.0
+    keep_trying_s: float = 600.0
 
 
 class RemotePrompt:
@@ -56,6 +60,8 @@ class RemotePrompt:
         self._ended = asyncio.Event()
         self._is_there = False
         self._is_taken_back = False
+        self._has_begun = False
+        self._cuts_before = events.cuts
 
     async def run(
         self,
@@ -86,8 +92,11 @@ class RemotePrompt:
     @contextlib.contextmanager
     def _hearing(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Iterator[None]:
         def hear(message: PeerEvent | PreviewFrame) -> None:
-            if isinstance(message, PeerEvent) and message.type in _ENDINGS:
-                self._ended.set()
+            if isinstance(message, PeerEvent):
+                if message.type == "execution_start":
+                    self._note_beginning()
+                elif message.type in _ENDINGS:
+                    self._ended.set()
             on_event(message)
 
         unsubscribe = self._events.subscribe(self.prompt_id, hear)
@@ -95,6 +104,10 @@ class RemotePrompt:
             yield
         finally:
             unsubscribe()
+
+    def _note_beginning(self) -> None:
+        if not self._has_begun:
+            self._has_begun, self._cuts_before = True, self._events.cuts
 
     async def take_back(self) -> bool:
         """Take it out of the peer's queue; ``run`` then raises TakenBackError.
@@ -198,7 +211,10 @@ class RemotePrompt:
                 entry = await self._history(patient=ended.is_set())
                 if entry is None:
                     ended.clear()
-                    queued = self.prompt_id in _all_ids(await self._client.queue())
+                    queue = await self._client.queue()
+                    if self.prompt_id in queue.running:
+                        self._note_beginning()
+                    queued = self.prompt_id in _all_ids(queue)
                     # It may have ended between the two questions.
                     entry = None if queued else await self._client.history(self.prompt_id)
                     absent = 0 if queued else absent + 1
@@ -215,8 +231,12 @@ class RemotePrompt:
                 # Gone, or a proxy before it has a bad moment, or it wants a key now: a few times is enough.
                 unwell += 1
                 if unwell >= self._policy.lost_after:
-                    raise JobLostError(f"{self.peer} went away while it ran the job. {exc}") from exc
+                    if self._has_begun and isinstance(exc, PeerUnreachableError) and exc.is_closed:
+                        raise PeerDiedError(f"{self.peer} went away while it ran the job. {exc}") from exc
+                    raise JobLostError(f"{self.peer} went away with the job. {exc}") from exc
             if absent >= self._policy.lost_after:
+                if self._has_begun and self._events.cuts > self._cuts_before:
+                    raise PeerDiedError(f"{self.peer} was started again while it ran the job.")
                 raise JobLostError(
                     f"{self.peer} no longer knows the job: it was restarted, or its queue was cleared."
                 )

@@ -28,6 +28,9 @@ class Reporter:
             self._register.update(entry, begun_at=begun_at, attempts=attempts, progress_text=text)
         self._register.hear(entry, message)
 
+    def on_trouble(self, text: str) -> None:
+        self._register.update(self._entry, progress_text=text)
+
     def on_progress(self, meter: ProgressMeter) -> None:
         attempts = self._entry.job.attempts
         if meter.has_stepped and attempts[-1].loaded_at is None:

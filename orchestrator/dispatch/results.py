@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import filecmp
+import glob
 import re
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ..backends.client import ComfyUIClient
+from ..backends.transfer import Partial, in_thread
 from ..core.models.job import OutputFile, RemoteFile
-from ..errors import ResultError
+from ..errors import LocalDiskError, PeerTimeoutError, PeerUnreachableError, ResultError
+from .contents import check_contents
 from .transport import UPLOAD_FOLDER, Folders
 
 MAX_FILES = 10_000
 MAX_FILE_BYTES = 8 << 30
+CUTS_MAX = 5  #: of one file's download
+RESUME_PAUSE_S = 0.2
 _DOWNLOADS_AT_ONCE = 4
 _SAFE_NAME = re.compile(r"[^A-Za-z0-9 _.()+-]+")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _COUNTERS_MAX = 1_000
+_CLAIMED_MAX = 10_000
 _COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,})(?P<rest>_?\.\w+)$")
 # Kinds of files ComfyUI's own and common nodes save. Anything else is kept, under a harmless ending.
 _KNOWN_ENDINGS = frozenset(
@@ -28,6 +38,23 @@ _KNOWN_ENDINGS = frozenset(
     | {"glb", "gltf", "obj", "ply", "stl", "fbx", "usdz", "spz", "splat", "ksplat"}  # 3D
     | {"latent", "safetensors", "json", "txt", "csv", "npz", "npy"}
 )
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A process that ended in the middle of an attempt, perhaps just when its results were in their places.
+
+    ``since``: when it began the attempt. ``delivered`` tells which of these paths are a job's by the journal.
+    """
+
+    since: datetime
+    delivered: Callable[[Sequence[str]], Awaitable[frozenset[str]]]
+
+    async def brought(self, places: Sequence[Path]) -> tuple[Path, ...]:
+        """Files that look like results for these places, and are no job's yet."""
+        found = await asyncio.to_thread(_newer_files, places, self.since)
+        delivered = await self.delivered([str(path) for path in found])
+        return tuple(path for path in found if str(path) not in delivered)
 
 
 @dataclass(frozen=True)
@@ -42,7 +69,8 @@ class Results:
 
     `keep`: files of type "output" go to the output folder with the prefix the workflow asked for; all others,
     and everything without `keep`, to the temp folder. `strip` is the folder prefix that was put before every
-    output name of this attempt.
+    output name of this attempt. `earlier`: the process that began it; what that one brought here before it
+    ended is not brought a second time.
     """
 
     def __init__(
@@ -54,6 +82,7 @@ class Results:
         job_id: str,
         strip: str,
         keep: bool,
+        earlier: Earlier | None = None,
     ) -> None:
         self._client = client
         self._folders = folders
@@ -61,6 +90,7 @@ class Results:
         self._job_id = job_id
         self._strip = strip
         self._keep = keep
+        self._earlier = earlier
         self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
         self._downloads: dict[RemoteFile, _Download] = {}
         self._begun = 0
@@ -75,7 +105,8 @@ class Results:
         """Bring all `files` of the successful attempt to their places, in order.
 
         Raises:
-            ResultError: one is gone, too large, or cannot be written. PeerError: the peer went away.
+            ResultError: one is gone, too large, or not what it says. PeerError: the peer went away.
+            LocalDiskError: one cannot be written here; asking again later is worth it.
         """
         if len(files) > MAX_FILES:
             raise ResultError(f"The peer lists {len(files)} result files; at most {MAX_FILES} are taken.")
@@ -89,11 +120,13 @@ class Results:
             wanted = dict.fromkeys(files)
             places = [self._place(number, file) for number, file in enumerate(wanted)]
             parts = [self._downloads[file].part for file in wanted]
-            paths = await asyncio.to_thread(_move_all, parts, places, self._counters)
+            names = [file.filename[:80] for file in wanted]
+            brought = await self._earlier.brought(places) if self._earlier else ()
+            paths = await asyncio.to_thread(_move_all, parts, places, names, self._counters, brought)
         except OSError as exc:
-            raise ResultError(
+            raise LocalDiskError(
                 f"A result cannot be written to {exc.filename or 'the output folder'}: {exc.strerror}. "
-                "Make room or fix the folder's permissions, then run it again."
+                "Make room or fix the folder's permissions; the peer still has the result."
             ) from exc
         for file in wanted:
             del self._downloads[file]
@@ -119,7 +152,33 @@ class Results:
 
     async def _fetch(self, file: RemoteFile, part: Path) -> None:
         async with self._gate:
-            await self._client.download(file, part, max_bytes=MAX_FILE_BYTES)
+            try:
+                await self._fetch_in_pieces(file, part)
+            except BaseException:
+                await in_thread(partial(_remove_all, [part]))
+                raise
+
+    async def _fetch_in_pieces(self, file: RemoteFile, part: Path) -> None:
+        """Where the connection is cut it goes on from there; a try that brings nothing is too much."""
+        so_far = Partial()
+        while True:
+            seen = so_far.seen
+            try:
+                await self._client.download(
+                    file,
+                    part,
+                    max_bytes=MAX_FILE_BYTES,
+                    reserve_bytes=self._folders.reserve_bytes,
+                    so_far=so_far,
+                )
+                return
+            except PeerTimeoutError:
+                raise
+            except PeerUnreachableError:
+                so_far.cuts += 1
+                if so_far.seen == seen or so_far.cuts > CUTS_MAX:
+                    raise
+            await asyncio.sleep(RESUME_PAUSE_S)
 
     def _to_output(self, file: RemoteFile) -> bool:
         return self._keep and file.type == "output"
@@ -148,8 +207,26 @@ class Results:
         )
 
 
-def _move_all(parts: Sequence[Path], places: Sequence[Path], counters: Counters) -> list[Path]:
-    return [move_to_free_name(part, place, counters) for part, place in zip(parts, places, strict=True)]
+def _move_all(
+    parts: Sequence[Path],
+    places: Sequence[Path],
+    names: Sequence[str],
+    counters: Counters,
+    brought: Sequence[Path],
+) -> list[Path]:
+    """Check all of them, then give them their names: all, or none."""
+    for part, place, name in zip(parts, places, names, strict=True):
+        check_contents(part, place.suffix[1:], name)
+    moved: list[Path] = []
+    try:
+        for part, place in zip(parts, places, strict=True):
+            there = next((path for path in brought if counters.claim(path, part)), None)
+            moved.append(there or move_to_free_name(part, place, counters))
+    except OSError:
+        for part, path in zip(parts, moved, strict=False):
+            path.replace(part)
+        raise
+    return moved
 
 
 def _remove_all(parts: Sequence[Path]) -> None:
@@ -184,6 +261,24 @@ class Counters:
 
     def __init__(self) -> None:
         self._highest: dict[tuple[Path, str], int] = {}
+        self._claimed: dict[Path, None] = {}
+        self.lock = threading.Lock()
+
+    def claim(self, path: Path, part: Path) -> bool:
+        """Whether `path` holds what `part` does and nobody else took it; then `part` is not needed."""
+        with self.lock:
+            same = path not in self._claimed and path.stat().st_size == part.stat().st_size
+            if not same or not filecmp.cmp(part, path, shallow=False):
+                return False
+            self.note(path)
+        part.unlink()
+        return True
+
+    def note(self, path: Path) -> None:
+        """This place is taken by a result of this process."""
+        self._claimed[path] = None
+        if len(self._claimed) > _CLAIMED_MAX:
+            del self._claimed[next(iter(self._claimed))]
 
     def next(self, directory: Path, prefix: str, *, anew: bool) -> int:
         """`anew`: somebody else numbers files here too; look again."""
@@ -203,13 +298,41 @@ def move_to_free_name(part: Path, wanted: Path, counters: Counters) -> Path:
     candidate, conflicts = wanted, 0
     while True:
         try:
-            candidate.touch(exist_ok=False)
-            break
+            with counters.lock:  # else an attempt of an earlier process could take it for its own
+                _name(part, candidate)
+                counters.note(candidate)
+            return candidate
         except FileExistsError:
             conflicts += 1
             counter = counters.next(wanted.parent, prefix, anew=conflicts > 1)
             candidate = wanted.with_name(f"{prefix}_{counter:05d}{rest}")
-    return part.replace(candidate)
+
+
+def _name(part: Path, path: Path) -> None:
+    """Move it there in one step, whole; FileExistsError when the name is taken."""
+    try:
+        path.hardlink_to(part)
+        part.unlink()
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the name is taken first
+        path.touch(exist_ok=False)
+        try:
+            part.replace(path)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _newer_files(places: Sequence[Path], since: datetime) -> tuple[Path, ...]:
+    found: dict[Path, None] = {}
+    for place in places:
+        match = _COUNTED.match(place.name)
+        prefix = match["prefix"] if match else place.stem
+        for path in sorted(place.parent.glob(f"{glob.escape(prefix)}*{place.suffix}")):
+            if path.stat().st_mtime >= since.timestamp():
+                found[path] = None
+    return tuple(found)
 
 
 def _highest_counter(directory: Path, prefix: str) -> int:

@@ -18,7 +18,7 @@ class Ticket:
 
     ``rank`` is its place in the line, the lowest first. ``begun``: its peer has started it. ``take_back``
     gets it back from a peer that has not; False when it was too late. ``may_run_here``: the master itself has
-    not refused it.
+    not refused it. ``memory_bytes``: a peer with so much had too little memory for it.
     """
 
     request: JobRequest
@@ -32,5 +32,6 @@ class Ticket:
     settled: bool = False
     may_run_here: bool = True
     taking_back: bool = False
+    memory_bytes: int = 0
     backend_id: str = ""
     future: asyncio.Future[Placement] | None = None

@@ -21,12 +21,13 @@ class Folders:
     """Where files are on this machine.
 
     ``resolve_input`` finds the file an input's value names ("a.png", "sub/a.png [temp]"), or None; it
-    never leaves the input, output and temp folders.
+    never leaves the input, output and temp folders. ``reserve_bytes`` of their disk stay free.
     """
 
     output: Path
     temp: Path
     resolve_input: Callable[[str], Path | None]
+    reserve_bytes: int = 512 << 20
 
 
 class Transport:

@@ -22,6 +22,7 @@ from ..core.engine.scheduler import (
     Placement,
     Scheduler,
     is_idle,
+    is_stuck,
     judge,
     load_of,
     no_peer_error,
@@ -62,6 +63,7 @@ class WaitingRoom:
         self._dirty = asyncio.Event()
         self._all_anew = False
         self._paused = False
+        self.held = ""  #: why no job is placed now, in a sentence; "" when they are
         self._pump: asyncio.Task[None] | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._unsubscribe: Callable[[], None] | None = None
@@ -86,6 +88,11 @@ class WaitingRoom:
     def paused(self, paused: bool) -> None:
         """While it is, jobs on peers go on and no other is started."""
         self._paused = paused
+        self._peers_changed()
+
+    def hold(self, reason: str) -> None:
+        """Place no job while there is a reason not to."""
+        self.held = reason
         self._peers_changed()
 
     def look_again(self) -> None:
@@ -240,11 +247,11 @@ class WaitingRoom:
                 judged[kind] = self._judge(self._need(ticket), tuple(snapshots.values()))
             if not self._consider(ticket, judged[kind], snapshots):
                 full.add(kind)
-        if not self._paused:
+        if not (self._paused or self.held):
             self._take_back(tuple(snapshots.values()))
 
     def _is_room(self, peers: Iterable[str]) -> bool:
-        if self._paused:
+        if self._paused or self.held:
             return False
         return any(self._occupied[peer] < SLOTS_PER_PEER for peer in peers) or self._is_free_here()
 
@@ -267,7 +274,8 @@ class WaitingRoom:
             made = work() if small else await asyncio.to_thread(work)
             ticket.prepared.update(zip(todo, made, strict=True))
         lacks = tuple((id(info), p.unmet, str(p.error or "")) for info, p in ticket.prepared.items())
-        ticket.kind = (ticket.request.peer, ticket.request.tags, tuple(ticket.tried.items()), lacks)
+        tried = tuple(ticket.tried.items())
+        ticket.kind = (ticket.request.peer, ticket.request.tags, tried, ticket.memory_bytes, lacks)
 
     def _infos(self) -> Set[ObjectInfo]:
         infos = (self._manager.get_object_info(config.id) for config in self._manager.all())
@@ -285,6 +293,8 @@ class WaitingRoom:
             return True
         if self._goes_here(ticket, found, snapshots):
             self._seat(ticket, Placement(HERE, f"on {HERE} because its own queue is empty"))
+        elif self.held:
+            ticket.on_waiting(self.held)
         elif found.refusal is not None:
             broken = next((p.error for p in ticket.prepared.values() if p.error), None)
             if broken is not None:
@@ -328,7 +338,8 @@ class WaitingRoom:
         for snapshot in idle:
             for ticket in self._placed:
                 there = by_id.get(ticket.backend_id)
-                waits = not ticket.begun and (there is None or there.ours + there.foreign > 1)
+                is_behind = there is None or there.ours + there.foreign > 1 or is_stuck(there)
+                waits = not ticket.begun and is_behind
                 if waits and not ticket.taking_back and self._could_run(ticket, snapshot):
                     ticket.taking_back = True
                     self._errand(self._get_back(ticket))
@@ -356,7 +367,7 @@ class WaitingRoom:
             known = self.prepared(ticket, config.id)
             if known is not None:
                 unmet[config.id] = (str(known[1].error),) if known[1].error else known[1].unmet
-        return Need(ticket.request.peer, ticket.request.tags, unmet, ticket.tried)
+        return Need(ticket.request.peer, ticket.request.tags, unmet, ticket.tried, ticket.memory_bytes)
 
     def _snapshots(self) -> Iterable[PeerSnapshot]:
         return (self._snapshot(config.id) for config in self._manager.all())

@@ -16,12 +16,11 @@ from typing import Any
 from aiohttp import web
 
 from ..core.models.job import Job, JobRequest, Source
-from ..core.workflow.cut import DISPATCH_CLASS
-from ..core.workflow.prompt import class_of
 from ..errors import ConfigError, OrchestratorError
 from ..runtime import Runtime
 from . import comfy
 from .fleet_mirror import FleetMirror
+from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop
 from .native_queue import NativeQueue
 from .prefetch import Prefetch
 from .sanitise import sanitise
@@ -126,8 +125,14 @@ class FleetMode:
         prompt = body.get("prompt")
         if not isinstance(prompt, dict):
             return None
+        if came_from_a_master(request.headers):
+            try:
+                refuse_further_hop(prompt)
+            except ConfigError as exc:
+                return _refusal(exc.code, str(exc))
+            return None
         if not self._is_for_fleet(prompt, options):
-            return await self._local(request, handler) if _has_dispatch_node(prompt) else None
+            return await self._local(request, handler) if has_dispatch_node(prompt) else None
         body = self._server.trigger_on_prompt(body)  # other packs see and change prompts here, as ever
         prompt_id = body.get("prompt_id") or str(uuid.uuid4())
         if not _is_canonical_uuid(prompt_id):
@@ -178,7 +183,7 @@ class FleetMode:
         if run in ("fleet", "local"):
             return bool(run == "fleet")
         # A dispatch node sends its part away by itself, and gives the rest its value here.
-        return self._runtime.preferences.fleet_mode and not _has_dispatch_node(prompt)
+        return self._runtime.preferences.fleet_mode and not has_dispatch_node(prompt)
 
     async def _local(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = await handler(request)
@@ -259,10 +264,6 @@ class FleetMode:
                 self._mirror.greet(client_id)
                 return
             await asyncio.sleep(_GREETING_PAUSE_S)
-
-
-def _has_dispatch_node(prompt: Mapping[str, Any]) -> bool:
-    return any(class_of(node) == DISPATCH_CLASS for node in prompt.values())
 
 
 def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequest:

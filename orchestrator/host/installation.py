@@ -14,6 +14,7 @@ from .fleet_mode import FleetMode
 from .guard import Guard
 from .merged_nodes import MergedNodes
 from .prompt_hook import on_prompt
+from .report import keep_log_lines
 from .routes import add_routes
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ def install(server: Any) -> None:
 
     Called while ComfyUI loads its node packs: its app takes routes and start-up handlers until it runs.
     """
+    keep_log_lines()
     guard = Guard.from_environment(server)
     runtime = Runtime(Settings(comfy.data_dir(), comfy.folders(), guard.is_this_machine))
     host = comfy.Host(server, runtime)

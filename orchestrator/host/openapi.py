@@ -39,6 +39,11 @@ def choices(*values: str) -> Schema:
     return {"type": "string", "enum": list(values)}
 
 
+_SETTINGS: dict[str, Schema] = {
+    **dict.fromkeys(("fleet_mode", "paused", "this_machine", "peer_nodes", "retry_interrupted"), FLAG),
+    "keep_days": {**WHOLE, "description": "How long finished jobs stay in the journal."},
+    "keep_jobs": {**WHOLE, "description": "How many of them at most."},
+}
 _PEER_WISHES: dict[str, Schema] = {
     "name": TEXT,
     "url": TEXT,
@@ -79,7 +84,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             **{"id": TEXT, "name": TEXT, "url": TEXT, "enabled": FLAG, "draining": FLAG},
             **{"tags": listed(TEXT), "has_credentials": FLAG},
-            "health": choices("unknown", "up", "suspect", "down", "needs_key"),
+            "health": choices("unknown", "up", "suspect", "down", "ejected", "zombie", "needs_key"),
             **{"reason": TEXT, "version": TEXT, "devices": listed(ref("Device"))},
             **{"queue_running": WHOLE, "queue_pending": WHOLE, "ours": WHOLE, "checked_at": MOMENT},
             "node_types": {"type": ["integer", "null"]},
@@ -155,7 +160,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Accepted": fields({"job_id": TEXT, "state": TEXT, "job_ids": listed(TEXT)}),
     "Verdict": fields({"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT}),
-    "Settings": fields({"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG, "peer_nodes": FLAG}),
+    "Settings": fields(_SETTINGS),
     "NewPeer": fields(_PEER_WISHES, optional=[name for name in _PEER_WISHES if name != "url"]),
     "PeerChanges": fields(_PEER_WISHES, optional=list(_PEER_WISHES)),
     "JobRequest": fields(_JOB_WISHES, optional=list(_JOB_WISHES)),
@@ -165,10 +170,7 @@ SCHEMAS: dict[str, Schema] = {
         {"peer": {**TEXT, "description": 'Name or id; "" for any.'}, "priority": NUMBER},
         optional=("peer", "priority"),
     ),
-    "SettingsChanges": fields(
-        {"fleet_mode": FLAG, "paused": FLAG, "this_machine": FLAG, "peer_nodes": FLAG},
-        optional=("fleet_mode", "paused", "this_machine", "peer_nodes"),
-    ),
+    "SettingsChanges": fields(_SETTINGS, optional=list(_SETTINGS)),
     "Where": fields(
         {
             "known": {**FLAG, "description": "False until a page has asked for the host's nodes."},
@@ -311,6 +313,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
         "get": operation("What is switched on", ref("Settings")),
         "patch": operation("Switch something", ref("Settings"), body="SettingsChanges"),
     },
+    "/report": {"get": operation("A support bundle: no keys, addresses, prompts or file names", ANYTHING)},
     "/where": {"get": operation("Which nodes and models are not on every machine", ref("Where"))},
     "/events": {"get": operation("Server-sent events: peers, job, settings", TEXT, kind="text/event-stream")},
     "/openapi.json": {"get": operation("This description", ANYTHING)},

@@ -43,6 +43,7 @@ from .merged_nodes import WhereTable, nothing_known
 from .openapi import OPENAPI
 from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
 from .previews import PICTURE_TYPES
+from .report import report
 from .sanitise import sanitise
 from .views import job_view, jobs_view
 
@@ -99,6 +100,7 @@ def add_routes(
         ("POST", "/explain", api.explain),
         ("GET", "/settings", api.settings),
         ("PATCH", "/settings", api.change_settings),
+        ("GET", "/report", api.report),
     )
     for method, path, answer in table:
         routes.route(method, PREFIX + path)(guard.protect(answering(_once_ready(runtime, answer))))
@@ -247,6 +249,9 @@ class _Api:
 
     async def change_settings(self, request: web.Request) -> tuple[int, Any]:
         return 200, vars(await self._runtime.change_preferences(await read_object(request)))
+
+    async def report(self, request: web.Request) -> tuple[int, Any]:
+        return 200, await report(self._runtime, self._guard.token)
 
     async def explain(self, request: web.Request) -> tuple[int, Any]:
         verdicts = await self._runtime.explain(job_request_of(await read_object(request)))

@@ -104,7 +104,7 @@ async def test_a_peer_that_dies_while_it_runs_the_job_is_replaced_too(
     done = await master.finished(prompt_id)
     assert done.succeeded, done.entry["status"]
     job = (await master.jobs())[0]
-    assert [attempt["outcome"] for attempt in job["attempts"]] == ["lost", "done"]
+    assert [attempt["outcome"] for attempt in job["attempts"]] == ["peer_died", "done"]
     assert job["peer"] != victim
 
 

@@ -8,6 +8,7 @@ whoever runs.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import socket
 import struct
@@ -77,6 +78,7 @@ class FakeComfyUI:
         self.key = key
         self.port = port
         self.version = "0.3.75"
+        self.vram_total = 24 << 30
         self.vram_free = 20 << 30
         self.object_info: dict[str, Any] = {}
         self.features: dict[str, Any] = {"supports_preview_metadata": True, "max_upload_size": 100 * MIB}
@@ -303,7 +305,7 @@ class FakeComfyUI:
         return web.json_response(self.features)
 
     async def _system_stats(self, _: web.Request) -> web.Response:
-        gpu = {"name": "cuda:0 Fake", "type": "cuda", "index": 0, "vram_total": 24 << 30}
+        gpu = {"name": "cuda:0 Fake", "type": "cuda", "index": 0, "vram_total": self.vram_total}
         system = {"os": "posix", "ram_total": 64 << 30, "ram_free": 32 << 30, "comfyui_version": self.version}
         return web.json_response({"system": system, "devices": [{**gpu, "vram_free": self.vram_free}]})
 
@@ -395,7 +397,14 @@ class FakeComfyUI:
         query = request.query
         key = (query.get("type", "output"), query.get("subfolder", ""), query.get("filename", ""))
         data = self.files.get(key)
-        return web.Response(status=404) if data is None else web.Response(body=data, content_type="image/png")
+        if data is None:
+            return web.Response(status=404)
+        headers = {"ETag": f'"{hashlib.md5(data).hexdigest()}"'}
+        start = request.http_range.start or 0
+        if start:  # as aiohttp's own file answers: If-Range with an ETag is not looked at
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        body, status = data[start:], 206 if start else 200
+        return web.Response(body=body, status=status, content_type="image/png", headers=headers)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         websocket = web.WebSocketResponse()

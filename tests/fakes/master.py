@@ -21,7 +21,9 @@ from .comfyui import FakeComfyUI
 from .graphs import stock_classes
 from .waiting import until
 
-FOLLOW = FollowPolicy(poll_s=0.02, suspect_s=0.3, settle_pause_s=0.02, cancel_s=2.0, withdraw_every_s=0.05)
+FOLLOW = FollowPolicy(
+    poll_s=0.02, suspect_s=0.3, settle_pause_s=0.02, cancel_s=2.0, withdraw_every_s=0.05, fetch_again_s=0.05
+)
 HEALTH = HealthPolicy(poll_s=0.05, timeout_s=10.0)
 RETRY = RetryPolicy(backoff_s=0.02)
 DEADLINE_S = 15.0
@@ -30,13 +32,20 @@ DEADLINE_S = 15.0
 class Master:
     """`home` holds input, output, temp and data; a second Master on it is the same one, restarted."""
 
-    def __init__(self, home: Path, *, follow: FollowPolicy = FOLLOW, health: HealthPolicy = HEALTH) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        follow: FollowPolicy = FOLLOW,
+        health: HealthPolicy = HEALTH,
+        reserve_bytes: int = 0,
+    ) -> None:
         self.input, self.output, self.temp, self.data = (
             home / name for name in ("input", "output", "temp", "data")
         )
         for folder in (self.input, self.output, self.temp):
             folder.mkdir(exist_ok=True)
-        folders = Folders(self.output, self.temp, self._resolve_input)
+        folders = Folders(self.output, self.temp, self._resolve_input, reserve_bytes)
         self.runtime = Runtime(Settings(self.data, folders, health=health, follow=follow, retry=RETRY))
 
     def _resolve_input(self, value: str) -> Path | None:

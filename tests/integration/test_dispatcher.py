@@ -74,7 +74,7 @@ async def test_the_files_of_a_job_arrive_byte_for_byte_under_the_name_the_workfl
     job = await fleet.submit(picture(prefix="pictures/cat"))
     prompt_id = await fleet.running_on(a, job)
     folder = a.prompts[0].graph["2"]["inputs"]["filename_prefix"].rpartition("/")[0]
-    contents = [bytes(range(256)) * 5_000, b"second", b""]
+    contents = [PNG + bytes(range(256)) * 5_000, PNG + b"second", PNG]
     names = [f"cat_0000{n}_.png" for n in range(1, 4)]
     a.files = {("output", folder, name): content for name, content in zip(names, contents, strict=True)}
     images = [{"filename": name, "subfolder": folder, "type": "output"} for name in names]
@@ -346,7 +346,7 @@ async def test_a_job_too_large_for_the_memory_of_one_peer_is_tried_on_another(
     job = await fleet.submit(picture())
     await a.fail(await fleet.running_on(a, job), exception_type="torch.OutOfMemoryError")
     done = await fleet.end_of(job)
-    assert (done.state, outcomes(done)) == (JobState.DONE, ["execution_error", "done"])
+    assert (done.state, outcomes(done)) == (JobState.DONE, ["out_of_memory", "done"])
 
 
 async def test_a_job_that_somebody_interrupts_on_the_peer_ends_and_says_so(
@@ -391,7 +391,7 @@ async def test_a_peer_that_dies_with_the_job_is_replaced(
     await fleet.running_on(a, job)
     await a.go_down()
     done = await fleet.end_of(job)
-    assert (done.state, outcomes(done)) == (JobState.DONE, ["lost", "done"])
+    assert (done.state, outcomes(done)) == (JobState.DONE, ["peer_died", "done"])
 
 
 async def test_a_fleet_of_one_tries_itself_again(master: Master, a: FakeComfyUI) -> None:

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from orchestrator.core.models.job import JobState
+from orchestrator.core.models.preferences import Preferences
 from orchestrator.host.openapi import OPENAPI
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
@@ -138,8 +139,7 @@ async def test_a_listener_gets_the_whole_picture_and_then_every_end(host: Host, 
         events = events_of(answer)
         first = dict([await anext(events), await anext(events)])
         assert [p["name"] for p in first["peers"]["peers"]] == ["gpu"]
-        off = dict.fromkeys(("fleet_mode", "paused", "this_machine"), False)
-        assert first["settings"] == {**off, "peer_nodes": True}
+        assert first["settings"] == vars(Preferences())
         ids = set(await submitted(host, count=3))
         while ids:
             kind, data = await asyncio.wait_for(anext(events), 10)

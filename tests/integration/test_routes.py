@@ -32,7 +32,7 @@ from orchestrator.runtime import Runtime, Settings
 from orchestrator.store import Store
 
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}}
-ROUTES = 26
+ROUTES = 27
 KEY = "Bearer s3cr3t-k3y"
 
 

@@ -179,6 +179,26 @@ async def test_the_job_of_a_node_is_not_run_again_after_a_kill_and_its_attempt_i
         assert peer.asked("/prompt") == []
 
 
+async def test_a_second_comfyui_on_the_same_folder_leaves_the_jobs_of_the_first_alone(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    peer.on_prompt = "hold"
+    async with started(tmp_path) as first:
+        await first.add("gpu", peer)
+        job = await first.submit(picture())
+        prompt_id = await first.running_on(peer, job)
+        async with started(tmp_path) as second:
+            assert "same user folder" in second.runtime.store.notice
+            assert second.runtime.jobs() == ()
+            peer.on_prompt = "run"
+            theirs = await second.submit(picture(seed=2))
+            await peer.finish(prompt_id)
+            assert (await second.end_of(theirs)).state is JobState.DONE
+        assert (await first.end_of(job)).state is JobState.DONE
+        assert [found.id for found in first.runtime.jobs()] == [job.id]
+    assert len(peer.prompts) == 2
+
+
 async def test_an_engine_whose_folder_cannot_be_used_says_so_to_everyone_who_asks(tmp_path: Path) -> None:
     await asyncio.to_thread((tmp_path / "data" / "journal.sqlite3").mkdir, parents=True)
     master = Master(tmp_path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
+import re
 import sqlite3
 import tempfile
 import threading
@@ -29,6 +31,7 @@ from orchestrator.core.models.job import (
     Source,
 )
 from orchestrator.errors import StoreError
+from orchestrator.journal_file import COMPANIONS, Rescued, connect, disconnect, rescue
 from orchestrator.schema import STEPS, upgrade
 from orchestrator.store import Store
 
@@ -81,8 +84,8 @@ FULL_JOB = Job(
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[Store]:
-    store = Store(path)
+async def opened(path: Path, **options: Any) -> AsyncIterator[Store]:
+    store = Store(path, **options)
     await store.open()
     try:
         yield store
@@ -229,14 +232,15 @@ async def test_more_jobs_than_one_query_asks_for_keep_their_order(store: Store) 
     assert [j.id for j in loaded] == [f"job-{number}" for number in reversed(range(503))]
 
 
-async def test_pruning_forgets_old_finished_jobs_only(store: Store, path: Path) -> None:
+async def test_pruning_forgets_finished_jobs_that_are_old_or_too_many(store: Store, path: Path) -> None:
     for number in range(6):
         await store.save_job(job(number, JobState.DONE, ended_at=NOW + timedelta(seconds=number)))
     await store.save_job(dataclasses.replace(job(0), id="waiting"))
-    assert await store.prune(keep=2, before=NOW + timedelta(seconds=3)) == 3
+    assert await store.prune(keep=9, before=NOW + timedelta(seconds=3)) == 3
     assert [j.id for j in await store.load_jobs()] == ["job-5", "job-4", "job-3", "waiting"]
-    assert await store.prune(keep=2, before=NOW + timedelta(days=1)) == 1
-    assert await store.prune(keep=0, before=NOW - timedelta(days=1)) == 0
+    assert await store.prune(keep=2, before=NOW - timedelta(days=1)) == 1
+    assert [j.id for j in await store.load_jobs()] == ["job-5", "job-4", "waiting"]
+    assert await store.prune(keep=9, before=NOW + timedelta(days=1)) == 2
 
 
 async def test_pruning_takes_all_parts_of_a_job_along(path: Path) -> None:
@@ -341,6 +345,18 @@ def nothing_at_all(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def noise_in_the_middle(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    middle = len(raw) // 8192 * 4096
+    raw[middle : middle + 4096] = b"\xa5" * 4096
+    path.write_bytes(raw)
+
+
+def torn_near_its_end(path: Path) -> None:
+    raw = path.read_bytes()
+    path.write_bytes(raw[: len(raw) * 3 // 4])
+
+
 def contents(path: Path) -> bytes:
     return path.read_bytes()
 
@@ -362,13 +378,96 @@ async def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(
     damage(path)
     broken = contents(path)
     async with opened(path) as store:
-        assert await store.load_jobs() == ()
+        readable = await store.load_jobs()
         assert "damaged" in store.notice
-        await store.save_job(job(1))
-    assert [contents(kept) for kept in damaged_beside(path)] == [broken]
+        await store.save_job(job(99))
+    assert [contents(kept) for kept in damaged_beside(path) if not kept.name.endswith(COMPANIONS)] == [broken]
     async with opened(path) as store:
         assert store.notice == ""
-        assert len(await store.load_jobs()) == 1
+        assert await store.load_jobs() == (job(99), *readable)
+
+
+@pytest.mark.parametrize("damage", [noise_in_the_middle, torn_near_its_end])
+async def test_what_can_be_read_of_a_damaged_file_is_kept(path: Path, damage: Callable[[Path], None]) -> None:
+    async with opened(path) as store:
+        await store.save_peer(BackendConfig(id="a", host="gpu-1"))
+        await store.save_preferences({"paused": True})
+        for number in range(200):
+            await store.save_job(job(number, texts=("some text",) * 20))
+    damage(path)
+    async with opened(path) as store:
+        kept = await store.load_jobs()
+        assert len(kept) > 20
+        assert all(found == job(int(found.id[4:]), texts=("some text",) * 20) for found in kept)
+        assert [peer.id for peer in await store.load_peers()] == ["a"]
+        assert await store.load_preferences() == {"paused": True}
+        assert re.search(r"1 peers and \d+ jobs could be read", store.notice)
+
+
+def rescued(old: Path, new: Path) -> Rescued:
+    connection = connect(new, 1.0, STEPS)
+    try:
+        with connection.begin():
+            return rescue(old, connection)
+    finally:
+        disconnect(connection)
+
+
+async def test_a_running_job_whose_attempts_were_lost_waits_again(path: Path) -> None:
+    async with opened(path) as store:
+        attempts = (Attempt("p", "peer-1", NOW),)
+        await store.save_job(job(1, JobState.RUNNING, backend_id="peer-1", attempts=attempts))
+    run_sql(path, "DELETE FROM attempts")
+    anew = path.with_name("new.sqlite3")
+    assert rescued(path, anew) == Rescued(jobs=1)
+    async with opened(anew) as store:
+        assert (await store.load_jobs())[0].state is JobState.WAITING
+
+
+# One process
+
+
+async def test_a_second_comfyui_on_the_folder_says_so_and_sees_peers_but_no_jobs(path: Path) -> None:
+    async with opened(path) as first:
+        await first.save_peer(BackendConfig(id="a", host="gpu-1"))
+        await first.save_preferences({"fleet_mode": True})
+        await first.save_job(job(1))
+        async with opened(path, lock_wait_s=0) as second:
+            assert second.is_guest
+            assert f"process {os.getpid()}" in second.notice
+            assert [peer.id for peer in await second.load_peers()] == ["a"]
+            assert await second.load_preferences() == {"fleet_mode": True}
+            assert await second.load_jobs() == ()
+            await second.save_job(job(2))
+            await second.save_peer(BackendConfig(id="b", host="gpu-2"))
+            assert await second.load_jobs() == (job(2),)
+        assert await first.load_jobs() == (job(1),)
+        assert [peer.id for peer in await first.load_peers()] == ["a"]
+    async with opened(path) as third:
+        assert (third.is_guest, third.notice) == (False, "")
+
+
+async def test_a_comfyui_that_is_just_ending_is_waited_for(path: Path) -> None:
+    first, second = Store(path), Store(path)
+    await first.open()
+    opening = asyncio.create_task(second.open())
+    await first.aclose()
+    await opening
+    assert not second.is_guest
+    await second.aclose()
+
+
+async def test_a_journal_that_could_not_be_opened_is_not_held(path: Path) -> None:
+    async with opened(path):
+        pass
+    run_sql(path, "UPDATE meta SET value = '999' WHERE key = 'schema'")
+    store = Store(path)
+    with pytest.raises(StoreError):
+        await store.open()
+    run_sql(path, f"UPDATE meta SET value = '{len(STEPS) + 1}' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert not again.is_guest
+    await store.aclose()
 
 
 async def test_an_empty_file_is_a_new_journal(path: Path) -> None:

@@ -174,7 +174,7 @@ async def test_a_hostile_file_name_stays_in_the_folder(
     host: Host, peer: FakeComfyUI, graph: Path, tmp_path: Path
 ) -> None:
     hostile: dict[str, Any] = {"filename": "../../evil.png", "subfolder": "..", "type": "output"}
-    peer.files["output", "..", "../../evil.png"] = b"bytes"
+    peer.files["output", "..", "../../evil.png"] = PNG
     peer.on_prompt = "hold"
     out = tmp_path / "deep" / "results"
     process = await begun(host, graph, "--out", out)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from orchestrator.core.models.job import Job, JobState
 from tests.fakes.answers import announce, answer, redirect
-from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture
 from tests.fakes.master import Master, outcomes, started
 from tests.fakes.waiting import until
@@ -203,14 +203,14 @@ async def test_a_picture_is_fetched_while_its_peer_still_works_and_shown_when_al
     job = await master.submit(picture())
     prompt_id = await master.running_on(peer, job)
     folder = peer.prompts[-1].graph["2"]["inputs"]["filename_prefix"].split("/")[0]
-    peer.files["output", folder, "x.png"] = b"bytes"
+    peer.files["output", folder, "x.png"] = PNG
     made = one_file("x.png", folder)
     await peer.send(prompt_id, "executed", node="2", output=made["2"])
     await until(lambda: peer.asked("/view"), "it is being fetched")
     assert {path for path in files_below(master.output) if not path.startswith(".")} == set()
     await peer.finish(prompt_id, made)
     done = await master.end_of(job)
-    assert contents_of(done) == [b"bytes"]
+    assert contents_of(done) == [PNG]
     assert len(peer.asked("/view")) == 1
 
 
@@ -223,7 +223,7 @@ async def test_a_picture_that_could_not_be_fetched_early_is_fetched_at_the_end(
     made = one_file("x.png")
     await peer.send(prompt_id, "executed", node="2", output=made["2"])
     await until(lambda: peer.asked("/view"), "it was asked for before it was there")
-    peer.files["output", "", "x.png"] = b"bytes"
+    peer.files["output", "", "x.png"] = PNG
     await peer.finish(prompt_id, made)
     assert (await master.end_of(job)).state is JobState.DONE
 
@@ -232,7 +232,7 @@ async def test_pictures_of_a_run_that_failed_afterwards_leave_nothing_behind(
     master: Master, peer: FakeComfyUI
 ) -> None:
     peer.on_prompt = "hold"
-    peer.files["output", "", "x.png"] = b"bytes"
+    peer.files["output", "", "x.png"] = PNG
     job = await master.submit(picture())
     prompt_id = await master.running_on(peer, job)
     await peer.send(prompt_id, "executed", node="2", output=one_file("x.png")["2"])
@@ -248,7 +248,7 @@ async def test_a_hostile_file_name_writes_nothing_outside_our_folders(
     tmp_path: Path, master: Master, peer: FakeComfyUI, name: str, keep: bool
 ) -> None:
     kind = "output" if keep else "temp"
-    peer.files[kind, "", name] = b"bytes"
+    peer.files[kind, "", name] = PNG
     before = await asyncio.to_thread(files_below, tmp_path)
     job = await run_with_outputs(master, peer, lambda folder: one_file(name, "", kind))
     new = await asyncio.to_thread(files_below, tmp_path) - before
@@ -267,7 +267,7 @@ async def test_a_hostile_file_name_writes_nothing_outside_our_folders(
 async def test_a_hostile_subfolder_writes_nothing_outside_the_output_folder(
     tmp_path: Path, master: Master, peer: FakeComfyUI, folder: str
 ) -> None:
-    peer.files["output", folder, "x.png"] = b"bytes"
+    peer.files["output", folder, "x.png"] = PNG
     before = await asyncio.to_thread(files_below, tmp_path)
     job = await run_with_outputs(master, peer, lambda _: one_file("x.png", folder))
     new = await asyncio.to_thread(files_below, tmp_path) - before
@@ -280,7 +280,7 @@ async def test_a_link_planted_under_the_results_name_is_not_followed(
 ) -> None:
     target = tmp_path / "victim"
     (master.output / "x.png").symlink_to(target)
-    peer.files["output", "", "x.png"] = b"bytes"
+    peer.files["output", "", "x.png"] = PNG
     job = await run_with_outputs(master, peer, lambda _: one_file("x.png"))
     assert job.state is JobState.DONE
     assert not await asyncio.to_thread(target.exists)
@@ -311,7 +311,7 @@ async def test_a_result_that_is_gone_from_the_peer_is_made_again(master: Master,
 
 
 async def test_numbers_that_are_no_numbers_in_a_history_are_read(master: Master, peer: FakeComfyUI) -> None:
-    peer.files["output", "", "x.png"] = b"bytes"
+    peer.files["output", "", "x.png"] = PNG
     outputs = {"2": {**one_file("x.png")["2"], "score": [float("nan"), float("inf")]}}
     job = await run_with_outputs(master, peer, lambda _: outputs)
     assert (job.state, len(job.outputs)) == (JobState.DONE, 1)

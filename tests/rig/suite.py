@@ -15,7 +15,7 @@ from . import chromium
 from .environment import Say, Setup
 from .fleet import ROOT
 
-FAST = ("tests/unit", "tests/integration")
+FAST = ("tests/unit", "tests/integration", "tests/faults")
 REAL = ("tests/e2e", "tests/browser")
 GRACE_S = 30.0
 

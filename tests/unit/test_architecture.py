@@ -26,10 +26,13 @@ RANKS = {
     "orchestrator.damaged": 0,
     "orchestrator.core": 0,
     "orchestrator.backends": 1,
+    "orchestrator.journal_file": 1,
+    "orchestrator.one_process": 0,
     "orchestrator.schema": 1,
     "orchestrator.store": 1,
     "orchestrator.secrets": 1,
     "orchestrator.dispatch.transport": 1,
+    "orchestrator.dispatch.contents": 1,
     "orchestrator.dispatch.results": 1,
     "orchestrator.dispatch": 2,
     "orchestrator.runtime": 3,
@@ -131,7 +134,7 @@ def only_the_edge_knows_comfyui(source: Source) -> Iterator[str]:
 
 
 def only_the_store_knows_sql(source: Source) -> Iterator[str]:
-    if not source.is_in("orchestrator/store.py", "orchestrator/schema.py"):
+    if not source.is_in(*(f"orchestrator/{name}.py" for name in ("store", "schema", "journal_file"))):
         for line, name, _ in imports(source):
             if name.split(".")[0] in ("sqlalchemy", "sqlite3"):
                 yield f"{line}: {name}"

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.engine.health import HealthPolicy, after_answer, after_failure
-from orchestrator.core.models.backend import BackendStatus, Health, Vitals
+from orchestrator.core.engine.health import HealthPolicy, Work, after_answer, after_failure, after_job
+from orchestrator.core.models.backend import BackendStatus, Conduct, Health, QueueState, Vitals
 from orchestrator.errors import PeerAuthError, PeerError, PeerProtocolError, PeerUnreachableError
 
 NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
@@ -99,3 +100,93 @@ def test_after_any_story_enough_misses_take_a_peer_down(story: list[Vitals | Pee
 def test_a_generation_never_comes_again(story: list[Vitals | PeerError | None]) -> None:
     numbers = [after(*story[:length]).generation for length in range(len(story) + 1)]
     assert numbers == sorted(numbers)
+
+
+# Conduct: how it did with jobs
+
+
+def up(**details: Any) -> BackendStatus:
+    return BackendStatus(health=Health.UP, vitals=GOOD, **details)
+
+
+def after_jobs(*went_well: bool, at_s: float = 0.0, start: BackendStatus | None = None) -> BackendStatus:
+    status = start or up()
+    for ok in went_well:
+        status = after_job(status, ok, at_s, POLICY)
+    return status
+
+
+@pytest.mark.parametrize(
+    ("went_well", "health"),
+    [
+        ([False, False], Health.UP),
+        ([False, False, False], Health.EJECTED),
+        ([False, False, True, False], Health.UP),
+        ([True], Health.UP),
+    ],
+)
+def test_three_failures_in_a_row_have_a_peer_rest(went_well: list[bool], health: Health) -> None:
+    assert after_jobs(*went_well).health is health
+
+
+@pytest.mark.parametrize(("time", "rest_s"), [(1, 30), (2, 60), (5, 150), (25, 600)])
+def test_each_rest_is_longer_than_the_one_before_up_to_ten_minutes(time: int, rest_s: int) -> None:
+    status = up(conduct=Conduct(ejections=time - 1))
+    ejected = after_jobs(False, False, False, start=status)
+    assert (ejected.health, ejected.conduct.ejected_until_s) == (Health.EJECTED, rest_s)
+    assert f"rests for {rest_s} s" in ejected.reason
+    resting = after_answer(ejected, GOOD, NOW, POLICY, at_s=rest_s - 1)
+    assert (resting.health, resting.reason) == (Health.EJECTED, ejected.reason)
+    back = after_answer(resting, GOOD, NOW, POLICY, at_s=rest_s)
+    assert (back.health, back.reason, back.conduct.slow_start) == (Health.UP, "", True)
+
+
+def test_after_an_outage_or_a_rest_a_peer_gets_one_job_at_a_time_until_one_ends_well() -> None:
+    back = after(GOOD, GONE, GONE, GONE, GOOD, GOOD)
+    assert back.conduct.slow_start
+    assert after_jobs(True, start=back).conduct == Conduct()
+    assert not after(GOOD, GONE, GOOD).conduct.slow_start
+
+
+def test_a_peer_that_went_down_meanwhile_is_down_and_not_resting() -> None:
+    assert after(GONE, GONE, GONE, start=after_jobs(False, False, False)).health is Health.DOWN
+
+
+# Standing still
+
+
+def queue(*running: str, pending: tuple[str, ...] = ()) -> Vitals:
+    return Vitals(queue=QueueState(running, pending))
+
+
+@pytest.mark.parametrize(
+    ("vitals", "work", "health"),
+    [
+        (queue("ours"), Work(True, heard_at_s=0.0), Health.ZOMBIE),
+        (queue("ours"), Work(True, heard_at_s=50.0), Health.UP),
+        (queue("ours"), Work(True, heard_at_s=None), Health.UP),
+        (queue("theirs"), Work(False), Health.UP),
+        (queue(pending=("ours",)), Work(True, heard_at_s=None), Health.ZOMBIE),
+        (queue(pending=("theirs",)), Work(False), Health.UP),
+        (queue(), Work(True, heard_at_s=0.0), Health.UP),
+    ],
+)
+def test_a_peer_whose_work_of_ours_stands_still_for_two_minutes_is_a_zombie(
+    vitals: Vitals, work: Work, health: Health
+) -> None:
+    status = after_answer(BackendStatus(), vitals, NOW, POLICY, at_s=0.0, work=work)
+    for at_s in (60.0, 119.0):
+        status = after_answer(status, vitals, NOW, POLICY, at_s=at_s, work=work)
+        assert status.health is Health.UP
+    status = after_answer(status, vitals, NOW, POLICY, at_s=120.0, work=work)
+    assert status.health is health
+    assert ("restart ComfyUI there" in status.reason) is (health is Health.ZOMBIE)
+
+
+@pytest.mark.parametrize("sign", [queue("next"), queue(), queue("ours", pending=())])
+def test_a_sign_of_work_makes_a_zombie_a_peer_again(sign: Vitals) -> None:
+    silent = Work(True, heard_at_s=0.0)
+    status = after_answer(BackendStatus(), queue("ours"), NOW, POLICY, at_s=0.0, work=silent)
+    status = after_answer(status, queue("ours"), NOW, POLICY, at_s=130.0, work=silent)
+    heard = Work(True, heard_at_s=131.0)
+    assert after_answer(status, sign, NOW, POLICY, at_s=132.0, work=heard).health is Health.UP

@@ -9,19 +9,29 @@ from orchestrator.errors import ConfigError
 
 
 def test_at_first_only_what_the_page_offers_is_more_than_the_hosts_own() -> None:
-    assert [name for name, on in vars(Preferences()).items() if on] == ["peer_nodes"]
+    assert [name for name, on in vars(Preferences()).items() if on is True] == ["peer_nodes"]
 
 
 def test_one_change_leaves_the_others() -> None:
     assert Preferences(paused=True).changed({"fleet_mode": True}) == Preferences(True, True)
 
 
-@pytest.mark.parametrize("changes", [{"fleet": True}, {"fleet_mode": 1}, {"fleet_mode": "yes"}, {"": None}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fleet": True},
+        {"fleet_mode": 1},
+        {"fleet_mode": "yes"},
+        {"": None},
+        {"keep_days": 0},
+        {"keep_jobs": True},
+    ],
+)
 def test_a_wrong_change_is_refused_in_words(changes: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=r"Known are|must be true or false"):
+    with pytest.raises(ConfigError, match=r"Known are|must be (true or false|a whole number from)"):
         Preferences().changed(changes)
 
 
 def test_what_another_version_kept_is_taken_as_far_as_it_goes() -> None:
-    record = {"fleet_mode": True, "paused": "perhaps", "colour": "red"}
-    assert Preferences.of(record) == Preferences(fleet_mode=True)
+    record = {"fleet_mode": True, "paused": "perhaps", "colour": "red", "keep_days": 7, "keep_jobs": 10**9}
+    assert Preferences.of(record) == Preferences(fleet_mode=True, keep_days=7)

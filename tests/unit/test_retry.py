@@ -1,13 +1,29 @@
+"""What is done after a failed attempt, by the error's class and how the attempts ended."""
+
 from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.engine.retry import Verdict, decide, is_placement_surprise
+from orchestrator.core.engine.retry import (
+    RetryPolicy,
+    Verdict,
+    decide,
+    is_peers_fault,
+    is_placement_surprise,
+    set_aside,
+    when_all_failed,
+)
 from orchestrator.errors import (
     JobLostError,
+    LocalDiskError,
     OrchestratorError,
+    PeerAuthError,
+    PeerDiedError,
     PeerExecutionError,
     PeerInterruptedError,
+    PeerOutOfMemoryError,
+    PeerProtocolError,
+    PeerRefusedError,
     PeerTimeoutError,
     PeerUnreachableError,
     PromptRefusedError,
@@ -15,34 +31,103 @@ from orchestrator.errors import (
     UnsupportedTypeError,
 )
 
+ELSEWHERE, FREE, AGAIN, SET_ASIDE, GIVE_UP = Verdict
+POLICY = RetryPolicy()
+OOM = PeerOutOfMemoryError("x")
+DIED = PeerDiedError("x")
+
 
 def refused(kind: str) -> PromptRefusedError:
     return PromptRefusedError("no", {}, {"4": {"errors": [{"type": kind}], "class_type": "X"}})
 
 
 @pytest.mark.parametrize(
-    ("error", "verdict"),
+    ("error", "verdict", "peers_fault"),
     [
-        (PeerUnreachableError("x"), Verdict.ELSEWHERE),
-        (PeerTimeoutError("x"), Verdict.ELSEWHERE),
-        (JobLostError("x"), Verdict.ELSEWHERE),
-        (ResultError("x"), Verdict.ELSEWHERE),
-        (UnsupportedTypeError("x"), Verdict.GIVE_UP),
-        (refused("value_not_in_list"), Verdict.ELSEWHERE),
-        (refused("value_smaller_than_min"), Verdict.GIVE_UP),
-        (PromptRefusedError("no", {"type": "invalid_prompt"}, {}), Verdict.ELSEWHERE),
-        (PeerExecutionError("x", {"exception_type": "RuntimeError"}), Verdict.GIVE_UP),
-        (PeerExecutionError("x", {"exception_type": "torch.OutOfMemoryError"}), Verdict.ELSEWHERE),
-        (PeerInterruptedError("x"), Verdict.GIVE_UP),
+        (PeerUnreachableError("x"), ELSEWHERE, True),
+        (PeerTimeoutError("x"), ELSEWHERE, True),
+        (PeerAuthError("x"), ELSEWHERE, True),
+        (PeerProtocolError("x"), ELSEWHERE, True),
+        (PeerRefusedError("x", 500), ELSEWHERE, True),
+        (JobLostError("x"), ELSEWHERE, True),
+        (DIED, ELSEWHERE, True),
+        (ResultError("x"), ELSEWHERE, True),
+        (LocalDiskError("x"), GIVE_UP, False),
+        (UnsupportedTypeError("x"), GIVE_UP, False),
+        (refused("value_not_in_list"), ELSEWHERE, False),
+        (refused("value_smaller_than_min"), GIVE_UP, False),
+        (PromptRefusedError("no", {"type": "invalid_prompt"}, {}), ELSEWHERE, False),
+        (PeerExecutionError("x", {"exception_type": "RuntimeError"}), GIVE_UP, False),
+        (OOM, ELSEWHERE, False),
+        (PeerInterruptedError("x"), GIVE_UP, False),
     ],
 )
-def test_the_errors_class_decides_after_the_first_attempt(error: OrchestratorError, verdict: Verdict) -> None:
-    assert decide(error, attempts=1) is verdict
+def test_the_errors_class_decides_after_the_first_attempt(
+    error: OrchestratorError, verdict: Verdict, peers_fault: bool
+) -> None:
+    assert decide(error, [error.code]) is verdict
+    assert is_peers_fault(error) is peers_fault
 
 
 def test_three_attempts_are_all() -> None:
-    assert decide(JobLostError("x"), attempts=2) is Verdict.ELSEWHERE
-    assert decide(JobLostError("x"), attempts=3) is Verdict.GIVE_UP
+    assert decide(JobLostError("x"), ["refused", "lost"]) is ELSEWHERE
+    assert decide(JobLostError("x"), ["refused", "refused", "lost"]) is GIVE_UP
+
+
+@pytest.mark.parametrize(
+    ("error", "outcomes", "verdict"),
+    [
+        (DIED, ["peer_died"], ELSEWHERE),
+        (DIED, ["peer_died", "peer_died"], SET_ASIDE),
+        (DIED, ["lost", "peer_died"], ELSEWHERE),
+        (DIED, ["peer_died", "refused", "peer_died"], SET_ASIDE),
+        (JobLostError("x"), ["lost", "lost"], ELSEWHERE),
+    ],
+)
+def test_the_second_peer_that_dies_with_a_job_sets_it_aside(
+    error: OrchestratorError, outcomes: list[str], verdict: Verdict
+) -> None:
+    assert decide(error, outcomes) is verdict
+
+
+def test_a_job_that_is_set_aside_names_the_peers_it_took_down() -> None:
+    assert str(set_aside(["gpu-1", "gpu-2"])).startswith("gpu-1 and gpu-2 went away")
+    assert str(set_aside(["gpu-1", "gpu-1"])).startswith("gpu-1 went away")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "freed", "verdict"),
+    [
+        (["out_of_memory"], False, ELSEWHERE),
+        (["out_of_memory"] * 2, False, FREE),
+        (["out_of_memory"] * 3, True, GIVE_UP),
+        (["out_of_memory"] * 2, True, GIVE_UP),
+    ],
+)
+def test_too_little_memory_is_tried_elsewhere_and_at_last_where_it_was_freed(
+    outcomes: list[str], freed: bool, verdict: Verdict
+) -> None:
+    assert decide(OOM, outcomes, freed=freed) is verdict
+
+
+@pytest.mark.parametrize(
+    ("last", "outcomes", "freed", "verdict"),
+    [
+        (OOM, ["out_of_memory"], False, FREE),
+        (OOM, ["out_of_memory"] * 2, True, GIVE_UP),
+        (JobLostError("x"), ["lost"], False, AGAIN),
+        (JobLostError("x"), ["lost"] * 3, False, GIVE_UP),
+    ],
+)
+def test_when_every_peer_failed_it_those_get_another_chance(
+    last: OrchestratorError, outcomes: list[str], freed: bool, verdict: Verdict
+) -> None:
+    assert when_all_failed(last, outcomes, POLICY, freed=freed) is verdict
+
+
+def test_a_job_that_was_interrupted_there_goes_elsewhere_when_the_user_wants_that() -> None:
+    wanted = RetryPolicy(retry_interrupted=True)
+    assert decide(PeerInterruptedError("x"), ["interrupted_on_peer"], wanted) is ELSEWHERE
 
 
 def test_only_a_missing_class_or_file_means_that_the_node_list_is_stale() -> None:

@@ -176,3 +176,12 @@ def test_no_repr_or_log_line_holds_a_key(secrets: Secrets, caplog: pytest.LogCap
         secrets.set("peer-1", "Authorization", KEY)
         shown = f"{secrets!r} {secrets} {json.dumps(secrets.notice)}"
     assert "s3cr3t" not in shown + caplog.text
+
+
+def test_keys_that_are_kept_in_memory_leave_the_file_as_it_is(secrets: Secrets, path: Path) -> None:
+    secrets.set("a", "Authorization", "Bearer one")
+    before = path.read_bytes()
+    secrets.keep_in_memory()
+    secrets.set("b", "Authorization", "Bearer two")
+    secrets.delete("a")
+    assert (secrets.has("a"), secrets.has("b"), path.read_bytes()) == (False, True, before)

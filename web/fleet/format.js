@@ -55,6 +55,10 @@ export function peerState(peer) {
       return { tone: "warn", word: t("not answering") };
     case "down":
       return { tone: "bad", word: t("down") };
+    case "ejected":
+      return { tone: "warn", word: t("resting") };
+    case "zombie":
+      return { tone: "bad", word: t("stands still") };
     case "needs_key":
       return { tone: "key", word: t("needs a key") };
     default:

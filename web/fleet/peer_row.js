@@ -64,7 +64,7 @@ export function peerRow(first, deps, onRemoved) {
     element,
     update(/** @type {Peer} */ peer) {
       const state = peerState(peer);
-      const reached = peer.health === "up" || peer.health === "suspect";
+      const reached = ["up", "suspect", "ejected", "zombie"].includes(peer.health);
       setAttribute(dot, "data-tone", state.tone);
       setText(name, peer.name);
       setText(word, state.word);

@@ -1,10 +1,12 @@
-"""A peer's health from one poll to the next: a pure state machine.
+"""A peer's health from one poll to the next: a pure state machine. Moments are seconds on one steady clock.
 
 ::
 
-    unknown ──good──> up ──miss──> suspect ──3 misses──> down ──2 goods──> up
+    unknown ──good──> up ──miss──> suspect ──3 misses──> down ──2 goods──> up, one job at a time at first
        └────miss────> down             └──good──> up
     any ──wants a key──> needs_key ──good──> up
+    up ──3 jobs in a row failed by its fault──> ejected ──its time is over──> up, one job at a time at first
+    up ──work of ours is there and nothing moves──> zombie ──a sign of work──> up
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ...errors import PeerAuthError, PeerError
-from ..models.backend import BackendStatus, Health, Vitals
+from ..models.backend import BackendStatus, Conduct, Health, Vitals
 
 
 @dataclass(frozen=True)
 class HealthPolicy:
     """Seconds between polls, and how many of them decide. A pause varies by up to ±`jitter` of itself.
 
-    A node list younger than `list_fresh_s` is not worth reading again.
+    A node list younger than `list_fresh_s` is not worth reading again. A peer rests for `eject_s` times the
+    number of its ejections, at most `eject_max_s`.
     """
 
     poll_s: float = 2.0
@@ -29,27 +32,60 @@ class HealthPolicy:
     down_after: int = 3
     up_after: int = 2
     list_fresh_s: float = 10.0
+    eject_after: int = 3
+    eject_s: float = 30.0
+    eject_max_s: float = 600.0
+    zombie_after_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is known of the prompt that a peer should be at: whether it is ours, and when it last told
+    something. ``heard_at_s`` is None where no event stream could tell.
+    """
+
+    is_ours: bool = False
+    heard_at_s: float | None = None
+
+
+_NOTHING_KNOWN = Work()
+_ANSWERING = (Health.UP, Health.SUSPECT, Health.EJECTED, Health.ZOMBIE)
 
 
 def after_answer(
-    status: BackendStatus, vitals: Vitals | None, now: datetime, policy: HealthPolicy
+    status: BackendStatus,
+    vitals: Vitals | None,
+    now: datetime,
+    policy: HealthPolicy,
+    *,
+    at_s: float = 0.0,
+    work: Work = _NOTHING_KNOWN,
 ) -> BackendStatus:
     """The status after a good answer. `vitals` is None when the check said only that all is well."""
     goods = status.goods + 1
-    waits = status.health is Health.DOWN and goods < policy.up_after
     old = status.vitals
     updated = bool(old and vitals and old.comfyui_version != vitals.comfyui_version)
-    return replace(
+    answered = replace(
         status,
-        health=Health.DOWN if waits else Health.UP,
-        reason="it answers again; one more answer and it is used" if waits else "",
         vitals=vitals or old,
         misses=0,
         goods=goods,
         # After an outage it may be another process: what was known of it has to be read again.
         generation=status.generation + (1 if status.misses or updated else 0),
+        still_since_s=_still_since(status, vitals, at_s),
         checked_at=now,
     )
+    if status.health is Health.DOWN and goods < policy.up_after:
+        return replace(
+            answered, health=Health.DOWN, reason="it answers again; one more answer and it is used"
+        )
+    if status.health is Health.DOWN:
+        answered = replace(answered, conduct=replace(status.conduct, slow_start=True))
+    if answered.conduct.ejected_until_s > at_s:
+        return replace(answered, health=Health.EJECTED, reason=_resting(answered.conduct, policy))
+    if _stands_still(answered, work, at_s, policy):
+        return replace(answered, health=Health.ZOMBIE, reason=_standing_still(policy))
+    return replace(answered, health=Health.UP, reason="")
 
 
 def after_failure(
@@ -59,8 +95,60 @@ def after_failure(
     misses = status.misses + 1
     if isinstance(error, PeerAuthError):
         health = Health.NEEDS_KEY
-    elif status.health in (Health.UP, Health.SUSPECT) and misses < policy.down_after:
+    elif status.health in _ANSWERING and misses < policy.down_after:
         health = Health.SUSPECT
     else:
         health = Health.DOWN
     return replace(status, health=health, reason=str(error), misses=misses, goods=0, checked_at=now)
+
+
+def after_job(status: BackendStatus, ok: bool, at_s: float, policy: HealthPolicy) -> BackendStatus:
+    """The status after a job there came to its end, or failed by the peer's fault."""
+    conduct = status.conduct
+    if ok:
+        return status if conduct == Conduct() else replace(status, conduct=Conduct())
+    failures = conduct.failures + 1
+    if failures < policy.eject_after:
+        return replace(status, conduct=replace(conduct, failures=failures))
+    ejections = conduct.ejections + 1
+    conduct = Conduct(0, ejections, at_s + _rest_s(ejections, policy), slow_start=True)
+    status = replace(status, conduct=conduct)
+    if status.health is not Health.UP:
+        return status
+    return replace(status, health=Health.EJECTED, reason=_resting(conduct, policy))
+
+
+def _still_since(status: BackendStatus, vitals: Vitals | None, at_s: float) -> float | None:
+    """Since when the same prompt is at the head of the peer's queue; None while it has nothing to do."""
+    if vitals is None or not vitals.queue.length:
+        return None
+    old = status.vitals
+    is_same = old is not None and bool(old.queue.length) and old.queue.running == vitals.queue.running
+    return status.still_since_s if is_same and status.still_since_s is not None else at_s
+
+
+def _stands_still(status: BackendStatus, work: Work, at_s: float, policy: HealthPolicy) -> bool:
+    if status.still_since_s is None or not work.is_ours or status.vitals is None:
+        return False
+    since = status.still_since_s
+    if status.vitals.queue.running:
+        if work.heard_at_s is None:
+            return False  # it may tell somebody, and we cannot hear it
+        since = max(since, work.heard_at_s)
+    return at_s - since >= policy.zombie_after_s
+
+
+def _rest_s(ejections: int, policy: HealthPolicy) -> float:
+    return min(policy.eject_s * ejections, policy.eject_max_s)
+
+
+def _resting(conduct: Conduct, policy: HealthPolicy) -> str:
+    rest_s = _rest_s(conduct.ejections, policy)
+    return f"job after job failed there, so it rests for {rest_s:.0f} s. Look at its log"
+
+
+def _standing_still(policy: HealthPolicy) -> str:
+    return (
+        f"it answers, and a job there has shown no sign of work for {policy.zombie_after_s:.0f} s. "
+        "If none of its nodes is just slow, restart ComfyUI there"
+    )

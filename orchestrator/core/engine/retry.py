@@ -1,15 +1,30 @@
-"""What to do after a failed attempt: a pure decision from the error's class and the attempts so far."""
+"""What to do after a failed attempt: a pure decision from the error's class and how the job's attempts ended.
+
+=================  =========================================================================================
+peer-caused        unreachable, key, protocol, 4xx/5xx, lost, bad result: elsewhere, up to `max_attempts`
+peer died          elsewhere once; the `deaths_max`-th time the job is set aside: it may be what kills them
+placement          a class or file is missing after all: elsewhere, and the peer's list is read again
+memory             elsewhere with no less memory; at last once more on the roomiest, after it was freed
+interrupted        somebody there did it: by the user's setting
+job-caused         a node raised, the graph is wrong, a type cannot travel: give up
+=================  =========================================================================================
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from ...errors import (
     JobLostError,
+    JobSetAsideError,
+    LocalDiskError,
     OrchestratorError,
     PeerAuthError,
-    PeerExecutionError,
+    PeerDiedError,
+    PeerInterruptedError,
+    PeerOutOfMemoryError,
     PeerProtocolError,
     PeerRefusedError,
     PeerUnreachableError,
@@ -21,6 +36,9 @@ from ...errors import (
 
 class Verdict(str, Enum):
     ELSEWHERE = "elsewhere"  #: place it again, not on this peer
+    FREE = "free"  #: free the memory of the roomiest peer where it did not fit, and try once more there
+    AGAIN = "again"  #: after a pause those that failed it get another chance
+    SET_ASIDE = "set_aside"  #: it may be the job that takes peers down: a person has to look at it
     GIVE_UP = "give_up"  #: the job itself is at fault, or every chance was used
 
 
@@ -31,6 +49,8 @@ class RetryPolicy:
     max_attempts: int = 3
     backoff_s: float = 1.0
     backoff_max_s: float = 60.0
+    deaths_max: int = 2
+    retry_interrupted: bool = False
 
     def longest_pause_s(self, attempts: int) -> float:
         """The upper end of the pause after so many attempts; the caller draws from zero up to it."""
@@ -39,14 +59,57 @@ class RetryPolicy:
 
 # ComfyUI's words for "this peer lacks something": another one may have it.
 _PLACEMENT_ERRORS = frozenset({"missing_node_type", "value_not_in_list", "custom_validation_failed"})
-_OUT_OF_MEMORY = ("OutOfMemoryError", "OOM_EXCEPTION")
+_PEER_CAUSED = (
+    PeerUnreachableError,
+    PeerAuthError,
+    PeerProtocolError,
+    PeerRefusedError,
+    JobLostError,
+    ResultError,
+)
 
 
-def decide(error: OrchestratorError, attempts: int, policy: RetryPolicy | None = None) -> Verdict:
-    """Decide after the `attempts`-th attempt ended in `error`."""
-    if attempts >= (policy or RetryPolicy()).max_attempts:
-        return Verdict.GIVE_UP
-    return Verdict.ELSEWHERE if _another_peer_may_help(error) else Verdict.GIVE_UP
+def decide(
+    error: OrchestratorError,
+    outcomes: Sequence[str],
+    policy: RetryPolicy | None = None,
+    *,
+    freed: bool = False,
+) -> Verdict:
+    """Decide after an attempt ended in `error`.
+
+    ``outcomes``: how all failed attempts ended (error codes), this one too. ``freed``: memory was freed for
+    it.
+    """
+    policy = policy or RetryPolicy()
+    if list(outcomes).count(PeerDiedError.code) >= policy.deaths_max:
+        return Verdict.SET_ASIDE
+    attempts_left = policy.max_attempts - len(outcomes)
+    if isinstance(error, PeerOutOfMemoryError):
+        if freed:
+            return Verdict.GIVE_UP
+        return Verdict.ELSEWHERE if attempts_left > 1 else Verdict.FREE
+    return (
+        Verdict.ELSEWHERE if attempts_left > 0 and _another_peer_may_help(error, policy) else Verdict.GIVE_UP
+    )
+
+
+def when_all_failed(
+    last: OrchestratorError, outcomes: Sequence[str], policy: RetryPolicy, *, freed: bool = False
+) -> Verdict:
+    """Decide when every peer that could take the job has failed it; `last` is how."""
+    if isinstance(last, PeerOutOfMemoryError):
+        return Verdict.GIVE_UP if freed else Verdict.FREE
+    return Verdict.AGAIN if len(outcomes) < policy.max_attempts else Verdict.GIVE_UP
+
+
+def set_aside(names: Sequence[str]) -> JobSetAsideError:
+    """The end of a job that took down these peers."""
+    listed = " and ".join(dict.fromkeys(names))
+    return JobSetAsideError(
+        f"{listed} went away while running this job, so it was set aside and takes no other peer down. "
+        "Look at the logs there; if it was not the job's fault, run it again."
+    )
 
 
 def is_placement_surprise(error: OrchestratorError) -> bool:
@@ -65,14 +128,18 @@ def is_placement_surprise(error: OrchestratorError) -> bool:
     return missing_class or bool(kinds & _PLACEMENT_ERRORS)
 
 
-def _another_peer_may_help(error: OrchestratorError) -> bool:
+def is_peers_fault(error: OrchestratorError) -> bool:
+    """Whether it speaks against the peer: such failures, one after another, have it rest for a while."""
+    if isinstance(error, (PromptRefusedError, UnsupportedTypeError, LocalDiskError)):
+        return False
+    return isinstance(error, _PEER_CAUSED)
+
+
+def _another_peer_may_help(error: OrchestratorError, policy: RetryPolicy) -> bool:
     if isinstance(error, PromptRefusedError):
         return is_placement_surprise(error)
-    if isinstance(error, PeerExecutionError):
-        return any(word in str(error.details.get("exception_type")) for word in _OUT_OF_MEMORY)
-    if isinstance(error, UnsupportedTypeError):
+    if isinstance(error, PeerInterruptedError):
+        return policy.retry_interrupted
+    if isinstance(error, (UnsupportedTypeError, LocalDiskError)):
         return False
-    return isinstance(
-        error,
-        (PeerUnreachableError, PeerAuthError, PeerProtocolError, PeerRefusedError, JobLostError, ResultError),
-    )
+    return isinstance(error, _PEER_CAUSED)

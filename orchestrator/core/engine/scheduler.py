@@ -15,12 +15,14 @@ SLOTS_PER_PEER = 2  #: one job runs there, one more waits so that the peer never
 class Need:
     """What a job asks of a peer. ``unmet`` holds, per peer id, what that peer lacks; a peer that is not
     in it has not told its node list yet. ``tried`` are peers that already failed this job, with the reason.
+    ``memory_bytes``: so much memory in all was too little for it; one with less need not try.
     """
 
     peer: str = ""
     tags: tuple[str, ...] = ()
     unmet: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tried: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Scheduler:
         eligible = [p for p, verdict in zip(peers, verdicts, strict=True) if verdict.eligible]
         if not eligible:
             raise no_peer_error(verdicts)
-        free = sorted((p for p in eligible if p.ours < SLOTS_PER_PEER), key=_rank)
+        free = sorted((p for p in eligible if p.ours < slots_of(p)), key=_rank)
         if not free:
             return None
         return Placement(free[0].config.id, _explain(free[0], peers, verdicts))
@@ -99,6 +101,8 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
         return no("it is draining and takes no new jobs")
     if config.id in need.tried:
         return no(need.tried[config.id])
+    if 0 < memory_of(status) < need.memory_bytes:
+        return no(f"a peer with more memory had too little for it ({need.memory_bytes / 2**30:.0f} GiB)")
     if status.health is Health.UNKNOWN:
         return no("it has not answered yet", settling=True)
     if status.health is not Health.UP:
@@ -108,6 +112,16 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
     if need.unmet[config.id]:
         return no("; ".join(need.unmet[config.id]), permanent=True)
     return PeerVerdict(config.id, config.name, True)
+
+
+def slots_of(peer: PeerSnapshot) -> int:
+    """How many jobs of ours it may have at once."""
+    return 1 if peer.status.conduct.slow_start else SLOTS_PER_PEER
+
+
+def is_stuck(peer: PeerSnapshot) -> bool:
+    """Whether what waits there had better wait elsewhere, though it answers."""
+    return peer.status.health in (Health.ZOMBIE, Health.EJECTED)
 
 
 def is_idle(peer: PeerSnapshot) -> bool:
@@ -132,6 +146,14 @@ def _waiting(peer: PeerSnapshot) -> int:
     return peer.ours + peer.foreign
 
 
+def memory_of(status: BackendStatus) -> int:
+    """Bytes of its largest device, or of the machine where it tells no device; 0 while unknown."""
+    vitals = status.vitals
+    if vitals is None:
+        return 0
+    return max((d.vram_total_bytes for d in vitals.devices), default=0) or vitals.ram_total_bytes
+
+
 def _free_memory(peer: PeerSnapshot) -> int:
     vitals = peer.status.vitals
     if vitals is None:
@@ -153,7 +175,7 @@ def load_of(peer: PeerSnapshot) -> str:
 def _explain(chosen: PeerSnapshot, peers: Sequence[PeerSnapshot], verdicts: Sequence[PeerVerdict]) -> str:
     others = [
         f"{v.name}: {v.reason or load_of(p)}"
-        + (", its slots are taken" if v.eligible and p.ours >= SLOTS_PER_PEER else "")
+        + (", its slots are taken" if v.eligible and p.ours >= slots_of(p) else "")
         for p, v in zip(peers, verdicts, strict=True)
         if v.backend_id != chosen.config.id
     ]

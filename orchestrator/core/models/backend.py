@@ -9,6 +9,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError
+from .address import is_number_in_disguise, parse_ip, why_not
 
 DEFAULT_PORT = 8188
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -23,6 +24,8 @@ class Health(str, Enum):
     UP = "up"  #: answers as ComfyUI
     SUSPECT = "suspect"  #: was up, and missed a poll or two
     DOWN = "down"  #: missed so many polls that it counts as gone
+    EJECTED = "ejected"  #: answers, and failed job after job: it rests for a while
+    ZOMBIE = "zombie"  #: answers, and what it has to do stands still
     NEEDS_KEY = "needs_key"  #: it, or a proxy before it, wants credentials
 
 
@@ -99,6 +102,11 @@ def _checked(scheme: str, host: str, port: int, path: str) -> tuple[str, str, in
         raise ConfigError(f"A peer is reached by http or https, not by {scheme!r}.")
     if not host or any(c.isspace() or c in "/\\@?#%" for c in host):
         raise ConfigError("The address names no machine. Write it like http://192.168.1.20:8188.")
+    if is_number_in_disguise(host):
+        raise ConfigError("Write the address as four numbers like 192.168.1.20, or as the machine's name.")
+    ip = parse_ip(host)
+    if ip is not None and why_not(ip):
+        raise ConfigError(f"The address {ip} {why_not(ip)}. Give the address of a machine with ComfyUI.")
     if not 0 < port < 65536:
         raise ConfigError(f"Port {port} is not between 1 and 65535.")
     clean = path.rstrip("/")
@@ -142,11 +150,23 @@ class Vitals:
 
 
 @dataclass(frozen=True)
+class Conduct:
+    """How it did with its last jobs. ``failures``: in a row, by its own fault. ``ejections``: rests since its
+    last success. ``slow_start``: one job at a time, until one ends well."""
+
+    failures: int = 0
+    ejections: int = 0
+    ejected_until_s: float = 0.0
+    slow_start: bool = False
+
+
+@dataclass(frozen=True)
 class BackendStatus:
     """What was measured of a peer.
 
     ``reason`` is a sentence for its owner whenever it is not up. ``generation`` grows each time the peer
     may have restarted or changed its version: what was cached of it before (/object_info) is then stale.
+    ``still_since_s``: since when the same prompt is at the head of its queue.
     """
 
     health: Health = Health.UNKNOWN
@@ -156,3 +176,5 @@ class BackendStatus:
     goods: int = 0
     generation: int = 0
     checked_at: datetime | None = None
+    conduct: Conduct = field(default_factory=Conduct)
+    still_since_s: float | None = None

@@ -1,4 +1,4 @@
-"""What the user of a master switched on and off; kept across restarts."""
+"""What the user of a master switched on and off, and set; kept across restarts."""
 
 from __future__ import annotations
 
@@ -8,34 +8,50 @@ from typing import Any
 
 from ...errors import ConfigError
 
+BOUNDS: Mapping[str, tuple[int, int]] = {"keep_days": (1, 3650), "keep_jobs": (100, 1_000_000)}
+
 
 @dataclass(frozen=True)
 class Preferences:
     """``fleet_mode``: the Run button's prompts go to the peers. ``paused``: no further job is started on a
     peer. ``this_machine``: the master runs fleet prompts too, when its own queue is empty.
-    ``peer_nodes``: the page offers the nodes and models of the peers too."""
+    ``peer_nodes``: the page offers the nodes and models of the peers too.
+    ``retry_interrupted``: a job that somebody interrupts on its peer runs on another one.
+    ``keep_days``, ``keep_jobs``: finished jobs stay in the journal so long, and at most so many of them."""
 
     fleet_mode: bool = False
     paused: bool = False
     this_machine: bool = False
     peer_nodes: bool = True
+    retry_interrupted: bool = False
+    keep_days: int = 30
+    keep_jobs: int = 10_000
 
     def changed(self, changes: Mapping[str, Any]) -> Preferences:
         """These with some changed.
 
         Raises:
-            ConfigError: there is no such preference, or a value is not true or false.
+            ConfigError: there is no such preference, or a value it cannot have.
         """
         known = [field.name for field in fields(self)]
         for name, value in changes.items():
             if name not in known:
                 raise ConfigError(f"Unknown setting {name[:64]!r}. Known are: {', '.join(known)}.")
-            if not isinstance(value, bool):
-                raise ConfigError(f'"{name}" must be true or false.')
+            if not _fits(name, value):
+                lowest, highest = BOUNDS.get(name, (0, 1))
+                what = f"a whole number from {lowest} to {highest}" if name in BOUNDS else "true or false"
+                raise ConfigError(f'"{name}" must be {what}.')
         return replace(self, **changes)
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Preferences:
         """From what was kept, by this or another version: what it does not know is left out."""
-        known = {f.name: record[f.name] for f in fields(cls) if isinstance(record.get(f.name), bool)}
-        return cls(**known)
+        known = [f.name for f in fields(cls) if f.name in record and _fits(f.name, record[f.name])]
+        return cls(**{name: record[name] for name in known})
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name not in BOUNDS:
+        return isinstance(value, bool)
+    lowest, highest = BOUNDS[name]
+    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest

@@ -6,23 +6,34 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import JobLostError, PeerExecutionError, PeerInterruptedError, PeerProtocolError
+from ...errors import (
+    JobLostError,
+    PeerExecutionError,
+    PeerInterruptedError,
+    PeerOutOfMemoryError,
+    PeerProtocolError,
+)
 from ..models.job import OutputFile, RemoteFile
 from .result_nodes import RESULT_ID
 
+_OUT_OF_MEMORY = ("OutOfMemoryError", "OOM_EXCEPTION")
 
-def check_success(entry: Mapping[str, Any], peer: str) -> Mapping[str, Any]:
-    """Return the entry's outputs.
+
+def check_success(
+    entry: Mapping[str, Any], peer: str, titles: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
+    """Return the entry's outputs. `titles` are the names of the prompt's nodes.
 
     Success needs an execution_success message; ``status_str`` alone is also set by other endings.
 
     Raises:
-        PeerExecutionError: a node raised. PeerInterruptedError: somebody stopped it there.
+        PeerExecutionError: a node raised; PeerOutOfMemoryError where it was for memory.
+        PeerInterruptedError: somebody stopped it there.
         JobLostError: it ended without a word. PeerProtocolError: this is no history entry.
     """
     messages = dict(_messages(entry))
     if "execution_error" in messages:
-        raise execution_error(messages["execution_error"], peer)
+        raise execution_error(messages["execution_error"], peer, titles or {})
     if "execution_interrupted" in messages:
         raise PeerInterruptedError(
             f"The job was interrupted on {peer} by somebody there. Run it again if you want it."
@@ -35,10 +46,19 @@ def check_success(entry: Mapping[str, Any], peer: str) -> Mapping[str, Any]:
     return outputs
 
 
-def execution_error(details: Mapping[str, Any], peer: str) -> PeerExecutionError:
+def execution_error(details: Mapping[str, Any], peer: str, titles: Mapping[str, str]) -> PeerExecutionError:
     """The peer's own words, and where it happened."""
     said = str(details.get("exception_message") or details.get("exception_type") or "no message").strip()
-    where = f"{details.get('node_type') or 'A node'} (node {details.get('node_id', '?')})"
+    node_type, node_id = str(details.get("node_type") or "A node"), str(details.get("node_id", "?"))
+    title = titles.get(node_id, node_type)
+    plain = f"{node_type} (node {node_id})"
+    where = plain if title == node_type else f'"{title}" ({node_type}, node {node_id})'
+    if any(word in str(details.get("exception_type")) for word in _OUT_OF_MEMORY):
+        return PeerOutOfMemoryError(
+            f"{peer} ran out of memory at {where}. Make its pictures or batches smaller, use a smaller "
+            "model, or add a peer with more memory.",
+            details,
+        )
     return PeerExecutionError(f"{where} failed on {peer}: {said}", details)
 
 

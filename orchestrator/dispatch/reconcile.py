@@ -1,0 +1,55 @@
+"""What an earlier process left in the journal is settled at the start: nothing lost, nothing done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from ..core.models.job import HERE, Job, JobState, Source
+from ..store import Store
+from .dispatcher import Dispatcher
+
+OPEN_MAX = 100_000
+_FINISHED = frozenset(state for state in JobState if state.is_final)
+
+
+async def reconcile(
+    store: Store, dispatcher: Dispatcher, peer_name: Callable[[str], str], withdraw: Callable[[Job], None]
+) -> None:
+    """Jobs of nodes died with their prompt: `withdraw` tells their peers. All others go on.
+
+    Raises:
+        StoreError: the journal cannot be read or written.
+    """
+    dispatcher.restore(tuple(reversed(await store.load_jobs(states=_FINISHED))))
+    for job in reversed(await store.load_jobs(states=frozenset(JobState) - _FINISHED, limit=OPEN_MAX)):
+        if job.request.source is Source.NODE:
+            if job.state is JobState.RUNNING:
+                withdraw(job)
+            ended = _ended_with_its_prompt(job)
+            await store.save_job(ended)
+            dispatcher.restore((ended,))
+        elif job.state is JobState.RUNNING and job.backend_id != HERE and job.attempts:
+            text = f"asking {peer_name(job.backend_id)} how far it is"
+            await dispatcher.accept(job.evolve(progress=0.0, progress_text=text))
+        else:
+            closed = _close_open_attempt(job)
+            waiting = closed.to(JobState.WAITING) if closed.state is JobState.RUNNING else closed
+            await dispatcher.accept(waiting.evolve(backend_id="", progress=0.0, progress_text=""))
+
+
+def _ended_with_its_prompt(job: Job) -> Job:
+    error = {"code": "cancelled", "message": "ComfyUI was restarted while this job ran."}
+    return _close_open_attempt(job).to(JobState.CANCELLED, ended_at=_now(), error=error)
+
+
+def _close_open_attempt(job: Job) -> Job:
+    if not job.attempts or job.attempts[-1].ended_at is not None:
+        return job
+    last = replace(job.attempts[-1], ended_at=_now(), outcome="lost", reason="the master was restarted")
+    return job.evolve(attempts=(*job.attempts[:-1], last))
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -1,0 +1,145 @@
+"""After a failed attempt: it is written into the job's record and judged, and the next one is prepared."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+from ..backends.manager import BackendManager
+from ..core.engine.retry import (
+    RetryPolicy,
+    Verdict,
+    decide,
+    is_peers_fault,
+    is_placement_surprise,
+    set_aside,
+    when_all_failed,
+)
+from ..core.engine.scheduler import memory_of
+from ..core.models.backend import BackendConfig
+from ..core.models.job import HERE, Attempt, Job, JobState
+from ..errors import (
+    JobLostError,
+    OrchestratorError,
+    PeerDiedError,
+    PeerError,
+    PeerOutOfMemoryError,
+    TakenBackError,
+)
+from .ports import Peers
+from .register import Entry
+from .reporting import with_last
+from .transport import Transport
+
+log = logging.getLogger(__name__)
+
+FREED_PAUSE_S = 0.5  #: a peer frees its memory between two prompts, not in the request for it
+OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet
+
+
+class Recovery:
+    """`report_trouble`, `note_job` and `is_outage`: see Dispatcher."""
+
+    def __init__(
+        self,
+        manager: BackendManager,
+        peers: Peers,
+        transport: Transport,
+        report_trouble: Callable[[str, bool], None],
+        note_job: Callable[[str, bool], None],
+        is_outage: Callable[[], bool],
+        policy: RetryPolicy,
+    ) -> None:
+        self._manager = manager
+        self._peers = peers
+        self._transport = transport
+        self._report_trouble = report_trouble
+        self._note_job = note_job
+        self._is_outage = is_outage
+        self.policy = policy
+
+    def back_to_the_line(self, entry: Entry, exc: OrchestratorError, outcome: str = "") -> None:
+        entry.preview = None
+        if entry.job.state is JobState.RUNNING:
+            attempts = with_last(entry.job, ended_at=_now(), outcome=outcome or exc.code, reason=str(exc))
+            entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)
+
+    async def after_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+        """Let it be tried again, or raise what ends the job."""
+        self._record(entry, config, exc)
+        outcomes = _outcomes(entry.job)
+        if entry.job.attempts[-1].outcome == OUTAGE:
+            return
+        verdict = decide(exc, outcomes, self.policy, freed=entry.freed)
+        if verdict is Verdict.SET_ASIDE:
+            died = (a.backend_id for a in entry.job.attempts if a.outcome == PeerDiedError.code)
+            known = (self._manager.find(backend_id) for backend_id in died)
+            raise set_aside([peer.name for peer in known if peer] or [config.name]) from exc
+        if verdict is Verdict.GIVE_UP:
+            raise exc
+        log.info("Job %s failed on %s and is tried again: %s", entry.job.id, config.name, exc)
+        if verdict is Verdict.FREE:
+            await self._free_roomiest(entry)
+
+    async def when_nobody_is_left(self, entry: Entry, last: OrchestratorError) -> None:
+        """All peers that could take it have failed it: give them another chance, or raise `last`."""
+        outcomes = _outcomes(entry.job)
+        verdict = when_all_failed(last, outcomes, self.policy, freed=entry.freed)
+        if verdict is Verdict.GIVE_UP:
+            raise last
+        if verdict is Verdict.FREE:
+            await self._free_roomiest(entry)
+            return
+        entry.ticket.tried.clear()
+        await asyncio.sleep(random.uniform(0, self.policy.longest_pause_s(len(outcomes))))  # noqa: S311
+
+    def _record(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+        if type(exc) is JobLostError and self._is_outage():
+            self.back_to_the_line(entry, exc, OUTAGE)
+            return
+        if entry.job.state is JobState.RUNNING:
+            self.back_to_the_line(entry, exc)
+        else:
+            # It failed before the POST (an upload, say): count it all the same, or it could go on for ever.
+            failed = Attempt("", config.id, _now(), _now(), exc.code, str(exc))
+            entry.job = entry.job.evolve(attempts=(*entry.job.attempts, failed))
+        entry.ticket.tried[config.id] = f"it failed this job: {exc}"
+        if isinstance(exc, PeerOutOfMemoryError):
+            memory = memory_of(self._manager.get_status(config.id)) if self._manager.find(config.id) else 0
+            entry.ticket.memory_bytes = max(entry.ticket.memory_bytes, memory)
+        stale = is_placement_surprise(exc)
+        if stale:
+            self._transport.forget(config.url)
+        if is_peers_fault(exc):
+            self._note_job(config.id, False)
+        if stale or is_peers_fault(exc):
+            self._report_trouble(config.id, stale)
+
+    async def _free_roomiest(self, entry: Entry) -> None:
+        """One more try, on the peer with the most memory of those where it did not fit."""
+        entry.freed = True
+        failed = {a.backend_id for a in entry.job.attempts if a.outcome == PeerOutOfMemoryError.code}
+        there = [config for config in self._manager.all() if config.id in failed]
+        if not there:
+            return
+        roomiest = max(there, key=lambda config: memory_of(self._manager.get_status(config.id)))
+        try:
+            await self._peers(roomiest).free()
+        except PeerError as exc:
+            log.info("%s could not be asked to free its memory: %s", roomiest.name, exc)
+        reason = f"the job is tried once more on {roomiest.name}, whose memory was freed for it"
+        entry.ticket.tried = {c.id: reason for c in self._manager.all() if c.id != roomiest.id}
+        await asyncio.sleep(FREED_PAUSE_S)
+
+
+def _outcomes(job: Job) -> list[str]:
+    """How the attempts ended that count as failed."""
+    counted = (attempt for attempt in job.attempts if attempt.backend_id != HERE)
+    return [a.outcome for a in counted if a.outcome not in (TakenBackError.code, OUTAGE)]
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

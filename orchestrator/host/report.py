@@ -1,0 +1,161 @@
+"""GET /orchestrator/report: what somebody who helps needs to know, and nothing that is nobody's business.
+
+Prompts, titles, texts, file names, keys and addresses are not in it: what may name them is left out, and what
+is known of them is struck out of every sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from ..core.models.backend import BackendConfig, BackendStatus
+from ..core.models.job import Attempt, Job
+from ..runtime import Runtime
+
+LINES_KEPT = 300
+JOBS_TOLD = 200
+STRUCK = "•••"
+_SHORTEST = 4  #: characters; shorter ones would strike out half of every sentence
+_ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\[[0-9A-Fa-f:.]+\]|(?<=://)[^\s/:]+")
+_PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+class Recorder(logging.Handler):
+    """Keeps the last lines that this package wrote into the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(module)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+recorder = Recorder()
+
+
+def keep_log_lines() -> None:
+    """From now on; harmless when it was called before."""
+    package = logging.getLogger(__name__.rpartition(".host")[0])
+    if recorder not in package.handlers:
+        package.addHandler(recorder)
+
+
+async def report(runtime: Runtime, token: str) -> dict[str, Any]:
+    """The bundle, as JSON."""
+    peers = [(config, runtime.manager.get_status(config.id)) for config in runtime.manager.all()]
+    strike = striker(
+        {
+            token: STRUCK,
+            str(Path.home()): "~",
+            **dict.fromkeys(runtime.secrets.values(), STRUCK),
+            **{config.host: f"<{config.id}>" for config, _ in peers},
+        }
+    )
+    told = {
+        "made_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": await asyncio.to_thread(_versions),
+        "settings": dict(vars(runtime.preferences)),
+        "notices": [notice for notice in (runtime.store.notice, runtime.secrets.notice) if notice],
+        "peers": [_peer(config, status, runtime.ours_on(config.id)) for config, status in peers],
+        "jobs": [_job(job) for job in runtime.jobs()[:JOBS_TOLD]],
+        "log": list(recorder.lines),
+    }
+    return {key: strike(value) for key, value in told.items()}
+
+
+def striker(known: Mapping[str, str]) -> Callable[[Any], Any]:
+    """Replaces these texts, the longest first, and all that looks like an address, however deep."""
+    longest = sorted((text for text in known if len(text) >= _SHORTEST), key=len, reverse=True)
+
+    def strike(value: Any) -> Any:
+        if isinstance(value, str):
+            for text in longest:
+                value = value.replace(text, known[text])
+            return _ADDRESS.sub(_struck, value)
+        if isinstance(value, Mapping):
+            return {key: strike(item) for key, item in value.items()}
+        return [strike(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    return strike
+
+
+def _struck(match: re.Match[str]) -> str:
+    """A peer's id in place of its address stays."""
+    return match[0] if match[0].startswith("<") else STRUCK
+
+
+def _versions() -> dict[str, str]:
+    try:
+        found = re.search(r'^version = "(.+)"', _PYPROJECT.read_text("utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return {
+        "remote_dispatch": found[1] if found else "unknown",
+        "python": sys.version.split()[0],
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "aiohttp": aiohttp.__version__,
+    }
+
+
+def _peer(config: BackendConfig, status: BackendStatus, ours: int) -> dict[str, Any]:
+    vitals = status.vitals
+    return {
+        "id": config.id,
+        "scheme": config.scheme,
+        "port": config.port,
+        "has_path": bool(config.path),
+        "has_credentials": config.has_credentials,
+        "enabled": config.enabled,
+        "draining": config.draining,
+        "health": status.health.value,
+        "reason": status.reason,
+        "misses": status.misses,
+        "generation": status.generation,
+        "conduct": asdict(status.conduct),
+        "version": vitals.comfyui_version if vitals else "",
+        "devices": [asdict(device) for device in vitals.devices] if vitals else [],
+        "queue": [len(vitals.queue.running), len(vitals.queue.pending)] if vitals else [],
+        "ours": ours,
+    }
+
+
+def _job(job: Job) -> dict[str, Any]:
+    error = job.error or {}
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "source": job.request.source.value,
+        "nodes": len(job.request.prompt),
+        "is_pinned": bool(job.request.peer),
+        "attempts": [_attempt(attempt) for attempt in job.attempts],
+        "outputs": len(job.outputs),
+        "error": {
+            key: error[key] for key in ("code", "message", "node_type", "exception_type") if key in error
+        },
+        "created_at": job.created_at.isoformat(),
+        "ended_at": job.ended_at.isoformat() if job.ended_at else None,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    moments = (attempt.started_at, attempt.begun_at, attempt.loaded_at, attempt.ended_at)
+    return {
+        "peer_id": attempt.backend_id,
+        "outcome": attempt.outcome,
+        "reason": attempt.reason,
+        "moments": [moment.isoformat() if moment else None for moment in moments],
+    }

@@ -1,0 +1,76 @@
+"""F02 and F15 of the fault list: a peer that answers and never works, a fleet that is cut off as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.models.job import JobState
+from tests.fakes.master import FOLLOW, outcomes
+from tests.fakes.waiting import until
+from tests.faults.rig import standing
+
+
+async def test_f02_a_peer_that_answers_and_never_works_gets_no_more_jobs_and_gives_back_what_waits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    health = HealthPolicy(poll_s=0.05, zombie_after_s=0.5)
+    async with standing(tmp_path, health=health) as rig:
+        rig.a.on_prompt = rig.b.on_prompt = "hold"
+        stuck, good = await rig.submit(), await rig.submit()
+        await until(lambda: rig.a.running and rig.b.running, "one runs on each")
+        behind = await rig.submit(peer="")
+        rig.b.on_prompt = "run"
+        await rig.b.finish(rig.b.running or "")
+        assert (await rig.end_of(good)).state is JobState.DONE
+        assert (await rig.end_of(behind)).state is JobState.DONE
+        await until(lambda: rig.health("a") == "zombie", "it is seen that nothing moves there")
+        reason = rig.master.runtime.manager.get_status(rig.ids["a"]).reason
+        assert "restart ComfyUI there" in reason
+        assert (await rig.run()).attempts[0].backend_id == rig.ids["b"]
+        await rig.a.go_down()
+        assert (await rig.end_of(stuck)).state is JobState.DONE
+    await rig.check_afterwards(caplog.text)
+
+
+async def test_f15_a_fleet_that_is_cut_off_holds_the_line_and_no_job_fails(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    health, follow = HealthPolicy(poll_s=0.02, timeout_s=0.2), replace(FOLLOW, suspect_s=1.0)
+    async with standing(tmp_path, health=health, follow=follow) as rig:
+        rig.a.on_prompt = rig.b.on_prompt = "hold"
+        there = [await rig.submit() for _ in range(4)]
+        for job in there:
+            await until(lambda: rig.master.prompt_id(job), "it is on its way")  # noqa: B023
+            lookups = f"/history/{rig.master.prompt_id(job)}"
+            await until(lambda: rig.a.asked(lookups) or rig.b.asked(lookups), "it is followed")  # noqa: B023
+        waiting = await rig.submit(wait_for_peer=False)
+        rig.a.freeze()
+        rig.b.freeze()
+        await until(lambda: "lost at once" in rig.master.job(waiting).explanation, "the line is held")
+        await until(lambda: all(outcomes(rig.master.job(job))[:1] == ["outage"] for job in there), "lost")
+        rig.a.on_prompt = rig.b.on_prompt = "run"
+        rig.a.thaw()
+        rig.b.thaw()
+        ended = [await rig.end_of(job) for job in (*there, waiting)]
+        assert [job.state for job in ended] == [JobState.DONE] * 5
+    await rig.check_afterwards(caplog.text)
+
+
+async def test_a_peer_that_fails_job_after_job_rests_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    health = HealthPolicy(poll_s=0.05, eject_s=0.5)
+    async with standing(tmp_path, health=health) as rig:
+        rig.a.on_prompt = "error"
+        ended = [await rig.run() for _ in range(3)]
+        assert [outcomes(job) for job in ended] == [["refused", "done"]] * 3
+        assert rig.health("a") == "ejected"
+        assert outcomes(await rig.run()) == ["done"]
+        rig.a.on_prompt = "run"
+        await until(lambda: rig.health("a") == "up", "it is used again after its rest")
+        assert (await rig.run()).attempts[0].backend_id == rig.ids["a"]
+    await rig.check_afterwards(caplog.text)

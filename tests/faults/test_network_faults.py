@@ -1,0 +1,122 @@
+"""F08, F10, F13, F14, F18, F25 and F27-F29, F32 of the fault list, their quick parts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.models.job import JobState
+from tests.fakes.answers import redirect
+from tests.fakes.comfyui import PNG, FakeComfyUI
+from tests.fakes.graphs import loaded_picture, picture
+from tests.fakes.master import outcomes
+from tests.fakes.proxy import Proxy
+from tests.fakes.waiting import until
+from tests.faults.rig import KEY, Rig, standing
+
+CREDENTIALS = {"header": KEY[0], "value": KEY[1]}
+
+
+async def test_f08_the_late_copy_of_a_peer_that_was_stopped_is_cancelled_and_not_delivered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with standing(tmp_path, health=HealthPolicy(poll_s=0.05, timeout_s=0.2)) as rig:
+        job = await rig.submit_to(rig.a)
+        rig.a.freeze()
+        done = await rig.end_of(job)
+        assert (done.state, outcomes(done)) == (JobState.DONE, ["lost", "done"])
+        rig.a.thaw()
+        await until(lambda: rig.a.running is None, "its late copy is stopped")
+    await rig.check_afterwards(caplog.text)
+
+
+async def test_f08_a_short_stop_changes_nothing(rig: Rig) -> None:
+    job = await rig.submit_to(rig.a)
+    rig.a.freeze()
+    asked = len(rig.a.requests)
+    await until(lambda: len(rig.a.requests) > asked, "it was asked meanwhile")
+    rig.a.thaw()
+    await rig.a.finish(rig.master.prompt_id(job))
+    assert outcomes(await rig.end_of(job)) == ["done"]
+
+
+async def test_f10_a_result_that_was_deleted_on_the_peer_is_made_again(rig: Rig) -> None:
+    job = await rig.submit_to(rig.a)
+    gone = {"filename": "gone.png", "subfolder": "", "type": "output"}
+    await rig.a.finish(rig.master.prompt_id(job), {"2": {"images": [gone]}})
+    assert outcomes(await rig.end_of(job)) == ["bad_result", "done"]
+
+
+async def test_f13_polls_carry_a_job_whose_websocket_is_cut_again_and_again(rig: Rig) -> None:
+    job = await rig.submit_to(rig.a)
+    for _ in range(3):
+        await rig.a.cut_sockets()
+    for client_id in tuple(rig.a.sockets):
+        del rig.a.sockets[client_id]
+    await rig.a.finish(rig.master.prompt_id(job))
+    assert outcomes(await rig.end_of(job)) == ["done"]
+
+
+async def test_f14_connections_that_are_slow_and_break_lose_no_job(rig: Rig) -> None:
+    async with Proxy(rig.a.port) as proxy:
+        for name in ("a", "b"):
+            await rig.master.runtime.peers.update(rig.ids[name], {"draining": True})
+        rig.ids["proxied"] = await rig.master.add("proxied", proxy.url, credentials=CREDENTIALS)
+        proxy.delay_s, proxy.cut_after, proxy.cuts = 0.01, 5_000, 6
+        jobs = [await rig.submit() for _ in range(20)]
+        ended = [await rig.end_of(job) for job in jobs]
+        assert [job.state for job in ended] == [JobState.DONE] * 20
+        assert len(rig.a.prompts) <= 20 * 1.3 + 3
+
+
+async def test_f18_a_cancelled_job_leaves_the_peer_whatever_it_was_doing(rig: Rig) -> None:
+    rig.a.on_prompt = rig.b.on_prompt = "hold"
+    jobs = [await rig.submit() for _ in range(6)]
+    await until(lambda: rig.a.running and rig.b.running and rig.a.pending and rig.b.pending, "all are busy")
+    await asyncio.gather(*(rig.master.runtime.cancel(job.id) for job in jobs))
+    assert {rig.master.job(job).state for job in jobs} == {JobState.CANCELLED}
+    assert (rig.a.running, rig.a.pending, rig.b.running, rig.b.pending) == (None, [], None, [])
+
+
+@pytest.mark.parametrize("seed", [0, 2**53 + 1, 2**64 - 1])
+async def test_f25_a_seed_arrives_exactly(rig: Rig, seed: int) -> None:
+    await rig.run(picture(seed=seed))
+    assert rig.a.prompts[0].graph["1"]["inputs"]["color"] == seed
+
+
+async def test_f27_an_input_whose_name_is_taken_there_gets_another(rig: Rig) -> None:
+    await asyncio.to_thread((rig.master.input / "cat.png").write_bytes, PNG)
+    rig.a.files["input", "", "cat.png"] = b"the peer's own"
+    await rig.run(loaded_picture("cat.png"))
+    assert rig.a.files["input", "", "cat.png"] == b"the peer's own"
+    assert rig.a.prompts[0].graph["1"]["inputs"]["image"] != "cat.png"
+
+
+async def test_f28_an_input_too_large_for_one_peer_goes_to_another(rig: Rig) -> None:
+    await asyncio.to_thread((rig.master.input / "cat.png").write_bytes, PNG + b"x" * 2_000)
+    rig.a.features["max_upload_size"] = 1_000
+    done = await rig.run(loaded_picture("cat.png"))
+    assert (done.state, rig.posts(), len(rig.a.asked("/upload/image"))) == (JobState.DONE, [0, 1], 0)
+
+
+async def test_f29_a_temporary_output_that_a_restart_took_is_made_again(rig: Rig) -> None:
+    graph = picture()
+    graph["2"] = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}
+    job = await rig.submit_to(rig.a, graph)
+    gone = {"filename": "ComfyUI_temp_00001_.png", "subfolder": "", "type": "temp"}
+    await rig.a.finish(rig.master.prompt_id(job), {"2": {"images": [gone]}})
+    done = await rig.end_of(job)
+    assert (outcomes(done), len(done.outputs)) == (["bad_result", "done"], 1)
+
+
+async def test_f32_a_redirect_leads_nowhere(rig: Rig) -> None:
+    async with FakeComfyUI() as elsewhere:
+        for path in ("/prompt", "/view", "/queue", "/ws"):
+            rig.a.answers[path] = redirect(elsewhere.url + path, 307)
+        await rig.master.runtime.peers.check(rig.ids["a"])
+        assert rig.health("a") == "needs_key"
+        assert (await rig.run()).state is JobState.DONE
+        assert elsewhere.requests == []
