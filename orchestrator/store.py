@@ -159,8 +159,8 @@ class Store:
 
     async def delivered(self, paths: Sequence[str]) -> frozenset[str]:
         """Those of these paths that are outputs of a job."""
-        query = sa.select(OUTPUTS.c.path).where(OUTPUTS.c.path.in_(paths[:BATCH]))
-        found = frozenset(await self._transaction(lambda db: db.scalars(query).all()))
+        some = {"some": list(paths[:BATCH])}
+        found = frozenset(await self._transaction(lambda db: db.scalars(_DELIVERED, some).all()))
         return found | await self.delivered(paths[BATCH:]) if len(paths) > BATCH else found
 
     async def prune(self, *, keep: int, before: datetime) -> int:
@@ -251,6 +251,11 @@ class Store:
 
 
 _PEER_COLUMNS, _JOB_COLUMNS = (tuple(c.name for c in t.c if c.name != "number") for t in (PEERS, JOBS))
+#: made once: each statement that is built costs time, and is freed by a full collection only
+_SOME: sa.BindParameter[list[str]] = sa.bindparam("some", expanding=True)
+_DELIVERED = sa.select(OUTPUTS.c.path).where(OUTPUTS.c.path.in_(_SOME))
+_KNOWN = sa.select(JOBS.c.id).where(JOBS.c.id.in_(_SOME))
+_DELETE_PARTS = tuple(table.delete().where(table.c.job_id.in_(_SOME)) for table in (ATTEMPTS, OUTPUTS))
 _UPDATE_JOB = JOBS.update().where(JOBS.c.id == sa.bindparam("this_id"))
 _NEWEST_FIRST = (JOBS.c.created_at.desc(), JOBS.c.number.desc())
 
@@ -327,8 +332,7 @@ def _settle(saved: asyncio.Future[None], failure: OrchestratorError | None = Non
 def _save_jobs(db: sa.Connection, jobs: Sequence[Job]) -> None:
     """Few statements for many jobs: what SQLAlchemy does for each of them costs more than the disk."""
     latest = {job.id: job for job in jobs}
-    query = sa.select(JOBS.c.id).where(JOBS.c.id.in_(list(latest)))
-    known = set(db.scalars(query).all())
+    known = set(db.scalars(_KNOWN, {"some": list(latest)}).all())
     for is_new in (False, True):
         chosen = [job for job in latest.values() if (job.id not in known) is is_new]
         if not chosen:
@@ -339,10 +343,9 @@ def _save_jobs(db: sa.Connection, jobs: Sequence[Job]) -> None:
                 REQUESTS.insert(), [{"job_id": job.id, "body": request_record(job.request)} for job in chosen]
             )
         else:
-            ids = [job.id for job in chosen]
             db.execute(_UPDATE_JOB, [{**_job_values(job), "this_id": job.id} for job in chosen])
-            for table in (ATTEMPTS, OUTPUTS):
-                db.execute(table.delete().where(table.c.job_id.in_(ids)))
+            for delete in _DELETE_PARTS:
+                db.execute(delete, {"some": [job.id for job in chosen]})
         _insert_parts(db, ATTEMPTS, [(job.id, job.attempts) for job in chosen])
         _insert_parts(db, OUTPUTS, [(job.id, job.outputs) for job in chosen])
 

@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ..backends.manager import BackendManager
@@ -176,12 +177,16 @@ class Dispatcher:
         self._room.enter(entry.ticket, front=front)
         if job.request.source is not Source.NODE:
             await self._journal.save_job(job)
-        entry.ticket.on_waiting = lambda reason: self.register.update(entry, explanation=reason)
+        entry.ticket.on_waiting = partial(self._explain, job.id)
         self.register.add(entry)
         entry.task = asyncio.create_task(self._story(entry), name=f"remote-dispatch job {job.id}")
         self.register.announce(entry)
         await asyncio.sleep(0)  # a task that was never begun cannot tell that it was cancelled
         return job
+
+    def _explain(self, job_id: str, reason: str) -> None:
+        """By id: an entry that its own ticket held would be freed by a full collection only."""
+        self.register.update(self.register.get(job_id), explanation=reason)
 
     async def wait(self, job_id: str) -> Job:
         """The job once it is done.
