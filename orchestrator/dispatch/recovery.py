@@ -99,6 +99,7 @@ class Recovery:
     def _record(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
         if type(exc) is JobLostError and self._is_outage():
             self.back_to_the_line(entry, exc, OUTAGE)
+            entry.ticket.lost_in_outage = True
             return
         if entry.job.state is JobState.RUNNING:
             self.back_to_the_line(entry, exc)

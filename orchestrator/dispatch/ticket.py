@@ -18,7 +18,8 @@ class Ticket:
 
     ``rank`` is its place in the line, the lowest first. ``begun``: its peer has started it. ``take_back``
     gets it back from a peer that has not; False when it was too late. ``may_run_here``: the master itself has
-    not refused it. ``memory_bytes``: a peer with so much had too little memory for it.
+    not refused it. ``memory_bytes``: a peer with so much had too little memory for it. ``lost_in_outage``: it
+    was under way when most of the fleet was lost, and waits for it even if it would not wait for a first peer.
     """
 
     request: JobRequest
@@ -33,5 +34,6 @@ class Ticket:
     may_run_here: bool = True
     taking_back: bool = False
     memory_bytes: int = 0
+    lost_in_outage: bool = False
     backend_id: str = ""
     future: asyncio.Future[Placement] | None = None

@@ -293,7 +293,7 @@ class WaitingRoom:
             return True
         if self._goes_here(ticket, found, snapshots):
             self._seat(ticket, Placement(HERE, f"on {HERE} because its own queue is empty"))
-        elif self.held:
+        elif self.held and (ticket.request.wait_for_peer or ticket.lost_in_outage):
             ticket.on_waiting(self.held)
         elif found.refusal is not None:
             broken = next((p.error for p in ticket.prepared.values() if p.error), None)

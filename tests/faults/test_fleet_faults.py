@@ -42,16 +42,19 @@ async def test_f15_a_fleet_that_is_cut_off_holds_the_line_and_no_job_fails(
     health, follow = HealthPolicy(poll_s=0.02, timeout_s=0.2), replace(FOLLOW, suspect_s=1.0)
     async with standing(tmp_path, health=health, follow=follow) as rig:
         rig.a.on_prompt = rig.b.on_prompt = "hold"
-        there = [await rig.submit() for _ in range(4)]
+        there = [await rig.submit(wait_for_peer=turn % 2 == 0) for turn in range(4)]
         for job in there:
             await until(lambda: rig.master.prompt_id(job), "it is on its way")  # noqa: B023
             lookups = f"/history/{rig.master.prompt_id(job)}"
             await until(lambda: rig.a.asked(lookups) or rig.b.asked(lookups), "it is followed")  # noqa: B023
-        waiting = await rig.submit(wait_for_peer=False)
+        waiting = await rig.submit()
         rig.a.freeze()
         rig.b.freeze()
         await until(lambda: "lost at once" in rig.master.job(waiting).explanation, "the line is held")
         await until(lambda: all(outcomes(rig.master.job(job))[:1] == ["outage"] for job in there), "lost")
+        impatient = await rig.run(wait_for_peer=False)
+        assert (impatient.state, impatient.attempts) == (JobState.FAILED, ())
+        assert "No peer can run this" in (impatient.error or {})["message"]
         rig.a.on_prompt = rig.b.on_prompt = "run"
         rig.a.thaw()
         rig.b.thaw()
