@@ -19,7 +19,7 @@ class Ticket:
     ``rank`` is its place in the line, the lowest first. ``begun``: its peer has started it. ``take_back``
     gets it back from a peer that has not; False when it was too late. ``may_run_here``: the master itself has
     not refused it. ``memory_bytes``: a peer with so much had too little memory for it. ``lost_in_outage``: it
-    was under way when most of the fleet was lost, and waits for it even if it would not wait for a first peer.
+    was under way when most of the fleet was lost, and waits for it even if it would not wait for a first one.
     """
 
     request: JobRequest
