@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ TIDY = """async () => {
   await window.app.extensionManager.command.execute("Comfy.NewBlankWorkflow");
   window.app.canvas.ds.reset();
 }"""
+FAILED = pytest.StashKey[bool]()
 IS_BLANK = "window.app.graph.nodes.length === 0"
 
 
@@ -134,11 +135,20 @@ async def module_screen(screen_fleet: Fleet, chromium: Browser) -> AsyncIterator
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def screen(module_screen: Screen) -> AsyncIterator[Screen]:
+async def screen(module_screen: Screen, request: pytest.FixtureRequest) -> AsyncIterator[Screen]:
     await module_screen.page.set_viewport_size(VIEWPORT)
     module_screen.ours.clear()
     yield module_screen
+    if request.node.stash.get(FAILED, False):
+        await module_screen.picture(f"FAILED {request.node.originalname}")
     assert module_screen.ours == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
 
 
 @pytest_asyncio.fixture(loop_scope="session")

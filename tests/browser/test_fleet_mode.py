@@ -209,9 +209,10 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
         async def shown() -> bool:
             return files <= set(await page.evaluate(ASSETS))
 
-        await page.locator(".assets-tab-button").first.click()
+        await page.locator(".assets-tab-button, button[aria-label^='Assets']").first.click()
         await until(shown, "the host's own media assets show all of them")
         await screen.picture("Fleet mode, media assets")
+    await panel.click()  # the page of the next test would open with it
 
 
 async def test_a_picture_dropped_on_the_canvas_brings_its_graph_back(screen: Screen, master: Session) -> None:

@@ -86,11 +86,16 @@ async def add(screen: Screen, name: str, x: int, y: int) -> None:
     found = page.locator(".option-container").filter(has_text=await title(screen, name))
     await found.first.click(timeout=SOON_MS)
     await page.wait_for_function("n => window.app.graph.nodes.length > n", arg=before, timeout=SOON_MS)
-    if await page.evaluate(HANGS):  # at the pointer, in newer frontends, until it is put down
+
+    async def put_down() -> bool:  # in newer frontends it hangs at the pointer
+        if not await page.evaluate(HANGS):
+            return True
         await page.mouse.move(x + 40, y + 40)
         await page.mouse.move(x, y, steps=3)
         await page.mouse.click(x, y)
-        await page.wait_for_function(f"!({HANGS})", timeout=SOON_MS)
+        return False
+
+    await until(put_down, f"{name} is put down")
     assert await page.evaluate("window.app.graph.nodes.at(-1).type") == name
 
 
@@ -223,9 +228,9 @@ async def test_what_only_peers_have_is_built_run_saved_and_run_again(screen: Scr
 async def test_a_dispatch_node_runs_what_only_peers_have(screen: Screen, master: Session) -> None:
     page = screen.page
     await build(screen)
-    await add(screen, "RemoteDispatch", 1240, 420)  # below the queue, where the page shows it
+    await add(screen, "RemoteDispatch", 1060, 420)  # beside the queue, where the page shows it
     await link(screen, "VAEDecode.IMAGE", "RemoteDispatch.value")
-    await add(screen, "SaveImage", 990, 560)
+    await add(screen, "SaveImage", 990, 720)
     await link(screen, "RemoteDispatch.value", "SaveImage.images")
     await page.evaluate(LISTEN)
     (job_id,) = await press_run(screen, master, 1)

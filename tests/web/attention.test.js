@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Attention, jobNeeding, peersNeeding } from "../../web/fleet/attention.js";
+import { Attention, jobNeeding, lostLately, peersNeeding } from "../../web/fleet/attention.js";
 import { job, peer } from "./stand_in.js";
 
-const summaries = (before, now) => peersNeeding([peer(before)], [peer(now)]).map((toast) => toast.summary);
+const summaries = (before, now, lost = 0) => peersNeeding([peer(before)], [peer(now)], () => lost).map((toast) => toast.summary);
 
 test("a peer that goes down is a person's matter when it has our jobs", () => {
   assert.deepEqual(summaries({ ours: 2 }, { health: "down", ours: 0 }), ["gpu-1 went away with 2 jobs of yours"]);
@@ -12,11 +12,21 @@ test("a peer that goes down is a person's matter when it has our jobs", () => {
   assert.deepEqual(summaries({ health: "down", ours: 1 }, { health: "down", ours: 1 }), [], "told already");
 });
 
+test("jobs that were lost before their peer was given up went away with it", () => {
+  assert.deepEqual(summaries({ health: "suspect" }, { health: "down" }, 1), ["gpu-1 went away with 1 job of yours"]);
+  const ended = "2026-01-01T12:00:00.000Z";
+  const now = Date.parse(ended) + 5000;
+  const tried = (changes) => job({ attempts: [{ peer_id: "a", outcome: "peer_died", ended_at: ended, ...changes }] });
+  assert.equal(lostLately([tried({}), tried({ outcome: "lost" })], "a", now), 2);
+  assert.equal(lostLately([tried({ outcome: "execution_error" }), tried({ peer_id: "b" }), job({ attempts: [] })], "a", now), 0);
+  assert.equal(lostLately([tried({})], "a", now + 60_000), 0, "long ago");
+});
+
 test("a peer that wants a key is a person's matter, once, unless it is switched off or new here", () => {
-  const [toast] = peersNeeding([peer()], [peer({ health: "needs_key" })]);
+  const [toast] = peersNeeding([peer()], [peer({ health: "needs_key" })], () => 0);
   assert.match(toast.detail, /Edit/);
   assert.deepEqual(summaries({}, { health: "needs_key", enabled: false }), []);
-  assert.deepEqual(peersNeeding([], [peer({ health: "needs_key" })]), []);
+  assert.deepEqual(peersNeeding([], [peer({ health: "needs_key" })], () => 0), []);
 });
 
 test("a failed job is told unless ComfyUI itself tells it to the page that pressed Run", () => {
@@ -30,7 +40,7 @@ test("a failed job is told unless ComfyUI itself tells it to the page that press
 
 test("the same failure is told once, however often the server tells of the job", () => {
   const events = new EventTarget();
-  const store = Object.assign(new EventTarget(), { peers: [] });
+  const store = Object.assign(new EventTarget(), { peers: [], jobs: [], now: Date.now });
   const told = [];
   new Attention(store, (toast) => told.push(toast)).listen(events);
   for (let time = 0; time < 3; time += 1) {

@@ -8,22 +8,37 @@ import { plural, t } from "./i18n.js";
  * @typedef {{severity: "warn" | "error", summary: string, detail: string}} Toast
  */
 
+const LOST = new Set(["lost", "peer_died", "outage"]);
+const LATELY_MS = 60_000;
+
+/** Jobs that went away with a peer may be lost before the peer itself is given up.
+ * @param {Iterable<Job>} jobs @param {string} peerId @param {number} nowMs @returns {number} */
+export function lostLately(jobs, peerId, nowMs) {
+  let count = 0;
+  for (const { attempts } of jobs) {
+    count += Number(attempts.some(({ peer_id, outcome, ended_at }) =>
+      peer_id === peerId && LOST.has(outcome) && ended_at !== null && nowMs - Date.parse(ended_at) < LATELY_MS));
+  }
+  return count;
+}
+
 /** What another sentence follows. @param {string} text */
 const sentence = (text) => (text ? `${text}${/[.!?…]$/.test(text) ? "" : "."} ` : "");
 
 /**
  * What is new and needs a person among the peers.
- * @param {Peer[]} before @param {Peer[]} now @returns {Toast[]}
+ * @param {Peer[]} before @param {Peer[]} now @param {(peerId: string) => number} lostThere jobs of ours, lately
+ * @returns {Toast[]}
  */
-export function peersNeeding(before, now) {
+export function peersNeeding(before, now, lostThere) {
   const known = new Map(before.map((peer) => [peer.id, peer]));
   /** @type {Toast[]} */
   const told = [];
   for (const peer of now) {
     const earlier = known.get(peer.id);
     if (!earlier || !peer.enabled || earlier.health === peer.health) continue;
-    const ours = Math.max(earlier.ours, peer.ours);
-    if (peer.health === "down" && ours) {
+    const ours = peer.health === "down" ? Math.max(earlier.ours, peer.ours, lostThere(peer.id)) : 0;
+    if (ours) {
       told.push({
         severity: "warn",
         summary: plural(ours, "{peer} went away with {count} job of yours", "{peer} went away with {count} jobs of yours",
@@ -70,7 +85,8 @@ export class Attention {
   constructor(store, toast) {
     this.#toast = toast;
     store.addEventListener("peers", () => {
-      for (const each of this.#peers ? peersNeeding(this.#peers, store.peers) : []) this.#toast(each);
+      const lostThere = (/** @type {string} */ peerId) => lostLately(store.jobs, peerId, store.now());
+      for (const each of this.#peers ? peersNeeding(this.#peers, store.peers, lostThere) : []) this.#toast(each);
       this.#peers = store.peers;
     });
   }
