@@ -92,11 +92,9 @@ class RemotePrompt:
     @contextlib.contextmanager
     def _hearing(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Iterator[None]:
         def hear(message: PeerEvent | PreviewFrame) -> None:
-            if isinstance(message, PeerEvent):
-                if message.type == "execution_start":
-                    self._note_beginning()
-                elif message.type in _ENDINGS:
-                    self._ended.set()
+            self._note_beginning()  # a peer tells nothing of a prompt before; its very first word may be lost
+            if isinstance(message, PeerEvent) and message.type in _ENDINGS:
+                self._ended.set()
             on_event(message)
 
         unsubscribe = self._events.subscribe(self.prompt_id, hear)

@@ -20,7 +20,7 @@ class Reporter:
 
     def on_event(self, message: PeerEvent | PreviewFrame) -> None:
         entry = self._entry
-        if isinstance(message, PeerEvent) and message.type == "execution_start":
+        if entry.job.attempts[-1].begun_at is None:  # its first word, whichever came through
             entry.ticket.begun = True
             begun_at = datetime.now(timezone.utc)
             attempts = with_last(entry.job, begun_at=begun_at)

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 PREPARED_AT_ONCE = 20
 PREPARED_IN_PLACE = 100  #: up to so many nodes are prepared quicker than a thread is asked to
+TAKE_BACK_PAUSE_S = 1.0
 SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for the first time
 
 
@@ -353,8 +354,11 @@ class WaitingRoom:
 
     async def _get_back(self, ticket: Ticket) -> None:
         with contextlib.suppress(OrchestratorError):
-            if not await ticket.take_back():
-                log.debug("A job had started before it could be taken back")
+            if await ticket.take_back():
+                return
+        await asyncio.sleep(TAKE_BACK_PAUSE_S)  # it is still on its way there, or its beginning is told soon
+        ticket.taking_back = False
+        self._dirty.set()
 
     def _errand(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

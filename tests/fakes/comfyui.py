@@ -70,6 +70,7 @@ class FakeComfyUI:
     drop_after_accept (accepted and held, but the answer is lost).
     ``answers`` maps a path to a handler that stands in for the stock one ("*" for all).
     ``key`` is a header and the value it must have; without it every answer is 401.
+    ``unsaid`` are kinds of messages that get lost.
     ``late_history`` is how many lookups of a finished prompt still find nothing.
     """
 
@@ -86,6 +87,7 @@ class FakeComfyUI:
         self.refusal: dict[str, Any] | None = None
         self.node_errors: dict[str, Any] = {}
         self.answers: dict[str, Handler] = {}
+        self.unsaid: set[str] = set()
         self.late_history = 0
         self.files: dict[tuple[str, str, str], bytes] = {}
         self.requests: list[Seen] = []
@@ -196,7 +198,8 @@ class FakeComfyUI:
         body = {**data, "prompt_id": known.id}
         if kind.startswith("execution_"):
             known.messages.append([kind, {**body, "timestamp": 1_700_000_000_000}])
-        await self.send_raw(known.client_id, json.dumps({"type": kind, "data": body}))
+        if kind not in self.unsaid:
+            await self.send_raw(known.client_id, json.dumps({"type": kind, "data": body}))
 
     async def send_preview(self, prompt_id: str, node_id: str, picture: bytes, *, old: bool = False) -> None:
         """A preview; `old` without the metadata that says whose it is."""

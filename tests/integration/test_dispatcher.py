@@ -110,6 +110,19 @@ async def test_an_attempt_tells_when_its_peer_began_and_when_the_first_step_was_
     assert moments == sorted(moments)  # type: ignore[type-var]
 
 
+async def test_a_job_whose_start_was_not_heard_has_begun_with_the_next_word_of_it(
+    fleet: Master, a: FakeComfyUI
+) -> None:
+    a.on_prompt, a.unsaid = "hold", {"execution_start", "execution_cached"}
+    job = await fleet.submit(picture())
+    prompt_id = await fleet.running_on(a, job)
+    assert fleet.job(job).attempts[-1].begun_at is None
+    await a.send(prompt_id, "progress_state", nodes={"1": {"state": "running", "value": 1, "max": 20}})
+    await until(lambda: fleet.job(job).attempts[-1].begun_at is not None, "it has begun")
+    await a.go_down()
+    assert outcomes(await fleet.end_of(job)) == ["peer_died", "done"]
+
+
 # Placement
 
 

@@ -154,6 +154,24 @@ async def test_a_job_that_waits_behind_another_is_taken_back_when_a_peer_comes_f
     assert [(await master.end_of(job)).state for job in jobs] == [JobState.DONE] * 2
 
 
+async def test_a_job_that_was_still_on_its_way_when_a_peer_came_free_is_taken_back_later(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    first = await master.submit(picture())
+    await until(lambda: a.running, "the first runs")
+    a.freeze()
+    second = await master.submit(picture(1))
+    await until(lambda: a.asked("/prompt")[1:], "the second is on its way to the one peer")
+    b.on_prompt = "run"
+    await master.add("b", b)
+    assert (await master.run(picture(2), peer="b")).state is JobState.DONE
+    a.thaw()
+    assert outcomes(await master.end_of(second)) == ["taken_back", "done"]
+    await a.finish(a.running or "")
+    assert (await master.end_of(first)).state is JobState.DONE
+
+
 async def test_a_job_is_not_taken_back_by_a_peer_that_cannot_run_it(
     master: Master, a: FakeComfyUI, b: FakeComfyUI
 ) -> None:

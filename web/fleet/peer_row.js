@@ -74,6 +74,7 @@ export function peerRow(first, deps, onRemoved) {
       loadLine.hidden = !tags.childElementCount && !queue.textContent;
       const busy = now.show(peer, reached);
       setOptionalText(problem, peer.enabled ? peer.reason : "");
+      if (!reached && found.hasAttribute("data-ok")) setOptionalText(found, ""); // no longer true
       const speed = usualText(store.usual(first.id));
       setChildren(facts, [peer.url, peer.version, peer.node_types, peer.has_credentials, speed].join("\n"), () => factsOf(peer, speed));
       actions.show(peer, busy);
