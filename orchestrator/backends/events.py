@@ -42,6 +42,7 @@ class EventStream:
         self._task: asyncio.Task[None] | None = None
         self._executing: tuple[str, str] = ("", "")
         self._pause_s = 0.0
+        self._due = asyncio.Event()  #: the next attempt to connect
 
     def start(self) -> None:
         if self._task is None:
@@ -54,6 +55,10 @@ class EventStream:
         return self._connected.is_set()
 
     async def wait_connected(self, timeout_s: float) -> bool:
+        """Whether it is connected within so long; what waits for another attempt tries at once."""
+        if self.is_connected:
+            return True
+        self._due.set()
         try:
             await asyncio.wait_for(self._connected.wait(), timeout_s)
         except asyncio.TimeoutError:
@@ -98,7 +103,15 @@ class EventStream:
                 self._connected.clear()
             self._pause_s = pause_after(self._pause_s, heard)
             # The old socket is closed before the next one opens: with two of one id the newer would go deaf.
-            await asyncio.sleep(self._pause_s)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        self._due.clear()
+        timer = asyncio.get_running_loop().call_later(self._pause_s, self._due.set)
+        try:
+            await self._due.wait()
+        finally:
+            timer.cancel()
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> bool:
         """Hand on everything until the end; tell whether anything came."""

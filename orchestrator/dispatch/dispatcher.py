@@ -48,6 +48,7 @@ from .withdrawals import Withdrawals
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 15.0
+EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
 CLOSE_AGAIN_S = 15.0
 
 
@@ -301,10 +302,12 @@ class Dispatcher:
         known = self._room.prepared(entry.ticket, config.id)
         if known is None:
             raise TakenBackError(f"{config.name} is being asked for its nodes again.")
-        run = AttemptRun(self._ways, self._peers(config), self._peers.events(config), config.name, *known)
+        events = self._peers.events(config)
+        run = AttemptRun(self._ways, self._peers(config), events, config.name, *known)
         if run.has_inputs:
             self.register.update(entry, progress_text=f"sending input files to {config.name}")
             await run.send_inputs()
+        await events.wait_connected(EVENTS_WAIT_S)
         self._prompt_ids.append(run.prompt_id)
         attempt = Attempt(run.prompt_id, config.id, _now())
         job = entry.job.to(

@@ -243,6 +243,17 @@ async def test_a_peer_that_comes_back_is_heard_again(
     assert await stream.wait_connected(10)
 
 
+async def test_who_waits_for_a_peer_that_came_back_need_not_wait_for_the_next_attempt(
+    client: ComfyUIClient, stream: EventStream, fake: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.backends.events.BACKOFF_FIRST_S", 3600.0)
+    monkeypatch.setattr("orchestrator.backends.events.BACKOFF_MAX_S", 3600.0)
+    await fake.go_down()
+    await until(lambda: not stream.is_connected)
+    await fake.come_back()
+    assert await stream.wait_connected(5)
+
+
 async def test_a_proxy_without_websockets_is_not_asked_again_and_again(fake: FakeComfyUI) -> None:
     async def close_at_once(request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
