@@ -30,9 +30,10 @@ class EventStream:
     """Connects when ``start`` is called and again whenever it is cut.
 
     ``client_id`` stays the same for life: a peer sends a prompt's events to the client id that posted it.
+    ``backoff_first_s``: the pause after a connection was cut; it doubles with each that is not made.
     """
 
-    def __init__(self, client: ComfyUIClient) -> None:
+    def __init__(self, client: ComfyUIClient, backoff_first_s: float = BACKOFF_FIRST_S) -> None:
         self.client_id = uuid.uuid4().hex
         self.cuts = 0  #: how often a connection came to its end
         self.heard_at_s = 0.0  #: when something about a prompt came last, on the loop's clock
@@ -41,6 +42,7 @@ class EventStream:
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._executing: tuple[str, str] = ("", "")
+        self._backoff_first_s = backoff_first_s
         self._pause_s = 0.0
         self._due = asyncio.Event()  #: the next attempt to connect
 
@@ -101,7 +103,7 @@ class EventStream:
                 log.exception("The event stream of %s failed", self._client.base_url)
             finally:
                 self._connected.clear()
-            self._pause_s = pause_after(self._pause_s, heard)
+            self._pause_s = pause_after(self._pause_s, heard, self._backoff_first_s)
             # The old socket is closed before the next one opens: with two of one id the newer would go deaf.
             await self._pause()
 
@@ -148,7 +150,7 @@ class EventStream:
                 log.exception("A listener of a peer's events failed")
 
 
-def pause_after(last_pause_s: float, heard: bool) -> float:
+def pause_after(last_pause_s: float, heard: bool, first_s: float = BACKOFF_FIRST_S) -> float:
     """Seconds until the next attempt; `heard` whether the last one brought a message (a proxy may only seem
     to connect)."""
-    return BACKOFF_FIRST_S if heard else min(max(last_pause_s * 2, BACKOFF_FIRST_S), BACKOFF_MAX_S)
+    return first_s if heard else max(first_s, min(last_pause_s * 2, BACKOFF_MAX_S))

@@ -244,14 +244,16 @@ async def test_a_peer_that_comes_back_is_heard_again(
 
 
 async def test_who_waits_for_a_peer_that_came_back_need_not_wait_for_the_next_attempt(
-    client: ComfyUIClient, stream: EventStream, fake: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
+    client: ComfyUIClient, fake: FakeComfyUI
 ) -> None:
-    monkeypatch.setattr("orchestrator.backends.events.BACKOFF_FIRST_S", 3600.0)
-    monkeypatch.setattr("orchestrator.backends.events.BACKOFF_MAX_S", 3600.0)
+    stream = EventStream(client, backoff_first_s=3600.0)
+    stream.start()
+    assert await stream.wait_connected(5)
     await fake.go_down()
     await until(lambda: not stream.is_connected)
     await fake.come_back()
     assert await stream.wait_connected(5)
+    await stream.aclose()
 
 
 async def test_a_proxy_without_websockets_is_not_asked_again_and_again(fake: FakeComfyUI) -> None:
