@@ -358,7 +358,8 @@ class WaitingRoom:
                 return
         await asyncio.sleep(TAKE_BACK_PAUSE_S)  # it is still on its way there, or its beginning is told soon
         ticket.taking_back = False
-        self._dirty.set()
+        if ticket in self._placed and not ticket.begun:
+            self._dirty.set()
 
     def _errand(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

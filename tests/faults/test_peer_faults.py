@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.core.models.job import JobState
+from orchestrator.core.models.job import Job, JobState
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import outcomes
@@ -20,24 +20,24 @@ async def test_f01_a_peer_that_crashes_with_the_job_is_replaced_and_comes_back(r
     await until(lambda: rig.health("a") == "up", "it is used again")
 
 
-async def test_f01_a_job_that_takes_a_second_peer_down_is_set_aside_and_names_both(rig: Rig) -> None:
+async def set_aside(rig: Rig) -> Job:
+    """A job that took both peers down."""
     job = await rig.submit_to(rig.a)
     rig.b.on_prompt = "hold"
     await rig.a.go_down()
     await rig.master.running_on(rig.b, job)
     await rig.b.go_down()
-    ended = await rig.end_of(job)
+    return await rig.end_of(job)
+
+
+async def test_f01_a_job_that_takes_a_second_peer_down_is_set_aside_and_names_both(rig: Rig) -> None:
+    ended = await set_aside(rig)
     assert (ended.state, outcomes(ended)) == (JobState.SET_ASIDE, ["peer_died", "peer_died"])
     assert ended.error is not None and "a and b went away while running this job" in ended.error["message"]
 
 
 async def test_f01_a_job_that_was_set_aside_can_be_run_again(rig: Rig) -> None:
-    job = await rig.submit_to(rig.a)
-    rig.b.on_prompt = "hold"
-    await rig.a.go_down()
-    await rig.master.running_on(rig.b, job)
-    await rig.b.go_down()
-    await rig.end_of(job)
+    job = await set_aside(rig)
     rig.b.on_prompt = "run"
     await rig.b.come_back()
     again = await rig.master.runtime.retry(job.id)
