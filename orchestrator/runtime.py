@@ -29,6 +29,7 @@ from .core.models.job import Job, JobRequest, JobState, Prompt, Source
 from .core.models.preferences import Preferences
 from .core.workflow.object_info import ObjectInfo
 from .dispatch.dispatcher import Dispatcher
+from .dispatch.once import Once
 from .dispatch.ports import Here
 from .dispatch.reconcile import reconcile
 from .dispatch.register import Hearer, Listener
@@ -62,6 +63,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.store = Store(settings.data_dir / "journal.sqlite3")
+        self.once = Once(self.store)
         self.secrets = Secrets(settings.data_dir / "credentials.json")
         self.manager = BackendManager()
         self._pool = ClientPool(self.secrets.headers, settings.health.timeout_s)

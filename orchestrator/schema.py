@@ -68,6 +68,7 @@ PEERS = sa.Table(
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("draining", sa.Boolean, nullable=False),
     sa.Column("tags", Json, nullable=False),
+    sa.Column("tls", sa.Text, nullable=False, server_default=""),
 )
 JOBS = sa.Table(
     "jobs",
@@ -85,6 +86,7 @@ JOBS = sa.Table(
     sa.Column("created_at", Moment, nullable=False, index=True),
     sa.Column("started_at", Moment),
     sa.Column("ended_at", Moment),
+    sa.Column("request_id", Words, nullable=False, server_default="", index=True),
 )
 # Apart from its job: a request can be megabytes, and changing a row means writing all of it again.
 REQUESTS = sa.Table("requests", TABLES, _owner(), sa.Column("body", Json, nullable=False))
@@ -122,8 +124,17 @@ def _time_attempts(db: sa.Connection) -> None:
         db.execute(sa.text(f"ALTER TABLE attempts ADD COLUMN {column} VARCHAR"))
 
 
+def _keep_trust(db: sa.Connection) -> None:
+    db.execute(sa.text("ALTER TABLE peers ADD COLUMN tls TEXT NOT NULL DEFAULT ''"))
+
+
+def _name_requests(db: sa.Connection) -> None:
+    db.execute(sa.text("ALTER TABLE jobs ADD COLUMN request_id TEXT NOT NULL DEFAULT ''"))
+    db.execute(sa.text("CREATE INDEX ix_jobs_request_id ON jobs (request_id)"))
+
+
 # Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
-STEPS: tuple[Step, ...] = (_time_attempts,)
+STEPS: tuple[Step, ...] = (_time_attempts, _keep_trust, _name_requests)
 
 
 def upgrade(db: sa.Connection, steps: Sequence[Step] = STEPS) -> None:

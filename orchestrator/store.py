@@ -157,6 +157,11 @@ class Store:
         wanted = sa.true() if states is None else JOBS.c.state.in_([state.value for state in states])
         return await self._transaction(lambda db: _load_jobs(db, wanted, limit))
 
+    async def load_jobs_of(self, request_id: str) -> tuple[Job, ...]:
+        """The jobs that were asked for under this id of their sender's, in the order of the batch."""
+        found = await self._transaction(lambda db: _load_jobs(db, JOBS.c.request_id == request_id, BATCH * 2))
+        return tuple(sorted(found, key=lambda job: job.request.batch_index))
+
     async def delivered(self, paths: Sequence[str]) -> frozenset[str]:
         """Those of these paths that are outputs of a job."""
         some = {"some": list(paths[:BATCH])}
@@ -250,7 +255,9 @@ class Store:
         self._lock.release()
 
 
-_PEER_COLUMNS, _JOB_COLUMNS = (tuple(c.name for c in t.c if c.name != "number") for t in (PEERS, JOBS))
+_PEER_COLUMNS, _JOB_COLUMNS = (
+    tuple(c.name for c in t.c if c.name not in ("number", "request_id")) for t in (PEERS, JOBS)
+)
 #: made once: each statement that is built costs time, and is freed by a full collection only
 _SOME: sa.BindParameter[list[str]] = sa.bindparam("some", expanding=True)
 _DELIVERED = sa.select(OUTPUTS.c.path).where(OUTPUTS.c.path.in_(_SOME))
@@ -364,7 +371,7 @@ def _insert_parts(
 
 def _job_values(job: Job) -> dict[str, Any]:
     values = {key: getattr(job, key) for key in _JOB_COLUMNS}
-    values["state"] = job.state.value
+    values.update(state=job.state.value, request_id=job.request.request_id)
     values["error"] = None if job.error is None else dict(job.error)
     return values
 

@@ -26,6 +26,8 @@ IN_THREAD_FROM = 1 << 20  #: JSON and files from this size on are handled off th
 _BLOCK = 1 << 18
 _WORDS_MAX = 2_000
 _WANTS_KEY = (401, 403, 407)
+#: OpenSSL's X509_V_ERR_…; Python has no names for them
+_NOT_YET, _EXPIRED, _OTHER_NAME = 9, 10, (62, 64)
 
 
 @contextlib.contextmanager
@@ -36,7 +38,12 @@ def translated(base_url: str) -> Iterator[None]:
     except (asyncio.TimeoutError, aiohttp.ServerTimeoutError) as exc:
         raise PeerTimeoutError(f"{base_url} did not answer in time. Is the machine busy or asleep?") from exc
     except aiohttp.ClientConnectorCertificateError as exc:
-        raise PeerUnreachableError(f"{base_url} shows a certificate that is not valid for it.") from exc
+        raise PeerUnreachableError(_not_trusted(base_url, exc.certificate_error)) from exc
+    except aiohttp.ServerFingerprintMismatch as exc:
+        raise PeerUnreachableError(
+            f"{base_url} shows another certificate than the one in its form: sha256:{exc.got.hex()}. If it "
+            "was renewed there, put this fingerprint into the form; else somebody stands between."
+        ) from exc
     except aiohttp.ClientConnectorSSLError as exc:
         raise PeerUnreachableError(f"{base_url} does not speak https. Try http.") from exc
     except aiohttp.ClientConnectorDNSError as exc:
@@ -58,6 +65,23 @@ def _not_connected(base_url: str, exc: aiohttp.ClientConnectorError) -> str:
     if exc.errno == errno.ECONNREFUSED:
         return f"{base_url} refuses the connection. Is ComfyUI running there, started with --listen?"
     return f"{base_url} cannot be reached ({exc.strerror}). Is the machine on, and in this network?"
+
+
+def _not_trusted(base_url: str, error: Exception) -> str:
+    code = getattr(error, "verify_code", None)
+    start = f"{base_url} shows a certificate that is not valid"
+    if code == _EXPIRED:
+        return f"{start} any more. Renew it on the peer."
+    if code == _NOT_YET:
+        return f"{start} yet. Compare the clocks of both machines."
+    if code in _OTHER_NAME:
+        return (
+            f"{start} for it: it is for another name. Use that name in the address, or pin its fingerprint."
+        )
+    return (
+        f"{start} for it: nobody trusted has signed it. Put its CA file or its SHA-256 fingerprint into the "
+        "peer's form, under Certificate."
+    )
 
 
 def wants_key(base_url: str, status: int) -> PeerAuthError:

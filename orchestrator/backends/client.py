@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import aiohttp
 
 from ..core.models.backend import QueueState, Vitals
 from ..core.models.job import RemoteFile
+from ..core.models.trust import context_of, pinned_digest
 from ..errors import (
     PeerProtocolError,
     PeerRefusedError,
@@ -50,7 +52,9 @@ HANDSHAKE_TIMEOUT_S = 10.0
 class ComfyUIClient:
     """A stock ComfyUI at `base_url` (no slash at its end).
 
-    `headers` go with every request. A `session` that is handed in is not closed by ``close``.
+    `headers` go with every request, once the server's certificate was found right: by this machine's
+    authorities, or as `tls` says (see ``checked_trust``). A `session` that is handed in is not closed by
+    ``close``.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class ComfyUIClient:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 5.0,
         session: aiohttp.ClientSession | None = None,
+        tls: str = "",
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.latest: Vitals | None = None
@@ -67,6 +72,7 @@ class ComfyUIClient:
         self._timeout_s = timeout_s
         self._session = session
         self._owns_session = session is None
+        self._ssl = _ssl_of(tls)
 
     async def health_check(self) -> bool:
         """Ask for the vitals and keep them in ``latest``.
@@ -243,6 +249,7 @@ class ComfyUIClient:
                 session.ws_connect(
                     f"{self.base_url}/ws?{urlencode({'clientId': client_id})}",
                     headers=self._headers,
+                    ssl=self._ssl,
                     max_msg_size=WEBSOCKET_MAX_BYTES,
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 ) as stream,
@@ -289,6 +296,7 @@ class ComfyUIClient:
                 self.base_url + path,
                 headers={**(headers or {}), **self._headers},
                 allow_redirects=False,
+                ssl=self._ssl,
                 timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timeout_s),
                 **options,
             ) as answer:
@@ -303,6 +311,13 @@ def open_session(resolver: CheckedResolver | None = None) -> aiohttp.ClientSessi
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=HANDSHAKE_TIMEOUT_S),
     )
+
+
+def _ssl_of(tls: str) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
+    digest = pinned_digest(tls)
+    if digest is not None:
+        return aiohttp.Fingerprint(digest)
+    return context_of(tls) if tls else True
 
 
 def _without_redirects(session: aiohttp.ClientSession) -> aiohttp.ClientSession:

@@ -20,7 +20,7 @@ from .manager import BackendManager
 log = logging.getLogger(__name__)
 
 FIRST_ANSWER_S = 6.0  #: how long a new peer's form waits for its first answer
-_EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credentials"})
+_EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credentials", "tls"})
 _DEFAULT_HEADER = "Authorization"
 
 
@@ -58,6 +58,7 @@ class PeerBook:
         tags: Sequence[str] = (),
         enabled: bool = True,
         credentials: Mapping[str, str] | None = None,
+        tls: str = "",
     ) -> BackendConfig:
         """Register a peer and ask it at once.
 
@@ -71,6 +72,7 @@ class PeerBook:
             enabled=enabled,
             tags=tuple(tags),
             has_credentials=credentials is not None,
+            tls=tls,
         )
         await self._refuse_self(config)
         if credentials is not None:
@@ -112,7 +114,7 @@ class PeerBook:
             fields["has_credentials"] = changes["credentials"] is not None
         config = self._manager.update(backend_id, **fields)
         await self._store.save_peer(config)
-        if config.enabled and {"url", "credentials", "enabled"} & set(changes):
+        if config.enabled and {"url", "credentials", "enabled", "tls"} & set(changes):
             await self._first_answer(backend_id)
         return config
 

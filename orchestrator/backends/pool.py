@@ -1,4 +1,4 @@
-"""The kept connections: a client and an event stream per peer, new ones when its address or key changes."""
+"""The kept connections: a client and an event stream per peer, new ones when how it is reached changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .events import EventStream
 
 @dataclass
 class _Connection:
-    key: tuple[str, tuple[tuple[str, str], ...]]
+    key: tuple[str, str, tuple[tuple[str, str], ...]]
     client: ComfyUIClient
     events: EventStream | None = None
 
@@ -56,7 +56,7 @@ class ClientPool:
 
     def _connection(self, config: BackendConfig) -> _Connection:
         headers = self._make_headers(config.id)
-        key = (config.url, tuple(sorted(headers.items())))
+        key = (config.url, config.tls, tuple(sorted(headers.items())))
         known = self._connections.get(config.id)
         if known is not None and known.key == key:
             return known
@@ -66,7 +66,9 @@ class ClientPool:
             task.add_done_callback(self._closing.discard)
         if self._session is None:
             self._session = open_session()
-        client = ComfyUIClient(config.url, headers=headers, timeout_s=self._timeout_s, session=self._session)
+        client = ComfyUIClient(
+            config.url, headers=headers, timeout_s=self._timeout_s, session=self._session, tls=config.tls
+        )
         self._connections[config.id] = _Connection(key, client)
         return self._connections[config.id]
 

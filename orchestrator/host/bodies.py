@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -22,9 +23,10 @@ PRIORITY_MAX = 1e6
 TEXT_MAX = 2048
 _PARSED_AT_ONCE_BYTES = 64 << 10  #: parsing this takes less time than handing it to a thread
 
-_PEER_FIELDS = ("name", "url", "tags", "enabled", "draining", "credentials")
+_PEER_FIELDS = ("name", "url", "tags", "enabled", "draining", "credentials", "tls")
 _JOB_FIELDS = ("prompt", "workflow", "parameters", "peer", "tags", "title", "priority", "targets")
-_SEVERAL_FIELDS = ("count", "variations", "metadata")
+_SEVERAL_FIELDS = ("count", "variations", "metadata", "request_id")
+REQUEST_ID_MAX = 200
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
@@ -92,6 +94,7 @@ def peer_changes_of(body: Mapping[str, Any]) -> dict[str, Any]:
         "enabled": _flag,
         "draining": _flag,
         "credentials": _credentials,
+        "tls": _certificates,
     }
     return {field: readers[field](body, field) for field in _PEER_FIELDS if field in body}
 
@@ -127,9 +130,26 @@ def job_request_of(body: Mapping[str, Any]) -> JobRequest:
     )
 
 
-def job_requests_of(body: Mapping[str, Any]) -> tuple[JobRequest, ...]:
+def request_id_of(body: Mapping[str, Any], header: str = "") -> str:
+    """``request_id`` of the body, or the header Idempotency-Key; "" without both.
+
+    Raises:
+        ConfigError: they differ, or it is no short text.
+    """
+    value, header = body.get("request_id"), header.strip().strip('"')
+    if value is None:
+        value = header
+    if not isinstance(value, str) or len(value) > REQUEST_ID_MAX or not value.isprintable():
+        raise ConfigError(f"A request id is text of at most {REQUEST_ID_MAX} characters, like a UUID.")
+    if header and header != value:
+        raise ConfigError('"request_id" and the header Idempotency-Key differ. Give one of them.')
+    return value
+
+
+def job_requests_of(body: Mapping[str, Any], request_id: str = "") -> tuple[JobRequest, ...]:
     """The requests of POST /jobs: one, ``count`` copies with own seeds, or one for each of ``variations``.
-    Several are a batch. ``metadata``: the graph that their files carry, see ``with_metadata``.
+    Several are a batch. `request_id`: see ``request_id_of``. ``metadata``: the graph that their files carry,
+    see ``with_metadata``.
 
     Raises:
         ConfigError: see ``job_request_of``; or both are given, or more than 1 000 jobs are asked for.
@@ -138,6 +158,8 @@ def job_requests_of(body: Mapping[str, Any]) -> tuple[JobRequest, ...]:
     requests = _several_of(body)
     if body.get("count") is not None or body.get("variations") is not None:
         requests = as_batch(requests)
+    if request_id:
+        requests = tuple(replace(request, request_id=request_id) for request in requests)
     return requests if body.get("metadata") is None else with_metadata(requests, body["metadata"])
 
 
@@ -210,6 +232,13 @@ def _text(body: Mapping[str, Any], field: str) -> str:
     value = body[field]
     if not isinstance(value, str) or len(value) > TEXT_MAX:
         raise ConfigError(f'"{field}" must be text of at most {TEXT_MAX} characters.')
+    return value
+
+
+def _certificates(body: Mapping[str, Any], field: str) -> str:
+    value = body[field]
+    if not isinstance(value, str):
+        raise ConfigError(f'"{field}" must be text: a CA file\'s content, a fingerprint, or "" for neither.')
     return value
 
 

@@ -40,6 +40,11 @@ class FleetMirror:
         """The number that the prompt's sender was told."""
         self._shown[job_id] = _Shown(number)
 
+    def number_of(self, job_id: str) -> float:
+        """The number that a job's sender was told; a new one once the job has ended."""
+        shown = self._shown.get(job_id)
+        return shown.number if shown else self._native.next_number()
+
     def take_back(self, job_id: str) -> None:
         """The announced job was not accepted."""
         self._shown.pop(job_id, None)

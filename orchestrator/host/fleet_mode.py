@@ -19,6 +19,7 @@ from ..core.models.job import Job, JobRequest, Source
 from ..errors import ConfigError, OrchestratorError
 from ..runtime import Runtime
 from . import comfy
+from .bodies import request_id_of
 from .fleet_mirror import FleetMirror
 from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop
 from .native_queue import NativeQueue
@@ -148,7 +149,11 @@ class FleetMode:
                 return web.json_response(
                     sanitise({"error": found.error, "node_errors": found.node_errors}), status=400
                 )
-            return await self._accept(body, request_, prompt_id, found.outputs, found.node_errors)
+            async with self._runtime.once(request_.request_id) as earlier:
+                if earlier:
+                    number = self._mirror.number_of(earlier[0].id)
+                    return _accepted(earlier[0].id, number, found.node_errors)
+                return await self._accept(body, request_, prompt_id, found.outputs, found.node_errors)
         except ConfigError as exc:
             return _refusal(exc.code, str(exc))
 
@@ -174,9 +179,7 @@ class FleetMode:
         except BaseException:
             self._mirror.take_back(prompt_id)
             raise
-        return web.json_response(
-            {"prompt_id": prompt_id, "number": number, "node_errors": sanitise(node_errors)}
-        )
+        return _accepted(prompt_id, number, node_errors)
 
     def _is_for_fleet(self, prompt: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
         run = options.get("run")
@@ -293,6 +296,7 @@ def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequ
         source=Source.FLEET,
         priority=float(priority),
         targets=tuple(map(str, targets)),
+        request_id=request_id_of(options),
         client_id=body["client_id"] if isinstance(body.get("client_id"), str) else "",
         extra_data={
             "preview_method": asked if isinstance(asked, str) else "auto",
@@ -317,6 +321,10 @@ def _is_canonical_uuid(value: object) -> bool:
         return isinstance(value, str) and str(uuid.UUID(value)) == value
     except ValueError:
         return False
+
+
+def _accepted(prompt_id: str, number: float, node_errors: Mapping[str, Any]) -> web.Response:
+    return web.json_response({"prompt_id": prompt_id, "number": number, "node_errors": sanitise(node_errors)})
 
 
 def _refusal(kind: str, message: str, details: str = "") -> web.Response:

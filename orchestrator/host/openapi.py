@@ -54,6 +54,10 @@ _PEER_WISHES: dict[str, Schema] = {
         "oneOf": [fields({"header": TEXT, "value": TEXT}, optional=("header",)), {"type": "null"}],
         "description": "Sent with every request to the peer; never told again. null takes it away.",
     },
+    "tls": {
+        **TEXT,
+        "description": 'Whom its certificate has to come from: a CA file (PEM), or "sha256:" and its digits.',
+    },
 }
 _JOB_WISHES: dict[str, Schema] = {
     "prompt": {**ANYTHING, "description": "The graph in API format."},
@@ -68,6 +72,10 @@ _JOB_WISHES: dict[str, Schema] = {
 _SEVERAL: dict[str, Schema] = {
     "count": {**WHOLE, "minimum": 1, "maximum": 1000, "description": "So many, each with seeds of its own."},
     "variations": {**listed(ANYTHING), "description": "One job for each, laid over parameters."},
+    "request_id": {
+        **TEXT,
+        "description": "Sent again under the same id (or header Idempotency-Key), it is done once.",
+    },
     "metadata": {
         **fields({"workflow": ANYTHING, "places": ANYTHING}, optional=("places",)),
         "description": "The graph that the files carry. places: address to [node, index of widgets_values].",
@@ -83,7 +91,7 @@ SCHEMAS: dict[str, Schema] = {
     "Peer": fields(
         {
             **{"id": TEXT, "name": TEXT, "url": TEXT, "enabled": FLAG, "draining": FLAG},
-            **{"tags": listed(TEXT), "has_credentials": FLAG},
+            **{"tags": listed(TEXT), "has_credentials": FLAG, "tls": TEXT},
             "health": choices("unknown", "up", "suspect", "down", "ejected", "zombie", "needs_key"),
             **{"reason": TEXT, "version": TEXT, "devices": listed(ref("Device"))},
             **{"queue_running": WHOLE, "queue_pending": WHOLE, "ours": WHOLE, "checked_at": MOMENT},

@@ -22,6 +22,7 @@ import aiohttp
 
 from ..core.models.backend import BackendConfig, BackendStatus
 from ..core.models.job import Attempt, Job
+from ..core.models.trust import pinned_digest
 from ..runtime import Runtime
 
 LINES_KEPT = 300
@@ -119,6 +120,7 @@ def _peer(config: BackendConfig, status: BackendStatus, ours: int) -> dict[str, 
         "port": config.port,
         "has_path": bool(config.path),
         "has_credentials": config.has_credentials,
+        "checks_certificate": "pinned" if pinned_digest(config.tls) else "own" if config.tls else "",
         "enabled": config.enabled,
         "draining": config.draining,
         "health": status.health.value,

@@ -12,7 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from ..core.models.job import Job
+from ..core.models.job import Job, JobState
+from ..dispatch.once import refuse_another
 from ..errors import (
     ConfigError,
     IllegalTransitionError,
@@ -35,6 +36,7 @@ from .bodies import (
     peer_changes_of,
     peer_interrupt_of,
     read_object,
+    request_id_of,
 )
 from .event_stream import stream_events
 from .graph_routes import Definitions, GraphRoutes, no_definitions
@@ -172,8 +174,12 @@ class _Api:
 
     async def submit(self, request: web.Request) -> tuple[int, Any]:
         body = await read_object(request)
-        requests = await asyncio.to_thread(job_requests_of, body)
-        return 202, _accepted(await self._runtime.submit_all(requests))
+        request_id = request_id_of(body, request.headers.get("Idempotency-Key", ""))
+        requests = await asyncio.to_thread(job_requests_of, body, request_id)
+        async with self._runtime.once(request_id) as earlier:
+            if earlier:
+                refuse_another(earlier, requests)
+            return 202, _accepted(earlier or await self._runtime.submit_all(requests))
 
     async def retry(self, request: web.Request) -> tuple[int, Any]:
         asked = job_retry_of(await read_object(request))
@@ -332,7 +338,7 @@ def limit_of(query: Mapping[str, str]) -> int | None:
 
 
 def _accepted(jobs: Sequence[Job]) -> dict[str, Any]:
-    return {"job_id": jobs[0].id, "state": jobs[0].state.value, "job_ids": [job.id for job in jobs]}
+    return {"job_id": jobs[0].id, "state": JobState.WAITING.value, "job_ids": [job.id for job in jobs]}
 
 
 def _id(request: web.Request) -> str:

@@ -34,6 +34,7 @@ def peer_view(
         "draining": config.draining,
         "tags": list(config.tags),
         "has_credentials": config.has_credentials,
+        "tls": config.tls,
         "health": status.health.value,
         "reason": status.reason,
         "version": vitals.comfyui_version if vitals else "",

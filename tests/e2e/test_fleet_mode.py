@@ -405,3 +405,19 @@ async def test_when_fleet_mode_itself_fails_the_prompt_runs_locally_and_the_log_
     assert done.succeeded
     assert done.prompt_id not in {job["job_id"] for job in await fleet_mode.jobs()}
     assert "Fleet mode failed at /prompt; ComfyUI itself answers" in fleet.master.log.read_text("utf-8")
+
+
+async def test_f23_a_prompt_that_is_sent_twice_under_one_request_id_is_one_job(fleet_mode: Session) -> None:
+    body = {"prompt": working(2301), "client_id": "c", "extra_data": {"orchestrator": {"request_id": "once"}}}
+    both = await asyncio.gather(*(fleet_mode.post("/prompt", body) for _ in range(2)))
+    assert both[0] == both[1]
+    before = [job for job in await fleet_mode.jobs() if job["job_id"] == both[0]["prompt_id"]]
+    assert len(before) == 1
+
+    async def is_done() -> bool:
+        return bool((await fleet_mode.get(f"/orchestrator/jobs/{both[0]['prompt_id']}"))["state"] == "done")
+
+    await until(is_done, "the job is done")
+    count = len(await fleet_mode.jobs())
+    again = await fleet_mode.post("/prompt", body)
+    assert (again["prompt_id"], len(await fleet_mode.jobs())) == (both[0]["prompt_id"], count)

@@ -247,3 +247,56 @@ async def test_the_answers_are_as_described(host: Host, peer: FakeComfyUI) -> No
         if body is not None:
             sent = OPENAPI["paths"][f"/orchestrator{described}"][method.lower()]["requestBody"]
             assert fault(body, sent["content"]["application/json"]["schema"]) == "", (method, path)
+
+
+# Sent again
+
+
+async def test_f23_a_request_that_is_sent_twice_at_once_or_later_is_one_job(
+    host: Host, peer: FakeComfyUI
+) -> None:
+    body = {"prompt": seeded(), "request_id": "click-1"}
+    answers = await asyncio.gather(*(host.ask("POST", "/orchestrator/jobs", body) for _ in range(5)))
+    assert {status for status, _ in answers} == {202}
+    ids = {tuple(answer["job_ids"]) for _, answer in answers}
+    assert len(ids) == 1 and all(answer == answers[0][1] for _, answer in answers)
+    await host.runtime.wait(answers[0][1]["job_id"])
+    header = {"Idempotency-Key": '"click-1"'}
+    again = await host.ask("POST", "/orchestrator/jobs", {"prompt": seeded()}, headers=header)
+    assert again == answers[0]
+    assert (len(host.runtime.jobs()), len(peer.asked("/prompt"))) == (1, 1)
+
+
+async def test_f23_several_jobs_of_one_request_are_made_once(host: Host, peer: FakeComfyUI) -> None:
+    first = await submitted(host, count=3, request_id="batch-1")
+    assert await submitted(host, count=3, request_id="batch-1") == first
+    assert len(host.runtime.jobs()) == 3
+
+
+async def test_f23_without_an_id_or_with_another_it_is_another_job(host: Host, peer: FakeComfyUI) -> None:
+    for body in ({}, {}, {"request_id": "a"}, {"request_id": "b"}, {"request_id": ""}):
+        await submitted(host, **body)
+    assert len(host.runtime.jobs()) == 5
+
+
+async def test_f23_an_id_that_stood_for_something_else_is_refused_by_name(
+    host: Host, peer: FakeComfyUI
+) -> None:
+    (first,) = await submitted(host, request_id="a")
+    for other in ({"prompt": picture()}, {"count": 2}):
+        body = {"prompt": seeded(), "request_id": "a", **other}
+        status, answer = await host.ask("POST", "/orchestrator/jobs", body)
+        assert (status, first in answer["message"]) == (400, True)
+    body = {"prompt": seeded(), "request_id": "a"}
+    differs = await host.ask("POST", "/orchestrator/jobs", body, headers={"Idempotency-Key": "b"})
+    long = await host.ask("POST", "/orchestrator/jobs", {**body, "request_id": "x" * 201})
+    wrong = await host.ask("POST", "/orchestrator/jobs", {**body, "request_id": 7})
+    assert [status for status, _ in (differs, long, wrong)] == [400, 400, 400]
+    assert len(host.runtime.jobs()) == 1
+
+
+async def test_f23_a_job_that_is_run_again_is_another_job(host: Host, peer: FakeComfyUI) -> None:
+    (first,) = await submitted(host, request_id="a")
+    await host.runtime.wait(first)
+    await host.ask("POST", f"/orchestrator/jobs/{first}/retry", {})
+    assert await submitted(host, request_id="a") == [first]

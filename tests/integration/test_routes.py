@@ -254,6 +254,19 @@ async def test_a_key_goes_in_and_never_comes_out(host: Host, tmp_path: Path) -> 
     assert without["has_credentials"] is False
 
 
+async def test_whom_to_trust_with_a_peers_name_goes_in_and_out_in_one_form(host: Host) -> None:
+    pin = "AB:" * 31 + "AB"
+    peer = await host.add_peer(url="https://gpu-2", tls=pin)
+    assert peer["tls"] == "sha256:" + "ab" * 32
+    route = f"/orchestrator/peers/{peer['id']}"
+    for wrong in (7, "trust me", None):
+        status, answer = await host.ask("PATCH", route, {"tls": wrong})
+        assert (status, answer["error"]) == (400, "bad_request")
+    status, answer = await host.ask("PATCH", route, {"url": "http://gpu-2"})
+    assert (status, "https://" in answer["message"]) == (400, True)
+    assert (await host.ask("PATCH", route, {"tls": "", "url": "http://gpu-2"}))[1]["tls"] == ""
+
+
 async def test_an_address_that_is_already_a_peer_is_refused(host: Host) -> None:
     await host.add_peer(url="gpu-2")
     status, answer = await host.ask("POST", "/orchestrator/peers", {"url": "http://gpu-2:8188/"})

@@ -60,6 +60,7 @@ FULL_JOB = Job(
         retry_of="job-0",
         batch_id="batch-1",
         batch_index=2,
+        request_id="once-1",
     ),
     created_at=NOW,
     state=JobState.FAILED,
@@ -541,6 +542,11 @@ def run_sql(path: Path, statement: str) -> None:
     database.close()
 
 
+def without_request_ids(path: Path) -> None:
+    run_sql(path, "DROP INDEX ix_jobs_request_id")
+    run_sql(path, "ALTER TABLE jobs DROP COLUMN request_id")
+
+
 async def test_a_journal_of_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     async with opened(path) as store:
         await store.save_job(job(1))
@@ -558,8 +564,13 @@ async def test_a_journal_from_before_attempts_were_timed_keeps_them(path: Path) 
     wanted = dataclasses.replace(job(1), attempts=(Attempt("p", "peer-1", NOW, NOW, "done"),))
     async with opened(path) as store:
         await store.save_job(wanted)
-    for column in ("begun_at", "loaded_at"):
-        run_sql(path, f"ALTER TABLE attempts DROP COLUMN {column}")
+    for column in (
+        "attempts DROP COLUMN begun_at",
+        "attempts DROP COLUMN loaded_at",
+        "peers DROP COLUMN tls",
+    ):
+        run_sql(path, f"ALTER TABLE {column}")
+    without_request_ids(path)
     run_sql(path, "UPDATE meta SET value = '1' WHERE key = 'schema'")
     async with opened(path) as again:
         assert (await again.load_jobs())[0].attempts == wanted.attempts
@@ -567,6 +578,33 @@ async def test_a_journal_from_before_attempts_were_timed_keeps_them(path: Path) 
         timed = wanted.evolve(attempts=(attempt,))
         await again.save_job(timed)
         assert (await again.load_jobs())[0].attempts == timed.attempts
+
+
+async def test_a_journal_from_before_certificates_were_pinned_keeps_its_peers(path: Path) -> None:
+    peer = BackendConfig("a", url="https://gpu-2")
+    async with opened(path) as store:
+        await store.save_peer(peer)
+    without_request_ids(path)
+    run_sql(path, "ALTER TABLE peers DROP COLUMN tls")
+    run_sql(path, "UPDATE meta SET value = '2' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert await again.load_peers() == (peer,)
+        pinned = dataclasses.replace(peer, tls="sha256:" + "0" * 64)
+        await again.save_peer(pinned)
+        assert await again.load_peers() == (pinned,)
+
+
+async def test_a_journal_from_before_requests_had_ids_keeps_its_jobs(path: Path) -> None:
+    async with opened(path) as store:
+        await store.save_job(job(1))
+    without_request_ids(path)
+    run_sql(path, "UPDATE meta SET value = '3' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert len(await again.load_jobs()) == 1
+        named = dataclasses.replace(job(2), request=dataclasses.replace(job(2).request, request_id="r"))
+        await again.save_job(named)
+        assert await again.load_jobs_of("r") == (named,)
+        assert await again.load_jobs_of("x") == ()
 
 
 def test_an_older_journal_goes_through_each_step_it_lacks_once() -> None:

@@ -55,6 +55,7 @@ def test_a_peer_is_shown_with_exactly_these_fields() -> None:
         "draining": False,
         "tags": ["fast"],
         "has_credentials": True,
+        "tls": "",
         "health": "up",
         "reason": "",
         "version": "0.3.75",

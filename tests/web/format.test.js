@@ -9,7 +9,7 @@ import { changesOf } from "../../web/fleet/peer_form.js";
 import { job, peer } from "./stand_in.js";
 
 const GIB = 1024 ** 3;
-const fields = (changes = {}) => ({ url: "", name: "", tags: "", key: "", header: "", forgetKey: false, ...changes });
+const fields = (changes = {}) => ({ url: "", name: "", tags: "", key: "", header: "", forgetKey: false, tls: "", ...changes });
 
 test("durations are as exact as one can read", () => {
   assert.deepEqual([0.42, 9.96, 42.4, 61, 3599, 3661].map(duration), ["0.4 s", "10 s", "42 s", "1:01 min", "59:59 min", "1:01 h"]);
@@ -106,6 +106,14 @@ test("a new peer is sent with what was filled in", () => {
   assert.deepEqual(changesOf(null, fields({ url: "g", name: "n", tags: "a, b,,a", key: "Bearer x" })), {
     url: "g", name: "n", tags: ["a", "b"], credentials: { header: "Authorization", value: "Bearer x" },
   });
+});
+
+test("whom to trust is sent when it is new, and when it is taken away", () => {
+  assert.deepEqual(changesOf(null, fields({ url: "https://g", tls: " sha256:ab \n" })), { url: "https://g", tls: "sha256:ab" });
+  const known = peer({ tls: "sha256:ab" });
+  const same = fields({ url: known.url, name: known.name, tags: known.tags.join(), tls: "sha256:ab" });
+  assert.deepEqual(changesOf(known, same), {});
+  assert.deepEqual(changesOf(known, { ...same, tls: "" }), { tls: "" });
 });
 
 test("of a known peer only what changed is sent; an empty key keeps the stored one", () => {

@@ -2,7 +2,7 @@
 export function peer(changes = {}) {
   return {
     id: "p1", name: "gpu-1", url: "http://gpu-1:8188", enabled: true, draining: false, tags: [],
-    has_credentials: false, health: "up", reason: "", version: "0.3.75", devices: [], queue_running: 0,
+    has_credentials: false, tls: "", health: "up", reason: "", version: "0.3.75", devices: [], queue_running: 0,
     queue_pending: 0, ours: 0, checked_at: null, node_types: null, ...changes,
   };
 }

@@ -5,7 +5,7 @@
  * @typedef {{name: string, type: string, vram_total_bytes: number, vram_free_bytes: number}} Device
  * @typedef {"unknown" | "up" | "suspect" | "down" | "ejected" | "zombie" | "needs_key"} Health
  * @typedef {{id: string, name: string, url: string, enabled: boolean, draining: boolean, tags: string[],
- *   has_credentials: boolean, health: Health, reason: string, version: string, devices: Device[],
+ *   has_credentials: boolean, tls: string, health: Health, reason: string, version: string, devices: Device[],
  *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
  *   node_types: number | null, running?: Running | null}} Peer
  * @typedef {{job_id: string | null, prompt_id: string, whose: "ours" | "others", title: string, node: string,
@@ -34,7 +34,7 @@
  * @typedef {{before?: string, peer?: string}} Move before: a waiting job, "" for the end; peer: "" for any
  * @typedef {{header?: string, value: string}} Credentials
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
- *   credentials?: Credentials | null}} PeerChanges
+ *   credentials?: Credentials | null, tls?: string}} PeerChanges
  * @typedef {{fetchApi(route: string, options?: RequestInit): Promise<Response>,
  *   apiURL(route: string): string}} ComfyApi
  */

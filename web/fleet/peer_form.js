@@ -5,7 +5,7 @@ import { RequestError } from "./api.js";
 import { t } from "./i18n.js";
 
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").PeerChanges} PeerChanges
- * @typedef {{url: string, name: string, tags: string, key: string, header: string, forgetKey: boolean}} Fields */
+ * @typedef {{url: string, name: string, tags: string, key: string, header: string, forgetKey: boolean, tls: string}} Fields */
 
 const DEFAULT_HEADER = "Authorization";
 
@@ -30,6 +30,8 @@ export function changesOf(peer, fields) {
   if (tags.join("\n") !== (peer?.tags ?? []).join("\n")) changes.tags = tags;
   if (key) changes.credentials = { header: fields.header.trim() || DEFAULT_HEADER, value: key };
   else if (peer && fields.forgetKey) changes.credentials = null;
+  const tls = fields.tls.trim();
+  if (tls !== (peer?.tls ?? "")) changes.tls = tls;
   return changes;
 }
 
@@ -45,6 +47,8 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   const key = input({ type: "password", autocomplete: "new-password", placeholder: "Bearer …" });
   const header = input({ placeholder: DEFAULT_HEADER });
   const forget = h("input", { type: "checkbox" });
+  const tls = h("textarea", { class: "orc-input", rows: 3, spellcheck: "false", placeholder: "sha256:… / -----BEGIN CERTIFICATE-----" });
+  tls.value = peer?.tls ?? "";
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
   const submit = h("button", { type: "submit", class: "orc-button orc-primary" }, peer ? t("Save") : t("Add"));
   // Only after a new peer gave no good answer: it is registered then, and the form goes on with it.
@@ -54,7 +58,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   const save = async () => {
     const changes = changesOf(peer, {
       url: url.value, name: name.value, tags: tags.value, key: key.value, header: header.value,
-      forgetKey: forget.checked,
+      forgetKey: forget.checked, tls: tls.value,
     });
     setOptionalText(failure, "");
     const changed = Object.keys(changes).length > 0;
@@ -126,6 +130,12 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       field(t("Header"), header, t("optional")),
       peer?.has_credentials && h("label", { class: "orc-check" }, forget, t("Forget the stored key")),
     ),
+    h("details", { class: "orc-trust", open: Boolean(peer?.tls) },
+      h("summary", {}, t("Certificate")),
+      h("p", { class: "orc-muted" },
+        t("Only for an https address that no public authority vouches for: its CA file (PEM), or the certificate's SHA-256 fingerprint.")),
+      field(t("CA file or fingerprint"), tls, t("optional")),
+    ),
     failure,
     h("div", { class: "orc-actions" }, submit, cancel, forgetIt),
   );
@@ -139,6 +149,6 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
 const input = (props) =>
   h("input", { type: "text", class: "orc-input", autocomplete: "off", spellcheck: "false", ...props });
 
-/** @param {string} label @param {HTMLInputElement} control @param {string} [hint] */
+/** @param {string} label @param {HTMLElement} control @param {string} [hint] */
 const field = (label, control, hint) =>
   h("label", { class: "orc-field" }, h("span", {}, label, hint && h("i", {}, ` ${hint}`)), control);

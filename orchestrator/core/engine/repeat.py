@@ -29,4 +29,5 @@ def repeated(job: Job, *, peer: str | None = None, priority: float | None = None
         source=Source.HTTP if request.source is Source.NODE else request.source,
         wait_for_peer=True,
         retry_of=job.id,
+        request_id="",
     )

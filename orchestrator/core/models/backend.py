@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ...errors import ConfigError
 from .address import is_number_in_disguise, parse_ip, why_not
+from .trust import checked_trust
 
 DEFAULT_PORT = 8188
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -34,7 +35,8 @@ class BackendConfig:
     """Where a peer is and how its owner wants it used.
 
     Give either ``url`` or ``host`` with ``port``, ``scheme`` and ``path``; afterwards all of them are
-    filled. ``url`` never ends in a slash and never holds credentials.
+    filled. ``url`` never ends in a slash and never holds credentials. ``tls``: whom its certificate has to
+    come from, see ``checked_trust``; "" leaves that to this machine's authorities.
 
     Raises:
         ConfigError: the address is not http(s), has user:password@, a query, or no host; a bad id or name.
@@ -51,6 +53,7 @@ class BackendConfig:
     draining: bool = False
     tags: tuple[str, ...] = ()
     has_credentials: bool = False
+    tls: str = ""
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -72,6 +75,9 @@ class BackendConfig:
         if any(len(tag) > TAG_MAX for tag in tags):
             raise ConfigError(f"A tag has at most {TAG_MAX} characters.")
         fill(self, "tags", tags)
+        fill(self, "tls", checked_trust(self.tls))
+        if self.tls and scheme != "https":
+            raise ConfigError("A certificate is checked over https only. Write the address with https://.")
 
 
 def parse_peer_url(url: str) -> tuple[str, str, int, str]:
