@@ -192,6 +192,16 @@ class ComfyUIClient:
             raise PeerProtocolError("The peer took a file and did not say under which name.")
         return f"{folder}/{stored}" if isinstance(folder, str) and folder else stored
 
+    async def has_input(self, name: str, subfolder: str, size_bytes: int) -> bool:
+        """Whether a file of this name and length is among the peer's inputs; False where it does not say."""
+        place = urlencode({"filename": name, "subfolder": subfolder, "type": "input"})
+        headers = {"Accept-Encoding": "identity"}  # the length announced is then the file's
+        try:
+            async with self._request("HEAD", f"/view?{place}", headers=headers) as answer:
+                return answer.content_length == size_bytes
+        except PeerRefusedError:
+            return False
+
     async def download(
         self,
         file: RemoteFile,

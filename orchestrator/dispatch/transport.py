@@ -14,6 +14,7 @@ from ..core.models.job import Prompt
 from ..errors import PeerRefusedError, WorkflowError
 
 UPLOAD_FOLDER = "remote-dispatch"
+ASK_FROM_BYTES = 256 << 10  #: a smaller file is there as soon as the answer whether it is there already
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,12 @@ class Transport:
             if stored is None:
                 # Named by content: sent once, and never over somebody else's file.
                 name = f"{digest[:40]}{path.suffix.lower()}"
-                stored = await client.upload(path, name=name, subfolder=UPLOAD_FOLDER)
+                size = (await asyncio.to_thread(path.stat)).st_size
+                # By an earlier process, or by an upload whose answer was lost.
+                if size >= ASK_FROM_BYTES and await client.has_input(name, UPLOAD_FOLDER, size):
+                    stored = f"{UPLOAD_FOLDER}/{name}"
+                else:
+                    stored = await client.upload(path, name=name, subfolder=UPLOAD_FOLDER)
                 self._stored[key] = stored
             return stored
 

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from orchestrator.core.models.job import Job, JobState
+from orchestrator.dispatch.transport import ASK_FROM_BYTES
 from tests.fakes.answers import announce, answer, redirect
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture
@@ -191,6 +192,37 @@ async def test_a_peer_that_lost_the_file_gets_it_again(master: Master, peer: Fak
     peer.on_prompt = "run"
     assert (await master.end_of(job)).state is JobState.DONE
     assert len(peer.asked("/upload/image")) >= 2
+
+
+async def test_a_large_file_that_an_earlier_process_sent_is_not_sent_again(tmp_path: Path) -> None:
+    async with FakeComfyUI() as peer:
+        for process in range(3):
+            async with started(tmp_path) as master:
+                await asyncio.to_thread((master.input / "film.mp4").write_bytes, b"film" * ASK_FROM_BYTES)
+                if not process:
+                    await master.add("gpu", peer)
+                if process == 2:  # a disk that was full there, say
+                    ((place, _),) = [item for item in peer.files.items() if item[0][0] == "input"]
+                    peer.files[place] = b"film"
+                assert (await master.run(loaded_picture("film.mp4"))).state is JobState.DONE
+        sent = [content for (kind, _, _), content in peer.files.items() if kind == "input"]
+        assert (len(peer.asked("/upload/image")), sent[-1]) == (2, b"film" * ASK_FROM_BYTES)
+        used = [prompt.graph["1"]["inputs"]["image"] for prompt in peer.prompts]
+        assert used[0] == used[1] != used[2]
+
+
+async def test_an_upload_whose_answer_was_lost_is_found_there(master: Master, peer: FakeComfyUI) -> None:
+    await asyncio.to_thread((master.input / "film.mp4").write_bytes, b"film" * ASK_FROM_BYTES)
+
+    async def taken_and_cut(request: web.Request) -> web.StreamResponse:
+        answer = await peer._upload(request)
+        assert request.transport is not None
+        request.transport.abort()
+        return answer
+
+    peer.answers["/upload/image"] = taken_and_cut
+    assert (await master.run(loaded_picture("film.mp4"))).state is JobState.DONE
+    assert len(peer.asked("/upload/image")) == 1
 
 
 # Down
