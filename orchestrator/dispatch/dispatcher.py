@@ -92,6 +92,7 @@ class Dispatcher:
             manager,
             peers,
             transport,
+            self.register,
             report_trouble,
             note_job,
             lambda: self._hold.is_on,
@@ -180,6 +181,7 @@ class Dispatcher:
             await self._journal.save_job(job)
         entry.ticket.on_waiting = partial(self._explain, job.id)
         self.register.add(entry)
+        self._recovery.purse.note_job()
         entry.task = asyncio.create_task(self._story(entry), name=f"remote-dispatch job {job.id}")
         self.register.announce(entry)
         await asyncio.sleep(0)  # a task that was never begun cannot tell that it was cancelled
@@ -250,6 +252,7 @@ class Dispatcher:
             finally:
                 self._room.release(entry.ticket)
         while True:
+            await self._recovery.pay_for_retry(entry)
             try:
                 placement = await self._room.place(entry.ticket)
             except NoEligiblePeerError:

@@ -30,7 +30,8 @@ from ..errors import (
     TakenBackError,
 )
 from .ports import Peers
-from .register import Entry
+from .purse import Purse
+from .register import Entry, Register
 from .reporting import with_last
 from .transport import Transport
 
@@ -48,6 +49,7 @@ class Recovery:
         manager: BackendManager,
         peers: Peers,
         transport: Transport,
+        register: Register,
         report_trouble: Callable[[str, bool], None],
         note_job: Callable[[str, bool], None],
         is_outage: Callable[[], bool],
@@ -56,10 +58,12 @@ class Recovery:
         self._manager = manager
         self._peers = peers
         self._transport = transport
+        self._register = register
         self._report_trouble = report_trouble
         self._note_job = note_job
         self._is_outage = is_outage
         self.policy = policy
+        self.purse = Purse(policy.budget)
 
     def back_to_the_line(self, entry: Entry, exc: OrchestratorError, outcome: str = "") -> None:
         entry.preview = None
@@ -81,8 +85,16 @@ class Recovery:
         if verdict is Verdict.GIVE_UP:
             raise exc
         log.info("Job %s failed on %s and is tried again: %s", entry.job.id, config.name, exc)
+        entry.owes_retry = True
         if verdict is Verdict.FREE:
             await self._free_roomiest(entry)
+
+    async def pay_for_retry(self, entry: Entry) -> None:
+        """Before the next attempt: wait until the fleet can afford it, when it is a retry."""
+        if entry.owes_retry:
+            text = "waiting to be tried again: many jobs fail, so retries are slowed down"
+            await self.purse.pay(lambda: self._register.update(entry, explanation=text))
+            entry.owes_retry = False
 
     async def when_nobody_is_left(self, entry: Entry, last: OrchestratorError) -> None:
         """All peers that could take it have failed it: give them another chance, or raise `last`."""

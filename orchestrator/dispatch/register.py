@@ -30,7 +30,7 @@ def ignore(update: JobUpdate) -> None:
 @dataclass(eq=False)
 class Entry:
     """A job and what its story needs. ``failure`` is what ended it, if it did not end well.
-    ``freed``: a peer's memory was freed for it."""
+    ``freed``: a peer's memory was freed for it. ``owes_retry``: its next attempt is one."""
 
     job: Job
     ticket: Ticket
@@ -39,6 +39,7 @@ class Entry:
     cancel_reason: str = ""
     asked_again: bool = False
     freed: bool = False
+    owes_retry: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     failure: OrchestratorError | None = None
     preview: PreviewFrame | None = None

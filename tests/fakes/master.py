@@ -39,6 +39,7 @@ class Master:
         follow: FollowPolicy = FOLLOW,
         health: HealthPolicy = HEALTH,
         reserve_bytes: int = 0,
+        retry: RetryPolicy = RETRY,
     ) -> None:
         self.input, self.output, self.temp, self.data = (
             home / name for name in ("input", "output", "temp", "data")
@@ -46,7 +47,7 @@ class Master:
         for folder in (self.input, self.output, self.temp):
             folder.mkdir(exist_ok=True)
         folders = Folders(self.output, self.temp, self._resolve_input, reserve_bytes)
-        self.runtime = Runtime(Settings(self.data, folders, health=health, follow=follow, retry=RETRY))
+        self.runtime = Runtime(Settings(self.data, folders, health=health, follow=follow, retry=retry))
 
     def _resolve_input(self, value: str) -> Path | None:
         path = self.input / value

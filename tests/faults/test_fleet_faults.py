@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.engine.retry import RetryPolicy
+from orchestrator.core.engine.retry_budget import BudgetPolicy
 from orchestrator.core.models.job import JobState
 from tests.fakes.master import FOLLOW, outcomes
 from tests.fakes.waiting import until
@@ -76,4 +78,21 @@ async def test_a_peer_that_fails_job_after_job_rests_and_the_others_go_on(
         rig.a.on_prompt = "run"
         await until(lambda: rig.health("a") == "up", "it is used again after its rest")
         assert (await rig.run()).attempts[0].backend_id == rig.ids["a"]
+    await rig.check_afterwards(caplog.text)
+
+
+async def test_when_many_jobs_fail_retries_wait_until_the_fleet_can_afford_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    budget = BudgetPolicy(per_job=0.25, reserve=1.0, per_s=1e-6)
+    async with standing(tmp_path, retry=RetryPolicy(backoff_s=0.02, budget=budget)) as rig:
+        rig.a.on_prompt = "error"
+        first = await rig.run()
+        assert (first.state, len(first.attempts)) == (JobState.DONE, 2)
+        second = await rig.submit()
+        await until(lambda: "slowed down" in rig.master.job(second).explanation, "it waits for its retry")
+        assert (rig.master.job(second).state, rig.posts()) == (JobState.WAITING, [2, 1])
+        for _ in range(2):  # what goes well pays for it
+            assert (await rig.run(peer="b")).state is JobState.DONE
+        assert (await rig.end_of(second)).state is JobState.DONE
     await rig.check_afterwards(caplog.text)

@@ -13,7 +13,7 @@ job-caused         a node raised, the graph is wrong, a type cannot travel: give
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ...errors import (
@@ -32,6 +32,7 @@ from ...errors import (
     ResultError,
     UnsupportedTypeError,
 )
+from .retry_budget import BudgetPolicy
 
 
 class Verdict(str, Enum):
@@ -51,6 +52,7 @@ class RetryPolicy:
     backoff_max_s: float = 60.0
     deaths_max: int = 2
     retry_interrupted: bool = False
+    budget: BudgetPolicy = field(default_factory=BudgetPolicy)
 
     def longest_pause_s(self, attempts: int) -> float:
         """The upper end of the pause after so many attempts; the caller draws from zero up to it."""
