@@ -1,7 +1,9 @@
-"""The two commands of this repository, for a machine with nothing but Python 3.10 or later.
+"""The commands of this repository, for a machine with nothing but Python 3.10 or later.
 
 python dev.py demo [--once]      a master and two peers on this machine, one picture made remotely
-python dev.py test [ARGUMENTS]   all checks and tests; ARGUMENTS go to pytest, --fast leaves out ComfyUI
+python dev.py test [ARGUMENTS]   all checks and tests; ARGUMENTS go to pytest, --fast leaves out ComfyUI,
+                                 --all adds what takes minutes
+python dev.py chaos [--minutes N --seed S]    a fleet in which something breaks every half minute
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ def main() -> int:
     demo = commands.add_parser("demo", help="see it work on this machine")
     demo.add_argument("--once", action="store_true", help="end after the first picture")
     commands.add_parser("test", help="run all checks and tests", add_help=False)
+    commands.add_parser("chaos", help="a random soak", add_help=False)
     options, rest = parser.parse_known_args()
-    if rest and options.command != "test":
+    if rest and options.command == "demo":
         parser.error(f"unknown: {' '.join(rest)}")
 
     from tests.rig import demo as demo_command
@@ -36,7 +39,11 @@ def main() -> int:
         if options.command == "demo":
             demo_command.run(once=options.once)
             return 0
-        return suite.run([argument for argument in rest if argument != "--fast"], fast="--fast" in rest)
+        if options.command == "chaos":
+            return suite.chaos(rest)
+        own = {"--fast", "--all"}
+        pytest_arguments = [argument for argument in rest if argument not in own]
+        return suite.run(pytest_arguments, fast="--fast" in rest, long="--all" in rest)
     except RigError as exc:
         print(f"\n{exc}", file=sys.stderr)
         return 1

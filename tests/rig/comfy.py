@@ -57,6 +57,10 @@ class ComfyProcess:
             raise RigError(f"{self.name} was not started.")
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def install(self, pack: Path, name: str) -> None:
         """Put a node pack in, as a link where the system allows it."""
         target = self.base / "custom_nodes" / name

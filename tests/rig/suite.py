@@ -26,8 +26,9 @@ class Check:
     command: tuple[str, ...]
 
 
-def run(pytest_arguments: Sequence[str], *, fast: bool = False, say: Say = print) -> int:
+def run(pytest_arguments: Sequence[str], *, fast: bool = False, long: bool = False, say: Say = print) -> int:
     """Set up, run every check even if one fails, sum up. Paths among the arguments replace ours.
+    `long`: also what takes minutes.
 
     Returns the exit code: 0 when everything passed, else 1.
     """
@@ -45,12 +46,20 @@ def run(pytest_arguments: Sequence[str], *, fast: bool = False, say: Say = print
         Check("format", (python, "-m", "ruff", "format", "--check", ".")),
         Check("mypy", (python, "-m", "mypy")),
         *_page_logic(say),
-        Check("pytest", (python, "-m", "pytest", *folders, *pytest_arguments)),
+        Check("pytest", (python, "-m", "pytest", *(("-m", "") if long else ()), *folders, *pytest_arguments)),
     ]
     failed = [check.name for check in checks if not _passes(check, say)]
     verdict = f"FAILED: {', '.join(failed)}" if failed else f"passed: {', '.join(c.name for c in checks)}"
     say(f"\n{verdict} ({time.monotonic() - began:.0f} s in all)")
     return 1 if failed else 0
+
+
+def chaos(arguments: Sequence[str], *, say: Say = print) -> int:
+    """The random soak of ``tests.faults.chaos``; its exit code."""
+    setup = Setup(say)
+    setup.for_tests()
+    soak = Check("chaos", (str(setup.tools()), "-m", "tests.faults.chaos", *arguments))
+    return 0 if _passes(soak, say) else 1
 
 
 def _passes(check: Check, say: Say) -> bool:

@@ -90,4 +90,63 @@ class TestExit:
         os._exit(1)
 
 
-NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in (TestStamp, TestSleep, TestError, TestExit)}
+class TestExitOnce:
+    """Takes its ComfyUI down the first time; `mark` is a file that says it has done so."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("IMAGE",), "mark": ("STRING", {"default": ""})}}
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "leave"
+    CATEGORY = "test"
+
+    def leave(self, value, mark):
+        try:
+            open(mark, "x").close()
+        except FileExistsError:
+            return (value,)
+        os._exit(1)
+
+
+class TestDeaf(TestSleep):
+    """As slow, and no interrupt reaches it, as in a library that computes on its own."""
+
+    def sleep(self, value, seconds):
+        time.sleep(seconds)
+        return (value,)
+
+
+class TestOutOfMemory:
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("IMAGE",)}}
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "ask_for_more"
+    CATEGORY = "test"
+
+    def ask_for_more(self, value):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+class TestWorkerDies:
+    """Ends the thread that runs prompts; the server answers on, and nothing is run any more."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("IMAGE",)}}
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "die"
+    CATEGORY = "test"
+
+    def die(self, value):
+        raise SystemExit
+
+
+_CLASSES = (
+    *(TestStamp, TestSleep, TestError),
+    *(TestExit, TestExitOnce, TestDeaf, TestOutOfMemory, TestWorkerDies),
+)
+NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in _CLASSES}

@@ -1,0 +1,170 @@
+"""F01, F02, F03 and F18 of the fault list, with nodes that really do it, on real ComfyUI processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.rig.environment import Setup
+from tests.rig.fleet import Fleet
+
+from .graphs import Graph, dispatched, node, sleep, stamp
+from .session import Session, until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet that the tests of this module may damage; they run in order."""
+    with Fleet(Setup(), tmp_path_factory.mktemp("faults")) as running:
+        running.register_peers()
+        yield running
+
+
+@pytest.fixture
+async def master(fragile: Fleet, http: aiohttp.ClientSession) -> Session:
+    master = Session(http, fragile.master.url, fragile.token)
+    for peer in fragile.peers:
+        if not peer.is_running:
+            peer.start()
+            peer.wait_ready()
+    await until(master.peers_are_up, "the peers are up")
+    return master
+
+
+@pytest.fixture
+async def peers(master: Session, fragile: Fleet, http: aiohttp.ClientSession) -> list[Session]:
+    return [Session(http, peer.url) for peer in fragile.peers]
+
+
+def ending(graph: Graph, link: str, seed: int) -> Graph:
+    return {
+        **graph,
+        "9": node("SaveImage", images=[link, 0], filename_prefix=f"faults/{seed}"),
+    }
+
+
+def deaf(seed: int, seconds: float) -> Graph:
+    return {**stamp(seed), "10": node("TestDeaf", value=["1", 0], seconds=seconds)}
+
+
+async def submitted(master: Session, graph: Graph, **options: Any) -> str:
+    answer = await master.post("/orchestrator/jobs", {"prompt": graph, **options}, status=202)
+    return str(answer["job_id"])
+
+
+async def job(master: Session, job_id: str) -> dict[str, Any]:
+    return dict(await master.get(f"/orchestrator/jobs/{job_id}"))
+
+
+async def end_of(master: Session, job_id: str, deadline_s: float = 60.0) -> dict[str, Any]:
+    async def ended() -> dict[str, Any] | None:
+        now = await job(master, job_id)
+        return now if now["state"] not in ("waiting", "running") else None
+
+    return dict(await until(ended, f"job {job_id} ends", deadline_s))
+
+
+def outcomes(job: dict[str, Any]) -> list[str]:
+    return [attempt["outcome"] for attempt in job["attempts"]]
+
+
+async def test_f01_a_peer_that_a_node_crashes_is_replaced_at_once_and_used_again_when_it_is_back(
+    master: Session, fragile: Fleet, tmp_path: Path
+) -> None:
+    graph = {**sleep(101, 1.0), "11": node("TestExitOnce", value=["10", 0], mark=str(tmp_path / "done"))}
+    job_id = await submitted(master, ending(graph, "11", 101))
+
+    async def has_crashed() -> bool:
+        return await asyncio.to_thread((tmp_path / "done").exists)
+
+    await until(has_crashed, "a peer crashes")
+    done = await end_of(master, job_id, 15.0)
+    assert (done["state"], outcomes(done)) == ("done", ["peer_died", "done"])
+    dead = next(peer for peer in fragile.peers if not peer.is_running)
+    assert dead.name == done["attempts"][0]["peer"]
+    await asyncio.to_thread(dead.restart)
+    await until(master.peers_are_up, "it is used again")
+    again = await end_of(master, await submitted(master, ending(stamp(102), "1", 102), peer=dead.name))
+    assert (again["state"], again["peer"]) == ("done", dead.name)
+
+
+async def test_f03_too_little_memory_is_tried_elsewhere_and_then_named_with_its_node(master: Session) -> None:
+    graph = {**stamp(103), "2": node("TestOutOfMemory", value=["1", 0])}
+    failed = await end_of(master, await submitted(master, ending(graph, "2", 103)))
+    assert failed["state"] == "failed"
+    assert {attempt["peer"] for attempt in failed["attempts"]} == {"peer-1", "peer-2"}
+    assert failed["error"]["node_type"] == "TestOutOfMemory"
+    assert "memory" in failed["error"]["message"]
+    assert {peer["health"] for peer in (await master.peers()).values()} == {"up"}
+    assert (await end_of(master, await submitted(master, ending(stamp(104), "1", 104))))["state"] == "done"
+
+
+@pytest.mark.parametrize("kind", ["running", "queued", "deaf"])
+async def test_f18_an_interrupt_on_the_master_ends_the_node_at_once_and_empties_the_peers(
+    master: Session, peers: list[Session], kind: str
+) -> None:
+    seed = 110 + len(kind)
+    graph = deaf(seed, 6.0) if kind == "deaf" else sleep(seed, 30.0)
+    foreign = [await peer.queue(ending(sleep(seed, 4.0), "10", seed)) for peer in peers if kind == "queued"]
+    prompt_id = await master.queue(dispatched(graph, ["10", 0]))
+
+    async def is_there() -> bool:
+        jobs = await master.jobs()
+        return bool(jobs and jobs[0]["state"] == "running" and jobs[0]["attempts"][-1]["peer"])
+
+    async def are_idle() -> bool:
+        return all([await peer.is_idle() for peer in peers])
+
+    await until(is_there, "it is on a peer")
+    if kind == "deaf":
+
+        async def is_deaf() -> bool:
+            return (await master.jobs())[0]["begun_at"] is not None
+
+        await until(is_deaf, "the node that hears nothing runs")
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    await master.post("/interrupt", {"prompt_id": prompt_id})
+    done = await master.finished(prompt_id)
+    returned_s = clock() - began
+    assert any(kind == "execution_interrupted" for kind, _ in done.entry["status"]["messages"])
+    await until(are_idle, "the peers' queues are empty")
+    print(f"F18 {kind}: node back after {returned_s:.2f} s, peers idle after {clock() - began:.2f} s")
+    assert (await master.jobs())[0]["state"] == "cancelled"
+    for foreign_id, peer in zip(foreign, peers, strict=False):
+        assert (await peer.finished(foreign_id)).succeeded
+
+
+@pytest.mark.long
+async def test_f02_a_peer_whose_worker_died_is_found_out_and_says_restart(
+    master: Session, fragile: Fleet
+) -> None:
+    graph = {**stamp(120), "2": node("TestWorkerDies", value=["1", 0])}
+    victim = "peer-1"
+    clock = asyncio.get_running_loop().time
+    killer = await submitted(master, ending(graph, "2", 120), peer=victim)
+
+    async def is_there() -> bool:
+        return (await job(master, killer))["begun_at"] is not None
+
+    await until(is_there, "the worker dies")
+    began = clock()
+    normal = [await submitted(master, ending(stamp(seed), "1", seed)) for seed in range(121, 127)]
+
+    async def is_found_out() -> bool:
+        return (await master.peers())[victim]["health"] == "zombie"
+
+    await until(is_found_out, "it is found out", 135.0, 0.5)
+    print(f"F02: found out after {clock() - began:.0f} s")
+    assert "estart" in (await master.peers())[victim]["reason"]
+    ends = [await end_of(master, job_id, 30.0) for job_id in normal]
+    assert [(end["state"], end["peer"]) for end in ends] == [("done", "peer-2")] * len(ends)
+    await master.post(f"/orchestrator/jobs/{killer}/cancel", {})
+    fragile.peers[0].kill()
