@@ -157,6 +157,10 @@ class FakeComfyUI:
         """Like SIGSTOP: connections are taken, nothing is answered."""
         self._awake.clear()
 
+    @property
+    def is_frozen(self) -> bool:
+        return not self._awake.is_set()
+
     def thaw(self) -> None:
         self._awake.set()
 

@@ -1,0 +1,267 @@
+"""A random soak: `python dev.py chaos --minutes N --seed S`.
+
+A real master, two real peers and four scripted ones; jobs arrive at random, and every half minute something
+goes wrong. At the end all is made well, and the checker says what became of each job. The same seed brings
+about the same faults in the same order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.fakes.comfyui import FakeComfyUI, OnPrompt
+from tests.fakes.graphs import stock_classes
+from tests.rig.comfy import ComfyProcess
+from tests.rig.environment import Setup
+from tests.rig.fleet import Fleet
+
+from .soak import Findings, Sample, check, sample_of
+
+JOBS_PER_S = 3.0
+SAMPLE_EVERY_S = 10.0
+HEAL_S = 180.0
+WORK_S = (0.3, 3.0)  #: how long a scripted peer takes for a prompt
+FORGET_FROM = 2_000  #: requests that a scripted peer keeps
+
+
+KINDS = (
+    "real peer killed",
+    "real peer stopped",
+    "scripted peer down",
+    "scripted peer frozen",
+    "scripted peer errs",
+    "sockets cut",
+    "queue and history cleared",
+)
+MASTER_KILLED = "master killed"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`which`, from 0 to below 1, picks the peer and how it errs."""
+
+    kind: str
+    at_s: float
+    for_s: float
+    which: float
+
+
+def planned(seed: int, seconds: float, every_s: float) -> list[Fault]:
+    """The master is killed in the first third only: after that its memory is watched."""
+    draw, plan = random.Random(seed), []
+    for number in range(1, max(int(seconds / every_s), 2)):
+        at_s = number * every_s
+        kinds = (*KINDS, MASTER_KILLED) if at_s < seconds / 3 else KINDS
+        plan.append(Fault(draw.choice(kinds), at_s, draw.uniform(0.2, 0.7) * every_s, draw.random()))
+    return plan
+
+
+class Chaos:
+    def __init__(
+        self, fleet: Fleet, fakes: list[FakeComfyUI], http: aiohttp.ClientSession, seed: int
+    ) -> None:
+        self._fleet, self._fakes, self._http = fleet, fakes, http
+        self._jobs_random = random.Random(seed)
+        self.accepted: dict[str, int] = {}
+        self.refused = 0
+        self.samples: list[Sample] = []
+        self.faults: Counter[str] = Counter()
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+
+    def say(self, text: str) -> None:
+        print(f"{self._clock() - self._began:7.1f} s  {text}", flush=True)
+
+    async def run(self, plan: list[Fault], seconds: float) -> Findings:
+        tasks = [asyncio.create_task(work) for work in (self._sample(), *map(self._work, self._fakes))]
+        arrivals = asyncio.create_task(self._arrivals())
+        try:
+            for fault in plan:
+                await asyncio.sleep(max(self._began + fault.at_s - self._clock(), 0.0))
+                await self._bring_about(fault)
+            await asyncio.sleep(max(self._began + seconds - self._clock(), 0.0))
+            arrivals.cancel()
+            self.say(f"all is well again; {len(self.accepted)} jobs are to end")
+            jobs = await self._all_ended()
+            return await check(self._fleet, self._http, self.accepted, jobs, self.samples)
+        finally:
+            for task in (*tasks, arrivals):
+                task.cancel()
+            await asyncio.gather(*tasks, arrivals, return_exceptions=True)
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"X-Orchestrator-Token": self._fleet.token}
+        url = self._fleet.master.url + path
+        async with self._http.request(method, url, json=body, headers=headers) as answer:
+            return await answer.json() if answer.status < 300 else None
+
+    async def _arrivals(self) -> None:
+        number = 0
+        while True:
+            await asyncio.sleep(self._jobs_random.expovariate(JOBS_PER_S))
+            number += 1
+            picture = {"width": 16, "height": 16, "batch_size": 1, "color": number}
+            graph = {
+                "1": {"class_type": "EmptyImage", "inputs": picture},
+                "2": {
+                    "class_type": "SaveImage",
+                    "inputs": {"images": ["1", 0], "filename_prefix": f"chaos/{number}"},
+                },
+            }
+            body = {"prompt": graph, "request_id": f"chaos-{number}"}
+            # As a careful sender does: again under the same id, until there is an answer.
+            for _ in range(60):
+                with suppress(aiohttp.ClientError, asyncio.TimeoutError):
+                    answer = await self.ask("POST", "/orchestrator/jobs", body)
+                    if answer:
+                        self.accepted[answer["job_id"]] = number
+                        break
+                await asyncio.sleep(1.0)
+            else:
+                self.refused += 1
+
+    async def _work(self, fake: FakeComfyUI) -> None:
+        """A scripted peer works on what it has, one prompt at a time."""
+        draw = random.Random(fake.port)
+        while True:
+            await asyncio.sleep(draw.uniform(*WORK_S))
+            if fake.running and not fake.is_frozen:
+                with suppress(AssertionError, ConnectionError):
+                    await fake.finish(fake.running)
+            if len(fake.requests) > FORGET_FROM:
+                fake.requests.clear()
+                fake.prompts[:] = fake.prompts[-50:]
+
+    async def _sample(self) -> None:
+        while True:
+            with suppress(OSError, ValueError):
+                self.samples.append(sample_of(self._fleet.master.pid, self._clock() - self._began))
+            await asyncio.sleep(SAMPLE_EVERY_S)
+
+    async def _bring_about(self, fault: Fault) -> None:
+        ways: tuple[Callable[[Fault], Awaitable[str]], ...] = (
+            *(self._kill_peer, self._stop_peer, self._fake_down, self._fake_frozen, self._fake_errs),
+            *(self._sockets_cut, self._forget, self._kill_master),
+        )
+        self.faults[fault.kind] += 1
+        self.say(f"{fault.kind} ({fault.for_s:.0f} s)")
+        self.say(await dict(zip((*KINDS, MASTER_KILLED), ways, strict=True))[fault.kind](fault))
+
+    def _peer(self, fault: Fault) -> ComfyProcess:
+        return self._fleet.peers[int(fault.which * len(self._fleet.peers))]
+
+    def _fake(self, fault: Fault) -> FakeComfyUI:
+        return self._fakes[int(fault.which * len(self._fakes))]
+
+    async def _back(self, process: ComfyProcess) -> None:
+        await asyncio.to_thread(process.start)
+        await asyncio.to_thread(process.wait_ready)
+
+    async def _kill_peer(self, fault: Fault) -> str:
+        peer = self._peer(fault)
+        await asyncio.to_thread(peer.kill)
+        await asyncio.sleep(fault.for_s)
+        await self._back(peer)
+        return f"{peer.name} is back"
+
+    async def _stop_peer(self, fault: Fault) -> str:
+        peer = self._peer(fault)
+        peer.suspend()
+        try:
+            await asyncio.sleep(fault.for_s)
+        finally:
+            peer.resume()
+        return f"{peer.name} goes on"
+
+    async def _kill_master(self, fault: Fault) -> str:
+        await asyncio.to_thread(self._fleet.master.kill)
+        await self._back(self._fleet.master)
+        self.samples.clear()  # another process: another memory
+        return "the master is back"
+
+    async def _fake_down(self, fault: Fault) -> str:
+        fake = self._fake(fault)
+        await fake.go_down()
+        await asyncio.sleep(fault.for_s)
+        await fake.come_back()
+        return f"the one at {fake.port} is back"
+
+    async def _fake_frozen(self, fault: Fault) -> str:
+        fake = self._fake(fault)
+        fake.freeze()
+        await asyncio.sleep(fault.for_s)
+        fake.thaw()
+        return f"the one at {fake.port} goes on"
+
+    async def _fake_errs(self, fault: Fault) -> str:
+        fake = self._fake(fault)
+        ways: tuple[OnPrompt, ...] = ("error", "drop", "drop_after_accept")
+        kind = fake.on_prompt = ways[int(fault.which * 1_000) % len(ways)]
+        await asyncio.sleep(fault.for_s)
+        fake.on_prompt = "hold"
+        return f"the one at {fake.port} is over its {kind}"
+
+    async def _sockets_cut(self, fault: Fault) -> str:
+        for fake in self._fakes:
+            await fake.cut_sockets()
+        return "they may come back"
+
+    async def _forget(self, fault: Fault) -> str:
+        fake = self._fake(fault)
+        fake.forget()
+        return f"the one at {fake.port} knows nothing any more"
+
+    async def _all_ended(self) -> dict[str, Any]:
+        ended: dict[str, Any] = {}
+        end = self._clock() + HEAL_S
+        while len(ended) < len(self.accepted) and self._clock() < end:
+            for job_id in self.accepted.keys() - ended.keys():
+                job = await self.ask("GET", f"/orchestrator/jobs/{job_id}")
+                if job and job["state"] not in ("waiting", "running"):
+                    ended[job_id] = job
+            await asyncio.sleep(0.5)
+        return ended
+
+
+async def soak(minutes: float, seed: int, every_s: float) -> bool:
+    """Run it, print what was done, checked and found; True when nothing was found."""
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        fleet = stack.enter_context(Fleet(Setup(), Path(folder)))
+        timeout = aiohttp.ClientTimeout(total=10.0)
+        http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+        fakes = [await stack.enter_async_context(FakeComfyUI()) for _ in range(4)]
+        fleet.register_peers()
+        chaos = Chaos(fleet, fakes, http, seed)
+        for number, fake in enumerate(fakes):
+            fake.object_info, fake.on_prompt = stock_classes(), "hold"
+            await chaos.ask("POST", "/orchestrator/peers", {"name": f"fake-{number}", "url": fake.url})
+        found = await chaos.run(planned(seed, minutes * 60, every_s), minutes * 60)
+    print(f"\nSeed {seed}, {minutes:g} min. Done: {dict(chaos.faults)}; {chaos.refused} jobs not taken.")
+    print(found.text())
+    return not found.problems
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--minutes", type=float, default=60.0)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--every", type=float, default=30.0, help="seconds between faults")
+    chosen = options.parse_args()
+    return 0 if asyncio.run(soak(chosen.minutes, chosen.seed, chosen.every)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

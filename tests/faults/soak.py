@@ -1,0 +1,150 @@
+"""What must be true after a soak, whatever happened in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+from PIL import Image
+
+from tests.rig.fleet import Fleet
+
+WARM_UP_S = 600.0  #: memory is judged from here on
+SLOPE_MAX = 1.0  #: MB a minute
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The master's process at a moment."""
+
+    at_s: float
+    rss_bytes: int
+    files: int
+
+
+def sample_of(pid: int, at_s: float) -> Sample:
+    """Raises OSError when it is gone. From Linux's /proc."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return Sample(at_s, pages * 4096, sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def slope_mb_per_min(samples: Sequence[Sample]) -> float | None:
+    """Of a straight line through the memory after the warm-up; None for too few samples."""
+    warm = [sample for sample in samples if sample.at_s - samples[0].at_s >= WARM_UP_S]
+    if len(warm) < 10:
+        return None
+    minutes = [sample.at_s / 60 for sample in warm]
+    return float(np.polyfit(minutes, [sample.rss_bytes / 1e6 for sample in warm], 1)[0])
+
+
+@dataclass
+class Findings:
+    checked: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def expect(self, holds: bool, what: str, otherwise: str) -> None:
+        (self.checked if holds else self.problems).append(what if holds else otherwise)
+
+    def text(self) -> str:
+        lines = [f"  checked: {line}" for line in self.checked]
+        return "\n".join([*lines, *(f"  FOUND: {line}" for line in self.problems or ["nothing"])])
+
+
+async def check(
+    fleet: Fleet,
+    http: aiohttp.ClientSession,
+    accepted: Mapping[str, int],
+    ended: Mapping[str, Mapping[str, Any]],
+    samples: Sequence[Sample],
+) -> Findings:
+    """`accepted`: job id to the colour of its picture. `ended`: the jobs in a final state."""
+    found = Findings()
+    await asyncio.to_thread(check_jobs, found, fleet.master.base / "output", accepted, ended)
+    await _check_master(found, fleet, http)
+    slope = slope_mb_per_min(samples)
+    if slope is None:
+        found.checked.append("memory was not judged: too short since the master's last start")
+    else:
+        found.expect(slope < SLOPE_MAX, f"memory: {slope:+.2f} MB/min", f"memory grows by {slope:.2f} MB/min")
+    if samples:
+        files = [sample.files for sample in samples]
+        found.checked.append(f"open files of the master: {files[0]} at first, {files[-1]} at last")
+    return found
+
+
+def check_jobs(
+    found: Findings, output: Path, accepted: Mapping[str, int], ended: Mapping[str, Mapping[str, Any]]
+) -> None:
+    lost = sorted(set(accepted) - set(ended))
+    states = Counter(job["state"] for job in ended.values())
+    found.expect(
+        not lost, f"{len(ended)} jobs ended: {dict(states)}", f"{len(lost)} jobs never ended: {lost[:5]}"
+    )
+    silent = [
+        i for i, job in ended.items() if job["state"] != "done" and not (job["error"] or {}).get("message")
+    ]
+    found.expect(not silent, "who did not end well says why", f"no reason is given by {silent[:5]}")
+    for reason, count in Counter(
+        job["error"]["code"] for job in ended.values() if job["state"] != "done" and job["error"]
+    ).items():
+        found.checked.append(f"{count} ended with {reason}")
+    counts = Counter(len(job["outputs"]) for job in ended.values() if job["state"] == "done")
+    found.expect(set(counts) <= {1}, "each done job has its one file", f"numbers of files: {dict(counts)}")
+    _check_files(found, output, accepted, ended)
+    extra = sum(max(len(job["attempts"]) - 1, 0) for job in ended.values())
+    found.checked.append(f"{extra} attempts beyond the first")
+
+
+def _check_files(
+    found: Findings, output: Path, accepted: Mapping[str, int], ended: Mapping[str, Mapping[str, Any]]
+) -> None:
+    told: Counter[Path] = Counter()
+    bad: list[str] = []
+    for job_id, job in ended.items():
+        for file in job["outputs"] if job["state"] == "done" else ():
+            path = output / file["subfolder"] / file["filename"]
+            told[path] += 1
+            if not _is_right(path, accepted[job_id], job["peer"]):
+                bad.append(f"{path.name} of {job_id}")
+    found.expect(not bad, "each file is whole and its job's own", f"wrong files: {bad[:5]}")
+    twice = [path.name for path, count in told.items() if count > 1]
+    found.expect(not twice, "no file belongs to two jobs", f"told twice: {twice[:5]}")
+    there = {path for path in output.rglob("*") if path.is_file() and "chaos" in path.as_posix()}
+    spare = sorted(path.name for path in there - set(told))
+    found.expect(
+        not spare, "no result was stored twice, nothing half is left", f"nobody's files: {spare[:5]}"
+    )
+
+
+def _is_right(path: Path, colour: int, peer: str) -> bool:
+    try:
+        with Image.open(path) as picture:
+            pixel = picture.convert("RGB").getpixel((0, 0))
+    except OSError:
+        return False
+    made = (colour >> 16 & 255, colour >> 8 & 255, colour & 255)
+    return peer.startswith("fake-") or pixel == made
+
+
+async def _check_master(found: Findings, fleet: Fleet, http: aiohttp.ClientSession) -> None:
+    """It still runs a prompt of its own."""
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 7}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "own"}},
+    }
+    async with http.post(f"{fleet.master.url}/prompt", json={"prompt": graph}) as answer:
+        prompt_id = (await answer.json())["prompt_id"]
+    for _ in range(100):
+        async with http.get(f"{fleet.master.url}/history/{prompt_id}") as answer:
+            entry = (await answer.json()).get(prompt_id)
+        if entry:
+            break
+        await asyncio.sleep(0.1)
+    good = bool(entry) and entry["status"]["status_str"] == "success"
+    found.expect(good, "the master still renders for itself", "the master renders nothing any more")
