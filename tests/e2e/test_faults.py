@@ -1,4 +1,4 @@
-"""F01, F02, F03 and F18 of the fault list, with nodes that really do it, on real ComfyUI processes."""
+"""F01, F02, F03, F18 and F26 of the fault list, with nodes that really do it, on real ComfyUI processes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 
+from orchestrator.dispatch.transport import hash_file
 from tests.rig.environment import Setup
 from tests.rig.fleet import Fleet
 
 from .graphs import Graph, dispatched, node, sleep, stamp
 from .session import Session, until
+from .test_saved_files import KINDS
 
 pytestmark = pytest.mark.e2e
 
@@ -73,6 +76,50 @@ async def end_of(master: Session, job_id: str, deadline_s: float = 60.0) -> dict
 
 def outcomes(job: dict[str, Any]) -> list[str]:
     return [attempt["outcome"] for attempt in job["attempts"]]
+
+
+@pytest.mark.parametrize("batch", [1, 4, 64])
+async def test_f26_a_batch_comes_whole_in_order_and_equal(
+    master: Session, peers: list[Session], batch: int
+) -> None:
+    graph = stamp(seed=2600 + batch, size=16, batch=batch)
+    direct = await peers[0].run(ending(graph, "1", batch))
+    done = await end_of(master, await submitted(master, ending(graph, "1", batch)))
+    assert len(done["outputs"]) == batch
+    for ours, theirs in zip(done["outputs"], direct.images("9"), strict=True):
+        assert np.array_equal(await master.picture(ours), await peers[0].picture(theirs))
+
+
+async def test_f26_files_of_every_kind_are_those_of_the_peer_and_texts_too(
+    master: Session, fragile: Fleet
+) -> None:
+    graph = {
+        **stamp(26, size=64, batch=3),
+        "2": node("CreateVideo", images=["1", 0], fps=8.0),
+        "3": node("EmptyAudio", duration=1.0, sample_rate=48_000, channels=2),
+        "4": node("EmptyLatentImage", width=64, height=64, batch_size=1),
+        "5": node("SolidMask", value=0.25, width=64, height=64),
+        "6": node("JoinImageWithAlpha", image=["1", 0], alpha=["5", 0]),
+        "7": node("SaveImage", images=["6", 0], filename_prefix="kinds/rgba"),
+        "8": node("PreviewAny", source=["9", 0]),
+        "9": node("PrimitiveString", value="2**53+1 ≠ 2**53"),
+    }
+    for kind, (_, inputs) in KINDS.items():
+        graph[kind] = node(kind, filename_prefix=f"kinds/{kind}", **inputs)
+    done = await end_of(master, await submitted(master, graph))
+    assert done["state"] == "done", done["error"]
+    there: dict[str, list[str]] = {}
+    folder = next(peer.base for peer in fragile.peers if peer.name == done["peer"]) / "output"
+    for path in await asyncio.to_thread(lambda: [p for p in folder.rglob("*") if p.is_file()]):
+        there.setdefault(await asyncio.to_thread(hash_file, path), []).append(path.name)
+    for output in done["outputs"]:
+        path = fragile.master.base / output["type"] / output["subfolder"] / output["filename"]
+        names = there.get(await asyncio.to_thread(hash_file, path), [])
+        assert path.name.split("_")[0] in {name.split("_")[0] for name in names}, path.name
+    endings = {output["filename"].rsplit(".", 1)[1] for output in done["outputs"]}
+    assert endings == {ending for ending, _ in KINDS.values()}
+    assert any("rgba" in output["filename"] for output in done["outputs"])
+    assert done["texts"] == ["2**53+1 ≠ 2**53"]
 
 
 async def test_f01_a_peer_that_a_node_crashes_is_replaced_at_once_and_used_again_when_it_is_back(
