@@ -107,6 +107,7 @@ class Runtime:
             await self.store.open()
             if self.store.is_guest:
                 self.secrets.keep_in_memory()
+            self._pool.master_id = await self.store.master_id()
             await self.peers.load()
             self._preferences = Preferences.of(await self.store.load_preferences())
             self._apply_preferences()

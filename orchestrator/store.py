@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -37,7 +38,7 @@ BUSY_TIMEOUT_S = 5.0
 LOCK_WAIT_S = 3.0  #: how long a ComfyUI that is just ending has to let go of the journal
 BATCH = 500  #: rows asked for by id, or written, at once; SQLite's limit on parameters is above it everywhere
 _FINAL = tuple(state.value for state in JobState if state.is_final)
-_PREFERENCES = "preferences"  #: a key of the table meta
+_PREFERENCES, _MASTER_ID = "preferences", "master_id"  #: keys of the table meta
 
 
 class Store:
@@ -92,6 +93,12 @@ class Store:
 
     async def delete_peer(self, backend_id: str) -> None:
         await self._transaction(lambda db: db.execute(PEERS.delete().where(PEERS.c.id == backend_id)))
+
+    async def master_id(self) -> str:
+        """32 hex digits that are this journal's for life; a guest gets some of its own."""
+        if self.is_guest:
+            return uuid.uuid4().hex
+        return await self._transaction(_master_id)
 
     async def load_preferences(self) -> dict[str, Any]:
         """What ``save_preferences`` was given last; empty at first."""
@@ -293,6 +300,15 @@ def _readable(ids: Sequence[str], read: Callable[[Sequence[str]], tuple[T, ...]]
                 return ()
     half = len(ids) // 2
     return (*_readable(ids[:half], read), *_readable(ids[half:], read))
+
+
+def _master_id(db: sa.Connection) -> str:
+    known = db.execute(sa.select(META.c.value).where(META.c.key == _MASTER_ID)).scalar()
+    if known:
+        return str(known)
+    made = uuid.uuid4().hex
+    db.execute(META.insert(), {"key": _MASTER_ID, "value": made})
+    return made
 
 
 def _load_peers(db: sa.Connection) -> tuple[BackendConfig, ...]:

@@ -30,11 +30,14 @@ class EventStream:
     """Connects when ``start`` is called and again whenever it is cut.
 
     ``client_id`` stays the same for life: a peer sends a prompt's events to the client id that posted it.
+    An own one is made unless the id of an earlier process is given, whose prompts may still run there.
     ``backoff_first_s``: the pause after a connection was cut; it doubles with each that is not made.
     """
 
-    def __init__(self, client: ComfyUIClient, backoff_first_s: float = BACKOFF_FIRST_S) -> None:
-        self.client_id = uuid.uuid4().hex
+    def __init__(
+        self, client: ComfyUIClient, backoff_first_s: float = BACKOFF_FIRST_S, client_id: str = ""
+    ) -> None:
+        self.client_id = client_id or uuid.uuid4().hex
         self.cuts = 0  #: how often a connection came to its end
         self.heard_at_s = 0.0  #: when something about a prompt came last, on the loop's clock
         self._client = client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,11 +18,18 @@ from .events import EventStream
 class _Connection:
     key: tuple[str, str, tuple[tuple[str, str], ...]]
     client: ComfyUIClient
+    client_id: str  #: of its event stream; "" for a new one
     events: EventStream | None = None
 
 
 class ClientPool:
-    """`make_headers(backend_id)` gives a peer's credentials as headers; `timeout_s` is a client's own."""
+    """`make_headers(backend_id)` gives a peer's credentials as headers; `timeout_s` is a client's own.
+
+    ``master_id``: hex digits that are the same after a restart, so that a peer's first event stream hears
+    what was posted before it; set before the first stream is asked for.
+    """
+
+    master_id = ""
 
     def __init__(self, make_headers: Callable[[str], Mapping[str, str]], timeout_s: float = 5.0) -> None:
         self._make_headers = make_headers
@@ -37,7 +45,7 @@ class ClientPool:
         """The peer's event stream; it connects at the first call."""
         connection = self._connection(config)
         if connection.events is None:
-            connection.events = EventStream(connection.client)
+            connection.events = EventStream(connection.client, client_id=connection.client_id)
             connection.events.start()
         return connection.events
 
@@ -69,7 +77,10 @@ class ClientPool:
         client = ComfyUIClient(
             config.url, headers=headers, timeout_s=self._timeout_s, session=self._session, tls=config.tls
         )
-        self._connections[config.id] = _Connection(key, client)
+        # With two sockets of one id the newer goes deaf, and an earlier one may still be closing.
+        stable = self.master_id if known is None else ""
+        client_id = stable and uuid.uuid5(uuid.UUID(stable), config.id).hex
+        self._connections[config.id] = _Connection(key, client, client_id)
         return self._connections[config.id]
 
 

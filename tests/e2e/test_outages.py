@@ -51,7 +51,7 @@ async def test_peers_and_jobs_are_there_after_a_restart_of_the_master(
 
 
 async def test_a_job_for_scripts_goes_on_after_the_master_was_killed(fragile: Fleet, master: Session) -> None:
-    graph = sleep(seed=3, seconds=8.0)
+    graph = sleep(seed=3, seconds=15.0)
     graph["9"] = {
         "class_type": "SaveImage",
         "inputs": {"images": ["10", 0], "filename_prefix": "after/kill"},
@@ -65,6 +65,13 @@ async def test_a_job_for_scripts_goes_on_after_the_master_was_killed(fragile: Fl
     fragile.master.kill()
     fragile.master.start()
     fragile.master.wait_ready()
+
+    async def shows_progress() -> bool:
+        job = await master.get(f"/orchestrator/jobs/{job_id}")
+        assert job["state"] != "done"
+        return 0.0 < job["progress"] < 1.0
+
+    await until(shows_progress, "its progress is seen again")
 
     async def is_done() -> bool:
         return (await master.get(f"/orchestrator/jobs/{job_id}"))["state"] == "done"

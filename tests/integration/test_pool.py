@@ -88,6 +88,23 @@ async def test_a_dropped_peer_is_disconnected(
     await pool.drop("a")
 
 
+async def test_after_a_restart_a_peer_finds_the_one_that_it_knew(
+    pool: ClientPool, config: BackendConfig, keys: dict[str, str], fake: FakeComfyUI
+) -> None:
+    pool.master_id = "7f" * 16
+    before = pool.events(config).client_id
+    assert pool.events(replace(config, id="b")).client_id != before
+    await pool.aclose()
+    restarted = ClientPool(lambda backend_id: keys)
+    restarted.master_id = pool.master_id
+    stream = restarted.events(config)
+    assert stream.client_id == before
+    await until(lambda: before in fake.sockets)
+    keys["X-Token"] = "k"
+    assert restarted.events(config).client_id != before  # whose socket may still be closing
+    await restarted.aclose()
+
+
 async def test_peers_share_connections_that_stay_open(pool: ClientPool, config: BackendConfig) -> None:
     client = pool(config)
     for _ in range(5):

@@ -438,6 +438,7 @@ async def test_a_second_comfyui_on_the_folder_says_so_and_sees_peers_but_no_jobs
             assert f"process {os.getpid()}" in second.notice
             assert [peer.id for peer in await second.load_peers()] == ["a"]
             assert await second.load_preferences() == {"fleet_mode": True}
+            assert await second.master_id() != await first.master_id()
             assert await second.load_jobs() == ()
             await second.save_job(job(2))
             await second.save_peer(BackendConfig(id="b", host="gpu-2"))
@@ -446,6 +447,13 @@ async def test_a_second_comfyui_on_the_folder_says_so_and_sees_peers_but_no_jobs
         assert [peer.id for peer in await first.load_peers()] == ["a"]
     async with opened(path) as third:
         assert (third.is_guest, third.notice) == (False, "")
+
+
+async def test_a_master_is_known_by_the_same_id_after_a_restart(path: Path) -> None:
+    async with opened(path) as store:
+        first = await store.master_id()
+    async with opened(path) as store:
+        assert await store.master_id() == first
 
 
 async def test_a_comfyui_that_is_just_ending_is_waited_for(path: Path) -> None:
