@@ -49,6 +49,21 @@ DROP = """async (url) => {
   }
 }"""
 WIDGETS = "id => window.app.graph.getNodeById(id)?.widgets.map(widget => widget.value)"
+OVERLAPS_AFTER_JUMPS = """async () => {
+  const list = [...document.querySelectorAll(".orc-windowed")].sort((a, b) => a.scrollHeight - b.scrollHeight).at(-1);
+  let scroller = list;
+  while (scroller.scrollHeight <= scroller.clientHeight || getComputedStyle(scroller).overflowY === "visible") {
+    scroller = scroller.parentElement;
+  }
+  const found = [];
+  for (const part of [1, 0, 0.6, 0.2, 0.8, 0.4]) {
+    scroller.scrollTop = part * scroller.scrollHeight;
+    for (let frame = 0; frame < 10; frame++) await new Promise(requestAnimationFrame);
+    const rows = [...list.children].map((row) => row.getBoundingClientRect()).sort((a, b) => a.top - b.top);
+    found.push(rows.filter((row, place) => place && row.top < rows[place - 1].bottom - 2).length);
+  }
+  return found;
+}"""
 HAS_PICTURE = "() => window.app.graph.nodes.find(n => n.type === 'SaveImage')?.imgs?.length > 0"
 
 
@@ -337,6 +352,7 @@ async def test_of_a_very_long_line_only_what_is_in_sight_is_drawn(screen: Screen
     await screen.picture("Fleet mode, a long line in light")
     await page.evaluate("window.app.api.clearItems('queue')")
     await page.get_by_text("Nothing runs or waits.").wait_for(timeout=SOON_MS)
+    assert await page.evaluate(OVERLAPS_AFTER_JUMPS) == [0] * 6
 
 
 async def pinned(master: Session, job_id: str) -> bool:

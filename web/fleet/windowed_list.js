@@ -76,9 +76,14 @@ export function windowedList(list, keyOf, createRow) {
     let entry = shown.get(key) ?? spare.pop();
     if (!entry) {
       entry = { row: createRow(), place: 0, item: null, turn };
-      sizes.observe(entry.row.element);
     }
-    keyOfRow.set(entry.row.element, key);
+    const { element } = entry.row;
+    if (keyOfRow.get(element) !== key) {
+      // Measured anew for its new item: of a row that only kept its size the observer would say nothing.
+      sizes.unobserve(element);
+      sizes.observe(element);
+      keyOfRow.set(element, key);
+    }
     shown.set(key, entry);
     return entry;
   };
