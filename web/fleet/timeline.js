@@ -90,7 +90,8 @@ export function mount(el, { store }) {
     setAttribute(canvas, "aria-label", t("Timeline of {count} machines, the last {minutes} minutes. Arrow keys go from job to job.",
       { count: lanes.length, minutes: minutes() }));
     paint(canvas, lanes, chosen, coloursOf(legend));
-    const time = (/** @type {number} */ ms) => clock(ms, { hour: "2-digit", minute: "2-digit" });
+    const shown = { hour: "2-digit", minute: "2-digit", ...(minutes() <= 5 && { second: "2-digit" }) };
+    const time = (/** @type {number} */ ms) => clock(ms, /** @type {Intl.DateTimeFormatOptions} */ (shown));
     setChildren(scale, `${time(toMs)} ${minutes()}`, () =>
       [1, 0.5, 0].map((part) => h("span", {}, part ? time(toMs - part * minutes() * 60_000) : t("now"))));
     setText(facts, told ? factsOf(told) : t("Point at a job, or use the arrow keys, to see its times."));
