@@ -59,13 +59,15 @@ class Screen:
                 await self.page.locator(TAB_BUTTON).first.click()
             return
         request(f"{self.fleet.master.url}/settings", {**SETTINGS, "Comfy.ColorPalette": palette})
+        if self.palette:  # else the page opens again, late, what was open
+            await self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
         await self.page.goto(self.fleet.master.url)
         await self.is_ready()
         self.palette = palette
 
     async def is_ready(self) -> None:
         await self.page.wait_for_function(
-            "window.app?.graph && window.app.extensionManager", timeout=READY_MS
+            "window.app?.graph && window.app.extensionManager?.workflow?.activeWorkflow", timeout=READY_MS
         )
         await self.page.locator(TAB_BUTTON).first.wait_for(timeout=READY_MS)
 

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.e2e
 
 
 async def executions(peers: list[Session]) -> int:
-    """How many prompts the peers have run in all."""
+    """How many prompts the peers have run in all, once none is left of an earlier test."""
+    for peer in peers:
+        await until(peer.is_idle, "the peers are idle")
     return sum([len(await peer.get("/history")) for peer in peers])
 
 

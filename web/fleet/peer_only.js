@@ -21,6 +21,7 @@ export class PeerOnly {
   #badge;
   /** @type {Promise<void> | null} */
   #reloading = null;
+  #isStale = false;
 
   /**
    * @param {import("./where.js").WhereTable} table
@@ -51,13 +52,19 @@ export class PeerOnly {
     events.addEventListener("orchestrator.nodes", () => this.#reload());
   }
 
-  /** The definitions anew, as the host's own refresh does it: once for all that changes meanwhile. */
+  /** The definitions anew, as the host's own refresh does it; once more when they change while it reads them. */
   #reload() {
-    this.#reloading ??= (this.#app.reloadNodeDefs?.() ?? this.#app.refreshComboInNodes())
-      .catch(() => {}) // the host has told it
-      .finally(() => {
-        this.#reloading = null;
-      });
+    this.#isStale = true;
+    this.#reloading ??= this.#reloadWhileStale().finally(() => {
+      this.#reloading = null;
+    });
+  }
+
+  async #reloadWhileStale() {
+    while (this.#isStale) {
+      this.#isStale = false;
+      await (this.#app.reloadNodeDefs?.() ?? this.#app.refreshComboInNodes()).catch(() => {}); // the host has told it
+    }
   }
 
   #sweep() {

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { PeerOnly } from "../../web/fleet/peer_only.js";
+
+/** A host whose reading of its node definitions ends when the test says so. */
+function host() {
+  const readings = [];
+  const app = {
+    reloadNodeDefs: () => new Promise((resolve, reject) => readings.push({ resolve, reject })),
+  };
+  const events = new EventTarget();
+  new PeerOnly({}, app, () => null).listen(events);
+  const tell = () => events.dispatchEvent(new Event("orchestrator.nodes"));
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  return { readings, tell, settle };
+}
+
+test("a change that comes while the page reads the nodes is read once it has done so", async () => {
+  const { readings, tell, settle } = host();
+  tell();
+  tell();
+  tell();
+  assert.equal(readings.length, 1);
+  readings[0].resolve();
+  await settle();
+  assert.equal(readings.length, 2);
+  readings[1].resolve();
+  await settle();
+  assert.equal(readings.length, 2);
+});
+
+test("a reading that failed does not keep the next change from being read", async () => {
+  const { readings, tell, settle } = host();
+  tell();
+  readings[0].reject(new Error("the host told it"));
+  await settle();
+  tell();
+  assert.equal(readings.length, 2);
+});
