@@ -50,11 +50,12 @@ DROP = """async (url) => {
 }"""
 WIDGETS = "id => window.app.graph.getNodeById(id)?.widgets.map(widget => widget.value)"
 OVERLAPS_AFTER_JUMPS = """async () => {
-  const list = [...document.querySelectorAll(".orc-windowed")].sort((a, b) => a.scrollHeight - b.scrollHeight).at(-1);
+  const lists = [...document.querySelectorAll(".orc-windowed")];
+  const list = lists.sort((a, b) => a.scrollHeight - b.scrollHeight).at(-1);
+  const scrolls = (box) =>
+    box.scrollHeight > box.clientHeight && getComputedStyle(box).overflowY !== "visible";
   let scroller = list;
-  while (scroller.scrollHeight <= scroller.clientHeight || getComputedStyle(scroller).overflowY === "visible") {
-    scroller = scroller.parentElement;
-  }
+  while (!scrolls(scroller)) scroller = scroller.parentElement;
   const found = [];
   for (const part of [1, 0, 0.6, 0.2, 0.8, 0.4]) {
     scroller.scrollTop = part * scroller.scrollHeight;

@@ -50,37 +50,40 @@ async def test_peers_and_jobs_are_there_after_a_restart_of_the_master(
     assert (await master.run(dispatched(stamp(seed=2), ["1", 0]))).succeeded
 
 
-async def test_a_job_for_scripts_goes_on_after_the_master_was_killed(fragile: Fleet, master: Session) -> None:
-    graph = sleep(seed=3, seconds=15.0)
-    graph["9"] = {
-        "class_type": "SaveImage",
-        "inputs": {"images": ["10", 0], "filename_prefix": "after/kill"},
-    }
-    job_id = (await master.post("/orchestrator/jobs", {"prompt": graph}, status=202))["job_id"]
+async def test_jobs_for_scripts_go_on_after_the_master_was_killed(fragile: Fleet, master: Session) -> None:
+    short, long = await submit(master, 8.0), await submit(master, 600.0)
 
-    async def has_begun() -> bool:
-        return bool((await master.get(f"/orchestrator/jobs/{job_id}"))["begun_at"])
+    async def have_begun() -> bool:
+        return all([(await master.get(f"/orchestrator/jobs/{each}"))["begun_at"] for each in (short, long)])
 
-    await until(has_begun, "the job runs on a peer")
+    await until(have_begun, "the jobs run on the peers")
     fragile.master.kill()
     fragile.master.start()
     fragile.master.wait_ready()
 
     async def shows_progress() -> bool:
-        job = await master.get(f"/orchestrator/jobs/{job_id}")
-        assert job["state"] != "done"
-        return 0.0 < job["progress"] < 1.0
+        return 0.0 < (await master.get(f"/orchestrator/jobs/{long}"))["progress"] < 1.0
 
-    await until(shows_progress, "its progress is seen again")
+    await until(shows_progress, "the progress of the long job is seen again")
 
     async def is_done() -> bool:
-        return (await master.get(f"/orchestrator/jobs/{job_id}"))["state"] == "done"
+        return (await master.get(f"/orchestrator/jobs/{short}"))["state"] == "done"
 
-    await until(is_done, "the job is done")
-    job = await master.get(f"/orchestrator/jobs/{job_id}")
+    await until(is_done, "the short job is done")
+    job = await master.get(f"/orchestrator/jobs/{short}")
     assert [attempt["outcome"] for attempt in job["attempts"]] == ["done"]  # found again where it ran
     saved = fragile.master.base / "output" / "after"
     assert [path.name for path in saved.iterdir()] == [job["outputs"][0]["filename"]]
+    await master.post(f"/orchestrator/jobs/{long}/cancel", {})
+    for peer in fragile.peers:
+        await until(Session(master.http, peer.url).is_idle, "the peers are idle")
+
+
+async def submit(master: Session, seconds: float) -> str:
+    graph = sleep(seed=3, seconds=seconds)
+    inputs = {"images": ["10", 0], "filename_prefix": "after/kill"}
+    graph["9"] = {"class_type": "SaveImage", "inputs": inputs}
+    return str((await master.post("/orchestrator/jobs", {"prompt": graph}, status=202))["job_id"])
 
 
 async def test_a_peer_that_dies_is_replaced(fragile: Fleet, master: Session) -> None:
