@@ -69,6 +69,7 @@ async def report(runtime: Runtime, token: str) -> dict[str, Any]:
     told = {
         "made_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": await asyncio.to_thread(_versions),
+        "process": {"tasks": len(asyncio.all_tasks())},
         "settings": dict(vars(runtime.preferences)),
         "notices": [notice for notice in (runtime.store.notice, runtime.secrets.notice) if notice],
         "peers": [_peer(config, status, runtime.ours_on(config.id)) for config, status in peers],

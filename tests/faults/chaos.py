@@ -1,8 +1,8 @@
 """A random soak: `python dev.py chaos --minutes N --seed S`.
 
-A real master, two real peers and four scripted ones; jobs arrive at random, and every half minute something
-goes wrong. At the end all is made well, and the checker says what became of each job. The same seed brings
-about the same faults in the same order.
+A real master, two real peers and four scripted ones, each behind a proxy; jobs arrive at random, and every
+half minute something goes wrong. At the end all is made well, and the checker says what became of each job.
+The same seed brings about the same faults in the same order.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ import aiohttp
 
 from tests.fakes.comfyui import FakeComfyUI, OnPrompt
 from tests.fakes.graphs import stock_classes
+from tests.fakes.proxy import Proxy
 from tests.rig.comfy import ComfyProcess
 from tests.rig.environment import Setup
 from tests.rig.fleet import Fleet
 
-from .soak import Findings, Sample, check, sample_of
+from .soak import Findings, Sample, Standing, check, sample_of
 
 JOBS_PER_S = 3.0
 SAMPLE_EVERY_S = 10.0
 HEAL_S = 180.0
+FIRST_JOBS = 24  #: before the first fault, so that each peer has been used
+SETTLE_S = 90.0  #: connections that nobody uses are closed by then
+SLOW_S = (0.1, 1.5)  #: for each block that passes
 WORK_S = (0.3, 3.0)  #: how long a scripted peer takes for a prompt
 FORGET_FROM = 2_000  #: requests that a scripted peer keeps
 
@@ -44,6 +48,9 @@ KINDS = (
     "scripted peer errs",
     "sockets cut",
     "queue and history cleared",
+    "partition",
+    "slow network",
+    "answers lost",
 )
 MASTER_KILLED = "master killed"
 
@@ -70,12 +77,18 @@ def planned(seed: int, seconds: float, every_s: float) -> list[Fault]:
 
 class Chaos:
     def __init__(
-        self, fleet: Fleet, fakes: list[FakeComfyUI], http: aiohttp.ClientSession, seed: int
+        self,
+        fleet: Fleet,
+        fakes: list[FakeComfyUI],
+        proxies: list[Proxy],
+        http: aiohttp.ClientSession,
+        seed: int,
     ) -> None:
-        self._fleet, self._fakes, self._http = fleet, fakes, http
+        self._fleet, self._fakes, self._proxies, self._http = fleet, fakes, proxies, http
         self._jobs_random = random.Random(seed)
         self.accepted: dict[str, int] = {}
         self.refused = 0
+        self._number = 0
         self.samples: list[Sample] = []
         self.faults: Counter[str] = Counter()
         self._clock = asyncio.get_running_loop().time
@@ -86,6 +99,12 @@ class Chaos:
 
     async def run(self, plan: list[Fault], seconds: float) -> Findings:
         tasks = [asyncio.create_task(work) for work in (self._sample(), *map(self._work, self._fakes))]
+        for _ in range(FIRST_JOBS):
+            await self._submit()
+        await self._all_ended()
+        base = await self._standing(lambda now: now.peers_up == len(self._proxies))
+        self.say(f"at rest the master has {base.tasks} tasks and {base.files} open files")
+        self._began = self._clock()
         arrivals = asyncio.create_task(self._arrivals())
         try:
             for fault in plan:
@@ -95,7 +114,9 @@ class Chaos:
             arrivals.cancel()
             self.say(f"all is well again; {len(self.accepted)} jobs are to end")
             jobs = await self._all_ended()
-            return await check(self._fleet, self._http, self.accepted, jobs, self.samples)
+            self.say("the fleet is left alone")
+            standings = base, await self._standing(lambda now: now.is_back_to(base))
+            return await check(self._fleet, self._http, self.accepted, jobs, self.samples, standings)
         finally:
             for task in (*tasks, arrivals):
                 task.cancel()
@@ -107,30 +128,42 @@ class Chaos:
         async with self._http.request(method, url, json=body, headers=headers) as answer:
             return await answer.json() if answer.status < 300 else None
 
+    async def _standing(self, is_it: Callable[[Standing], bool]) -> Standing:
+        """What the idle master holds, once that is so; after a while as it is."""
+        end = self._clock() + SETTLE_S
+        while True:
+            with suppress(aiohttp.ClientError, asyncio.TimeoutError, OSError):
+                report = await self.ask("GET", "/orchestrator/report")
+                now = Standing.of(report, sample_of(self._fleet.master.pid, 0.0))
+                if is_it(now) or self._clock() > end:
+                    return now
+            await asyncio.sleep(1.0)
+
     async def _arrivals(self) -> None:
-        number = 0
         while True:
             await asyncio.sleep(self._jobs_random.expovariate(JOBS_PER_S))
-            number += 1
-            picture = {"width": 16, "height": 16, "batch_size": 1, "color": number}
-            graph = {
-                "1": {"class_type": "EmptyImage", "inputs": picture},
-                "2": {
-                    "class_type": "SaveImage",
-                    "inputs": {"images": ["1", 0], "filename_prefix": f"chaos/{number}"},
-                },
-            }
-            body = {"prompt": graph, "request_id": f"chaos-{number}"}
-            # As a careful sender does: again under the same id, until there is an answer.
-            for _ in range(60):
-                with suppress(aiohttp.ClientError, asyncio.TimeoutError):
-                    answer = await self.ask("POST", "/orchestrator/jobs", body)
-                    if answer:
-                        self.accepted[answer["job_id"]] = number
-                        break
-                await asyncio.sleep(1.0)
-            else:
-                self.refused += 1
+            await self._submit()
+
+    async def _submit(self) -> None:
+        self._number += 1
+        picture = {"width": 16, "height": 16, "batch_size": 1, "color": self._number}
+        graph = {
+            "1": {"class_type": "EmptyImage", "inputs": picture},
+            "2": {
+                "class_type": "SaveImage",
+                "inputs": {"images": ["1", 0], "filename_prefix": f"chaos/{self._number}"},
+            },
+        }
+        body = {"prompt": graph, "request_id": f"chaos-{self._number}"}
+        # As a careful sender does: again under the same id, until there is an answer.
+        for _ in range(60):
+            with suppress(aiohttp.ClientError, asyncio.TimeoutError):
+                answer = await self.ask("POST", "/orchestrator/jobs", body)
+                if answer:
+                    self.accepted[answer["job_id"]] = self._number
+                    return
+            await asyncio.sleep(1.0)
+        self.refused += 1
 
     async def _work(self, fake: FakeComfyUI) -> None:
         """A scripted peer works on what it has, one prompt at a time."""
@@ -153,7 +186,8 @@ class Chaos:
     async def _bring_about(self, fault: Fault) -> None:
         ways: tuple[Callable[[Fault], Awaitable[str]], ...] = (
             *(self._kill_peer, self._stop_peer, self._fake_down, self._fake_frozen, self._fake_errs),
-            *(self._sockets_cut, self._forget, self._kill_master),
+            *(self._sockets_cut, self._forget, self._partition, self._slow, self._answers_lost),
+            self._kill_master,
         )
         self.faults[fault.kind] += 1
         self.say(f"{fault.kind} ({fault.for_s:.0f} s)")
@@ -161,6 +195,9 @@ class Chaos:
 
     def _peer(self, fault: Fault) -> ComfyProcess:
         return self._fleet.peers[int(fault.which * len(self._fleet.peers))]
+
+    def _proxy(self, fault: Fault) -> Proxy:
+        return self._proxies[int(fault.which * len(self._proxies))]
 
     def _fake(self, fault: Fault) -> FakeComfyUI:
         return self._fakes[int(fault.which * len(self._fakes))]
@@ -223,6 +260,28 @@ class Chaos:
         fake.forget()
         return f"the one at {fake.port} knows nothing any more"
 
+    async def _partition(self, fault: Fault) -> str:
+        proxy = self._proxy(fault)
+        proxy.passing.clear()
+        await asyncio.sleep(fault.for_s)
+        proxy.passing.set()
+        return f"the way to {proxy.port} is open again"
+
+    async def _slow(self, fault: Fault) -> str:
+        proxy = self._proxy(fault)
+        proxy.delay_s = SLOW_S[0] + fault.which * (SLOW_S[1] - SLOW_S[0])
+        await asyncio.sleep(fault.for_s)
+        proxy.delay_s = 0.0
+        return f"the way to {proxy.port} is as fast as before"
+
+    async def _answers_lost(self, fault: Fault) -> str:
+        """The peer has the prompt, and nobody hears so."""
+        proxy = self._proxy(fault)
+        proxy.cut_requests, proxy.cuts = lambda data: data.startswith(b"POST "), 5
+        await asyncio.sleep(fault.for_s)
+        proxy.cuts = 0
+        return f"the answers from {proxy.port} arrive again"
+
     async def _all_ended(self) -> dict[str, Any]:
         ended: dict[str, Any] = {}
         end = self._clock() + HEAL_S
@@ -243,11 +302,14 @@ async def soak(minutes: float, seed: int, every_s: float) -> bool:
         timeout = aiohttp.ClientTimeout(total=10.0)
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         fakes = [await stack.enter_async_context(FakeComfyUI()) for _ in range(4)]
-        fleet.register_peers()
-        chaos = Chaos(fleet, fakes, http, seed)
-        for number, fake in enumerate(fakes):
+        for fake in fakes:
             fake.object_info, fake.on_prompt = stock_classes(), "hold"
-            await chaos.ask("POST", "/orchestrator/peers", {"name": f"fake-{number}", "url": fake.url})
+        ports = {peer.name: peer.port for peer in fleet.peers}
+        ports |= {f"fake-{number}": fake.port for number, fake in enumerate(fakes)}
+        proxies = [await stack.enter_async_context(Proxy(port)) for port in ports.values()]
+        chaos = Chaos(fleet, fakes, proxies, http, seed)
+        for name, proxy in zip(ports, proxies, strict=True):
+            await chaos.ask("POST", "/orchestrator/peers", {"name": name, "url": proxy.url})
         found = await chaos.run(planned(seed, minutes * 60, every_s), minutes * 60)
     print(f"\nSeed {seed}, {minutes:g} min. Done: {dict(chaos.faults)}; {chaos.refused} jobs not taken.")
     print(found.text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.rig.fleet import Fleet
 
 WARM_UP_S = 600.0  #: memory is judged from here on
 SLOPE_MAX = 1.0  #: MB a minute
+LEFT_OVER_MAX = 5  #: tasks or open files more or less than at first
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,24 @@ def slope_mb_per_min(samples: Sequence[Sample]) -> float | None:
     return float(np.polyfit(minutes, [sample.rss_bytes / 1e6 for sample in warm], 1)[0])
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What an idle master holds."""
+
+    peers_up: int
+    tasks: int
+    files: int
+
+    @classmethod
+    def of(cls, report: Mapping[str, Any], sample: Sample) -> Standing:
+        up = sum(peer["health"] == "up" for peer in report["peers"])
+        return cls(up, report["process"]["tasks"], sample.files)
+
+    def is_back_to(self, base: Standing) -> bool:
+        near = (abs(self.tasks - base.tasks), abs(self.files - base.files))
+        return self.peers_up == base.peers_up and max(near) <= LEFT_OVER_MAX
+
+
 @dataclass
 class Findings:
     checked: list[str] = field(default_factory=list)
@@ -62,8 +81,10 @@ async def check(
     accepted: Mapping[str, int],
     ended: Mapping[str, Mapping[str, Any]],
     samples: Sequence[Sample],
+    standings: tuple[Standing, Standing],
 ) -> Findings:
-    """`accepted`: job id to the colour of its picture. `ended`: the jobs in a final state."""
+    """`accepted`: job id to the colour of its picture. `ended`: the jobs in a final state. `standings`: the
+    idle master before and after."""
     found = Findings()
     await asyncio.to_thread(check_jobs, found, fleet.master.base / "output", accepted, ended)
     await _check_master(found, fleet, http)
@@ -72,10 +93,18 @@ async def check(
         found.checked.append("memory was not judged: too short since the master's last start")
     else:
         found.expect(slope < SLOPE_MAX, f"memory: {slope:+.2f} MB/min", f"memory grows by {slope:.2f} MB/min")
-    if samples:
-        files = [sample.files for sample in samples]
-        found.checked.append(f"open files of the master: {files[0]} at first, {files[-1]} at last")
+    check_standing(found, *standings)
     return found
+
+
+def check_standing(found: Findings, base: Standing, end: Standing) -> None:
+    held = f"{base.tasks} tasks and {base.files} open files at first, {end.tasks} and {end.files} at last"
+    found.expect(
+        end.peers_up == base.peers_up, "all peers are up", f"{end.peers_up} of {base.peers_up} are up"
+    )
+    found.expect(
+        end.is_back_to(replace(base, peers_up=end.peers_up)), held, f"something is left over: {held}"
+    )
 
 
 def check_jobs(

@@ -9,7 +9,15 @@ import pytest
 from PIL import Image
 
 from tests.faults.chaos import KINDS, MASTER_KILLED, planned
-from tests.faults.soak import WARM_UP_S, Findings, Sample, check_jobs, slope_mb_per_min
+from tests.faults.soak import (
+    WARM_UP_S,
+    Findings,
+    Sample,
+    Standing,
+    check_jobs,
+    check_standing,
+    slope_mb_per_min,
+)
 
 
 def test_the_same_seed_plans_the_same_faults_and_another_seed_others() -> None:
@@ -63,3 +71,13 @@ def test_the_checker_finds_what_is_lost_wrong_twice_or_left_over(tmp_path: Path)
     half = tmp_path / "chaos" / "half.png"
     half.write_bytes((tmp_path / "chaos" / "1.png").read_bytes()[:20])
     assert "nobody's files" in found(tmp_path, {"a": 1}, {"a": one})[0]
+
+
+def test_the_checker_finds_tasks_files_and_peers_that_did_not_come_back() -> None:
+    def problems(*end: int) -> int:
+        findings = Findings()
+        check_standing(findings, Standing(6, 40, 60), Standing(*end))
+        return len(findings.problems)
+
+    assert [problems(6, 40, 60), problems(6, 45, 55)] == [0, 0]
+    assert [problems(6, 46, 60), problems(6, 40, 66), problems(5, 40, 60)] == [1, 1, 1]
