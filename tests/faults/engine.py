@@ -1,4 +1,4 @@
-"""An engine in a process of its own, to be killed: `python -m tests.faults.engine HOME JOBS URL…`.
+"""An engine for a process of its own, which is to be killed.
 
 Gives it the jobs that its journal does not know yet, says each job's state as it changes, and ends when all
 have ended.
@@ -7,7 +7,7 @@ have ended.
 from __future__ import annotations
 
 import asyncio
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from orchestrator.core.models.job import Job, JobRequest
@@ -15,7 +15,11 @@ from tests.fakes.graphs import picture
 from tests.fakes.master import started
 
 
-async def main(home: Path, jobs: int, urls: list[str]) -> None:
+def run(home: Path, jobs: int, urls: list[str], news: Connection) -> None:
+    asyncio.run(_run(home, jobs, urls, news))
+
+
+async def _run(home: Path, jobs: int, urls: list[str], news: Connection) -> None:
     async with started(home) as master:
         runtime = master.runtime
         said: dict[str, str] = {}
@@ -23,7 +27,7 @@ async def main(home: Path, jobs: int, urls: list[str]) -> None:
         def say(job: Job) -> None:
             if said.get(job.id) != job.state.value:
                 said[job.id] = job.state.value
-                print(job.id, job.state.value, flush=True)
+                news.send((job.id, job.state.value))
 
         runtime.on_job(say)
         known = {config.url for config in runtime.manager.all()}
@@ -38,8 +42,4 @@ async def main(home: Path, jobs: int, urls: list[str]) -> None:
             job = await runtime.job(name)
             if not job.state.is_final:
                 await runtime.wait(name)
-        print("all", *sorted({(await runtime.job(name)).state.value for name in names}), flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+        news.send(("all", *sorted({(await runtime.job(name)).state.value for name in names})))

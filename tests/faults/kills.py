@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
+import multiprocessing
+import os
 import random
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import stock_classes
 
-ROOT = Path(__file__).parents[2]
+from .engine import run
+
 JOBS = 24
+LINGER_S = 0.05
+#: Where it can, a process that has imported everything is copied for each engine.
+ENGINES: Any = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+ENGINES.set_forkserver_preload(["tests.faults.engine"])
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ async def kill_and_count(home: Path, kills: int, seed: int, jobs: int = JOBS) ->
             peer.object_info = stock_classes()
         await asyncio.to_thread(home.mkdir, exist_ok=True)
         done = 0
-        while done < kills and await _live(home, jobs, [a.url, b.url], choose.randint(1, jobs)):
+        while done < kills and await _live(
+            home, jobs, [a.url, b.url], choose.randint(1, jobs), choose.uniform(0, LINGER_S)
+        ):
             done += 1
         assert not await _live(home, jobs, [a.url, b.url], None)
         runs = Counter(prompt.graph["1"]["inputs"]["color"] for peer in (a, b) for prompt in peer.prompts)
@@ -52,34 +60,30 @@ async def kill_and_count(home: Path, kills: int, seed: int, jobs: int = JOBS) ->
     )
 
 
-async def _live(home: Path, jobs: int, urls: list[str], until: int | None) -> bool:
-    """Whether it was killed, after so many lines; False when it came to its end."""
-    engine = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.faults.engine",
-        str(home),
-        str(jobs),
-        *urls,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert engine.stdout is not None
-    lines = 0
+async def _live(home: Path, jobs: int, urls: list[str], until: int | None, linger_s: float = 0.0) -> bool:
+    """Whether it was killed, after so much news; False when it came to its end."""
+    news, end = ENGINES.Pipe(duplex=False)
+    engine = ENGINES.Process(target=run, args=(home, jobs, urls, end))
+    engine.start()
+    end.close()
+    heard = 0
     try:
-        async for line in engine.stdout:
-            lines += 1
-            if line.startswith(b"all "):
-                assert line.split() == [b"all", b"done"], line
-            elif lines == until:
-                engine.kill()
+        while True:
+            try:
+                told = await asyncio.to_thread(news.recv)
+            except EOFError:
+                return False
+            heard += 1
+            if told[0] == "all":
+                assert told == ("all", "done"), told
+            elif heard == until:
+                await asyncio.sleep(linger_s)  # to hit other moments than those right after news
                 return True
-        return False
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            if until is not None:
-                engine.kill()
-        await engine.wait()
+        if until is not None:
+            engine.kill()
+        await asyncio.to_thread(engine.join)
+        news.close()
 
 
 async def _main(kills: int, seed: int) -> None:
