@@ -1,8 +1,10 @@
-"""F01, F02, F03, F18 and F26 of the fault list, with nodes that really do it, on real ComfyUI processes."""
+"""F01 to F03, F08, F17, F18 and F26 of the fault list, with nodes that really do it, on real ComfyUI processes."""
 
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -215,3 +217,64 @@ async def test_f02_a_peer_whose_worker_died_is_found_out_and_says_restart(
     assert [(end["state"], end["peer"]) for end in ends] == [("done", "peer-2")] * len(ends)
     await master.post(f"/orchestrator/jobs/{killer}/cancel", {})
     fragile.peers[0].kill()
+
+
+@pytest.mark.long
+async def test_f17_ten_kills_of_the_master_lose_no_job_and_deliver_none_twice(
+    master: Session, fragile: Fleet, peers: list[Session]
+) -> None:
+    when = random.Random(17)
+    before = await prompts_of(peers)
+    ids = [await submitted(master, ending(sleep(seed, 0.4), "10", seed)) for seed in range(1700, 1740)]
+    for _ in range(10):
+        await asyncio.sleep(when.uniform(0.0, 1.5))  # any moment is as good as another
+        fragile.master.kill()
+        fragile.master.start()
+        fragile.master.wait_ready()
+    ends = [await end_of(master, job_id, 120.0) for job_id in ids]
+    assert [end["state"] for end in ends] == ["done"] * len(ids)
+    names = [output["filename"] for end in ends for output in end["outputs"]]
+    saved = {path.name for path in (fragile.master.base / "output" / "faults").glob("17??_*")}
+    assert len(names) == len(ids) and set(names) == saved
+    seeds = Counter((await prompts_of(peers) - before).elements())
+    extra = sum(seeds.values()) - len(ids)
+    print(f"F17: 10 kills, {len(ids)} jobs, {extra} executions beyond the first")
+    assert set(seeds) == set(range(1700, 1740)) and max(seeds.values()) <= 2
+
+
+async def prompts_of(peers: list[Session]) -> Counter[int]:
+    """How often the peers ran each seed."""
+    ran: Counter[int] = Counter()
+    for peer in peers:
+        for entry in (await peer.get("/history")).values():
+            ran.update(
+                step["inputs"]["seed"] for step in entry["prompt"][2].values() if "seed" in step["inputs"]
+            )
+    return ran
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("seconds", "attempts"), [(20, 1), (120, 2)])
+async def test_f08_a_peer_that_stands_still_keeps_its_job_if_it_goes_on_soon(
+    master: Session, fragile: Fleet, seconds: int, attempts: int
+) -> None:
+    job_id = await submitted(master, ending(sleep(800 + seconds, 6.0), "10", 800), peer="")
+
+    async def has_begun() -> dict[str, Any] | None:
+        now = await job(master, job_id)
+        return now if now["begun_at"] else None
+
+    name = dict(await until(has_begun, "it runs"))["peer"]
+    victim = next(peer for peer in fragile.peers if peer.name == name)
+    victim.suspend()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        victim.resume()
+    end = await end_of(master, job_id)
+    assert (end["state"], len(end["attempts"]), len(end["outputs"])) == ("done", attempts, 1)
+    saved = list((fragile.master.base / "output" / "faults").glob("800_*"))
+    assert [path.name for path in saved] == [end["outputs"][0]["filename"]]
+    saved[0].unlink()
+    await until(Session(master.http, victim.url).is_idle, "what came late is not run on")
+    await until(master.peers_are_up, "the peers are up")
