@@ -1,4 +1,4 @@
-"""F01 to F03, F08, F17, F18 and F26 of the fault list, with nodes that really do it, on real ComfyUI processes."""
+"""Cases of the fault list on real ComfyUI processes, with nodes that crash, hear nothing or run out."""
 
 from __future__ import annotations
 
