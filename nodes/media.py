@@ -17,6 +17,8 @@ from ..orchestrator.errors import OrchestratorError, ResultError, UnsupportedTyp
 
 CHAIN_FOLDER = "remote-dispatch-chain"
 MAX_PIXELS = 1 << 28  #: of one picture: 16384 x 16384
+FLAT_PIXELS = 1 << 24  #: up to here a picture may be of one colour and its file as good as empty
+MAX_SWELL = 500  #: pixels for each byte of the file, above that: what people look at takes far less
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _OLD_LATENT_SCALE = 1.0 / 0.18215  #: files without latent_format_version_0, as core LoadLatent reads them
 
@@ -58,14 +60,23 @@ def pictures_from_files(paths: Sequence[Path]) -> torch.Tensor:
 def _picture(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ResultError(
-                    f"A picture of {image.width}x{image.height} pixels is too large to take in."
-                )
+            _check_size(image, path)
             shown = image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
             return np.asarray(shown, dtype=np.float32) / np.float32(255.0)
     except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
         raise ResultError(f"The peer's picture {path.name} cannot be read: {exc}.") from exc
+
+
+def _check_size(image: Image.Image, path: Path) -> None:
+    """Before anything is unpacked: a few kilobytes may say that they are gigabytes."""
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise ResultError(f"A picture of {image.width}x{image.height} pixels is too large to take in.")
+    if pixels > max(FLAT_PIXELS, MAX_SWELL * path.stat().st_size):
+        raise ResultError(
+            f"The peer's picture {path.name} says it has {image.width}x{image.height} pixels in a file of "
+            f"{path.stat().st_size} bytes, and was not unpacked. Look at what made it on the peer."
+        )
 
 
 def _latent(path: Path) -> dict[str, Any]:
