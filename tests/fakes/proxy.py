@@ -14,9 +14,10 @@ _BLOCK = 1 << 16
 class Proxy:
     """``async with Proxy(port) as proxy:`` serves at ``proxy.url``. All knobs may be turned at any time.
 
-    ``delay_s``: before each block. ``cuts``: so many connections are reset, each when it has brought
-    ``cut_after`` bytes from the peer, or right after a request when ``cut_requests`` says so.
-    ``passing``: cleared, nothing moves and no connection ends. ``edit``: what becomes of each block of the
+    ``delay_s``: before each block; ``delays`` gives another one for each. ``cuts``: so many connections are
+    reset, each when it has brought ``cut_after`` bytes from the peer, or right after a request when
+    ``cut_requests`` says so. ``passing``: cleared, nothing moves and no connection ends;
+    ``answering``: the same for what comes from the peer only. ``edit``: what becomes of each block of the
     peer.
     """
 
@@ -24,12 +25,15 @@ class Proxy:
         self._peer_port = port
         self.port = 0
         self.delay_s = 0.0
+        self.delays: Callable[[], float] = lambda: self.delay_s
         self.cuts = 0
         self.cut_after = 0
         self.cut_requests: Callable[[bytes], bool] = lambda data: False
         self.edit: Callable[[bytes], bytes] = lambda data: data
         self.passing = asyncio.Event()
         self.passing.set()
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.is_open = True
         self.connections = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -45,6 +49,7 @@ class Proxy:
         assert self._server is not None
         self._server.close()
         self.passing.set()
+        self.answering.set()
         for end in tuple(self._ends):
             end.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -103,6 +108,7 @@ class Proxy:
         brought = 0
         while data := await peer.read(_BLOCK):
             await self._pass()
+            await self.answering.wait()
             brought += len(data)
             near.write(self.edit(data))
             await near.drain()
@@ -112,8 +118,8 @@ class Proxy:
                 return
 
     async def _pass(self) -> None:
-        if self.delay_s:
-            await asyncio.sleep(self.delay_s)
+        if delay_s := self.delays():
+            await asyncio.sleep(delay_s)
         await self.passing.wait()
 
 

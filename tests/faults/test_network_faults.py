@@ -1,14 +1,18 @@
-"""F08, F10, F13, F14, F18, F25 and F27-F29, F32 of the fault list, their quick parts."""
+"""F08, F10, F13, F14, F18, F25 and F27-F29, F32 of the fault list, their quick parts; and the whole of F14."""
 
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.engine.retry import RetryPolicy
 from orchestrator.core.models.job import JobState
+from orchestrator.dispatch.remote_prompt import FollowPolicy
 from tests.fakes.answers import redirect
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture
@@ -70,6 +74,48 @@ async def test_f14_connections_that_are_slow_and_break_lose_no_job(rig: Rig) -> 
         ended = [await rig.end_of(job) for job in jobs]
         assert [job.state for job in ended] == [JobState.DONE] * 20
         assert len(rig.a.prompts) <= 20 * 1.3 + 3
+
+
+@pytest.mark.long
+async def test_f14_two_hundred_jobs_end_over_a_network_that_is_slow_and_loses_answers(tmp_path: Path) -> None:
+    draw, loop = random.Random(14), asyncio.get_running_loop()
+    policies = {"health": HealthPolicy(), "follow": FollowPolicy(), "retry": RetryPolicy()}
+    async with standing(tmp_path, **policies) as rig, Proxy(rig.a.port) as to_a, Proxy(rig.b.port) as to_b:
+        manager = rig.master.runtime.manager
+        ways = [
+            await rig.master.add(name, proxy.url, credentials=CREDENTIALS)
+            for name, proxy in (("slow-a", to_a), ("slow-b", to_b))
+        ]
+        for name in ("a", "b"):
+            await rig.master.runtime.peers.update(rig.ids[name], {"draining": True})
+        await until(lambda: all(manager.get_status(way).health.value == "up" for way in ways), "both are up")
+        falls: Counter[str] = Counter()
+        last = dict.fromkeys(ways, "up")
+
+        def changed(peer_id: str) -> None:
+            if peer_id in last:
+                now = manager.get_status(peer_id).health.value
+                falls[peer_id] += now == "down" != last[peer_id]
+                last[peer_id] = now
+
+        undo = manager.subscribe(changed)
+        for proxy in (to_a, to_b):
+            proxy.delays = lambda: draw.uniform(0.2, 2.0)
+            proxy.cut_requests, proxy.cuts = lambda data: draw.random() < 0.1, 1 << 30
+        began = loop.time()
+        jobs = [await rig.submit() for _ in range(200)]
+        for job in jobs:
+            await asyncio.wait_for(rig.master.runtime.wait(job.id), 1800.0)
+        minutes = (loop.time() - began) / 60
+        undo()
+        for proxy in (to_a, to_b):
+            proxy.delays, proxy.cuts = (lambda: 0.0), 0
+        runs = len(rig.a.prompts) + len(rig.b.prompts)
+        connections = to_a.connections + to_b.connections
+        print(f"F14: {minutes:.1f} min, {runs} runs, {connections} connections, down {dict(falls)}")
+        assert [rig.master.job(job).state for job in jobs] == [JobState.DONE] * 200
+        assert runs <= 200 * 1.3 + 3
+        assert max(falls.values(), default=0) <= minutes
 
 
 async def test_f18_a_cancelled_job_leaves_the_peer_whatever_it_was_doing(rig: Rig) -> None:
