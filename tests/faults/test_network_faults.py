@@ -1,4 +1,4 @@
-"""F08, F10, F13, F14, F18, F25 and F27-F29, F32 of the fault list, their quick parts; and the whole of F14."""
+"""F08, F10, F13, F14, F18, F25, F27-F29, F32 of the fault list, their quick parts; and the whole of F14."""
 
 from __future__ import annotations
 
