@@ -13,7 +13,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,11 @@ from tests.rig.comfy import ComfyProcess
 from tests.rig.environment import Setup
 from tests.rig.fleet import Fleet
 
-from .soak import Findings, Sample, Standing, check, sample_of
+from .soak import Findings, Sample, Standing, check, check_falls, sample_of
 
 JOBS_PER_S = 3.0
 SAMPLE_EVERY_S = 10.0
+WATCH_EVERY_S = 2.0  #: as often as the master asks its peers
 HEAL_S = 180.0
 FIRST_JOBS = 24  #: before the first fault, so that each peer has been used
 SETTLE_S = 90.0  #: connections that nobody uses are closed by then
@@ -91,6 +92,7 @@ class Chaos:
         self._number = 0
         self.samples: list[Sample] = []
         self.faults: Counter[str] = Counter()
+        self.falls: Counter[str] = Counter()
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
 
@@ -98,7 +100,7 @@ class Chaos:
         print(f"{self._clock() - self._began:7.1f} s  {text}", flush=True)
 
     async def run(self, plan: list[Fault], seconds: float) -> Findings:
-        tasks = [asyncio.create_task(work) for work in (self._sample(), *map(self._work, self._fakes))]
+        tasks = [asyncio.create_task(work) for work in self._always()]
         for _ in range(FIRST_JOBS):
             await self._submit()
         await self._all_ended()
@@ -116,11 +118,26 @@ class Chaos:
             jobs = await self._all_ended()
             self.say("the fleet is left alone")
             standings = base, await self._standing(lambda now: now.is_back_to(base))
-            return await check(self._fleet, self._http, self.accepted, jobs, self.samples, standings)
+            found = await check(self._fleet, self._http, self.accepted, jobs, self.samples, standings)
+            check_falls(found, self.falls, sum(self.faults.values()), (self._clock() - self._began) / 60)
+            return found
         finally:
             for task in (*tasks, arrivals):
                 task.cancel()
             await asyncio.gather(*tasks, arrivals, return_exceptions=True)
+
+    def _always(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._sample(), self._watch(), *map(self._work, self._fakes)]
+
+    async def _watch(self) -> None:
+        """Count how often each peer is seen to go down."""
+        last: dict[str, str] = {}
+        while True:
+            with suppress(aiohttp.ClientError, asyncio.TimeoutError):
+                for peer in (await self.ask("GET", "/orchestrator/report") or {}).get("peers", ()):
+                    self.falls[peer["id"]] += peer["health"] == "down" != last.get(peer["id"], "down")
+                    last[peer["id"]] = peer["health"]
+            await asyncio.sleep(WATCH_EVERY_S)
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"X-Orchestrator-Token": self._fleet.token}
@@ -261,11 +278,13 @@ class Chaos:
         return f"the one at {fake.port} knows nothing any more"
 
     async def _partition(self, fault: Fault) -> str:
+        """Both ways, or what the peer answers only."""
         proxy = self._proxy(fault)
-        proxy.passing.clear()
+        gate, ways = ((proxy.passing, "to"), (proxy.answering, "from"))[int(fault.which * 1_000) % 2]
+        gate.clear()
         await asyncio.sleep(fault.for_s)
-        proxy.passing.set()
-        return f"the way to {proxy.port} is open again"
+        gate.set()
+        return f"the way {ways} {proxy.port} is open again"
 
     async def _slow(self, fault: Fault) -> str:
         proxy = self._proxy(fault)

@@ -107,6 +107,14 @@ def check_standing(found: Findings, base: Standing, end: Standing) -> None:
     )
 
 
+def check_falls(found: Findings, falls: Mapping[str, int], faults: int, minutes: float) -> None:
+    """`falls`: how often each peer went down. More than once a minute is flapping, and nobody falls without
+    a fault: a fault takes one peer down, or the sockets of all."""
+    worst = max(falls.values(), default=0)
+    told = f"peers went down {sum(falls.values())} times in {faults} faults, one of them {worst} times"
+    found.expect(worst <= max(minutes, 1.0) and sum(falls.values()) <= faults, told, f"flapping: {told}")
+
+
 def check_jobs(
     found: Findings, output: Path, accepted: Mapping[str, int], ended: Mapping[str, Mapping[str, Any]]
 ) -> None:

@@ -14,6 +14,7 @@ from tests.faults.soak import (
     Findings,
     Sample,
     Standing,
+    check_falls,
     check_jobs,
     check_standing,
     slope_mb_per_min,
@@ -81,3 +82,13 @@ def test_the_checker_finds_tasks_files_and_peers_that_did_not_come_back() -> Non
 
     assert [problems(6, 40, 60), problems(6, 45, 55)] == [0, 0]
     assert [problems(6, 46, 60), problems(6, 40, 66), problems(5, 40, 60)] == [1, 1, 1]
+
+
+def test_the_checker_finds_peers_that_flap_or_fall_without_a_fault() -> None:
+    def problems(falls: dict[str, int], faults: int, minutes: float) -> int:
+        findings = Findings()
+        check_falls(findings, falls, faults, minutes)
+        return len(findings.problems)
+
+    assert [problems({}, 0, 0.5), problems({"a": 5, "b": 3}, 10, 5.0)] == [0, 0]
+    assert [problems({"a": 6}, 10, 5.0), problems({"a": 3, "b": 3}, 5, 5.0)] == [1, 1]
