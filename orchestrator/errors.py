@@ -22,6 +22,7 @@ OrchestratorError
 │   └── JobLostError                the peer no longer knows the job
 │       └── PeerDiedError           it went away, or was started again, while it ran the job
 ├── TakenBackError                  the peer had not started the job, and another one can
+├── OvertakenError                  another copy of the job was through before
 ├── JobSetAsideError                several peers went away while they ran the job
 ├── ResultError                     a result arrived that cannot be used
 │   ├── LocalDiskError              it cannot be written on this machine: no fault of the peer's
@@ -225,6 +226,12 @@ class TakenBackError(OrchestratorError):
     """The peer had not started the job, and another one can start it now."""
 
     code = "taken_back"
+
+
+class OvertakenError(OrchestratorError):
+    """Another copy of the job was through before."""
+
+    code = "overtaken"
 
 
 class JobSetAsideError(OrchestratorError):

@@ -22,6 +22,7 @@ from .core.engine.outage import OutagePolicy
 from .core.engine.repeat import repeated
 from .core.engine.retry import RetryPolicy
 from .core.engine.scheduler import PeerVerdict
+from .core.engine.stall import StallPolicy
 from .core.engine.titles import described
 from .core.engine.validation import Validation, agree, validate
 from .core.models.backend import BackendConfig, QueueState
@@ -55,6 +56,7 @@ class Settings:
     follow: FollowPolicy = field(default_factory=FollowPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     outage: OutagePolicy = field(default_factory=OutagePolicy)
+    stall: StallPolicy = field(default_factory=StallPolicy)
 
 
 class Runtime:
@@ -76,11 +78,10 @@ class Runtime:
             is_this_machine=settings.is_this_machine,
             disconnect=self._pool.drop,
         )
-        self._transport = Transport(settings.folders)
         self._dispatcher = Dispatcher(
             self.manager,
             self._pool,
-            self._transport,
+            Transport(settings.folders),
             settings.folders,
             self.store,
             report_trouble=self._look_at,
@@ -89,6 +90,7 @@ class Runtime:
             outage=settings.outage,
             retry=settings.retry,
             follow=settings.follow,
+            stall=settings.stall,
         )
         self._preferences = Preferences()
         self._on_preferences: list[Callable[[Preferences], None]] = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,11 +94,13 @@ class AttemptRun:
         on_progress: Callable[[ProgressMeter], None],
         may_outlive: Callable[[], bool] = lambda: False,
         on_trouble: Callable[[str], None] = lambda text: None,
+        delivery: AbstractAsyncContextManager[object] | None = None,
     ) -> dict[str, Any]:
         """POST, follow, fetch; return what the job's record gains: outputs, texts and a value's type.
 
         When it is cancelled, so is the prompt on the peer, unless `may_outlive` says that a later process
-        will go on with it. `on_trouble` hears what keeps a finished result from being stored here.
+        will go on with it. `on_trouble` hears what keeps a finished result from being stored here. Results
+        are brought to their places within `delivery`.
 
         Raises:
             PeerError, ResultError, TakenBackError
@@ -125,7 +129,8 @@ class AttemptRun:
             history = await self._history(request, hear, may_outlive)
             outputs = check_success(history, self._peer, titles)
             remote_files = files_of(outputs, self._prompt, only)
-            files = await self._published(results, remote_files, on_trouble)
+            async with delivery or contextlib.nullcontext():
+                files = await self._published(results, remote_files, on_trouble)
         finally:
             await even_if_cancelled(results.discard())
         return {

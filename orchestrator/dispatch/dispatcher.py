@@ -16,6 +16,7 @@ from ..backends.manager import BackendManager
 from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
+from ..core.engine.stall import StallPolicy
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
 from ..core.models.job_error import error_view
@@ -34,12 +35,14 @@ from ..errors import (
 from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
 from .hold import Hold
+from .launch import Launch
 from .line import Line
 from .ports import Here, Journal, Peers
 from .recovery import Recovery
 from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
 from .reporting import Reporter, with_last
+from .second_copy import SecondCopies
 from .ticket import Ticket
 from .transport import Folders, Transport
 from .waiting_room import WaitingRoom
@@ -48,7 +51,6 @@ from .withdrawals import Withdrawals
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 15.0
-EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
 CLOSE_AGAIN_S = 15.0
 
 
@@ -76,6 +78,7 @@ class Dispatcher:
         scheduler: Scheduler | None = None,
         retry: RetryPolicy | None = None,
         follow: FollowPolicy | None = None,
+        stall: StallPolicy | None = None,
     ) -> None:
         self._manager = manager
         self._peers = peers
@@ -86,8 +89,7 @@ class Dispatcher:
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
         self.line = Line(manager, self.register, self._room)
-        self._hold = Hold(manager, self._room, outage or OutagePolicy())
-        self._note_job = note_job
+        self._hold, self._note_job = Hold(manager, self._room, outage or OutagePolicy()), note_job
         self._recovery = Recovery(
             manager,
             peers,
@@ -103,12 +105,17 @@ class Dispatcher:
             pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
         )
         self._ways = Ways(transport, folders, follow, self._withdrawals)
+        self._launch = Launch(self._room, peers, self._ways, self._prompt_ids)
+        self._copies = SecondCopies(
+            manager, peers, self.register, self._room, self._launch, journal, stall or StallPolicy()
+        )
         self._adoption = Adoption(manager, peers, self._room, self._ways, journal)
         self._here: Here
         self._closing = False
 
     def start(self) -> None:
         self._room.start()
+        self._copies.start()
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -121,6 +128,7 @@ class Dispatcher:
     async def aclose(self) -> None:
         """End all work here. Jobs of nodes are cancelled on their peers; others go on at the next start."""
         self._closing = True
+        await self._copies.aclose()
         tasks = [entry.task for entry in self.register if entry.task and not entry.task.done()]
         pending = set(tasks)
         while pending:  # a cancellation may get lost in foreign code; closing must end all the same
@@ -277,7 +285,7 @@ class Dispatcher:
                 continue
             try:
                 results = await self._attempt(entry, config, placement)
-                self._note_job(config.id, True)
+                self._note_job(entry.job.backend_id, True)
                 return results
             except TakenBackError as exc:
                 self._recovery.back_to_the_line(entry, exc)
@@ -302,16 +310,7 @@ class Dispatcher:
 
     async def _attempt(self, entry: Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
         """Try it once; return what the job's record gains."""
-        known = self._room.prepared(entry.ticket, config.id)
-        if known is None:
-            raise TakenBackError(f"{config.name} is being asked for its nodes again.")
-        events = self._peers.events(config)
-        run = AttemptRun(self._ways, self._peers(config), events, config.name, *known)
-        if run.has_inputs:
-            self.register.update(entry, progress_text=f"sending input files to {config.name}")
-            await run.send_inputs()
-        await events.wait_connected(EVENTS_WAIT_S)
-        self._prompt_ids.append(run.prompt_id)
+        run = await self._launch.ready(entry.ticket, config, partial(self.register.say, entry))
         attempt = Attempt(run.prompt_id, config.id, _now())
         job = entry.job.to(
             JobState.RUNNING,
@@ -341,14 +340,16 @@ class Dispatcher:
         def may_outlive() -> bool:
             return self._closing and entry.job.request.source is not Source.NODE and not entry.cancel_reason
 
-        return await run.run(
+        first = run.run(
             entry.job.id,
             entry.job.request,
             report.on_event,
             report.on_progress,
             may_outlive,
             report.on_trouble,
+            entry.delivery,
         )
+        return await self._copies.race(entry, first)
 
     async def _run_here(self, entry: Entry, placement: Placement) -> dict[str, Any]:
         now = _now()

@@ -24,6 +24,8 @@ async def reconcile(
     """
     dispatcher.restore(tuple(reversed(await store.load_jobs(states=_FINISHED))))
     for job in reversed(await store.load_jobs(states=frozenset(JobState) - _FINISHED, limit=OPEN_MAX)):
+        for copy in _second_copies(job):
+            withdraw(copy)
         if job.request.source is Source.NODE:
             if job.state is JobState.RUNNING:
                 withdraw(job)
@@ -37,6 +39,11 @@ async def reconcile(
             closed = _close_open_attempt(job)
             waiting = closed.to(JobState.WAITING) if closed.state is JobState.RUNNING else closed
             await dispatcher.accept(waiting.evolve(backend_id="", progress=0.0, progress_text=""))
+
+
+def _second_copies(job: Job) -> list[Job]:
+    """The job with nothing but a copy that ran beside its last attempt: nobody follows that any more."""
+    return [job.evolve(attempts=(attempt,)) for attempt in job.attempts[:-1] if attempt.ended_at is None]
 
 
 def _ended_with_its_prompt(job: Job) -> Job:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..backends.events import PeerEvent, PreviewFrame
 from ..core.models.job import Job
-from ..errors import NotFoundError, OrchestratorError
+from ..errors import NotFoundError, OrchestratorError, OvertakenError
 from .ticket import Ticket
 
 log = logging.getLogger(__name__)
@@ -27,10 +27,39 @@ def ignore(update: JobUpdate) -> None:
     return None
 
 
+@dataclass
+class SecondCopy:
+    """``results``: what the job's record gains, once this copy is the one that was delivered."""
+
+    task: asyncio.Task[None]
+    results: dict[str, Any] | None = None
+
+
+class Delivery:
+    """Of several copies of a job only one brings its results to their places. ``async with``: the first comes
+    in and the next waits; when that one has succeeded, it gets an OvertakenError."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._is_done = False
+
+    async def __aenter__(self) -> None:
+        await self._turn.acquire()
+        if self._is_done:
+            self._turn.release()
+            raise OvertakenError("Another copy of the job was through before.")
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._is_done = kind is None
+        self._turn.release()
+
+
 @dataclass(eq=False)
 class Entry:
     """A job and what its story needs. ``failure`` is what ended it, if it did not end well.
-    ``freed``: a peer's memory was freed for it. ``owes_retry``: its next attempt is one."""
+    ``freed``: a peer's memory was freed for it. ``owes_retry``: its next attempt is one. ``heard_at_s``: when
+    the peer of its attempt last said something of it, on the loop's clock; ``has_stalled``: too long ago, and
+    something was done about it."""
 
     job: Job
     ticket: Ticket
@@ -40,6 +69,10 @@ class Entry:
     asked_again: bool = False
     freed: bool = False
     owes_retry: bool = False
+    heard_at_s: float = 0.0
+    has_stalled: bool = False
+    second: SecondCopy | None = None
+    delivery: Delivery = field(default_factory=Delivery)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     failure: OrchestratorError | None = None
     preview: PreviewFrame | None = None
@@ -95,6 +128,10 @@ class Register:
     def update(self, entry: Entry, **details: Any) -> None:
         entry.job = entry.job.evolve(**details)
         self.announce(entry)
+
+    def say(self, entry: Entry, text: str) -> None:
+        """What is going on with it now."""
+        self.update(entry, progress_text=text)
 
     def announce(self, entry: Entry) -> None:
         for callback in (entry.listener, *self._listeners):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -17,9 +18,12 @@ class Reporter:
         self._register = register
         self._entry = entry
         self._peer = peer
+        self._clock = asyncio.get_running_loop().time
+        entry.heard_at_s, entry.has_stalled = self._clock(), False
 
     def on_event(self, message: PeerEvent | PreviewFrame) -> None:
         entry = self._entry
+        entry.heard_at_s = self._clock()
         if entry.job.attempts[-1].begun_at is None:  # its first word, whichever came through
             entry.ticket.begun = True
             begun_at = datetime.now(timezone.utc)
@@ -29,7 +33,7 @@ class Reporter:
         self._register.hear(entry, message)
 
     def on_trouble(self, text: str) -> None:
-        self._register.update(self._entry, progress_text=text)
+        self._register.say(self._entry, text)
 
     def on_progress(self, meter: ProgressMeter) -> None:
         attempts = self._entry.job.attempts

@@ -146,7 +146,7 @@ class Results:
     def _begin(self, file: RemoteFile) -> None:
         self._begun += 1
         # The part file has a name of its own, so nothing half done is ever taken for a result.
-        part = self._directory(file) / f".{self._job_id}-{self._begun}.part"
+        part = self._directory(file) / f".{self._job_id}-{self._strip}-{self._begun}.part"
         name = f"remote-dispatch download {self._job_id} {self._begun}"
         self._downloads[file] = _Download(file, part, asyncio.create_task(self._fetch(file, part), name=name))
 

@@ -134,6 +134,7 @@ const JOB_WORDS = {
   cancelled: () => t("cancelled"),
   set_aside: () => t("set aside"),
   taken_back: () => t("taken back"),
+  overtaken: () => t("overtaken by a second copy"),
 };
 
 /** What an attempt came to. @param {string} outcome its code, "" where it has none yet */

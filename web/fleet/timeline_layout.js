@@ -9,7 +9,7 @@
  * @typedef {{fromMs: number, toMs: number}} Span ms since 1970 */
 
 const HERE = "this machine";
-const NOT_FAILED = new Set(["", "done", "taken_back", "cancelled"]);
+const NOT_FAILED = new Set(["", "done", "taken_back", "overtaken", "cancelled"]);
 
 /**
  * The lanes of all peers that are in use or have something in the window.

@@ -1,0 +1,43 @@
+"""Makes an attempt ready: its prompt for this peer, its inputs there, its events heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableSequence
+
+from ..core.models.backend import BackendConfig
+from ..errors import TakenBackError
+from .attempt import AttemptRun, Ways
+from .ports import Peers
+from .ticket import Ticket
+from .waiting_room import WaitingRoom
+
+EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
+
+
+class Launch:
+    """`prompt_ids` gains the id of each."""
+
+    def __init__(self, room: WaitingRoom, peers: Peers, ways: Ways, prompt_ids: MutableSequence[str]) -> None:
+        self._room = room
+        self._peers = peers
+        self._ways = ways
+        self._prompt_ids = prompt_ids
+
+    async def ready(self, ticket: Ticket, config: BackendConfig, say: Callable[[str], None]) -> AttemptRun:
+        """`say` hears what takes time.
+
+        Raises:
+            TakenBackError: the peer's nodes are not known just now. WorkflowError, PeerError: see
+            ``AttemptRun.send_inputs``.
+        """
+        known = self._room.prepared(ticket, config.id)
+        if known is None:
+            raise TakenBackError(f"{config.name} is being asked for its nodes again.")
+        events = self._peers.events(config)
+        run = AttemptRun(self._ways, self._peers(config), events, config.name, *known)
+        if run.has_inputs:
+            say(f"sending input files to {config.name}")
+            await run.send_inputs()
+        await events.wait_connected(EVENTS_WAIT_S)
+        self._prompt_ids.append(run.prompt_id)
+        return run

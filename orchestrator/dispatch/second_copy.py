@@ -1,0 +1,204 @@
+"""A running job of which its peer says nothing for too long runs a second time elsewhere.
+
+Slow silent nodes exist, so the first copy goes on. Whichever is through first is delivered, the other one is
+cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from ..backends.manager import BackendManager
+from ..core.engine.stall import StallPolicy, is_stalled, longest_run_s
+from ..core.models.backend import BackendConfig
+from ..core.models.job import HERE, Attempt, Job, JobState
+from ..core.workflow.outputs import ProgressMeter
+from ..errors import OrchestratorError, OvertakenError, PeerError, ResultError
+from .launch import Launch
+from .ports import Journal, Peers
+from .register import Entry, Register, SecondCopy
+from .ticket import Ticket
+from .waiting_room import WaitingRoom
+
+log = logging.getLogger(__name__)
+
+
+class SecondCopies:
+    """Belongs to one event loop, like the dispatcher whose stories it watches."""
+
+    def __init__(
+        self,
+        manager: BackendManager,
+        peers: Peers,
+        register: Register,
+        room: WaitingRoom,
+        launch: Launch,
+        journal: Journal,
+        policy: StallPolicy,
+    ) -> None:
+        self._manager = manager
+        self._peers = peers
+        self._register = register
+        self._room = room
+        self._launch = launch
+        self._journal = journal
+        self._policy = policy
+        self._watch: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._watch = asyncio.create_task(self._run(), name="remote-dispatch stalls")
+
+    async def aclose(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    async def race(self, entry: Entry, first: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+        """The results of the `first` copy, or of a second one that was begun meanwhile and is through before.
+
+        Raises:
+            OrchestratorError: why the first one failed, and there is no other.
+        """
+        try:
+            try:
+                return await first
+            except (PeerError, ResultError, OvertakenError):
+                if entry.second is None:
+                    raise
+                await asyncio.wait([entry.second.task])
+                if entry.second.results is None:
+                    raise
+                return entry.second.results
+        except asyncio.CancelledError:
+            if entry.cancel_reason or entry.second is None or entry.second.results is None:
+                raise
+            with suppress(AttributeError):  # Python 3.10 keeps no count
+                asyncio.current_task().uncancel()  # type: ignore[union-attr]
+            return entry.second.results  # it was this copy that cancelled the first one
+        finally:
+            second, entry.second = entry.second, None
+            if second is not None and not second.task.done():
+                second.task.cancel()
+                await asyncio.gather(second.task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._policy.look_s)
+            try:
+                self._look()
+            except Exception:
+                log.exception("Looking for stalled jobs failed; it is tried again")
+
+    def _look(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        longest_s: float | None = None
+        for entry in self._register:
+            config = self._silent_peer(entry, now_s)
+            if config is None:
+                continue
+            if longest_s is None:
+                longest_s = longest_run_s(known.job for known in self._register)
+            silent_s = now_s - entry.heard_at_s
+            if is_stalled(self._policy, silent_s=silent_s, longest_run_s=longest_s):
+                self._begin(entry, config, silent_s)
+
+    def _silent_peer(self, entry: Entry, now_s: float) -> BackendConfig | None:
+        """Where a job runs that has given no sign for a while, and could be heard."""
+        job = entry.job
+        if job.state is not JobState.RUNNING or job.backend_id == HERE or entry.has_stalled:
+            return None
+        if not entry.ticket.begun or now_s - entry.heard_at_s <= self._policy.silent_s:
+            return None
+        config = self._manager.find(job.backend_id)
+        return config if config and self._peers.events(config).is_connected else None
+
+    def _begin(self, entry: Entry, config: BackendConfig, silent_s: float) -> None:
+        entry.has_stalled = True
+        lasted = f"{silent_s / 60:.0f} min" if silent_s >= 60 else f"{silent_s:.0f} s"
+        silent = f"no sign from {config.name} for {lasted}"
+        log.warning("Job %s: %s", entry.job.id, silent)
+        self._register.say(entry, f"{silent}; runs a second time where a peer is free")
+        name = f"remote-dispatch second copy {entry.job.id}"
+        entry.second = SecondCopy(asyncio.create_task(self._story(entry, config, silent), name=name))
+
+    async def _story(self, entry: Entry, first: BackendConfig, silent: str) -> None:
+        ticket = Ticket(entry.ticket.request, tried={**entry.ticket.tried, first.id: "it has the first copy"})
+        ticket.may_run_here = False
+        ticket.memory_bytes = entry.ticket.memory_bytes
+        self._room.enter(ticket, front=True)
+        try:
+            placement = await self._room.place(ticket)
+            config = self._manager.get(placement.backend_id)
+            await self._copy(entry, ticket, first, config, silent)
+        except OrchestratorError as exc:
+            log.info("Job %s has no second copy: %s", entry.job.id, exc)
+            self._register.say(entry, f"{silent}; it goes on there: {exc}")
+        finally:
+            self._room.release(ticket)
+
+    async def _copy(
+        self, entry: Entry, ticket: Ticket, first: BackendConfig, config: BackendConfig, silent: str
+    ) -> None:
+        def say(text: str) -> None:
+            self._register.say(entry, f"second copy on {config.name}: {text}")
+
+        def on_progress(meter: ProgressMeter) -> None:
+            self._register.update(entry, progress=meter.fraction)
+            say(meter.text)
+
+        run = await self._launch.ready(ticket, config, say)
+        attempt = Attempt(run.prompt_id, config.id, _now())
+        # Before the first one: the last attempt is the one that the job's record speaks of.
+        attempts = (*entry.job.attempts[:-1], attempt, entry.job.attempts[-1])
+        self._register.update(entry, attempts=attempts)
+        say(silent)
+        await self._journal.save_job(entry.job)
+        outcome, reason = OvertakenError.code, f"{first.name} was through before"
+        try:
+            results = await run.run(
+                entry.job.id,
+                entry.job.request,
+                lambda message: self._register.hear(entry, message),
+                on_progress,
+                on_trouble=say,
+                delivery=entry.delivery,
+            )
+        except OrchestratorError as exc:
+            outcome, reason = exc.code, str(exc)
+            raise
+        else:
+            self._win(entry, attempt, config, results, f"on {config.name} because {silent}")
+        finally:
+            if entry.second is None or entry.second.results is None:
+                if entry.cancel_reason:
+                    outcome, reason = "cancelled", entry.cancel_reason
+                closed = _with(entry.job, attempt, ended_at=_now(), outcome=outcome, reason=reason)
+                self._register.update(entry, attempts=closed)
+
+    def _win(
+        self, entry: Entry, mine: Attempt, config: BackendConfig, results: dict[str, Any], why: str
+    ) -> None:
+        *others, first = (known for known in entry.job.attempts if known.prompt_id != mine.prompt_id)
+        reason = f"a second copy on {config.name} was through before"
+        overtaken = replace(first, ended_at=_now(), outcome=OvertakenError.code, reason=reason)
+        attempts = (*others, overtaken, mine)
+        self._register.update(entry, attempts=attempts, backend_id=config.id, explanation=why)
+        if entry.second is not None and entry.task is not None:
+            entry.second.results = results
+            entry.task.cancel()
+
+
+def _with(job: Job, attempt: Attempt, **changes: Any) -> tuple[Attempt, ...]:
+    return tuple(
+        replace(known, **changes) if known.prompt_id == attempt.prompt_id else known for known in job.attempts
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
