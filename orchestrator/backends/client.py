@@ -47,6 +47,8 @@ HTTP_NOT_FOUND = 404
 SUBMIT_TIMEOUT_S = 30.0
 OBJECT_INFO_TIMEOUT_S = 60.0
 HANDSHAKE_TIMEOUT_S = 10.0
+#: Polls take the kept connections in turn: with a longer time they would keep all of a busy hour for good.
+IDLE_CONNECTION_S = 5.0
 
 
 class ComfyUIClient:
@@ -317,7 +319,12 @@ class ComfyUIClient:
 def open_session(resolver: CheckedResolver | None = None) -> aiohttp.ClientSession:
     """A session for any number of peers: no cookies, no forbidden addresses, none can hold up another."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=16, resolver=resolver or CheckedResolver()),
+        connector=aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=16,
+            keepalive_timeout=IDLE_CONNECTION_S,
+            resolver=resolver or CheckedResolver(),
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=HANDSHAKE_TIMEOUT_S),
     )

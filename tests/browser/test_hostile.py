@@ -109,7 +109,8 @@ async def test_f36_whatever_a_peer_says_of_an_error_is_shown_as_text(
         await lone_master.post("/orchestrator/jobs", wish, status=202)
         await until(lambda: running(bad), "the second one runs on the peer")
         await bad.fail(bad.running or "", node_id="1", **SAID)
-        await page.locator(".p-toast-message, [data-toast-kind]", has_text="go<").first.wait_for(timeout=SOON_MS)
+        toast = page.locator(".p-toast-message, [data-toast-kind]", has_text="onerror")
+        await toast.filter(has_text="failed on").first.wait_for(timeout=SOON_MS)
         await screen.picture("Hostile error in a toast")
         assert await page.evaluate(IS_ALIVE) == UNHARMED
 
