@@ -47,8 +47,9 @@ HTTP_NOT_FOUND = 404
 SUBMIT_TIMEOUT_S = 30.0
 OBJECT_INFO_TIMEOUT_S = 60.0
 HANDSHAKE_TIMEOUT_S = 10.0
-#: Polls take the kept connections in turn: with a longer time they would keep all of a busy hour for good.
-IDLE_CONNECTION_S = 5.0
+#: Just above the time between two polls: they take the kept connections in turn, and with a longer time they
+#: would keep those of a busy hour for good.
+IDLE_CONNECTION_S = 3.0
 
 
 class ComfyUIClient:

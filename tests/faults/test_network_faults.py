@@ -1,10 +1,11 @@
-"""F08, F10, F13, F14, F18, F25, F27-F29, F32 of the fault list, their quick parts; and the whole of F14."""
+"""F08, F10, F13, F14, F18, F25, F27-F29, F31, F32 of the fault list, quick parts; and the whole of F14."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,42 @@ async def test_f32_a_redirect_leads_nowhere(rig: Rig) -> None:
         assert rig.health("a") == "needs_key"
         assert (await rig.run()).state is JobState.DONE
         assert elsewhere.requests == []
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "start", [OK + b"X-Slow: ", OK + b"Content-Length: 9999\r\n\r\n"], ids=["head", "body"]
+)
+async def test_f31_a_peer_that_answers_byte_by_byte_is_given_up_and_holds_up_nobody(
+    tmp_path: Path, start: bytes
+) -> None:
+    ended = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(start)
+        try:
+            while not ended.is_set():
+                writer.write(b"x")
+                await writer.drain()
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(ended.wait(), 0.02)
+        except ConnectionError:
+            pass  # it was given up
+        finally:
+            writer.close()
+
+    async with standing(tmp_path, health=HealthPolicy(poll_s=0.05, timeout_s=0.3)) as rig:
+        server = await asyncio.start_server(drip, "127.0.0.1", 0)
+        try:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            slow = (await rig.master.runtime.peers.add(name="slow", url=url)).id
+            manager = rig.master.runtime.manager
+            await until(lambda: manager.get_status(slow).health.value == "down", "it is given up")
+            assert "did not answer in time" in manager.get_status(slow).reason
+            assert [rig.health(name) for name in "ab"] == ["up", "up"]
+            assert outcomes(await rig.run()) == ["done"]
+        finally:
+            ended.set()
+            server.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.core.models.job import Job, JobState
+from tests.fakes.answers import value_not_in_list
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import outcomes
@@ -18,6 +19,22 @@ async def test_f01_a_peer_that_crashes_with_the_job_is_replaced_and_comes_back(r
     rig.a.on_prompt = "run"
     await rig.a.come_back()
     await until(lambda: rig.health("a") == "up", "it is used again")
+
+
+async def test_f05_a_model_that_a_peer_no_longer_has_is_looked_for_elsewhere(rig: Rig) -> None:
+    loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "base.safetensors"}}
+    graph = {**picture(), "3": loader}
+    without = stock_classes()
+    without["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"] = [["other.safetensors"]]
+    rig.a.object_info = without  # its list was read before
+    rig.a.on_prompt, rig.a.refusal = "refuse", value_not_in_list("3", graph)
+    lists_read = len(rig.a.asked("/object_info"))
+    done = await rig.run(graph)
+    assert (done.state, outcomes(done), rig.posts()) == (JobState.DONE, ["prompt_refused", "done"], [1, 1])
+    await until(lambda: len(rig.a.asked("/object_info")) > lists_read, "its list is read again")
+    await until(lambda: rig.master.runtime.manager.get_object_info(rig.ids["a"]), "the new list is known")
+    assert outcomes(await rig.run(graph)) == ["done"]
+    assert rig.posts() == [1, 2]
 
 
 async def set_aside(rig: Rig) -> Job:
