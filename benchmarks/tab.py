@@ -30,7 +30,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>Fleet</title>
 <link rel="stylesheet" href="/web/fleet.css">
 <style>body { margin: 0; background: #1a1a1a; font-family: sans-serif } #tab { width: 420px; height: 100vh;
 overflow-y: auto }</style>
-<div id="tab"></div>
+<div id="tab">A page that has been open for a while</div>
 <script type="module">
 import { FleetApi } from "/web/fleet/api.js";
 import { FleetStore } from "/web/fleet/store.js";
@@ -46,7 +46,7 @@ new WebSocket(`ws://${location.host}/events`).onmessage = ({ data }) => {
   events.dispatchEvent(new CustomEvent(type, { detail }));
 };
 store.readSettings();
-mount(document.querySelector("#tab"), { api, store });
+window.open_tab = () => void mount(document.querySelector("#tab"), { api, store });
 window.store = store;
 </script>"""
 SCROLL = """async (seconds) => {
@@ -78,12 +78,14 @@ class Fleet:
         self.running = [self._job("running", peer) for peer in self.peers]
         self.waiting = [self._job("waiting") for _ in range(2_000)]
 
-    def listing(self, only_line: bool) -> dict[str, Any]:
-        jobs = [*reversed(self.waiting), *self.running, *reversed(self.jobs)]
+    def listing(self, skip: int, limit: int, only_line: bool) -> dict[str, Any]:
+        page = slice(skip, skip + limit)
+        waiting, running = self.waiting[page], self.running if not skip else []
+        jobs = [*reversed(waiting), *running, *self.jobs[::-1][page]]
         counts = {"waiting": len(self.waiting), "running": len(self.running), "ended": len(self.jobs)}
         return {
             "jobs": [] if only_line else jobs,
-            "line": [job["job_id"] for job in self.waiting],
+            "line": [job["job_id"] for job in waiting],
             "counts": counts,
         }
 
@@ -159,7 +161,9 @@ def make_app(fleet: Fleet) -> web.Application:
         return web.json_response({"peers": fleet.peers, "notices": []})
 
     async def jobs(request: web.Request) -> web.Response:
-        return web.json_response(fleet.listing(request.query.get("only") == "line"))
+        query = request.query
+        skip, limit = int(query.get("skip", 0)), int(query["limit"])
+        return web.json_response(fleet.listing(skip, limit, query.get("only") == "line"))
 
     async def settings(_: web.Request) -> web.Response:
         return web.json_response({"fleet_mode": True, "paused": False, "this_machine": False})
@@ -208,7 +212,11 @@ async def measure(seconds: float, rest_s: float, picture: str) -> None:
         page = await browser.new_page(viewport={"width": 1280, "height": 900})
         page.on("pageerror", lambda error: print("page error:", error))
         await page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
-        await page.wait_for_function("window.store?.phase === 'ready'")
+        await page.wait_for_function("window.store?.settings")
+        await page.wait_for_timeout(500)
+        await page.evaluate(LONGEST)
+        await page.evaluate("open_tab()")
+        await page.wait_for_function("window.store.phase === 'ready'")
         known = await page.evaluate("[window.store.peers.length, window.store.jobs.length]")
         print(f"{known[0]} peers, {known[1]} jobs, {EVENTS_A_SECOND} events a second")
         await page.wait_for_timeout(2_000)

@@ -83,8 +83,7 @@ class RemotePrompt:
             return await self._follow(self._ended)
 
     async def go_on(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Mapping[str, Any]:
-        """Stay with a prompt that an earlier process sent; otherwise as ``run``. Its peer tells its events to
-        that process's id, so polls are all there is."""
+        """Stay with a prompt that an earlier process sent; otherwise as ``run``."""
         self._ended.set()  # it may have: look at once
         with self._hearing(on_event):
             return await self._follow(self._ended)

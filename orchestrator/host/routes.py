@@ -162,11 +162,14 @@ class _Api:
 
     async def jobs(self, request: web.Request) -> tuple[int, Any]:
         query = request.rel_url.query
-        limit, only_line = limit_of(query), query.get("only") == "line"
+        skip, limit = number_of(query, "skip") or 0, number_of(query, "limit")
+        only_line = query.get("only") == "line"
         jobs, line = self._runtime.jobs(), self._runtime.waiting_jobs()
 
         def listing() -> bytes:
-            view = jobs_view(jobs, line, self._runtime.peers.name, limit=limit, only_line=only_line)
+            view = jobs_view(
+                jobs, line, self._runtime.peers.name, skip=skip, limit=limit, only_line=only_line
+            )
             # One by one: all of them may be more than is made fit at once.
             return json.dumps({**view, "jobs": [sanitise(job) for job in view["jobs"]]}).encode()
 
@@ -323,17 +326,17 @@ def error_answer(exc: OrchestratorError) -> tuple[int, dict[str, Any]]:
     return status, body
 
 
-def limit_of(query: Mapping[str, str]) -> int | None:
-    """`?limit=N`; None when it is not said.
+def number_of(query: Mapping[str, str], name: str) -> int | None:
+    """`?limit=N` and the like; None when it is not said.
 
     Raises:
         ConfigError: it is no whole number.
     """
-    text = query.get("limit")
+    text = query.get(name)
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ConfigError('"limit" must be a whole number, such as ?limit=200.')
+        raise ConfigError(f'"{name}" must be a whole number, such as ?{name}=200.')
     return int(text)
 
 

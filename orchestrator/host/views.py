@@ -61,21 +61,23 @@ def jobs_view(
     line: Sequence[Job],
     peer_name: PeerName,
     *,
+    skip: int = 0,
     limit: int | None = None,
     only_line: bool = False,
 ) -> dict[str, Any]:
     """`jobs` newest first. ``line``: ids of the waiting ones, the next first; ``counts``: how many there are
-    of each kind. With a `limit`: no more than so many of the line, and as many of the ended ones.
-    `only_line`: `jobs` stays empty."""
+    of each kind. With a `limit`: no more than so many of the line, and as many of the ended ones, after the
+    first `skip` of each; running ones come with the first of them. `only_line`: `jobs` stays empty."""
     in_line = {job.id for job in line}
     elsewhere = (job for job in reversed(jobs) if job.state is JobState.WAITING and job.id not in in_line)
     waiting = [*line, *elsewhere]
     ended = [job for job in jobs if job.state.is_final]
-    shown = {job.id for job in (*waiting[:limit], *ended[:limit])}
-    listed = [job for job in jobs if job.state is JobState.RUNNING or job.id in shown]
+    page = slice(skip, None if limit is None else skip + limit)
+    shown = {job.id for job in (*waiting[page], *ended[page])}
+    listed = [job for job in jobs if job.id in shown or (job.state is JobState.RUNNING and not skip)]
     return {
         "jobs": [] if only_line else [job_view(job, peer_name) for job in listed],
-        "line": [job.id for job in waiting[:limit]],
+        "line": [job.id for job in waiting[page]],
         "counts": {
             "waiting": len(waiting),
             "running": sum(job.state is JobState.RUNNING for job in jobs),

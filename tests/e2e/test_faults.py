@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from orchestrator.dispatch.transport import hash_file
+from tests.fakes.proxy import Proxy
 from tests.rig.environment import Setup
 from tests.rig.fleet import Fleet
 
@@ -278,3 +279,26 @@ async def test_f08_a_peer_that_stands_still_keeps_its_job_if_it_goes_on_soon(
     saved[0].unlink()
     await until(Session(master.http, victim.url).is_idle, "what came late is not run on")
     await until(master.peers_are_up, "the peers are up")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["cut every 2 s", "stalled one way"])
+async def test_f13_polls_carry_a_job_whose_event_stream_brings_nothing(
+    master: Session, fragile: Fleet, kind: str
+) -> None:
+    port = int(fragile.peers[0].url.rsplit(":", 1)[1])
+    async with Proxy(port) as proxy:
+        peer = await master.post("/orchestrator/peers", {"url": proxy.url, "name": "proxied"}, status=201)
+        await until(master.peers_are_up, "the peers are up")
+        whole = await end_of(master, await submitted(master, ending(stamp(1300), "1", 1300), peer="proxied"))
+        assert whole["state"] == "done"
+        if kind == "stalled one way":
+            proxy.telling.clear()
+        job_id = await submitted(master, ending(sleep(1300 + len(kind), 7.0), "10", 1300), peer="proxied")
+        end = asyncio.create_task(end_of(master, job_id, 7.0 + 10.0))
+        while not end.done():
+            if kind != "stalled one way":
+                proxy.reset_sockets()
+            await asyncio.wait([end], timeout=2.0)
+        assert (end.result()["state"], len(end.result()["attempts"])) == ("done", 1)
+        await master.delete(f"/orchestrator/peers/{peer['id']}")

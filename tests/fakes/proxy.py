@@ -17,8 +17,8 @@ class Proxy:
     ``delay_s``: before each block; ``delays`` gives another one for each. ``cuts``: so many connections are
     reset, each when it has brought ``cut_after`` bytes from the peer, or right after a request when
     ``cut_requests`` says so. ``passing``: cleared, nothing moves and no connection ends;
-    ``answering``: the same for what comes from the peer only. ``edit``: what becomes of each block of the
-    peer.
+    ``answering``: the same for what comes from the peer only; ``telling``: the same for its websockets only.
+    ``edit``: what becomes of each block of the peer.
     """
 
     def __init__(self, port: int) -> None:
@@ -34,10 +34,13 @@ class Proxy:
         self.passing.set()
         self.answering = asyncio.Event()
         self.answering.set()
+        self.telling = asyncio.Event()
+        self.telling.set()
         self.is_open = True
         self.connections = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ends: set[asyncio.StreamWriter] = set()
+        self._sockets: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Proxy:
@@ -50,6 +53,7 @@ class Proxy:
         self._server.close()
         self.passing.set()
         self.answering.set()
+        self.telling.set()
         for end in tuple(self._ends):
             end.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -57,6 +61,10 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def reset_sockets(self) -> None:
+        for near in self._sockets:
+            _reset(near)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -87,6 +95,7 @@ class Proxy:
             for end in (writer, far):
                 if end is not None:
                     self._ends.discard(end)
+                    self._sockets.discard(end)
                     end.close()
                     with contextlib.suppress(OSError):
                         await end.wait_closed()
@@ -96,6 +105,8 @@ class Proxy:
         self, reader: asyncio.StreamReader, far: asyncio.StreamWriter, near: asyncio.StreamWriter
     ) -> None:
         while data := await reader.read(_BLOCK):
+            if b"upgrade: websocket" in data.lower():
+                self._sockets.add(near)
             await self._pass()
             far.write(data)
             await far.drain()
@@ -109,6 +120,8 @@ class Proxy:
         while data := await peer.read(_BLOCK):
             await self._pass()
             await self.answering.wait()
+            if near in self._sockets:
+                await self.telling.wait()
             brought += len(data)
             near.write(self.edit(data))
             await near.drain()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import multiprocessing
 import os
 import random
@@ -61,29 +62,33 @@ async def kill_and_count(home: Path, kills: int, seed: int, jobs: int = JOBS) ->
 
 
 async def _live(home: Path, jobs: int, urls: list[str], until: int | None, linger_s: float = 0.0) -> bool:
-    """Whether it was killed, after so much news; False when it came to its end."""
+    """Whether it was killed, after so much news; False when it had come to its end before."""
     news, end = ENGINES.Pipe(duplex=False)
     engine = ENGINES.Process(target=run, args=(home, jobs, urls, end))
     engine.start()
     end.close()
-    heard = 0
     try:
-        while True:
-            try:
-                told = await asyncio.to_thread(news.recv)
-            except EOFError:
-                return False
-            heard += 1
-            if told[0] == "all":
-                assert told == ("all", "done"), told
-            elif heard == until:
-                await asyncio.sleep(linger_s)  # to hit other moments than those right after news
-                return True
+        await _watch(news, until)
+        await asyncio.sleep(linger_s)  # to hit other moments than those right after news
     finally:
         if until is not None:
             engine.kill()
         await asyncio.to_thread(engine.join)
         news.close()
+    return bool(engine.exitcode)
+
+
+async def _watch(news: Any, until: int | None) -> None:
+    """Until so much news came, or the last of all."""
+    for heard in itertools.count(1):
+        try:
+            told = await asyncio.to_thread(news.recv)
+        except EOFError:
+            return
+        if told[0] == "all":
+            assert told == ("all", "done"), told
+        elif heard == until:
+            return
 
 
 async def _main(kills: int, seed: int) -> None:

@@ -314,8 +314,11 @@ async def test_waiting_jobs_are_listed_in_the_order_of_the_line(host: Host) -> N
     await host.ask("POST", f"/orchestrator/jobs/{ids[2]}/move", {"before": ids[0]})
     _, listed = await host.ask("GET", "/orchestrator/jobs?limit=2")
     assert (listed["line"], listed["counts"]["waiting"]) == ([ids[2], ids[0]], 3)
-    status, answer = await host.ask("GET", "/orchestrator/jobs?limit=-1")
-    assert (status, answer["error"]) == (400, "bad_request")
+    _, rest = await host.ask("GET", "/orchestrator/jobs?limit=2&skip=2")
+    assert (rest["line"], [job["job_id"] for job in rest["jobs"]]) == ([ids[1]], [ids[1]])
+    for wrong in ("limit=-1", "skip=x"):
+        status, answer = await host.ask("GET", f"/orchestrator/jobs?{wrong}")
+        assert (status, answer["error"]) == (400, "bad_request")
 
 
 async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:

@@ -158,6 +158,14 @@ def test_a_limit_leaves_the_head_of_the_line_all_running_and_the_last_that_ended
     assert shown["counts"] == {"waiting": 3, "running": 1, "ended": 2}
 
 
+def test_what_a_limit_left_out_comes_with_the_next_pages() -> None:
+    line = (NEWEST_FIRST[3], NEWEST_FIRST[0])
+    pages = [jobs_view(NEWEST_FIRST, line, name_of, skip=skip, limit=1) for skip in range(3)]
+    ids = [[job["job_id"] for job in page["jobs"]] for page in pages]
+    assert ids == [["r", "w1", "d2"], ["w3", "d1"], ["w2"]]
+    assert [page["line"] for page in pages] == [["w1"], ["w3"], ["w2"]]
+
+
 def test_the_line_alone_can_be_asked_for() -> None:
     whole = jobs_view(NEWEST_FIRST, (NEWEST_FIRST[3],), name_of)
     assert jobs_view(NEWEST_FIRST, (NEWEST_FIRST[3],), name_of, only_line=True) == {**whole, "jobs": []}

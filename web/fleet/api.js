@@ -39,6 +39,7 @@
  *   apiURL(route: string): string}} ComfyApi
  */
 import { t } from "./i18n.js";
+import { inPieces } from "./job_pieces.js";
 
 /** What the server refused, in its own words. `code` is its machine's word, `status` 0 without an answer. */
 export class RequestError extends Error {
@@ -75,7 +76,7 @@ export class FleetApi {
 
   /** The running jobs, the head of the line and the last that ended. @param {number} limit @returns {Promise<Jobs>} */
   jobs(limit) {
-    return this.#request("GET", `/jobs?limit=${limit}`);
+    return inPieces((skip, count) => this.#request("GET", `/jobs?limit=${count}&skip=${skip}`), limit);
   }
 
   /** The order of the waiting jobs, without them. @param {number} limit @returns {Promise<Jobs>} */

@@ -62,7 +62,7 @@ export function mount(el, { api, store }) {
   const deps = { api, store, say: (/** @type {string} */ text) => setText(spoken, text) };
   const unmounts = [mountMode(mode, deps), mountPeers(peers, deps), mountTimeline(timeline, deps), mountJobs(jobs, deps)];
   for (const name of ["peers", "jobs"]) store.addEventListener(name, showSummary, { signal });
-  store.addEventListener("status", showStatus, { signal });
+  for (const name of ["status", "peers"]) store.addEventListener(name, showStatus, { signal });
   showSummary();
   showStatus();
   el.replaceChildren(

@@ -9,6 +9,8 @@ import { peerRow } from "./peer_row.js";
 
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./panel.js").SectionDeps} SectionDeps */
 
+const NEW_ROWS_A_FRAME = 4; //: fifty at once would hold up the page
+
 /** @param {HTMLElement} el @param {SectionDeps} deps @returns {() => void} */
 export function mount(el, deps) {
   const { store } = deps;
@@ -35,7 +37,9 @@ export function mount(el, deps) {
     const formOpen = formPlace.firstChild !== null;
     lesson.element.hidden = (store.peers.length > 0 && !lesson.isUnderWay()) || store.phase !== "ready" || formOpen;
     add.disabled = formOpen;
-    showPeers(store.peers);
+    const shown = store.peers.slice(0, list.childElementCount + NEW_ROWS_A_FRAME);
+    showPeers(shown);
+    if (shown.length < store.peers.length) frame.soon();
   };
 
   const frame = atNextFrame(render);

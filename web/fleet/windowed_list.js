@@ -5,6 +5,7 @@ import { offsetsOf, rowsWithin } from "./windowing.js";
 
 const GUESSED_PX = 60;
 const SPARE_ROWS = 6;
+const NEW_ROWS_A_FRAME = 4; //: a screenful at once would hold up the page
 
 /** Lists that are drawn at the next frame: all are measured before one is changed, or each would lay out the page.
  * @type {Set<{measure(): number, draw(top: number): void}>} */
@@ -46,6 +47,7 @@ export function windowedList(list, keyOf, createRow) {
   /** @type {string[]} */
   let keys = [];
   let offsets = new Float64Array(1);
+  let isLaidOut = false; //: the first frame has its hands full with the page around it
   list.classList.add("orc-windowed");
 
   const sizes = new ResizeObserver((entries) => {
@@ -96,9 +98,15 @@ export function windowedList(list, keyOf, createRow) {
       entry.row.element.remove();
       if (entry.row.reset()) spare.push(entry);
     }
+    let room = spare.length + (isLaidOut ? NEW_ROWS_A_FRAME : 0);
+    isLaidOut = true;
     /** @type {ChildNode | null} */
     let next = list.firstChild;
     for (const place of places) {
+      if (!shown.has(keys[place]) && --room < 0) {
+        soon();
+        continue;
+      }
       const entry = takeRow(keys[place]);
       put(entry, place);
       if (entry.row.element === next) next = next.nextSibling;
