@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from ..core.models.job import Job, JobRequest, Source
+from ..core.workflow.cut import graph_id_of
 from ..errors import ConfigError, OrchestratorError
 from ..runtime import Runtime
 from . import comfy
@@ -296,6 +297,7 @@ def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequ
         source=Source.FLEET,
         priority=float(priority),
         targets=tuple(map(str, targets)),
+        graph_id=graph_id_of(workflow if isinstance(workflow, dict) else None),
         request_id=request_id_of(options),
         client_id=body["client_id"] if isinstance(body.get("client_id"), str) else "",
         extra_data={

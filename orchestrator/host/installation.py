@@ -13,6 +13,7 @@ from .announcer import Announcer
 from .fleet_mode import FleetMode
 from .guard import Guard
 from .merged_nodes import MergedNodes
+from .node_peers import NodePeers
 from .prompt_hook import on_prompt
 from .report import keep_log_lines
 from .routes import add_routes
@@ -41,13 +42,15 @@ def install(server: Any) -> None:
     )
     server.add_on_prompt_handler(on_prompt)
     announcer = Announcer(runtime, server.send_sync, lambda: bool(server.sockets))
+    node_peers = NodePeers(runtime, server.send_sync)
     fleet_mode = FleetMode(server, runtime, host.prefetch)
     fleet_mode.install()
     nodes.install(server.app)
 
     async def start(app: Any) -> None:
         _spare_the_collector()
-        asyncio.create_task(_start(runtime, announcer, fleet_mode, nodes), name="remote-dispatch start")  # noqa: RUF006
+        starting = _start(runtime, announcer, fleet_mode, nodes, node_peers)
+        asyncio.create_task(starting, name="remote-dispatch start")  # noqa: RUF006
 
     async def stop(app: Any) -> None:
         announcer.stop()
@@ -67,12 +70,11 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-async def _start(runtime: Runtime, announcer: Announcer, fleet_mode: FleetMode, nodes: MergedNodes) -> None:
+async def _start(runtime: Runtime, *listeners: Announcer | FleetMode | MergedNodes | NodePeers) -> None:
     try:
         await runtime.start()
     except Exception:
         log.exception("Remote Dispatch could not start; ComfyUI itself goes on without it")
         return
-    announcer.start()
-    fleet_mode.start()
-    nodes.start()
+    for listener in listeners:
+        listener.start()

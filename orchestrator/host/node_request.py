@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.engine.overrides import parse_overrides
 from ..core.models.job import JobRequest, Prompt, Source
-from ..core.workflow.cut import DISPATCH_CLASS, Stash
+from ..core.workflow.cut import DISPATCH_CLASS, Stash, graph_id_of
 
 AUTOMATIC = "automatic"
 TAG_PREFIX = "tag: "
@@ -46,5 +46,6 @@ def node_request(
         source=Source.NODE,
         wait_for_peer=if_no_peer == WAIT,
         title=f"Remote Dispatch {node_id}",
+        graph_id=graph_id_of(workflow),
         extra_data={**_PREVIEWS, **pnginfo},
     )

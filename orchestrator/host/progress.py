@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..backends.events import PeerEvent, PreviewFrame
 from ..core.models.job import Job, JobState
@@ -15,6 +15,28 @@ from .previews import PREVIEW_WITH_METADATA, preview_message
 log = logging.getLogger(__name__)
 
 _STATUS_EVERY_S = 0.25
+
+
+class BoxState(NamedTuple):
+    """How far a box of the graph is; ``kind`` is "running" or "finished"."""
+
+    kind: str
+    value: float
+    top: float
+
+
+def box_states(nodes: object) -> dict[str, BoxState]:
+    """The boxes that a peer's progress_state speaks of; what is no such thing is left out."""
+    states: dict[str, BoxState] = {}
+    for state in nodes.values() if isinstance(nodes, Mapping) else ():
+        if not isinstance(state, Mapping):
+            continue
+        box, kind = str(state.get("display_node_id") or state.get("node_id")), state.get("state")
+        # Several inner nodes may share one box: it runs as long as one of them runs.
+        is_shared = box in states and states[box].kind == "running"
+        if kind in ("running", "finished") and not is_shared:
+            states[box] = BoxState(str(kind), _number(state.get("value")), _number(state.get("max")))
+    return states
 
 
 class NodeProgress:
@@ -42,7 +64,7 @@ class NodeProgress:
         self._node_id = node_id
         self._node_ids = node_ids
         self._peer_name = peer_name
-        self._shown: dict[str, tuple[str, float, float]] = {}
+        self._shown: dict[str, BoxState] = {}
         self._status = ""
         self._status_at = 0.0
         self._sending: asyncio.Task[None] | None = None
@@ -76,34 +98,26 @@ class NodeProgress:
             self._server.send_progress_text(text, self._node_id, self._client_id)
 
     def _show_nodes(self, nodes: object) -> None:
-        states: dict[str, tuple[str, float, float]] = {}
-        for state in nodes.values() if isinstance(nodes, Mapping) else ():
-            if not isinstance(state, Mapping):
-                continue
-            shown_at = str(state.get("display_node_id") or state.get("node_id"))
-            kind = state.get("state")
-            # Several inner nodes may share one box: it runs as long as one of them runs.
-            shared = states.get(shown_at, ("",))[0] == "running"
-            if shown_at in self._node_ids and kind in ("running", "finished") and not shared:
-                states[shown_at] = (str(kind), _number(state.get("value")), _number(state.get("max")))
+        states = {i: state for i, state in box_states(nodes).items() if i in self._node_ids}
         changed = {i: state for i, state in states.items() if self._shown.get(i) != state}
         if changed:
             self._shown.update(changed)
             self._on_node_loop(self._write, changed)
 
-    def _write(self, states: Mapping[str, tuple[str, float, float]]) -> None:
-        for node_id, (kind, value, top) in states.items():
-            if kind == "finished":
+    def _write(self, states: Mapping[str, BoxState]) -> None:
+        for node_id, state in states.items():
+            if state.kind == "finished":
                 self._registry.finish_progress(node_id)
             else:
-                self._registry.update_progress(node_id, value, max(top, 1.0), None)
+                self._registry.update_progress(node_id, state.value, max(state.top, 1.0), None)
 
     def finish(self) -> None:
         """No box stays lit after the job ended."""
-        lit = {i: ("finished", 1.0, 1.0) for i, (kind, _, _) in self._shown.items() if kind == "running"}
-        self._shown.update(lit)
-        if lit:
-            self._on_node_loop(self._write, lit)
+        lit = [box for box, state in self._shown.items() if state.kind == "running"]
+        ended = dict.fromkeys(lit, BoxState("finished", 1.0, 1.0))
+        self._shown.update(ended)
+        if ended:
+            self._on_node_loop(self._write, ended)
 
     def _on_node_loop(self, function: Callable[..., None], *args: object) -> None:
         try:

@@ -54,6 +54,8 @@ WIDGET = """([type, name]) => {
   const widget = node.widgets.find(each => each.name === name);
   return window.app.canvasPosToClientPos([node.pos[0] + node.size[0] / 2, node.pos[1] + widget.last_y + 10]);
 }"""
+NAMES_PEER = """type => window.app.graph.nodes.find((node) => node.type === type)
+  .badges.some((badge) => badge.text?.startsWith("peer-"))"""
 HOSTS_MESSAGE = "() => /does not exist|missing node type|node type is missing/i.test(document.body.innerText)"
 EMPTY = (620, 900)  #: pixels of the page where nothing is
 HANGS = "window.app.canvas.state?.ghostNodeId != null"
@@ -237,6 +239,8 @@ async def test_a_dispatch_node_runs_what_only_peers_have(screen: Screen, master:
     await page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)
     assert (await job(master, job_id))["state"] == "done"
     assert set(await page.evaluate("window.seen")) == {"progress_state", "executed"}
+    assert await page.evaluate(NAMES_PEER, "VAEDecode"), "what ran elsewhere says where"
+    assert not await page.evaluate(NAMES_PEER, "SaveImage")
     await screen.picture("Peer only, by Remote Dispatch")
 
 

@@ -60,6 +60,7 @@ FULL_JOB = Job(
         retry_of="job-0",
         batch_id="batch-1",
         batch_index=2,
+        graph_id="graph-1",
         request_id="once-1",
     ),
     created_at=NOW,

@@ -1,57 +1,60 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { NodeBadges } from "../../web/fleet/node_badges.js";
-import { FleetStore, TOLD_EVERY_MS } from "../../web/fleet/store.js";
-import { job } from "./stand_in.js";
 
 function page() {
   const events = new EventTarget();
   const nodes = new Map([["4", { badges: ["own"] }], ["9", {}]]);
-  const graph = { getNodeById: (id) => nodes.get(id) ?? null, setDirtyCanvas() {} };
-  const store = new FleetStore({});
-  store.listen(events);
-  new NodeBadges(store, () => graph, (text) => ({ text })).listen(events);
+  const graph = { id: "g", getNodeById: (id) => nodes.get(id) ?? null, setDirtyCanvas() {} };
+  new NodeBadges((id) => id === "fleet job", () => graph, (text) => ({ text })).listen(events);
   const tell = (name, detail) => events.dispatchEvent(new CustomEvent(name, { detail }));
   return {
-    jobs: (...jobs) => tell("orchestrator.jobs", { jobs }),
-    progress: (id, states) =>
-      tell("progress_state", { prompt_id: id, nodes: Object.fromEntries(Object.entries(states).map(([n, state]) => [n, { state }])) }),
+    graph,
+    told: (job, peer, states, graphId = "g") =>
+      tell("orchestrator.nodes", { graph_id: graphId, job_id: job, peer, nodes: states }),
+    begins: (id) => tell("execution_start", { prompt_id: id }),
     on: (id) => (nodes.get(id).badges ?? []).map((badge) => badge.text ?? badge),
   };
 }
 
-test("a running node tells its peer, and no other does", () => {
-  const { jobs, progress, on } = page();
-  jobs(job({ job_id: "a", peer: "gpu-1" }));
-  progress("a", { 4: "running", 9: "pending" });
+test("a node tells its peer while it runs there and afterwards, and no other does", () => {
+  const { told, on } = page();
+  told("a", "gpu-1", { 4: "running" });
   assert.deepEqual([on("4"), on("9")], [["own", "gpu-1"], []]);
-  progress("a", { 4: "finished", 9: "running" });
+  told("a", "gpu-1", { 4: "finished", 9: "running" });
+  assert.deepEqual([on("4"), on("9")], [["own", "gpu-1"], ["gpu-1"]]);
+});
+
+test("two jobs at one node tell both peers, and then the one that was there last", () => {
+  const { told, on } = page();
+  told("a", "gpu-1", { 4: "running" });
+  told("b", "gpu-2", { 4: "running" });
+  assert.deepEqual(on("4"), ["own", "gpu-1, gpu-2"]);
+  told("a", "gpu-1", { 4: "finished" });
+  assert.deepEqual(on("4"), ["own", "gpu-2"]);
+  told("b", "gpu-2", { 4: "finished" });
+  assert.deepEqual(on("4"), ["own", "gpu-2"]);
+});
+
+test("a node inside a subgraph marks the subgraph, as long as one of them runs", () => {
+  const { told, on } = page();
+  told("a", "gpu-1", { "9:3": "running", "9:5": "running", gone: "running" });
+  told("b", "gpu-2", { "9:3": "running" });
+  told("a", "gpu-1", { "9:3": "finished" });
+  assert.deepEqual(on("9"), ["gpu-1, gpu-2"]);
+});
+
+test("a run on this machine takes away what ran elsewhere before it, and nothing that runs there now", () => {
+  const { told, begins, on } = page();
+  told("a", "gpu-1", { 4: "finished", 9: "running" });
+  begins("fleet job");
+  assert.deepEqual([on("4"), on("9")], [["own", "gpu-1"], ["gpu-1"]]);
+  begins("local");
   assert.deepEqual([on("4"), on("9")], [["own"], ["gpu-1"]]);
 });
 
-test("two jobs at one node tell both peers, and the one that ends takes its name away", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { jobs, progress, on } = page();
-  jobs(job({ job_id: "a", peer: "gpu-1" }), job({ job_id: "b", peer: "gpu-2" }));
-  progress("a", { 4: "running" });
-  progress("b", { 4: "running" });
-  assert.deepEqual(on("4"), ["own", "gpu-1", "gpu-2"]);
-  jobs(job({ job_id: "a", peer: "gpu-1", state: "done" }));
-  t.mock.timers.tick(TOLD_EVERY_MS); // changes that follow closely are told together
-  assert.deepEqual(on("4"), ["own", "gpu-2"]);
-  progress("a", { 4: "running" });
-  assert.deepEqual(on("4"), ["own", "gpu-2"], "what comes late counts no more");
-});
-
-test("a node inside a subgraph marks the subgraph", () => {
-  const { jobs, progress, on } = page();
-  jobs(job({ job_id: "a", peer: "gpu-1" }));
-  progress("a", { "9:3": "running", "9:5": "running", gone: "running" });
-  assert.deepEqual(on("9"), ["gpu-1"]);
-});
-
-test("the progress of a local prompt marks nothing", () => {
-  const { progress, on } = page();
-  progress("local", { 4: "running" });
+test("what happens to another graph marks nothing", () => {
+  const { told, on } = page();
+  told("a", "gpu-1", { 4: "running" }, "another");
   assert.deepEqual(on("4"), ["own"]);
 });

@@ -1,61 +1,80 @@
 // @ts-check
-/** The name of the peer on each node that runs there. Only drawn: nothing of it is saved with the graph. */
-import { isFinal } from "./store.js";
+/** The name of the peer on each node that runs there, or ran there in the last run. Only drawn, never saved. */
 
 /**
  * @typedef {{badges?: unknown[]}} GraphNode
- * @typedef {{getNodeById(id: any): GraphNode | null, setDirtyCanvas(front: boolean, back: boolean): void}} Graph
+ * @typedef {{id?: string, getNodeById(id: any): GraphNode | null, setDirtyCanvas(front: boolean, back: boolean): void}} Graph
+ * @typedef {{graph_id: string, job_id: string, peer: string, nodes: Record<string, string>}} News
+ * @typedef {{running: Map<string, string>, last: string, text: string, badge: object | null}} Mark `running`: job to peer
  */
 
 export class NodeBadges {
-  #store;
   #graph;
   #make;
-  /** What each job shows: its badge, on these nodes. @type {Map<string, {badge: object, nodes: Set<GraphNode>}>} */
-  #shown = new Map();
+  #isJob;
+  #graphId = "";
+  /** @type {Map<GraphNode, Mark>} */
+  #marks = new Map();
 
   /**
-   * @param {import("./store.js").FleetStore} store
+   * @param {(promptId: string) => boolean} isJob whether it is one of the fleet; the others run on this machine
    * @param {() => Graph | undefined} graph the one that is open
    * @param {(text: string) => object | null} make the host's own badge; null where it has none
    */
-  constructor(store, graph, make) {
-    this.#store = store;
+  constructor(isJob, graph, make) {
+    this.#isJob = isJob;
     this.#graph = graph;
     this.#make = make;
   }
 
   /** @param {EventTarget} events ComfyUI's api object */
   listen(events) {
-    events.addEventListener("progress_state", (event) => this.#progress(/** @type {CustomEvent} */ (event).detail));
-    this.#store.addEventListener("jobs", () => {
-      const open = new Set(this.#store.jobs.filter((job) => !isFinal(job)).map((job) => job.job_id));
-      for (const jobId of this.#shown.keys()) if (!open.has(jobId)) this.#take(jobId);
-    });
+    events.addEventListener("orchestrator.nodes", (event) => this.#told(/** @type {CustomEvent} */ (event).detail));
+    events.addEventListener("execution_start", (event) => this.#begins(/** @type {CustomEvent} */ (event).detail?.prompt_id));
   }
 
-  /** @param {{prompt_id: string, nodes?: Record<string, {state?: string}>}} progress */
-  #progress({ prompt_id: jobId, nodes = {} }) {
-    const job = this.#store.jobs.find((each) => each.job_id === jobId);
+  /** @param {News} news */
+  #told({ graph_id: graphId, job_id: jobId, peer, nodes }) {
     const graph = this.#graph();
-    if (!job?.peer || isFinal(job) || !graph) return;
-    // A node inside a subgraph is "12:5"; the open graph has the subgraph as 12.
-    const running = Object.keys(nodes).filter((id) => nodes[id]?.state === "running").map((id) => id.split(":")[0]);
-    this.#take(jobId);
-    const badge = running.length ? this.#make(job.peer) : null;
-    if (!badge) return;
-    const marked = new Set(running.map((id) => graph.getNodeById(id)).filter((node) => node !== null));
-    for (const node of marked) node.badges = [...(node.badges ?? []), badge];
-    this.#shown.set(jobId, { badge, nodes: marked });
+    if (!graph || graph.id !== graphId) return; // another one was opened since
+    if (graphId !== this.#graphId) this.#marks.clear();
+    this.#graphId = graphId;
+    for (const [id, state] of Object.entries(nodes)) {
+      const node = boxOf(graph, id);
+      if (!node) continue;
+      const mark = this.#marks.get(node) ?? { running: new Map(), last: "", text: "", badge: null };
+      // A node inside a subgraph counts as its own job: the box runs as long as one of them does.
+      if (state === "running") mark.running.set(`${jobId} ${id}`, peer);
+      else mark.running.delete(`${jobId} ${id}`);
+      mark.last = peer;
+      this.#show(node, mark);
+    }
     graph.setDirtyCanvas(true, true);
   }
 
-  /** @param {string} jobId */
-  #take(jobId) {
-    const shown = this.#shown.get(jobId);
-    if (!shown) return;
-    this.#shown.delete(jobId);
-    for (const node of shown.nodes) node.badges = node.badges?.filter((badge) => badge !== shown.badge);
+  /** A run on this machine begins: where the one before it ran says nothing of it. @param {string} promptId */
+  #begins(promptId) {
+    if (this.#isJob(promptId)) return;
+    for (const [node, mark] of this.#marks) {
+      mark.last = "";
+      this.#show(node, mark);
+      if (!mark.running.size) this.#marks.delete(node);
+    }
     this.#graph()?.setDirtyCanvas(true, true);
   }
+
+  /** @param {GraphNode} node @param {Mark} mark */
+  #show(node, mark) {
+    const text = [...new Set(mark.running.values())].sort().join(", ") || mark.last;
+    if (text !== mark.text) {
+      const others = (node.badges ?? []).filter((badge) => badge !== mark.badge);
+      mark.badge = text ? this.#make(text) : null;
+      mark.text = text;
+      node.badges = mark.badge ? [...others, mark.badge] : others;
+    }
+    this.#marks.set(node, mark);
+  }
 }
+
+/** A node inside a subgraph is "12:5"; the open graph has the subgraph as 12. @param {Graph} graph @param {string} id */
+const boxOf = (graph, id) => graph.getNodeById(id.split(":")[0]);

@@ -71,6 +71,7 @@ class JobRequest:
     ``priority``: higher goes first. ``targets``: the output nodes to run, empty for all.
     ``client_id``: the page that asked and hears what happens. ``retry_of``: the job that this one repeats.
     ``batch_id``: the same for all jobs of one question, ``batch_index`` their order in it, from 0.
+    ``graph_id``: of the graph on the page that its nodes belong to, "" for none.
     ``request_id``: the sender's own name for this request; sent again under it, it is done once.
     """
 
@@ -91,6 +92,7 @@ class JobRequest:
     retry_of: str = ""
     batch_id: str = ""
     batch_index: int = 0
+    graph_id: str = ""
     request_id: str = ""
 
 

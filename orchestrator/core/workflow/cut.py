@@ -24,6 +24,8 @@ VALUE_INPUT = "value"
 STASH_KEY = "__rd__"
 _BOUNDARY_PREFIX = "upstream_"
 
+GRAPH_ID_MAX = 64
+
 
 @dataclass(frozen=True)
 class Stash:
@@ -156,6 +158,12 @@ _LAYOUT_KEYS = frozenset(
     {"pos", "size", "order", "bounding", "color", "bgcolor", "groups", "extra", "config"}
 )
 _FINGERPRINT_DEPTH = 64
+
+
+def graph_id_of(workflow: Mapping[str, Any] | None) -> str:
+    """The id by which the page knows the graph; "" where it gave none."""
+    graph_id = workflow.get("id") if workflow else None
+    return graph_id if isinstance(graph_id, str) and len(graph_id) <= GRAPH_ID_MAX else ""
 
 
 def workflow_fingerprint(workflow: Mapping[str, Any] | None) -> str:
