@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
@@ -92,8 +92,10 @@ class ComfyUIClient:
         # Both are waited for: a question left alone could outlive the client.
         stats, queue = await asyncio.gather(*asked, return_exceptions=True)
         if isinstance(stats, PeerRefusedError) and stats.status == HTTP_NOT_FOUND:
+            path = urlsplit(self.base_url).path
+            hint = f"Check the port, or leave out {path}." if path else "Check the port."
             raise PeerProtocolError(
-                f"{self.base_url} answers and is not ComfyUI: it has no /system_stats. Check the port."
+                f"{self.base_url} answers and is not ComfyUI: it has no /system_stats there. {hint}"
             ) from stats
         if isinstance(stats, BaseException):
             raise stats

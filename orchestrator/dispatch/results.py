@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
+from unicodedata import category
 
 from ..backends.client import ComfyUIClient
 from ..backends.transfer import Partial, in_thread
@@ -26,7 +27,9 @@ MAX_FILE_BYTES = 8 << 30
 CUTS_MAX = 5  #: of one file's download
 RESUME_PAUSE_S = 0.2
 _DOWNLOADS_AT_ONCE = 4
-_SAFE_NAME = re.compile(r"[^A-Za-z0-9 _.()+-]+")
+_HARMFUL = frozenset('<>:"/\\|?*')  #: refused by some file system, or a path's own
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})  #: kinds of characters that only deceive
+_NAME_BYTES, _FOLDER_BYTES = 200, 120  #: in UTF-8; file systems take 255, and a number is added
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _COUNTERS_MAX = 1_000
 _CLAIMED_MAX = 10_000
@@ -237,11 +240,12 @@ def _remove_all(parts: Sequence[Path]) -> None:
 
 def safe_name(name: str) -> str:
     """A harmless file name made of a peer's: one component, a known ending, no dot in front."""
-    last = re.split(r"[\\/]", name)[-1][-120:]
+    last = re.split(r"[\\/]", name)[-1]
     stem, dot, ending = last.rpartition(".")
     if not dot:
         stem, ending = last, ""
-    stem = _SAFE_NAME.sub("_", stem).strip(" .") or "result"
+    stem = _readable(stem)[-_NAME_BYTES:]
+    stem = stem.encode()[-_NAME_BYTES:].decode(errors="ignore").strip(" .") or "result"
     if _RESERVED.match(stem):
         stem = f"_{stem}"
     return f"{stem}.{ending.lower()}" if ending.lower() in _KNOWN_ENDINGS else f"{stem}.bin"
@@ -252,8 +256,15 @@ def safe_folder(subfolder: str, strip: str) -> PurePosixPath:
     parts = [part for part in re.split(r"[\\/]+", subfolder) if part not in ("", ".", "..")]
     if parts and parts[0] == strip:
         parts = parts[1:]
-    clean = (_SAFE_NAME.sub("_", part).strip(" .")[:60] for part in parts[:8])
+    clean = (
+        _readable(part).encode()[:_FOLDER_BYTES].decode(errors="ignore").strip(" .") for part in parts[:8]
+    )
     return PurePosixPath(*[f"_{part}" if _RESERVED.match(part) else part for part in clean if part])
+
+
+def _readable(text: str) -> str:
+    """In any alphabet; what no file system takes or nobody can see becomes "_"."""
+    return "".join("_" if c in _HARMFUL or category(c) in _INVISIBLE else c for c in text)
 
 
 class Counters:

@@ -84,15 +84,20 @@ class FleetMode:
     def _middleware(self) -> Any:
         @web.middleware
         async def fleet_mode(request: web.Request, handler: Handler) -> web.StreamResponse:
-            owner = self._owner_of(request)
+            owner, answers = self._owner_of(request), list[web.StreamResponse]()
+
+            async def host(request: web.Request) -> web.StreamResponse:
+                answers.append(await handler(request))
+                return answers[-1]
+
             if owner is not None:
                 try:
-                    answer = await owner(request, handler)
+                    answer = await owner(request, host)
                 except web.HTTPException:
                     raise
                 except Exception:
                     log.exception("Fleet mode failed at %s; ComfyUI itself answers", request.path)
-                    answer = None
+                    answer = answers[-1] if answers else None  # asked twice, it would do it twice
                 if answer is not None:
                     return answer
             return await handler(request)

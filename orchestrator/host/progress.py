@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any, NamedTuple
 
 from ..backends.events import PeerEvent, PreviewFrame
@@ -95,7 +96,8 @@ class NodeProgress:
         urgent = job.state is not JobState.RUNNING or now - self._status_at >= _STATUS_EVERY_S
         if self._client_id is not None and text != self._status and urgent:
             self._status, self._status_at = text, now
-            self._server.send_progress_text(text, self._node_id, self._client_id)
+            # The page takes it as HTML.
+            self._server.send_progress_text(escape(text, quote=False), self._node_id, self._client_id)
 
     def _show_nodes(self, nodes: object) -> None:
         states = {i: state for i, state in box_states(nodes).items() if i in self._node_ids}

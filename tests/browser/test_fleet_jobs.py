@@ -129,7 +129,7 @@ async def test_a_failed_job_is_retried_and_a_finished_one_run_again_from_the_tab
         assert (await reaches(lone_master, new["job_id"], "done"))["peer"] == "gpu-good"
         await (
             job_row(screen, f"Job {new['job_id'][:8]}")
-            .get_by_text("gpu-good · done")
+            .get_by_text("done · gpu-good")
             .wait_for(timeout=SOON_MS)
         )
         await row.first.wait_for()

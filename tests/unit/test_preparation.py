@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.core.engine.preparation import prepare
-from orchestrator.core.models.job import JobRequest, ResultLink
+from orchestrator.core.models.job import JobRequest, ResultLink, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.errors import ParameterError, UnsupportedTypeError, WorkflowError
 from tests.fakes.graphs import picture, stock_classes
@@ -98,6 +98,18 @@ def test_a_graph_that_makes_nothing_is_refused() -> None:
 
 def test_an_empty_graph_is_refused() -> None:
     assert "empty" in str(prepare(JobRequest(), info()).error)
+
+
+def test_for_a_script_a_dispatch_node_hands_on_what_is_linked_to_it() -> None:
+    dispatch = {"class_type": "RemoteDispatch", "inputs": {"value": ["1", 0]}}
+    chained = {"class_type": "RemoteDispatch", "inputs": {"value": ["8", 0]}}
+    graph = {**picture(), "8": dispatch, "9": chained}
+    graph["2"] = {**graph["2"], "inputs": {**graph["2"]["inputs"], "images": ["9", 0]}}
+    dropped = frozenset({"RemoteDispatch"})
+    prepared = prepare(JobRequest(prompt=graph, drop_classes=dropped), info())
+    assert (prepared.prompt, prepared.error) == (picture(), None)
+    of_a_node = prepare(JobRequest(prompt=graph, drop_classes=dropped, source=Source.NODE), info())
+    assert "Nothing in this graph makes a file" in str(of_a_node.error)
 
 
 def test_dropped_classes_go_with_all_that_hangs_on_them() -> None:

@@ -22,7 +22,11 @@ from orchestrator.dispatch.results import Counters, move_to_free_name, safe_fold
         ("gpj.\u202egnp.png", "gpj._gnp.png"),
         ("...", "result.bin"),
         ("", "result.bin"),
-        ("x" * 5000 + ".png", "x" * 116 + ".png"),
+        ("x" * 5000 + ".png", "x" * 200 + ".png"),
+        ("東" * 100 + ".png", "東" * 66 + ".png"),
+        ("Müller & Söhne, [v2]_00001_.png", "Müller & Söhne, [v2]_00001_.png"),
+        ("東京\u200b.png", "東京_.png"),
+        ("half\ud800.png", "half_.png"),
     ],
 )
 def test_a_peers_name_becomes_one_harmless_component(theirs: str, ours: str) -> None:

@@ -32,6 +32,12 @@ def test_without_both_by_its_first_node_and_its_last() -> None:
     assert described({"1": node("PreviewAny", source="x")}) == "PreviewAny"
 
 
+def test_a_node_that_stands_about_unused_names_nothing() -> None:
+    unused = {"0": node("EmptyImage", width=8)}
+    used = {"1": node("Made", width=8), "2": node("SaveImage", images=["1", 0])}
+    assert described({**unused, **used}) == "Made → SaveImage"
+
+
 def test_a_long_text_is_cut() -> None:
     title = described({"p": node("CLIPTextEncode", text="cat " * 99)})
     assert len(title) <= TITLE_MAX and title.endswith("cat…")

@@ -32,7 +32,7 @@ export function jobRow(deps, neighbours) {
   const where = h("span", { class: "orc-clip" });
   const cancel = h("button", {
     type: "button", class: "orc-button",
-    onclick: () => act(() => api.cancelJob(job.job_id), t("{job} is cancelled.", { job: jobTitle(job) })),
+    onclick: (/** @type {MouseEvent} */ event) => event.detail < 2 && act(() => api.cancelJob(job.job_id), t("{job} is cancelled.", { job: jobTitle(job) })),
   }, t("Cancel"));
   const bar = fillingBar("progressbar");
   const preview = previewPicture(api);
@@ -121,7 +121,8 @@ export function jobRow(deps, neighbours) {
 /** @param {Job} job */
 function whereText(job) {
   if (job.state === "running" && !job.begun_at) return job.progress_text || t("next on {peer}", { peer: job.peer });
-  return [isFinal(job) ? placeOf(job).name : job.peer, (job.state === "running" && job.progress_text) || jobWord(job)].filter(Boolean).join(" · ");
+  const peer = isFinal(job) ? placeOf(job).name : job.peer;
+  return [(job.state === "running" && job.progress_text) || jobWord(job), peer].filter(Boolean).join(" · ");
 }
 
 /** @param {Job} job @param {(path: string) => string} urlOf @returns {Node[]} */

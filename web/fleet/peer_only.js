@@ -1,8 +1,7 @@
 // @ts-check
 /** Where a model or node is that not every machine has: said in the host's own lists and on the boxes. */
 import { h } from "./dom.js";
-import { t } from "./i18n.js";
-import { listed } from "./where.js";
+import { plural, t } from "./i18n.js";
 
 const LABELLED = Symbol("labelled by us");
 
@@ -83,7 +82,8 @@ export class PeerOnly {
   #mark(node) {
     this.#label(node);
     const peers = this.#table.peersOf(node.comfyClass ?? node.type);
-    const badge = peers.length ? this.#badge(t("only on {peers}", { peers: listed(peers) })) : null;
+    const where = peers.length > 1 ? plural(peers.length, "{count} peer", "{count} peers") : peers[0]; // it has little room
+    const badge = peers.length ? this.#badge(t("only on {peers}", { peers: where })) : null;
     if (badge) node.badges = [...(node.badges ?? []), badge];
   }
 

@@ -68,7 +68,7 @@ export function peerRow(first, deps, onRemoved) {
       setAttribute(dot, "data-tone", state.tone);
       setText(name, peer.name);
       setText(word, state.word);
-      showDevice(peer, { deviceLine, device, memoryText, bar });
+      showDevice(peer, reached, { deviceLine, device, memoryText, bar });
       setChildren(tags, peer.tags.join("\n"), () => peer.tags.map((tag) => h("span", { class: "orc-tag" }, tag)));
       setText(queue, reached || peer.ours ? queueText(peer) : "");
       loadLine.hidden = !tags.childElementCount && !queue.textContent;
@@ -121,11 +121,11 @@ function runningOn(store, peer) {
   return undefined;
 }
 
-/** @param {Peer} peer
+/** @param {Peer} peer @param {boolean} reached
  * @param {{deviceLine: HTMLElement, device: HTMLElement, memoryText: HTMLElement, bar: ReturnType<typeof fillingBar>}} place */
-function showDevice(peer, { deviceLine, device, memoryText, bar }) {
+function showDevice(peer, reached, { deviceLine, device, memoryText, bar }) {
   const [main, ...others] = peer.devices;
-  const room = main ? memory(main) : null;
+  const room = main && reached ? memory(main) : null; // of a peer that is away nobody knows it
   deviceLine.hidden = !main;
   bar.element.hidden = !room;
   if (!main) return;

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import OrchestratorError, UnknownNodeError, WorkflowError
-from ..models.job import JobRequest, Prompt
+from ..models.job import JobRequest, Prompt, Source
 from ..workflow.converter import workflow_to_api
-from ..workflow.cut import DISPATCH_CLASS
+from ..workflow.cut import DISPATCH_CLASS, bridged
 from ..workflow.inspector import inspect_parameters
 from ..workflow.object_info import ObjectInfo
 from ..workflow.prompt import class_of, without_classes
@@ -76,6 +76,8 @@ def _graph(request: JobRequest, info: ObjectInfo) -> Prompt:
             if not request.prompt:
                 raise
             prompt = request.prompt
+    if request.source is Source.HTTP:
+        prompt = bridged(prompt)
     prompt = without_classes(prompt, request.drop_classes) if request.drop_classes else dict(prompt)
     if not prompt:
         raise WorkflowError("The graph is empty. Add the nodes that shall run on a peer.")

@@ -53,9 +53,11 @@ def _steps(node: Any) -> str:
 
 def _first_and_last(prompt: Prompt) -> str:
     sources = {source for node in prompt.values() for _, source, _ in links_of(node)}
-    last = next((node_id for node_id in prompt if node_id not in sources), None)
-    if last is None:
+    ends = [node_id for node_id in prompt if node_id not in sources]
+    if not ends:
         return ""
+    # A node that nothing is linked to may stand about unused.
+    last = next((node_id for node_id in ends if any(links_of(prompt[node_id]))), ends[0])
     first, seen = last, {last}
     while True:
         before = next((source for _, source, _ in links_of(prompt[first]) if source in prompt), None)

@@ -18,6 +18,7 @@ from typing import Any
 from ...errors import WorkflowError
 from ..models.job import Prompt, ResultLink
 from .prompt import class_of, is_link, links_of, upstream, without_classes
+from .result_nodes import replace_source
 
 DISPATCH_CLASS = "RemoteDispatch"
 VALUE_INPUT = "value"
@@ -109,6 +110,18 @@ def cut_prompt(
     outputs = [i for i, node in result.items() if i not in sent and is_output(class_of(node))]
     needed = upstream(result, outputs)
     return {node_id: node for node_id, node in result.items() if node_id not in sent or node_id in needed}
+
+
+def bridged(prompt: Prompt) -> Prompt:
+    """The prompt for who runs all of it in one place: a dispatch node hands on what is linked to its input,
+    so whoever uses it gets that instead."""
+    result = dict(prompt)
+    for node_id, node in prompt.items():
+        inputs = result[node_id].get("inputs") if class_of(node) == DISPATCH_CLASS else None
+        value = inputs.get(VALUE_INPUT) if isinstance(inputs, dict) else None
+        if is_link(value):
+            result = replace_source(result, node_id, value)
+    return result
 
 
 def _stash_upstream(
