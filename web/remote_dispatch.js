@@ -26,7 +26,7 @@ store.listen(api); // at once: the page complains of events that nobody listens 
 
 const peerBadge = (text) =>
   window.LGraphBadge ? new window.LGraphBadge({ text, fgColor: "#fff", bgColor: "#2563eb" }) : null;
-new NodeBadges((id) => Boolean(store.job(id)), () => app.graph, peerBadge).listen(api);
+new NodeBadges(() => app.graph, peerBadge).listen(api);
 
 const places = new WhereTable(() => fleetApi.where());
 const peerOnly = new PeerOnly(places, app, (text) =>

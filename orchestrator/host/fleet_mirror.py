@@ -54,7 +54,7 @@ class FleetMirror:
         for job in reversed(self._runtime.jobs()):
             shown = self._shown.get(job.id)
             if shown and shown.is_running and job.request.client_id == client_id:
-                self._send(job, "execution_start", {"timestamp": _ms(job.begun_at)})
+                self._send(job, "execution_start", {"timestamp": _ms(job.begun_at), "remote": True})
                 for kind, data in shown.newest.items():
                     self._send(job, kind, data)
 
@@ -79,7 +79,7 @@ class FleetMirror:
         elif job.begun_at is not None and not shown.is_running:
             shown.is_running = True
             self._native.show_running(_item(job, shown))
-            self._send(job, "execution_start", {"timestamp": _ms(job.begun_at)})
+            self._send(job, "execution_start", {"timestamp": _ms(job.begun_at), "remote": True})
         elif job.begun_at is None and (shown.is_running or not shown.is_listed):
             shown.is_running = False
             self._native.show_waiting(_item(job, shown))

@@ -236,9 +236,7 @@ async def test_a_dispatch_node_runs_what_only_peers_have(screen: Screen, master:
     await link(screen, "VAEDecode.IMAGE", "RemoteDispatch.value")
     await add(screen, "SaveImage", 990, 720)
     await link(screen, "RemoteDispatch.value", "SaveImage.images")
-    await page.evaluate(
-        SEED, 4200 + len(screen.name)
-    )  # what is in a cache does not run again
+    await page.evaluate(SEED, 4200 + len(screen.name))  # what is in a cache does not run again
     await page.evaluate(LISTEN)
     (job_id,) = await press_run(screen, master, 1)
     await page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)

@@ -6,13 +6,13 @@ function page() {
   const events = new EventTarget();
   const nodes = new Map([["4", { badges: ["own"] }], ["9", {}]]);
   const graph = { id: "g", getNodeById: (id) => nodes.get(id) ?? null, setDirtyCanvas() {} };
-  new NodeBadges((id) => id === "fleet job", () => graph, (text) => ({ text })).listen(events);
+  new NodeBadges(() => graph, (text) => ({ text })).listen(events);
   const tell = (name, detail) => events.dispatchEvent(new CustomEvent(name, { detail }));
   return {
     graph,
     told: (job, peer, states, graphId = "g") =>
       tell("orchestrator.nodes", { graph_id: graphId, job_id: job, peer, nodes: states }),
-    begins: (id) => tell("execution_start", { prompt_id: id }),
+    begins: (remote) => tell("execution_start", { prompt_id: "p", ...(remote && { remote }) }),
     on: (id) => (nodes.get(id).badges ?? []).map((badge) => badge.text ?? badge),
   };
 }
@@ -47,9 +47,9 @@ test("a node inside a subgraph marks the subgraph, as long as one of them runs",
 test("a run on this machine takes away what ran elsewhere before it, and nothing that runs there now", () => {
   const { told, begins, on } = page();
   told("a", "gpu-1", { 4: "finished", 9: "running" });
-  begins("fleet job");
+  begins(true);
   assert.deepEqual([on("4"), on("9")], [["own", "gpu-1"], ["gpu-1"]]);
-  begins("local");
+  begins(false);
   assert.deepEqual([on("4"), on("9")], [["own"], ["gpu-1"]]);
 });
 

@@ -11,18 +11,15 @@
 export class NodeBadges {
   #graph;
   #make;
-  #isJob;
   #graphId = "";
   /** @type {Map<GraphNode, Mark>} */
   #marks = new Map();
 
   /**
-   * @param {(promptId: string) => boolean} isJob whether it is one of the fleet; the others run on this machine
    * @param {() => Graph | undefined} graph the one that is open
    * @param {(text: string) => object | null} make the host's own badge; null where it has none
    */
-  constructor(isJob, graph, make) {
-    this.#isJob = isJob;
+  constructor(graph, make) {
     this.#graph = graph;
     this.#make = make;
   }
@@ -30,7 +27,9 @@ export class NodeBadges {
   /** @param {EventTarget} events ComfyUI's api object */
   listen(events) {
     events.addEventListener("orchestrator.nodes", (event) => this.#told(/** @type {CustomEvent} */ (event).detail));
-    events.addEventListener("execution_start", (event) => this.#begins(/** @type {CustomEvent} */ (event).detail?.prompt_id));
+    events.addEventListener("execution_start", (event) => {
+      if (!(/** @type {CustomEvent} */ (event).detail?.remote)) this.#beginsHere(); // the server says that of the fleet's
+    });
   }
 
   /** @param {News} news */
@@ -52,9 +51,8 @@ export class NodeBadges {
     graph.setDirtyCanvas(true, true);
   }
 
-  /** A run on this machine begins: where the one before it ran says nothing of it. @param {string} promptId */
-  #begins(promptId) {
-    if (this.#isJob(promptId)) return;
+  /** A run on this machine begins: where the one before it ran says nothing of it. */
+  #beginsHere() {
     for (const [node, mark] of this.#marks) {
       mark.last = "";
       this.#show(node, mark);
