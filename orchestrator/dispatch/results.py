@@ -113,13 +113,8 @@ class Results:
         """
         if len(files) > MAX_FILES:
             raise ResultError(f"The peer lists {len(files)} result files; at most {MAX_FILES} are taken.")
-        for file in files:
-            early = self._downloads.get(file)
-            # One that went wrong while the peer was still at work gets a second chance.
-            if early is None or (early.task.done() and early.task.exception() is not None):
-                self._begin(file)
         try:
-            await asyncio.gather(*(self._downloads[file].task for file in files))
+            await asyncio.gather(*(self._fetched(file) for file in dict.fromkeys(files)))
             wanted = dict.fromkeys(files)
             places = [self._place(number, file) for number, file in enumerate(wanted)]
             parts = [self._downloads[file].part for file in wanted]
@@ -145,6 +140,14 @@ class Results:
         parts = [download.part for download in self._downloads.values()]
         if parts:
             await asyncio.to_thread(_remove_all, parts)
+
+    async def _fetched(self, file: RemoteFile) -> None:
+        """One begun while the peer was still at work may have come too soon: it gets a second try."""
+        if file in self._downloads:
+            await asyncio.wait([self._downloads[file].task])
+        if file not in self._downloads or self._downloads[file].task.exception() is not None:
+            self._begin(file)
+        await self._downloads[file].task
 
     def _begin(self, file: RemoteFile) -> None:
         self._begun += 1

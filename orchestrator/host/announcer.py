@@ -10,14 +10,12 @@ from typing import Any
 from ..core.models.job import Job
 from ..errors import NotFoundError
 from ..runtime import Runtime
+from .page_events import PageEvent
 from .peer_actions import running_view
 from .sanitise import sanitise
 from .views import job_view, peer_view
 
 EVERY_S = 0.25
-PEERS_EVENT = "orchestrator.peers"
-JOBS_EVENT = "orchestrator.jobs"
-SETTINGS_EVENT = "orchestrator.settings"
 JOBS_AT_ONCE = 100
 
 
@@ -46,7 +44,7 @@ class Announcer:
         self._undo = [
             self._runtime.on_job(self._on_job),
             self._runtime.on_peer(self._on_peer),
-            self._runtime.on_preferences(lambda p: self._send(SETTINGS_EVENT, dict(vars(p)))),
+            self._runtime.on_preferences(lambda p: self._send(PageEvent.SETTINGS, dict(vars(p)))),
         ]
         self._on_peer("")
 
@@ -81,12 +79,12 @@ class Announcer:
         if self._jobs:
             ids = tuple(itertools.islice(self._jobs, JOBS_AT_ONCE))
             jobs = [job_view(self._jobs.pop(job_id), self._runtime.peers.name) for job_id in ids]
-            self._send(JOBS_EVENT, sanitise({"jobs": jobs}))
+            self._send(PageEvent.JOBS, sanitise({"jobs": jobs}))
             if self._jobs:
                 self._soon()
         if self._peers_changed:
             self._peers_changed = False
-            self._send(PEERS_EVENT, sanitise({"peers": peer_views(self._runtime)}))
+            self._send(PageEvent.PEERS, sanitise({"peers": peer_views(self._runtime)}))
 
 
 def peer_views(runtime: Runtime) -> list[dict[str, Any]]:

@@ -20,13 +20,13 @@ from ..backends.client import OWN_NODES_HEADER
 from ..core.workflow.merged_info import Merged, Place, Where, merge_info
 from ..core.workflow.object_info import ObjectInfo
 from ..runtime import Runtime
+from .page_events import PageEvent
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Lists = tuple[tuple[str, ObjectInfo], ...]  #: peers' names and what each has
 WhereTable = Callable[[], Awaitable[bytes]]
-NODES_EVENT = "orchestrator.nodes"
 TOLD_AFTER_S = 0.5  #: a peer that comes up changes several things at once
 _ROUTE = re.compile(r"^(?:/api)*/object_info(/[^/]+)?$")
 
@@ -87,7 +87,7 @@ class MergedNodes:
         lists = self._lists()
         if lists != self._told:
             self._told = lists
-            self._send(NODES_EVENT, {"peers": len(lists)})
+            self._send(PageEvent.NODE_LISTS, {"peers": len(lists)})
 
     def _lists(self) -> Lists:
         return self._all_lists() if self._runtime.preferences.peer_nodes else ()

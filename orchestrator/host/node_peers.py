@@ -9,9 +9,9 @@ from typing import Any
 from ..backends.events import PeerEvent, PreviewFrame
 from ..core.models.job import HERE, Job
 from ..runtime import Runtime
+from .page_events import PageEvent
 from .progress import box_states
 
-NODES_EVENT = "orchestrator.nodes"
 NODES_MAX = 2_000  #: of one job; a peer could name any number
 
 
@@ -60,4 +60,4 @@ class NodePeers:
         told.states.update(changed)
         if changed and len(told.states) <= NODES_MAX:
             names = {"graph_id": told.graph_id, "job_id": job_id, "peer": told.peer}
-            self._send(NODES_EVENT, {**names, "nodes": changed})
+            self._send(PageEvent.NODE_PEERS, {**names, "nodes": changed})

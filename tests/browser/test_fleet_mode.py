@@ -193,6 +193,8 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
         asyncio.create_task(page.wait_for_function(sight, arg=SAMPLER, timeout=RUN_MS))
         for sight in (SAMPLES, PREVIEWS, NAMES_PEER)
     ]
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     ids = await press_run(screen, master, RUNS)
     await asyncio.gather(*seen)
     await screen.picture("Fleet mode during a run")
@@ -200,6 +202,9 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
         assert (await master.finished(job_id)).succeeded
     await page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)
     await page.wait_for_function(NAMES_PEER, arg=SAMPLER, timeout=SOON_MS)  # the badge stays after the run
+    assert not [
+        url for url in asked if "object_info" in url
+    ]  # megabytes: read when a peer's list changes only
     saved = await page.evaluate("JSON.stringify(window.app.graph.serialize())")
     assert "badge" not in saved and "peer-" not in saved
     history = await master.get("/history")

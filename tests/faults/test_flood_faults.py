@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from orchestrator.core.models.job import JobState
-from orchestrator.host.announcer import JOBS_EVENT, Announcer
+from orchestrator.host.announcer import Announcer
+from orchestrator.host.page_events import PageEvent
 from tests.fakes.waiting import until
 from tests.faults.rig import Rig
 
@@ -31,7 +32,7 @@ async def test_f41_a_thousand_messages_a_second_become_four_pictures_of_the_job(
     clock = asyncio.get_running_loop().time
 
     def send(event: str, data: Any) -> None:
-        if event == JOBS_EVENT:
+        if event == PageEvent.JOBS:
             frames.append(clock())
 
     announcer = Announcer(rig.master.runtime, send)

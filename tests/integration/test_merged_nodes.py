@@ -15,7 +15,8 @@ from aiohttp.test_utils import TestServer
 
 from orchestrator.backends.client import ComfyUIClient
 from orchestrator.host.guard import Guard
-from orchestrator.host.merged_nodes import NODES_EVENT, MergedNodes
+from orchestrator.host.merged_nodes import MergedNodes
+from orchestrator.host.page_events import PageEvent
 from orchestrator.host.routes import add_routes
 from tests.e2e.session import until as until_answered
 from tests.fakes.comfyui import FakeComfyUI
@@ -156,9 +157,11 @@ async def test_another_master_is_told_of_our_own_nodes_alone(page: Page, peer: F
 
 
 async def test_pages_hear_when_what_the_peers_have_changes(page: Page, peer: FakeComfyUI) -> None:
-    await until(lambda: (NODES_EVENT, {"peers": 1}) in page.told, "the peer's list is told of")
+    await until(lambda: (PageEvent.NODE_LISTS, {"peers": 1}) in page.told, "the peer's list is told of")
     await page.master.runtime.change_preferences({"peer_nodes": False})
-    await until(lambda: page.told[-1] == (NODES_EVENT, {"peers": 0}), "and that it is no longer shown")
+    await until(
+        lambda: page.told[-1] == (PageEvent.NODE_LISTS, {"peers": 0}), "and that it is no longer shown"
+    )
 
 
 @pytest.mark.parametrize("own", ["text", [1], None])

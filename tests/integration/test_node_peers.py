@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestrator.host.node_peers import NODES_EVENT, NODES_MAX, NodePeers
+from orchestrator.host.node_peers import NODES_MAX, NodePeers
+from orchestrator.host.page_events import PageEvent
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture
 from tests.fakes.master import Master, started
@@ -16,7 +17,7 @@ def listening(master: Master) -> list[dict[str, Any]]:
     heard: list[dict[str, Any]] = []
 
     def send(event: str, data: Any) -> None:
-        assert event == NODES_EVENT
+        assert event == PageEvent.NODE_PEERS
         heard.append(data)
 
     NodePeers(master.runtime, send).start()

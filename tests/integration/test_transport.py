@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from orchestrator.core.models.job import Job, JobState
-from orchestrator.dispatch.transport import ASK_FROM_BYTES
+from orchestrator.backends.client import ComfyUIClient
+from orchestrator.core.models.job import Job, JobState, RemoteFile
+from orchestrator.dispatch.results import Counters, Results
+from orchestrator.dispatch.transport import ASK_FROM_BYTES, Folders
 from tests.fakes.answers import announce, answer, redirect
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture
@@ -246,18 +249,41 @@ async def test_a_picture_is_fetched_while_its_peer_still_works_and_shown_when_al
     assert len(peer.asked("/view")) == 1
 
 
-async def test_a_picture_that_could_not_be_fetched_early_is_fetched_at_the_end(
-    master: Master, peer: FakeComfyUI
+@pytest.mark.parametrize("is_known_by_then", [True, False])
+async def test_a_picture_asked_for_too_early_is_asked_for_again_at_the_end(
+    tmp_path: Path, is_known_by_then: bool
 ) -> None:
-    peer.on_prompt = "hold"
-    job = await master.submit(picture())
-    prompt_id = await master.running_on(peer, job)
-    made = one_file("x.png")
-    await peer.send(prompt_id, "executed", node="2", output=made["2"])
-    await until(lambda: peer.asked("/view"), "it was asked for before it was there")
-    peer.files["output", "", "x.png"] = PNG
-    await peer.finish(prompt_id, made)
-    assert (await master.end_of(job)).state is JobState.DONE
+    file = RemoteFile("2", "x.png")
+    is_over = asyncio.Event()
+    asked = 0
+
+    async def view(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            return web.Response(body=PNG)
+        await is_over.wait()
+        return web.Response(status=404)
+
+    def downloads() -> list[str]:
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        return [name for name in names if name.startswith("remote-dispatch download")]
+
+    async with FakeComfyUI() as fake, contextlib.AsyncExitStack() as stack:
+        client = ComfyUIClient(fake.url)
+        stack.push_async_callback(client.close)
+        fake.answers["/view"] = view
+        folders = Folders(tmp_path, tmp_path, lambda _: None)
+        results = Results(client, folders, Counters(), job_id="job", strip="", keep=True)
+        results.expect([file])
+        if is_known_by_then:
+            is_over.set()
+            await until(lambda: asked and not downloads(), "it was not there")
+        delivery = asyncio.create_task(results.publish([file]))
+        await until(lambda: asked, "it is asked for")
+        is_over.set()
+        [output] = await delivery
+    assert await asyncio.to_thread(Path(output.path).read_bytes) == PNG
 
 
 async def test_pictures_of_a_run_that_failed_afterwards_leave_nothing_behind(

@@ -11,7 +11,7 @@ function page() {
   return {
     graph,
     told: (job, peer, states, graphId = "g") =>
-      tell("orchestrator.nodes", { graph_id: graphId, job_id: job, peer, nodes: states }),
+      tell("orchestrator.node_peers", { graph_id: graphId, job_id: job, peer, nodes: states }),
     begins: (remote) => tell("execution_start", { prompt_id: "p", ...(remote && { remote }) }),
     on: (id) => (nodes.get(id).badges ?? []).map((badge) => badge.text ?? badge),
   };

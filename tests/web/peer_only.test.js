@@ -10,7 +10,7 @@ function host() {
   };
   const events = new EventTarget();
   new PeerOnly({}, app, () => null).listen(events);
-  const tell = () => events.dispatchEvent(new Event("orchestrator.nodes"));
+  const tell = () => events.dispatchEvent(new Event("orchestrator.node_lists"));
   const settle = () => new Promise((resolve) => setImmediate(resolve));
   return { readings, tell, settle };
 }

@@ -26,7 +26,7 @@ export class NodeBadges {
 
   /** @param {EventTarget} events ComfyUI's api object */
   listen(events) {
-    events.addEventListener("orchestrator.nodes", (event) => this.#told(/** @type {CustomEvent} */ (event).detail));
+    events.addEventListener("orchestrator.node_peers", (event) => this.#told(/** @type {CustomEvent} */ (event).detail));
     events.addEventListener("execution_start", (event) => {
       if (!(/** @type {CustomEvent} */ (event).detail?.remote)) this.#beginsHere(); // the server says that of the fleet's
     });

@@ -48,7 +48,7 @@ export class PeerOnly {
 
   /** @param {EventTarget} events ComfyUI's api object */
   listen(events) {
-    events.addEventListener("orchestrator.nodes", () => this.#reload());
+    events.addEventListener("orchestrator.node_lists", () => this.#reload());
   }
 
   /** The definitions anew, as the host's own refresh does it; once more when they change while it reads them. */

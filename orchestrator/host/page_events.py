@@ -1,0 +1,14 @@
+"""What open pages are told of, through the host's own event stream. One name, one meaning."""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+
+
+@unique
+class PageEvent(str, Enum):
+    PEERS = "orchestrator.peers"  #: ``{"peers": [...]}``, all of them, as in ``GET /orchestrator/peers``
+    JOBS = "orchestrator.jobs"  #: ``{"jobs": [...]}``, those that changed, as in ``GET /orchestrator/jobs``
+    SETTINGS = "orchestrator.settings"  #: the settings, all of them
+    NODE_LISTS = "orchestrator.node_lists"  #: ``{"peers": int}``: what these peers can run is another now
+    NODE_PEERS = "orchestrator.node_peers"  #: which peer works on the nodes of a graph, see ``NodePeers``
