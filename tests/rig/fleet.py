@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -43,9 +44,9 @@ class Fleet:
         master.install(ROOT, "remote-dispatch")
         return master
 
-    def new_peer(self, name: str) -> ComfyProcess:
+    def new_peer(self, name: str, environment: Mapping[str, str] | None = None) -> ComfyProcess:
         """A stock ComfyUI with the tiny models and the test nodes; not started."""
-        peer = ComfyProcess(name, self._setup.for_role("peer"), self.base / name)
+        peer = ComfyProcess(name, self._setup.for_role("peer"), self.base / name, environment=environment)
         self.equip(peer)
         return peer
 

@@ -35,6 +35,10 @@ class TestStamp:
         return (picture.float() / 255.0,)
 
 
+# A machine that is slower than others, for benchmarks: every sleep takes so many times as long.
+SLOWNESS = float(os.environ.get("TEST_NODES_SLOWNESS", "1"))
+
+
 class TestSleep:
     """Hands its value on after some seconds, with progress; can be interrupted."""
 
@@ -53,12 +57,36 @@ class TestSleep:
     STEP_S = 0.05
 
     def sleep(self, value, seconds):
+        seconds *= SLOWNESS
         steps = max(round(seconds / self.STEP_S), 1)
         bar = comfy.utils.ProgressBar(steps)
         for _ in range(steps):
             comfy.model_management.throw_exception_if_processing_interrupted()
             time.sleep(seconds / steps)
             bar.update(1)
+        return (value,)
+
+
+class TestModel:
+    """Hands its value on once its model is in memory: one at a time fits, and a change takes seconds."""
+
+    LOAD_S = 3.0
+    loaded = ""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        names = ["first.safetensors", "second.safetensors"]
+        return {"required": {"value": ("IMAGE",), "model_name": (names,)}}
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "use"
+    CATEGORY = "test"
+
+    def use(self, value, model_name):
+        if TestModel.loaded != model_name:
+            time.sleep(self.LOAD_S)
+            TestModel.loaded = model_name
+            print(f"TestModel loaded {model_name}", flush=True)
         return (value,)
 
 
@@ -146,7 +174,7 @@ class TestWorkerDies:
 
 
 _CLASSES = (
-    *(TestStamp, TestSleep, TestError),
+    *(TestStamp, TestSleep, TestModel, TestError),
     *(TestExit, TestExitOnce, TestDeaf, TestOutOfMemory, TestWorkerDies),
 )
 NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in _CLASSES}
