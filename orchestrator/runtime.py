@@ -17,11 +17,11 @@ from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
+from .core.engine.eligibility import PeerVerdict
 from .core.engine.health import HealthPolicy, Work
 from .core.engine.outage import OutagePolicy
 from .core.engine.repeat import repeated
 from .core.engine.retry import RetryPolicy
-from .core.engine.scheduler import PeerVerdict
 from .core.engine.stall import StallPolicy
 from .core.engine.titles import described
 from .core.engine.validation import Validation, agree, validate

@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 
 from ..backends.manager import BackendManager
+from ..core.engine.eligibility import PeerVerdict
 from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
-from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
+from ..core.engine.scheduler import Placement, Scheduler
 from ..core.engine.stall import StallPolicy
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from ..backends.manager import BackendManager
+from ..core.engine.peers import memory_of
 from ..core.engine.retry import (
     RetryPolicy,
     Verdict,
@@ -18,7 +19,6 @@ from ..core.engine.retry import (
     set_aside,
     when_all_failed,
 )
-from ..core.engine.scheduler import memory_of
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobState
 from ..errors import (

@@ -13,20 +13,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..backends.manager import BackendManager
+from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
+from ..core.engine.need import Need
+from ..core.engine.peers import SLOTS_PER_PEER, PeerSnapshot, is_idle, is_stuck, load_of
 from ..core.engine.preparation import Prepared, prepare_for_all
-from ..core.engine.scheduler import (
-    SLOTS_PER_PEER,
-    Need,
-    PeerSnapshot,
-    PeerVerdict,
-    Placement,
-    Scheduler,
-    is_idle,
-    is_stuck,
-    judge,
-    load_of,
-    no_peer_error,
-)
+from ..core.engine.scheduler import Placement, Scheduler
 from ..core.models.job import HERE, JobRequest, Source
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
@@ -44,6 +35,7 @@ SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for
 class _Judgement:
     """What one pass finds for all tickets of a kind."""
 
+    need: Need
     verdicts: tuple[PeerVerdict, ...]
     refusal: NoEligiblePeerError | None = None
 
@@ -285,7 +277,7 @@ class WaitingRoom:
     def _judge(self, need: Need, snapshots: Sequence[PeerSnapshot]) -> _Judgement:
         verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
         any_eligible = any(verdict.eligible for verdict in verdicts)
-        return _Judgement(verdicts, None if any_eligible else no_peer_error(verdicts))
+        return _Judgement(need, verdicts, None if any_eligible else no_peer_error(verdicts))
 
     def _consider(self, ticket: Ticket, found: _Judgement, snapshots: dict[str, PeerSnapshot]) -> bool:
         """Place the ticket or tell why not. False: no peer that could take it has a free slot."""
@@ -307,7 +299,7 @@ class WaitingRoom:
             else:
                 ticket.on_waiting(str(found.refusal))
         elif not self._paused:
-            placement = self._scheduler.choose(tuple(snapshots.values()), found.verdicts)
+            placement = self._scheduler.select_backend(found.need, tuple(snapshots.values()))
             if placement is None:
                 return False
             self._seat(ticket, placement)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.engine.scheduler import SLOTS_PER_PEER, Need, PeerSnapshot, Scheduler
+from orchestrator.core.engine.need import Need
+from orchestrator.core.engine.peers import SLOTS_PER_PEER, PeerSnapshot
+from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
 from orchestrator.errors import NoEligiblePeerError
 

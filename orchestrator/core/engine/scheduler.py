@@ -1,54 +1,26 @@
-"""Who runs a job: a pure choice over snapshots of all peers, with a reason for each of them."""
+"""Who runs what, and when: the line, the fleet and what was learned, brought together. Pure; `now_s` and all
+moments are seconds on one steady clock of the caller's.
+
+The caller tells what changes (``set_peer``, ``enter``, ``leave``) and asks for a ``plan``, which takes what
+it starts out of the line. Of what runs it tells ``knowledge``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ...errors import NoEligiblePeerError
-from ..models.backend import BackendConfig, BackendStatus, Health
+import numpy as np
 
-SLOTS_PER_PEER = 2  #: one job runs there, one more waits so that the peer never idles between two
-
-
-@dataclass(frozen=True)
-class Need:
-    """What a job asks of a peer. ``unmet`` holds, per peer id, what that peer lacks; a peer that is not
-    in it has not told its node list yet. ``tried`` are peers that already failed this job, with the reason.
-    ``memory_bytes``: so much memory in all was too little for it; one with less need not try.
-    """
-
-    peer: str = ""
-    tags: tuple[str, ...] = ()
-    unmet: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    tried: Mapping[str, str] = field(default_factory=dict)
-    memory_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class PeerSnapshot:
-    """A peer at one moment. ``ours``: jobs of ours there, running or handed over."""
-
-    config: BackendConfig
-    status: BackendStatus
-    ours: int = 0
-    foreign: int = 0
-
-
-@dataclass(frozen=True)
-class PeerVerdict:
-    """Whether a peer may take the job, and why not.
-
-    ``permanent``: only a change at that peer or in the job would help. ``settling``: wait a moment, it is
-    being asked right now.
-    """
-
-    backend_id: str
-    name: str
-    eligible: bool
-    reason: str = ""
-    permanent: bool = False
-    settling: bool = False
+from .eligibility import judge, no_peer_error
+from .explain import OTHERS_MAX, Reckoning, duration, sentence
+from .grid import Bools, Grid
+from .kinds import Kind
+from .knowledge import Knowledge
+from .need import Need
+from .ordering import Line, WaitingJob
+from .peers import OurJob, PeerSnapshot, is_stuck
+from .placement import Pass, Pick, Policy
 
 
 @dataclass(frozen=True)
@@ -59,125 +31,208 @@ class Placement:
     explanation: str
 
 
+@dataclass(frozen=True)
+class Start:
+    """A waiting job goes to a peer now. ``finish_s``: in so many seconds it should be done."""
+
+    job_id: str
+    backend_id: str
+    explanation: str
+    finish_s: float
+
+
+@dataclass(frozen=True)
+class TakeBack:
+    """A job that its peer has not begun is better got back: `to` could be through with it sooner."""
+
+    job_id: str
+    backend_id: str
+    to: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SecondCopy:
+    """The running job may run a second time on a peer that is through with it much sooner."""
+
+    job_id: str
+    backend_id: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now. ``look_again_s``: in so many seconds there is more to decide, even if nothing happens
+    until then; None when there is not."""
+
+    starts: tuple[Start, ...] = ()
+    take_backs: tuple[TakeBack, ...] = ()
+    copies: tuple[SecondCopy, ...] = ()
+    look_again_s: float | None = None
+
+
 class Scheduler:
-    """Eligible peers, then the shortest queue (other people's prompts included), then the most free
-    memory, then the name."""
+    def __init__(self, knowledge: Knowledge | None = None, policy: Policy | None = None) -> None:
+        self.knowledge = knowledge or Knowledge()
+        self.policy = policy or Policy()
+        self.line = Line()
+        self._grid = Grid(self.knowledge)
+        self._turn = 0
+
+    # What happens
+
+    def set_peer(self, snapshot: PeerSnapshot, now_s: float) -> None:
+        """A peer is new, or anything of its snapshot changed, or what was learned of it."""
+        self._grid.set_peer(snapshot, now_s)
+
+    def remove_peer(self, backend_id: str) -> None:
+        self._grid.remove_peer(backend_id)
+
+    def enter(self, job: WaitingJob) -> None:
+        """A job waits; or what is known of a waiting one changed."""
+        self.line.enter(job)
+
+    def leave(self, job_id: str) -> None:
+        """A waiting job does not wait any more. Not to be told of those that a plan started."""
+        self.line.leave(job_id)
+
+    # What to do
+
+    def plan(self, now_s: float) -> Plan:
+        """Everything that is to be done now. Started jobs are out of the line and count for their peers."""
+        grid = self._grid
+        if len(grid.rows) > 2 * len(self.line.groups) + 64:
+            grid.drop_rows(set(self.line.groups))
+        starts: list[Start] = []
+        one = Pass(grid, self.line, now_s, self.policy, self._turn)
+        while (pick := one.next()) is not None:
+            starts.append(self._start(pick, now_s))
+            one.started(pick)
+        self._turn = one.turn
+        idle = grid.idle
+        is_any_idle = bool(idle.any())
+        return Plan(
+            tuple(starts),
+            self._take_backs(idle, now_s) if is_any_idle and grid.behind else (),
+            self._copies(idle, now_s) if is_any_idle and self.policy.second_copies else (),
+            self._look_again_s(now_s) if len(self.line) else None,
+        )
 
     def select_backend(self, need: Need | None, peers: Sequence[PeerSnapshot] | None) -> Placement | None:
-        """Choose a peer; None when all that could take the job have their hands full of ours.
+        """Choose a peer for one job of which nothing else is known; None when it had better wait.
 
         Raises:
             NoEligiblePeerError: no peer can take it, with the reason for each.
         """
         need, peers = need or Need(), peers or ()
-        return self.choose(peers, tuple(judge(need, peer) for peer in peers))
-
-    def choose(self, peers: Sequence[PeerSnapshot], verdicts: Sequence[PeerVerdict]) -> Placement | None:
-        """As ``select_backend``, for peers that were judged already. A verdict does not depend on `ours`."""
-        eligible = [p for p, verdict in zip(peers, verdicts, strict=True) if verdict.eligible]
-        if not eligible:
+        verdicts = [judge(need, peer) for peer in peers]
+        if not any(verdict.eligible for verdict in verdicts):
             raise no_peer_error(verdicts)
-        free = sorted((p for p in eligible if p.ours < slots_of(p)), key=_rank)
-        if not free:
-            return None
-        return Placement(free[0].config.id, _explain(free[0], peers, verdicts))
+        alone = Scheduler(self.knowledge, self.policy)
+        for peer in sorted(peers, key=lambda peer: peer.config.name):
+            alone.set_peer(peer, 0.0)
+        alone.enter(WaitingJob("", need=need))
+        starts = alone.plan(0.0).starts
+        return Placement(starts[0].backend_id, starts[0].explanation) if starts else None
 
+    def reckon(self, kind: Kind, need: Need, now_s: float) -> tuple[Reckoning, ...]:
+        """What each peer would do with such a job if it were sent now, the first to be done at the front,
+        those that may not take it at the end."""
+        ready = self._grid.ready_s(now_s)
+        found = [
+            self._reckoning(at, kind, need, float(ready[at]), now_s)
+            for at, column in enumerate(self._grid.columns)
+            if column is not None
+        ]
+        return tuple(sorted(found, key=lambda r: (r.finish_s is None, r.finish_s or 0.0, r.verdict.name)))
 
-def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
-    """May this peer take a job with this need?"""
-    config, status = peer.config, peer.status
+    # Within
 
-    def no(reason: str, *, permanent: bool = False, settling: bool = False) -> PeerVerdict:
-        return PeerVerdict(config.id, config.name, False, reason, permanent, settling)
+    def _start(self, pick: Pick, now_s: float) -> Start:
+        grid = self._grid
+        ready, row = grid.ready_s(now_s), pick.row
+        finish = np.where(row.may, ready + row.load + row.run, np.inf)
+        some = np.argpartition(finish, OTHERS_MAX)[: OTHERS_MAX + 1] if len(finish) > OTHERS_MAX else None
+        columns = range(len(finish)) if some is None else sorted(some.tolist(), key=lambda at: finish[at])
+        named = dict.fromkeys([pick.at, *(at for at in columns if grid.columns[at] is not None)])
+        reckonings = [self._reckoning(at, row.kind, row.need, float(ready[at]), now_s) for at in named]
+        words = sentence(grid.id(pick.at), reckonings, unnamed=max(len(grid.index) - len(reckonings), 0))
+        return Start(pick.head.job_id, grid.id(pick.at), words, float(finish[pick.at]) - now_s)
 
-    if need.peer and need.peer not in (config.id, config.name):
-        return no(f"the job is pinned to {need.peer}", permanent=True)
-    absent = [tag for tag in need.tags if tag not in config.tags]
-    if absent:
-        return no(f"it has no tag {', '.join(absent)}", permanent=True)
-    if not config.enabled:
-        return no("it is switched off in the Fleet tab")
-    if config.draining:
-        return no("it is draining and takes no new jobs")
-    if config.id in need.tried:
-        return no(need.tried[config.id])
-    if 0 < memory_of(status) < need.memory_bytes:
-        return no(f"a peer with more memory had too little for it ({need.memory_bytes / 2**30:.0f} GiB)")
-    if status.health is Health.UNKNOWN:
-        return no("it has not answered yet", settling=True)
-    if status.health is not Health.UP:
-        return no(status.reason or f"it is {status.health.value}")
-    if config.id not in need.unmet:
-        return no("its list of nodes is still being read", settling=True)
-    if need.unmet[config.id]:
-        return no("; ".join(need.unmet[config.id]), permanent=True)
-    return PeerVerdict(config.id, config.name, True)
+    def _reckoning(self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float) -> Reckoning:
+        snapshot, warm = self._grid.snapshot(at), self._grid.column(at).warm
+        found = self.knowledge.estimate(snapshot.config.id, kind, warm)
+        return Reckoning(
+            judge(need, snapshot),
+            snapshot,
+            max(ready_s - now_s, 0.0),
+            found.load_s,
+            found.run_s,
+            found.spread_s,
+            found.origin,
+            found.cold,
+            bool(kind.files),
+            bool(self._grid.room[at] > 0),
+        )
 
+    def _id(self, at: int) -> str:
+        column = self._grid.columns[at]
+        return column.snapshot.config.id if column else ""
 
-def slots_of(peer: PeerSnapshot) -> int:
-    """How many jobs of ours it may have at once."""
-    return 1 if peer.status.conduct.slow_start else SLOTS_PER_PEER
+    def _take_backs(self, idle: Bools, now_s: float) -> tuple[TakeBack, ...]:
+        """Unstarted jobs that an idle peer could be through with sooner, the greatest gain first; each idle
+        peer gets one at most."""
+        grid, policy = self._grid, self.policy
+        ready = grid.ready_s(now_s)
+        found: list[tuple[float, float, OurJob, int, int]] = []
+        for there in grid.behind:
+            snapshot = grid.snapshot(there)
+            stuck = is_stuck(snapshot)
+            if not stuck and snapshot.foreign + len(grid.jobs(there)) < 2:
+                continue  # it is the next to begin
+            for job in grid.jobs(there):
+                if job.begun_at_s is not None or job.taking_back:
+                    continue
+                row = grid.row(job.group, job.kind, job.need)
+                here = np.where(row.may & idle, ready + row.load + row.run, np.inf)
+                at = int(np.argmin(here))
+                takes_s = float(here[at]) - now_s
+                gain_s = float("inf") if stuck else float(ready[there]) - float(here[at])
+                if np.isfinite(takes_s) and gain_s > policy.take_back_s + policy.take_back_share * takes_s:
+                    found.append((gain_s, takes_s, job, there, at))
+        chosen: dict[int, TakeBack] = {}
+        for _, takes_s, job, there, at in sorted(found, key=lambda one: -one[0]):
+            reason = f"{grid.snapshot(at).config.name} could be through with it in {duration(takes_s)}"
+            chosen.setdefault(at, TakeBack(job.job_id, grid.id(there), grid.id(at), reason))
+        return tuple(chosen.values())
 
+    def _copies(self, idle: Bools, now_s: float) -> tuple[SecondCopy, ...]:
+        """With nothing left to start: running jobs that an idle peer would be through with much sooner."""
+        grid = self._grid
+        ready = grid.ready_s(now_s)
+        chosen: dict[int, SecondCopy] = {}
+        for there in np.argsort(-ready).tolist():
+            if grid.columns[there] is None:
+                continue
+            for job in grid.jobs(there):
+                if job.begun_at_s is None or job.taking_back:
+                    continue
+                row = grid.row(job.group, job.kind, job.need)
+                here = np.where(row.may & idle, ready + row.load + row.run, np.inf)
+                at, left_s = int(np.argmin(here)), float(ready[there]) - now_s
+                takes_s = float(here[at]) - now_s
+                if at != there and at not in chosen and takes_s < self.policy.copy_share * left_s:
+                    mine, first = grid.snapshot(at).config.name, grid.snapshot(there).config.name
+                    words = (
+                        f"on {mine} too because it is through in about {duration(takes_s)}; "
+                        f"{first} still needs {duration(left_s)}"
+                    )
+                    chosen[at] = SecondCopy(job.job_id, grid.id(at), words)
+        return tuple(chosen.values())
 
-def is_stuck(peer: PeerSnapshot) -> bool:
-    """Whether what waits there had better wait elsewhere, though it answers."""
-    return peer.status.health in (Health.ZOMBIE, Health.EJECTED)
-
-
-def is_idle(peer: PeerSnapshot) -> bool:
-    """Whether it could start a job this moment."""
-    config, status = peer.config, peer.status
-    usable = config.enabled and not config.draining and status.health is Health.UP
-    return usable and _waiting(peer) == 0
-
-
-def no_peer_error(verdicts: Sequence[PeerVerdict]) -> NoEligiblePeerError:
-    """The refusal for these verdicts; permanent when waiting cannot help with any of them."""
-    if not verdicts:
-        return NoEligiblePeerError("No peer is registered. Open the Fleet tab and add the address of one.")
-    reasons = {verdict.name: verdict.reason for verdict in verdicts}
-    listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    return NoEligiblePeerError(
-        f"No peer can run this. {listed}.", reasons, permanent=all(v.permanent for v in verdicts)
-    )
-
-
-def _waiting(peer: PeerSnapshot) -> int:
-    return peer.ours + peer.foreign
-
-
-def memory_of(status: BackendStatus) -> int:
-    """Bytes of its largest device, or of the machine where it tells no device; 0 while unknown."""
-    vitals = status.vitals
-    if vitals is None:
-        return 0
-    return max((d.vram_total_bytes for d in vitals.devices), default=0) or vitals.ram_total_bytes
-
-
-def _free_memory(peer: PeerSnapshot) -> int:
-    vitals = peer.status.vitals
-    if vitals is None:
-        return 0
-    return max((d.vram_free_bytes for d in vitals.devices), default=0) or vitals.ram_free_bytes
-
-
-def _rank(peer: PeerSnapshot) -> tuple[int, int, str]:
-    return _waiting(peer), -_free_memory(peer), peer.config.name
-
-
-def load_of(peer: PeerSnapshot) -> str:
-    """How busy it is, in words."""
-    waiting, free = _waiting(peer), _free_memory(peer)
-    queue = "nothing in its queue" if not waiting else f"{waiting} in its queue"
-    return f"{queue}, {free / 2**30:.1f} GiB free" if free else queue
-
-
-def _explain(chosen: PeerSnapshot, peers: Sequence[PeerSnapshot], verdicts: Sequence[PeerVerdict]) -> str:
-    others = [
-        f"{v.name}: {v.reason or load_of(p)}"
-        + (", its slots are taken" if v.eligible and p.ours >= slots_of(p) else "")
-        for p, v in zip(peers, verdicts, strict=True)
-        if v.backend_id != chosen.config.id
-    ]
-    because = f"on {chosen.config.name} because it has {load_of(chosen)}"
-    return f"{because} ({'; '.join(others)})" if others else because
+    def _look_again_s(self, now_s: float) -> float | None:
+        """When the next busy peer is near enough to its end to get its next job."""
+        grid = self._grid
+        later = grid.ready_s(now_s) - now_s - self.policy.prefetch_lead_s
+        due = later[(grid.room > 0) & (later > 0)]
+        return float(due.min()) if len(due) else None

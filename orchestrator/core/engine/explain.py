@@ -1,0 +1,103 @@
+"""Why a job goes where it goes, in words: a reckoning for each peer, and a sentence about the chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .eligibility import PeerVerdict
+from .knowledge import Origin
+from .peers import PeerSnapshot, load_of, waiting_on
+
+OTHERS_MAX = 8  #: so many other peers are spoken of
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """What one peer would do with the job, in seconds from now. ``finish_s`` is None for a peer that may not
+    take it; ``spread_s`` is about a standard deviation of it. ``cold``: the files it would load first.
+    ``has_room``: it can be handed the job now.
+    """
+
+    verdict: PeerVerdict
+    peer: PeerSnapshot
+    start_s: float = 0.0
+    load_s: float = 0.0
+    run_s: float = 0.0
+    spread_s: float = 0.0
+    origin: Origin = Origin.NOTHING
+    cold: tuple[str, ...] = ()
+    has_files: bool = False
+    has_room: bool = True
+
+    @property
+    def finish_s(self) -> float | None:
+        return self.start_s + self.load_s + self.run_s if self.verdict.eligible else None
+
+
+def sentence(chosen: str, reckonings: Sequence[Reckoning], *, unnamed: int = 0) -> str:
+    """Why `chosen`, and what of the others; `unnamed` more are counted only."""
+    mine = next(r for r in reckonings if r.verdict.backend_id == chosen)
+    others = [f"{r.verdict.name}: {in_short(r)}" for r in reckonings if r is not mine]
+    hidden = unnamed + max(len(others) - OTHERS_MAX, 0)
+    listed = others[:OTHERS_MAX] + ([f"and {hidden} more"] if hidden else [])
+    because = f"on {mine.verdict.name} because {_reason(mine)}"
+    return f"{because} ({'; '.join(listed)})" if listed else because
+
+
+def in_short(reckoning: Reckoning) -> str:
+    """What a peer other than the chosen one would do, or why it may not."""
+    if not reckoning.verdict.eligible:
+        return reckoning.verdict.reason
+    words = (
+        [load_of(reckoning.peer)]
+        if reckoning.origin is Origin.NOTHING
+        else [f"{duration(reckoning.start_s + reckoning.load_s + reckoning.run_s)}", *_loads(reckoning)]
+    )
+    if not reckoning.has_room:
+        words.append("its slots are taken")
+    return ", ".join(words)
+
+
+def in_full(reckoning: Reckoning) -> str:
+    """For a table of peers: when it would be done and what of that is waiting and loading."""
+    if not reckoning.verdict.eligible:
+        return reckoning.verdict.reason
+    if reckoning.origin is Origin.NOTHING:
+        return load_of(reckoning.peer)
+    return _reason(reckoning)
+
+
+def duration(seconds: float) -> str:
+    """In words: "0.4 s", "14 s", "3 min", "2.5 h"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s" if seconds < 0.95 or seconds % 1 > 0.05 else f"{seconds:.0f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_970 else f"{seconds / 3600:.1f} h"
+
+
+def _reason(reckoning: Reckoning) -> str:
+    if reckoning.origin is Origin.NOTHING:
+        return f"it has {load_of(reckoning.peer)}"
+    done = duration(reckoning.start_s + reckoning.load_s + reckoning.run_s)
+    guess = {
+        Origin.ELSEWHERE: ["guessed from other peers"],
+        Origin.SHAPE: ["guessed from other sizes"],
+        Origin.PEER: ["guessed from other graphs"],
+        Origin.FLEET: ["guessed from other graphs"],
+    }.get(reckoning.origin, [])
+    return ", ".join([f"done in about {done}: {_words(reckoning)}", *guess])
+
+
+def _words(reckoning: Reckoning) -> str:
+    warm = ["model warm"] if reckoning.has_files and not reckoning.cold else []
+    waiting = waiting_on(reckoning.peer)
+    ahead = "nothing ahead"
+    if waiting:
+        ahead = f"{waiting} ahead for {duration(reckoning.start_s)}"
+    return ", ".join([*warm, *_loads(reckoning), ahead])
+
+
+def _loads(reckoning: Reckoning) -> list[str]:
+    return [f"loads {duration(reckoning.load_s)} first"] if reckoning.cold else []

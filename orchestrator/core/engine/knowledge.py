@@ -1,0 +1,295 @@
+"""What was learned of peers: how long each kind of graph runs there, what loading costs, what is warm.
+
+A pure model: it knows no clock and no disk. It is told of every run, and answers with an estimate that says
+where it comes from. A run time is kept for each peer and kind, with the loading of models kept apart. What
+was not seen on a peer is derived: log(run time) = log(weight of the kind) - log(speed of the peer), both
+learned from what several peers ran.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from .kinds import Kind
+from .learned import KindRecord, Learned, PeerRecord, Row, RunRecord, run_key
+from .samples import Samples
+
+GUESSED_RUN_S = 30.0  #: with no knowledge at all
+GUESSED_LOAD_S = 6.0
+GUESSED_S_PER_GB = 1.0
+CPU_SPEED = 0.05  #: of a peer that computes without a GPU, until something ran there
+_BEGUN_KEPT = 8  #: the end of a run may be told after the next one began; never of so many
+_SHORTEST_S = 1e-3
+_LONGEST_S = 30 * 86_400.0
+
+
+class Origin(str, Enum):
+    """Where an estimate of a run time comes from, the best first."""
+
+    HERE = "here"  #: this kind ran on this peer
+    ELSEWHERE = "elsewhere"  #: it ran on others, and this peer's speed is known or guessed
+    SHAPE = "shape"  #: the same graph ran with other sizes
+    PEER = "peer"  #: what usually runs on this peer
+    FLEET = "fleet"  #: what usually runs on any
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds that a kind would take on a peer. ``spread_s`` is about a standard deviation of their sum."""
+
+    run_s: float
+    load_s: float
+    spread_s: float
+    origin: Origin
+    cold: tuple[str, ...] = ()
+
+
+class Knowledge(Learned):
+    """See the module. Peers go by id, seconds are durations; nothing here knows what time it is."""
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Row]) -> Knowledge:
+        """What was learned before, from its ``rows``."""
+        knowledge = cls()
+        knowledge.read(rows)
+        return knowledge
+
+    # What happened
+
+    def note_peer(self, peer: str, *, memory_gb: float = 0.0, has_gpu: bool = True) -> None:
+        """A peer's devices are known: the memory that holds its models, and whether it computes on a GPU."""
+        self.warm.set_memory(peer, memory_gb)
+        if peer not in self._peers:
+            self._peers.keep(peer, PeerRecord(0.0 if has_gpu else math.log(CPU_SPEED)))
+
+    def note_size(self, file: str, gb: float) -> None:
+        if 0 <= gb < 10_000:
+            self._sizes_gb.keep(file, gb)
+            self._mark("size", "", file)
+
+    def note_begun(self, peer: str, kind: Kind) -> None:
+        """A prompt of this kind begins there; anybody's."""
+        under_way = self._begun.setdefault(peer, [])
+        under_way.append((kind.signature, self.warm.use(peer, kind.files)))
+        del under_way[:-_BEGUN_KEPT]
+
+    def note_run(self, peer: str, kind: Kind, total_s: float, head_s: float | None = None) -> None:
+        """A prompt that had begun there was done after `total_s`, its first step told after `head_s`."""
+        if not _SHORTEST_S <= total_s <= _LONGEST_S:
+            return
+        cold = self._cold_at_its_begin(peer, kind)
+        head_s = None if head_s is None else min(max(head_s, 0.0), total_s)
+        run = self._run(peer, kind)
+        load_s = self._load_part(run, bool(cold), peer, cold, total_s, head_s)
+        if cold and load_s is not None:
+            self._note_load(peer, cold, load_s)
+        run_s = max(total_s - (load_s or 0.0), _SHORTEST_S)
+        if not load_s and not cold:
+            if run.is_guessed:
+                run.total.clear()
+                run.is_guessed = False
+            run.total.add(run_s)
+            if head_s is not None:
+                run.head.add(head_s)
+        elif not run.total or run.is_guessed:
+            run.is_guessed = True
+            run.total.add(run_s)
+        self._learn(peer, kind, run_s)
+        self._mark("run", peer, kind.signature)
+        self._mark("head", peer, kind.signature)
+
+    def note_foreign(self, peer: str, run_s: float) -> None:
+        """Somebody else's prompt ran there for so long."""
+        if 0 < run_s <= _LONGEST_S:
+            self._peer(peer).foreign.add(run_s)
+            self._fleet_foreign.add(run_s)
+            self._mark("foreign", peer, "")
+
+    def note_restart(self, peer: str) -> None:
+        """Its process is another one, or it was asked to free its memory: nothing is warm there."""
+        self.warm.forget(peer)
+        self._begun.pop(peer, None)
+
+    def forget_peer(self, peer: str) -> None:
+        """It was removed for good."""
+        self._peers.pop(peer, None)
+        self.warm.remove(peer)
+        self._begun.pop(peer, None)
+        for key in [key for key in self._runs if key.startswith(f"{peer}\n")]:
+            del self._runs[key]
+        for key in [key for key in self._loads if key.startswith(f"{peer}\n")]:
+            del self._loads[key]
+
+    # What to expect
+
+    def estimate(self, peer: str, kind: Kind, warm: frozenset[str] | None = None) -> Estimate:
+        """What this kind would take there; `warm` in place of what is warm there now."""
+        run_s, spread_s, origin = self._run_estimate(peer, kind)
+        cold: tuple[str, ...] = ()
+        load_s = 0.0
+        if kind.files:
+            cold = tuple(
+                f for f in kind.files if (not self.warm.is_warm(peer, f) if warm is None else f not in warm)
+            )
+            load_s = sum(self.load_s(peer, file) for file in cold)
+        return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold)
+
+    def load_s(self, peer: str, file: str) -> float:
+        """Seconds to get this file into that peer's memory."""
+        seen = self._loads.get(f"{peer}\n{file}")
+        if seen:
+            return seen.mean
+        gb, known = self._sizes_gb.get(file), self._peers.get(peer)
+        if gb is not None:
+            return gb * (known.s_per_gb.mean if known and known.s_per_gb else self._usual_s_per_gb())
+        return known.loads.mean if known and known.loads else GUESSED_LOAD_S
+
+    def speed(self, peer: str) -> float:
+        """How fast a peer is; 1 is the usual one."""
+        known = self._peers.get(peer)
+        return math.exp(known.speed) if known else 1.0
+
+    def weight_s(self, kind: Kind) -> float:
+        """Seconds of this kind on a peer of speed 1."""
+        weight = self._weight(kind)
+        return math.exp(weight) if weight is not None else self._fleet_usual.mean or GUESSED_RUN_S
+
+    def loading_s(self, peer: str, kind: Kind) -> float:
+        """Seconds of loading within the run of this kind that has begun there."""
+        for signature, cold in reversed(self._begun.get(peer, ())):
+            if signature == kind.signature:
+                return sum(self.load_s(peer, file) for file in cold)
+        return 0.0
+
+    def foreign_s(self, peer: str) -> float:
+        """How long other people's prompts tend to take there."""
+        known = self._peers.get(peer)
+        if known and known.foreign:
+            return known.foreign.mean
+        return self._fleet_foreign.mean or self._fleet_usual.mean or GUESSED_RUN_S
+
+    def runs_seen(self, peer: str, kind: Kind) -> int:
+        run = self._runs.get(run_key(peer, kind))
+        return run.total.count if run else 0
+
+    # Within
+
+    def _cold_at_its_begin(self, peer: str, kind: Kind) -> tuple[str, ...]:
+        under_way = self._begun.get(peer, [])
+        for at, (signature, cold) in enumerate(under_way):
+            if signature == kind.signature:
+                del under_way[: at + 1]
+                return cold
+        return self.warm.use(peer, kind.files)
+
+    def _usual_s_per_gb(self) -> float:
+        seen = [p.s_per_gb.mean for p in list(self._peers.values())[-20:] if p.s_per_gb]
+        return sum(seen) / len(seen) if seen else GUESSED_S_PER_GB
+
+    def _load_part(
+        self,
+        run: RunRecord,
+        was_cold: bool,
+        peer: str,
+        cold: tuple[str, ...],
+        total_s: float,
+        head_s: float | None,
+    ) -> float | None:
+        """How much of a run was loading; None where one cannot tell."""
+        if not was_cold:
+            usual_s = run.head.mean
+            is_odd = head_s is not None and bool(run.head) and head_s > 2 * usual_s + 2.0
+            return head_s - usual_s if is_odd and head_s is not None else 0.0
+        if head_s is not None:
+            return max(head_s - run.head.mean, 0.0)
+        if run.total and not run.is_guessed:
+            return max(total_s - run.total.mean, 0.0)
+        known = [self._loads[key].mean for file in cold if (key := f"{peer}\n{file}") in self._loads]
+        return min(sum(known), 0.9 * total_s) if len(known) == len(cold) else None
+
+    def _note_load(self, peer: str, cold: tuple[str, ...], load_s: float) -> None:
+        sizes = [self._sizes_gb.get(file) for file in cold]
+        known = [size for size in sizes if size is not None]
+        fallback = sum(known) / len(known) if known else 1.0
+        shares = [fallback if size is None else size for size in sizes]
+        whole = sum(shares) or 1.0
+        for file, share in zip(cold, shares, strict=True):
+            key = f"{peer}\n{file}"
+            seen = self._loads.keep(key, self._loads.get(key) or Samples())
+            seen.add(load_s * share / whole)
+            self._mark("load", peer, file)
+        record = self._peer(peer)
+        record.loads.add(load_s / len(cold))
+        self._mark("loads", peer, "")
+        if len(known) == len(cold) and whole > 0.01:
+            record.s_per_gb.add(load_s / whole)
+            self._mark("s_per_gb", peer, "")
+
+    def _learn(self, peer: str, kind: Kind, run_s: float) -> None:
+        """Share what this run tells between the kind's weight and the peer's speed."""
+        record = self._peer(peer)
+        seen = math.log(run_s)
+        known = self._weight(kind)
+        entry = self._kinds.get(kind.signature) or KindRecord(kind.shape, kind.work)
+        self._kinds.keep(kind.signature, entry)
+        if known is None:
+            entry.weight = seen + record.speed
+        else:
+            if entry.count == 0:
+                entry.weight = known
+            error = seen - (entry.weight - record.speed)
+            gain_kind = 1.0 / (1.0 + min(entry.count, 30))
+            gain_peer = 1.0 / (1.0 + min(record.count, 30))
+            share = gain_kind / (gain_kind + gain_peer)
+            step = max(gain_kind, gain_peer, 0.05)
+            entry.weight += error * step * share
+            record.speed -= error * step * (1.0 - share)
+            record.count += 1
+        entry.count += 1
+        if kind.shape and kind.work > 0:
+            shape = self._shapes.keep(kind.shape, self._shapes.get(kind.shape) or KindRecord(kind.shape, 1.0))
+            per_work = entry.weight - math.log(kind.work)
+            shape.weight += (per_work - shape.weight) / (1 + min(shape.count, 10))
+            shape.count += 1
+            self._mark("shape", "", kind.shape)
+        record.usual.add(run_s)
+        self._fleet_usual.add(run_s * math.exp(record.speed))
+        self._mark("kind", "", kind.signature)
+        self._mark("speed", peer, "")
+        self._mark("usual", peer, "")
+
+    def _weight(self, kind: Kind) -> float | None:
+        entry = self._kinds.get(kind.signature)
+        if entry and entry.count:
+            return entry.weight
+        shape = self._shapes.get(kind.shape) if kind.shape else None
+        return shape.weight + math.log(kind.work) if shape and shape.count and kind.work > 0 else None
+
+    def _run_estimate(self, peer: str, kind: Kind) -> tuple[float, float, Origin]:
+        run = self._runs.get(run_key(peer, kind))
+        if run and run.total:
+            doubt = 0.3 * run.total.mean if run.is_guessed else 0.0
+            return run.total.mean, run.total.spread + doubt, Origin.HERE
+        record = self._peers.get(peer)
+        speed = record.speed if record else 0.0
+        doubt = 0.15 if record and record.count else 0.5
+        weight = self._weight(kind)
+        if weight is not None:
+            is_same = kind.signature in self._kinds
+            run_s = min(math.exp(weight - speed), _LONGEST_S)
+            return (
+                run_s,
+                run_s * (doubt + (0 if is_same else 0.3)),
+                (Origin.ELSEWHERE if is_same else Origin.SHAPE),
+            )
+        if record and record.usual:
+            return record.usual.mean, 0.7 * record.usual.mean, Origin.PEER
+        if self._fleet_usual:
+            run_s = self._fleet_usual.mean * math.exp(-speed)
+            return run_s, 0.8 * run_s, Origin.FLEET
+        run_s = GUESSED_RUN_S * math.exp(-speed)
+        return run_s, run_s, Origin.NOTHING

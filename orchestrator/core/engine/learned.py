@@ -1,0 +1,179 @@
+"""The tables of what was learned, bounded, and their way to the disk and back as plain rows."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from .kinds import Kind
+from .samples import Samples
+from .warmth import Warmth
+
+RUNS_MAX, KINDS_MAX, PEERS_MAX, FILES_MAX = 20_000, 1_000, 2_000, 5_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that was learned, as it is kept on disk. ``topic`` and the two names are its key."""
+
+    topic: str
+    peer: str
+    name: str
+    values: tuple[float, ...]
+    note: str = ""
+
+
+@dataclass
+class RunRecord:
+    """``total`` from the first to the last sign of a run with warm models, ``head`` of it until the first
+    step. While ``is_guessed``, only runs that also loaded were seen."""
+
+    total: Samples = field(default_factory=Samples)
+    head: Samples = field(default_factory=Samples)
+    is_guessed: bool = False
+
+
+@dataclass
+class KindRecord:
+    """``weight``: log seconds on a peer of speed 1, from ``count`` runs."""
+
+    shape: str
+    work: float
+    weight: float = 0.0
+    count: int = 0
+
+
+@dataclass
+class PeerRecord:
+    """``speed`` is a logarithm, from ``count`` runs of kinds that others ran too; 0 is the usual one."""
+
+    speed: float = 0.0
+    count: int = 0
+    usual: Samples = field(default_factory=Samples)
+    foreign: Samples = field(default_factory=Samples)
+    s_per_gb: Samples = field(default_factory=Samples)
+    loads: Samples = field(default_factory=Samples)
+
+
+_V = TypeVar("_V")
+
+
+class _Bounded(OrderedDict[str, _V]):
+    """What was used last stays when there is too much."""
+
+    def __init__(self, bound: int) -> None:
+        super().__init__()
+        self._bound = bound
+
+    def keep(self, key: str, value: _V) -> _V:
+        self[key] = value
+        self.move_to_end(key)
+        while len(self) > self._bound:
+            self.popitem(last=False)
+        return value
+
+
+class Learned:
+    """The row that was used last stays when a table is full."""
+
+    def __init__(self) -> None:
+        self._runs: _Bounded[RunRecord] = _Bounded(RUNS_MAX)
+        self._kinds: _Bounded[KindRecord] = _Bounded(KINDS_MAX)
+        self._shapes: _Bounded[KindRecord] = _Bounded(KINDS_MAX)
+        self._peers: _Bounded[PeerRecord] = _Bounded(PEERS_MAX)
+        self._loads: _Bounded[Samples] = _Bounded(RUNS_MAX)
+        self._sizes_gb: _Bounded[float] = _Bounded(FILES_MAX)
+        self._fleet_foreign, self._fleet_usual = Samples(), Samples()
+        self._changed: dict[tuple[str, str, str], None] = {}
+        self._begun: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        self.warm = Warmth(self._sizes_gb.get)
+
+    def take_changes(self) -> tuple[Row, ...]:
+        """The rows that are new or different since this was asked last."""
+        changed, self._changed = self._changed, {}
+        return tuple(row for key in changed if (row := self._row(*key)) is not None)
+
+    def rows(self) -> tuple[Row, ...]:
+        """All of it. What is warm is not in it: that is lost sooner than a file is read again."""
+        keys = [("size", "", file) for file in self._sizes_gb]
+        for topic in ("speed", "foreign", "usual", "s_per_gb", "loads"):
+            keys += [(topic, peer, "") for peer in self._peers]
+        keys += [("kind", "", name) for name in self._kinds] + [("shape", "", name) for name in self._shapes]
+        keys += [(topic, *_names(key)) for key in self._runs for topic in ("run", "head")]
+        keys += [("load", *_names(key)) for key in self._loads]
+        return tuple(row for key in keys if (row := self._row(*key)) is not None)
+
+    def read(self, rows: Iterable[Row]) -> None:
+        """Take over what ``rows`` gave once. A row that makes no sense is left out."""
+        for row in rows:
+            try:
+                self._read(row)
+            except (ValueError, OverflowError, IndexError):
+                continue
+
+    def _run(self, peer: str, kind: Kind) -> RunRecord:
+        key = run_key(peer, kind)
+        return self._runs.keep(key, self._runs.get(key) or RunRecord())
+
+    def _peer(self, peer: str) -> PeerRecord:
+        return self._peers.keep(peer, self._peers.get(peer) or PeerRecord())
+
+    def _mark(self, topic: str, peer: str, name: str) -> None:
+        self._changed[topic, peer, name] = None
+
+    def _row(self, topic: str, peer: str, name: str) -> Row | None:
+        found: Samples | None = None
+        if topic == "size":
+            size = self._sizes_gb.get(name)
+            return None if size is None else Row(topic, peer, name, (size,))
+        if topic in ("kind", "shape"):
+            entry = (self._kinds if topic == "kind" else self._shapes).get(name)
+            if entry is None:
+                return None
+            return Row(topic, peer, name, (entry.weight, entry.count, entry.work), entry.shape)
+        if topic in ("run", "head"):
+            run = self._runs.get(f"{peer}\n{name}")
+            if run is not None:
+                found = run.total if topic == "run" else run.head
+            note = "guessed" if run and run.is_guessed else ""
+            return Row(topic, peer, name, (found.count, *found.values()), note) if found else None
+        if topic == "load":
+            found = self._loads.get(f"{peer}\n{name}")
+        elif record := self._peers.get(peer):
+            if topic == "speed":
+                return Row(topic, peer, "", (record.speed, record.count))
+            found = getattr(record, topic)
+        return Row(topic, peer, name, (found.count, *found.values())) if found else None
+
+    def _read(self, row: Row) -> None:
+        if not row.values or not all(isinstance(v, (int, float)) and abs(v) < 1e31 for v in row.values):
+            return
+        samples = Samples(row.values[1:], min(int(row.values[0]), 1_000_000))
+        if row.topic == "size":
+            self._sizes_gb.keep(row.name, float(row.values[0]))
+        elif row.topic in ("kind", "shape"):
+            weight, count, work = (float(v) for v in row.values[:3])
+            entry = KindRecord(row.note, work, min(max(weight, -40.0), 40.0), int(count))
+            (self._kinds if row.topic == "kind" else self._shapes).keep(row.name, entry)
+        elif row.topic in ("run", "head"):
+            run = self._run(row.peer, Kind(row.name))
+            run.is_guessed = run.is_guessed or row.note == "guessed"
+            setattr(run, "total" if row.topic == "run" else "head", samples)
+        elif row.topic == "load":
+            self._loads.keep(f"{row.peer}\n{row.name}", samples)
+        elif row.topic == "speed":
+            record = self._peer(row.peer)
+            record.speed, record.count = min(max(float(row.values[0]), -12.0), 12.0), int(row.values[1])
+        elif row.topic in ("foreign", "usual", "s_per_gb", "loads"):
+            setattr(self._peer(row.peer), row.topic, samples)
+
+
+def run_key(peer: str, kind: Kind) -> str:
+    return f"{peer}\n{kind.signature}"
+
+
+def _names(key: str) -> tuple[str, str]:
+    peer, name = key.split("\n", 1)
+    return peer, name

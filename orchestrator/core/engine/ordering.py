@@ -1,0 +1,163 @@
+"""The line of waiting jobs, in heaps by kind: whose turn it is among them, without looking at each.
+
+Within a priority the job with the lowest *due* moment goes first: the moment it came, plus the time that its
+client has lately had of the fleet (fair share). So whoever waits long enough is always first.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+
+from .kinds import UNKNOWN_KIND, Kind
+from .need import Need
+
+#: A client that had more than `SHARE_FREE` times what those that wait had on average stands back by
+#: `SHARE_WEIGHT` times what is above that; half of what it had is forgotten after `SHARE_HALF_S`.
+SHARE_FREE = 1.5
+SHARE_WEIGHT = 4.0
+SHARE_HALF_S = 600.0
+
+
+@dataclass(frozen=True)
+class WaitingJob:
+    """``group``: jobs of one group have the same kind and the same verdict for each peer, whatever that is.
+    ``since_s``: its place in the line counts from then; a job that a person moved has its neighbour's.
+    """
+
+    job_id: str
+    group: Hashable = None
+    need: Need = field(default_factory=Need)
+    kind: Kind = UNKNOWN_KIND
+    priority: float = 0.0
+    client: str = ""
+    since_s: float = 0.0
+
+
+_Entry = tuple[float, int, str]
+
+
+@dataclass
+class Group:
+    """The waiting jobs of one group. ``heaps``: by priority and client."""
+
+    kind: Kind
+    need: Need
+    count: int = 0
+    heaps: dict[tuple[float, str], list[_Entry]] = field(default_factory=dict)
+    tally: dict[float, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The next job of a group."""
+
+    job_id: str
+    priority: float
+    client: str
+    due_s: float
+    since_s: float
+
+
+class Line:
+    def __init__(self) -> None:
+        self.groups: dict[Hashable, Group] = {}
+        self._jobs: dict[str, tuple[WaitingJob, int]] = {}
+        self._numbers = itertools.count()
+        self._used: dict[str, tuple[float, float]] = {}
+        self._clients: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._jobs
+
+    def __iter__(self) -> Iterator[WaitingJob]:
+        return (job for job, _ in self._jobs.values())
+
+    def get(self, job_id: str) -> WaitingJob:
+        return self._jobs[job_id][0]
+
+    def enter(self, job: WaitingJob) -> None:
+        """Put a job into the line, or change what is known of one that waits."""
+        if job.job_id in self._jobs:
+            self.leave(job.job_id)
+        number = next(self._numbers)
+        group = self.groups.get(job.group)
+        if group is None:
+            group = self.groups[job.group] = Group(job.kind, job.need)
+        self._jobs[job.job_id] = job, number
+        heap = group.heaps.setdefault((job.priority, job.client), [])
+        heapq.heappush(heap, (job.since_s, number, job.job_id))
+        group.count += 1
+        group.tally[job.priority] = group.tally.get(job.priority, 0) + 1
+        self._clients[job.client] = self._clients.get(job.client, 0) + 1
+
+    def leave(self, job_id: str) -> WaitingJob | None:
+        """Take a job out of the line; None when it is not there."""
+        found = self._jobs.pop(job_id, None)
+        if found is None:
+            return None
+        job = found[0]
+        group = self.groups[job.group]
+        group.count -= 1
+        group.tally[job.priority] -= 1
+        if not group.count:
+            del self.groups[job.group]
+        elif not group.tally[job.priority]:
+            del group.tally[job.priority]
+        left = self._clients[job.client] - 1
+        if left:
+            self._clients[job.client] = left
+        else:
+            del self._clients[job.client]
+        return job
+
+    @property
+    def several_clients(self) -> bool:
+        return len(self._clients) > 1
+
+    def head(self, group: Group, now_s: float, *, oldest: bool = False) -> Head | None:
+        """Whose turn it is in this group; with `oldest`, whatever the priorities are."""
+        best: tuple[tuple[float, float], Head] | None = None
+        clients = {client for _, client in group.heaps}
+        handicap_s = {client: self.handicap_s(client, now_s) for client in clients}
+        for (priority, client), heap in list(group.heaps.items()):
+            while heap and self._is_stale(heap[0]):
+                heapq.heappop(heap)
+            if not heap:
+                del group.heaps[priority, client]
+                continue
+            since_s = heap[0][0]
+            due_s = since_s + handicap_s[client]
+            key = (0.0, since_s) if oldest else (-priority, due_s)
+            if best is None or key < best[0]:
+                best = key, Head(heap[0][2], priority, client, due_s, since_s)
+        return best[1] if best else None
+
+    def note_start(self, client: str, fleet_s: float, now_s: float) -> None:
+        """A client's job got a peer; `fleet_s`: its run time divided by the number of peers."""
+        self._used[client] = (self.used_s(client, now_s) + fleet_s, now_s)
+        if len(self._used) > 1_000:
+            oldest = min(self._used, key=lambda known: self._used[known][1])
+            del self._used[oldest]
+
+    def used_s(self, client: str, now_s: float) -> float:
+        """Seconds of the whole fleet that a client had lately."""
+        used, at_s = self._used.get(client, (0.0, now_s))
+        return used * math.exp(math.log(0.5) * (now_s - at_s) / SHARE_HALF_S)
+
+    def handicap_s(self, client: str, now_s: float) -> float:
+        """How far a client stands back for the others that wait."""
+        if not self.several_clients:
+            return 0.0
+        usual = sum(self.used_s(other, now_s) for other in self._clients) / len(self._clients)
+        return SHARE_WEIGHT * max(self.used_s(client, now_s) - SHARE_FREE * usual, 0.0)
+
+    def _is_stale(self, entry: _Entry) -> bool:
+        found = self._jobs.get(entry[2])
+        return found is None or found[1] != entry[1]

@@ -1,0 +1,100 @@
+"""A peer at one moment, as placement sees it, and what follows from that alone."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from ..models.backend import BackendConfig, BackendStatus, Health
+from ..models.rules import PeerRules
+from .kinds import UNKNOWN_KIND, Kind
+from .need import Need
+
+SLOTS_PER_PEER = 2  #: one job runs there, one more waits so that the peer never idles between two
+_ALWAYS = PeerRules()
+
+
+@dataclass(frozen=True)
+class OurJob:
+    """A job of ours on a peer. ``begun_at_s`` is None until the peer starts it; until then it can be taken
+    back, unless it is being taken back already. The rest is as it was in the line."""
+
+    job_id: str
+    group: Hashable = None
+    need: Need = field(default_factory=Need)
+    kind: Kind = UNKNOWN_KIND
+    begun_at_s: float | None = None
+    taking_back: bool = False
+
+
+@dataclass(frozen=True)
+class PeerSnapshot:
+    """``ours``: how many jobs of ours are there, running or handed over; ``jobs`` are those of which more is
+    known, in the order the peer will run them. ``foreign``: other people's prompts; ``foreign_since_s``:
+    since when one of them runs. ``is_open``: its hours allow a start now. Moments are seconds on the clock
+    that ``plan`` is asked with.
+    """
+
+    config: BackendConfig
+    status: BackendStatus
+    ours: int = 0
+    foreign: int = 0
+    jobs: tuple[OurJob, ...] = ()
+    rules: PeerRules = field(default=_ALWAYS)
+    is_open: bool = True
+    foreign_since_s: float | None = None
+
+
+def ours_on(peer: PeerSnapshot) -> int:
+    return max(peer.ours, len(peer.jobs))
+
+
+def waiting_on(peer: PeerSnapshot) -> int:
+    """Prompts in its queue, the running one included; anybody's."""
+    return ours_on(peer) + peer.foreign
+
+
+def slots_of(peer: PeerSnapshot) -> int:
+    """How many jobs of ours it may have at once."""
+    return 1 if peer.status.conduct.slow_start else SLOTS_PER_PEER
+
+
+def is_stuck(peer: PeerSnapshot) -> bool:
+    """Whether what waits there had better wait elsewhere, though it answers."""
+    return peer.status.health in (Health.ZOMBIE, Health.EJECTED)
+
+
+def is_idle(peer: PeerSnapshot) -> bool:
+    """Whether it could start a job this moment."""
+    config, status = peer.config, peer.status
+    usable = config.enabled and not config.draining and status.health is Health.UP and peer.is_open
+    return usable and waiting_on(peer) == 0
+
+
+def memory_of(status: BackendStatus) -> int:
+    """Bytes of its largest device, or of the machine where it tells no device; 0 while unknown."""
+    vitals = status.vitals
+    if vitals is None:
+        return 0
+    return max((d.vram_total_bytes for d in vitals.devices), default=0) or vitals.ram_total_bytes
+
+
+def free_memory_of(status: BackendStatus) -> int:
+    """As ``memory_of``, what is free of it."""
+    vitals = status.vitals
+    if vitals is None:
+        return 0
+    return max((d.vram_free_bytes for d in vitals.devices), default=0) or vitals.ram_free_bytes
+
+
+def has_gpu(status: BackendStatus) -> bool:
+    """Whether it computes on something else than its processor; True while unknown."""
+    devices = status.vitals.devices if status.vitals else ()
+    return not devices or any(device.type != "cpu" for device in devices)
+
+
+def load_of(peer: PeerSnapshot) -> str:
+    """How busy it is, in words."""
+    waiting, free = waiting_on(peer), free_memory_of(peer.status)
+    queue = "nothing in its queue" if not waiting else f"{waiting} in its queue"
+    return f"{queue}, {free / 2**30:.1f} GiB free" if free else queue

@@ -1,0 +1,68 @@
+"""Which model files each peer has in memory, as far as one can tell from what ran there."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+#: What a file counts for where nobody told its size.
+UNKNOWN_SIZE_GB = 6.0
+UNKNOWN_MEMORY_GB = 8.0
+FILES_MAX = 64
+
+
+class Warmth:
+    """The least recently used file goes first when memory, in GB, is short. A single file too large for it is
+    warm all the same: the peer keeps what it can of it."""
+
+    def __init__(self, size_gb: Callable[[str], float | None]) -> None:
+        self._size_gb = size_gb
+        self._warm: dict[str, OrderedDict[str, None]] = {}
+        self._memory_gb: dict[str, float] = {}
+
+    def set_memory(self, peer: str, memory_gb: float) -> None:
+        if memory_gb > 0:
+            self._memory_gb[peer] = memory_gb
+
+    def use(self, peer: str, files: Iterable[str]) -> tuple[str, ...]:
+        """A prompt with these files begins there; returns those that it has to load."""
+        warm = self._warm.setdefault(peer, OrderedDict())
+        wanted = tuple(files)
+        cold = tuple(file for file in wanted if file not in warm)
+        self._touch(peer, warm, wanted)
+        return cold
+
+    def of(self, peer: str) -> frozenset[str]:
+        return frozenset(self._warm.get(peer, ()))
+
+    def is_warm(self, peer: str, file: str) -> bool:
+        return file in self._warm.get(peer, ())
+
+    def after(self, peer: str, runs: Iterable[tuple[str, ...]]) -> frozenset[str]:
+        """What is warm there once prompts with these files, in this order, have run too."""
+        warm = OrderedDict(self._warm.get(peer, ()))
+        for files in runs:
+            self._touch(peer, warm, files)
+        return frozenset(warm)
+
+    def forget(self, peer: str) -> None:
+        self._warm.pop(peer, None)
+
+    def remove(self, peer: str) -> None:
+        self._warm.pop(peer, None)
+        self._memory_gb.pop(peer, None)
+
+    def _touch(self, peer: str, warm: OrderedDict[str, None], wanted: tuple[str, ...]) -> None:
+        for file in wanted:
+            warm[file] = None
+            warm.move_to_end(file)
+        memory = self._memory_gb.get(peer, UNKNOWN_MEMORY_GB)
+        sizes = {file: self._gb(file) for file in warm}
+        total = sum(sizes.values())
+        while (total > memory or len(warm) > FILES_MAX) and len(warm) > max(1, len(wanted)):
+            file, _ = warm.popitem(last=False)
+            total -= sizes[file]
+
+    def _gb(self, file: str) -> float:
+        size = self._size_gb(file)
+        return UNKNOWN_SIZE_GB if size is None else size
