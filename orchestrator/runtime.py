@@ -17,7 +17,7 @@ from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
-from .core.engine.eligibility import PeerVerdict
+from .core.engine.explain import Reckoning
 from .core.engine.health import HealthPolicy, Work
 from .core.engine.outage import OutagePolicy
 from .core.engine.repeat import repeated
@@ -379,9 +379,10 @@ class Runtime:
                 answers[config.name] = found[info]
         return agree(answers)
 
-    async def explain(self, request: JobRequest) -> tuple[PeerVerdict, ...]:
+    async def explain(self, request: JobRequest) -> tuple[Reckoning, ...]:
+        """What each peer would do with it now, the first to be done at the front."""
         await self.ready()
-        return await self._dispatcher.verdicts(request)
+        return await self._dispatcher.reckonings(request)
 
     def on_job(self, callback: Callable[[Job], None]) -> Callable[[], None]:
         """Hear of every job that changed; returns its undo."""

@@ -59,8 +59,9 @@ class PeerBook:
         enabled: bool = True,
         credentials: Mapping[str, str] | None = None,
         tls: str = "",
+        **rules: Any,
     ) -> BackendConfig:
-        """Register a peer and ask it at once.
+        """Register a peer and ask it at once. `rules`: ``exclusive``, ``only_idle`` and ``hours``.
 
         Raises:
             ConfigError: the address is wrong, taken, or this very machine.
@@ -73,6 +74,7 @@ class PeerBook:
             tags=tuple(tags),
             has_credentials=credentials is not None,
             tls=tls,
+            **rules,
         )
         await self._refuse_self(config)
         if credentials is not None:

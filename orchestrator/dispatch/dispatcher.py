@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from ..backends.manager import BackendManager
-from ..core.engine.eligibility import PeerVerdict
+from ..core.engine.explain import Reckoning
+from ..core.engine.knowledge import Knowledge
 from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import Placement, Scheduler
@@ -35,6 +36,7 @@ from ..errors import (
 )
 from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
+from .experience import Experience
 from .hold import Hold
 from .launch import Launch
 from .line import Line
@@ -44,7 +46,7 @@ from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
 from .reporting import Reporter, with_last
 from .second_copy import SecondCopies
-from .ticket import Ticket
+from .ticket import Ticket, too_late
 from .transport import Folders, Transport
 from .waiting_room import WaitingRoom
 from .withdrawals import Withdrawals
@@ -89,6 +91,7 @@ class Dispatcher:
         self.register = Register()
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
+        self._experience = Experience(self._room, manager, peers)
         self.line = Line(manager, self.register, self._room)
         self._hold, self._note_job = Hold(manager, self._room, outage or OutagePolicy()), note_job
         self._recovery = Recovery(
@@ -140,14 +143,19 @@ class Dispatcher:
         self._hold.close()
         await self._room.aclose()
 
+    @property
+    def knowledge(self) -> Knowledge:
+        """What was learned of peers and kinds of work."""
+        return self._room.fleet.knowledge
+
     def ours_on(self, backend_id: str) -> int:
         return self._room.ours_on(backend_id)
 
     def has_sent(self, prompt_id: str) -> bool:
         return prompt_id in self._prompt_ids
 
-    async def verdicts(self, request: JobRequest) -> tuple[PeerVerdict, ...]:
-        return await self._room.verdicts(request)
+    async def reckonings(self, request: JobRequest) -> tuple[Reckoning, ...]:
+        return await self._room.reckonings(request)
 
     def restore(self, jobs: tuple[Job, ...]) -> None:
         """Take back finished jobs of an earlier process, oldest first."""
@@ -157,7 +165,7 @@ class Dispatcher:
     def use_this_machine(self, here: Here) -> None:
         """Let the master itself run jobs of fleet mode, whenever it is free."""
         self._here = here
-        self._room.is_free_here = here.is_free
+        self._room.helps_here, self._room.is_free_here = here.is_wanted, here.is_free
 
     def look_again(self) -> None:
         """See WaitingRoom.look_again."""
@@ -294,7 +302,7 @@ class Dispatcher:
                 last = exc
                 await self._recovery.after_failure(entry, config, exc)
             finally:
-                entry.ticket.take_back = _too_late
+                entry.ticket.take_back = too_late
                 self._room.release(entry.ticket)
 
     async def _ask_again(self, entry: Entry) -> bool:
@@ -336,7 +344,7 @@ class Dispatcher:
         return await self._followed(entry, run, self._manager.get(entry.job.backend_id).name)
 
     async def _followed(self, entry: Entry, run: AttemptRun, peer: str) -> dict[str, Any]:
-        report = Reporter(self.register, entry, peer)
+        report = Reporter(self.register, entry, peer, partial(self._room.begun, entry.ticket))
 
         def may_outlive() -> bool:
             return self._closing and entry.job.request.source is not Source.NODE and not entry.cancel_reason
@@ -350,7 +358,9 @@ class Dispatcher:
             report.on_trouble,
             entry.delivery,
         )
-        return await self._copies.race(entry, first)
+        results = await self._copies.race(entry, first)
+        self._experience.note_run(entry, report)
+        return results
 
     async def _run_here(self, entry: Entry, placement: Placement) -> dict[str, Any]:
         now = _now()
@@ -364,10 +374,12 @@ class Dispatcher:
             begun_at=now,
         )
         await self._journal.save_job(job)
-        entry.ticket.begun = True
         entry.job = job
         self.register.announce(entry)
-        return await self._here.run(job)
+        self._room.begun(entry.ticket)
+        results = await self._here.run(job)
+        self._experience.note_here(entry.ticket)
+        return results
 
     async def _end(
         self, entry: Entry, state: JobState, failure: OrchestratorError | None = None, **details: Any
@@ -388,10 +400,6 @@ class Dispatcher:
             log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
         finally:
             self.register.announce(entry)
-
-
-async def _too_late() -> bool:
-    return False
 
 
 def _now() -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -14,7 +15,10 @@ from .register import Entry, Register
 
 
 class Reporter:
-    def __init__(self, register: Register, entry: Entry, peer: str) -> None:
+    def __init__(self, register: Register, entry: Entry, peer: str, on_begun: Callable[[], None]) -> None:
+        self._on_begun = on_begun
+        self._has_computed = False
+        self._begun_at_s = self._loaded_at_s = self._ended_at_s = 0.0
         self._register = register
         self._entry = entry
         self._peer = peer
@@ -25,12 +29,25 @@ class Reporter:
         entry = self._entry
         entry.heard_at_s = self._clock()
         if entry.job.attempts[-1].begun_at is None:  # its first word, whichever came through
-            entry.ticket.begun = True
+            self._on_begun()
+            self._begun_at_s = entry.heard_at_s
             begun_at = datetime.now(timezone.utc)
             attempts = with_last(entry.job, begun_at=begun_at)
             text = f"started on {self._peer}"
             self._register.update(entry, begun_at=begun_at, attempts=attempts, progress_text=text)
+        if isinstance(message, PeerEvent):
+            self._has_computed |= message.type == "executing" and bool(message.data.get("node"))
+            if message.type == "execution_success":
+                self._ended_at_s = entry.heard_at_s
         self._register.hear(entry, message)
+
+    def measured(self) -> tuple[float, float | None] | None:
+        """Seconds from the peer's first word to its last, and until the first step of a node where one was
+        told; None where nothing was computed, or not all of it was heard."""
+        if not (self._has_computed and self._begun_at_s and self._ended_at_s):
+            return None
+        head_s = self._loaded_at_s - self._begun_at_s if self._loaded_at_s else None
+        return self._ended_at_s - self._begun_at_s, head_s
 
     def on_trouble(self, text: str) -> None:
         self._register.say(self._entry, text)
@@ -38,6 +55,7 @@ class Reporter:
     def on_progress(self, meter: ProgressMeter) -> None:
         attempts = self._entry.job.attempts
         if meter.has_stepped and attempts[-1].loaded_at is None:
+            self._loaded_at_s = self._clock()
             attempts = with_last(self._entry.job, loaded_at=datetime.now(timezone.utc))
         self._register.update(
             self._entry, progress=meter.fraction, progress_text=meter.text, attempts=attempts

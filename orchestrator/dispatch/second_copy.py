@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
+from ..backends.events import PeerEvent, PreviewFrame
 from ..backends.manager import BackendManager
 from ..core.engine.stall import StallPolicy, is_stalled, longest_run_s
 from ..core.models.backend import BackendConfig
@@ -113,7 +114,7 @@ class SecondCopies:
         job = entry.job
         if job.state is not JobState.RUNNING or job.backend_id == HERE or entry.has_stalled:
             return None
-        if not entry.ticket.begun or now_s - entry.heard_at_s <= self._policy.silent_s:
+        if not entry.ticket.begun_at_s or now_s - entry.heard_at_s <= self._policy.silent_s:
             return None
         config = self._manager.find(job.backend_id)
         return config if config and self._peers.events(config).is_connected else None
@@ -148,6 +149,10 @@ class SecondCopies:
         def say(text: str) -> None:
             self._register.say(entry, f"second copy on {config.name}: {text}")
 
+        def hear(message: PeerEvent | PreviewFrame) -> None:
+            self._room.begun(ticket)
+            self._register.hear(entry, message)
+
         def on_progress(meter: ProgressMeter) -> None:
             self._register.update(entry, progress=meter.fraction)
             say(meter.text)
@@ -164,7 +169,7 @@ class SecondCopies:
             results = await run.run(
                 entry.job.id,
                 entry.job.request,
-                lambda message: self._register.hear(entry, message),
+                hear,
                 on_progress,
                 on_trouble=say,
                 delivery=entry.delivery,

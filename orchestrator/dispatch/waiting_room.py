@@ -7,67 +7,74 @@ import bisect
 import contextlib
 import itertools
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from functools import partial
+import math
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from dataclasses import dataclass
 
 from ..backends.manager import BackendManager
 from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
-from ..core.engine.need import Need
-from ..core.engine.peers import SLOTS_PER_PEER, PeerSnapshot, is_idle, is_stuck, load_of
-from ..core.engine.preparation import Prepared, prepare_for_all
-from ..core.engine.scheduler import Placement, Scheduler
-from ..core.models.job import HERE, JobRequest, Source
+from ..core.engine.explain import Reckoning
+from ..core.engine.ordering import WaitingJob
+from ..core.engine.preparation import Prepared
+from ..core.engine.scheduler import Placement, Scheduler, Start
+from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
-from .ticket import Ticket
+from .fleet_view import FleetView
+from .preparing import HERE_ID, Preparing
+from .ticket import Ticket, rank_of
 
 log = logging.getLogger(__name__)
 
 PREPARED_AT_ONCE = 20
-PREPARED_IN_PLACE = 100  #: up to so many nodes are prepared quicker than a thread is asked to
 TAKE_BACK_PAUSE_S = 1.0
 SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for the first time
+LOOK_AGAIN_S, LOOK_AGAIN_MIN_S = 2.0, 0.05
+APART_S = 1e-6  #: by so much two jobs that came in one moment differ
 
 
 @dataclass(frozen=True)
 class _Judgement:
-    """What one pass finds for all tickets of a kind."""
+    """What one pass finds for all tickets of a group."""
 
-    need: Need
     verdicts: tuple[PeerVerdict, ...]
     refusal: NoEligiblePeerError | None = None
 
 
 class WaitingRoom:
-    """Gives each waiting job a peer, in the order of the line, as soon as one has a free slot."""
+    """Gives each waiting job a peer, as the scheduler plans it for the whole line."""
 
     def __init__(self, manager: BackendManager, scheduler: Scheduler, is_ours: Callable[[str], bool]) -> None:
-        self.is_free_here: Callable[[], bool] = lambda: False  #: whether the master takes a job itself now
+        #: whether the master takes jobs itself, and whether it could start one now
+        self.helps_here: Callable[[], bool] = lambda: False
+        self.is_free_here: Callable[[], bool] = lambda: False
         self._manager = manager
         self._scheduler = scheduler
-        self._is_ours = is_ours
+        self._preparing = Preparing(manager)
+        self.fleet = FleetView(manager, scheduler, self._preparing, is_ours)
         self._line: list[Ticket] = []
+        self._waiting: dict[str, Ticket] = {}
         self._new: list[Ticket] = []
-        self._placed: dict[Ticket, None] = {}
-        self._occupied: Counter[str] = Counter()
-        self._numbers = itertools.count(1)
+        self._first_s = self._last_s = 0.0
         self._dirty = asyncio.Event()
         self._all_anew = False
         self._paused = False
         self.held = ""  #: why no job is placed now, in a sentence; "" when they are
         self._pump: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
-        self._unsubscribe = self._manager.subscribe(lambda _: self._peers_changed())
+        self._unsubscribe = self._manager.subscribe(self._peer_changed)
+        self.fleet.show_all()
         self._pump = asyncio.create_task(self._run(), name="remote-dispatch placement")
 
     async def aclose(self) -> None:
         if self._unsubscribe:
             self._unsubscribe()
+        if self._timer:
+            self._timer.cancel()
         tasks = [task for task in (self._pump, *self._errands) if task]
         for task in tasks:
             task.cancel()
@@ -81,25 +88,32 @@ class WaitingRoom:
     def paused(self, paused: bool) -> None:
         """While it is, jobs on peers go on and no other is started."""
         self._paused = paused
-        self._peers_changed()
+        self._think_anew()
 
     def hold(self, reason: str) -> None:
         """Place no job while there is a reason not to."""
         self.held = reason
-        self._peers_changed()
+        self._think_anew()
 
     def look_again(self) -> None:
         """Something outside changed: this machine may have come free."""
-        if self._line or self._placed:
+        if self._line or next(self.fleet.tickets(), None):
             self._dirty.set()
 
     def ours_on(self, backend_id: str) -> int:
-        return self._occupied[backend_id]
+        return self.fleet.ours_on(backend_id)
 
-    def enter(self, ticket: Ticket, *, front: bool = False) -> None:
-        """Give a job its place in the line: behind its equals, or before all of its priority."""
-        number = float(next(self._numbers))
-        ticket.rank = (-ticket.request.priority, -number if front else number)
+    def enter(self, ticket: Ticket, *, front: bool = False, rank: Rank | None = None) -> Rank:
+        """Give a job its place in the line: behind its equals, before all of its priority, or this one."""
+        now_s = asyncio.get_running_loop().time()
+        if not self._last_s:
+            self._first_s = self._last_s = now_s
+        if front:
+            self._first_s = since_s = self._first_s - 1.0
+        else:
+            self._last_s = since_s = max(now_s, self._last_s + APART_S)
+        ticket.rank = rank or (-ticket.request.priority, since_s)
+        return ticket.rank
 
     async def place(self, ticket: Ticket) -> Placement:
         """Wait for a peer; its slot is taken when this returns and must be given back by ``release``.
@@ -112,9 +126,10 @@ class WaitingRoom:
         ticket.future = loop.create_future()
         if ticket.rank is None:
             self.enter(ticket)
-        ticket.settled = ticket.begun = ticket.taking_back = False
-        ticket.kind = None
-        bisect.insort(self._line, ticket, key=_rank)
+        ticket.settled = ticket.taking_back = False
+        ticket.begun_at_s = ticket.group = None
+        bisect.insort(self._line, ticket, key=rank_of)
+        self._waiting[ticket.id] = ticket
         self._new.append(ticket)
         self._dirty.set()
         timer = loop.call_later(SETTLE_S, self._end_settling, ticket)
@@ -132,18 +147,22 @@ class WaitingRoom:
     async def go_on(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """Give a job its slot on the peer that has it already, and what that peer got; None while its
         definitions are not known. ``release`` is due in any case."""
-        if ticket not in self._placed:
-            ticket.backend_id, ticket.begun = backend_id, True
-            self._occupied[backend_id] += 1
-            self._placed[ticket] = None
-        await self._prepare(ticket)
+        await self._preparing.prepare(ticket)
+        if not self.fleet.has(ticket):
+            ticket.begun_at_s = asyncio.get_running_loop().time()
+            self.fleet.put(ticket, backend_id)
         return self.prepared(ticket, backend_id)
+
+    def begun(self, ticket: Ticket) -> None:
+        """Its peer has started it."""
+        if ticket.begun_at_s is None and self.fleet.has(ticket):
+            ticket.begun_at_s = asyncio.get_running_loop().time()
+            self.fleet.knowledge.note_begun(ticket.backend_id, ticket.kind)
+            self.fleet.show(ticket.backend_id)
 
     def release(self, ticket: Ticket) -> None:
         """A job left its peer."""
-        if ticket in self._placed:
-            del self._placed[ticket]
-            self._occupied[ticket.backend_id] -= 1
+        if self.fleet.take(ticket):
             self._dirty.set()
 
     def move(self, ticket: Ticket, before: Ticket | None) -> None:
@@ -152,13 +171,12 @@ class WaitingRoom:
             return
         self._line.remove(ticket)
         at = self._line.index(before) if before in self._line else len(self._line)
-        neighbour = self._line[at] if at < len(self._line) else self._line[-1] if self._line else ticket
+        ahead = self._line[at - 1] if at else None
+        behind = self._line[at] if at < len(self._line) else None
+        ticket.rank = _rank_between(ahead, behind, rank_of(ticket))
         self._line.insert(at, ticket)
-        ticket.rank = (_rank(neighbour)[0], _rank(neighbour)[1])
-        # A person's order holds whatever the numbers were; new jobs still come behind.
-        lowest = min(_rank(waiting)[1] for waiting in self._line) - len(self._line)
-        for place, waiting in enumerate(self._line):
-            waiting.rank = (_rank(waiting)[0], lowest + place)
+        if ticket.id in self._scheduler.line:
+            self._enlist(ticket)
         self._dirty.set()
 
     def line(self) -> tuple[Ticket, ...]:
@@ -166,35 +184,40 @@ class WaitingRoom:
 
     def reconsider(self, ticket: Ticket) -> None:
         """The request of a waiting job was changed."""
-        ticket.kind = None
-        self._peers_changed()
+        ticket.group = None
+        self._think_anew()
 
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
-        info = self._manager.get_object_info(backend_id)
-        known = ticket.prepared.get(info) if info is not None else None
-        return (info, known) if info is not None and known is not None else None
+        return self._preparing.prepared(ticket, backend_id)
 
     def lacking(self, ticket: Ticket) -> tuple[str, ...]:
         """Peers whose node list says that they cannot run it."""
-        return tuple(backend_id for backend_id, lacks in self._need(ticket).unmet.items() if lacks)
+        unmet = self._preparing.need(ticket).unmet
+        return tuple(backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != HERE_ID)
 
-    async def verdicts(self, request: JobRequest) -> tuple[PeerVerdict, ...]:
-        """Why each peer may or may not take the request now."""
+    async def reckonings(self, request: JobRequest) -> tuple[Reckoning, ...]:
+        """What each peer would do with the request if it were sent now, and why some may not take it."""
         ticket = Ticket(request)
-        await self._prepare(ticket)
-        need = self._need(ticket)
-        judged = ((judge(need, snapshot), snapshot) for snapshot in self._snapshots())
-        return tuple(replace(v, reason=v.reason or load_of(snapshot)) for v, snapshot in judged)
+        await self._preparing.prepare(ticket)
+        self._show_here()
+        now_s = asyncio.get_running_loop().time()
+        return self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s)
 
     def _leave(self, ticket: Ticket) -> None:
-        at = bisect.bisect_left(self._line, _rank(ticket), key=_rank)
+        self._scheduler.leave(ticket.id)
+        self._waiting.pop(ticket.id, None)
+        at = bisect.bisect_left(self._line, rank_of(ticket), key=rank_of)
         if at < len(self._line) and self._line[at] is ticket:
             del self._line[at]
         elif ticket in self._line:
             self._line.remove(ticket)
 
-    def _peers_changed(self) -> None:
+    def _peer_changed(self, backend_id: str) -> None:
+        self.fleet.show(backend_id)
+        self._think_anew()
+
+    def _think_anew(self) -> None:
         self._all_anew = True
         self._dirty.set()
 
@@ -213,136 +236,112 @@ class WaitingRoom:
                 log.exception("Placing jobs failed; it is tried again with the next event")
 
     async def _pass(self) -> None:
-        """Prepare what is not; then, in one go with one picture of the fleet, place what can be placed."""
+        """Prepare what is not; then, in one go with one picture of the fleet, do what the plan says."""
         changed, self._all_anew = self._all_anew, False
         new, self._new = self._new[:PREPARED_AT_ONCE], self._new[PREPARED_AT_ONCE:]
         if self._new:
             self._dirty.set()  # the first ones need not wait until all are prepared
-        present = self._infos()
-        unstarted = [ticket for ticket in self._placed if not ticket.begun]  # a new peer may have them sooner
+        # A job that has not begun may be sooner done on a peer that is new.
+        unstarted = (ticket for ticket in self.fleet.tickets() if ticket.begun_at_s is None)
         for ticket in (*self._line, *unstarted) if changed else new:
-            if ticket.kind is None or ticket.prepared.keys() != present:
+            if self._preparing.is_due(ticket):
                 await self._try_to_prepare(ticket)
-        snapshots = {snapshot.config.id: snapshot for snapshot in self._snapshots()}
-        judged: dict[Hashable, _Judgement] = {}
-
-        full: set[Hashable] = set()  # kinds whose peers have no slot left: a pass only takes slots
-        # In the order of the line while there is room; what came just now hears at least why it waits.
-        there_is_room = partial(self._is_room, snapshots.keys())
-        while_room = itertools.takewhile(lambda _: there_is_room(), self._line)
-        for ticket in self._line if changed else itertools.chain(while_room, new):
-            kind, is_free_here = ticket.kind, self._is_free_here()
-            if kind is None or ticket.future is None or ticket.future.done():
-                continue
-            if kind in full and not is_free_here:
-                continue
-            if kind not in judged:
-                judged[kind] = self._judge(self._need(ticket), tuple(snapshots.values()))
-            if not self._consider(ticket, judged[kind], snapshots):
-                full.add(kind)
-        if not (self._paused or self.held):
-            self._take_back(tuple(snapshots.values()))
-
-    def _is_room(self, peers: Iterable[str]) -> bool:
-        if self._paused or self.held:
-            return False
-        return any(self._occupied[peer] < SLOTS_PER_PEER for peer in peers) or self._is_free_here()
+        self._consider_all(self._line if changed else new)
+        if not self._paused:
+            self._carry_out()
 
     async def _try_to_prepare(self, ticket: Ticket) -> None:
         try:
-            await self._prepare(ticket)
+            await self._preparing.prepare(ticket)
         except Exception as exc:
             log.exception("Preparing a job failed")
-            _fail(ticket, OrchestratorError(f"Placing the job failed: {exc}. Please report this."))
+            self._refuse(ticket, OrchestratorError(f"Placing the job failed: {exc}. Please report this."))
+        else:
+            if self.fleet.has(ticket):
+                self.fleet.show(ticket.backend_id)
 
-    async def _prepare(self, ticket: Ticket) -> None:
-        """Make the prompt once for all peers with the same definitions, where it is not made yet."""
-        present = self._infos()
-        ticket.prepared = {info: made for info, made in ticket.prepared.items() if info in present}
-        todo = [info for info in present if info not in ticket.prepared]
-        if todo:
-            request = ticket.request
-            small = not request.workflow and len(request.prompt) * len(todo) <= PREPARED_IN_PLACE
-            work = partial(prepare_for_all, request, todo)
-            made = work() if small else await asyncio.to_thread(work)
-            ticket.prepared.update(zip(todo, made, strict=True))
-        lacks = tuple((id(info), p.unmet, str(p.error or "")) for info, p in ticket.prepared.items())
-        tried = tuple(ticket.tried.items())
-        ticket.kind = (ticket.request.peer, ticket.request.tags, tried, ticket.memory_bytes, lacks)
+    def _consider_all(self, tickets: Iterable[Ticket]) -> None:
+        judged: dict[Hashable, _Judgement] = {}
+        snapshots = self.fleet.snapshots()
+        for ticket in tuple(tickets):
+            if ticket.group is None or ticket.future is None or ticket.future.done():
+                continue
+            if ticket.group not in judged:
+                need = self._preparing.need(ticket)
+                verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
+                able = any(verdict.eligible for verdict in verdicts)
+                judged[ticket.group] = _Judgement(verdicts, None if able else no_peer_error(verdicts))
+            self._consider(ticket, judged[ticket.group])
 
-    def _infos(self) -> Set[ObjectInfo]:
-        infos = (self._manager.get_object_info(config.id) for config in self._manager.all())
-        return dict.fromkeys(info for info in infos if info is not None).keys()
-
-    def _judge(self, need: Need, snapshots: Sequence[PeerSnapshot]) -> _Judgement:
-        verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
-        any_eligible = any(verdict.eligible for verdict in verdicts)
-        return _Judgement(need, verdicts, None if any_eligible else no_peer_error(verdicts))
-
-    def _consider(self, ticket: Ticket, found: _Judgement, snapshots: dict[str, PeerSnapshot]) -> bool:
-        """Place the ticket or tell why not. False: no peer that could take it has a free slot."""
-        future = ticket.future
-        if future is None:
-            return True
-        if self._goes_here(ticket, found, snapshots):
-            self._seat(ticket, Placement(HERE, f"on {HERE} because its own queue is empty"))
-        elif self.held and (ticket.request.wait_for_peer or ticket.lost_in_outage):
+    def _consider(self, ticket: Ticket, found: _Judgement) -> None:
+        """Let the ticket take part in the plan; or tell it why it waits, or need not."""
+        refusal, waits = found.refusal, ticket.request.wait_for_peer
+        if self.held and (waits or ticket.lost_in_outage):
+            self._scheduler.leave(ticket.id)
             ticket.on_waiting(self.held)
-        elif found.refusal is not None:
-            broken = next((p.error for p in ticket.prepared.values() if p.error), None)
-            if broken is not None:
-                future.set_exception(broken)
-            elif not ticket.settled and any(verdict.settling for verdict in found.verdicts):
-                ticket.on_waiting("waiting for the peers' first answers")
-            elif ticket.tried or found.refusal.permanent or not ticket.request.wait_for_peer:
-                future.set_exception(found.refusal)
-            else:
-                ticket.on_waiting(str(found.refusal))
-        elif not self._paused:
-            placement = self._scheduler.select_backend(found.need, tuple(snapshots.values()))
-            if placement is None:
-                return False
-            self._seat(ticket, placement)
-            snapshots[placement.backend_id] = self._snapshot(placement.backend_id)
-        return True
+            return
+        known = self._scheduler.line.find(ticket.id)
+        if known is None or known.group != ticket.group:
+            self._enlist(ticket)
+        if refusal is None or (ticket.fits_here and self.is_free_here() and not self._paused):
+            return
+        broken = next((p.error for p in ticket.prepared.values() if p.error), None)
+        if broken is not None:
+            self._refuse(ticket, broken)
+        elif not ticket.settled and any(verdict.settling for verdict in found.verdicts):
+            ticket.on_waiting("waiting for the peers' first answers")
+        elif ticket.tried or refusal.permanent or not waits:
+            self._refuse(ticket, refusal)
+        else:
+            ticket.on_waiting(str(refusal))
 
-    def _seat(self, ticket: Ticket, placement: Placement) -> None:
-        ticket.backend_id = placement.backend_id
-        self._occupied[placement.backend_id] += 1
-        self._placed[ticket] = None
-        if ticket.future is not None:
-            ticket.future.set_result(placement)
+    def _refuse(self, ticket: Ticket, exc: OrchestratorError) -> None:
+        self._scheduler.leave(ticket.id)
+        if ticket.future is not None and not ticket.future.done():
+            ticket.future.set_exception(exc)
 
-    def _goes_here(self, ticket: Ticket, found: _Judgement, snapshots: Mapping[str, PeerSnapshot]) -> bool:
-        """The master takes what no peer could start at once."""
-        if not _may_run_here(ticket) or not self._is_free_here():
-            return False
-        return not any(v.eligible and is_idle(snapshots[v.backend_id]) for v in found.verdicts)
+    def _enlist(self, ticket: Ticket) -> None:
+        """What the scheduler knows of it is what is so."""
+        priority, since_s = rank_of(ticket)
+        request = ticket.request
+        need, client = self._preparing.need(ticket), request.client_id or request.source.value
+        self._scheduler.enter(
+            WaitingJob(ticket.id, ticket.group, need, ticket.kind, -priority, client, since_s)
+        )
 
-    def _is_free_here(self) -> bool:
-        return not self._paused and not self._occupied[HERE] and self.is_free_here()
+    def _show_here(self) -> None:
+        self.fleet.show_here(self.helps_here(), self.is_free_here())
 
-    def _take_back(self, snapshots: Sequence[PeerSnapshot]) -> None:
-        """For each peer with nothing to do, get back a job that still waits behind another one elsewhere."""
-        idle: list[PeerSnapshot | None] = [snapshot for snapshot in snapshots if is_idle(snapshot)]
-        if self._is_free_here():
-            idle.append(None)
-        by_id = {snapshot.config.id: snapshot for snapshot in snapshots}
-        for snapshot in idle:
-            for ticket in self._placed:
-                there = by_id.get(ticket.backend_id)
-                is_behind = there is None or there.ours + there.foreign > 1 or is_stuck(there)
-                waits = not ticket.begun and is_behind
-                if waits and not ticket.taking_back and self._could_run(ticket, snapshot):
-                    ticket.taking_back = True
-                    self._errand(self._get_back(ticket))
-                    break
+    def _carry_out(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._show_here()
+        plan = self._scheduler.plan(loop.time())
+        for start in plan.starts:
+            self._seat(self._waiting[start.job_id], start)
+        take_backs = () if self.held else plan.take_backs
+        placed = {ticket.id: ticket for ticket in self.fleet.tickets()} if take_backs else {}
+        for wanted in take_backs:
+            ticket = placed.get(wanted.job_id)
+            if ticket is not None and not ticket.taking_back:
+                ticket.taking_back = True
+                self.fleet.show(ticket.backend_id)
+                self._errand(self._get_back(ticket))
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None
+        if self._line or any(ticket.begun_at_s is None for ticket in self.fleet.tickets()):
+            # What was expected to end may not have: whoever is behind it may be better off elsewhere by then.
+            pause_s = LOOK_AGAIN_S if plan.look_again_s is None else plan.look_again_s
+            pause_s = min(max(pause_s, LOOK_AGAIN_MIN_S), LOOK_AGAIN_S)
+            self._timer = loop.call_later(pause_s, self._dirty.set)
 
-    def _could_run(self, ticket: Ticket, snapshot: PeerSnapshot | None) -> bool:
-        """On the peer of this snapshot, or here for None."""
-        if snapshot is None:
-            return _may_run_here(ticket)
-        return judge(self._need(ticket), snapshot).eligible
+    def _seat(self, ticket: Ticket, start: Start) -> None:
+        self.fleet.put(ticket, start.backend_id)
+        where = HERE if start.backend_id == HERE_ID else start.backend_id
+        if ticket.future is not None and not ticket.future.done():
+            ticket.future.set_result(Placement(where, start.explanation))
+        else:
+            self.release(ticket)
 
     async def _get_back(self, ticket: Ticket) -> None:
         with contextlib.suppress(OrchestratorError):
@@ -350,7 +349,8 @@ class WaitingRoom:
                 return
         await asyncio.sleep(TAKE_BACK_PAUSE_S)  # it is still on its way there, or its beginning is told soon
         ticket.taking_back = False
-        if ticket in self._placed and not ticket.begun:
+        if self.fleet.has(ticket):
+            self.fleet.show(ticket.backend_id)
             self._dirty.set()
 
     def _errand(self, work: Awaitable[None]) -> None:
@@ -358,34 +358,14 @@ class WaitingRoom:
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    def _need(self, ticket: Ticket) -> Need:
-        unmet: dict[str, tuple[str, ...]] = {}
-        for config in self._manager.all():
-            known = self.prepared(ticket, config.id)
-            if known is not None:
-                unmet[config.id] = (str(known[1].error),) if known[1].error else known[1].unmet
-        return Need(ticket.request.peer, ticket.request.tags, unmet, ticket.tried, ticket.memory_bytes)
 
-    def _snapshots(self) -> Iterable[PeerSnapshot]:
-        return (self._snapshot(config.id) for config in self._manager.all())
-
-    def _snapshot(self, backend_id: str) -> PeerSnapshot:
-        status = self._manager.get_status(backend_id)
-        queue = status.vitals.queue if status.vitals else None
-        seen = (*queue.running, *queue.pending) if queue else ()
-        foreign = sum(not self._is_ours(prompt_id) for prompt_id in seen)
-        return PeerSnapshot(self._manager.get(backend_id), status, self._occupied[backend_id], foreign)
-
-
-def _rank(ticket: Ticket) -> tuple[float, float]:
-    return ticket.rank or (0.0, 0.0)
-
-
-def _may_run_here(ticket: Ticket) -> bool:
-    request = ticket.request
-    return ticket.may_run_here and request.source is Source.FLEET and not request.peer and not request.tags
-
-
-def _fail(ticket: Ticket, exc: OrchestratorError) -> None:
-    if ticket.future is not None and not ticket.future.done():
-        ticket.future.set_exception(exc)
+def _rank_between(ahead: Ticket | None, behind: Ticket | None, alone: Rank) -> Rank:
+    """A person's order: what is put at the front goes before all, whatever speaks for the others."""
+    if behind is None:
+        return (rank_of(ahead)[0], rank_of(ahead)[1] + APART_S / 2) if ahead else alone
+    priority, since_s = rank_of(behind)
+    if ahead is None:
+        return math.nextafter(priority, -math.inf), since_s
+    if rank_of(ahead)[0] == priority:
+        return priority, (rank_of(ahead)[1] + since_s) / 2
+    return priority, since_s - APART_S / 2

@@ -263,11 +263,8 @@ class _Api:
         return 200, await report(self._runtime, self._guard.token)
 
     async def explain(self, request: web.Request) -> tuple[int, Any]:
-        verdicts = await self._runtime.explain(job_request_of(await read_object(request)))
-        peers = [
-            {"id": v.backend_id, "name": v.name, "eligible": v.eligible, "reason": v.reason} for v in verdicts
-        ]
-        return 200, {"peers": peers}
+        reckonings = await self._runtime.explain(job_request_of(await read_object(request)))
+        return 200, {"peers": [reckoning_view(reckoning) for reckoning in reckonings]}
 
     def _peer(self, backend_id: str) -> dict[str, Any]:
         for view in peer_views(self._runtime):

@@ -33,6 +33,10 @@ class ThisMachine:
         self._is_wanted = is_wanted
         self._next_number = next_number
 
+    def is_wanted(self) -> bool:
+        """Whether it is to run jobs at all."""
+        return self._is_wanted()
+
     def is_free(self) -> bool:
         """Whether a job would start here at once."""
         return self._is_wanted() and not self._queue.queue and not self._queue.currently_running

@@ -79,8 +79,9 @@ class Line:
     def __iter__(self) -> Iterator[WaitingJob]:
         return (job for job, _ in self._jobs.values())
 
-    def get(self, job_id: str) -> WaitingJob:
-        return self._jobs[job_id][0]
+    def find(self, job_id: str) -> WaitingJob | None:
+        found = self._jobs.get(job_id)
+        return found[0] if found else None
 
     def enter(self, job: WaitingJob) -> None:
         """Put a job into the line, or change what is known of one that waits."""

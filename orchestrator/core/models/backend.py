@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ...errors import ConfigError
 from .address import is_number_in_disguise, parse_ip, why_not
+from .rules import PeerRules, parse_hours
 from .trust import checked_trust
 
 DEFAULT_PORT = 8188
@@ -36,7 +37,8 @@ class BackendConfig:
 
     Give either ``url`` or ``host`` with ``port``, ``scheme`` and ``path``; afterwards all of them are
     filled. ``url`` never ends in a slash and never holds credentials. ``tls``: whom its certificate has to
-    come from, see ``checked_trust``; "" leaves that to this machine's authorities.
+    come from, see ``checked_trust``; "" leaves that to this machine's authorities. ``exclusive``,
+    ``only_idle``, ``hours``: when its owner lets it be used, see ``PeerRules``; hours as text.
 
     Raises:
         ConfigError: the address is not http(s), has user:password@, a query, or no host; a bad id or name.
@@ -54,6 +56,13 @@ class BackendConfig:
     tags: tuple[str, ...] = ()
     has_credentials: bool = False
     tls: str = ""
+    exclusive: bool = False
+    only_idle: bool = False
+    hours: str = ""
+
+    @property
+    def rules(self) -> PeerRules:
+        return PeerRules(self.exclusive, self.only_idle, parse_hours(self.hours))
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -78,6 +87,7 @@ class BackendConfig:
         fill(self, "tls", checked_trust(self.tls))
         if self.tls and scheme != "https":
             raise ConfigError("A certificate is checked over https only. Write the address with https://.")
+        parse_hours(self.hours)
 
 
 def parse_peer_url(url: str) -> tuple[str, str, int, str]:

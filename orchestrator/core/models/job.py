@@ -21,6 +21,7 @@ Prompt = dict[str, Any]  #: API format: {node id: {"class_type": str, "inputs": 
 
 
 HERE = "this machine"  #: the master itself, where a peer's id stands
+Rank = tuple[float, float]  #: a job's place in the line, the lowest first: minus its priority, then a number
 
 
 class JobState(str, Enum):
@@ -67,7 +68,7 @@ class JobRequest:
     ``drop_classes``: nodes of these classes, and what hangs on them, are taken out first.
     ``changes`` maps a parameter's address to its new value.
     ``result``: the value to bring back; None = every file that the graph saves.
-    ``peer`` pins to a peer by id or name. A peer must have all ``tags``.
+    ``peer`` pins to a peer by id or name. A peer must have all ``tags``, and must not be one to ``avoid``.
     ``priority``: higher goes first. ``targets``: the output nodes to run, empty for all.
     ``client_id``: the page that asked and hears what happens. ``retry_of``: the job that this one repeats.
     ``batch_id``: the same for all jobs of one question, ``batch_index`` their order in it, from 0.
@@ -82,6 +83,7 @@ class JobRequest:
     result: ResultLink | None = None
     peer: str = ""
     tags: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
     source: Source = Source.HTTP
     wait_for_peer: bool = True
     title: str = ""

@@ -1,0 +1,96 @@
+"""What runs teach: how long each kind of work takes on each peer, and what is in its memory afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from ..backends.manager import BackendManager
+from ..core.engine.kinds import Kind, kind_of
+from ..errors import NotFoundError, PeerError
+from .ports import Peers
+from .register import Entry
+from .reporting import Reporter
+from .ticket import Ticket
+from .waiting_room import WaitingRoom
+
+log = logging.getLogger(__name__)
+
+_BEGIN, _END = "execution_start", "execution_success"
+
+
+class Experience:
+    def __init__(self, room: WaitingRoom, manager: BackendManager, peers: Peers) -> None:
+        self._fleet = room.fleet
+        self._manager = manager
+        self._peers = peers
+        self._asking: set[asyncio.Task[None]] = set()
+        room.fleet.on_foreign = self._foreign_ended
+
+    def note_run(self, entry: Entry, report: Reporter) -> None:
+        """The present attempt of a job was done."""
+        ticket, times = entry.ticket, report.measured()
+        # Where a second copy was through before, the ticket is the other one's.
+        if times is not None and entry.job.attempts[-1].backend_id == ticket.backend_id:
+            self._fleet.knowledge.note_run(ticket.backend_id, ticket.kind, *times)
+
+    def note_here(self, ticket: Ticket) -> None:
+        """The master itself was through with a job."""
+        if ticket.begun_at_s is not None:
+            total_s = asyncio.get_running_loop().time() - ticket.begun_at_s
+            self._fleet.knowledge.note_run(ticket.backend_id, ticket.kind, total_s)
+
+    async def aclose(self) -> None:
+        asking = tuple(self._asking)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    def _foreign_ended(self, backend_id: str, prompt_id: str, seconds: float) -> None:
+        work = self._ask_about(backend_id, prompt_id, seconds)
+        task = asyncio.create_task(work, name=f"remote-dispatch foreign prompt {prompt_id}")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _ask_about(self, backend_id: str, prompt_id: str, seconds: float) -> None:
+        """Its history tells how long it took, and what it left in memory."""
+        try:
+            config = self._manager.get(backend_id)
+            record = await self._peers(config).history(prompt_id)
+        except (PeerError, NotFoundError) as exc:
+            log.debug("Nothing is known of a foreign prompt: %s", exc)
+            return
+        took_s = _duration_s(record) if record else None
+        knowledge = self._fleet.knowledge
+        knowledge.note_foreign(backend_id, took_s or seconds)
+        info, prompt = self._manager.get_object_info(backend_id), _prompt_of(record)
+        if prompt is not None:
+            kind: Kind = await asyncio.to_thread(kind_of, prompt, info)
+            knowledge.note_begun(backend_id, kind)
+        self._fleet.show(backend_id)
+
+
+def _prompt_of(record: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The graph of a history entry. None of it is trusted."""
+    known = record.get("prompt") if record else None
+    graph = known[2] if isinstance(known, list) and len(known) > 2 else None
+    is_graph = isinstance(graph, dict) and all(isinstance(node, dict) for node in graph.values())
+    return graph if is_graph else None
+
+
+def _duration_s(record: Mapping[str, Any]) -> float | None:
+    """From the times of its messages, in milliseconds of the peer's clock."""
+    status = record.get("status")
+    messages = status.get("messages") if isinstance(status, dict) else None
+    moments: dict[str, float] = {}
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, list) and len(message) == 2 and isinstance(message[1], dict):
+            moment = message[1].get("timestamp")
+            if isinstance(moment, (int, float)):
+                moments[str(message[0])] = float(moment)
+    if _BEGIN not in moments or _END not in moments:
+        return None
+    seconds = (moments[_END] - moments[_BEGIN]) / 1000
+    return seconds if seconds > 0 else None

@@ -1,0 +1,160 @@
+"""The peers as placement sees them: kept true with every poll, and with every job that comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..backends.manager import BackendManager
+from ..core.engine.knowledge import Knowledge
+from ..core.engine.peers import OurJob, PeerSnapshot
+from ..core.engine.scheduler import Scheduler
+from ..core.models.backend import BackendConfig, BackendStatus, Conduct, Health
+from ..core.models.job import HERE
+from ..core.models.rules import PeerRules
+from .preparing import HERE_ID, Preparing
+from .ticket import Ticket
+
+_HERE_CONFIG = BackendConfig(HERE_ID, HERE, host="127.0.0.1")
+_HERE_RULES = PeerRules(only_idle=True)
+_HERE_STATUS = BackendStatus(Health.UP, conduct=Conduct(slow_start=True))  # one job at a time
+
+
+@dataclass
+class _Seen:
+    """What was there at the last look. ``foreign_since_s``: when each foreign prompt was first seen running,
+    by its id; ``generation``: of the peer's process."""
+
+    generation: int
+    foreign_since_s: dict[str, float] = field(default_factory=dict)
+
+
+class FleetView:
+    """`is_ours` tells our prompt ids from other people's. `on_foreign(backend_id, prompt_id, seconds)` hears
+    of each foreign prompt that ended, with how long it was seen running."""
+
+    def __init__(
+        self,
+        manager: BackendManager,
+        scheduler: Scheduler,
+        preparing: Preparing,
+        is_ours: Callable[[str], bool],
+    ) -> None:
+        self.on_foreign: Callable[[str, str, float], None] = lambda backend_id, prompt_id, seconds: None
+        self._manager = manager
+        self._scheduler = scheduler
+        self._preparing = preparing
+        self._is_ours = is_ours
+        self._placed: dict[str, dict[Ticket, None]] = {}
+        self._seen: dict[str, _Seen] = {}
+
+    @property
+    def knowledge(self) -> Knowledge:
+        return self._scheduler.knowledge
+
+    def tickets(self) -> Iterator[Ticket]:
+        """All that are on a machine."""
+        return (ticket for there in tuple(self._placed.values()) for ticket in tuple(there))
+
+    def ours_on(self, backend_id: str) -> int:
+        return len(self._placed.get(backend_id, ()))
+
+    def has(self, ticket: Ticket) -> bool:
+        return ticket in self._placed.get(ticket.backend_id, ())
+
+    def put(self, ticket: Ticket, backend_id: str) -> None:
+        """A job has got its slot there."""
+        ticket.backend_id = backend_id
+        self._placed.setdefault(backend_id, {})[ticket] = None
+        self.show(backend_id)
+
+    def take(self, ticket: Ticket) -> bool:
+        """It left; False when it was not there."""
+        there = self._placed.get(ticket.backend_id, {})
+        if ticket not in there:
+            return False
+        del there[ticket]
+        self.show(ticket.backend_id)
+        return True
+
+    def show(self, backend_id: str) -> None:
+        """Anything changed of this peer."""
+        if backend_id == HERE_ID:
+            return  # shown anew before each plan
+        if backend_id not in (config.id for config in self._manager.all()):
+            self._scheduler.remove_peer(backend_id)
+            self._seen.pop(backend_id, None)
+            return
+        self._look_for_others(backend_id)
+        self._scheduler.set_peer(self.snapshot(backend_id), _now_s())
+
+    def show_all(self) -> None:
+        for config in self._manager.all():
+            self.show(config.id)
+
+    def show_here(self, is_wanted: bool, is_free: bool) -> None:
+        """The master as one of the machines, which takes a job only while it has nothing else to do."""
+        if not is_wanted:
+            self._scheduler.remove_peer(HERE_ID)
+            return
+        ours = self._ours(HERE_ID)
+        others = 0 if is_free or ours else 1
+        here = PeerSnapshot(
+            _HERE_CONFIG, _HERE_STATUS, foreign=others, jobs=ours, rules=_HERE_RULES
+        )
+        self._scheduler.set_peer(here, _now_s())
+
+    def snapshots(self) -> tuple[PeerSnapshot, ...]:
+        return tuple(self.snapshot(config.id) for config in self._manager.all())
+
+    def snapshot(self, backend_id: str) -> PeerSnapshot:
+        config, status = self._manager.get(backend_id), self._manager.get_status(backend_id)
+        queue = status.vitals.queue if status.vitals else None
+        prompts = (*queue.running, *queue.pending) if queue else ()
+        foreign = sum(not self._is_ours(prompt_id) for prompt_id in prompts)
+        seen = self._seen.get(backend_id)
+        since_s = min(seen.foreign_since_s.values(), default=None) if seen else None
+        clock = datetime.now().astimezone()  # its hours are those of the wall clock here
+        return PeerSnapshot(
+            config,
+            status,
+            foreign=foreign,
+            jobs=self._ours(backend_id),
+            rules=config.rules,
+            is_open=config.rules.is_open_at(clock.hour * 60 + clock.minute),
+            foreign_since_s=since_s,
+        )
+
+    def _ours(self, backend_id: str) -> tuple[OurJob, ...]:
+        there = sorted(self._placed.get(backend_id, ()), key=lambda ticket: ticket.begun_at_s is None)
+        return tuple(
+            OurJob(
+                ticket.id,
+                ticket.group,
+                self._preparing.need(ticket),
+                ticket.kind,
+                ticket.begun_at_s,
+                ticket.taking_back,
+            )
+            for ticket in there
+        )
+
+    def _look_for_others(self, backend_id: str) -> None:
+        status, now_s = self._manager.get_status(backend_id), _now_s()
+        seen = self._seen.setdefault(backend_id, _Seen(status.generation))
+        if seen.generation != status.generation:
+            seen.generation = status.generation
+            seen.foreign_since_s.clear()
+            self.knowledge.note_restart(backend_id)
+        running = status.vitals.queue.running if status.vitals and status.health is Health.UP else ()
+        foreign = [prompt_id for prompt_id in running if not self._is_ours(prompt_id)]
+        for prompt_id in [known for known in seen.foreign_since_s if known not in foreign]:
+            self.on_foreign(backend_id, prompt_id, now_s - seen.foreign_since_s.pop(prompt_id))
+        for prompt_id in foreign:
+            seen.foreign_since_s.setdefault(prompt_id, now_s)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

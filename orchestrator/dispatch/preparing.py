@@ -1,0 +1,82 @@
+"""What each peer would get of a waiting job, made once for all peers with the same definitions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from ..backends.manager import BackendManager
+from ..core.engine.kinds import Kind, kind_of
+from ..core.engine.need import Need
+from ..core.engine.preparation import Prepared, prepare
+from ..core.models.job import JobRequest
+from ..core.workflow.object_info import ObjectInfo
+from .ticket import Ticket
+
+IN_PLACE_NODES = 100  #: up to so many are prepared quicker than a thread is asked to
+HERE_ID = "this-machine"  #: the master itself, where a peer's id stands in a choice
+_NOT_HERE = ("this machine runs only whole prompts of the Run button that may go anywhere",)
+
+
+class Preparing:
+    def __init__(self, manager: BackendManager) -> None:
+        self._manager = manager
+        self._lists: dict[str, ObjectInfo] = {}
+        self._edition = 0  #: of the lists above
+
+    def is_due(self, ticket: Ticket) -> bool:
+        """Whether it was never prepared, or peers have other nodes since."""
+        self._look()
+        return ticket.group is None or ticket.edition != self._edition
+
+    async def prepare(self, ticket: Ticket) -> None:
+        """Make what is not made yet, and tell which jobs it is like."""
+        self._look()
+        edition, present = self._edition, dict.fromkeys(self._lists.values()).keys()
+        ticket.prepared = {info: made for info, made in ticket.prepared.items() if info in present}
+        todo = [info for info in present if info not in ticket.prepared]
+        if todo:
+            request = ticket.request
+            small = not request.workflow and len(request.prompt) * len(todo) <= IN_PLACE_NODES
+            work = partial(_make, request, todo)
+            made, kind = work() if small else await asyncio.to_thread(work)
+            ticket.prepared.update(zip(todo, made, strict=True))
+            ticket.kind = kind if kind is not None else ticket.kind
+        lacks = tuple((id(info), p.unmet, str(p.error or "")) for info, p in ticket.prepared.items())
+        request, tried = ticket.request, tuple(ticket.tried.items())
+        wishes = (request.peer, request.tags, request.avoid, ticket.fits_here)
+        ticket.edition = edition
+        ticket.group = (edition, ticket.kind.signature, wishes, tried, ticket.memory_bytes, lacks)
+
+    def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
+        """What the peer would get, and the definitions it was made with."""
+        info = self._manager.get_object_info(backend_id)
+        known = ticket.prepared.get(info) if info is not None else None
+        return (info, known) if info is not None and known is not None else None
+
+    def need(self, ticket: Ticket) -> Need:
+        unmet: dict[str, tuple[str, ...]] = {HERE_ID: () if ticket.fits_here else _NOT_HERE}
+        for config in self._manager.all():
+            known = self.prepared(ticket, config.id)
+            if known is not None:
+                unmet[config.id] = (str(known[1].error),) if known[1].error else known[1].unmet
+        request = ticket.request
+        return Need(request.peer, request.tags, unmet, ticket.tried, ticket.memory_bytes, request.avoid)
+
+    def _look(self) -> None:
+        """Note when a peer has other nodes, or is new or gone: then jobs have other needs."""
+        known = ((config.id, self._manager.get_object_info(config.id)) for config in self._manager.all())
+        lists = {backend_id: info for backend_id, info in known if info is not None}
+        if lists != self._lists:
+            self._lists = lists
+            self._edition += 1
+
+
+def _make(request: JobRequest, infos: Sequence[ObjectInfo]) -> tuple[list[Prepared], Kind | None]:
+    """For each of `infos`, and the kind of work as one that can run it sees it; None where none can."""
+    made = [prepare(request, info) for info in infos]
+    able = ((p, info) for p, info in zip(made, infos, strict=True) if not p.unmet and not p.error)
+    found = next(able, None)
+    return made, kind_of(found[0].prompt, found[1]) if found else None
+
