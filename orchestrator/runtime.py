@@ -36,7 +36,7 @@ from .dispatch.reconcile import reconcile
 from .dispatch.register import Hearer, Listener
 from .dispatch.remote_prompt import FollowPolicy
 from .dispatch.transport import Folders, Transport
-from .errors import ConfigError, NotFoundError, PeerError, StoreError
+from .errors import ConfigError, NotFoundError, StoreError
 from .secrets import Secrets
 from .store import Store
 
@@ -115,7 +115,7 @@ class Runtime:
             self._apply_preferences()
             self._dispatcher.start()
             self._monitor.start()
-            await reconcile(self.store, self._dispatcher, self.peers.name, self._withdraw_soon)
+            await reconcile(self.store, self._dispatcher, self.peers.name)
             self._errand(self._prune_now_and_then(), "remote-dispatch prune")
         except Exception as exc:
             self._failure = exc
@@ -153,19 +153,6 @@ class Runtime:
             except StoreError as exc:
                 log.warning("Old jobs could not be taken out of the journal: %s", exc)
             await asyncio.sleep(PRUNE_EVERY_S)
-
-    def _withdraw_soon(self, job: Job) -> None:
-        self._errand(self._withdraw(job), f"remote-dispatch withdraw {job.id}")
-
-    async def _withdraw(self, job: Job) -> None:
-        """Nobody waits for the old attempt any more."""
-        attempt = job.attempts[-1]
-        try:
-            client = self._pool(self.manager.get(attempt.backend_id))
-            await client.delete_queued(attempt.prompt_id)
-            await client.interrupt(attempt.prompt_id)
-        except (PeerError, NotFoundError) as exc:
-            log.info("An attempt of job %s may still run on its peer: %s", job.id, exc)
 
     # Preferences
 

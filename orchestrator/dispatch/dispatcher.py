@@ -109,7 +109,7 @@ class Dispatcher:
         self._copies = SecondCopies(
             manager, peers, self.register, self._room, self._launch, journal, stall or StallPolicy()
         )
-        self._adoption = Adoption(manager, peers, self._room, self._ways, journal)
+        self.adoption = Adoption(manager, peers, self._room, self._ways, journal)
         self._here: Here
         self._closing = False
 
@@ -330,7 +330,7 @@ class Dispatcher:
 
     async def _go_on(self, entry: Entry) -> dict[str, Any]:
         """Stay with the attempt of an earlier process."""
-        run = await self._adoption.last_attempt(entry.job, entry.ticket)
+        run = await self.adoption.last_attempt(entry.job, entry.ticket)
         self._prompt_ids.append(run.prompt_id)
         return await self._followed(entry, run, self._manager.get(entry.job.backend_id).name)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from ..core.models.job import HERE, Job, JobState, Source
+from ..core.models.job import HERE, Attempt, Job, JobState, Source
 from ..store import Store
 from .dispatcher import Dispatcher
 
@@ -14,10 +14,8 @@ OPEN_MAX = 100_000
 _FINISHED = frozenset(state for state in JobState if state.is_final)
 
 
-async def reconcile(
-    store: Store, dispatcher: Dispatcher, peer_name: Callable[[str], str], withdraw: Callable[[Job], None]
-) -> None:
-    """Jobs of nodes died with their prompt: `withdraw` tells their peers. All others go on.
+async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[str], str]) -> None:
+    """Jobs of nodes died with their prompt, so their peers are told. All others go on.
 
     Raises:
         StoreError: the journal cannot be read or written.
@@ -25,10 +23,10 @@ async def reconcile(
     dispatcher.restore(tuple(reversed(await store.load_jobs(states=_FINISHED))))
     for job in reversed(await store.load_jobs(states=frozenset(JobState) - _FINISHED, limit=OPEN_MAX)):
         for copy in _second_copies(job):
-            withdraw(copy)
+            dispatcher.adoption.withdraw(copy)
         if job.request.source is Source.NODE:
             if job.state is JobState.RUNNING:
-                withdraw(job)
+                dispatcher.adoption.withdraw(job.attempts[-1])
             ended = _ended_with_its_prompt(job)
             await store.save_job(ended)
             dispatcher.restore((ended,))
@@ -41,9 +39,9 @@ async def reconcile(
             await dispatcher.accept(waiting.evolve(backend_id="", progress=0.0, progress_text=""))
 
 
-def _second_copies(job: Job) -> list[Job]:
-    """The job with nothing but a copy that ran beside its last attempt: nobody follows that any more."""
-    return [job.evolve(attempts=(attempt,)) for attempt in job.attempts[:-1] if attempt.ended_at is None]
+def _second_copies(job: Job) -> list[Attempt]:
+    """Copies that ran beside its last attempt: nobody follows them any more."""
+    return [attempt for attempt in job.attempts[:-1] if attempt.ended_at is None]
 
 
 def _ended_with_its_prompt(job: Job) -> Job:
