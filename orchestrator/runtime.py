@@ -206,6 +206,10 @@ class Runtime:
         """Whether a peer has this prompt from us, in the last while."""
         return self._dispatcher.has_sent(prompt_id)
 
+    def is_sender(self, name: str) -> bool:
+        """Whether a prompt that says it comes from this master does: an address of ours leads back here."""
+        return bool(self._pool.master_id) and name == self._pool.sender
+
     def ours_on(self, backend_id: str) -> int:
         return self._dispatcher.ours_on(backend_id)
 

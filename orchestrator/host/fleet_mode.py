@@ -22,7 +22,7 @@ from ..runtime import Runtime
 from . import comfy
 from .bodies import request_id_of
 from .fleet_mirror import FleetMirror
-from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop
+from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop, sender_of
 from .native_queue import NativeQueue
 from .prefetch import Prefetch
 from .sanitise import sanitise
@@ -35,6 +35,8 @@ Owner = Callable[[web.Request, Handler], Awaitable[web.StreamResponse | None]]
 OPTIONS_KEY = "orchestrator"  #: in a prompt's extra_data
 _API = re.compile(r"^(/api)+(?=/)")
 _CANCEL_ONE = re.compile(r"^/jobs/([^/]+)/cancel$")
+#: A node that waits for a job in its own queue would wait for ever. The answer is read by our own client.
+LEADS_BACK = "This address leads back to the master that sent the job. Remove this peer."
 READY_S = 10.0  #: how long a prompt waits for an engine that is just starting
 _GREETING_TRIES = 40
 _GREETING_PAUSE_S = 0.05
@@ -133,6 +135,8 @@ class FleetMode:
         if not isinstance(prompt, dict):
             return None
         if came_from_a_master(request.headers):
+            if self._runtime.is_sender(sender_of(request.headers)):
+                return web.Response(status=421, text=LEADS_BACK)
             try:
                 refuse_further_hop(prompt)
             except ConfigError as exc:

@@ -36,7 +36,7 @@ def test_a_peers_error_keeps_its_own_words_and_names_the_node() -> None:
     "said",
     [
         "[Errno 28] No space left on device: '/out/a.png'",
-        'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })',
+        'IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })',
         "[WinError 112] There is not enough space on the disk",
         "[Errno 122] Disk quota exceeded",
     ],
