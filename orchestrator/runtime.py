@@ -311,13 +311,13 @@ class Runtime:
         """The jobs in the line, the next first."""
         return self._dispatcher.line.jobs()
 
-    def move_job(self, job_id: str, before: str = "") -> None:
+    async def move_job(self, job_id: str, before: str = "") -> None:
         """See Line.move."""
-        self._dispatcher.line.move(job_id, before)
+        await self._dispatcher.line.move(job_id, before)
 
-    def pin_job(self, job_id: str, peer: str) -> Job:
+    async def pin_job(self, job_id: str, peer: str) -> Job:
         """See Line.pin."""
-        return self._dispatcher.line.pin(job_id, peer)
+        return await self._dispatcher.line.pin(job_id, peer)
 
     def known_job(self, job_id: str) -> Job | None:
         """The job, if this process has it at hand."""

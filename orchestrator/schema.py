@@ -115,6 +115,22 @@ OUTPUTS = sa.Table(
     sa.Column("subfolder", Words, nullable=False),
     sa.Column("type", Words, nullable=False),
 )
+INPUTS = sa.Table(
+    "inputs",
+    TABLES,
+    _owner(),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("name", Words, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+)
+# Of waiting jobs that somebody moved, or wanted to be first; all others stand as they came.
+PLACES = sa.Table(
+    "places",
+    TABLES,
+    _owner(),
+    sa.Column("urgency", sa.Float, nullable=False),
+    sa.Column("number", sa.Float, nullable=False),
+)
 
 Step = Callable[[sa.Connection], None]
 
@@ -133,8 +149,24 @@ def _name_requests(db: sa.Connection) -> None:
     db.execute(sa.text("CREATE INDEX ix_jobs_request_id ON jobs (request_id)"))
 
 
+def _keep_inputs_and_places(db: sa.Connection) -> None:
+    owner = "job_id VARCHAR NOT NULL REFERENCES jobs (id) ON DELETE CASCADE"
+    db.execute(
+        sa.text(
+            f"CREATE TABLE inputs ({owner}, position INTEGER NOT NULL, name TEXT NOT NULL, "
+            "sha256 VARCHAR NOT NULL, PRIMARY KEY (job_id, position))"
+        )
+    )
+    db.execute(
+        sa.text(
+            f"CREATE TABLE places ({owner}, urgency FLOAT NOT NULL, number FLOAT NOT NULL, "
+            "PRIMARY KEY (job_id))"
+        )
+    )
+
+
 # Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
-STEPS: tuple[Step, ...] = (_time_attempts, _keep_trust, _name_requests)
+STEPS: tuple[Step, ...] = (_time_attempts, _keep_trust, _name_requests, _keep_inputs_and_places)
 
 
 def upgrade(db: sa.Connection, steps: Sequence[Step] = STEPS) -> None:

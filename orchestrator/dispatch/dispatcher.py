@@ -18,7 +18,7 @@ from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import PeerVerdict, Placement, Scheduler
 from ..core.engine.stall import StallPolicy
 from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
+from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Rank, Source
 from ..core.models.job_error import error_view
 from ..errors import (
     ConfigError,
@@ -43,7 +43,7 @@ from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
 from .reporting import Reporter, with_last
 from .second_copy import SecondCopies
-from .ticket import Ticket
+from .ticket import Ticket, too_late
 from .transport import Folders, Transport
 from .waiting_room import WaitingRoom
 from .withdrawals import Withdrawals
@@ -88,7 +88,7 @@ class Dispatcher:
         self.register = Register()
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
-        self.line = Line(manager, self.register, self._room)
+        self.line = Line(manager, self.register, self._room, journal)
         self._hold, self._note_job = Hold(manager, self._room, outage or OutagePolicy()), note_job
         self._recovery = Recovery(
             manager,
@@ -181,12 +181,17 @@ class Dispatcher:
             raise ConfigError(f"There is a job {job_id} already. Give each prompt an id of its own.")
         return await self.accept(Job(job_id or uuid.uuid4().hex, request, _now()), listener, front=front)
 
-    async def accept(self, job: Job, listener: Listener | None = None, *, front: bool = False) -> Job:
-        """Take over a waiting job, new or from the journal; or one that a peer has got already."""
+    async def accept(
+        self, job: Job, listener: Listener | None = None, *, front: bool = False, rank: Rank | None = None
+    ) -> Job:
+        """Take over a waiting job, new or from the journal, where it had this `rank`; or one that a peer has
+        got already."""
         entry = Entry(job, Ticket(job.request), listener or ignore)
-        self._room.enter(entry.ticket, front=front)
+        place = self._room.enter(entry.ticket, front=front, rank=rank)
         if job.request.source is not Source.NODE:
             await self._journal.save_job(job)
+            if front:
+                await self._journal.save_places({job.id: place})
         entry.ticket.on_waiting = partial(self._explain, job.id)
         self.register.add(entry)
         self._recovery.purse.note_job()
@@ -293,7 +298,7 @@ class Dispatcher:
                 last = exc
                 await self._recovery.after_failure(entry, config, exc)
             finally:
-                entry.ticket.take_back = _too_late
+                entry.ticket.take_back = too_late
                 self._room.release(entry.ticket)
 
     async def _ask_again(self, entry: Entry) -> bool:
@@ -316,6 +321,7 @@ class Dispatcher:
             JobState.RUNNING,
             backend_id=config.id,
             attempts=(*entry.job.attempts, attempt),
+            inputs=run.inputs,
             explanation=placement.explanation,
             progress=0.0,
             progress_text=f"queued on {config.name}",
@@ -387,10 +393,6 @@ class Dispatcher:
             log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
         finally:
             self.register.announce(entry)
-
-
-async def _too_late() -> bool:
-    return False
 
 
 def _now() -> datetime:

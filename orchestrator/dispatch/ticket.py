@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 
 from ..core.engine.preparation import Prepared
 from ..core.engine.scheduler import Placement
-from ..core.models.job import JobRequest
+from ..core.models.job import JobRequest, Rank, Source
 from ..core.workflow.object_info import ObjectInfo
+
+
+async def too_late() -> bool:
+    """A job that has begun is not taken back."""
+    return False
 
 
 @dataclass(eq=False)
@@ -25,8 +30,8 @@ class Ticket:
     request: JobRequest
     tried: dict[str, str] = field(default_factory=dict)
     on_waiting: Callable[[str], None] = lambda reason: None
-    take_back: Callable[[], Awaitable[bool]] = lambda: asyncio.sleep(0, False)
-    rank: tuple[float, float] | None = None
+    take_back: Callable[[], Awaitable[bool]] = too_late
+    rank: Rank | None = None
     begun: bool = False
     prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)
     kind: Hashable = None
@@ -37,3 +42,14 @@ class Ticket:
     lost_in_outage: bool = False
     backend_id: str = ""
     future: asyncio.Future[Placement] | None = None
+
+    @property
+    def fits_here(self) -> bool:
+        """Whether the master itself may run it."""
+        request = self.request
+        is_free = request.source is Source.FLEET and not request.peer and not request.tags
+        return self.may_run_here and is_free
+
+
+def rank_of(ticket: Ticket) -> Rank:
+    return ticket.rank or (0.0, 0.0)

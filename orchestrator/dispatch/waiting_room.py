@@ -27,10 +27,10 @@ from ..core.engine.scheduler import (
     load_of,
     no_peer_error,
 )
-from ..core.models.job import HERE, JobRequest, Source
+from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
-from .ticket import Ticket
+from .ticket import Ticket, rank_of
 
 log = logging.getLogger(__name__)
 
@@ -104,10 +104,13 @@ class WaitingRoom:
     def ours_on(self, backend_id: str) -> int:
         return self._occupied[backend_id]
 
-    def enter(self, ticket: Ticket, *, front: bool = False) -> None:
-        """Give a job its place in the line: behind its equals, or before all of its priority."""
+    def enter(self, ticket: Ticket, *, front: bool = False, rank: Rank | None = None) -> Rank:
+        """Give a job its place in the line: behind its equals, before all of its priority, or this one."""
         number = float(next(self._numbers))
-        ticket.rank = (-ticket.request.priority, -number if front else number)
+        if front:  # a person's order has numbers below zero too
+            number = min((rank_of(waiting)[1] for waiting in self._line), default=0.0) - number
+        ticket.rank = rank or (-ticket.request.priority, number)
+        return ticket.rank
 
     async def place(self, ticket: Ticket) -> Placement:
         """Wait for a peer; its slot is taken when this returns and must be given back by ``release``.
@@ -122,7 +125,7 @@ class WaitingRoom:
             self.enter(ticket)
         ticket.settled = ticket.begun = ticket.taking_back = False
         ticket.kind = None
-        bisect.insort(self._line, ticket, key=_rank)
+        bisect.insort(self._line, ticket, key=rank_of)
         self._new.append(ticket)
         self._dirty.set()
         timer = loop.call_later(SETTLE_S, self._end_settling, ticket)
@@ -162,11 +165,11 @@ class WaitingRoom:
         at = self._line.index(before) if before in self._line else len(self._line)
         neighbour = self._line[at] if at < len(self._line) else self._line[-1] if self._line else ticket
         self._line.insert(at, ticket)
-        ticket.rank = (_rank(neighbour)[0], _rank(neighbour)[1])
+        ticket.rank = (rank_of(neighbour)[0], rank_of(neighbour)[1])
         # A person's order holds whatever the numbers were; new jobs still come behind.
-        lowest = min(_rank(waiting)[1] for waiting in self._line) - len(self._line)
+        lowest = min(rank_of(waiting)[1] for waiting in self._line) - len(self._line)
         for place, waiting in enumerate(self._line):
-            waiting.rank = (_rank(waiting)[0], lowest + place)
+            waiting.rank = (rank_of(waiting)[0], lowest + place)
         self._dirty.set()
 
     def line(self) -> tuple[Ticket, ...]:
@@ -196,7 +199,7 @@ class WaitingRoom:
         return tuple(replace(v, reason=v.reason or load_of(snapshot)) for v, snapshot in judged)
 
     def _leave(self, ticket: Ticket) -> None:
-        at = bisect.bisect_left(self._line, _rank(ticket), key=_rank)
+        at = bisect.bisect_left(self._line, rank_of(ticket), key=rank_of)
         if at < len(self._line) and self._line[at] is ticket:
             del self._line[at]
         elif ticket in self._line:
@@ -323,7 +326,7 @@ class WaitingRoom:
 
     def _goes_here(self, ticket: Ticket, found: _Judgement, snapshots: Mapping[str, PeerSnapshot]) -> bool:
         """The master takes what no peer could start at once."""
-        if not _may_run_here(ticket) or not self._is_free_here():
+        if not ticket.fits_here or not self._is_free_here():
             return False
         return not any(v.eligible and is_idle(snapshots[v.backend_id]) for v in found.verdicts)
 
@@ -349,7 +352,7 @@ class WaitingRoom:
     def _could_run(self, ticket: Ticket, snapshot: PeerSnapshot | None) -> bool:
         """On the peer of this snapshot, or here for None."""
         if snapshot is None:
-            return _may_run_here(ticket)
+            return ticket.fits_here
         return judge(self._need(ticket), snapshot).eligible
 
     async def _get_back(self, ticket: Ticket) -> None:
@@ -383,15 +386,6 @@ class WaitingRoom:
         seen = (*queue.running, *queue.pending) if queue else ()
         foreign = sum(not self._is_ours(prompt_id) for prompt_id in seen)
         return PeerSnapshot(self._manager.get(backend_id), status, self._occupied[backend_id], foreign)
-
-
-def _rank(ticket: Ticket) -> tuple[float, float]:
-    return ticket.rank or (0.0, 0.0)
-
-
-def _may_run_here(ticket: Ticket) -> bool:
-    request = ticket.request
-    return ticket.may_run_here and request.source is Source.FLEET and not request.peer and not request.tags
 
 
 def _fail(ticket: Ticket, exc: OrchestratorError) -> None:

@@ -148,6 +148,10 @@ SCHEMAS: dict[str, Schema] = {
             **{"title": TEXT, "pinned_to": TEXT, "peer_id": TEXT, "peer": TEXT},
             "retry_of": {**TEXT, "description": "The ended job that this one repeats, if any."},
             "batch": {"oneOf": [ref("BatchPlace"), {"type": "null"}]},
+            "inputs": {
+                **listed(fields({"name": TEXT, "sha256": TEXT})),
+                "description": "The master's files that went along, as the prompt names them.",
+            },
             **{"attempts": listed(ref("Attempt")), "outputs": listed(ref("Output")), "texts": listed(TEXT)},
             "error": {
                 "type": ["object", "null"],

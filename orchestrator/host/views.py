@@ -98,6 +98,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "peer_id": job.backend_id,
         "peer": peer_name(job.backend_id) if job.backend_id else "",
         "attempts": [_attempt_view(attempt, peer_name) for attempt in job.attempts],
+        "inputs": [{"name": sent.name, "sha256": sent.sha256} for sent in job.inputs],
         "outputs": [_output_view(output) for output in job.outputs],
         "texts": list(job.texts),
         "error": None if job.error is None else dict(job.error),
