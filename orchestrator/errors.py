@@ -17,7 +17,8 @@ OrchestratorError
 │   ├── PeerRefusedError            HTTP 4xx/5xx with a reason in words
 │   │   └── PromptRefusedError      POST /prompt answered 400: holds ComfyUI's own node errors
 │   ├── PeerExecutionError          a node raised while the peer ran it: holds ComfyUI's own error
-│   │   └── PeerOutOfMemoryError    its memory was too small for it
+│   │   ├── PeerOutOfMemoryError    its memory was too small for it
+│   │   └── PeerDiskFullError       it could not write what the job made
 │   ├── PeerInterruptedError        somebody interrupted the job on the peer
 │   └── JobLostError                the peer no longer knows the job
 │       └── PeerDiedError           it went away, or was started again, while it ran the job
@@ -202,6 +203,12 @@ class PeerOutOfMemoryError(PeerExecutionError):
     """A node needed more memory than the peer had."""
 
     code = "out_of_memory"
+
+
+class PeerDiskFullError(PeerExecutionError):
+    """A node could not write its files: the peer's disk has no room."""
+
+    code = "disk_full"
 
 
 class PeerInterruptedError(PeerError):

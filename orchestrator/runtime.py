@@ -36,7 +36,7 @@ from .dispatch.reconcile import reconcile
 from .dispatch.register import Hearer, Listener
 from .dispatch.remote_prompt import FollowPolicy
 from .dispatch.transport import Folders, Transport
-from .errors import ConfigError, NotFoundError, PeerError, StoreError
+from .errors import ConfigError, NotFoundError, StoreError
 from .secrets import Secrets
 from .store import Store
 
@@ -113,9 +113,10 @@ class Runtime:
             await self.peers.load()
             self._preferences = Preferences.of(await self.store.load_preferences())
             self._apply_preferences()
+            await self._dispatcher.recall()
             self._dispatcher.start()
             self._monitor.start()
-            await reconcile(self.store, self._dispatcher, self.peers.name, self._withdraw_soon)
+            await reconcile(self.store, self._dispatcher, self.peers.name)
             self._errand(self._prune_now_and_then(), "remote-dispatch prune")
         except Exception as exc:
             self._failure = exc
@@ -154,19 +155,6 @@ class Runtime:
                 log.warning("Old jobs could not be taken out of the journal: %s", exc)
             await asyncio.sleep(PRUNE_EVERY_S)
 
-    def _withdraw_soon(self, job: Job) -> None:
-        self._errand(self._withdraw(job), f"remote-dispatch withdraw {job.id}")
-
-    async def _withdraw(self, job: Job) -> None:
-        """Nobody waits for the old attempt any more."""
-        attempt = job.attempts[-1]
-        try:
-            client = self._pool(self.manager.get(attempt.backend_id))
-            await client.delete_queued(attempt.prompt_id)
-            await client.interrupt(attempt.prompt_id)
-        except (PeerError, NotFoundError) as exc:
-            log.info("An attempt of job %s may still run on its peer: %s", job.id, exc)
-
     # Preferences
 
     @property
@@ -188,6 +176,7 @@ class Runtime:
 
     def _apply_preferences(self) -> None:
         self._dispatcher.line.paused = self._preferences.paused
+        self._dispatcher.use_second_copies(self._preferences.second_copies)
         self._dispatcher.retry_policy = replace(
             self._dispatcher.retry_policy, retry_interrupted=self._preferences.retry_interrupted
         )
@@ -218,6 +207,10 @@ class Runtime:
     def has_sent(self, prompt_id: str) -> bool:
         """Whether a peer has this prompt from us, in the last while."""
         return self._dispatcher.has_sent(prompt_id)
+
+    def is_sender(self, name: str) -> bool:
+        """Whether a prompt that says it comes from this master does: an address of ours leads back here."""
+        return bool(self._pool.master_id) and name == self._pool.sender
 
     def ours_on(self, backend_id: str) -> int:
         return self._dispatcher.ours_on(backend_id)
@@ -320,13 +313,13 @@ class Runtime:
         """The jobs in the line, the next first."""
         return self._dispatcher.line.jobs()
 
-    def move_job(self, job_id: str, before: str = "") -> None:
+    async def move_job(self, job_id: str, before: str = "") -> None:
         """See Line.move."""
-        self._dispatcher.line.move(job_id, before)
+        await self._dispatcher.line.move(job_id, before)
 
-    def pin_job(self, job_id: str, peer: str) -> Job:
+    async def pin_job(self, job_id: str, peer: str) -> Job:
         """See Line.pin."""
-        return self._dispatcher.line.pin(job_id, peer)
+        return await self._dispatcher.line.pin(job_id, peer)
 
     def known_job(self, job_id: str) -> Job | None:
         """The job, if this process has it at hand."""

@@ -69,6 +69,9 @@ PEERS = sa.Table(
     sa.Column("draining", sa.Boolean, nullable=False),
     sa.Column("tags", Json, nullable=False),
     sa.Column("tls", sa.Text, nullable=False, server_default=""),
+    sa.Column("exclusive", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("only_idle", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("hours", sa.Text, nullable=False, server_default=""),
 )
 JOBS = sa.Table(
     "jobs",
@@ -115,6 +118,32 @@ OUTPUTS = sa.Table(
     sa.Column("subfolder", Words, nullable=False),
     sa.Column("type", Words, nullable=False),
 )
+INPUTS = sa.Table(
+    "inputs",
+    TABLES,
+    _owner(),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("name", Words, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+)
+# Of waiting jobs that somebody moved, or wanted to be first; all others stand as they came.
+PLACES = sa.Table(
+    "places",
+    TABLES,
+    _owner(),
+    sa.Column("urgency", sa.Float, nullable=False),
+    sa.Column("number", sa.Float, nullable=False),
+)
+# What was learned of peers and kinds of work, a row for each thing.
+LEARNED = sa.Table(
+    "learned",
+    TABLES,
+    sa.Column("topic", sa.String, primary_key=True),
+    sa.Column("peer", sa.String, primary_key=True),
+    sa.Column("name", Words, primary_key=True),
+    sa.Column("numbers", Json, nullable=False),
+    sa.Column("note", Words, nullable=False),
+)
 
 Step = Callable[[sa.Connection], None]
 
@@ -133,8 +162,39 @@ def _name_requests(db: sa.Connection) -> None:
     db.execute(sa.text("CREATE INDEX ix_jobs_request_id ON jobs (request_id)"))
 
 
+def _keep_inputs_and_places(db: sa.Connection) -> None:
+    owner = "job_id VARCHAR NOT NULL REFERENCES jobs (id) ON DELETE CASCADE"
+    db.execute(
+        sa.text(
+            f"CREATE TABLE inputs ({owner}, position INTEGER NOT NULL, name TEXT NOT NULL, "
+            "sha256 VARCHAR NOT NULL, PRIMARY KEY (job_id, position))"
+        )
+    )
+    db.execute(
+        sa.text(
+            f"CREATE TABLE places ({owner}, urgency FLOAT NOT NULL, number FLOAT NOT NULL, "
+            "PRIMARY KEY (job_id))"
+        )
+    )
+
+
+def _keep_rules_and_lessons(db: sa.Connection) -> None:
+    for column in ("exclusive BOOLEAN NOT NULL DEFAULT 0", "only_idle BOOLEAN NOT NULL DEFAULT 0"):
+        db.execute(sa.text(f"ALTER TABLE peers ADD COLUMN {column}"))
+    db.execute(sa.text("ALTER TABLE peers ADD COLUMN hours TEXT NOT NULL DEFAULT ''"))
+    db.execute(
+        sa.text(
+            "CREATE TABLE learned (topic VARCHAR NOT NULL, peer VARCHAR NOT NULL, name TEXT NOT NULL, "
+            "numbers TEXT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (topic, peer, name))"
+        )
+    )
+
+
 # Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
-STEPS: tuple[Step, ...] = (_time_attempts, _keep_trust, _name_requests)
+STEPS: tuple[Step, ...] = (
+    *(_time_attempts, _keep_trust, _name_requests, _keep_inputs_and_places),
+    _keep_rules_and_lessons,
+)
 
 
 def upgrade(db: sa.Connection, steps: Sequence[Step] = STEPS) -> None:

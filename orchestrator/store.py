@@ -1,8 +1,8 @@
 """The journal on disk: peers as their owner wishes them, and every job with its attempts and outputs.
 
-All SQL of the project is here, in SQLAlchemy Core over the tables of ``schema``; what only SQLite has is in
-``journal_file``. One thread owns the connection: writes happen in the order of the calls, and none on an
-event loop.
+All SQL of the project is here and in ``job_rows``, in SQLAlchemy Core over the tables of ``schema``; what
+only SQLite has is in ``journal_file``. One thread owns the connection: writes happen in the order of the
+calls, and none on an event loop.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError, StatementError
 
+from . import job_rows, learned_rows
+from .core.engine.learned import Row
 from .core.models.backend import BackendConfig
-from .core.models.job import Attempt, Job, JobState, OutputFile
-from .core.models.request_record import request_of, request_record
+from .core.models.job import Job, JobState, Rank
 from .damaged import move_aside
 from .errors import OrchestratorError, StoreError
+from .job_rows import BATCH, load_jobs
 from .journal_file import COMPANIONS, connect, copy_wishes, disconnect, means_damage, rescue
 from .one_process import OneProcess
-from .schema import ATTEMPTS, JOBS, META, OUTPUTS, PEERS, REQUESTS, STEPS, Moment, Step
+from .schema import JOBS, META, PEERS, STEPS, Moment, Step
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +38,6 @@ T = TypeVar("T")
 _Unsaved = tuple[Job, "asyncio.Future[None]"]
 BUSY_TIMEOUT_S = 5.0
 LOCK_WAIT_S = 3.0  #: how long a ComfyUI that is just ending has to let go of the journal
-BATCH = 500  #: rows asked for by id, or written, at once; SQLite's limit on parameters is above it everywhere
-_FINAL = tuple(state.value for state in JobState if state.is_final)
 _PREFERENCES, _MASTER_ID = "preferences", "master_id"  #: keys of the table meta
 
 
@@ -135,7 +135,7 @@ class Store:
         while self._unsaved:
             batch, self._unsaved = self._unsaved[:BATCH], self._unsaved[BATCH:]
             try:
-                await self._transaction(partial(_save_jobs, jobs=[job for job, _ in batch]))
+                await self._transaction(partial(job_rows.save_jobs, jobs=[job for job, _ in batch]))
             except OrchestratorError as exc:
                 await self._save_each(batch, exc)
             else:
@@ -148,37 +148,57 @@ class Store:
             try:
                 if len(batch) == 1:
                     raise failure
-                await self._transaction(partial(_save_jobs, jobs=[job]))
+                await self._transaction(partial(job_rows.save_jobs, jobs=[job]))
             except OrchestratorError as exc:
                 _settle(saved, exc)
             else:
                 _settle(saved)
 
+    async def save_request(self, job: Job) -> None:
+        """Write what a person changed in the request of a job that waits."""
+        await self._transaction(partial(job_rows.save_request, job=job))
+
+    async def save_places(self, places: Mapping[str, Rank]) -> None:
+        """Keep the places of waiting jobs that a person, or a wish to be first, gave them."""
+        await self._transaction(partial(job_rows.save_places, places=places))
+
+    async def load_places(self) -> dict[str, Rank]:
+        """Of the jobs that have not ended."""
+        return await self._transaction(job_rows.load_places)
+
+    async def load_learned(self) -> tuple[Row, ...]:
+        """What was learned of peers and kinds of work."""
+        return await self._transaction(learned_rows.load)
+
+    async def save_learned(self, rows: Sequence[Row], *, only: bool = False) -> None:
+        """Keep what is new or different; `only`: these, and forget all others."""
+        save = learned_rows.replace if only else learned_rows.save
+        await self._transaction(partial(save, rows=rows))
+
     async def load_job(self, job_id: str) -> Job | None:
-        return next(iter(await self._transaction(lambda db: _load_jobs(db, JOBS.c.id == job_id, 1))), None)
+        return next(iter(await self._transaction(lambda db: load_jobs(db, JOBS.c.id == job_id, 1))), None)
 
     async def load_jobs(
         self, *, states: Collection[JobState] | None = None, limit: int = 200
     ) -> tuple[Job, ...]:
         """The newest jobs first, of these states or of all."""
         wanted = sa.true() if states is None else JOBS.c.state.in_([state.value for state in states])
-        return await self._transaction(lambda db: _load_jobs(db, wanted, limit))
+        return await self._transaction(lambda db: load_jobs(db, wanted, limit))
 
     async def load_jobs_of(self, request_id: str) -> tuple[Job, ...]:
         """The jobs that were asked for under this id of their sender's, in the order of the batch."""
-        found = await self._transaction(lambda db: _load_jobs(db, JOBS.c.request_id == request_id, BATCH * 2))
+        found = await self._transaction(lambda db: load_jobs(db, JOBS.c.request_id == request_id, BATCH * 2))
         return tuple(sorted(found, key=lambda job: job.request.batch_index))
 
     async def delivered(self, paths: Sequence[str]) -> frozenset[str]:
         """Those of these paths that are outputs of a job."""
-        some = {"some": list(paths[:BATCH])}
-        found = frozenset(await self._transaction(lambda db: db.scalars(_DELIVERED, some).all()))
+        found = await self._transaction(partial(job_rows.delivered, paths=paths[:BATCH]))
         return found | await self.delivered(paths[BATCH:]) if len(paths) > BATCH else found
 
     async def prune(self, *, keep: int, before: datetime) -> int:
         """Forget jobs that ended before this moment, and all but the newest `keep`; says how many."""
-        final = JOBS.c.state.in_(_FINAL)
-        newest = sa.select(JOBS.c.id).where(final).order_by(*_NEWEST_FIRST).limit(keep)
+        final = JOBS.c.state.in_(job_rows.FINAL)
+        newest = sa.select(JOBS.c.id).where(final).order_by(*job_rows.NEWEST_FIRST).limit(keep)
         ended_at = sa.func.coalesce(JOBS.c.ended_at, JOBS.c.created_at, type_=Moment)
         old = JOBS.delete().where(final, sa.or_(ended_at < before, JOBS.c.id.not_in(newest)))
         return await self._transaction(lambda db: int(db.execute(old).rowcount))
@@ -262,16 +282,7 @@ class Store:
         self._lock.release()
 
 
-_PEER_COLUMNS, _JOB_COLUMNS = (
-    tuple(c.name for c in t.c if c.name not in ("number", "request_id")) for t in (PEERS, JOBS)
-)
-#: made once: each statement that is built costs time, and is freed by a full collection only
-_SOME: sa.BindParameter[list[str]] = sa.bindparam("some", expanding=True)
-_DELIVERED = sa.select(OUTPUTS.c.path).where(OUTPUTS.c.path.in_(_SOME))
-_KNOWN = sa.select(JOBS.c.id).where(JOBS.c.id.in_(_SOME))
-_DELETE_PARTS = tuple(table.delete().where(table.c.job_id.in_(_SOME)) for table in (ATTEMPTS, OUTPUTS))
-_UPDATE_JOB = JOBS.update().where(JOBS.c.id == sa.bindparam("this_id"))
-_NEWEST_FIRST = (JOBS.c.created_at.desc(), JOBS.c.number.desc())
+_PEER_COLUMNS = tuple(c.name for c in PEERS.c if c.name != "number")
 
 
 def _translated(exc: Exception, path: Path) -> StoreError:
@@ -288,20 +299,6 @@ def _put_peer(db: sa.Connection, values: Mapping[str, Any]) -> None:
         db.execute(PEERS.insert(), values)
 
 
-def _readable(ids: Sequence[str], read: Callable[[Sequence[str]], tuple[T, ...]]) -> tuple[T, ...]:
-    """What `read` makes of these rows. One that makes no sense (a flipped bit, an edit by hand) must not hide
-    all others, so it is looked for by halving, and left out."""
-    if len(ids) <= BATCH:
-        try:
-            return read(ids)
-        except (ValueError, TypeError, KeyError) as exc:
-            if len(ids) == 1:
-                log.warning("The journal's record of %s cannot be read and is left out: %s", ids[0], exc)
-                return ()
-    half = len(ids) // 2
-    return (*_readable(ids[:half], read), *_readable(ids[half:], read))
-
-
 def _master_id(db: sa.Connection) -> str:
     known = db.execute(sa.select(META.c.value).where(META.c.key == _MASTER_ID)).scalar()
     if known:
@@ -316,31 +313,7 @@ def _load_peers(db: sa.Connection) -> tuple[BackendConfig, ...]:
         rows = db.execute(PEERS.select().where(PEERS.c.id.in_(some)).order_by(PEERS.c.number)).mappings()
         return tuple(BackendConfig(**{key: row[key] for key in _PEER_COLUMNS}) for row in rows)
 
-    return _readable(db.scalars(sa.select(PEERS.c.id).order_by(PEERS.c.number)).all(), read)
-
-
-def _load_jobs(db: sa.Connection, wanted: sa.ColumnElement[bool], limit: int) -> tuple[Job, ...]:
-    def read(some: Sequence[str]) -> tuple[Job, ...]:
-        attempts, outputs = _parts(db, ATTEMPTS, some, Attempt), _parts(db, OUTPUTS, some, OutputFile)
-        query = sa.select(JOBS, REQUESTS.c.body).join(REQUESTS).where(JOBS.c.id.in_(some))
-        return tuple(
-            _job_from(row, tuple(attempts.get(row["id"], ())), tuple(outputs.get(row["id"], ())))
-            for row in db.execute(query.order_by(*_NEWEST_FIRST)).mappings()
-        )
-
-    chosen = sa.select(JOBS.c.id).where(wanted).order_by(*_NEWEST_FIRST).limit(limit)
-    return _readable(db.scalars(chosen).all(), read)
-
-
-def _parts(
-    db: sa.Connection, table: sa.Table, job_ids: Sequence[str], make: Callable[..., T]
-) -> dict[str, list[T]]:
-    query = table.select().where(table.c.job_id.in_(job_ids)).order_by(table.c.position)
-    found: dict[str, list[T]] = {}
-    for row in db.execute(query).mappings():
-        values = {key: value for key, value in row.items() if key not in ("job_id", "position")}
-        found.setdefault(row["job_id"], []).append(make(**values))
-    return found
+    return job_rows.readable(db.scalars(sa.select(PEERS.c.id).order_by(PEERS.c.number)).all(), read)
 
 
 def _settle(saved: asyncio.Future[None], failure: OrchestratorError | None = None) -> None:
@@ -350,49 +323,3 @@ def _settle(saved: asyncio.Future[None], failure: OrchestratorError | None = Non
         saved.set_result(None)
     else:
         saved.set_exception(failure)
-
-
-def _save_jobs(db: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Few statements for many jobs: what SQLAlchemy does for each of them costs more than the disk."""
-    latest = {job.id: job for job in jobs}
-    known = set(db.scalars(_KNOWN, {"some": list(latest)}).all())
-    for is_new in (False, True):
-        chosen = [job for job in latest.values() if (job.id not in known) is is_new]
-        if not chosen:
-            continue
-        if is_new:
-            db.execute(JOBS.insert(), [_job_values(job) for job in chosen])
-            db.execute(
-                REQUESTS.insert(), [{"job_id": job.id, "body": request_record(job.request)} for job in chosen]
-            )
-        else:
-            db.execute(_UPDATE_JOB, [{**_job_values(job), "this_id": job.id} for job in chosen])
-            for delete in _DELETE_PARTS:
-                db.execute(delete, {"some": [job.id for job in chosen]})
-        _insert_parts(db, ATTEMPTS, [(job.id, job.attempts) for job in chosen])
-        _insert_parts(db, OUTPUTS, [(job.id, job.outputs) for job in chosen])
-
-
-def _insert_parts(
-    db: sa.Connection, table: sa.Table, parts_of: Sequence[tuple[str, Sequence[Attempt | OutputFile]]]
-) -> None:
-    rows = [
-        {"job_id": job_id, "position": position, **vars(part)}
-        for job_id, parts in parts_of
-        for position, part in enumerate(parts)
-    ]
-    if rows:
-        db.execute(table.insert(), rows)
-
-
-def _job_values(job: Job) -> dict[str, Any]:
-    values = {key: getattr(job, key) for key in _JOB_COLUMNS}
-    values.update(state=job.state.value, request_id=job.request.request_id)
-    values["error"] = None if job.error is None else dict(job.error)
-    return values
-
-
-def _job_from(row: Any, attempts: tuple[Attempt, ...], outputs: tuple[OutputFile, ...]) -> Job:
-    values = {key: row[key] for key in _JOB_COLUMNS}
-    values.update(state=JobState(row["state"]), texts=tuple(row["texts"]))
-    return Job(request=request_of(row["body"]), attempts=attempts, outputs=outputs, **values)

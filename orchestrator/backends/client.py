@@ -39,7 +39,7 @@ from .transfer import Partial, at_a_pace, in_thread, observed, save_body
 
 OBJECT_INFO_MAX_BYTES = 64 << 20
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
-HOP_HEADER = "X-Orchestrator-Hop"  #: says that a master sent it; another master then runs it itself
+HOP_HEADER = "X-Orchestrator-Hop"  #: says which master sent it; another master then runs it itself
 WEBSOCKET_MAX_BYTES = 64 << 20
 URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
@@ -57,7 +57,7 @@ class ComfyUIClient:
 
     `headers` go with every request, once the server's certificate was found right: by this machine's
     authorities, or as `tls` says (see ``checked_trust``). A `session` that is handed in is not closed by
-    ``close``.
+    ``close``. `sender` names the master to others that the prompts might reach.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class ComfyUIClient:
         timeout_s: float = 5.0,
         session: aiohttp.ClientSession | None = None,
         tls: str = "",
+        sender: str = "1",
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.latest: Vitals | None = None
@@ -76,6 +77,7 @@ class ComfyUIClient:
         self._session = session
         self._owns_session = session is None
         self._ssl = _ssl_of(tls)
+        self._sender = sender
 
     async def health_check(self) -> bool:
         """Ask for the vitals and keep them in ``latest``.
@@ -151,7 +153,7 @@ class ComfyUIClient:
             "extra_data": dict(extra_data or {}),
             **({"partial_execution_targets": list(targets)} if targets else {}),
         }
-        answer = await self._json("POST", "/prompt", timeout_s=SUBMIT_TIMEOUT_S, **await _large_json(body))
+        answer = await self._json("POST", "/prompt", timeout_s=SUBMIT_TIMEOUT_S, **await self._as_json(body))
         if not isinstance(answer, Mapping) or answer.get("prompt_id") != prompt_id:
             raise PeerProtocolError(
                 "The peer took the job under another id. It needs ComfyUI 0.3.45 or later."
@@ -293,6 +295,15 @@ class ComfyUIClient:
         async with self._request(method, path, **options) as answer:
             return await read_body(answer, max_bytes)
 
+    async def _as_json(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A request's body that may have megabytes: made off the loop, and sent in pieces."""
+        try:
+            data = await asyncio.to_thread(lambda: json.dumps(body).encode())
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise WorkflowError(f"The prompt holds something that JSON does not know: {exc}.") from exc
+        headers = {"Content-Type": "application/json", HOP_HEADER: self._sender}
+        return {"data": io.BytesIO(data), "headers": headers}
+
     @contextlib.asynccontextmanager
     async def _request(
         self,
@@ -374,13 +385,3 @@ async def _remove(target: Path) -> None:
     # What went wrong is the message, not that there is nothing to remove.
     with contextlib.suppress(OSError):
         await in_thread(lambda: target.unlink(missing_ok=True))
-
-
-async def _large_json(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A request's body that may have megabytes: made off the loop, and sent in pieces."""
-    try:
-        data = await asyncio.to_thread(lambda: json.dumps(body).encode())
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise WorkflowError(f"The prompt holds something that JSON does not know: {exc}.") from exc
-    headers = {"Content-Type": "application/json", HOP_HEADER: "1"}
-    return {"data": io.BytesIO(data), "headers": headers}

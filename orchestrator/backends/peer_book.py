@@ -20,7 +20,11 @@ from .manager import BackendManager
 log = logging.getLogger(__name__)
 
 FIRST_ANSWER_S = 6.0  #: how long a new peer's form waits for its first answer
-_EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credentials", "tls"})
+_EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credentials", "tls"}) | {
+    "exclusive",
+    "only_idle",
+    "hours",
+}
 _DEFAULT_HEADER = "Authorization"
 
 

@@ -38,6 +38,11 @@ class ClientPool:
         self._connections: dict[str, _Connection] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
+    @property
+    def sender(self) -> str:
+        """Names this master to others, and tells them nothing that its client ids could be made of."""
+        return uuid.uuid5(uuid.UUID(self.master_id), "sender").hex if self.master_id else "1"
+
     def __call__(self, config: BackendConfig) -> ComfyUIClient:
         return self._connection(config).client
 
@@ -75,7 +80,12 @@ class ClientPool:
         if self._session is None:
             self._session = open_session()
         client = ComfyUIClient(
-            config.url, headers=headers, timeout_s=self._timeout_s, session=self._session, tls=config.tls
+            config.url,
+            headers=headers,
+            timeout_s=self._timeout_s,
+            session=self._session,
+            tls=config.tls,
+            sender=self.sender,
         )
         # With two sockets of one id the newer goes deaf, and an earlier one may still be closing.
         stable = self.master_id if known is None else ""

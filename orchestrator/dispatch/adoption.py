@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from ..backends.manager import BackendManager
 from ..core.engine.preparation import Prepared
 from ..core.models.backend import BackendConfig, Health
-from ..core.models.job import Job
+from ..core.models.job import Attempt, Job
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import JobLostError
 from .attempt import AttemptRun, Ways
@@ -16,6 +17,8 @@ from .remote_prompt import RemotePrompt
 from .results import Earlier
 from .ticket import Ticket
 from .waiting_room import WaitingRoom
+
+log = logging.getLogger(__name__)
 
 _HOPELESS = frozenset({Health.DOWN, Health.NEEDS_KEY})
 
@@ -43,8 +46,7 @@ class Adoption:
         client, events = self._peers(config), self._peers.events(config)
         known = await self._definitions(ticket, config)
         if known is None:
-            follow = self._ways.follow
-            self._ways.withdrawals.add(RemotePrompt(client, events, attempt.prompt_id, config.name, follow))
+            self.withdraw(attempt)
             raise JobLostError(
                 f"ComfyUI was restarted, and {config.name}, which had the job, does not answer."
             )
@@ -57,6 +59,16 @@ class Adoption:
             prompt_id=attempt.prompt_id,
             earlier=Earlier(attempt.started_at, self._journal.delivered),
         )
+
+    def withdraw(self, attempt: Attempt) -> None:
+        """Nobody waits for this attempt any more: its peer is told so, as soon as it answers."""
+        config = self._manager.find(attempt.backend_id)
+        if config is None or config.id != attempt.backend_id:
+            log.info("%s may still run on a peer that was removed", attempt.prompt_id)
+            return
+        client, events = self._peers(config), self._peers.events(config)
+        remote = RemotePrompt(client, events, attempt.prompt_id, config.name, self._ways.follow)
+        self._ways.withdrawals.add(remote)
 
     async def _definitions(self, ticket: Ticket, config: BackendConfig) -> tuple[ObjectInfo, Prepared] | None:
         """Wait until the peer has told its nodes, which at a start it has not yet; None when it does not."""

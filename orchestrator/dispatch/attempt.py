@@ -14,7 +14,7 @@ from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, PeerEvent, PreviewFrame
 from ..core.engine.preparation import Prepared
 from ..core.engine.requirements import input_references, with_output_prefix
-from ..core.models.job import JobRequest, OutputFile, RemoteFile
+from ..core.models.job import InputFile, JobRequest, OutputFile, RemoteFile
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outputs_told, shown_of, texts_of
 from ..core.workflow.prompt import title_of
@@ -65,6 +65,7 @@ class AttemptRun:
         self._prompt = with_output_prefix(prepared.prompt, self._folder)
         self._references = input_references(self._prompt, info)
         self._plan = prepared.plan
+        self.inputs: tuple[InputFile, ...] = ()  #: what was sent along
 
     @property
     def has_inputs(self) -> bool:
@@ -78,7 +79,7 @@ class AttemptRun:
         """
         if self._references:
             limit = await self._client.max_upload_bytes()
-            self._prompt = await self._ways.transport.send_inputs(
+            self._prompt, self.inputs = await self._ways.transport.send_inputs(
                 self._client, self._prompt, self._references, limit
             )
 

@@ -14,13 +14,12 @@ from typing import Any
 
 from ..backends.manager import BackendManager
 from ..core.engine.explain import Reckoning
-from ..core.engine.knowledge import Knowledge
 from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import Placement, Scheduler
 from ..core.engine.stall import StallPolicy
 from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
+from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Rank, Source
 from ..core.models.job_error import error_view
 from ..errors import (
     ConfigError,
@@ -91,8 +90,8 @@ class Dispatcher:
         self.register = Register()
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
-        self._experience = Experience(self._room, manager, peers)
-        self.line = Line(manager, self.register, self._room)
+        self._experience = Experience(self._room, manager, peers, journal)
+        self.line = Line(manager, self.register, self._room, journal)
         self._hold, self._note_job = Hold(manager, self._room, outage or OutagePolicy()), note_job
         self._recovery = Recovery(
             manager,
@@ -113,13 +112,22 @@ class Dispatcher:
         self._copies = SecondCopies(
             manager, peers, self.register, self._room, self._launch, journal, stall or StallPolicy()
         )
-        self._adoption = Adoption(manager, peers, self._room, self._ways, journal)
+        self._room.on_copy = self._copies.begin_on
+        self.adoption = Adoption(manager, peers, self._room, self._ways, journal)
         self._here: Here
         self._closing = False
+
+    async def recall(self) -> None:
+        """See Experience.recall; before ``start``."""
+        await self._experience.recall()
 
     def start(self) -> None:
         self._room.start()
         self._copies.start()
+
+    def use_second_copies(self, wanted: bool) -> None:
+        """Whether the last running jobs also run where they are done clearly sooner."""
+        self._room.use_second_copies(wanted)
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -141,12 +149,8 @@ class Dispatcher:
             _, pending = await asyncio.wait(pending, timeout=CLOSE_AGAIN_S)
         await self._withdrawals.aclose()
         self._hold.close()
+        await self._experience.aclose()
         await self._room.aclose()
-
-    @property
-    def knowledge(self) -> Knowledge:
-        """What was learned of peers and kinds of work."""
-        return self._room.fleet.knowledge
 
     def ours_on(self, backend_id: str) -> int:
         return self._room.ours_on(backend_id)
@@ -190,12 +194,17 @@ class Dispatcher:
             raise ConfigError(f"There is a job {job_id} already. Give each prompt an id of its own.")
         return await self.accept(Job(job_id or uuid.uuid4().hex, request, _now()), listener, front=front)
 
-    async def accept(self, job: Job, listener: Listener | None = None, *, front: bool = False) -> Job:
-        """Take over a waiting job, new or from the journal; or one that a peer has got already."""
+    async def accept(
+        self, job: Job, listener: Listener | None = None, *, front: bool = False, rank: Rank | None = None
+    ) -> Job:
+        """Take over a waiting job, new or from the journal, where it had this `rank`; or one that a peer has
+        got already."""
         entry = Entry(job, Ticket(job.request), listener or ignore)
-        self._room.enter(entry.ticket, front=front)
+        place = self._room.enter(entry.ticket, front=front, rank=rank)
         if job.request.source is not Source.NODE:
             await self._journal.save_job(job)
+            if front:
+                await self._journal.save_places({job.id: place})
         entry.ticket.on_waiting = partial(self._explain, job.id)
         self.register.add(entry)
         self._recovery.purse.note_job()
@@ -325,6 +334,7 @@ class Dispatcher:
             JobState.RUNNING,
             backend_id=config.id,
             attempts=(*entry.job.attempts, attempt),
+            inputs=run.inputs,
             explanation=placement.explanation,
             progress=0.0,
             progress_text=f"queued on {config.name}",
@@ -339,7 +349,7 @@ class Dispatcher:
 
     async def _go_on(self, entry: Entry) -> dict[str, Any]:
         """Stay with the attempt of an earlier process."""
-        run = await self._adoption.last_attempt(entry.job, entry.ticket)
+        run = await self.adoption.last_attempt(entry.job, entry.ticket)
         self._prompt_ids.append(run.prompt_id)
         return await self._followed(entry, run, self._manager.get(entry.job.backend_id).name)
 

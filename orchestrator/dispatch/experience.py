@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from ..backends.manager import BackendManager
 from ..core.engine.kinds import Kind, kind_of
-from ..errors import NotFoundError, PeerError
-from .ports import Peers
+from ..errors import NotFoundError, OrchestratorError, PeerError
+from .ports import Journal, Peers
 from .register import Entry
 from .reporting import Reporter
 from .ticket import Ticket
@@ -18,16 +18,29 @@ from .waiting_room import WaitingRoom
 
 log = logging.getLogger(__name__)
 
+KEEP_EVERY_S = 20.0
 _BEGIN, _END = "execution_start", "execution_success"
 
 
 class Experience:
-    def __init__(self, room: WaitingRoom, manager: BackendManager, peers: Peers) -> None:
+    def __init__(self, room: WaitingRoom, manager: BackendManager, peers: Peers, journal: Journal) -> None:
         self._fleet = room.fleet
         self._manager = manager
         self._peers = peers
-        self._asking: set[asyncio.Task[None]] = set()
+        self._journal = journal
+        self._tasks: set[asyncio.Task[None]] = set()
         room.fleet.on_foreign = self._foreign_ended
+
+    async def recall(self) -> None:
+        """Take up what earlier processes learned, and keep from now on what this one does.
+
+        Raises:
+            StoreError: the journal cannot be read or written.
+        """
+        knowledge = self._fleet.knowledge
+        knowledge.read(await self._journal.load_learned())
+        await self._journal.save_learned(knowledge.rows(), only=True)
+        self._begin(self._keep(), "lessons")
 
     def note_run(self, entry: Entry, report: Reporter) -> None:
         """The present attempt of a job was done."""
@@ -43,16 +56,30 @@ class Experience:
             self._fleet.knowledge.note_run(ticket.backend_id, ticket.kind, total_s)
 
     async def aclose(self) -> None:
-        asking = tuple(self._asking)
-        for task in asking:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._save()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_EVERY_S)
+            await self._save()
+
+    async def _save(self) -> None:
+        try:
+            await self._journal.save_learned(self._fleet.knowledge.take_changes())
+        except OrchestratorError as exc:
+            log.warning("What was learned of the peers could not be written down: %s", exc)
 
     def _foreign_ended(self, backend_id: str, prompt_id: str, seconds: float) -> None:
-        work = self._ask_about(backend_id, prompt_id, seconds)
-        task = asyncio.create_task(work, name=f"remote-dispatch foreign prompt {prompt_id}")
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._begin(self._ask_about(backend_id, prompt_id, seconds), f"foreign prompt {prompt_id}")
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=f"remote-dispatch {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _ask_about(self, backend_id: str, prompt_id: str, seconds: float) -> None:
         """Its history tells how long it took, and what it left in memory."""

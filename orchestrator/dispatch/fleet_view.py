@@ -25,9 +25,10 @@ _HERE_STATUS = BackendStatus(Health.UP, conduct=Conduct(slow_start=True))  # one
 @dataclass
 class _Seen:
     """What was there at the last look. ``foreign_since_s``: when each foreign prompt was first seen running,
-    by its id; ``generation``: of the peer's process."""
+    by its id; ``generation``: of the peer's process, at this `url`."""
 
     generation: int
+    url: str
     foreign_since_s: dict[str, float] = field(default_factory=dict)
 
 
@@ -86,6 +87,7 @@ class FleetView:
         if backend_id not in (config.id for config in self._manager.all()):
             self._scheduler.remove_peer(backend_id)
             self._seen.pop(backend_id, None)
+            self.knowledge.forget_peer(backend_id)
             return
         self._look_for_others(backend_id)
         self._scheduler.set_peer(self.snapshot(backend_id), _now_s())
@@ -101,9 +103,7 @@ class FleetView:
             return
         ours = self._ours(HERE_ID)
         others = 0 if is_free or ours else 1
-        here = PeerSnapshot(
-            _HERE_CONFIG, _HERE_STATUS, foreign=others, jobs=ours, rules=_HERE_RULES
-        )
+        here = PeerSnapshot(_HERE_CONFIG, _HERE_STATUS, foreign=others, jobs=ours, rules=_HERE_RULES)
         self._scheduler.set_peer(here, _now_s())
 
     def snapshots(self) -> tuple[PeerSnapshot, ...]:
@@ -143,7 +143,11 @@ class FleetView:
 
     def _look_for_others(self, backend_id: str) -> None:
         status, now_s = self._manager.get_status(backend_id), _now_s()
-        seen = self._seen.setdefault(backend_id, _Seen(status.generation))
+        url = self._manager.get(backend_id).url
+        seen = self._seen.setdefault(backend_id, _Seen(status.generation, url))
+        if seen.url != url:  # another machine
+            seen.url = url
+            self.knowledge.forget_peer(backend_id)
         if seen.generation != status.generation:
             seen.generation = status.generation
             seen.foreign_since_s.clear()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream
+from ..core.engine.learned import Row
 from ..core.models.backend import BackendConfig
-from ..core.models.job import Job
+from ..core.models.job import Job, Rank
 
 
 class Journal(Protocol):
     async def save_job(self, job: Job) -> None: ...
+    async def save_request(self, job: Job) -> None: ...
+    async def save_places(self, places: Mapping[str, Rank]) -> None: ...
+    async def load_learned(self) -> tuple[Row, ...]: ...
+    async def save_learned(self, rows: Sequence[Row], *, only: bool = False) -> None: ...
     async def delivered(self, paths: Sequence[str]) -> frozenset[str]: ...
 
 

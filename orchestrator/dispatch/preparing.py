@@ -79,4 +79,3 @@ def _make(request: JobRequest, infos: Sequence[ObjectInfo]) -> tuple[list[Prepar
     able = ((p, info) for p, info in zip(made, infos, strict=True) if not p.unmet and not p.error)
     found = next(able, None)
     return made, kind_of(found[0].prompt, found[1]) if found else None
-

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..backends.events import PeerEvent, PreviewFrame
 from ..backends.manager import BackendManager
+from ..core.engine.scheduler import SecondCopy as WantedCopy
 from ..core.engine.stall import StallPolicy, is_stalled, longest_run_s
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobState
@@ -128,8 +129,22 @@ class SecondCopies:
         name = f"remote-dispatch second copy {entry.job.id}"
         entry.second = SecondCopy(asyncio.create_task(self._story(entry, config, silent), name=name))
 
-    async def _story(self, entry: Entry, first: BackendConfig, silent: str) -> None:
-        ticket = Ticket(entry.ticket.request, tried={**entry.ticket.tried, first.id: "it has the first copy"})
+    def begin_on(self, wanted: WantedCopy) -> None:
+        """Let a running job run on this peer too, which is through with it sooner."""
+        entry = next((known for known in self._register if known.ticket.id == wanted.job_id), None)
+        if entry is None or entry.second or entry.has_stalled or entry.job.state is not JobState.RUNNING:
+            return
+        config = self._manager.find(entry.job.backend_id)
+        if config is not None:
+            entry.has_stalled = True
+            why = wanted.explanation.partition("because ")[2]
+            name = f"remote-dispatch second copy {entry.job.id}"
+            story = self._story(entry, config, why, peer=wanted.backend_id)
+            entry.second = SecondCopy(asyncio.create_task(story, name=name))
+
+    async def _story(self, entry: Entry, first: BackendConfig, silent: str, *, peer: str = "") -> None:
+        request = replace(entry.ticket.request, peer=peer) if peer else entry.ticket.request
+        ticket = Ticket(request, tried={**entry.ticket.tried, first.id: "it has the first copy"})
         ticket.may_run_here = False
         ticket.memory_bytes = entry.ticket.memory_bytes
         self._room.enter(ticket, front=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..backends.client import ComfyUIClient
 from ..core.engine.requirements import InputReference, with_input
-from ..core.models.job import Prompt
+from ..core.models.job import InputFile, Prompt
 from ..errors import PeerRefusedError, WorkflowError
 
 UPLOAD_FOLDER = "remote-dispatch"
@@ -50,8 +50,9 @@ class Transport:
         prompt: Prompt,
         references: Iterable[InputReference],
         peer_limit: int | None,
-    ) -> Prompt:
-        """Upload the master's files that the prompt names; return it with the names the peer gave.
+    ) -> tuple[Prompt, tuple[InputFile, ...]]:
+        """Upload the master's files that the prompt names; return it with the names the peer gave, and what
+        was sent.
 
         A reference without a file here is left alone: it may be the peer's own.
 
@@ -59,6 +60,7 @@ class Transport:
             WorkflowError: a file here cannot be read.
             PeerRefusedError: a file is larger than the peer takes (``status`` 413).
         """
+        sent: dict[str, InputFile] = {}
         for reference in references:
             path = await asyncio.to_thread(self._folders.resolve_input, reference.value)
             if path is None:
@@ -70,13 +72,13 @@ class Transport:
                     f"{peer_limit / 2**20:.0f} MiB (its --max-upload-size).",
                     413,
                 )
-            prompt = with_input(
-                prompt, reference.node_id, reference.input, await self._stored_name(client, path)
-            )
-        return prompt
+            digest = await self.content_hash(path)
+            stored = await self._stored_name(client, path, digest)
+            prompt = with_input(prompt, reference.node_id, reference.input, stored)
+            sent[reference.value] = InputFile(reference.value, digest)
+        return prompt, tuple(sent.values())
 
-    async def _stored_name(self, client: ComfyUIClient, path: Path) -> str:
-        digest = await self.content_hash(path)
+    async def _stored_name(self, client: ComfyUIClient, path: Path, digest: str) -> str:
         key = (client.base_url, digest + path.suffix)
         async with self._sending.setdefault(key, asyncio.Lock()):
             stored = self._stored.get(key)

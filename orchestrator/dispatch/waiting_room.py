@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import bisect
 import contextlib
-import itertools
 import logging
 import math
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..backends.manager import BackendManager
 from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
 from ..core.engine.explain import Reckoning
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.preparation import Prepared
-from ..core.engine.scheduler import Placement, Scheduler, Start
+from ..core.engine.scheduler import Placement, Scheduler, SecondCopy, Start
 from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
@@ -48,6 +47,7 @@ class WaitingRoom:
         #: whether the master takes jobs itself, and whether it could start one now
         self.helps_here: Callable[[], bool] = lambda: False
         self.is_free_here: Callable[[], bool] = lambda: False
+        self.on_copy: Callable[[SecondCopy], None] = lambda wanted: None
         self._manager = manager
         self._scheduler = scheduler
         self._preparing = Preparing(manager)
@@ -90,6 +90,9 @@ class WaitingRoom:
         self._paused = paused
         self._think_anew()
 
+    def use_second_copies(self, wanted: bool) -> None:
+        self._scheduler.policy = replace(self._scheduler.policy, second_copies=wanted)
+
     def hold(self, reason: str) -> None:
         """Place no job while there is a reason not to."""
         self.held = reason
@@ -97,7 +100,7 @@ class WaitingRoom:
 
     def look_again(self) -> None:
         """Something outside changed: this machine may have come free."""
-        if self._line or next(self.fleet.tickets(), None):
+        if self._line or any(True for _ in self.fleet.tickets()):
             self._dirty.set()
 
     def ours_on(self, backend_id: str) -> int:
@@ -108,11 +111,15 @@ class WaitingRoom:
         now_s = asyncio.get_running_loop().time()
         if not self._last_s:
             self._first_s = self._last_s = now_s
-        if front:
-            self._first_s = since_s = self._first_s - 1.0
+        if rank is not None:  # of an earlier process: its numbers are below zero, and no moments
+            ticket.rank = rank[0], self._first_s + rank[1] * APART_S
+        elif front:
+            self._first_s = min((rank_of(waiting)[1] for waiting in self._line), default=self._first_s)
+            self._first_s -= 1.0
+            ticket.rank = -ticket.request.priority, self._first_s
         else:
-            self._last_s = since_s = max(now_s, self._last_s + APART_S)
-        ticket.rank = rank or (-ticket.request.priority, since_s)
+            self._last_s = max(now_s, self._last_s + APART_S)
+            ticket.rank = -ticket.request.priority, self._last_s
         return ticket.rank
 
     async def place(self, ticket: Ticket) -> Placement:
@@ -318,6 +325,8 @@ class WaitingRoom:
         plan = self._scheduler.plan(loop.time())
         for start in plan.starts:
             self._seat(self._waiting[start.job_id], start)
+        for copy in plan.copies:
+            self.on_copy(copy)
         take_backs = () if self.held else plan.take_backs
         placed = {ticket.id: ticket for ticket in self.fleet.tickets()} if take_backs else {}
         for wanted in take_backs:

@@ -23,8 +23,11 @@ PRIORITY_MAX = 1e6
 TEXT_MAX = 2048
 _PARSED_AT_ONCE_BYTES = 64 << 10  #: parsing this takes less time than handing it to a thread
 
-_PEER_FIELDS = ("name", "url", "tags", "enabled", "draining", "credentials", "tls")
-_JOB_FIELDS = ("prompt", "workflow", "parameters", "peer", "tags", "title", "priority", "targets")
+_PEER_FIELDS = (
+    *("name", "url", "tags", "enabled", "draining", "credentials", "tls"),
+    *("exclusive", "only_idle", "hours"),
+)
+_JOB_FIELDS = ("prompt", "workflow", "parameters", "peer", "tags", "avoid", "title", "priority", "targets")
 _SEVERAL_FIELDS = ("count", "variations", "metadata", "request_id")
 REQUEST_ID_MAX = 200
 
@@ -95,6 +98,9 @@ def peer_changes_of(body: Mapping[str, Any]) -> dict[str, Any]:
         "draining": _flag,
         "credentials": _credentials,
         "tls": _certificates,
+        "exclusive": _flag,
+        "only_idle": _flag,
+        "hours": _text,
     }
     return {field: readers[field](body, field) for field in _PEER_FIELDS if field in body}
 
@@ -123,6 +129,7 @@ def job_request_of(body: Mapping[str, Any]) -> JobRequest:
         drop_classes=frozenset({DISPATCH_CLASS}),
         peer=_text(body, "peer") if body.get("peer") is not None else "",
         tags=_tags(body, "tags") if body.get("tags") is not None else (),
+        avoid=_tags(body, "avoid") if body.get("avoid") is not None else (),
         source=Source.HTTP,
         title=_text(body, "title") if body.get("title") is not None else "",
         priority=_priority(body) if body.get("priority") is not None else 0.0,

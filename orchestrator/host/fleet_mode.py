@@ -22,7 +22,7 @@ from ..runtime import Runtime
 from . import comfy
 from .bodies import request_id_of
 from .fleet_mirror import FleetMirror
-from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop
+from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop, sender_of
 from .native_queue import NativeQueue
 from .prefetch import Prefetch
 from .sanitise import sanitise
@@ -35,6 +35,8 @@ Owner = Callable[[web.Request, Handler], Awaitable[web.StreamResponse | None]]
 OPTIONS_KEY = "orchestrator"  #: in a prompt's extra_data
 _API = re.compile(r"^(/api)+(?=/)")
 _CANCEL_ONE = re.compile(r"^/jobs/([^/]+)/cancel$")
+#: A node that waits for a job in its own queue would wait for ever. The answer is read by our own client.
+LEADS_BACK = "This address leads back to the master that sent the job. Remove this peer."
 READY_S = 10.0  #: how long a prompt waits for an engine that is just starting
 _GREETING_TRIES = 40
 _GREETING_PAUSE_S = 0.05
@@ -133,6 +135,8 @@ class FleetMode:
         if not isinstance(prompt, dict):
             return None
         if came_from_a_master(request.headers):
+            if self._runtime.is_sender(sender_of(request.headers)):
+                return web.Response(status=421, text=LEADS_BACK)
             try:
                 refuse_further_hop(prompt)
             except ConfigError as exc:
@@ -291,14 +295,17 @@ def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequ
     asked = extra.get("preview_method") if isinstance(extra, dict) else None
     targets = body.get("partial_execution_targets") or ()
     peer, tags, priority = options.get("peer") or "", options.get("tags") or [], options.get("priority") or 0
-    if not isinstance(peer, str) or not isinstance(tags, list) or not isinstance(targets, (list, tuple)):
-        raise ConfigError('"peer" must be a name; "tags" and "partial_execution_targets" lists of texts.')
+    avoid = options.get("avoid") or []
+    lists = (tags, avoid, targets)
+    if not isinstance(peer, str) or not all(isinstance(one, (list, tuple)) for one in lists):
+        raise ConfigError('"peer" must be a name; "tags", "avoid" and targets lists of texts.')
     if not isinstance(priority, (int, float)) or not -1e6 <= priority <= 1e6:
         raise ConfigError('"priority" must be a number; a higher one goes first.')
     return JobRequest(
         prompt=prompt,
         peer=peer,
         tags=tuple(map(str, tags)),
+        avoid=tuple(map(str, avoid)),
         source=Source.FLEET,
         priority=float(priority),
         targets=tuple(map(str, targets)),

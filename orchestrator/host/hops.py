@@ -15,6 +15,11 @@ def came_from_a_master(headers: Mapping[str, str]) -> bool:
     return HOP_HEADER in headers
 
 
+def sender_of(headers: Mapping[str, str]) -> str:
+    """Which master sent it, as that one calls itself."""
+    return headers.get(HOP_HEADER, "")
+
+
 def has_dispatch_node(prompt: Mapping[str, Any]) -> bool:
     return any(class_of(node) == DISPATCH_CLASS for node in prompt.values())
 

@@ -40,7 +40,8 @@ def choices(*values: str) -> Schema:
 
 
 _SETTINGS: dict[str, Schema] = {
-    **dict.fromkeys(("fleet_mode", "paused", "this_machine", "peer_nodes", "retry_interrupted"), FLAG),
+    **dict.fromkeys(("fleet_mode", "paused", "this_machine", "peer_nodes", "second_copies"), FLAG),
+    "retry_interrupted": FLAG,
     "keep_days": {**WHOLE, "description": "How long finished jobs stay in the journal."},
     "keep_jobs": {**WHOLE, "description": "How many of them at most."},
 }
@@ -58,6 +59,12 @@ _PEER_WISHES: dict[str, Schema] = {
         **TEXT,
         "description": 'Whom its certificate has to come from: a CA file (PEM), or "sha256:" and its digits.',
     },
+    "exclusive": {**FLAG, "description": "Only jobs that name it, or one of its tags."},
+    "only_idle": {**FLAG, "description": "Only while nobody else's prompt is there."},
+    "hours": {
+        **TEXT,
+        "description": 'When jobs may begin there, like "22:00-07:00, 12:30-13:30"; "": always.',
+    },
 }
 _JOB_WISHES: dict[str, Schema] = {
     "prompt": {**ANYTHING, "description": "The graph in API format."},
@@ -65,6 +72,7 @@ _JOB_WISHES: dict[str, Schema] = {
     "parameters": {**ANYTHING, "description": 'Changes by address, like {"KSampler.seed": 42}.'},
     "peer": {**TEXT, "description": "Only this one, by name or id."},
     "tags": {**listed(TEXT), "description": "Only peers with all of these."},
+    "avoid": {**listed(TEXT), "description": "Not these peers, by name or id."},
     "title": TEXT,
     "priority": {**NUMBER, "description": "Higher goes first; 0 is usual."},
     "targets": {**listed(TEXT), "description": "Run these output nodes only."},
@@ -92,6 +100,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             **{"id": TEXT, "name": TEXT, "url": TEXT, "enabled": FLAG, "draining": FLAG},
             **{"tags": listed(TEXT), "has_credentials": FLAG, "tls": TEXT},
+            **{"exclusive": FLAG, "only_idle": FLAG, "hours": TEXT},
             "health": choices("unknown", "up", "suspect", "down", "ejected", "zombie", "needs_key"),
             **{"reason": TEXT, "version": TEXT, "devices": listed(ref("Device"))},
             **{"queue_running": WHOLE, "queue_pending": WHOLE, "ours": WHOLE, "checked_at": MOMENT},
@@ -148,6 +157,10 @@ SCHEMAS: dict[str, Schema] = {
             **{"title": TEXT, "pinned_to": TEXT, "peer_id": TEXT, "peer": TEXT},
             "retry_of": {**TEXT, "description": "The ended job that this one repeats, if any."},
             "batch": {"oneOf": [ref("BatchPlace"), {"type": "null"}]},
+            "inputs": {
+                **listed(fields({"name": TEXT, "sha256": TEXT})),
+                "description": "The master's files that went along, as the prompt names them.",
+            },
             **{"attempts": listed(ref("Attempt")), "outputs": listed(ref("Output")), "texts": listed(TEXT)},
             "error": {
                 "type": ["object", "null"],
@@ -167,7 +180,15 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Accepted": fields({"job_id": TEXT, "state": TEXT, "job_ids": listed(TEXT)}),
-    "Verdict": fields({"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT}),
+    "Reckoning": {
+        **fields(
+            {
+                **{"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT, "is_guess": FLAG},
+                **dict.fromkeys(("start_s", "load_s", "run_s", "finish_s"), {"type": ["number", "null"]}),
+            }
+        ),
+        "description": "In seconds from now, were it sent now; null for a peer that may not take it.",
+    },
     "Settings": fields(_SETTINGS),
     "NewPeer": fields(_PEER_WISHES, optional=[name for name in _PEER_WISHES if name != "url"]),
     "PeerChanges": fields(_PEER_WISHES, optional=list(_PEER_WISHES)),
@@ -312,8 +333,8 @@ _PATHS: dict[str, dict[str, Schema]] = {
     },
     "/explain": {
         "post": operation(
-            "For each peer: would it take this, and why not",
-            fields({"peers": listed(ref("Verdict"))}),
+            "For each peer: would it take this, by when it would be done, and why not; the first to be done first",
+            fields({"peers": listed(ref("Reckoning"))}),
             body="JobRequest",
         )
     },

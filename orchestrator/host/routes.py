@@ -47,7 +47,7 @@ from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
 from .previews import PICTURE_TYPES
 from .report import report
 from .sanitise import sanitise
-from .views import job_view, jobs_view
+from .views import job_view, jobs_view, reckoning_view
 
 log = logging.getLogger(__name__)
 
@@ -248,9 +248,9 @@ class _Api:
     async def move(self, request: web.Request) -> tuple[int, Any]:
         before, peer = job_move_of(await read_object(request))
         if peer is not None:
-            self._runtime.pin_job(_id(request), peer)
+            await self._runtime.pin_job(_id(request), peer)
         if before is not None:
-            self._runtime.move_job(_id(request), before)
+            await self._runtime.move_job(_id(request), before)
         return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peers.name)
 
     async def settings(self, request: web.Request) -> tuple[int, Any]:

@@ -7,8 +7,11 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
+from ..core.engine.explain import Reckoning, in_full
+from ..core.engine.knowledge import Origin
 from ..core.models.backend import BackendConfig, BackendStatus, QueueState
-from ..core.models.job import Attempt, Job, JobState, OutputFile
+from ..core.models.job import HERE, Attempt, Job, JobState, OutputFile
+from ..dispatch.preparing import HERE_ID
 
 PeerName = Callable[[str], str]  #: the name of a peer's id, also of one that was removed since
 
@@ -35,6 +38,9 @@ def peer_view(
         "tags": list(config.tags),
         "has_credentials": config.has_credentials,
         "tls": config.tls,
+        "exclusive": config.exclusive,
+        "only_idle": config.only_idle,
+        "hours": config.hours,
         "health": status.health.value,
         "reason": status.reason,
         "version": vitals.comfyui_version if vitals else "",
@@ -53,6 +59,24 @@ def peer_view(
         "checked_at": _moment(status.checked_at),
         "node_types": node_types,
         "running": None if running is None else dict(running),
+    }
+
+
+def reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
+    """What a peer would do with a job, in seconds from now; None for one that may not take it. ``is_guess``:
+    such a job never ran there."""
+    verdict, able = reckoning.verdict, reckoning.verdict.eligible
+    here = verdict.backend_id == HERE_ID
+    return {
+        "id": HERE if here else verdict.backend_id,
+        "name": verdict.name,
+        "eligible": able,
+        "reason": in_full(reckoning),
+        "is_guess": reckoning.origin is not Origin.HERE,
+        "start_s": reckoning.start_s if able else None,
+        "load_s": reckoning.load_s if able else None,
+        "run_s": reckoning.run_s if able and reckoning.origin is not Origin.NOTHING else None,
+        "finish_s": reckoning.finish_s if reckoning.origin is not Origin.NOTHING else None,
     }
 
 
@@ -98,6 +122,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "peer_id": job.backend_id,
         "peer": peer_name(job.backend_id) if job.backend_id else "",
         "attempts": [_attempt_view(attempt, peer_name) for attempt in job.attempts],
+        "inputs": [{"name": sent.name, "sha256": sent.sha256} for sent in job.inputs],
         "outputs": [_output_view(output) for output in job.outputs],
         "texts": list(job.texts),
         "error": None if job.error is None else dict(job.error),

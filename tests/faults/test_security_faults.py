@@ -17,7 +17,7 @@ from orchestrator.backends.resolver import CheckedResolver
 from orchestrator.core.models.job import JobState
 from orchestrator.core.workflow.cut import DISPATCH_CLASS
 from orchestrator.errors import ConfigError, PeerUnreachableError
-from orchestrator.host.hops import came_from_a_master, refuse_further_hop
+from orchestrator.host.hops import came_from_a_master, refuse_further_hop, sender_of
 from orchestrator.host.report import STRUCK, recorder, report, striker
 from tests.fakes.answers import answer
 from tests.fakes.comfyui import FakeComfyUI
@@ -118,6 +118,8 @@ async def test_f20_what_a_master_sends_says_so_and_another_master_sends_it_no_fu
     (post,) = rig.a.asked("/prompt")
     assert came_from_a_master(post.headers)
     assert not came_from_a_master({"Content-Type": "application/json"})
+    assert rig.master.runtime.is_sender(sender_of(post.headers))
+    assert not rig.master.runtime.is_sender("") and not rig.master.runtime.is_sender("1")
     refuse_further_hop(picture())
     with pytest.raises(ConfigError, match="another master"):
         refuse_further_hop({**picture(), "9": {"class_type": DISPATCH_CLASS, "inputs": {}}})

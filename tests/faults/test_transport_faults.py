@@ -57,6 +57,16 @@ async def test_f09_a_picture_that_a_full_disk_cut_off_is_made_elsewhere(rig: Rig
     assert "not whole" in done.attempts[0].reason and "disk full" in done.attempts[0].reason
 
 
+async def test_f09_a_peer_whose_disk_is_full_says_so_and_the_job_runs_elsewhere(rig: Rig) -> None:
+    job = await rig.submit_to(rig.a)
+    said = "[Errno 28] No space left on device: 'ComfyUI_00001_.png'"
+    await rig.a.fail(rig.a.running or "", node_id="2", exception_type="OSError", exception_message=said)
+    rig.b.on_prompt = "run"
+    done = await rig.end_of(job)
+    assert (done.state, outcomes(done)) == (JobState.DONE, ["disk_full", "done"])
+    assert "The disk of a is full" in done.attempts[0].reason
+
+
 async def test_f12_a_job_whose_acceptance_was_cut_off_is_found_and_runs_once(rig: Rig, proxy: Proxy) -> None:
     proxy.cut_requests = lambda data: data.startswith(b"POST /prompt") or b'"prompt_id"' in data
     proxy.cuts = 1

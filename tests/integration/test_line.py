@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,13 +93,64 @@ async def test_a_waiting_job_is_moved_up_and_to_the_end(master: Master, a: FakeC
     await master.add("a", a)
     ids = [job.id for job in await held(master, 4)]
     await until(lambda: len(waiting(master)) == 4, "all wait")
-    master.runtime.move_job(ids[3], ids[1])
+    await master.runtime.move_job(ids[3], ids[1])
     assert waiting(master) == [ids[0], ids[3], ids[1], ids[2]]
-    master.runtime.move_job(ids[0])
+    await master.runtime.move_job(ids[0])
     assert waiting(master) == [ids[3], ids[1], ids[2], ids[0]]
     later = await master.submit(picture(9))
     await until(lambda: len(waiting(master)) == 5, "it waits too")
     assert waiting(master)[-1] == later.id
+
+
+async def test_a_persons_order_and_choice_of_peer_outlive_restarts(
+    tmp_path: Path, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        await master.add("a", a)
+        await master.add("b", b)
+        plain = await held(master, 4)
+        urgent = await master.submit(picture(5), priority=5)
+        first = await master.runtime.submit(replace(plain[0].request, prompt=picture(6)), front=True)
+        await until(lambda: len(waiting(master)) == 6, "all wait")
+        await master.runtime.move_job(plain[3].id, urgent.id)
+        await master.runtime.move_job(plain[0].id)
+        await master.runtime.pin_job(plain[1].id, "b")
+        last = await master.submit(picture(8))
+        await until(lambda: len(waiting(master)) == 7, "all wait")
+        order = [plain[3].id, urgent.id, first.id, plain[1].id, plain[2].id, plain[0].id, last.id]
+        assert waiting(master) == order
+    for turn in range(2):
+        async with started(tmp_path) as master:
+            await until(lambda: len(waiting(master)) == 7 + turn, "they wait again")  # noqa: B023
+            assert waiting(master) == order
+            assert master.job(plain[1]).request.peer == "b"
+            newest = await master.runtime.submit(replace(plain[0].request, prompt=picture(9)), front=True)
+            await until(lambda: len(waiting(master)) == 8 + turn, "it waits too")  # noqa: B023
+            order = [*order[:2], newest.id, *order[2:]]
+            assert waiting(master) == order
+
+
+async def test_who_wants_to_be_first_is_so_after_the_line_was_reordered_too(
+    master: Master, a: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    jobs = await held(master, 5)
+    await until(lambda: len(waiting(master)) == 5, "all wait")
+    for _ in range(4):
+        await master.runtime.move_job(jobs[0].id)
+    front = await master.runtime.submit(replace(jobs[0].request, prompt=picture(9)), front=True)
+    await until(lambda: len(waiting(master)) == 6, "it waits too")
+    assert waiting(master)[0] == front.id
+
+
+async def test_listeners_hear_of_a_job_that_was_moved(master: Master, a: FakeComfyUI) -> None:
+    await master.add("a", a)
+    jobs = await held(master, 3)
+    await until(lambda: len(waiting(master)) == 3, "all wait")
+    heard: list[str] = []
+    master.runtime.on_job(lambda job: heard.append(job.id))
+    await master.runtime.move_job(jobs[2].id, jobs[0].id)
+    assert heard == [jobs[2].id]
 
 
 async def test_a_job_moved_before_a_more_urgent_one_goes_before_it(master: Master, a: FakeComfyUI) -> None:
@@ -106,7 +158,7 @@ async def test_a_job_moved_before_a_more_urgent_one_goes_before_it(master: Maste
     jobs = await held(master, 2)
     urgent = await master.submit(picture(3), priority=5)
     await until(lambda: len(waiting(master)) == 3, "all wait")
-    master.runtime.move_job(jobs[1].id, urgent.id)
+    await master.runtime.move_job(jobs[1].id, urgent.id)
     assert waiting(master) == [jobs[1].id, urgent.id, jobs[0].id]
     await master.runtime.change_preferences({"paused": False})
     await until(lambda: master.job(jobs[1]).state is JobState.RUNNING, "it is the first to go")
@@ -117,9 +169,9 @@ async def test_what_does_not_wait_cannot_be_moved(master: Master, a: FakeComfyUI
     job = await master.submit(picture())
     await until(lambda: a.running, "it runs")
     with pytest.raises(NotFoundError, match="may have started"):
-        master.runtime.move_job(job.id)
+        await master.runtime.move_job(job.id)
     with pytest.raises(NotFoundError):
-        master.runtime.pin_job(job.id, "a")
+        await master.runtime.pin_job(job.id, "a")
 
 
 async def test_a_waiting_job_is_sent_to_the_peer_that_a_person_chose(
@@ -130,8 +182,8 @@ async def test_a_waiting_job_is_sent_to_the_peer_that_a_person_chose(
     (job,) = await held(master, 1)
     await until(lambda: waiting(master), "it waits")
     with pytest.raises(ConfigError, match="no peer nowhere"):
-        master.runtime.pin_job(job.id, "nowhere")
-    master.runtime.pin_job(job.id, "b")
+        await master.runtime.pin_job(job.id, "nowhere")
+    await master.runtime.pin_job(job.id, "b")
     await master.runtime.change_preferences({"paused": False})
     await until(lambda: b.running, "it runs there")
     assert a.asked("/prompt") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -177,6 +178,29 @@ async def test_the_job_of_a_node_is_not_run_again_after_a_kill_and_its_attempt_i
         await until(lambda: peer.asked("/interrupt"), "its attempt is stopped")
         assert peer.asked("/interrupt")[0].json == {"prompt_id": attempt.prompt_id}
         assert peer.asked("/prompt") == []
+
+
+async def test_the_attempt_of_a_nodes_job_is_stopped_although_its_peer_answers_only_later(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        await master.add("gpu", peer)
+        peer.on_prompt = "hold"
+        job = await master.submit(picture(), source=Source.NODE)
+        await master.running_on(peer, job)
+        left = tmp_path / "left"
+        await asyncio.to_thread(shutil.copytree, tmp_path / "data", left / "data")  # as a power cut leaves it
+        peer.freeze()
+
+    def told() -> int:
+        return sum(seen.method == "POST" for seen in peer.asked("/queue"))
+
+    before = told()
+    async with started(left, health=HealthPolicy(poll_s=0.05, timeout_s=0.2)) as master:
+        assert (await master.runtime.job(job.id)).state is JobState.CANCELLED
+        await until(lambda: told() >= before + 2, "it was told in vain")
+        peer.thaw()
+        await until(lambda: peer.running is None, "it is told again and stops")
 
 
 async def test_a_second_comfyui_on_the_same_folder_leaves_the_jobs_of_the_first_alone(

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from orchestrator.core.models.backend import BackendConfig
 from orchestrator.core.models.job import (
     Attempt,
+    InputFile,
     Job,
     JobRequest,
     JobState,
@@ -70,6 +71,7 @@ FULL_JOB = Job(
         Attempt("", "peer-1", NOW, NOW + timedelta(seconds=1), "unreachable", "no answer"),
         Attempt("11111111-2222-3333-4444-555555555555", "peer-2", NOW + timedelta(seconds=2)),
     ),
+    inputs=(InputFile("b.png", "0" * 64), InputFile("sub/a.png [temp]", "f" * 64)),
     outputs=(
         OutputFile("9", "/out/b.png", "b.png", "sub", "output"),
         OutputFile("9", "/out/a.png", "a.png", "", "temp"),
@@ -551,7 +553,13 @@ def run_sql(path: Path, statement: str) -> None:
     database.close()
 
 
+def without_inputs_and_places(path: Path) -> None:
+    for table in ("inputs", "places"):
+        run_sql(path, f"DROP TABLE {table}")
+
+
 def without_request_ids(path: Path) -> None:
+    without_inputs_and_places(path)
     run_sql(path, "DROP INDEX ix_jobs_request_id")
     run_sql(path, "ALTER TABLE jobs DROP COLUMN request_id")
 
@@ -614,6 +622,33 @@ async def test_a_journal_from_before_requests_had_ids_keeps_its_jobs(path: Path)
         await again.save_job(named)
         assert await again.load_jobs_of("r") == (named,)
         assert await again.load_jobs_of("x") == ()
+
+
+async def test_a_journal_from_before_the_line_was_kept_gets_inputs_and_places(path: Path) -> None:
+    async with opened(path) as store:
+        await store.save_job(job(1))
+    without_inputs_and_places(path)
+    run_sql(path, "UPDATE meta SET value = '4' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert await again.load_jobs() == (job(1),)
+        sent = job(1, inputs=(InputFile("a.png", "0" * 64),))
+        await again.save_job(sent)
+        await again.save_places({"job-1": (-2.0, -1.0)})
+        assert await again.load_jobs() == (sent,)
+        assert await again.load_places() == {"job-1": (-2.0, -1.0)}
+        await again.save_job(sent.evolve(state=JobState.DONE))
+        assert await again.load_places() == {}
+        assert await again.prune(keep=0, before=NOW + timedelta(days=1)) == 1
+    database = sqlite3.connect(path)
+    for table in ("inputs", "places"):
+        assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+    database.close()
+
+
+async def test_places_of_jobs_that_are_not_in_the_journal_are_left_out(store: Store) -> None:
+    await store.save_job(job(1))
+    await store.save_places({"job-1": (0.0, 1.0), "a node's": (0.0, 2.0)})
+    assert await store.load_places() == {"job-1": (0.0, 1.0)}
 
 
 def test_an_older_journal_goes_through_each_step_it_lacks_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from orchestrator.backends.client import ComfyUIClient
-from orchestrator.core.models.job import Job, JobState, RemoteFile
+from orchestrator.core.models.job import InputFile, Job, JobState, RemoteFile
 from orchestrator.dispatch.results import Counters, Results
 from orchestrator.dispatch.transport import ASK_FROM_BYTES, Folders
 from tests.fakes.answers import announce, answer, redirect
@@ -112,6 +113,16 @@ async def test_a_file_is_sent_once_for_two_jobs_and_under_its_new_bytes_again(
     assert len(peer.asked("/upload/image")) == 2
     sent = {content for (kind, folder, _), content in peer.files.items() if kind == "input"}
     assert sent == {b"first", b"second, and longer"}
+
+
+async def test_the_journal_has_what_a_job_was_sent_with(master: Master, peer: FakeComfyUI) -> None:
+    await asyncio.to_thread((master.input / "cat.png").write_bytes, b"cat")
+    graph = loaded_picture("cat.png")
+    graph["3"] = {"class_type": "LoadImage", "inputs": {"image": "example.png"}}  # the peer's own
+    job = await master.run(graph)
+    stored = await master.runtime.store.load_job(job.id)
+    assert stored is not None
+    assert stored.inputs == (InputFile("cat.png", hashlib.sha256(b"cat").hexdigest()),)
 
 
 async def test_a_file_that_is_on_its_way_for_one_job_is_not_sent_for_the_next(

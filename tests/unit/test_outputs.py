@@ -6,7 +6,13 @@ import pytest
 
 from orchestrator.core.models.job import RemoteFile
 from orchestrator.core.workflow.outputs import ProgressMeter, check_success, files_of, texts_of
-from orchestrator.errors import JobLostError, PeerExecutionError, PeerInterruptedError, PeerProtocolError
+from orchestrator.errors import (
+    JobLostError,
+    PeerDiskFullError,
+    PeerExecutionError,
+    PeerInterruptedError,
+    PeerProtocolError,
+)
 
 
 def entry(*messages: tuple[str, dict[str, Any]], **fields: Any) -> dict[str, Any]:
@@ -24,6 +30,21 @@ def test_a_peers_error_keeps_its_own_words_and_names_the_node() -> None:
     with pytest.raises(PeerExecutionError, match=r"KSampler \(node 7\) failed on gpu: bad shape") as caught:
         check_success(entry(("execution_error", details)), "gpu")
     assert caught.value.details == details
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[Errno 28] No space left on device: '/out/a.png'",
+        'IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })',
+        "[WinError 112] There is not enough space on the disk",
+        "[Errno 122] Disk quota exceeded",
+    ],
+)
+def test_a_peer_whose_disk_is_full_is_told_apart_from_a_node_that_failed(said: str) -> None:
+    details = {"node_id": "9", "node_type": "SaveImage", "exception_message": said}
+    with pytest.raises(PeerDiskFullError, match=r"disk of gpu is full: SaveImage \(node 9\)"):
+        check_success(entry(("execution_error", details)), "gpu")
 
 
 def test_an_interrupted_job_is_no_success() -> None:

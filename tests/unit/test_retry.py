@@ -19,6 +19,7 @@ from orchestrator.errors import (
     OrchestratorError,
     PeerAuthError,
     PeerDiedError,
+    PeerDiskFullError,
     PeerExecutionError,
     PeerInterruptedError,
     PeerOutOfMemoryError,
@@ -59,6 +60,7 @@ def refused(kind: str) -> PromptRefusedError:
         (PromptRefusedError("no", {"type": "invalid_prompt"}, {}), ELSEWHERE, False),
         (PeerExecutionError("x", {"exception_type": "RuntimeError"}), GIVE_UP, False),
         (OOM, ELSEWHERE, False),
+        (PeerDiskFullError("x"), ELSEWHERE, True),
         (PeerInterruptedError("x"), GIVE_UP, False),
     ],
 )

@@ -112,6 +112,7 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
                 "reason": "",
             },
         ],
+        "inputs": [],
         "outputs": [
             {
                 "node_id": "9",

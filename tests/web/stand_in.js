@@ -10,7 +10,7 @@ export function peer(changes = {}) {
 export function job(changes = {}) {
   return {
     job_id: "j1", state: "running", source: "node", title: "", pinned_to: "", peer_id: "p1", peer: "gpu-1", attempts: [],
-    outputs: [], texts: [], error: null, explanation: "", progress: 0, progress_text: "",
+    inputs: [], outputs: [], texts: [], error: null, explanation: "", progress: 0, progress_text: "",
     created_at: "2026-01-01T10:00:00.000Z", started_at: "2026-01-01T10:00:01.000Z", begun_at: "2026-01-01T10:00:02.000Z",
     ended_at: null, ...changes,
   };

@@ -176,6 +176,22 @@ test("while somebody looks, the line is read again once after jobs entered it", 
   assert.equal(reads, 1);
 });
 
+test("a line that somebody moved is read at once, one that never stands still now and then", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let reads = 0;
+  const { store, events } = live({ line: async () => (reads++, listing([])) });
+  store.watch();
+  const move = () => tell(events, "jobs", { jobs: [job({ job_id: "a", state: "waiting" })] });
+  move();
+  t.mock.timers.tick(250);
+  assert.equal(reads, 1);
+  move();
+  t.mock.timers.tick(250);
+  assert.equal(reads, 1);
+  t.mock.timers.tick(1500);
+  assert.equal(reads, 2);
+});
+
 test("what is switched on is read once and followed by events", async () => {
   const { store, events } = live({});
   assert.equal(store.settings, null);

@@ -17,7 +17,7 @@ export function reportOf(job, peers) {
   const about = peers
     .filter((peer) => involved.has(peer.id))
     .map(({ name, health, reason, version, devices, node_types }) => ({ name, health, reason, version, devices, node_types }));
-  const { outputs, texts, ...rest } = job;
+  const { inputs, outputs, texts, ...rest } = job;
   return JSON.stringify({ job: { ...rest, files: outputs.length, texts: texts.length }, peers: about }, null, 2);
 }
 

@@ -7,7 +7,8 @@ import { isFinal, JobShelf } from "./job_shelf.js";
 export { isFinal };
 
 export const JOBS_KEPT = 5000; //: of the waiting ones, and as many of the ended ones
-const LINE_EVERY_MS = 1500;
+const LINE_SOON_MS = 200; //: after a change in the line, which mostly is not alone
+const LINE_EVERY_MS = 1500; //: of a line that changes all the time
 export const TOLD_EVERY_MS = 250; //: however many events come; the server sends no more of a job either
 
 /**
@@ -38,6 +39,7 @@ export class FleetStore extends EventTarget {
   #watchers = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #lineTimer;
+  #lineReadAt = -Infinity;
   #settingsEvents = 0;
   #shelf = new JobShelf(JOBS_KEPT);
   #toldAt = -Infinity;
@@ -201,10 +203,12 @@ export class FleetStore extends EventTarget {
 
   #readLineSoon() {
     if (!this.#watchers || this.#lineTimer !== undefined) return;
+    const wait = Math.max(LINE_SOON_MS, this.#lineReadAt + LINE_EVERY_MS - performance.now());
     this.#lineTimer = setTimeout(() => {
       this.#lineTimer = undefined;
+      this.#lineReadAt = performance.now();
       if (this.connected) this.readLine();
-    }, LINE_EVERY_MS);
+    }, wait);
   }
 
   /** @param {Job[]} changed */

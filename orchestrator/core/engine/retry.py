@@ -1,7 +1,8 @@
 """What to do after a failed attempt: a pure decision from the error's class and how the job's attempts ended.
 
 =================  =========================================================================================
-peer-caused        unreachable, key, protocol, 4xx/5xx, lost, bad result: elsewhere, up to `max_attempts`
+peer-caused        unreachable, key, protocol, 4xx/5xx, full disk, lost, bad result: elsewhere, up to
+                   `max_attempts`
 peer died          elsewhere once; the `deaths_max`-th time the job is set aside: it may be what kills them
 placement          a class or file is missing after all: elsewhere, and the peer's list is read again
 memory             elsewhere with no less memory; at last once more on the roomiest, after it was freed
@@ -23,6 +24,7 @@ from ...errors import (
     OrchestratorError,
     PeerAuthError,
     PeerDiedError,
+    PeerDiskFullError,
     PeerInterruptedError,
     PeerOutOfMemoryError,
     PeerProtocolError,
@@ -66,6 +68,7 @@ _PEER_CAUSED = (
     PeerAuthError,
     PeerProtocolError,
     PeerRefusedError,
+    PeerDiskFullError,
     JobLostError,
     ResultError,
 )

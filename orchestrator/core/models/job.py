@@ -20,8 +20,9 @@ from ...errors import IllegalTransitionError
 Prompt = dict[str, Any]  #: API format: {node id: {"class_type": str, "inputs": {...}}}
 
 
-HERE = "this machine"  #: the master itself, where a peer's id stands
 Rank = tuple[float, float]  #: a job's place in the line, the lowest first: minus its priority, then a number
+
+HERE = "this machine"  #: the master itself, where a peer's id stands
 
 
 class JobState(str, Enum):
@@ -120,6 +121,14 @@ class OutputFile:
 
 
 @dataclass(frozen=True)
+class InputFile:
+    """A file of this machine that was sent along: as the prompt names it, and the SHA-256 of its bytes."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One POST of a job to one peer. ``outcome`` is empty while it runs, else done or an error's code.
 
@@ -140,6 +149,7 @@ class Attempt:
 @dataclass(frozen=True)
 class Job:
     """A job's whole story so far. ``result_type`` is the link type of a wanted value ("" for whole graphs).
+    ``inputs``: what its last attempt was sent with.
     ``shown``: what each node shows, as ComfyUI's history has it, with the names the files got here.
     ``previews``: how many pictures of its progress came so far; only the last one is kept.
     ``begun_at``: when the peer began with it (it may wait there first). Neither is kept across a restart.
@@ -151,6 +161,7 @@ class Job:
     state: JobState = JobState.WAITING
     backend_id: str = ""
     attempts: tuple[Attempt, ...] = ()
+    inputs: tuple[InputFile, ...] = ()
     outputs: tuple[OutputFile, ...] = ()
     texts: tuple[str, ...] = ()
     shown: Mapping[str, Any] = field(default_factory=dict, compare=False)

@@ -16,6 +16,7 @@ class Preferences:
     """``fleet_mode``: the Run button's prompts go to the peers. ``paused``: no further job is started on a
     peer. ``this_machine``: the master runs fleet prompts too, when its own queue is empty.
     ``peer_nodes``: the page offers the nodes and models of the peers too.
+    ``second_copies``: the last running jobs also run on a peer that is clearly sooner through with them.
     ``retry_interrupted``: a job that somebody interrupts on its peer runs on another one.
     ``keep_days``, ``keep_jobs``: finished jobs stay in the journal so long, and at most so many of them."""
 
@@ -23,6 +24,7 @@ class Preferences:
     paused: bool = False
     this_machine: bool = False
     peer_nodes: bool = True
+    second_copies: bool = False
     retry_interrupted: bool = False
     keep_days: int = 30
     keep_jobs: int = 10_000

@@ -35,6 +35,7 @@ def request_of(record: Mapping[str, Any]) -> JobRequest:
     known.update(
         drop_classes=frozenset(record["drop_classes"]),
         tags=tuple(record["tags"]),
+        avoid=tuple(record.get("avoid", ())),
         targets=tuple(record.get("targets", ())),
         source=Source(record["source"]),
         result=None if result is None else ResultLink(*result),

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import (
     JobLostError,
+    PeerDiskFullError,
     PeerExecutionError,
     PeerInterruptedError,
     PeerOutOfMemoryError,
@@ -17,6 +18,8 @@ from ..models.job import OutputFile, RemoteFile
 from .result_nodes import RESULT_ID
 
 _OUT_OF_MEMORY = ("OutOfMemoryError", "OOM_EXCEPTION")
+#: How systems say it: Linux and macOS, a quota, Windows.
+_DISK_FULL = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")
 
 
 def check_success(
@@ -27,7 +30,8 @@ def check_success(
     Success needs an execution_success message; ``status_str`` alone is also set by other endings.
 
     Raises:
-        PeerExecutionError: a node raised; PeerOutOfMemoryError where it was for memory.
+        PeerExecutionError: a node raised; PeerOutOfMemoryError where it was for memory, PeerDiskFullError
+        where it was for room on the disk.
         PeerInterruptedError: somebody stopped it there.
         JobLostError: it ended without a word. PeerProtocolError: this is no history entry.
     """
@@ -58,6 +62,10 @@ def execution_error(details: Mapping[str, Any], peer: str, titles: Mapping[str, 
             f"{peer} ran out of memory at {where}. Make its pictures or batches smaller, use a smaller "
             "model, or add a peer with more memory.",
             details,
+        )
+    if any(words in said for words in _DISK_FULL):
+        return PeerDiskFullError(
+            f"The disk of {peer} is full: {where} could not write its files. Make room there.", details
         )
     return PeerExecutionError(f"{where} failed on {peer}: {said}", details)
 

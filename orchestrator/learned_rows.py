@@ -1,0 +1,60 @@
+"""What was learned of peers, as rows of the journal, and back: for the store alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from .core.engine.learned import Row
+from .schema import LEARNED
+
+log = logging.getLogger(__name__)
+
+_KEY = (LEARNED.c.topic, LEARNED.c.peer, LEARNED.c.name)
+_DELETE = LEARNED.delete().where(
+    LEARNED.c.topic == sa.bindparam("a_topic"),
+    LEARNED.c.peer == sa.bindparam("a_peer"),
+    LEARNED.c.name == sa.bindparam("a_name"),
+)
+
+
+def load(db: sa.Connection) -> tuple[Row, ...]:
+    """All rows; one that makes no sense is left out."""
+    found = []
+    # As text: one row that is no JSON must not hide all others.
+    query = sa.select(*_KEY, sa.type_coerce(LEARNED.c.numbers, sa.Text), LEARNED.c.note)
+    for topic, peer, name, numbers, note in db.execute(query).all():
+        try:
+            found.append(Row(topic, peer, name, tuple(map(float, json.loads(numbers))), note))
+        except (ValueError, TypeError) as exc:
+            log.warning("What was learned as %s of %s cannot be read and is left out: %s", topic, name, exc)
+    return tuple(found)
+
+
+def save(db: sa.Connection, rows: Sequence[Row]) -> None:
+    """New ones, and others in place of those of the same key."""
+    if not rows:
+        return
+    db.execute(_DELETE, [{"a_topic": row.topic, "a_peer": row.peer, "a_name": row.name} for row in rows])
+    db.execute(
+        LEARNED.insert(),
+        [
+            {
+                "topic": row.topic,
+                "peer": row.peer,
+                "name": row.name,
+                "numbers": list(row.values),
+                "note": row.note,
+            }
+            for row in rows
+        ],
+    )
+
+
+def replace(db: sa.Connection, rows: Sequence[Row]) -> None:
+    """These and no others."""
+    db.execute(LEARNED.delete())
+    save(db, rows)
