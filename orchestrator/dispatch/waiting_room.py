@@ -55,7 +55,7 @@ class WaitingRoom:
         self._line: list[Ticket] = []
         self._waiting: dict[str, Ticket] = {}
         self._new: list[Ticket] = []
-        self._first_s = self._last_s = 0.0
+        self._base_s = self._first_s = self._last_s = 0.0
         self._dirty = asyncio.Event()
         self._all_anew = False
         self._paused = False
@@ -109,13 +109,13 @@ class WaitingRoom:
     def enter(self, ticket: Ticket, *, front: bool = False, rank: Rank | None = None) -> Rank:
         """Give a job its place in the line: behind its equals, before all of its priority, or this one."""
         now_s = asyncio.get_running_loop().time()
-        if not self._last_s:
-            self._first_s = self._last_s = now_s
-        if rank is not None:  # of an earlier process: its numbers are below zero, and no moments
-            ticket.rank = rank[0], self._first_s + rank[1] * APART_S
+        if not self._base_s:
+            self._base_s = self._first_s = self._last_s = now_s
+        if rank is not None:
+            ticket.rank = rank
         elif front:
-            self._first_s = min((rank_of(waiting)[1] for waiting in self._line), default=self._first_s)
-            self._first_s -= 1.0
+            lowest = min((rank_of(waiting)[1] for waiting in self._line), default=self._first_s)
+            self._first_s = min(lowest, self._first_s) - 1.0
             ticket.rank = -ticket.request.priority, self._first_s
         else:
             self._last_s = max(now_s, self._last_s + APART_S)
@@ -310,6 +310,8 @@ class WaitingRoom:
     def _enlist(self, ticket: Ticket) -> None:
         """What the scheduler knows of it is what is so."""
         priority, since_s = rank_of(ticket)
+        if since_s < self._base_s:  # a place that somebody gave it is no moment since when it waited
+            since_s = self._base_s - (self._base_s - since_s) * APART_S
         request = ticket.request
         need, client = self._preparing.need(ticket), request.client_id or request.source.value
         self._scheduler.enter(

@@ -39,6 +39,7 @@ def choices(*values: str) -> Schema:
     return {"type": "string", "enum": list(values)}
 
 
+SECONDS: Schema = {"type": ["number", "null"]}
 _SETTINGS: dict[str, Schema] = {
     **dict.fromkeys(("fleet_mode", "paused", "this_machine", "peer_nodes", "second_copies"), FLAG),
     "retry_interrupted": FLAG,
@@ -63,7 +64,7 @@ _PEER_WISHES: dict[str, Schema] = {
     "only_idle": {**FLAG, "description": "Only while nobody else's prompt is there."},
     "hours": {
         **TEXT,
-        "description": 'When jobs may begin there, like "22:00-07:00, 12:30-13:30"; "": always.',
+        "description": 'When jobs may begin there, like "22:00-07:00"; "": always.',
     },
 }
 _JOB_WISHES: dict[str, Schema] = {
@@ -184,7 +185,7 @@ SCHEMAS: dict[str, Schema] = {
         **fields(
             {
                 **{"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT, "is_guess": FLAG},
-                **dict.fromkeys(("start_s", "load_s", "run_s", "finish_s"), {"type": ["number", "null"]}),
+                **dict.fromkeys(("start_s", "load_s", "run_s", "finish_s"), SECONDS),
             }
         ),
         "description": "In seconds from now, were it sent now; null for a peer that may not take it.",
@@ -333,7 +334,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     },
     "/explain": {
         "post": operation(
-            "For each peer: would it take this, by when it would be done, and why not; the first to be done first",
+            "For each peer: when it would be done with this, or why not; the soonest first",
             fields({"peers": listed(ref("Reckoning"))}),
             body="JobRequest",
         )

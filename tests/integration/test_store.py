@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.core.engine.learned import Row
 from orchestrator.core.models.backend import BackendConfig
 from orchestrator.core.models.job import (
     Attempt,
@@ -51,6 +52,7 @@ FULL_JOB = Job(
         result=ResultLink("8", 0),
         peer="gpu-2",
         tags=("fast", "größer"),
+        avoid=("slow",),
         source=Source.NODE,
         wait_for_peer=False,
         title="A title",
@@ -553,7 +555,14 @@ def run_sql(path: Path, statement: str) -> None:
     database.close()
 
 
+def without_rules_and_lessons(path: Path) -> None:
+    run_sql(path, "DROP TABLE learned")
+    for column in ("exclusive", "only_idle", "hours"):
+        run_sql(path, f"ALTER TABLE peers DROP COLUMN {column}")
+
+
 def without_inputs_and_places(path: Path) -> None:
+    without_rules_and_lessons(path)
     for table in ("inputs", "places"):
         run_sql(path, f"DROP TABLE {table}")
 
@@ -643,6 +652,39 @@ async def test_a_journal_from_before_the_line_was_kept_gets_inputs_and_places(pa
     for table in ("inputs", "places"):
         assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     database.close()
+
+
+async def test_a_journal_from_before_anything_was_learned_gets_rules_and_lessons(path: Path) -> None:
+    peer = BackendConfig("a", url="http://gpu-2")
+    async with opened(path) as store:
+        await store.save_peer(peer)
+    without_rules_and_lessons(path)
+    run_sql(path, "UPDATE meta SET value = '5' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert await again.load_peers() == (peer,)
+        assert await again.load_learned() == ()
+        at_night = dataclasses.replace(peer, exclusive=True, only_idle=True, hours="22:00-07:00")
+        await again.save_peer(at_night)
+        assert await again.load_peers() == (at_night,)
+
+
+async def test_what_was_learned_is_kept_and_replaced_by_its_key(store: Store) -> None:
+    first, other = Row("run", "a", "k", (1.0, 2.5)), Row("speed", "a", "", (0.5, 3.0), "note")
+    await store.save_learned([first, other])
+    newer = Row("run", "a", "k", (2.0, 2.5, 2.0))
+    await store.save_learned([newer])
+    assert set(await store.load_learned()) == {newer, other}
+    await store.save_learned([other], only=True)
+    assert await store.load_learned() == (other,)
+
+
+async def test_a_lesson_that_makes_no_sense_is_left_out(path: Path) -> None:
+    kept = Row("run", "a", "k", (1.0, 2.5))
+    async with opened(path) as store:
+        await store.save_learned([kept, Row("run", "b", "k", (1.0,))])
+    run_sql(path, "UPDATE learned SET numbers = '[1, \"x' WHERE peer = 'b'")
+    async with opened(path) as again:
+        assert await again.load_learned() == (kept,)
 
 
 async def test_places_of_jobs_that_are_not_in_the_journal_are_left_out(store: Store) -> None:

@@ -1,0 +1,163 @@
+"""Where jobs go once something was learned of the peers, on scripted peers behind real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from orchestrator.core.engine.knowledge import Origin
+from orchestrator.core.models.job import Job, JobRequest, JobState
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.master import DEADLINE_S, Master, started
+from tests.fakes.waiting import until
+
+
+@pytest.fixture
+async def master(tmp_path: Path) -> AsyncIterator[Master]:
+    async with started(tmp_path) as master:
+        yield master
+
+
+@pytest.fixture
+async def a() -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        fake.object_info = stock_classes()
+        yield fake
+
+
+@pytest.fixture
+async def b() -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        fake.object_info = stock_classes()
+        yield fake
+
+
+async def told(master: Master, **request: Any) -> dict[str, Any]:
+    """What each peer would do with a picture, by its name."""
+    found = await master.runtime.explain(JobRequest(prompt=picture(), **request))
+    return {reckoning.verdict.name: reckoning for reckoning in found}
+
+
+async def test_a_peer_that_ran_such_a_job_tells_how_long_it_would_take(
+    master: Master, a: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    assert (await told(master))["a"].origin is Origin.NOTHING
+    assert (await master.run(picture(1))).state is JobState.DONE
+    after = (await told(master))["a"]
+    assert after.origin is Origin.HERE
+    assert after.run_s > 0
+
+
+async def test_a_run_that_was_answered_from_the_cache_teaches_nothing(master: Master, a: FakeComfyUI) -> None:
+    a.on_prompt = "hold"
+    await master.add("a", a)
+    job = await master.submit(picture(1))
+    await a.finish(await master.running_on(a, job), outputs={})
+    assert (await master.end_of(job)).state is JobState.DONE
+    assert (await told(master))["a"].origin is Origin.NOTHING
+
+
+async def test_what_was_learned_outlives_a_restart_and_goes_with_its_peer(
+    tmp_path: Path, a: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        peer = await master.add("a", a)
+        await master.run(picture(1))
+        learned = (await told(master))["a"].run_s
+    async with started(tmp_path) as master:
+        await until(lambda: master.runtime.manager.get_object_info(peer), "the peer is known again")
+        again = (await told(master))["a"]
+        assert (again.origin, again.run_s) == (Origin.HERE, pytest.approx(learned))
+        await master.runtime.peers.remove(peer)
+        await master.add("a", a)
+        assert (await told(master))["a"].origin is not Origin.HERE
+
+
+async def test_a_job_says_by_when_it_should_be_done_and_why_there(master: Master, a: FakeComfyUI) -> None:
+    await master.add("a", a)
+    await master.run(picture(1))
+    job = await master.run(picture(2))
+    assert "on a because done in about" in job.explanation
+    assert "nothing ahead" in job.explanation
+
+
+async def test_a_job_avoids_the_peers_it_is_told_to(master: Master, a: FakeComfyUI, b: FakeComfyUI) -> None:
+    await master.add("a", a)
+    await master.add("b", b)
+    jobs = [await master.run(picture(n), avoid=("a",)) for n in range(3)]
+    assert {master.runtime.peers.name(job.backend_id) for job in jobs} == {"b"}
+
+
+async def test_a_peer_of_its_own_takes_only_jobs_that_name_it(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a, exclusive=True)
+    await master.add("b", b)
+    assert [where(master, await master.run(picture(n))) for n in range(3)] == ["b"] * 3
+    assert where(master, await master.run(picture(9)), peer="a")) == "a"
+
+
+async def test_a_peer_for_idle_times_gets_nothing_while_somebody_else_uses_it(
+    master: Master, a: FakeComfyUI
+) -> None:
+    a.on_prompt = "hold"
+    theirs = await posted_by_somebody(a)
+    await master.add("a", a, only_idle=True)
+    job = await master.submit(picture())
+    await until(lambda: "somebody else uses it" in master.job(job).explanation, "the job says why it waits")
+    assert len(a.asked("/prompt")) == 1
+    a.on_prompt = "run"
+    await a.finish(theirs)
+    assert (await master.end_of(job)).state is JobState.DONE
+
+
+async def test_outside_its_hours_a_peer_gets_nothing(master: Master, a: FakeComfyUI) -> None:
+    now = datetime.now().astimezone()
+    later = [now + timedelta(hours=hours) for hours in (2, 3)]
+    hours = "-".join(f"{moment:%H:%M}" for moment in later)
+    peer = await master.add("a", a, hours=hours)
+    job = await master.submit(picture())
+    await until(lambda: "outside its hours" in master.job(job).explanation, "the job says why it waits")
+    await master.runtime.peers.update(peer, {"hours": ""})
+    assert (await master.end_of(job)).state is JobState.DONE
+
+
+async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComfyUI) -> None:
+    a.on_prompt = "hold"
+    loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "base.safetensors"}}
+    graph = {**picture(), "9": loader}
+    theirs = await posted_by_somebody(a, graph)
+    await master.add("a", a)
+
+    async def cold() -> tuple[str, ...]:
+        (found,) = await master.runtime.explain(JobRequest(prompt=graph))
+        return found.cold
+
+    assert await cold() == ("base.safetensors",)
+    await a.finish(theirs)
+    deadline = asyncio.get_running_loop().time() + DEADLINE_S
+    while await cold():
+        assert asyncio.get_running_loop().time() < deadline, "it is still cold"
+        await asyncio.sleep(0.01)
+
+
+async def posted_by_somebody(peer: FakeComfyUI, graph: dict[str, Any] | None = None) -> str:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(
+            f"{peer.url}/prompt", json={"prompt": graph or picture(77), "client_id": "somebody"}
+        ) as answer,
+    ):
+        return str((await answer.json())["prompt_id"])
+
+
+def where(master: Master, job: Job) -> str:
+    return master.runtime.peers.name(job.backend_id)
