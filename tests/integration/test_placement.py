@@ -102,7 +102,7 @@ async def test_a_peer_of_its_own_takes_only_jobs_that_name_it(
     await master.add("a", a, exclusive=True)
     await master.add("b", b)
     assert [where(master, await master.run(picture(n))) for n in range(3)] == ["b"] * 3
-    assert where(master, await master.run(picture(9)), peer="a")) == "a"
+    assert where(master, await master.run(picture(9), peer="a")) == "a"
 
 
 async def test_a_peer_for_idle_times_gets_nothing_while_somebody_else_uses_it(
