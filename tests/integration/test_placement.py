@@ -45,12 +45,20 @@ async def told(master: Master, **request: Any) -> dict[str, Any]:
     return {reckoning.verdict.name: reckoning for reckoning in found}
 
 
+async def ran(master: Master, peer: FakeComfyUI, number: int) -> Job:
+    """A job that took the peer a measurable while."""
+    peer.on_prompt = "hold"
+    job = await master.submit(picture(number))
+    await peer.finish(await master.running_on(peer, job))
+    return await master.end_of(job)
+
+
 async def test_a_peer_that_ran_such_a_job_tells_how_long_it_would_take(
     master: Master, a: FakeComfyUI
 ) -> None:
     await master.add("a", a)
     assert (await told(master))["a"].origin is Origin.NOTHING
-    assert (await master.run(picture(1))).state is JobState.DONE
+    assert (await ran(master, a, 1)).state is JobState.DONE
     after = (await told(master))["a"]
     assert after.origin is Origin.HERE
     assert after.run_s > 0
@@ -70,7 +78,7 @@ async def test_what_was_learned_outlives_a_restart_and_goes_with_its_peer(
 ) -> None:
     async with started(tmp_path) as master:
         peer = await master.add("a", a)
-        await master.run(picture(1))
+        await ran(master, a, 1)
         learned = (await told(master))["a"].run_s
     async with started(tmp_path) as master:
         await until(lambda: master.runtime.manager.get_object_info(peer), "the peer is known again")
@@ -83,8 +91,8 @@ async def test_what_was_learned_outlives_a_restart_and_goes_with_its_peer(
 
 async def test_a_job_says_by_when_it_should_be_done_and_why_there(master: Master, a: FakeComfyUI) -> None:
     await master.add("a", a)
-    await master.run(picture(1))
-    job = await master.run(picture(2))
+    await ran(master, a, 1)
+    job = await ran(master, a, 2)
     assert "on a because done in about" in job.explanation
     assert "nothing ahead" in job.explanation
 
