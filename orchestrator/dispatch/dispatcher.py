@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
 from collections import deque
@@ -39,6 +38,7 @@ from .experience import Experience
 from .hold import Hold
 from .launch import Launch
 from .line import Line
+from .on_master import OnMaster
 from .ports import Here, Journal, Peers
 from .recovery import Recovery
 from .register import Entry, Listener, Register, ignore
@@ -52,7 +52,6 @@ from .withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
 
-ASK_AGAIN_S = 15.0
 CLOSE_AGAIN_S = 15.0
 
 
@@ -86,7 +85,6 @@ class Dispatcher:
         self._peers = peers
         self._transport = transport
         self._journal = journal
-        self._read_list_again = read_list_again
         self.register = Register()
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
@@ -99,6 +97,7 @@ class Dispatcher:
             transport,
             self.register,
             report_trouble,
+            read_list_again,
             note_job,
             lambda: self._hold.is_on,
             retry or RetryPolicy(),
@@ -114,7 +113,7 @@ class Dispatcher:
         )
         self._room.on_copy = self._copies.begin_on
         self.adoption = Adoption(manager, peers, self._room, self._ways, journal)
-        self._here: Here
+        self._on_master = OnMaster(self.register, self._room, journal, self._experience)
         self._closing = False
 
     async def recall(self) -> None:
@@ -168,8 +167,7 @@ class Dispatcher:
 
     def use_this_machine(self, here: Here) -> None:
         """Let the master itself run jobs of fleet mode, whenever it is free."""
-        self._here = here
-        self._room.helps_here, self._room.is_free_here = here.is_wanted, here.is_free
+        self._on_master.use(here)
 
     def look_again(self) -> None:
         """See WaitingRoom.look_again."""
@@ -282,7 +280,7 @@ class Dispatcher:
             try:
                 placement = await self._room.place(entry.ticket)
             except NoEligiblePeerError:
-                if await self._ask_again(entry):
+                if await self._recovery.ask_again(entry, self._room.lacking(entry.ticket)):
                     continue
                 if last is None or not entry.ticket.tried:
                     raise
@@ -290,7 +288,7 @@ class Dispatcher:
                 continue
             if placement.backend_id == HERE:
                 try:
-                    return await self._run_here(entry, placement)
+                    return await self._on_master.run(entry, placement)
                 except PromptRefusedError as exc:
                     entry.ticket.may_run_here = False
                     self._recovery.back_to_the_line(entry, exc)
@@ -313,18 +311,6 @@ class Dispatcher:
             finally:
                 entry.ticket.take_back = too_late
                 self._room.release(entry.ticket)
-
-    async def _ask_again(self, entry: Entry) -> bool:
-        """Once per job: whether peers that lack something for it may have got it since they were asked."""
-        lacking = self._room.lacking(entry.ticket)
-        if entry.asked_again or not lacking:
-            return False
-        entry.asked_again = True
-        self.register.update(entry, explanation="asking the peers again for their nodes and files")
-        asking = asyncio.gather(*map(self._read_list_again, lacking), return_exceptions=True)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asking, ASK_AGAIN_S)
-        return True
 
     async def _attempt(self, entry: Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
         """Try it once; return what the job's record gains."""
@@ -370,25 +356,6 @@ class Dispatcher:
         )
         results = await self._copies.race(entry, first)
         self._experience.note_run(entry, report)
-        return results
-
-    async def _run_here(self, entry: Entry, placement: Placement) -> dict[str, Any]:
-        now = _now()
-        job = entry.job.to(
-            JobState.RUNNING,
-            backend_id=HERE,
-            attempts=(*entry.job.attempts, Attempt(entry.job.id, HERE, now, begun_at=now)),
-            explanation=placement.explanation,
-            progress_text=f"on {HERE}",
-            started_at=entry.job.started_at or now,
-            begun_at=now,
-        )
-        await self._journal.save_job(job)
-        entry.job = job
-        self.register.announce(entry)
-        self._room.begun(entry.ticket)
-        results = await self._here.run(job)
-        self._experience.note_here(entry.ticket)
         return results
 
     async def _end(

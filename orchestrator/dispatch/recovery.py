@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timezone
 
 from ..backends.manager import BackendManager
@@ -37,12 +38,13 @@ from .transport import Transport
 
 log = logging.getLogger(__name__)
 
+ASK_AGAIN_S = 15.0
 FREED_PAUSE_S = 0.5  #: a peer frees its memory between two prompts, not in the request for it
 OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet
 
 
 class Recovery:
-    """`report_trouble`, `note_job` and `is_outage`: see Dispatcher."""
+    """`report_trouble`, `read_list_again`, `note_job` and `is_outage`: see Dispatcher."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class Recovery:
         transport: Transport,
         register: Register,
         report_trouble: Callable[[str, bool], None],
+        read_list_again: Callable[[str], Awaitable[None]],
         note_job: Callable[[str, bool], None],
         is_outage: Callable[[], bool],
         policy: RetryPolicy,
@@ -60,10 +63,22 @@ class Recovery:
         self._transport = transport
         self._register = register
         self._report_trouble = report_trouble
+        self._read_list_again = read_list_again
         self._note_job = note_job
         self._is_outage = is_outage
         self.policy = policy
         self.purse = Purse(policy.budget)
+
+    async def ask_again(self, entry: Entry, lacking: Collection[str]) -> bool:
+        """Once per job: whether peers that lack something for it may have got it since they were asked."""
+        if entry.asked_again or not lacking:
+            return False
+        entry.asked_again = True
+        self._register.update(entry, explanation="asking the peers again for their nodes and files")
+        asking = asyncio.gather(*map(self._read_list_again, lacking), return_exceptions=True)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asking, ASK_AGAIN_S)
+        return True
 
     def back_to_the_line(self, entry: Entry, exc: OrchestratorError, outcome: str = "") -> None:
         entry.preview = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from orchestrator.core.engine.knowledge import Origin
 from orchestrator.core.models.job import Job, JobRequest, JobState
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
-from tests.fakes.master import DEADLINE_S, Master, started
+from tests.fakes.master import Master, started
 from tests.fakes.waiting import until
 
 
@@ -145,16 +144,13 @@ async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComf
     theirs = await posted_by_somebody(a, graph)
     await master.add("a", a)
 
-    async def cold() -> tuple[str, ...]:
-        (found,) = await master.runtime.explain(JobRequest(prompt=graph))
-        return found.cold
-
-    assert await cold() == ("base.safetensors",)
+    (before,) = await master.runtime.explain(JobRequest(prompt=graph))
+    assert before.cold == ("base.safetensors",)
     await a.finish(theirs)
-    deadline = asyncio.get_running_loop().time() + DEADLINE_S
-    while await cold():
-        assert asyncio.get_running_loop().time() < deadline, "it is still cold"
-        await asyncio.sleep(0.01)
+    deadline_s = asyncio.get_running_loop().time() + DEADLINE_S
+    while (await master.runtime.explain(JobRequest(prompt=graph)))[0].cold:
+        assert asyncio.get_running_loop().time() < deadline_s, "the model counts as cold"
+        await asyncio.sleep(0)
 
 
 async def posted_by_somebody(peer: FakeComfyUI, graph: dict[str, Any] | None = None) -> str:

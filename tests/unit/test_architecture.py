@@ -30,6 +30,7 @@ RANKS = {
     "orchestrator.one_process": 0,
     "orchestrator.schema": 1,
     "orchestrator.job_rows": 1,
+    "orchestrator.learned_rows": 1,
     "orchestrator.store": 1,
     "orchestrator.secrets": 1,
     "orchestrator.dispatch.transport": 1,
@@ -136,7 +137,10 @@ def only_the_edge_knows_comfyui(source: Source) -> Iterator[str]:
 
 def only_the_store_knows_sql(source: Source) -> Iterator[str]:
     if not source.is_in(
-        *(f"orchestrator/{name}.py" for name in ("store", "schema", "journal_file", "job_rows"))
+        *(
+            f"orchestrator/{name}.py"
+            for name in ("store", "schema", "journal_file", "job_rows", "learned_rows")
+        )
     ):
         for line, name, _ in imports(source):
             if name.split(".")[0] in ("sqlalchemy", "sqlite3"):

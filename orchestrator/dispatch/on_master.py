@@ -1,0 +1,54 @@
+"""Jobs that the master itself runs, beside its peers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from ..core.engine.scheduler import Placement
+from ..core.models.job import HERE, Attempt, JobState
+from .experience import Experience
+from .ports import Here, Journal
+from .register import Entry, Register
+from .waiting_room import WaitingRoom
+
+
+class OnMaster:
+    def __init__(
+        self, register: Register, room: WaitingRoom, journal: Journal, experience: Experience
+    ) -> None:
+        self._register = register
+        self._room = room
+        self._journal = journal
+        self._experience = experience
+        self._here: Here
+
+    def use(self, here: Here) -> None:
+        """Let the master run jobs of fleet mode, whenever it is free."""
+        self._here = here
+        self._room.helps_here, self._room.is_free_here = here.is_wanted, here.is_free
+
+    async def run(self, entry: Entry, placement: Placement) -> dict[str, Any]:
+        """Run a job that was placed here; return what its record gains.
+
+        Raises:
+            PromptRefusedError: this machine cannot run it.
+            PeerExecutionError, JobCancelledError: how it ended.
+        """
+        now = datetime.now(timezone.utc)
+        job = entry.job.to(
+            JobState.RUNNING,
+            backend_id=HERE,
+            attempts=(*entry.job.attempts, Attempt(entry.job.id, HERE, now, begun_at=now)),
+            explanation=placement.explanation,
+            progress_text=f"on {HERE}",
+            started_at=entry.job.started_at or now,
+            begun_at=now,
+        )
+        await self._journal.save_job(job)
+        self._room.begun(entry.ticket)
+        entry.job = job
+        self._register.announce(entry)
+        results = await self._here.run(job)
+        self._experience.note_here(entry.ticket)
+        return results
