@@ -48,8 +48,22 @@ class Estimate:
     cold: tuple[str, ...] = ()
 
 
+@dataclass
+class News:
+    """How many runs and loadings were noted of a peer, and the kind of the last run."""
+
+    runs: int = 0
+    loads: int = 0
+    signature: str = ""
+
+
 class Knowledge(Learned):
     """See the module. Peers go by id, seconds are durations; nothing here knows what time it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.news: dict[str, News] = {}
+        self.runs_noted = 0
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Knowledge:
@@ -101,6 +115,9 @@ class Knowledge(Learned):
         self._learn(peer, kind, run_s)
         self._mark("run", peer, kind.signature)
         self._mark("head", peer, kind.signature)
+        self.runs_noted += 1
+        news = self.news.setdefault(peer, News())
+        news.runs, news.signature = news.runs + 1, kind.signature
 
     def note_foreign(self, peer: str, run_s: float) -> None:
         """Somebody else's prompt ran there for so long."""
@@ -119,6 +136,7 @@ class Knowledge(Learned):
         self._peers.pop(peer, None)
         self.warm.remove(peer)
         self._begun.pop(peer, None)
+        self.news.pop(peer, None)
         for key in [key for key in self._runs if key.startswith(f"{peer}\n")]:
             del self._runs[key]
         for key in [key for key in self._loads if key.startswith(f"{peer}\n")]:
@@ -137,6 +155,22 @@ class Knowledge(Learned):
             )
             load_s = sum(self.load_s(peer, file) for file in cold)
         return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold)
+
+    def run_s(self, peer: str, kind: Kind) -> float:
+        """As ``estimate``, of the running alone."""
+        run = self._runs.get(run_key(peer, kind))
+        return run.total.mean if run and run.total else self._run_estimate(peer, kind)[0]
+
+    def loads_s(self, peer: str, kind: Kind, warm: frozenset[str]) -> float:
+        """Seconds to load what is not `warm` there."""
+        if not kind.files or warm.issuperset(kind.files):
+            return 0.0
+        return sum(self.load_s(peer, file) for file in kind.files if file not in warm)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing ever ran."""
+        return not self._fleet_usual
 
     def load_s(self, peer: str, file: str) -> float:
         """Seconds to get this file into that peer's memory."""
@@ -223,6 +257,7 @@ class Knowledge(Learned):
             seen.add(load_s * share / whole)
             self._mark("load", peer, file)
         record = self._peer(peer)
+        self.news.setdefault(peer, News()).loads += 1
         record.loads.add(load_s / len(cold))
         self._mark("loads", peer, "")
         if len(known) == len(cold) and whole > 0.01:

@@ -40,17 +40,6 @@ class WaitingJob:
 _Entry = tuple[float, int, str]
 
 
-@dataclass
-class Group:
-    """The waiting jobs of one group. ``heaps``: by priority and client."""
-
-    kind: Kind
-    need: Need
-    count: int = 0
-    heaps: dict[tuple[float, str], list[_Entry]] = field(default_factory=dict)
-    tally: dict[float, int] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Head:
     """The next job of a group."""
@@ -62,6 +51,18 @@ class Head:
     since_s: float
 
 
+@dataclass
+class Group:
+    """The waiting jobs of one group. ``heaps``: by priority and client."""
+
+    kind: Kind
+    need: Need
+    count: int = 0
+    heaps: dict[tuple[float, str], list[_Entry]] = field(default_factory=dict)
+    tally: dict[float, int] = field(default_factory=dict)
+    head: Head | None = None  #: while nothing changed
+
+
 class Line:
     def __init__(self) -> None:
         self.groups: dict[Hashable, Group] = {}
@@ -69,6 +70,8 @@ class Line:
         self._numbers = itertools.count()
         self._used: dict[str, tuple[float, float]] = {}
         self._clients: dict[str, int] = {}
+        self.entered = 0  #: how often a job did
+        self._handicaps: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -94,6 +97,8 @@ class Line:
         heap = group.heaps.setdefault((job.priority, job.client), [])
         heapq.heappush(heap, (job.since_s, number, job.job_id))
         group.count += 1
+        group.head = None
+        self.entered += 1
         group.tally[job.priority] = group.tally.get(job.priority, 0) + 1
         self._clients[job.client] = self._clients.get(job.client, 0) + 1
 
@@ -105,6 +110,7 @@ class Line:
         job = found[0]
         group = self.groups[job.group]
         group.count -= 1
+        group.head = None
         group.tally[job.priority] -= 1
         if not group.count:
             del self.groups[job.group]
@@ -117,15 +123,23 @@ class Line:
             del self._clients[job.client]
         return job
 
-    @property
-    def several_clients(self) -> bool:
-        return len(self._clients) > 1
+    def weigh_clients(self, now_s: float) -> None:
+        """Reckon anew who has to stand back for whom; until then all heads stay as they are."""
+        found: dict[str, float] = {}
+        if len(self._clients) > 1:
+            used = {client: self.used_s(client, now_s) for client in self._clients}
+            free_s = SHARE_FREE * sum(used.values()) / len(used)
+            found = {client: SHARE_WEIGHT * (s - free_s) for client, s in used.items() if s > free_s}
+        if found or self._handicaps:
+            self._handicaps = found
+            for group in self.groups.values():
+                group.head = None
 
-    def head(self, group: Group, now_s: float, *, oldest: bool = False) -> Head | None:
-        """Whose turn it is in this group; with `oldest`, whatever the priorities are."""
+    def head(self, group: Group, *, oldest: bool = False) -> Head | None:
+        """Whose turn it is in this group; with `oldest`, whatever the priorities and clients are."""
+        if group.head is not None and not oldest:
+            return group.head
         best: tuple[tuple[float, float], Head] | None = None
-        clients = {client for _, client in group.heaps}
-        handicap_s = {client: self.handicap_s(client, now_s) for client in clients}
         for (priority, client), heap in list(group.heaps.items()):
             while heap and self._is_stale(heap[0]):
                 heapq.heappop(heap)
@@ -133,10 +147,12 @@ class Line:
                 del group.heaps[priority, client]
                 continue
             since_s = heap[0][0]
-            due_s = since_s + handicap_s[client]
+            due_s = since_s + self._handicaps.get(client, 0.0)
             key = (0.0, since_s) if oldest else (-priority, due_s)
             if best is None or key < best[0]:
                 best = key, Head(heap[0][2], priority, client, due_s, since_s)
+        if best is not None and not oldest:
+            group.head = best[1]
         return best[1] if best else None
 
     def note_start(self, client: str, fleet_s: float, now_s: float) -> None:
@@ -150,13 +166,6 @@ class Line:
         """Seconds of the whole fleet that a client had lately."""
         used, at_s = self._used.get(client, (0.0, now_s))
         return used * math.exp(math.log(0.5) * (now_s - at_s) / SHARE_HALF_S)
-
-    def handicap_s(self, client: str, now_s: float) -> float:
-        """How far a client stands back for the others that wait."""
-        if not self.several_clients:
-            return 0.0
-        usual = sum(self.used_s(other, now_s) for other in self._clients) / len(self._clients)
-        return SHARE_WEIGHT * max(self.used_s(client, now_s) - SHARE_FREE * usual, 0.0)
 
     def _is_stale(self, entry: _Entry) -> bool:
         found = self._jobs.get(entry[2])
