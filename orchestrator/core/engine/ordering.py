@@ -1,7 +1,8 @@
 """The line of waiting jobs, in heaps by kind: whose turn it is among them, without looking at each.
 
-Within a priority the job with the lowest *due* moment goes first: the moment it came, plus the time that its
-client has lately had of the fleet (fair share). So whoever waits long enough is always first.
+Within a priority the job with the lowest *due* moment goes first: the moment it came. Only a client that has
+lately had more than its share of the fleet is taken to have come not long ago, so that others get theirs; and
+one that wants little beside another's flood need not wait for that.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from dataclasses import dataclass, field
 from .kinds import UNKNOWN_KIND, Kind
 from .need import Need
 
-#: A client that had more than `SHARE_FREE` times what those that wait had on average stands back by
-#: `SHARE_WEIGHT` times what is above that; half of what it had is forgotten after `SHARE_HALF_S`.
-SHARE_FREE = 1.5
-SHARE_WEIGHT = 4.0
+#: A client that lately had more than so many times what those that wait had on average counts as having waited
+#: no longer than `SHARE_WAIT_S`; half of what it had is forgotten after `SHARE_HALF_S`. One that had less than
+#: the average, and has no more than `SHARE_FEW` of the jobs of whoever has most, counts as so much longer here.
+SHARE_FREE = 1.3
+SHARE_FEW = 0.125
+SHARE_WAIT_S = 300.0
 SHARE_HALF_S = 600.0
 
 
@@ -71,7 +74,8 @@ class Line:
         self._used: dict[str, tuple[float, float]] = {}
         self._clients: dict[str, int] = {}
         self.entered = 0  #: how often a job did
-        self._handicaps: dict[str, float] = {}
+        self._shares: dict[str, int] = {}  #: clients that had too much (-1) or too little (1)
+        self._weighed_s = 0.0
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -124,14 +128,18 @@ class Line:
         return job
 
     def weigh_clients(self, now_s: float) -> None:
-        """Reckon anew who has to stand back for whom; until then all heads stay as they are."""
-        found: dict[str, float] = {}
+        """Reckon anew which clients had more than their share; until then all heads stay as they are."""
+        shares: dict[str, int] = {}
         if len(self._clients) > 1:
             used = {client: self.used_s(client, now_s) for client in self._clients}
-            free_s = SHARE_FREE * sum(used.values()) / len(used)
-            found = {client: SHARE_WEIGHT * (s - free_s) for client, s in used.items() if s > free_s}
-        if found or self._handicaps:
-            self._handicaps = found
+            usual_s, most = sum(used.values()) / len(used), max(self._clients.values())
+            for client, used_s in used.items():
+                if used_s > SHARE_FREE * usual_s:
+                    shares[client] = -1
+                elif used_s <= usual_s and self._clients[client] <= SHARE_FEW * most:
+                    shares[client] = 1
+        if shares or self._shares:
+            self._shares, self._weighed_s = shares, now_s
             for group in self.groups.values():
                 group.head = None
 
@@ -147,13 +155,22 @@ class Line:
                 del group.heaps[priority, client]
                 continue
             since_s = heap[0][0]
-            due_s = since_s + self._handicaps.get(client, 0.0)
+            due_s = self._due_s(client, since_s)
             key = (0.0, since_s) if oldest else (-priority, due_s)
             if best is None or key < best[0]:
                 best = key, Head(heap[0][2], priority, client, due_s, since_s)
         if best is not None and not oldest:
             group.head = best[1]
         return best[1] if best else None
+
+    def _due_s(self, client: str, since_s: float) -> float:
+        share = self._shares.get(client)
+        if share is None:
+            return since_s
+        if share > 0:
+            return since_s - SHARE_WAIT_S
+        soonest_s = self._weighed_s - SHARE_WAIT_S
+        return since_s if since_s > soonest_s else soonest_s - 1e-3 * (soonest_s - since_s)
 
     def note_start(self, client: str, fleet_s: float, now_s: float) -> None:
         """A client's job got a peer; `fleet_s`: its run time divided by the number of peers."""

@@ -30,7 +30,9 @@ class Policy:
     """
 
     prefetch_lead_s: float = 15.0
-    patience: float = 10.0
+    patience: float = 5.0
+    patience_max: float = 40.0
+    amortised: float = 30.0
     starving_s: float = 600.0
     starving_turn: int = 8
     take_back_s: float = 0.5
@@ -68,7 +70,7 @@ class _Level:
 
 
 #: A group whose own peers need so much of the time that all peers need for all comes first.
-CRITICAL = 0.85
+CRITICAL = 0.5
 #: A level is good for so much of the time that is left, or of the line.
 _GOOD_FOR = 0.04
 #: A peer for which there was nothing is asked again after so much of the shortest run there.
@@ -175,23 +177,31 @@ class Placer:
 
     def _from_the_line(self, at: int, here: list[_Waiting]) -> Pick | None:
         ready = float(self._ready[at])
-        if self.turn % self._policy.starving_turn == self._policy.starving_turn - 1:
-            starving = self._starving(at, here, ready)
-            if starving is not None:
-                return starving
         if len(here) > 1:
             here.sort(key=lambda w: self._rank(w, at))
+            if self.turn % self._policy.starving_turn == 0:
+                starving = self._starving(at, here, ready)
+                if starving is not None:
+                    return starving
         for n, w in enumerate(here):
             if self._is_in_time(w, ready + float(w.row.load[at]) + float(w.row.run[at])):
                 chosen = self._longest_if_late(w, here[n + 1 :], at, ready)
                 return Pick(at, chosen.key, chosen.head, chosen.row, ready)
         return None
 
-    def _rank(self, w: _Waiting, at: int) -> tuple[float, bool, float, float, int]:
-        row, load_s = w.row, float(w.row.load[at])
-        uncovered = w.group.count * row.weight_s / (1 + row.warm) if load_s else 0.0
-        due_s = w.head.due_s + self._policy.patience * load_s
-        return -w.head.priority, not self._is_critical(w), due_s, -uncovered, row.few
+    def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, int]:
+        row, load_s, due_s = w.row, float(w.row.load[at]), w.head.due_s
+        if load_s:
+            due_s += load_s * self._patience(load_s, w.group.count * row.weight_s / (1 + row.warm))
+        few = row.few if self._is_critical(w) else self._usable_count
+        return -w.head.priority, few, due_s, row.few
+
+    def _patience(self, load_s: float, gain_s: float) -> float:
+        """How many times its loading a job is put off for those that need none: the longer, the less work of
+        its kind the loading would be good for."""
+        policy = self._policy
+        share = policy.amortised * load_s / max(gain_s, 1e-9)
+        return min(max(policy.patience * share, policy.patience), policy.patience_max)
 
     def _longest_if_late(self, chosen: _Waiting, others: list[_Waiting], at: int, ready: float) -> _Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
@@ -209,11 +219,14 @@ class Placer:
         return best
 
     def _starving(self, at: int, here: list[_Waiting], ready: float) -> Pick | None:
+        """A job that has waited long behind others of a higher priority, or that have fewer peers."""
+        first = here[0]
         heads = [(w, head) for w in here if (head := self._line.head(w.group, oldest=True))]
         w, head = min(heads, key=lambda one: one[1].since_s)
         if self._now_s - head.since_s < self._policy.starving_s:
             return None
-        return Pick(at, w.key, head, w.row, ready)
+        is_behind = head.priority < first.head.priority or first.row.few < w.row.few
+        return Pick(at, w.key, head, w.row, ready) if is_behind and w is not first else None
 
     # How long everything takes
 
