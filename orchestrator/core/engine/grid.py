@@ -35,11 +35,12 @@ class Row:
     may: Bools
     run: Floats
     load: Floats
+    gb: float = 0.0
     weight_s: float = 0.0
     few: int = 0
     warm: int = 0
-    looked_at: int = 0
-    look_after: int = 1
+    seen: int = 0
+    look_at: int = 0
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Column:
     snapshot: PeerSnapshot
     jobs: list[OurJob] = field(default_factory=list)
     warm: frozenset[str] = frozenset()
+    room_gb: float | None = None
     memory: int = -1
     standing: tuple[object, ...] = ()
     runs: int = 0
@@ -129,6 +131,11 @@ class Grid:
     def jobs(self, at: int) -> list[OurJob]:
         return self.column(at).jobs
 
+    def evicts(self, at: int, row: Row) -> bool:
+        """Whether that peer would have to let a warm file go for this row's."""
+        column = self.column(at)
+        return bool(column.warm) and row.gb > (column.room_gb or 0.0)
+
     def ready_s(self, now_s: float) -> Floats:
         """When each peer is expected to have nothing ahead."""
         late = now_s + OVERDUE * np.maximum(now_s - self.begun_s, 0.0)
@@ -145,22 +152,22 @@ class Grid:
     def row(self, group: Hashable, kind: Kind, need: Need) -> Row:
         """The row of a group, made when it is asked for first."""
         row = self.rows.get(group)
-        noted = self.knowledge.runs_noted
+        seen = self.knowledge.times_seen(kind)
         if row is None:
             size = len(self.columns)
             row = Row(kind, need, np.zeros(size, np.bool_), np.ones(size), np.zeros(size))
             for at, column in enumerate(self.columns):
                 if column is not None:
                     row.may[at] = judge(need, column.snapshot).eligible
-            row.few = int(row.may.sum())
+            row.few, row.gb = int(row.may.sum()), self.knowledge.warm.gb(kind.files)
             self.rows[group] = row
             self.judged += 1
-        elif noted - row.looked_at < row.look_after:
+        elif seen <= row.seen + row.seen // 8 and self.knowledge.runs_noted < row.look_at:
             return row
         weight_s = self.knowledge.weight_s(kind)
-        row.looked_at, row.look_after = noted, min(2 * row.look_after, _LOOK_SELDOM)
+        row.seen, row.look_at = seen, self.knowledge.runs_noted + (_LOOK_SELDOM if seen else 4)
         if row.weight_s == 0.0 or abs(weight_s / row.weight_s - 1.0) > DRIFT:
-            row.weight_s, row.look_after = weight_s, 1
+            row.weight_s = weight_s
             for at, column in enumerate(self.columns):
                 if column is not None:
                     self._expect(row, at, column)
@@ -226,8 +233,8 @@ class Grid:
         self.room[at] = slots_of(snapshot) - count
         self.idle[at] = not column.jobs and is_idle(snapshot)
         (self.behind.add if waits else self.behind.discard)(at)
-        if warm is not column.warm and warm != column.warm:
-            column.warm = warm
+        if column.room_gb is None or (warm is not column.warm and warm != column.warm):
+            column.warm, column.room_gb = warm, knowledge.warm.room_gb(peer, warm)
             self._loads_anew(at, column)
 
     def _expect_anew(self, at: int, column: Column, *, everything: bool = False) -> None:

@@ -192,7 +192,11 @@ class Placer:
     def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, int]:
         row, load_s, due_s = w.row, float(w.row.load[at]), w.head.due_s
         if load_s:
-            due_s += load_s * self._patience(load_s, w.group.count * row.weight_s / (1 + row.warm))
+            if self._grid.evicts(at, row):
+                gain_s = w.group.count * row.weight_s / (1 + row.warm)
+                due_s += load_s * self._patience(load_s, gain_s)
+            else:
+                due_s += load_s
         few = row.few if self._is_critical(w) else self._usable_count
         return -w.head.priority, few, due_s, row.few
 
@@ -281,6 +285,8 @@ class Placer:
     def _is_critical(self, w: _Waiting) -> bool:
         if w.row.few == self._usable_count:
             return False
+        if not w.row.seen:
+            return True  # nobody knows how long these take: better to find out than to be late
         horizon_s = self._level(w, own=False) - self._now_s
         return self._level(w, own=True) - self._now_s >= CRITICAL * horizon_s
 

@@ -55,6 +55,13 @@ class Warmth:
             self._touch(peer, warm, files)
         return frozenset(warm)
 
+    def room_gb(self, peer: str, warm: frozenset[str]) -> float:
+        """What can be loaded there beside `warm` before something has to go."""
+        return self._memory_gb.get(peer, UNKNOWN_MEMORY_GB) - sum(map(self._gb, warm))
+
+    def gb(self, files: Iterable[str]) -> float:
+        return sum(map(self._gb, files))
+
     def forget(self, peer: str) -> None:
         self._warm.pop(peer, None)
         self._sets.pop(peer, None)
