@@ -30,9 +30,9 @@ class Policy:
     """
 
     prefetch_lead_s: float = 15.0
-    patience: float = 5.0
-    patience_max: float = 40.0
-    amortised: float = 30.0
+    patience: float = 1.0
+    patience_max: float = 80.0
+    amortised: float = 400.0
     starving_s: float = 600.0
     starving_turn: int = 8
     take_back_s: float = 0.5
@@ -71,6 +71,8 @@ class _Level:
 
 #: A group whose own peers need so much of the time that all peers need for all comes first.
 CRITICAL = 0.5
+#: Loading what has room beside what is warm counts for so much of loading in place of it.
+BESIDE = 0.05
 #: A level is good for so much of the time that is left, or of the line.
 _GOOD_FOR = 0.04
 #: A peer for which there was nothing is asked again after so much of the shortest run there.
@@ -89,6 +91,7 @@ class Placer:
         self._now_s = 0.0
         self._ready = grid.ready_s(0.0)
         self._waiting: dict[Hashable, _Waiting] = {}
+        self._work_with: dict[tuple[str, ...], float] = {}  #: seconds of waiting jobs, by their files
         self._usable: Bools = np.zeros(0, np.bool_)
         self._usable_count = 0
         self._usable_of: tuple[int, frozenset[Hashable]] = (-1, frozenset())
@@ -119,11 +122,14 @@ class Placer:
         grid, line = self._grid, self._line
         line.weigh_clients(self._now_s)
         self._waiting.clear()
+        self._work_with.clear()
         for key, group in line.groups.items():
             row = grid.row(key, group.kind, group.need)
             head = line.head(group) if row.few else None
             if head is not None:
                 self._waiting[key] = _Waiting(key, group, row, head)
+                files = row.kind.files
+                self._work_with[files] = self._work_with.get(files, 0.0) + group.count * row.weight_s
         of = (grid.judged, frozenset(self._waiting))
         if of != self._usable_of:
             self._usable_of = of
@@ -166,6 +172,7 @@ class Placer:
         line.note_start(pick.head.client, float(pick.row.run[pick.at]) / max(self._usable_count, 1), now_s)
         grid.add_job(pick.at, OurJob(pick.head.job_id, pick.group, pick.row.need, pick.row.kind), now_s)
         self._ready[pick.at] = grid.ready_at(pick.at, now_s)
+        self._work_with[pick.row.kind.files] -= pick.row.weight_s
         waiting = self._waiting[pick.group]
         head = line.head(waiting.group) if waiting.group.count else None
         if head is None:
@@ -192,11 +199,9 @@ class Placer:
     def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, int]:
         row, load_s, due_s = w.row, float(w.row.load[at]), w.head.due_s
         if load_s:
-            if self._grid.evicts(at, row):
-                gain_s = w.group.count * row.weight_s / (1 + row.warm)
-                due_s += load_s * self._patience(load_s, gain_s)
-            else:
-                due_s += load_s
+            gain_s = self._work_with[row.kind.files] / (1 + row.warm)
+            weight = 1.0 if self._grid.evicts(at, row) else BESIDE
+            due_s += weight * load_s * self._patience(load_s, gain_s)
         few = row.few if self._is_critical(w) else self._usable_count
         return -w.head.priority, few, due_s, row.few
 
