@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .eligibility import judge
 from .kinds import Kind
-from .knowledge import Knowledge, Origin
+from .knowledge import Knowledge
 from .levels import Floats
 from .need import Need
 from .peers import OurJob, PeerSnapshot, free_memory_of, has_gpu, is_idle, memory_of, ours_on, slots_of
@@ -19,83 +19,103 @@ Bools = npt.NDArray[np.bool_]
 
 #: An overdue prompt is taken to need so much of what it has had already.
 OVERDUE = 0.2
-#: A row is reckoned anew when what its kind weighs has moved by so much.
+#: A row is reckoned anew when what its kind weighs has moved by so much, a column with its peer's speed.
 DRIFT = 0.1
+SPEED_DRIFT = 0.03
+_LOOK_SELDOM = 64
 
 
 @dataclass
 class Row:
-    """What jobs of one group would meet on each peer; arrays by column, in seconds."""
+    """What jobs of one group would meet on each peer; arrays by column, in seconds. ``few`` peers may take
+    them, and on ``warm`` of these nothing has to load."""
 
     kind: Kind
     need: Need
     may: Bools
     run: Floats
     load: Floats
+    gb: float = 0.0
     weight_s: float = 0.0
-    few: int = 0  #: eligible peers
+    few: int = 0
+    warm: int = 0
+    seen: int = 0
+    look_at: int = 0
 
 
 @dataclass
 class Column:
     snapshot: PeerSnapshot
-    standing: tuple[object, ...] = ()
-    warm: frozenset[str] = frozenset()
     jobs: list[OurJob] = field(default_factory=list)
+    warm: frozenset[str] = frozenset()
+    room_gb: float | None = None
+    memory: int = -1
+    standing: tuple[object, ...] = ()
+    runs: int = 0
+    loads: int = 0
+    speed: float = 1.0
 
 
 class Grid:
+    """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``begun_s``: when
+    it began; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take; ``idle``: it
+    could start a job this moment; ``behind``: columns with a job of ours that has not begun. ``judged``
+    counts changed verdicts."""
+
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         self.columns: list[Column | None] = []
         self.index: dict[str, int] = {}
         self.rows: dict[Hashable, Row] = {}
-        #: The running prompt's expected end, the seconds queued behind it, when it began, free slots.
-        self.end_s, self.rest_s = np.zeros(0), np.zeros(0)
-        self.begun_s, self.room = np.zeros(0), np.zeros(0, np.int64)
+        self.end_s, self.rest_s, self.begun_s = np.zeros(0), np.zeros(0), np.zeros(0)
         self.speed, self.tie = np.zeros(0), np.zeros(0)
-        self.is_vague = np.zeros(0, np.bool_)  #: nothing is known of how long what is there will take
-        self.idle = np.zeros(0, np.bool_)  #: it could start a job this moment
-        self.behind: set[int] = set()  #: columns with a job of ours that has not begun
+        self.room = np.zeros(0, np.int64)
+        self.is_vague, self.idle = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
+        self.behind: set[int] = set()
+        self.judged = 0
 
     # Peers
 
     def set_peer(self, snapshot: PeerSnapshot, now_s: float) -> None:
         """A peer is new, or what is known of it changed."""
-        peer = snapshot.config.id
-        at = self.index.get(peer)
+        at = self.index.get(snapshot.config.id)
+        is_new = at is None
         if at is None:
             at = self._new_column(snapshot)
         column = self.column(at)
+        status = snapshot.status
+        if is_new or status is not column.snapshot.status:
+            column.memory = memory_of(status)
+            self.knowledge.note_peer(
+                snapshot.config.id, memory_gb=column.memory / 2**30, has_gpu=has_gpu(status)
+            )
+            self.tie[at] = 1e-3 / (1.0 + free_memory_of(status) / 2**30)
         column.snapshot, column.jobs = snapshot, list(snapshot.jobs)
-        self.knowledge.note_peer(
-            peer, memory_gb=memory_of(snapshot.status) / 2**30, has_gpu=has_gpu(snapshot.status)
-        )
-        standing = _standing(snapshot)
+        standing = _standing(snapshot, column.memory)
         if standing != column.standing:
             column.standing = standing
+            self.judged += 1
             for row in self.rows.values():
-                may = judge(row.need, snapshot).eligible
-                row.few += int(may) - int(row.may[at])
-                row.may[at] = may
-        self.tie[at] = 1e-3 / (1.0 + free_memory_of(snapshot.status) / 2**30)
-        self._reckon(at, now_s)
+                self._judge(row, at, judge(row.need, snapshot).eligible)
+        self._reckon(at, column, now_s)
+        self._expect_anew(at, column, everything=is_new)
 
     def remove_peer(self, peer: str) -> None:
         at = self.index.pop(peer, None)
         if at is not None:
-            self.columns[at] = None
-            self.room[at], self.idle[at] = 0, False
-            self.behind.discard(at)
+            self.judged += 1
             for row in self.rows.values():
-                row.few -= int(row.may[at])
-                row.may[at] = False
+                self._judge(row, at, False)
+            self.columns[at] = None
+            self.room[at], self.idle[at], self.end_s[at] = 0, False, np.inf
+            self.behind.discard(at)
 
     def add_job(self, at: int, job: OurJob, now_s: float) -> None:
         """A job of ours goes to that peer."""
         column = self.column(at)
         column.jobs.append(job)
-        self._reckon(at, now_s)
+        self._reckon(at, column, now_s)
+        self._expect_anew(at, column)
 
     def column(self, at: int) -> Column:
         column = self.columns[at]
@@ -111,44 +131,60 @@ class Grid:
     def jobs(self, at: int) -> list[OurJob]:
         return self.column(at).jobs
 
+    def evicts(self, at: int, row: Row) -> bool:
+        """Whether that peer would have to let a warm file go for this row's."""
+        column = self.column(at)
+        return bool(column.warm) and row.gb > (column.room_gb or 0.0)
+
     def ready_s(self, now_s: float) -> Floats:
         """When each peer is expected to have nothing ahead."""
         late = now_s + OVERDUE * np.maximum(now_s - self.begun_s, 0.0)
         ready: Floats = np.maximum(self.end_s, late) + self.rest_s
         return ready
 
+    def ready_at(self, at: int, now_s: float) -> float:
+        """The same of one peer."""
+        late = now_s + OVERDUE * max(now_s - float(self.begun_s[at]), 0.0)
+        return max(float(self.end_s[at]), late) + float(self.rest_s[at])
+
     # Rows
 
     def row(self, group: Hashable, kind: Kind, need: Need) -> Row:
         """The row of a group, made when it is asked for first."""
         row = self.rows.get(group)
-        weight_s = self.knowledge.weight_s(kind)
+        seen = self.knowledge.times_seen(kind)
         if row is None:
             size = len(self.columns)
             row = Row(kind, need, np.zeros(size, np.bool_), np.ones(size), np.zeros(size))
             for at, column in enumerate(self.columns):
                 if column is not None:
                     row.may[at] = judge(need, column.snapshot).eligible
-            row.few = int(row.may.sum())
+            row.few, row.gb = int(row.may.sum()), self.knowledge.warm.gb(kind.files)
             self.rows[group] = row
+            self.judged += 1
+        elif seen <= row.seen + row.seen // 8 and self.knowledge.runs_noted < row.look_at:
+            return row
+        weight_s = self.knowledge.weight_s(kind)
+        row.seen, row.look_at = seen, self.knowledge.runs_noted + (_LOOK_SELDOM if seen else 4)
         if row.weight_s == 0.0 or abs(weight_s / row.weight_s - 1.0) > DRIFT:
             row.weight_s = weight_s
             for at, column in enumerate(self.columns):
                 if column is not None:
                     self._expect(row, at, column)
+            row.warm = int((row.may & (row.load == 0.0)).sum())
         return row
 
-    def drop_rows(self, kept: Sequence[Hashable] | set[Hashable]) -> None:
+    def drop_rows(self, kept: set[Hashable]) -> None:
         for group in [group for group in self.rows if group not in kept]:
             del self.rows[group]
 
     # Within
 
     def _new_column(self, snapshot: PeerSnapshot) -> int:
-        try:
+        at = len(self.columns)
+        if None in self.columns:
             at = self.columns.index(None)
-        except ValueError:
-            at = len(self.columns)
+        else:
             self.columns.append(None)
             for name in ("end_s", "rest_s", "begun_s", "room", "speed", "tie", "is_vague", "idle"):
                 setattr(self, name, np.append(getattr(self, name), 0).astype(getattr(self, name).dtype))
@@ -162,47 +198,81 @@ class Grid:
         self.index[snapshot.config.id] = at
         return at
 
-    def _reckon(self, at: int, now_s: float) -> None:
-        """Everything of a column that hangs on its jobs and on what was learned."""
-        column = self.column(at)
+    def _judge(self, row: Row, at: int, may: bool) -> None:
+        change = int(may) - int(row.may[at])
+        row.few += change
+        if row.load[at] == 0.0:
+            row.warm += change
+        row.may[at] = may
+
+    def _reckon(self, at: int, column: Column, now_s: float) -> None:
+        """When a peer will be through with what it has."""
         knowledge, snapshot, peer = self.knowledge, column.snapshot, column.snapshot.config.id
-        end_s, rest_s, begun_s, vague = now_s, 0.0, np.inf, False
-        unseen = ours_on(snapshot) - len(snapshot.jobs)
-        if snapshot.foreign or unseen > 0:
+        end_s, rest_s, begun_s = now_s, 0.0, np.inf
+        unseen = max(ours_on(snapshot) - len(snapshot.jobs), 0)
+        if snapshot.foreign or unseen:
             each = knowledge.foreign_s(peer)
-            rest_s += each * (snapshot.foreign + max(unseen, 0))
+            rest_s += each * (snapshot.foreign + unseen)
             if snapshot.foreign and snapshot.foreign_since_s is not None:
                 rest_s -= each
                 end_s, begun_s = snapshot.foreign_since_s + each, snapshot.foreign_since_s
-            vague = True
-        column.warm = knowledge.warm.of(peer)
-        waits = False
+        warm, waits = knowledge.warm.of(peer), False
         for job in column.jobs:
-            found = knowledge.estimate(peer, job.kind, column.warm)
-            vague = vague or found.origin is Origin.NOTHING
-            if job.begun_at_s is not None:
-                loading_s = knowledge.loading_s(peer, job.kind)
-                end_s, begun_s = job.begun_at_s + loading_s + found.run_s, job.begun_at_s
-            else:
-                waits = True
+            if job.begun_at_s is None:
+                found = knowledge.estimate(peer, job.kind, warm)
                 rest_s += found.load_s + found.run_s
-                if job.kind.files:
-                    column.warm = knowledge.warm.after(peer, [j.kind.files for j in column.jobs])
-        self.end_s[at], self.rest_s[at], self.begun_s[at], self.is_vague[at] = end_s, rest_s, begun_s, vague
-        self.room[at] = slots_of(snapshot) - max(len(column.jobs), ours_on(snapshot))
-        self.idle[at] = is_idle(snapshot) and not column.jobs
-        self.speed[at] = knowledge.speed(peer)
+                waits = True
+            else:
+                lasts_s = knowledge.loading_s(peer, job.kind) + knowledge.run_s(peer, job.kind)
+                end_s, begun_s = job.begun_at_s + lasts_s, job.begun_at_s
+        if waits:
+            warm = knowledge.warm.after(peer, [job.kind.files for job in column.jobs])
+        count = max(len(column.jobs), ours_on(snapshot))
+        self.end_s[at], self.rest_s[at], self.begun_s[at] = end_s, rest_s, begun_s
+        self.is_vague[at] = bool(snapshot.foreign or unseen) or knowledge.is_blank
+        self.room[at] = slots_of(snapshot) - count
+        self.idle[at] = not column.jobs and is_idle(snapshot)
         (self.behind.add if waits else self.behind.discard)(at)
+        if column.room_gb is None or (warm is not column.warm and warm != column.warm):
+            column.warm, column.room_gb = warm, knowledge.warm.room_gb(peer, warm)
+            self._loads_anew(at, column)
+
+    def _expect_anew(self, at: int, column: Column, *, everything: bool = False) -> None:
+        """What runs would take there, as far as something was learned."""
+        knowledge, peer = self.knowledge, column.snapshot.config.id
+        news = knowledge.news.get(peer)
+        runs, loads, last = (news.runs, news.loads, news.signature) if news else (0, 0, "")
+        if everything or runs != column.runs:
+            speed = knowledge.speed(peer)
+            self.speed[at] = speed
+            drifted = abs(speed / column.speed - 1.0) > SPEED_DRIFT
+            if drifted:
+                column.speed = speed
+            is_all = everything or drifted or runs != column.runs + 1
+            column.runs = runs
+            for row in self.rows.values():
+                if is_all or row.kind.signature == last:
+                    row.run[at] = knowledge.run_s(peer, row.kind)
+        if everything or loads != column.loads:
+            column.loads = loads
+            self._loads_anew(at, column)
+
+    def _loads_anew(self, at: int, column: Column) -> None:
+        peer = column.snapshot.config.id
         for row in self.rows.values():
-            self._expect(row, at, column)
+            before, now = row.load[at], self.knowledge.loads_s(peer, row.kind, column.warm)
+            row.load[at] = now
+            if row.may[at]:
+                row.warm += int(now == 0.0) - int(before == 0.0)
 
     def _expect(self, row: Row, at: int, column: Column) -> None:
-        found = self.knowledge.estimate(column.snapshot.config.id, row.kind, column.warm)
-        row.run[at], row.load[at] = found.run_s, found.load_s
+        peer = column.snapshot.config.id
+        row.run[at] = self.knowledge.run_s(peer, row.kind)
+        row.load[at] = self.knowledge.loads_s(peer, row.kind, column.warm)
 
 
-def _standing(snapshot: PeerSnapshot) -> tuple[object, ...]:
+def _standing(snapshot: PeerSnapshot, memory: int) -> tuple[object, ...]:
     """Everything that a verdict hangs on."""
     status, rules = snapshot.status, snapshot.rules
     is_used = bool(snapshot.foreign) and rules.only_idle
-    return snapshot.config, status.health, status.reason, memory_of(status), rules, snapshot.is_open, is_used
+    return snapshot.config, status.health, status.reason, memory, rules, snapshot.is_open, is_used

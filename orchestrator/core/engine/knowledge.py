@@ -32,8 +32,8 @@ class Origin(str, Enum):
     HERE = "here"  #: this kind ran on this peer
     ELSEWHERE = "elsewhere"  #: it ran on others, and this peer's speed is known or guessed
     SHAPE = "shape"  #: the same graph ran with other sizes
-    PEER = "peer"  #: what usually runs on this peer
-    FLEET = "fleet"  #: what usually runs on any
+    PEER = "peer"  #: what usually runs, at this peer's speed
+    FLEET = "fleet"  #: what usually runs, at no known speed
     NOTHING = "nothing"
 
 
@@ -48,8 +48,23 @@ class Estimate:
     cold: tuple[str, ...] = ()
 
 
+@dataclass
+class News:
+    """How many runs and loadings were noted of a peer, and the kind of the last run."""
+
+    runs: int = 0
+    loads: int = 0
+    signature: str = ""
+
+
 class Knowledge(Learned):
     """See the module. Peers go by id, seconds are durations; nothing here knows what time it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.news: dict[str, News] = {}
+        self.runs_noted = 0
+        self._typical = (0, GUESSED_RUN_S)
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Knowledge:
@@ -101,6 +116,9 @@ class Knowledge(Learned):
         self._learn(peer, kind, run_s)
         self._mark("run", peer, kind.signature)
         self._mark("head", peer, kind.signature)
+        self.runs_noted += 1
+        news = self.news.setdefault(peer, News())
+        news.runs, news.signature = news.runs + 1, kind.signature
 
     def note_foreign(self, peer: str, run_s: float) -> None:
         """Somebody else's prompt ran there for so long."""
@@ -119,6 +137,7 @@ class Knowledge(Learned):
         self._peers.pop(peer, None)
         self.warm.remove(peer)
         self._begun.pop(peer, None)
+        self.news.pop(peer, None)
         for key in [key for key in self._runs if key.startswith(f"{peer}\n")]:
             del self._runs[key]
         for key in [key for key in self._loads if key.startswith(f"{peer}\n")]:
@@ -138,6 +157,22 @@ class Knowledge(Learned):
             load_s = sum(self.load_s(peer, file) for file in cold)
         return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold)
 
+    def run_s(self, peer: str, kind: Kind) -> float:
+        """As ``estimate``, of the running alone."""
+        run = self._runs.get(run_key(peer, kind))
+        return run.total.mean if run and run.total else self._run_estimate(peer, kind)[0]
+
+    def loads_s(self, peer: str, kind: Kind, warm: frozenset[str]) -> float:
+        """Seconds to load what is not `warm` there."""
+        if not kind.files or warm.issuperset(kind.files):
+            return 0.0
+        return sum(self.load_s(peer, file) for file in kind.files if file not in warm)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing ever ran."""
+        return not self._kinds
+
     def load_s(self, peer: str, file: str) -> float:
         """Seconds to get this file into that peer's memory."""
         seen = self._loads.get(f"{peer}\n{file}")
@@ -156,7 +191,15 @@ class Knowledge(Learned):
     def weight_s(self, kind: Kind) -> float:
         """Seconds of this kind on a peer of speed 1."""
         weight = self._weight(kind)
-        return math.exp(weight) if weight is not None else self._fleet_usual.mean or GUESSED_RUN_S
+        return math.exp(weight) if weight is not None else self.typical_s()
+
+    def typical_s(self) -> float:
+        """The mean weight of the kinds that were seen: what an unknown one is taken for."""
+        if self._typical[0] <= self.runs_noted:
+            seen = [math.exp(min(kind.weight, 20.0)) for kind in self._kinds.values() if kind.count]
+            value = sum(seen) / len(seen) if seen else GUESSED_RUN_S
+            self._typical = (self.runs_noted + (1 if len(seen) < 20 else 16), value)
+        return self._typical[1]
 
     def loading_s(self, peer: str, kind: Kind) -> float:
         """Seconds of loading within the run of this kind that has begun there."""
@@ -165,12 +208,17 @@ class Knowledge(Learned):
                 return sum(self.load_s(peer, file) for file in cold)
         return 0.0
 
+    def times_seen(self, kind: Kind) -> int:
+        """How many runs of this kind there were, on any peer."""
+        entry = self._kinds.get(kind.signature)
+        return entry.count if entry else 0
+
     def foreign_s(self, peer: str) -> float:
         """How long other people's prompts tend to take there."""
         known = self._peers.get(peer)
         if known and known.foreign:
             return known.foreign.mean
-        return self._fleet_foreign.mean or self._fleet_usual.mean or GUESSED_RUN_S
+        return self._fleet_foreign.mean or self.typical_s()
 
     def runs_seen(self, peer: str, kind: Kind) -> int:
         run = self._runs.get(run_key(peer, kind))
@@ -223,6 +271,7 @@ class Knowledge(Learned):
             seen.add(load_s * share / whole)
             self._mark("load", peer, file)
         record = self._peer(peer)
+        self.news.setdefault(peer, News()).loads += 1
         record.loads.add(load_s / len(cold))
         self._mark("loads", peer, "")
         if len(known) == len(cold) and whole > 0.01:
@@ -256,11 +305,8 @@ class Knowledge(Learned):
             shape.weight += (per_work - shape.weight) / (1 + min(shape.count, 10))
             shape.count += 1
             self._mark("shape", "", kind.shape)
-        record.usual.add(run_s)
-        self._fleet_usual.add(run_s * math.exp(record.speed))
         self._mark("kind", "", kind.signature)
         self._mark("speed", peer, "")
-        self._mark("usual", peer, "")
 
     def _weight(self, kind: Kind) -> float | None:
         entry = self._kinds.get(kind.signature)
@@ -286,10 +332,7 @@ class Knowledge(Learned):
                 run_s * (doubt + (0 if is_same else 0.3)),
                 (Origin.ELSEWHERE if is_same else Origin.SHAPE),
             )
-        if record and record.usual:
-            return record.usual.mean, 0.7 * record.usual.mean, Origin.PEER
-        if self._fleet_usual:
-            run_s = self._fleet_usual.mean * math.exp(-speed)
-            return run_s, 0.8 * run_s, Origin.FLEET
-        run_s = GUESSED_RUN_S * math.exp(-speed)
-        return run_s, run_s, Origin.NOTHING
+        run_s = min(self.typical_s() * math.exp(-speed), _LONGEST_S)
+        if self.is_blank:
+            return run_s, run_s, Origin.NOTHING
+        return run_s, 0.8 * run_s, Origin.PEER if record and record.count else Origin.FLEET

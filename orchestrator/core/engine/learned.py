@@ -51,7 +51,6 @@ class PeerRecord:
 
     speed: float = 0.0
     count: int = 0
-    usual: Samples = field(default_factory=Samples)
     foreign: Samples = field(default_factory=Samples)
     s_per_gb: Samples = field(default_factory=Samples)
     loads: Samples = field(default_factory=Samples)
@@ -85,7 +84,7 @@ class Learned:
         self._peers: _Bounded[PeerRecord] = _Bounded(PEERS_MAX)
         self._loads: _Bounded[Samples] = _Bounded(RUNS_MAX)
         self._sizes_gb: _Bounded[float] = _Bounded(FILES_MAX)
-        self._fleet_foreign, self._fleet_usual = Samples(), Samples()
+        self._fleet_foreign = Samples()
         self._changed: dict[tuple[str, str, str], None] = {}
         self._begun: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
         self.warm = Warmth(self._sizes_gb.get)
@@ -98,7 +97,7 @@ class Learned:
     def rows(self) -> tuple[Row, ...]:
         """All of it. What is warm is not in it: that is lost sooner than a file is read again."""
         keys = [("size", "", file) for file in self._sizes_gb]
-        for topic in ("speed", "foreign", "usual", "s_per_gb", "loads"):
+        for topic in ("speed", "foreign", "s_per_gb", "loads"):
             keys += [(topic, peer, "") for peer in self._peers]
         keys += [("kind", "", name) for name in self._kinds] + [("shape", "", name) for name in self._shapes]
         keys += [(topic, *_names(key)) for key in self._runs for topic in ("run", "head")]
@@ -166,7 +165,7 @@ class Learned:
         elif row.topic == "speed":
             record = self._peer(row.peer)
             record.speed, record.count = min(max(float(row.values[0]), -12.0), 12.0), int(row.values[1])
-        elif row.topic in ("foreign", "usual", "s_per_gb", "loads"):
+        elif row.topic in ("foreign", "s_per_gb", "loads"):
             setattr(self._peer(row.peer), row.topic, samples)
 
 

@@ -1,7 +1,8 @@
 """The line of waiting jobs, in heaps by kind: whose turn it is among them, without looking at each.
 
-Within a priority the job with the lowest *due* moment goes first: the moment it came, plus the time that its
-client has lately had of the fleet (fair share). So whoever waits long enough is always first.
+Within a priority the job with the lowest *due* moment goes first: the moment it came. Only a client that has
+lately had more than its share of the fleet is taken to have come not long ago, so that others get theirs; and
+one that wants little beside another's flood need not wait for that.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from dataclasses import dataclass, field
 from .kinds import UNKNOWN_KIND, Kind
 from .need import Need
 
-#: A client that had more than `SHARE_FREE` times what those that wait had on average stands back by
-#: `SHARE_WEIGHT` times what is above that; half of what it had is forgotten after `SHARE_HALF_S`.
-SHARE_FREE = 1.5
-SHARE_WEIGHT = 4.0
+#: A client that lately had more than so many times what those that wait had on average counts as having waited
+#: no longer than `SHARE_WAIT_S`; half of what it had is forgotten after `SHARE_HALF_S`. One that had less than
+#: the average, and has no more than `SHARE_FEW` of the jobs of whoever has most, counts as so much longer here.
+SHARE_FREE = 1.3
+SHARE_FEW = 0.125
+SHARE_WAIT_S = 300.0
 SHARE_HALF_S = 600.0
 
 
@@ -40,17 +43,6 @@ class WaitingJob:
 _Entry = tuple[float, int, str]
 
 
-@dataclass
-class Group:
-    """The waiting jobs of one group. ``heaps``: by priority and client."""
-
-    kind: Kind
-    need: Need
-    count: int = 0
-    heaps: dict[tuple[float, str], list[_Entry]] = field(default_factory=dict)
-    tally: dict[float, int] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Head:
     """The next job of a group."""
@@ -62,6 +54,18 @@ class Head:
     since_s: float
 
 
+@dataclass
+class Group:
+    """The waiting jobs of one group. ``heaps``: by priority and client."""
+
+    kind: Kind
+    need: Need
+    count: int = 0
+    heaps: dict[tuple[float, str], list[_Entry]] = field(default_factory=dict)
+    tally: dict[float, int] = field(default_factory=dict)
+    head: Head | None = None  #: while nothing changed
+
+
 class Line:
     def __init__(self) -> None:
         self.groups: dict[Hashable, Group] = {}
@@ -69,6 +73,9 @@ class Line:
         self._numbers = itertools.count()
         self._used: dict[str, tuple[float, float]] = {}
         self._clients: dict[str, int] = {}
+        self.entered = 0  #: how often a job did
+        self._shares: dict[str, int] = {}  #: clients that had too much (-1) or too little (1)
+        self._weighed_s = 0.0
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -95,6 +102,8 @@ class Line:
         heap = group.heaps.setdefault((job.priority, job.client), [])
         heapq.heappush(heap, (job.since_s, number, job.job_id))
         group.count += 1
+        group.head = None
+        self.entered += 1
         group.tally[job.priority] = group.tally.get(job.priority, 0) + 1
         self._clients[job.client] = self._clients.get(job.client, 0) + 1
 
@@ -106,6 +115,7 @@ class Line:
         job = found[0]
         group = self.groups[job.group]
         group.count -= 1
+        group.head = None
         group.tally[job.priority] -= 1
         if not group.count:
             del self.groups[job.group]
@@ -118,15 +128,27 @@ class Line:
             del self._clients[job.client]
         return job
 
-    @property
-    def several_clients(self) -> bool:
-        return len(self._clients) > 1
+    def weigh_clients(self, now_s: float) -> None:
+        """Reckon anew which clients had more than their share; until then all heads stay as they are."""
+        shares: dict[str, int] = {}
+        if len(self._clients) > 1:
+            used = {client: self.used_s(client, now_s) for client in self._clients}
+            usual_s, most = sum(used.values()) / len(used), max(self._clients.values())
+            for client, used_s in used.items():
+                if used_s > SHARE_FREE * usual_s:
+                    shares[client] = -1
+                elif used_s <= usual_s and self._clients[client] <= SHARE_FEW * most:
+                    shares[client] = 1
+        if shares or self._shares:
+            self._shares, self._weighed_s = shares, now_s
+            for group in self.groups.values():
+                group.head = None
 
-    def head(self, group: Group, now_s: float, *, oldest: bool = False) -> Head | None:
-        """Whose turn it is in this group; with `oldest`, whatever the priorities are."""
+    def head(self, group: Group, *, oldest: bool = False) -> Head | None:
+        """Whose turn it is in this group; with `oldest`, whatever the priorities and clients are."""
+        if group.head is not None and not oldest:
+            return group.head
         best: tuple[tuple[float, float], Head] | None = None
-        clients = {client for _, client in group.heaps}
-        handicap_s = {client: self.handicap_s(client, now_s) for client in clients}
         for (priority, client), heap in list(group.heaps.items()):
             while heap and self._is_stale(heap[0]):
                 heapq.heappop(heap)
@@ -134,11 +156,22 @@ class Line:
                 del group.heaps[priority, client]
                 continue
             since_s = heap[0][0]
-            due_s = since_s + handicap_s[client]
+            due_s = self._due_s(client, since_s)
             key = (0.0, since_s) if oldest else (-priority, due_s)
             if best is None or key < best[0]:
                 best = key, Head(heap[0][2], priority, client, due_s, since_s)
+        if best is not None and not oldest:
+            group.head = best[1]
         return best[1] if best else None
+
+    def _due_s(self, client: str, since_s: float) -> float:
+        share = self._shares.get(client)
+        if share is None:
+            return since_s
+        if share > 0:
+            return since_s - SHARE_WAIT_S
+        soonest_s = self._weighed_s - SHARE_WAIT_S
+        return since_s if since_s > soonest_s else soonest_s - 1e-3 * (soonest_s - since_s)
 
     def note_start(self, client: str, fleet_s: float, now_s: float) -> None:
         """A client's job got a peer; `fleet_s`: its run time divided by the number of peers."""
@@ -151,13 +184,6 @@ class Line:
         """Seconds of the whole fleet that a client had lately."""
         used, at_s = self._used.get(client, (0.0, now_s))
         return used * math.exp(math.log(0.5) * (now_s - at_s) / SHARE_HALF_S)
-
-    def handicap_s(self, client: str, now_s: float) -> float:
-        """How far a client stands back for the others that wait."""
-        if not self.several_clients:
-            return 0.0
-        usual = sum(self.used_s(other, now_s) for other in self._clients) / len(self._clients)
-        return SHARE_WEIGHT * max(self.used_s(client, now_s) - SHARE_FREE * usual, 0.0)
 
     def _is_stale(self, entry: _Entry) -> bool:
         found = self._jobs.get(entry[2])

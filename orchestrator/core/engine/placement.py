@@ -9,13 +9,13 @@ would only make things later stays free.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .grid import Grid, Row
-from .levels import Counts, fluid_level, share_out
+from .grid import Bools, Grid, Row
+from .levels import fluid_level, share_out
 from .ordering import Group, Head, Line
 from .peers import OurJob
 
@@ -26,26 +26,30 @@ class Policy:
     ``patience``: a job that would have to load first goes before one with a warm model when it is due by so
     many times the loading earlier. After `starving_s` of waiting a job gets one of `starving_turn` starts,
     whatever its priority. ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by.
+    ``copy_share``: a second copy has to need less than this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
-    patience: float = 10.0
+    patience: float = 1.0
+    patience_max: float = 80.0
+    amortised: float = 400.0
     starving_s: float = 600.0
     starving_turn: int = 8
     take_back_s: float = 0.5
     take_back_share: float = 0.1
     second_copies: bool = False
-    copy_share: float = 0.5  #: a copy has to need less than this part of what the first one still needs
+    copy_share: float = 0.5
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A job of `group` goes to the peer in column `at`."""
+    """The next job of `group` goes to the peer in column `at`, which has nothing ahead from `ready_s` on."""
 
     at: int
     group: Hashable
     head: Head
     row: Row
+    ready_s: float
 
 
 @dataclass
@@ -56,178 +60,265 @@ class _Waiting:
     head: Head
 
 
-_CRITICAL = 0.85  #: a group whose own peers need so much of the time that all peers need for all comes first
+@dataclass(frozen=True)
+class _Level:
+    """By when some work can be done, as reckoned at a moment with so many jobs waiting."""
+
+    level_s: float
+    at_s: float
+    jobs: int
 
 
-class Pass:
-    """Picks jobs until nothing more can start. `turn` counts the starts so far, over all passes."""
+#: A group whose own peers need so much of the time that all peers need for all comes first.
+CRITICAL = 0.5
+#: Loading what has room beside what is warm counts for so much of loading in place of it.
+BESIDE = 0.05
+#: A level is good for so much of the time that is left, or of the line.
+_GOOD_FOR = 0.04
+#: A peer for which there was nothing is asked again after so much of the shortest run there.
+_ASK_AGAIN = 0.1
 
-    def __init__(self, grid: Grid, line: Line, now_s: float, policy: Policy, turn: int = 0) -> None:
+
+class Placer:
+    """``turn`` counts the starts so far. Levels and the like are kept from one look to the next while they
+    are near enough."""
+
+    def __init__(self, grid: Grid, line: Line, policy: Policy) -> None:
         self._grid = grid
         self._line = line
-        self._now_s = now_s
         self._policy = policy
-        self.turn = turn
+        self.turn = 0
+        self._now_s = 0.0
+        self._ready = grid.ready_s(0.0)
         self._waiting: dict[Hashable, _Waiting] = {}
-        for key, group in list(line.groups.items()):
+        self._work_with: dict[tuple[str, ...], float] = {}  #: seconds of waiting jobs, by their files
+        self._usable: Bools = np.zeros(0, np.bool_)
+        self._usable_count = 0
+        self._usable_of: tuple[int, frozenset[Hashable]] = (-1, frozenset())
+        self._within: dict[tuple[Hashable, Hashable], bool] = {}
+        self._levels: dict[tuple[Hashable, float], _Level] = {}
+        self._declined: dict[int, float] = {}
+        self._declined_of = (-1, -1)
+
+    def look(self, now_s: float) -> Iterator[Pick]:
+        """Each start, one by one; it is taken for done when the next one is asked for."""
+        self._now_s = now_s
+        self._ready = self._grid.ready_s(now_s)
+        if not len(self._line) or not len(self._free()):
+            return
+        self._look_at_the_line()
+        while self._waiting:
+            picks = self._next()
+            if not picks:
+                return
+            for pick in picks:
+                w = self._waiting.get(pick.group)
+                if w is not None:  # the one before may have been of its group
+                    now = pick if len(picks) == 1 else replace(pick, head=w.head)
+                    yield now
+                    self._started(now)
+
+    def _look_at_the_line(self) -> None:
+        grid, line = self._grid, self._line
+        line.weigh_clients(self._now_s)
+        self._waiting.clear()
+        self._work_with.clear()
+        for key, group in line.groups.items():
             row = grid.row(key, group.kind, group.need)
-            head = line.head(group, now_s)
-            if head is not None and row.few:
+            head = line.head(group) if row.few else None
+            if head is not None:
                 self._waiting[key] = _Waiting(key, group, row, head)
-        self._ready = grid.ready_s(now_s)
-        self._usable = np.zeros(len(self._ready), np.bool_)
-        for waiting in self._waiting.values():
-            self._usable |= waiting.row.may
-        self._levels: dict[float, float] = {}
-        self._own_levels: dict[Hashable, float] = {}
+                files = row.kind.files
+                self._work_with[files] = self._work_with.get(files, 0.0) + group.count * row.weight_s
+        of = (grid.judged, frozenset(self._waiting))
+        if of != self._usable_of:
+            self._usable_of = of
+            self._usable = np.zeros(len(self._ready), np.bool_)
+            for waiting in self._waiting.values():
+                self._usable |= waiting.row.may
+            self._usable_count = int(self._usable.sum())
+            self._within.clear()
+            self._levels.clear()
+        if self._declined_of != (line.entered, grid.judged):
+            self._declined_of = (line.entered, grid.judged)
+            self._declined.clear()
 
-    def next(self) -> Pick | None:
-        """The next start; to be told by ``started`` before the next one is asked for."""
-        if not self._waiting:
-            return None
-        free = self.free()
-        if not len(free):
-            return None
-        idle_first = np.lexsort((self._grid.tie[free], -self._grid.speed[free], self._ready[free]))
-        for at in free[idle_first]:
-            pick = self._from_the_line(int(at))
-            if pick is not None:
-                return pick
-            if any(w.row.may[at] for w in self._waiting.values()):
-                break
-        return self._by_plan(set(free.tolist()))
-
-    def free(self) -> Counts:
+    def _free(self) -> list[int]:
         """Columns of peers that can be handed a job now."""
-        grid = self._grid
-        soon = (self._ready - self._now_s <= self._policy.prefetch_lead_s) | grid.is_vague
-        return np.nonzero((grid.room > 0) & self._usable & soon)[0]
+        grid, policy = self._grid, self._policy
+        soon = self._ready <= self._now_s + policy.prefetch_lead_s
+        found: list[int] = np.flatnonzero((grid.room > 0) & (soon | grid.is_vague)).tolist()
+        return found
 
-    def started(self, pick: Pick) -> None:
-        """The job of this pick left the line and is on its peer."""
-        grid = self._grid
+    def _next(self) -> list[Pick]:
+        now_s, ready, speed = self._now_s, self._ready, self._grid.speed
+        free = [at for at in self._free() if self._usable[at] and self._declined.get(at, 0.0) <= now_s]
+        if not free:
+            return []
+        if len(free) > 1:
+            tie = self._grid.tie
+            free.sort(key=lambda at: (ready[at], -speed[at], tie[at]))
+        for n, at in enumerate(free):
+            here = [w for w in self._waiting.values() if w.row.may[at]]
+            if here:
+                pick = self._from_the_line(at, here)
+                return [pick] if pick is not None else self._by_plan(free[n:])
+        return []
+
+    def _started(self, pick: Pick) -> None:
+        grid, line, now_s = self._grid, self._line, self._now_s
         self.turn += 1
-        self._line.leave(pick.head.job_id)
-        live = max(int(self._usable.sum()), 1)
-        self._line.note_start(pick.head.client, float(pick.row.run[pick.at]) / live, self._now_s)
-        grid.add_job(pick.at, OurJob(pick.head.job_id, pick.group, pick.row.need, pick.row.kind), self._now_s)
-        self._ready[pick.at] = grid.ready_s(self._now_s)[pick.at]
-        self._levels.clear()
+        line.leave(pick.head.job_id)
+        line.note_start(pick.head.client, float(pick.row.run[pick.at]) / max(self._usable_count, 1), now_s)
+        grid.add_job(pick.at, OurJob(pick.head.job_id, pick.group, pick.row.need, pick.row.kind), now_s)
+        self._ready[pick.at] = grid.ready_at(pick.at, now_s)
+        self._work_with[pick.row.kind.files] -= pick.row.weight_s
         waiting = self._waiting[pick.group]
-        head = self._line.head(waiting.group, self._now_s) if waiting.group.count else None
+        head = line.head(waiting.group) if waiting.group.count else None
         if head is None:
             del self._waiting[pick.group]
         else:
             waiting.head = head
-        if self._line.several_clients:
-            for other in self._waiting.values():
-                other.head = self._line.head(other.group, self._now_s) or other.head
 
     # While there is much to do
 
-    def _from_the_line(self, at: int) -> Pick | None:
-        here = [w for w in self._waiting.values() if w.row.may[at]]
-        if not here:
-            return None
-        if self.turn % self._policy.starving_turn == self._policy.starving_turn - 1:
-            starving = self._starving(at, here)
-            if starving is not None:
-                return starving
+    def _from_the_line(self, at: int, here: list[_Waiting]) -> Pick | None:
         ready = float(self._ready[at])
-        ranked = sorted(here, key=lambda w: self._rank(w, at)) if len(here) > 1 else here
-        chosen: _Waiting | None = None
-        for w in ranked:
-            if ready + w.row.load[at] + w.row.run[at] <= self._level(w):
-                chosen = w
-                break
-        if chosen is None:
-            return None
-        chosen = self._longest_if_late(chosen, ranked, at, ready)
-        return Pick(at, chosen.key, chosen.head, chosen.row)
+        if len(here) > 1:
+            here.sort(key=lambda w: self._rank(w, at))
+            if self.turn % self._policy.starving_turn == 0:
+                starving = self._starving(at, here, ready)
+                if starving is not None:
+                    return starving
+        for n, w in enumerate(here):
+            if self._is_in_time(w, ready + float(w.row.load[at]) + float(w.row.run[at])):
+                chosen = self._longest_if_late(w, here[n + 1 :], at, ready)
+                return Pick(at, chosen.key, chosen.head, chosen.row, ready)
+        return None
 
-    def _rank(self, w: _Waiting, at: int) -> tuple[float, bool, float, float, int]:
-        load_s = float(w.row.load[at])
-        uncovered = 0.0
+    def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, int]:
+        row, load_s, due_s = w.row, float(w.row.load[at]), w.head.due_s
         if load_s:
-            warm = int((w.row.may & (w.row.load == 0.0)).sum())
-            uncovered = w.group.count * w.row.weight_s / (1 + warm)
-        due_s = w.head.due_s + self._policy.patience * load_s
-        return -w.head.priority, not self._is_critical(w), due_s, -uncovered, w.row.few
+            gain_s = self._work_with[row.kind.files] / (1 + row.warm)
+            weight = 1.0 if self._grid.evicts(at, row) else BESIDE
+            due_s += weight * load_s * self._patience(load_s, gain_s)
+        few = row.few if self._is_critical(w) else self._usable_count
+        return -w.head.priority, few, due_s, row.few
 
-    def _longest_if_late(self, chosen: _Waiting, ranked: list[_Waiting], at: int, ready: float) -> _Waiting:
+    def _patience(self, load_s: float, gain_s: float) -> float:
+        """How many times its loading a job is put off for those that need none: the longer, the less work of
+        its kind the loading would be good for."""
+        policy = self._policy
+        share = policy.amortised * load_s / max(gain_s, 1e-9)
+        return min(max(policy.patience * share, policy.patience), policy.patience_max)
+
+    def _longest_if_late(self, chosen: _Waiting, others: list[_Waiting], at: int, ready: float) -> _Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
-        after = ready + float(chosen.row.load[at] + chosen.row.run[at])
+        load_s = float(chosen.row.load[at])
+        after = ready + load_s + float(chosen.row.run[at])
         best = chosen
-        for w in ranked:
-            if w.head.priority != chosen.head.priority or w.row.weight_s <= best.row.weight_s:
+        for w in others:
+            row = w.row
+            if row.weight_s <= best.row.weight_s or w.head.priority != chosen.head.priority:
                 continue
-            cost = float(w.row.load[at] + w.row.run[at])
-            level = self._level(w)
-            if ready + cost <= level < after + float(w.row.run[at]) and w.row.load[at] <= chosen.row.load[at]:
+            run_s, its_load_s = float(row.run[at]), float(row.load[at])
+            is_late_behind = its_load_s <= load_s and not self._is_in_time(w, after + run_s)
+            if is_late_behind and self._is_in_time(w, ready + its_load_s + run_s):
                 best = w
         return best
 
-    def _starving(self, at: int, here: list[_Waiting]) -> Pick | None:
-        heads = [(w, self._line.head(w.group, self._now_s, oldest=True)) for w in here]
-        oldest = min(((head.since_s, n, w, head) for n, (w, head) in enumerate(heads) if head), default=None)
-        if oldest is None or self._now_s - oldest[0] < self._policy.starving_s:
+    def _starving(self, at: int, here: list[_Waiting], ready: float) -> Pick | None:
+        """A job that has waited long behind others of a higher priority, or that have fewer peers."""
+        first = here[0]
+        heads = [(w, head) for w in here if (head := self._line.head(w.group, oldest=True))]
+        w, head = min(heads, key=lambda one: one[1].since_s)
+        if self._now_s - head.since_s < self._policy.starving_s:
             return None
-        return Pick(at, oldest[2].key, oldest[3], oldest[2].row)
+        is_behind = head.priority < first.head.priority or first.row.few < w.row.few
+        return Pick(at, w.key, head, w.row, ready) if is_behind and w is not first else None
 
-    def _level(self, w: _Waiting) -> float:
-        """By when the fleet could be through with all that goes before or with this group; for a group that
-        few peers may take, by when those could be through with it if that is later."""
-        priority = w.head.priority
-        level = self._levels.get(priority)
-        if level is None:
-            work_s = sum(
-                count * other.row.weight_s
-                for other in self._waiting.values()
-                for p, count in other.group.tally.items()
-                if p >= priority
-            )
-            usable = self._usable
-            level = fluid_level(self._ready[usable], self._grid.speed[usable], work_s)
-            self._levels[priority] = level
-        return level if w.row.few == self._usable.sum() else max(level, self._own_level(w))
+    # How long everything takes
 
-    def _own_level(self, w: _Waiting) -> float:
-        """By when its own peers could be through with what only they may take."""
-        level = self._own_levels.get(w.key)
-        if level is None:
-            may = w.row.may
-            work_s = sum(
-                other.group.count * other.row.weight_s
-                for other in self._waiting.values()
-                if other.row.few <= w.row.few and not np.any(other.row.may & ~may)
-            )
-            level = fluid_level(self._ready[may], self._grid.speed[may], work_s)
-            self._own_levels[w.key] = level
-        return level
+    def _is_in_time(self, w: _Waiting, finish_s: float) -> bool:
+        """Whether that is no later than the fleet could be through with all that goes before or with this
+        group; or, for a group that few peers may take, than those could be through with it."""
+        is_for_all = w.row.few == self._usable_count
+        if not is_for_all and finish_s <= self._level(w, own=True):
+            return True
+        roughly = self._level(w, own=False)
+        left_s = roughly - self._now_s
+        if finish_s - self._now_s <= (1.0 - 2 * _GOOD_FOR) * left_s:
+            return True
+        if finish_s - self._now_s > (1.0 + 2 * _GOOD_FOR) * left_s:
+            return False
+        return finish_s <= self._level(w, own=False, exact=True)
+
+    def _level(self, w: _Waiting, *, own: bool, exact: bool = False) -> float:
+        key = (w.key if own else None, w.head.priority)
+        jobs = w.group.count if own else len(self._line)
+        known = self._levels.get(key)
+        if known is not None and not exact:
+            left_s = known.level_s - self._now_s
+            if self._now_s - known.at_s <= _GOOD_FOR * left_s and abs(jobs - known.jobs) <= _GOOD_FOR * jobs:
+                return known.level_s
+        may = w.row.may if own else self._usable
+        work_s = self._own_work_s(w) if own else self._work_s(w.head.priority)
+        level_s = fluid_level(self._ready[may], self._grid.speed[may], work_s)
+        self._levels[key] = _Level(level_s, self._now_s, jobs)
+        return level_s
+
+    def _work_s(self, priority: float) -> float:
+        """Of all jobs of this priority and above."""
+        return sum(
+            sum(count for p, count in w.group.tally.items() if p >= priority) * w.row.weight_s
+            for w in self._waiting.values()
+        )
+
+    def _own_work_s(self, w: _Waiting) -> float:
+        """Of all jobs that only peers of this group may take."""
+        return sum(o.group.count * o.row.weight_s for o in self._waiting.values() if self._is_within(o, w))
+
+    def _is_within(self, inner: _Waiting, outer: _Waiting) -> bool:
+        if inner.row.few > outer.row.few:
+            return False
+        known = self._within.get((inner.key, outer.key))
+        if known is None:
+            known = not bool(np.any(inner.row.may & ~outer.row.may))
+            self._within[inner.key, outer.key] = known
+        return known
 
     def _is_critical(self, w: _Waiting) -> bool:
-        if w.row.few == self._usable.sum():
+        if w.row.few == self._usable_count:
             return False
-        self._level(w)
-        horizon = self._levels[w.head.priority] - self._now_s
-        return self._own_level(w) - self._now_s >= _CRITICAL * horizon
+        if not w.row.seen:
+            return True  # nobody knows how long these take: better to find out than to be late
+        horizon_s = self._level(w, own=False) - self._now_s
+        return self._level(w, own=True) - self._now_s >= CRITICAL * horizon_s
 
     # Near the end of the line
 
-    def _by_plan(self, free: set[int]) -> Pick | None:
-        """Share all waiting jobs out; the first that starts at once on a peer with room for it."""
-        ready = self._ready.copy()
-        order = sorted(self._waiting.values(), key=_rank_at_the_end)
-        for w in order:
-            at = np.nonzero(w.row.may)[0]
-            start = ready[at] + w.row.load[at]
-            given = share_out(start + self._grid.tie[at], w.row.run[at], w.group.count)
+    def _by_plan(self, free: list[int]) -> list[Pick]:
+        """Share all waiting jobs out; those that start at once on a peer with room for them."""
+        ready, open_ = self._ready.copy(), dict.fromkeys(free)
+        picks: list[Pick] = []
+        for w in sorted(self._waiting.values(), key=_rank_at_the_end):
+            row = w.row
+            at = np.flatnonzero(row.may)
+            run = row.run[at]
+            start = ready[at] + row.load[at]
+            given = share_out(start + self._grid.tie[at], run, w.group.count)
             takes = given > 0
-            for column in at[takes]:
-                if int(column) in free and ready[column] == self._ready[column]:
-                    return Pick(int(column), w.key, w.head, w.row)
-            ready[at[takes]] = start[takes] + given[takes] * w.row.run[at[takes]]
-        return None
+            taken = at[takes]
+            for column in taken.tolist():
+                if column in open_:
+                    del open_[column]
+                    picks.append(Pick(column, w.key, w.head, row, float(self._ready[column])))
+            ready[taken] = start[takes] + given[takes] * run[takes]
+        for column in open_:
+            runs = (float(w.row.run[column]) for w in self._waiting.values() if w.row.may[column])
+            shortest_s = min(runs, default=0.0)
+            self._declined[column] = self._now_s + _ASK_AGAIN * shortest_s
+        return picks
 
 
 def _rank_at_the_end(w: _Waiting) -> tuple[float, int, float]:

@@ -7,8 +7,9 @@ it starts out of the line. Of what runs it tells ``knowledge``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from .knowledge import Knowledge
 from .need import Need
 from .ordering import Line, WaitingJob
 from .peers import OurJob, PeerSnapshot, is_stuck
-from .placement import Pass, Pick, Policy
+from .placement import Pick, Placer, Policy
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class Placement:
 
 @dataclass(frozen=True)
 class Start:
-    """A waiting job goes to a peer now. ``finish_s``: in so many seconds it should be done."""
+    """A waiting job goes to a peer now. ``finish_s``: in so many seconds it should be done. ``explain`` puts
+    the reasons into words; to be asked before anything else changes."""
 
     job_id: str
     backend_id: str
-    explanation: str
     finish_s: float
+    explain: Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Scheduler:
         self.policy = policy or Policy()
         self.line = Line()
         self._grid = Grid(self.knowledge)
-        self._turn = 0
+        self._placer = Placer(self._grid, self.line, self.policy)
 
     # What happens
 
@@ -103,12 +105,7 @@ class Scheduler:
         grid = self._grid
         if len(grid.rows) > 2 * len(self.line.groups) + 64:
             grid.drop_rows(set(self.line.groups))
-        starts: list[Start] = []
-        one = Pass(grid, self.line, now_s, self.policy, self._turn)
-        while (pick := one.next()) is not None:
-            starts.append(self._start(pick, now_s))
-            one.started(pick)
-        self._turn = one.turn
+        starts = [self._start(pick, now_s) for pick in self._placer.look(now_s)]
         idle = grid.idle
         is_any_idle = bool(idle.any())
         return Plan(
@@ -133,7 +130,7 @@ class Scheduler:
             alone.set_peer(peer, 0.0)
         alone.enter(WaitingJob("", need=need))
         starts = alone.plan(0.0).starts
-        return Placement(starts[0].backend_id, starts[0].explanation) if starts else None
+        return Placement(starts[0].backend_id, starts[0].explain()) if starts else None
 
     def reckon(self, kind: Kind, need: Need, now_s: float) -> tuple[Reckoning, ...]:
         """What each peer would do with such a job if it were sent now, the first to be done at the front,
@@ -149,15 +146,26 @@ class Scheduler:
     # Within
 
     def _start(self, pick: Pick, now_s: float) -> Start:
-        grid = self._grid
-        ready, row = grid.ready_s(now_s), pick.row
+        grid, at = self._grid, pick.at
+        load_s, run_s = float(pick.row.load[at]), float(pick.row.run[at])
+        finish_s = pick.ready_s + load_s + run_s - now_s
+        explain = partial(self._explain, pick, now_s, load_s, run_s)
+        return Start(pick.head.job_id, grid.id(at), finish_s, explain)
+
+    def _explain(self, pick: Pick, now_s: float, load_s: float, run_s: float) -> str:
+        """Why the peer of this pick, and what of those that would have been next best."""
+        grid, row = self._grid, pick.row
+        ready = grid.ready_s(now_s)
         finish = np.where(row.may, ready + row.load + row.run, np.inf)
-        some = np.argpartition(finish, OTHERS_MAX)[: OTHERS_MAX + 1] if len(finish) > OTHERS_MAX else None
-        columns = range(len(finish)) if some is None else sorted(some.tolist(), key=lambda at: finish[at])
-        named = dict.fromkeys([pick.at, *(at for at in columns if grid.columns[at] is not None)])
-        reckonings = [self._reckoning(at, row.kind, row.need, float(ready[at]), now_s) for at in named]
-        words = sentence(grid.id(pick.at), reckonings, unnamed=max(len(grid.index) - len(reckonings), 0))
-        return Start(pick.head.job_id, grid.id(pick.at), words, float(finish[pick.at]) - now_s)
+        live = [at for at in np.argsort(finish)[: OTHERS_MAX + 2].tolist() if grid.columns[at] is not None]
+        others = [at for at in live if at != pick.at][:OTHERS_MAX]
+        mine = self._reckoning(pick.at, row.kind, row.need, pick.ready_s, now_s)
+        mine = replace(mine, load_s=load_s, run_s=run_s, cold=mine.cold if load_s else ())
+        reckonings = [
+            mine,
+            *(self._reckoning(at, row.kind, row.need, float(ready[at]), now_s) for at in others),
+        ]
+        return sentence(grid.id(pick.at), reckonings, unnamed=len(grid.index) - len(reckonings))
 
     def _reckoning(self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float) -> Reckoning:
         snapshot, warm = self._grid.snapshot(at), self._grid.column(at).warm

@@ -19,6 +19,7 @@ class Warmth:
         self._size_gb = size_gb
         self._warm: dict[str, OrderedDict[str, None]] = {}
         self._memory_gb: dict[str, float] = {}
+        self._sets: dict[str, frozenset[str]] = {}
 
     def set_memory(self, peer: str, memory_gb: float) -> None:
         if memory_gb > 0:
@@ -29,27 +30,45 @@ class Warmth:
         warm = self._warm.setdefault(peer, OrderedDict())
         wanted = tuple(files)
         cold = tuple(file for file in wanted if file not in warm)
+        if cold:
+            self._sets.pop(peer, None)
         self._touch(peer, warm, wanted)
         return cold
 
     def of(self, peer: str) -> frozenset[str]:
-        return frozenset(self._warm.get(peer, ()))
+        """The files; the same object while they are the same."""
+        known = self._sets.get(peer)
+        if known is None:
+            known = self._sets[peer] = frozenset(self._warm.get(peer, ()))
+        return known
 
     def is_warm(self, peer: str, file: str) -> bool:
         return file in self._warm.get(peer, ())
 
     def after(self, peer: str, runs: Iterable[tuple[str, ...]]) -> frozenset[str]:
         """What is warm there once prompts with these files, in this order, have run too."""
-        warm = OrderedDict(self._warm.get(peer, ()))
-        for files in runs:
+        now, todo = self.of(peer), list(runs)
+        if all(now.issuperset(files) for files in todo):
+            return now
+        warm = OrderedDict.fromkeys(self._warm.get(peer, ()))
+        for files in todo:
             self._touch(peer, warm, files)
         return frozenset(warm)
 
+    def room_gb(self, peer: str, warm: frozenset[str]) -> float:
+        """What can be loaded there beside `warm` before something has to go."""
+        return self._memory_gb.get(peer, UNKNOWN_MEMORY_GB) - sum(map(self._gb, warm))
+
+    def gb(self, files: Iterable[str]) -> float:
+        return sum(map(self._gb, files))
+
     def forget(self, peer: str) -> None:
         self._warm.pop(peer, None)
+        self._sets.pop(peer, None)
 
     def remove(self, peer: str) -> None:
         self._warm.pop(peer, None)
+        self._sets.pop(peer, None)
         self._memory_gb.pop(peer, None)
 
     def _touch(self, peer: str, warm: OrderedDict[str, None], wanted: tuple[str, ...]) -> None:
