@@ -34,6 +34,7 @@ from ..errors import (
 )
 from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
+from .behind import Behind
 from .hold import Hold
 from .launch import Launch
 from .line import Line
@@ -83,7 +84,7 @@ class Dispatcher:
         self._manager = manager
         self._peers = peers
         self._transport = transport
-        self._journal = journal
+        self._journal = Behind(journal)
         self._read_list_again = read_list_again
         self.register = Register()
         self._prompt_ids: deque[str] = deque(maxlen=2_000)
@@ -107,9 +108,9 @@ class Dispatcher:
         self._ways = Ways(transport, folders, follow, self._withdrawals)
         self._launch = Launch(self._room, peers, self._ways, self._prompt_ids)
         self._copies = SecondCopies(
-            manager, peers, self.register, self._room, self._launch, journal, stall or StallPolicy()
+            manager, peers, self.register, self._room, self._launch, self._journal, stall or StallPolicy()
         )
-        self._adoption = Adoption(manager, peers, self._room, self._ways, journal)
+        self._adoption = Adoption(manager, peers, self._room, self._ways, self._journal)
         self._here: Here
         self._closing = False
 
@@ -136,6 +137,7 @@ class Dispatcher:
                 task.cancel()
             _, pending = await asyncio.wait(pending, timeout=CLOSE_AGAIN_S)
         await self._withdrawals.aclose()
+        await self._journal.aclose()
         self._hold.close()
         await self._room.aclose()
 
@@ -379,8 +381,6 @@ class Dispatcher:
         entry.failure = failure
         entry.job = entry.job.to(state, ended_at=_now(), error=error_view(failure), **details)
         self.register.finished(entry)
-        if entry.job.request.source is Source.NODE:
-            entry.ended.set()  # whoever waits for it ends with this process: no need to wait for the disk
         try:
             await even_if_cancelled(self._journal.save_job(entry.job))
         except OrchestratorError as exc:
