@@ -3,8 +3,10 @@
 Clock of a dispatched job: POST /prompt on the master until its history shows success of
 upstream -> RemoteDispatch -> SaveImage. Clock of a direct one: upstream -> SaveImage posted to the peer, its
 history showing success, GET /view read, the bytes decoded and saved once as SaveImage does. Both in turns in
-one run; the upstream sleeps half a second. Then: how long until a dead peer is replaced, until "no peer" is
-said, and until the peer is idle after an interrupt.
+one run; the upstream sleeps half a second. The websocket tells both when to read the history: questions every
+few milliseconds would keep the very servers busy whose time is taken. Beside it the floor: what a prompt with
+nothing to compute takes on the master, which no way of dispatching from there can do without. Then: how long
+until a dead peer is replaced, until "no peer" is said, and until the peer is idle after an interrupt.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ ROUNDS = 15
 UPSTREAM_S = 0.5
 FIELD_MS = {64: 18, 1024: 185, 2048: 535}  #: the nearest peer of the field, by a laxer clock
 POLL_S = 0.002
+LIMIT_S = 120.0
+CLIENT_ID = "benchmark"
 SEEDS = itertools.count(1)
 
 
@@ -50,11 +54,27 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:
 
 
 class Client:
-    """One kept connection to one ComfyUI."""
+    """One kept connection to one ComfyUI, and its websocket once ``listen`` was called."""
 
     def __init__(self, http: Any, url: str) -> None:
         self._http = http
         self._url = url
+        self._ended: dict[str, asyncio.Event] = {}
+        self._listening: asyncio.Task[None] | None = None
+
+    async def listen(self) -> None:
+        socket = await self._http.ws_connect(f"{self._url}/ws?clientId={CLIENT_ID}", max_msg_size=0)
+        self._listening = asyncio.create_task(self._listen(socket))
+
+    async def _listen(self, socket: Any) -> None:
+        async for message in socket:
+            if isinstance(message.data, str) and '"executing"' in message.data:
+                data = json.loads(message.data)["data"]
+                if data.get("node") is None:  # the last word on a prompt, said when it is in the history
+                    self._end_of(data.get("prompt_id", "")).set()
+
+    def _end_of(self, prompt_id: str) -> asyncio.Event:
+        return self._ended.setdefault(prompt_id, asyncio.Event())
 
     async def get(self, path: str) -> Any:
         async with self._http.get(self._url + path) as answer:
@@ -70,7 +90,9 @@ class Client:
             return json.loads(text) if text else None
 
     async def run(self, prompt: dict[str, Any]) -> dict[str, Any]:
-        prompt_id = (await self.post("/prompt", {"prompt": prompt, "client_id": "benchmark"}))["prompt_id"]
+        prompt_id = (await self.post("/prompt", {"prompt": prompt, "client_id": CLIENT_ID}))["prompt_id"]
+        if self._listening is not None:
+            await asyncio.wait_for(self._end_of(prompt_id).wait(), LIMIT_S)
         return dict(await until(lambda: self._entry(prompt_id)))
 
     async def _entry(self, prompt_id: str) -> Any:
@@ -78,7 +100,7 @@ class Client:
 
 
 async def until(
-    question: Callable[[], Awaitable[Any]], limit_s: float = 120.0, pause_s: float = POLL_S
+    question: Callable[[], Awaitable[Any]], limit_s: float = LIMIT_S, pause_s: float = POLL_S
 ) -> Any:
     end = time.perf_counter() + limit_s
     while time.perf_counter() < end:
@@ -113,6 +135,12 @@ async def direct(peer: Client, size: int, folder: Path) -> float:
     return time.perf_counter() - began
 
 
+async def empty(master: Client) -> float:
+    began = time.perf_counter()
+    check(await master.run({"1": node("PreviewAny", source=f"text {next(SEEDS)}")}))
+    return time.perf_counter() - began
+
+
 def decode_and_save(data: bytes, target: Path) -> None:
     """To a float picture and back to a file, with core SaveImage's compression."""
     import numpy as np
@@ -124,24 +152,26 @@ def decode_and_save(data: bytes, target: Path) -> None:
 
 
 async def added_latency(master: Client, peer: Client, rounds: int, folder: Path) -> None:
-    print(f"{'px':>6} {'direct':>9} {'dispatched':>11} {'added':>9} {'half of the field':>18}")
+    print(f"{'px':>6} {'direct':>9} {'dispatched':>11} {'added':>9} {'half of the field':>18} {'floor':>9}")
     for size in SIZES:
-        both: dict[str, list[float]] = {"direct": [], "dispatched": []}
+        taken: dict[str, list[float]] = {"direct": [], "dispatched": [], "empty": []}
         for turn in range(rounds + 1):
-            one, other = await direct(peer, size, folder), await dispatched(master, size)
-            if turn:  # the first of each size warms both up
-                both["direct"].append(one)
-                both["dispatched"].append(other)
-        slow, quick = (1000 * statistics.median(both[kind]) for kind in ("dispatched", "direct"))
+            times = await direct(peer, size, folder), await dispatched(master, size), await empty(master)
+            if turn:  # the first of each size warms all up
+                for kind, seconds in zip(taken, times, strict=True):
+                    taken[kind].append(seconds)
+        quick, slow, floor = (1000 * statistics.median(seconds) for seconds in taken.values())
         goal = FIELD_MS[size] / 2
         print(
-            f"{size:>6} {quick:>6.0f} ms {slow:>8.0f} ms {slow - quick:>6.1f} ms {goal:>15.1f} ms", flush=True
+            f"{size:>6} {quick:>6.0f} ms {slow:>8.0f} ms {slow - quick:>6.1f} ms {goal:>15.1f} ms "
+            f"{floor:>6.1f} ms",
+            flush=True,
         )
 
 
 async def reactions(fleet: Fleet, master: Client, peer: Client) -> None:
     graph = {**upstream(64, 60.0), "8": node("RemoteDispatch", value=["2", 0], peer="peer-1")}
-    prompt_id = (await master.post("/prompt", {"prompt": graph, "client_id": "benchmark"}))["prompt_id"]
+    prompt_id = (await master.post("/prompt", {"prompt": graph, "client_id": CLIENT_ID}))["prompt_id"]
 
     async def busy() -> bool:
         return bool((await peer.get("/queue"))["queue_running"])
@@ -181,6 +211,8 @@ async def measure(fleet: Fleet, rounds: int, folder: Path) -> None:
             return all(p["health"] == "up" and p["node_types"] for p in peers)
 
         await until(ready)
+        for client in (master, peer):
+            await client.listen()
         await added_latency(master, peer, rounds, folder)
         await reactions(fleet, master, peer)
 

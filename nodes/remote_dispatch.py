@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from ..orchestrator.host.progress import NodeProgress
 from . import local_run, media
 
 INTERRUPT_POLL_S = 0.2
+READ_IN_PLACE_BYTES = 1 << 20  #: so much is read sooner than a thread is begun, and ended with the prompt
 
 
 class RemoteDispatch(io.ComfyNode):
@@ -134,7 +136,8 @@ class RemoteDispatch(io.ComfyNode):
         except (PeerExecutionError, PromptRefusedError) as exc:
             _blame(cls.hidden.dynprompt, node_id, stash, exc)
             raise
-        return await asyncio.to_thread(_output, job, stash, _is_used(cls.hidden.dynprompt, node_id))
+        make_output = partial(_output, job, stash, _is_used(cls.hidden.dynprompt, node_id))
+        return make_output() if _is_small(job.outputs) else await asyncio.to_thread(make_output)
 
 
 def _peer_choices() -> list[str]:
@@ -216,6 +219,13 @@ def _output(job: Job, stash: Stash, is_used: bool) -> io.NodeOutput:
         return io.NodeOutput(value)
     images = [{"filename": f.filename, "subfolder": f.subfolder, "type": f.type} for f in shown]
     return io.NodeOutput(value, ui={"images": images})
+
+
+def _is_small(files: Sequence[OutputFile]) -> bool:
+    try:
+        return sum(Path(file.path).stat().st_size for file in files) <= READ_IN_PLACE_BYTES
+    except OSError:
+        return True  # whoever reads them says so
 
 
 def _first_pictures(files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:

@@ -1,19 +1,22 @@
-"""Starts the dispatch nodes of prompts that still wait in the host's queue: a node only has to await its job.
+"""Starts the dispatch nodes of prompts as soon as the host has accepted them: a node only awaits its job.
 
-The host runs one prompt after the other; without this so would the peers.
+The host runs one prompt after the other; without this so would the peers. And while it gets the first one
+under way, in another thread, that one's upstream is on its way to a peer already.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.models.job import JobRequest
 from ..core.workflow.cut import DISPATCH_CLASS, STASH_KEY, VALUE_INPUT, Stash
-from ..core.workflow.prompt import class_of, is_link
+from ..core.workflow.prompt import class_of, is_link, upstream
 from ..errors import OrchestratorError
 from ..runtime import Runtime
 from .node_request import AUTOMATIC, FAIL, node_request
@@ -21,12 +24,16 @@ from .node_request import AUTOMATIC, FAIL, node_request
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 0.5
+REMEMBERED = 200  #: nodes that asked for their job, and values that they asked for
 
 
 @dataclass(frozen=True)
 class _Begun:
+    """``is_ahead``: its prompt had to wait, so that much may have changed until its node asks."""
+
     job_id: str
     request: JobRequest
+    is_ahead: bool
 
 
 class Prefetch:
@@ -36,27 +43,42 @@ class Prefetch:
         self._queue = queue
         self._runtime = runtime
         self._begun: dict[tuple[str, str], _Begun] = {}
+        self._asked: deque[tuple[str, str]] = deque(maxlen=REMEMBERED)
         self._last: dict[str, Any] = {}
+        self._lately: deque[Any] = deque(maxlen=REMEMBERED)
         self._sweeper: asyncio.Task[None] | None = None
 
     async def begin(self, prompt_id: str) -> None:
-        """The host has accepted a prompt: start what its dispatch nodes will want, if it has to wait."""
+        """The host has accepted a prompt: start what its dispatch nodes will want, unless it has the value.
+
+        The same as last time comes out of the host's cache. The host may remember more, as it was told to at
+        its start; for a prompt that runs already a moment's head start is not worth a job for nothing.
+        """
         running, waiting = self._queue.get_current_queue_volatile()
-        item = next((item for item in waiting if item[1] == prompt_id), None)
-        now = next((item for item in (item, *running) if item and item[1] == prompt_id), None)
+        now = next((item for item in (*waiting, *running) if item[1] == prompt_id), None)
         if now is None:
             return
+        is_ahead = now in waiting
+        reached = upstream(now[2], now[4])  # a part of the graph may have been asked for
         for node_id, inputs in _dispatch_nodes(now[2]):
-            text = inputs[VALUE_INPUT][STASH_KEY]
-            unchanged = self._last.get(node_id) == (text, _options(inputs))
-            self._last[node_id] = (text, _options(inputs))
-            # The same again comes out of the host's cache; what runs already needs no head start.
-            if item is not None and not unchanged:
-                await self._start(prompt_id, node_id, inputs, now[3])
+            if node_id not in reached:
+                continue
+            wanted = (node_id, inputs[VALUE_INPUT][STASH_KEY], _options(inputs))
+            is_known = self._last.get(node_id) == wanted if is_ahead else wanted in self._lately
+            self._last[node_id] = wanted
+            self._lately.append(wanted)
+            if not is_known and (prompt_id, node_id) not in self._asked:
+                await self._start(prompt_id, node_id, inputs, now[3], is_ahead)
 
     async def _start(
-        self, prompt_id: str, node_id: str, inputs: Mapping[str, Any], extra: Mapping[str, Any]
+        self,
+        prompt_id: str,
+        node_id: str,
+        inputs: Mapping[str, Any],
+        extra: Mapping[str, Any],
+        is_ahead: bool,
     ) -> None:
+        begun: _Begun | None = None
         try:
             stash = Stash.from_input(inputs[VALUE_INPUT])
             options = _options(inputs)
@@ -65,23 +87,28 @@ class Prefetch:
             request = node_request(
                 stash, stash.prompt, node_id=node_id, extra_pnginfo=extra.get("extra_pnginfo"), **options
             )
-            job = await self._runtime.submit(request)
+            begun = _Begun(uuid.uuid4().hex, request, is_ahead)
+            self._begun[prompt_id, node_id] = begun  # before it is submitted: the node may ask meanwhile
+            await self._runtime.submit(request, job_id=begun.job_id)
         except OrchestratorError as exc:
-            log.debug("Node %s of a waiting prompt is not started ahead: %s", node_id, exc)
+            if begun is not None and self._begun.get((prompt_id, node_id)) is begun:
+                del self._begun[prompt_id, node_id]
+            log.debug("Node %s of a prompt is not started ahead: %s", node_id, exc)
             return
-        self._begun[prompt_id, node_id] = _Begun(job.id, request)
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep_on(), name="remote-dispatch prefetch")
 
     def claim(self, prompt_id: str, node_id: str, request: JobRequest) -> str | None:
         """The job that was started for this very node and request, if that is of use."""
+        self._asked.append((prompt_id, node_id))
         begun = self._begun.pop((prompt_id, node_id), None)
         if begun is None:
             return None
         job = self._runtime.known_job(begun.job_id)
         error = (job.error or {}).get("code") if job else "forgotten"
         # A peer that was not there then may be there now.
-        if begun.request == request and error not in ("forgotten", "no_eligible_peer", "cancelled"):
+        is_old = begun.is_ahead and error == "no_eligible_peer"
+        if begun.request == request and not is_old and error not in ("forgotten", "cancelled"):
             return begun.job_id
         self._drop(begun)
         return None
