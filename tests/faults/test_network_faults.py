@@ -18,7 +18,7 @@ from orchestrator.core.engine.retry import RetryPolicy
 from orchestrator.core.models.job import JobState, RemoteFile
 from orchestrator.dispatch.remote_prompt import FollowPolicy
 from orchestrator.errors import PeerError
-from tests.fakes.answers import redirect
+from tests.fakes.answers import redirect, silence
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture
 from tests.fakes.master import outcomes
@@ -130,6 +130,17 @@ async def test_f18_a_cancelled_job_leaves_the_peer_whatever_it_was_doing(rig: Ri
     await asyncio.gather(*(rig.master.runtime.cancel(job.id) for job in jobs))
     assert {rig.master.job(job).state for job in jobs} == {JobState.CANCELLED}
     assert (rig.a.running, rig.a.pending, rig.b.running, rig.b.pending) == (None, [], None, [])
+
+
+async def test_f18_a_job_that_is_cancelled_while_its_input_is_sent_never_runs(rig: Rig) -> None:
+    await asyncio.to_thread((rig.master.input / "cat.png").write_bytes, PNG)
+    for peer in (rig.a, rig.b):
+        peer.answers["/upload/image"] = silence()
+    job = await rig.submit(loaded_picture("cat.png"))
+    await until(lambda: rig.a.asked("/upload/image"), "its input is on the way")
+    assert "sending input files" in rig.master.job(job).progress_text
+    await asyncio.wait_for(rig.master.runtime.cancel(job.id), 2.0)
+    assert (rig.master.job(job).state, rig.posts()) == (JobState.CANCELLED, [0, 0])
 
 
 @pytest.mark.parametrize("seed", [0, 2**53 + 1, 2**64 - 1])
