@@ -105,9 +105,8 @@ class Chaos:
             await self._submit()
         await self._all_ended()
         base = await self._standing(lambda now: now.peers_up == len(self._proxies))
-        self.say(
-            f"{len(self.accepted)} jobs went well; at rest the master has {base.tasks} tasks and {base.files} open files"
-        )
+        at_rest = f"{base.tasks} tasks and {base.files} open files"
+        self.say(f"{len(self.accepted)} jobs went well; at rest the master has {at_rest}")
         self._began = self._clock()
         arrivals = asyncio.create_task(self._arrivals())
         try:
@@ -334,8 +333,8 @@ async def soak(minutes: float, seed: int, every_s: float) -> bool:
             await chaos.ask("POST", "/orchestrator/peers", {"name": name, "url": proxy.url})
         plan = planned(seed, minutes * 60, every_s)
         print(
-            f"A master, {len(fleet.peers)} real peers and {len(fakes)} scripted ones stand, each peer behind a "
-            f"proxy.\nFor {minutes:g} min about {JOBS_PER_S:g} jobs a second come, and every {every_s:g} s "
+            f"A master, {len(fleet.peers)} real peers and {len(fakes)} scripted ones, each peer behind a proxy."
+            f"\nFor {minutes:g} min about {JOBS_PER_S:g} jobs a second come, and every {every_s:g} s "
             f"something breaks: {len(plan)} faults, drawn by seed {seed}."
         )
         found = await chaos.run(plan, minutes * 60)

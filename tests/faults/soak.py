@@ -103,7 +103,8 @@ async def check(
     if slope is None:
         minutes = (samples[-1].at_s - samples[0].at_s) / 60 if samples else 0.0
         found.noted.append(
-            f"memory is judged from {WARM_UP_S / 60:.0f} min after the master's last start on, and it ran {minutes:.1f}"
+            f"memory is judged from {WARM_UP_S / 60:.0f} min after the master's last start on; it ran "
+            f"{minutes:.1f} min"
         )
     else:
         found.expect(slope < SLOPE_MAX, f"memory: {slope:+.2f} MB/min", f"memory grows by {slope:.2f} MB/min")
