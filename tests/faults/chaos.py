@@ -333,7 +333,7 @@ async def soak(minutes: float, seed: int, every_s: float) -> bool:
             await chaos.ask("POST", "/orchestrator/peers", {"name": name, "url": proxy.url})
         plan = planned(seed, minutes * 60, every_s)
         print(
-            f"A master, {len(fleet.peers)} real peers and {len(fakes)} scripted ones, each peer behind a proxy."
+            f"A master, {len(fleet.peers)} real and {len(fakes)} scripted peers, each behind a proxy."
             f"\nFor {minutes:g} min about {JOBS_PER_S:g} jobs a second come, and every {every_s:g} s "
             f"something breaks: {len(plan)} faults, drawn by seed {seed}."
         )
