@@ -37,7 +37,7 @@ from .answers import (
 from .resolver import CheckedResolver
 from .transfer import Partial, at_a_pace, in_thread, observed, save_body
 
-OBJECT_INFO_MAX_BYTES = 64 << 20
+OBJECT_INFO_MAX_BYTES = 40 << 20
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
 HOP_HEADER = "X-Orchestrator-Hop"  #: says which master sent it; another master then runs it itself
 WEBSOCKET_MAX_BYTES = 64 << 20
@@ -45,7 +45,7 @@ URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
 HTTP_NOT_FOUND = 404
 SUBMIT_TIMEOUT_S = 30.0
-OBJECT_INFO_TIMEOUT_S = 60.0
+OBJECT_INFO_TIMEOUT_S = 40.0
 HANDSHAKE_TIMEOUT_S = 10.0
 #: Just above the time between two polls: they take the kept connections in turn, and with a longer time they
 #: would keep those of a busy hour for good.

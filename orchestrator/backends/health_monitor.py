@@ -148,7 +148,7 @@ class HealthMonitor:
                 break
             except Exception:
                 log.exception("Checking peer %s failed", backend_id)
-            spread = self._policy.jitter * random.uniform(-1, 1)  # noqa: S311
+            spread = self._policy.jitter * random.uniform(-1, 1)  # noqa: S311  spreads polls, guards nothing # nosec B311
             await asyncio.sleep(self._policy.poll_s * (1 + spread))
         # Before anything else can run: who enables the peer again must not find a watcher that is ending.
         self._watched.pop(backend_id, None)

@@ -90,7 +90,7 @@ async def _tidy(client: ComfyUIClient, prompt_id: str) -> None:
 
 def _graph() -> Prompt:
     """Another colour each time: what a peer has cached would prove nothing."""
-    colour = random.randrange(1 << 24)  # noqa: S311
+    colour = random.randrange(1 << 24)  # noqa: S311  a colour # nosec B311
     return {
         "1": {
             "class_type": "EmptyImage",

@@ -20,7 +20,7 @@ from ..errors import (
 )
 
 TIMEOUTS_S = (5.0, 60.0)
-TOKEN_VARIABLE = "ORCHESTRATOR_TOKEN"  # noqa: S105  a name, no secret
+TOKEN_VARIABLE = "ORCHESTRATOR_TOKEN"  # noqa: S105  only a name # nosec B105
 _BLOCK_BYTES = 1 << 18
 
 

@@ -121,7 +121,8 @@ class Recovery:
             await self._free_roomiest(entry)
             return
         entry.ticket.tried.clear()
-        await asyncio.sleep(random.uniform(0, self.policy.longest_pause_s(len(outcomes))))  # noqa: S311
+        longest_s = self.policy.longest_pause_s(len(outcomes))
+        await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
 
     def _record(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
         if type(exc) is JobLostError and self._is_outage():

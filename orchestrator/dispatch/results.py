@@ -22,7 +22,7 @@ from ..errors import LocalDiskError, PeerTimeoutError, PeerUnreachableError, Res
 from .contents import check_contents
 from .transport import UPLOAD_FOLDER, Folders
 
-MAX_FILES = 10_000
+MAX_FILES = 20_000
 MAX_FILE_BYTES = 8 << 30
 CUTS_MAX = 5  #: of one file's download
 RESUME_PAUSE_S = 0.2

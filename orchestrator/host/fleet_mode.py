@@ -43,10 +43,14 @@ _GREETING_PAUSE_S = 0.05
 
 
 class FleetMode:
-    """`server` is the PromptServer. Everything happens on its loop."""
+    """`server` is the PromptServer. Everything happens on its loop. `is_foreign`: whether a page asks that is
+    not ComfyUI's own; what that one wants is the host's to refuse or do, and never the fleet's."""
 
-    def __init__(self, server: Any, runtime: Runtime, prefetch: Prefetch) -> None:
+    def __init__(
+        self, server: Any, runtime: Runtime, prefetch: Prefetch, is_foreign: Callable[[web.Request], bool]
+    ) -> None:
         self._server = server
+        self._is_foreign = is_foreign
         self._prefetch = prefetch
         self._runtime = runtime
         self._native = NativeQueue(server)
@@ -92,7 +96,9 @@ class FleetMode:
                 answers.append(await handler(request))
                 return answers[-1]
 
-            if owner is not None:
+            if owner is not None and self._is_foreign(request):
+                log.warning("Another page's %s %s is left to ComfyUI itself", request.method, request.path)
+            elif owner is not None:
                 try:
                     answer = await owner(request, host)
                 except web.HTTPException:

@@ -43,7 +43,7 @@ def install(server: Any) -> None:
     server.add_on_prompt_handler(on_prompt)
     announcer = Announcer(runtime, server.send_sync, lambda: bool(server.sockets))
     node_peers = NodePeers(runtime, server.send_sync)
-    fleet_mode = FleetMode(server, runtime, host.prefetch)
+    fleet_mode = FleetMode(server, runtime, host.prefetch, guard.is_foreign_page)
     fleet_mode.install()
     nodes.install(server.app)
 

@@ -1,7 +1,7 @@
 """GET /orchestrator/report: what somebody who helps needs to know, and nothing that is nobody's business.
 
 Prompts, titles, texts, file names, keys and addresses are not in it: what may name them is left out, and what
-is known of them is struck out of every sentence.
+is known of them is struck out of every sentence; a peer's own words may quote them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import platform
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -30,6 +30,9 @@ JOBS_TOLD = 200
 STRUCK = "•••"
 _SHORTEST = 4  #: characters; shorter ones would strike out half of every sentence
 _ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\[[0-9A-Fa-f:.]+\]|(?<=://)[^\s/:]+")
+_PATH = re.compile(r"(?:[A-Za-z]:|~)?(?:[\\/]+[^\s'\"\\/:<>]+){2,}")
+_TELLING = re.compile(r"[\s./\\]")  #: what a text or a file's name has, and a choice like "euler" has not
+_LONGEST = 2_000  #: characters; nobody quotes more
 _PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
@@ -58,11 +61,14 @@ def keep_log_lines() -> None:
 async def report(runtime: Runtime, token: str) -> dict[str, Any]:
     """The bundle, as JSON."""
     peers = [(config, runtime.manager.get_status(config.id)) for config in runtime.manager.all()]
+    jobs = runtime.jobs()[:JOBS_TOLD]
     strike = striker(
         {
             token: STRUCK,
             str(Path.home()): "~",
             **dict.fromkeys(runtime.secrets.values(), STRUCK),
+            **dict.fromkeys((config.path for config, _ in peers), f"/{STRUCK}"),
+            **dict.fromkeys(_private_words(jobs), STRUCK),
             **{config.host: f"<{config.id}>" for config, _ in peers},
         }
     )
@@ -73,10 +79,25 @@ async def report(runtime: Runtime, token: str) -> dict[str, Any]:
         "settings": dict(vars(runtime.preferences)),
         "notices": [notice for notice in (runtime.store.notice, runtime.secrets.notice) if notice],
         "peers": [_peer(config, status, runtime.ours_on(config.id)) for config, status in peers],
-        "jobs": [_job(job) for job in runtime.jobs()[:JOBS_TOLD]],
+        "jobs": [_job(job) for job in jobs],
         "log": list(recorder.lines),
     }
-    return {key: strike(value) for key, value in told.items()}
+    # Many texts in many sentences take a while.
+    return await asyncio.to_thread(lambda: {key: strike(value) for key, value in told.items()})
+
+
+def _private_words(jobs: Iterable[Job]) -> set[str]:
+    """Titles, texts and names of files in their requests, as far as a sentence might quote them."""
+    found: set[str] = set()
+    for job in jobs:
+        found.add(job.request.title)
+        for node in job.request.prompt.values():
+            meta, inputs = node.get("_meta"), node.get("inputs")
+            found.add(str(meta.get("title", "")) if isinstance(meta, Mapping) else "")
+            values = inputs.values() if isinstance(inputs, Mapping) else ()
+            found |= {value for value in values if isinstance(value, str) and _TELLING.search(value)}
+        found |= {value for value in job.request.changes.values() if isinstance(value, str)}
+    return {word for word in found if len(word) <= _LONGEST}
 
 
 def striker(known: Mapping[str, str]) -> Callable[[Any], Any]:
@@ -87,6 +108,7 @@ def striker(known: Mapping[str, str]) -> Callable[[Any], Any]:
         if isinstance(value, str):
             for text in longest:
                 value = value.replace(text, known[text])
+            value = _PATH.sub(STRUCK, value)
             return _ADDRESS.sub(_struck, value)
         if isinstance(value, Mapping):
             return {key: strike(item) for key, item in value.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import socket
 import subprocess
 import sys
@@ -227,3 +228,41 @@ def one_colour(colour: tuple[int, int, int]) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), colour).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+FOREIGN: tuple[dict[str, str], ...] = (
+    {"Origin": "null"},
+    {"Origin": "http://evil.example"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+)
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+async def test_f37_another_page_moves_nothing_on_the_fleet_by_the_hosts_own_routes(
+    master: Session, headers: dict[str, str]
+) -> None:
+    await master.patch("/orchestrator/settings", {"fleet_mode": True})
+    try:
+        graph = {**stamp(3700 + FOREIGN.index(headers)), "10": node("TestSleep", value=["1", 0], seconds=2.0)}
+        running = await master.queue(ending(graph, "10", 37))
+        await running_there(master, running)
+        known = [job["job_id"] for job in await master.jobs()]
+        local = {"1": node("EmptyImage", width=8, height=8, batch_size=1, color=1)}
+        wishes: dict[str, Any] = {
+            "/prompt": {"prompt": ending(local, "1", 37)},
+            "/interrupt": {},
+            "/queue": {"clear": True, "delete": [running]},
+            f"/jobs/{running}/cancel": {},
+            "/jobs/cancel": {"job_ids": [running]},
+        }
+        for prefix in ("", "/api"):
+            for path, body in wishes.items():
+                sent = {"Content-Type": "text/plain", **headers}
+                url = f"{master.url}{prefix}{path}"
+                async with master.http.post(url, data=json.dumps(body), headers=sent) as answer:
+                    await answer.read()
+        assert [job["job_id"] for job in await master.jobs()] == known
+        assert (await master.finished(running)).succeeded
+    finally:
+        await master.patch("/orchestrator/settings", {"fleet_mode": False})

@@ -28,7 +28,7 @@ from tests.rig.comfy import ComfyProcess
 from tests.rig.environment import Setup
 from tests.rig.fleet import Fleet
 
-from .soak import Findings, Sample, Standing, check, check_falls, sample_of
+from .soak import Findings, Sample, Standing, check, check_falls, counted, sample_of
 
 JOBS_PER_S = 3.0
 SAMPLE_EVERY_S = 10.0
@@ -105,7 +105,8 @@ class Chaos:
             await self._submit()
         await self._all_ended()
         base = await self._standing(lambda now: now.peers_up == len(self._proxies))
-        self.say(f"at rest the master has {base.tasks} tasks and {base.files} open files")
+        at_rest = f"{base.tasks} tasks and {base.files} open files"
+        self.say(f"{len(self.accepted)} jobs went well; at rest the master has {at_rest}")
         self._began = self._clock()
         arrivals = asyncio.create_task(self._arrivals())
         try:
@@ -114,9 +115,9 @@ class Chaos:
                 await self._bring_about(fault)
             await asyncio.sleep(max(self._began + seconds - self._clock(), 0.0))
             arrivals.cancel()
-            self.say(f"all is well again; {len(self.accepted)} jobs are to end")
+            self.say(f"no more faults, no more jobs; the last of {len(self.accepted)} come to their end")
             jobs = await self._all_ended()
-            self.say("the fleet is left alone")
+            self.say(f"{len(jobs)} have ended; the fleet is left alone until all is as it was at rest")
             standings = base, await self._standing(lambda now: now.is_back_to(base))
             found = await check(self._fleet, self._http, self.accepted, jobs, self.samples, standings)
             check_falls(found, self.falls, sum(self.faults.values()), (self._clock() - self._began) / 60)
@@ -208,7 +209,8 @@ class Chaos:
         )
         self.faults[fault.kind] += 1
         self.say(f"{fault.kind} ({fault.for_s:.0f} s)")
-        self.say(await dict(zip((*KINDS, MASTER_KILLED), ways, strict=True))[fault.kind](fault))
+        outcome = await dict(zip((*KINDS, MASTER_KILLED), ways, strict=True))[fault.kind](fault)
+        self.say(f"{outcome}; {len(self.accepted)} jobs so far")
 
     def _peer(self, fault: Fault) -> ComfyProcess:
         return self._fleet.peers[int(fault.which * len(self._fleet.peers))]
@@ -329,8 +331,15 @@ async def soak(minutes: float, seed: int, every_s: float) -> bool:
         chaos = Chaos(fleet, fakes, proxies, http, seed)
         for name, proxy in zip(ports, proxies, strict=True):
             await chaos.ask("POST", "/orchestrator/peers", {"name": name, "url": proxy.url})
-        found = await chaos.run(planned(seed, minutes * 60, every_s), minutes * 60)
-    print(f"\nSeed {seed}, {minutes:g} min. Done: {dict(chaos.faults)}; {chaos.refused} jobs not taken.")
+        plan = planned(seed, minutes * 60, every_s)
+        print(
+            f"A master, {len(fleet.peers)} real and {len(fakes)} scripted peers, each behind a proxy."
+            f"\nFor {minutes:g} min about {JOBS_PER_S:g} jobs a second come, and every {every_s:g} s "
+            f"something breaks: {len(plan)} faults, drawn by seed {seed}."
+        )
+        found = await chaos.run(plan, minutes * 60)
+    print(f"\nDone in {minutes:g} min with seed {seed}: {len(chaos.accepted)} jobs accepted", end="")
+    print(f", {chaos.refused} not taken; {sum(chaos.faults.values())} faults: {counted(chaos.faults)}.")
     print(found.text())
     return not found.problems
 

@@ -64,15 +64,26 @@ class Standing:
 
 @dataclass
 class Findings:
+    """``checked`` holds, ``problems`` do not, ``noted`` is neither good nor bad."""
+
     checked: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
 
     def expect(self, holds: bool, what: str, otherwise: str) -> None:
         (self.checked if holds else self.problems).append(what if holds else otherwise)
 
     def text(self) -> str:
-        lines = [f"  checked: {line}" for line in self.checked]
-        return "\n".join([*lines, *(f"  FOUND: {line}" for line in self.problems or ["nothing"])])
+        count = len(self.problems)
+        verdict = (
+            f"{count} {'problem' if count == 1 else 'problems'} found."
+            if count
+            else "nothing is lost, nothing was delivered twice, nothing is left over."
+        )
+        lines = [("holds", line) for line in self.checked]
+        lines += [("PROBLEM", line) for line in self.problems]
+        lines += [("noted", line) for line in self.noted]
+        return "\n".join(["Checked:", *(f"  {word:8} {line}" for word, line in lines), f"Verdict: {verdict}"])
 
 
 async def check(
@@ -90,11 +101,20 @@ async def check(
     await _check_master(found, fleet, http)
     slope = slope_mb_per_min(samples)
     if slope is None:
-        found.checked.append("memory was not judged: too short since the master's last start")
+        minutes = (samples[-1].at_s - samples[0].at_s) / 60 if samples else 0.0
+        found.noted.append(
+            f"memory is judged from {WARM_UP_S / 60:.0f} min after the master's last start on; it ran "
+            f"{minutes:.1f} min"
+        )
     else:
         found.expect(slope < SLOPE_MAX, f"memory: {slope:+.2f} MB/min", f"memory grows by {slope:.2f} MB/min")
     check_standing(found, *standings)
     return found
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """``2 done, 1 failed``"""
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda c: -c[1]))
 
 
 def check_standing(found: Findings, base: Standing, end: Standing) -> None:
@@ -121,7 +141,9 @@ def check_jobs(
     lost = sorted(set(accepted) - set(ended))
     states = Counter(job["state"] for job in ended.values())
     found.expect(
-        not lost, f"{len(ended)} jobs ended: {dict(states)}", f"{len(lost)} jobs never ended: {lost[:5]}"
+        not lost,
+        f"no job is lost: all {len(accepted)} that were accepted ended ({counted(states)})",
+        f"{len(lost)} of {len(accepted)} jobs never ended: {lost[:5]}",
     )
     silent = [
         i for i, job in ended.items() if job["state"] != "done" and not (job["error"] or {}).get("message")
@@ -130,12 +152,12 @@ def check_jobs(
     for reason, count in Counter(
         job["error"]["code"] for job in ended.values() if job["state"] != "done" and job["error"]
     ).items():
-        found.checked.append(f"{count} ended with {reason}")
+        found.noted.append(f"{count} ended with the error {reason}")
     counts = Counter(len(job["outputs"]) for job in ended.values() if job["state"] == "done")
     found.expect(set(counts) <= {1}, "each done job has its one file", f"numbers of files: {dict(counts)}")
     _check_files(found, output, accepted, ended)
     extra = sum(max(len(job["attempts"]) - 1, 0) for job in ended.values())
-    found.checked.append(f"{extra} attempts beyond the first")
+    found.noted.append(f"jobs were tried {extra} times more than once")
 
 
 def _check_files(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.retry import RetryPolicy
 from orchestrator.core.engine.retry_budget import BudgetPolicy
 from orchestrator.core.models.job import JobState
+from orchestrator.dispatch.remote_prompt import FollowPolicy
 from tests.fakes.master import FOLLOW, outcomes
+from tests.fakes.proxy import Proxy
 from tests.fakes.waiting import until
-from tests.faults.rig import standing
+from tests.faults.rig import KEY, standing
 
 
 async def test_f02_a_peer_that_answers_and_never_works_gets_no_more_jobs_and_gives_back_what_waits(
@@ -62,6 +65,45 @@ async def test_f15_a_fleet_that_is_cut_off_holds_the_line_and_no_job_fails(
         rig.b.thaw()
         ended = [await rig.end_of(job) for job in (*there, waiting)]
         assert [job.state for job in ended] == [JobState.DONE] * 5
+    await rig.check_afterwards(caplog.text)
+
+
+@pytest.mark.long
+async def test_f15_a_minute_without_any_peer_fails_no_job(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    policies = {"health": HealthPolicy(), "follow": FollowPolicy(), "retry": RetryPolicy()}
+    async with standing(tmp_path, **policies) as rig, Proxy(rig.a.port) as to_a, Proxy(rig.b.port) as to_b:
+        manager = rig.master.runtime.manager
+        credentials = {"header": KEY[0], "value": KEY[1]}
+        ways = [
+            await rig.master.add(name, proxy.url, credentials=credentials)
+            for name, proxy in (("far-a", to_a), ("far-b", to_b))
+        ]
+        for name in "ab":
+            await rig.master.runtime.peers.update(rig.ids[name], {"draining": True})
+        await until(lambda: all(manager.get_status(way).health.value == "up" for way in ways), "both are up")
+        rig.a.on_prompt = rig.b.on_prompt = "hold"
+        jobs = [await rig.submit() for _ in range(8)]
+        await until(lambda: rig.a.pending and rig.b.pending, "both have their hands full")
+        to_a.passing.clear()
+        to_b.passing.clear()
+        waiting = rig.master.job(jobs[-1])
+        await until(lambda: "lost at once" in rig.master.job(waiting).explanation, "it is held", 45.0)
+        await asyncio.sleep(60.0)  # how long it lasts is what is tried
+        assert {rig.master.job(job).state for job in jobs} <= {JobState.WAITING, JobState.RUNNING}
+        rig.a.on_prompt = rig.b.on_prompt = "run"
+        to_a.passing.set()
+        to_b.passing.set()
+        for peer in (rig.a, rig.b):
+            if peer.running:
+                await peer.finish(peer.running)
+        for job in jobs:
+            await asyncio.wait_for(rig.master.runtime.wait(job.id), 120.0)
+        assert {rig.master.job(job).state for job in jobs} == {JobState.DONE}
+        extra = len(rig.a.prompts) + len(rig.b.prompts) - len(jobs)
+        print(f"F15: {extra} executions beyond the first")
+        assert extra <= len(jobs)
     await rig.check_afterwards(caplog.text)
 
 

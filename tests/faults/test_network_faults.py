@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator.backends.client import ComfyUIClient
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.retry import RetryPolicy
-from orchestrator.core.models.job import JobState
+from orchestrator.core.models.job import JobState, RemoteFile
 from orchestrator.dispatch.remote_prompt import FollowPolicy
-from tests.fakes.answers import redirect
+from orchestrator.errors import PeerError
+from tests.fakes.answers import redirect, silence
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture
 from tests.fakes.master import outcomes
@@ -128,6 +132,17 @@ async def test_f18_a_cancelled_job_leaves_the_peer_whatever_it_was_doing(rig: Ri
     assert (rig.a.running, rig.a.pending, rig.b.running, rig.b.pending) == (None, [], None, [])
 
 
+async def test_f18_a_job_that_is_cancelled_while_its_input_is_sent_never_runs(rig: Rig) -> None:
+    await asyncio.to_thread((rig.master.input / "cat.png").write_bytes, PNG)
+    for peer in (rig.a, rig.b):
+        peer.answers["/upload/image"] = silence()
+    job = await rig.submit(loaded_picture("cat.png"))
+    await until(lambda: rig.a.asked("/upload/image"), "its input is on the way")
+    assert "sending input files" in rig.master.job(job).progress_text
+    await asyncio.wait_for(rig.master.runtime.cancel(job.id), 2.0)
+    assert (rig.master.job(job).state, rig.posts()) == (JobState.CANCELLED, [0, 0])
+
+
 @pytest.mark.parametrize("seed", [0, 2**53 + 1, 2**64 - 1])
 async def test_f25_a_seed_arrives_exactly(rig: Rig, seed: int) -> None:
     await rig.run(picture(seed=seed))
@@ -170,14 +185,14 @@ async def test_f32_a_redirect_leads_nowhere(rig: Rig) -> None:
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
-
-
-@pytest.mark.parametrize(
+STARTS = pytest.mark.parametrize(
     "start", [OK + b"X-Slow: ", OK + b"Content-Length: 9999\r\n\r\n"], ids=["head", "body"]
 )
-async def test_f31_a_peer_that_answers_byte_by_byte_is_given_up_and_holds_up_nobody(
-    tmp_path: Path, start: bytes
-) -> None:
+
+
+@asynccontextmanager
+async def dripping(start: bytes, pause_s: float) -> AsyncIterator[str]:
+    """The address of a peer that begins every answer like this and goes on byte by byte."""
     ended = asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -187,22 +202,69 @@ async def test_f31_a_peer_that_answers_byte_by_byte_is_given_up_and_holds_up_nob
                 writer.write(b"x")
                 await writer.drain()
                 with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(ended.wait(), 0.02)
+                    await asyncio.wait_for(ended.wait(), pause_s)
         except ConnectionError:
             pass  # it was given up
         finally:
             writer.close()
 
-    async with standing(tmp_path, health=HealthPolicy(poll_s=0.05, timeout_s=0.3)) as rig:
-        server = await asyncio.start_server(drip, "127.0.0.1", 0)
-        try:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            slow = (await rig.master.runtime.peers.add(name="slow", url=url)).id
-            manager = rig.master.runtime.manager
-            await until(lambda: manager.get_status(slow).health.value == "down", "it is given up")
-            assert "did not answer in time" in manager.get_status(slow).reason
-            assert [rig.health(name) for name in "ab"] == ["up", "up"]
-            assert outcomes(await rig.run()) == ["done"]
-        finally:
-            ended.set()
-            server.close()
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        ended.set()
+        server.close()
+
+
+@STARTS
+async def test_f31_a_peer_that_answers_byte_by_byte_is_given_up_and_holds_up_nobody(
+    tmp_path: Path, start: bytes
+) -> None:
+    health = HealthPolicy(poll_s=0.05, timeout_s=0.3)
+    async with standing(tmp_path, health=health) as rig, dripping(start, 0.02) as url:
+        slow = (await rig.master.runtime.peers.add(name="slow", url=url)).id
+        manager = rig.master.runtime.manager
+        await until(lambda: manager.get_status(slow).health.value == "down", "it is given up")
+        assert "did not answer in time" in manager.get_status(slow).reason
+        assert [rig.health(name) for name in "ab"] == ["up", "up"]
+        assert outcomes(await rig.run()) == ["done"]
+
+
+@pytest.mark.long
+@STARTS
+async def test_f31_whatever_is_asked_of_a_peer_that_answers_byte_by_byte_ends_within_45_s(
+    tmp_path: Path, start: bytes
+) -> None:
+    source = tmp_path / "input.png"
+    source.write_bytes(PNG)
+
+    async with dripping(start, 1.0) as url:
+        client = ComfyUIClient(url)
+
+        async def listen() -> None:
+            async with client.websocket("c1"):
+                pass
+
+        asked = {
+            "vitals": client.health_check(),
+            "nodes": client.object_info(),
+            "limit": client.max_upload_bytes(),
+            "prompt": client.submit(picture(), prompt_id="p", client_id="c1"),
+            "history": client.history("p"),
+            "interrupt": client.interrupt("p"),
+            "queue": client.delete_queued("p"),
+            "memory": client.free(),
+            "upload": client.upload(source, name="input.png"),
+            "input": client.has_input("input.png", "", 1),
+            "result": client.download(RemoteFile("1", "x.png"), tmp_path / "result.png"),
+            "events": listen(),
+        }
+
+        async def how_it_ends(name: str, work: Coroutine[Any, Any, Any]) -> str:
+            with pytest.raises(PeerError):
+                await asyncio.wait_for(work, 45.0)
+            return name
+
+        ended = await asyncio.gather(*(how_it_ends(name, work) for name, work in asked.items()))
+        assert set(ended) == set(asked)
+        await client.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from orchestrator.core.models.job import Job, JobState
 from tests.fakes.answers import value_not_in_list
 from tests.fakes.comfyui import FakeComfyUI
@@ -19,6 +21,27 @@ async def test_f01_a_peer_that_crashes_with_the_job_is_replaced_and_comes_back(r
     rig.a.on_prompt = "run"
     await rig.a.come_back()
     await until(lambda: rig.health("a") == "up", "it is used again")
+
+
+async def test_f01_a_peer_that_comes_back_gets_one_job_at_a_time_until_one_ended_well(rig: Rig) -> None:
+    await rig.master.runtime.peers.update(rig.ids["b"], {"enabled": False})
+    await rig.a.go_down()
+    await until(lambda: rig.health("a") == "down", "it is down")
+    rig.a.on_prompt = "hold"
+    asked = len(rig.a.requests)
+    await rig.a.come_back()
+    jobs = [await rig.submit() for _ in range(4)]
+    await until(lambda: rig.a.running, "the first one runs")
+    before = [seen.path for seen in rig.a.requests[asked:]]
+    assert before[: before.index("/prompt")].count("/system_stats") >= 2
+    polls = len(rig.a.asked("/system_stats"))
+    await until(lambda: len(rig.a.asked("/system_stats")) > polls + 3, "it was asked again and again")
+    assert (rig.posts()[0], rig.a.pending) == (1, [])
+    await rig.a.finish(rig.a.running or "")
+    await until(lambda: rig.a.pending, "now one more waits there")
+    rig.a.on_prompt = "run"
+    await rig.a.finish(rig.a.running or "")
+    assert [(await rig.end_of(job)).state for job in jobs] == [JobState.DONE] * 4
 
 
 async def test_f05_a_model_that_a_peer_no_longer_has_is_looked_for_elsewhere(rig: Rig) -> None:
@@ -95,9 +118,19 @@ async def test_f03_a_peer_with_less_memory_is_not_tried(rig: Rig) -> None:
 
 
 async def test_f04_a_class_that_nobody_has_is_refused_by_name_without_a_post(rig: Rig) -> None:
-    ended = await rig.run(picture(made_by="TheirNode"))
+    ended = await asyncio.wait_for(rig.run(picture(made_by="TheirNode")), 2.0)
     assert (ended.state, rig.posts()) == (JobState.FAILED, [0, 0])
     assert ended.error is not None and "TheirNode" in ended.error["message"]
+
+
+async def test_f04_a_class_that_a_stale_list_promised_costs_one_post(rig: Rig) -> None:
+    for peer in (rig.a, rig.b):
+        peer.object_info, peer.version = stock_classes("TheirNode"), "0.4.0"
+    await asyncio.gather(*(rig.master.runtime.peers.check(rig.ids[name]) for name in "ab"))
+    rig.a.object_info = stock_classes()  # its list was read before
+    done = await rig.run(picture(made_by="TheirNode"))
+    assert (done.state, len(rig.a.asked("/prompt"))) == (JobState.DONE, 1)
+    assert (outcomes(done), rig.health("a")) == (["prompt_refused", "done"], "up")
 
 
 async def test_f04_a_class_that_one_peer_has_takes_the_job_there(rig: Rig) -> None:

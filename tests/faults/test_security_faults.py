@@ -60,6 +60,27 @@ async def test_the_support_bundle_tells_what_happened_and_no_secret(rig: Rig, ke
     assert job.state is JobState.DONE
 
 
+async def test_the_support_bundle_strikes_out_what_a_failed_node_quotes(rig: Rig, kept_log: None) -> None:
+    graph = picture(prefix="renders/for_a_friend")
+    graph["1"]["_meta"] = {"title": "Portrait of Ada"}
+    graph["1"]["inputs"]["text"] = "a lady, in red"
+    job = await rig.submit_to(rig.a, graph, title="Birthday card")
+    said = "Birthday card: 'a lady, in red' not to renders/for_a_friend C:\\Users\\ada\\me.png, /home/ada/x y"
+    await rig.a.fail(rig.a.running or "", node_id="1", exception_message=said)
+    assert (await rig.end_of(job)).state is JobState.FAILED
+    told = await report(rig.master.runtime, "t0ken-of-the-page")
+    sentence = told["jobs"][0]["error"]["message"]
+    assert "EmptyImage, node 1) failed on a" in sentence
+    private = ("Portrait", "Ada", "ada", "Birthday", "lady", "friend", "me.png")
+    assert [word for word in private if word in json.dumps(told)] == []
+
+
+async def test_the_support_bundle_strikes_out_the_path_of_a_peers_address(rig: Rig) -> None:
+    added = await rig.master.runtime.peers.add(name="far", url=f"{rig.a.url}/s3cret-path")
+    assert "s3cret-path" in rig.master.runtime.manager.get_status(added.id).reason
+    assert "s3cret-path" not in json.dumps(await report(rig.master.runtime, "t0ken-of-the-page"))
+
+
 @pytest.mark.parametrize(
     ("text", "struck"),
     [
@@ -68,6 +89,8 @@ async def test_the_support_bundle_tells_what_happened_and_no_secret(rig: Rig, ke
         ("http://peer-host:1 is gone", "http://<id-1>:1 is gone"),
         ("[fe80::1]:8188", f"{STRUCK}:8188"),
         ("no secret", "no secret"),
+        ("it has no /system_stats there", "it has no /system_stats there"),
+        ("cannot open '/srv/pictures/cat.png'", f"cannot open '{STRUCK}'"),
     ],
 )
 def test_keys_and_addresses_are_struck_out_of_every_sentence(text: str, struck: str) -> None:
@@ -193,3 +216,27 @@ async def test_f35_a_peer_whose_json_is_hostile_is_down_in_words(
         await rig.master.runtime.peers.remove(peer_id)
     assert "RecursionError" not in caplog.text
     assert (await rig.run()).state is JobState.DONE
+
+
+async def test_f35_a_node_list_of_fifty_megabytes_is_not_taken(rig: Rig) -> None:
+    async with FakeComfyUI() as hostile:
+        hostile.answers["/object_info"] = answer(b'{"A": "' + b"x" * 50_000_000 + b'"}')
+        peer_id = await rig.master.add("hostile", hostile)
+        assert rig.master.runtime.manager.get_object_info(peer_id) is None
+        await rig.master.runtime.peers.remove(peer_id)
+    assert (await rig.run()).state is JobState.DONE
+
+
+@pytest.mark.parametrize("node_id", ["__proto__", "constructor", "toString", "0", "-1", "a" * 10_000])
+async def test_f35_a_peer_that_names_nodes_oddly_neither_stops_a_job_nor_gets_a_file_in(
+    rig: Rig, node_id: str
+) -> None:
+    job = await rig.submit_to(rig.a)
+    prompt = rig.a.prompts[-1]
+    for told in ({node_id: {"images": [{"filename": "x.png", "type": "output"}]}}, {node_id: None}):
+        output = next(iter(told.values()))
+        await rig.a.send(prompt, "executed", node=node_id, display_node=node_id, output=output)
+        await rig.a.send(prompt, "progress_state", nodes={node_id: {"value": 1, "max": "much", "state": 7}})
+    await rig.a.finish(prompt.id, {**rig.a._pictures(prompt), node_id: {"images": [{"filename": "x.png"}]}})
+    done = await rig.end_of(job)
+    assert (done.state, len(done.outputs)) == (JobState.DONE, 1)

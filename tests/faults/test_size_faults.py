@@ -35,7 +35,7 @@ async def highest(of: list[int]) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
 @pytest.mark.parametrize(
-    ("mib", "files"), [(256, 200), pytest.param(2048, 9_999, marks=pytest.mark.long)], ids=["quick", "whole"]
+    ("mib", "files"), [(256, 200), pytest.param(2048, 10_000, marks=pytest.mark.long)], ids=["quick", "whole"]
 )
 async def test_f42_huge_and_countless_results_are_streamed(rig: Rig, mib: int, files: int) -> None:
     async def view(request: web.Request) -> web.StreamResponse:

@@ -92,3 +92,18 @@ def test_the_checker_finds_peers_that_flap_or_fall_without_a_fault() -> None:
 
     assert [problems({}, 0, 0.5), problems({"a": 5, "b": 3}, 10, 5.0)] == [0, 0]
     assert [problems({"a": 6}, 10, 5.0), problems({"a": 3, "b": 3}, 5, 5.0)] == [1, 1]
+
+
+def test_what_is_printed_says_what_was_checked_and_what_was_found() -> None:
+    findings = Findings()
+    findings.expect(True, "no job is lost", "one is lost")
+    findings.noted.append("3 ended with the error lost")
+    assert findings.text().splitlines() == [
+        "Checked:",
+        "  holds    no job is lost",
+        "  noted    3 ended with the error lost",
+        "Verdict: nothing is lost, nothing was delivered twice, nothing is left over.",
+    ]
+    findings.expect(False, "each file is whole", "wrong files: a.png")
+    assert findings.text().splitlines()[2] == "  PROBLEM  wrong files: a.png"
+    assert findings.text().splitlines()[-1] == "Verdict: 1 problem found."

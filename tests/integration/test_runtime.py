@@ -203,6 +203,27 @@ async def test_the_attempt_of_a_nodes_job_is_stopped_although_its_peer_answers_o
         await until(lambda: peer.running is None, "it is told again and stops")
 
 
+async def test_a_late_copy_that_could_not_be_stopped_is_stopped_after_the_next_start(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    health = HealthPolicy(poll_s=0.05, timeout_s=0.2)
+    async with FakeComfyUI() as other:
+        async with started(tmp_path, health=health) as master:
+            peer.vram_free += 1 << 30  # the first choice
+            await master.add("gpu", peer)
+            await master.add("other", other)
+            peer.on_prompt = "hold"
+            job = await master.submit(picture())
+            late = await master.running_on(peer, job)
+            peer.freeze()
+            assert outcomes(await master.end_of(job)) == ["lost", "done"]
+        assert peer.running == late
+        peer.thaw()
+        async with started(tmp_path, health=health):
+            await until(lambda: peer.running is None, "it is stopped")
+        assert len(peer.prompts) == 1
+
+
 async def test_a_second_comfyui_on_the_same_folder_leaves_the_jobs_of_the_first_alone(
     tmp_path: Path, peer: FakeComfyUI
 ) -> None:

@@ -30,7 +30,7 @@
  * @typedef {{waiting: number, running: number, ended: number}} Counts
  * @typedef {{jobs: Job[], line: string[], counts: Counts}} Jobs `line`: ids of waiting ones, the next first
  * @typedef {{fleet_mode: boolean, paused: boolean, this_machine: boolean,
- *   peer_nodes: boolean}} Settings
+ *   peer_nodes: boolean, retry_interrupted?: boolean}} Settings
  * @typedef {{before?: string, peer?: string}} Move before: a waiting job, "" for the end; peer: "" for any
  * @typedef {{header?: string, value: string}} Credentials
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,

@@ -32,6 +32,13 @@ const SWITCHES = [
     }),
   },
   {
+    id: "RemoteDispatch.RetryInterrupted", key: "retry_interrupted", usual: false,
+    words: () => ({
+      group: t("Fleet queue"), name: t("Run a job elsewhere when somebody interrupts it on its peer"),
+      tooltip: t("Off, it ends and says where it was interrupted. What you interrupt here ends in any case."),
+    }),
+  },
+  {
     id: "RemoteDispatch.PeerNodes", key: "peer_nodes", usual: true,
     words: () => ({
       group: t("Nodes and models"), name: t("Offer nodes and models that only the peers have"),
