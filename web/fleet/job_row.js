@@ -126,7 +126,8 @@ export function jobRow(deps, neighbours) {
 function whereText(job) {
   if (job.state === "running" && !job.begun_at) return job.progress_text || t("next on {peer}", { peer: job.peer });
   const peer = isFinal(job) ? placeOf(job).name : job.peer;
-  return [(job.state === "running" && job.progress_text) || jobWord(job), peer].filter(Boolean).join(" · ");
+  const how = (job.state === "running" && job.progress_text) || jobWord(job);
+  return !peer || how.includes(peer) ? how : `${how} · ${peer}`;
 }
 
 /** @param {Job} job @param {(path: string) => string} urlOf @returns {Node[]} */

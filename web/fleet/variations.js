@@ -3,9 +3,9 @@
 import { h, openDialog } from "./dom.js";
 import { t } from "./i18n.js";
 import { contactSheet } from "./contact_sheet.js";
+import { placesOf } from "./saved_places.js";
 import { batchesOf } from "./sheet_layout.js";
 import { saveSheet } from "./sheet_picture.js";
-import { placesOf } from "./variation_values.js";
 import { variationsDialog } from "./variations_form.js";
 
 /** @typedef {import("./contact_sheet.js").Graph} Graph */
