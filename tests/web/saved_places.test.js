@@ -22,7 +22,7 @@ function withSubgraph(moreSaved = []) {
   };
   const subgraph = {
     getNodeById: (id) => (id === 4 ? sampler : undefined), inputs: [{ name: "model" }, { name: "cfg" }, { name: "how many" }],
-    links: { 5: { origin_id: -10, origin_slot: 2 }, 6: { origin_id: -10, origin_slot: 1 } },
+    links: { 5: { origin_id: -10, origin_slot: 2 }, 6: { origin_id: "-10", origin_slot: 1 } },
   };
   const host = {
     id: 9, type: INNER, subgraph, widgets: [{ name: "4: seed" }, { name: "how many" }, { name: "cfg" }],

@@ -1,7 +1,7 @@
 // @ts-check
 /** Where the page's saved workflow keeps the value of each parameter. */
 
-const FROM_OUTSIDE = -10; //: where links begin that come through an input of the subgraph
+const FROM_OUTSIDE = "-10"; //: where links begin that come through an input of the subgraph; newer hosts say it as text
 
 /**
  * @typedef {{nodes: any[], definitions?: {subgraphs?: any[]}}} Saved as the page saves it
@@ -35,7 +35,7 @@ function placeOf(workflow, root, path, name) {
   if (index < 0) return null;
   const socket = node.inputs?.find((/** @type {any} */ input) => input.widget?.name === name && input.link !== null);
   const link = socket && (graph.getLink?.(socket.link) ?? graph.links?.[socket.link]);
-  if (link?.origin_id === FROM_OUTSIDE) {
+  if (link && String(link.origin_id) === FROM_OUTSIDE) {
     const promoted = graph.inputs?.[link.origin_slot]?.name;
     return promoted ? placeOf(workflow, root, hosts, promoted) : null;
   }
