@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Error, Locator, Page, Response, async_playwright
 
 from tests.e2e.session import Session, until
 from tests.rig.chromium import HOW_TO, find_chromium
@@ -37,6 +37,7 @@ TIDY = """async () => {
 }"""
 FAILED = pytest.StashKey[bool]()
 IS_BLANK = "window.app.graph.nodes.length === 0"
+OUR_FILES = "/extensions/remote-dispatch/"
 
 
 @dataclass
@@ -48,6 +49,27 @@ class Screen:
     name: str
     ours: list[str] = field(default_factory=list)
     palette: str = ""  #: of the page that is loaded
+
+    def watch(self) -> None:
+        """From now on, what our files throw, leave unhandled or log as an error, and what our routes cannot
+        answer, is noted."""
+
+        def console(message: ConsoleMessage) -> None:
+            place = message.location.get("url", "") if message.location else ""
+            if message.type == "error" and OUR_FILES in place + thrown_at(message.text):
+                self.ours.append(message.text)
+
+        def thrown(error: Error) -> None:
+            if OUR_FILES in (error.stack or ""):
+                self.ours.append(error.stack or "")
+
+        def answered(response: Response) -> None:
+            if "/orchestrator/" in response.url and response.status >= 500:
+                self.ours.append(f"HTTP {response.status} {response.url}")
+
+        self.page.on("console", console)
+        self.page.on("pageerror", thrown)
+        self.page.on("response", answered)
 
     async def open(self, palette: str = "dark", *, anew: bool = False) -> None:
         """The page with nothing open. Loading takes seconds, so unless it is wanted `anew` one that is there
@@ -90,6 +112,12 @@ class Screen:
         await self.page.evaluate("wf => window.app.loadGraphData(wf)", graph)
 
 
+def thrown_at(text: str) -> str:
+    """The innermost file of the stack in a logged error: what we only hand on is the host's."""
+    frames = (line for line in text.splitlines() if line.lstrip().startswith("at "))
+    return next((frame for frame in frames if "<anonymous>" not in frame), "")
+
+
 async def choose(peers: Locator, name: str) -> None:
     """From a list of peers, which is filled when somebody turns to it."""
     await peers.focus()
@@ -125,13 +153,7 @@ async def module_screen(screen_fleet: Fleet, chromium: Browser) -> AsyncIterator
     page = await chromium.new_page(viewport=VIEWPORT)
     screen = Screen(page, screen_fleet, screen_fleet.frontend)
 
-    def note(message: ConsoleMessage) -> None:
-        place = message.location.get("url", "") if message.location else ""
-        if message.type == "error" and ("/extensions/remote-dispatch" in place or "orc-" in message.text):
-            screen.ours.append(message.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: screen.ours.append(str(error)) if "fleet" in str(error) else None)
+    screen.watch()
     yield screen
     await page.context.close()
 

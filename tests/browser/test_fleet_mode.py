@@ -202,9 +202,8 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
         assert (await master.finished(job_id)).succeeded
     await page.wait_for_function(HAS_PICTURE, timeout=RUN_MS)
     await page.wait_for_function(NAMES_PEER, arg=SAMPLER, timeout=SOON_MS)  # the badge stays after the run
-    assert not [
-        url for url in asked if "object_info" in url
-    ]  # megabytes: read when a peer's list changes only
+    reads = [url for url in asked if "object_info" in url]
+    assert len(reads) < 3  # megabytes, for lists that changed only: the peers' may be new still, no run's is
     saved = await page.evaluate("JSON.stringify(window.app.graph.serialize())")
     assert "badge" not in saved and "peer-" not in saved
     history = await master.get("/history")
@@ -305,7 +304,7 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
 
     async def line(*wanted: str) -> None:
         async def shown() -> bool:
-            titles = await page.locator(".orc-row:has(.orc-moves:visible) .orc-id").all_inner_texts()
+            titles = await page.locator(".orc-row:has(.orc-moves:visible) .orc-id").all_text_contents()
             return titles == [f"Prompt {job_id[:8]}" for job_id in wanted]
 
         await until(shown, f"the line is {wanted}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from tests.e2e.session import until
 from tests.rig.fleet import ROOT
 
 from .conftest import SOON_MS, Screen
@@ -11,7 +14,15 @@ from .conftest import SOON_MS, Screen
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 WORKFLOW = ROOT / "example_workflows" / "Remote Dispatch.json"
-SAMPLER = 4
+SAMPLER, LATENT = 4, 3
+THROWS = """() => {
+  const broken = async () => {
+    const { WhereTable } = await import("/extensions/remote-dispatch/fleet/where.js");
+    new WhereTable(async () => null).lacking(null);
+  };
+  void broken();
+  broken().catch((error) => console.error(error));
+}"""
 
 
 async def add_peer(screen: Screen, address: str, name: str) -> None:
@@ -23,6 +34,18 @@ async def add_peer(screen: Screen, address: str, name: str) -> None:
     await form.get_by_label("Address").fill(address)
     await form.get_by_label("Name").fill(name)
     await form.get_by_role("button", name="Add", exact=True).click()
+
+
+async def test_an_error_in_our_files_is_noticed(screen: Screen) -> None:
+    """Else no test here would show that the console is clean."""
+    await screen.open()
+    await screen.page.evaluate(THROWS)
+
+    async def noticed() -> bool:
+        return len(screen.ours) == 2 and all("Cannot convert" in error for error in screen.ours)
+
+    await until(noticed, "an unhandled rejection and a logged error are noticed")
+    screen.ours.clear()
 
 
 async def test_an_empty_tab_teaches_the_first_steps(screen: Screen) -> None:
@@ -60,8 +83,11 @@ async def test_peers_are_added_by_address_and_turn_up(screen: Screen) -> None:
 
 
 async def test_a_remote_run_lights_up_the_upstream_boxes(screen: Screen) -> None:
+    graph = json.loads(WORKFLOW.read_text("utf-8"))
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    nodes[LATENT]["widgets_values"][:2] = [64, 64]  # its many steps are for being seen
     await screen.open()
-    await screen.load(WORKFLOW)
+    await screen.page.evaluate("graph => window.app.loadGraphData(graph)", graph)
     await screen.open_fleet_tab()
     await screen.page.evaluate("window.app.queuePrompt(0)")
     row = screen.page.locator(".orc-windowed > .orc-row", has_text="Remote Dispatch").first

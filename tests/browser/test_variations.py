@@ -18,7 +18,11 @@ from .test_fleet_mode import SAMPLER, WIDGETS, open_workflow
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 SEED, STEPS = 0, 2  #: where the sampler keeps them
-STEPS_TRIED = [2, 3, 4]
+INTO_SUBGRAPH = """async (id) => {
+  const { app } = window;
+  app.canvas.selectItems([app.graph.getNodeById(id)]);
+  await app.extensionManager.command.execute("Comfy.Graph.ConvertToSubgraph");
+}"""
 
 
 async def tick(screen: Screen, name: str) -> Any:
@@ -90,7 +94,7 @@ async def test_nine_variations_fill_a_contact_sheet_that_leads_back_to_each_grap
     await until(opened, "the page shows that variation's graph")
     await screen.picture("Variations, the graph of one")
 
-    carried = await own_graph(screen, master, jobs, 7)
+    carried = await own_graph(screen, jobs, 7)
     assert carried[SAMPLER]["widgets_values"][STEPS] == 3
 
     await screen.reload()
@@ -102,19 +106,49 @@ async def test_nine_variations_fill_a_contact_sheet_that_leads_back_to_each_grap
     await sheet.wait_for(state="detached", timeout=SOON_MS)
 
 
-async def own_graph(
-    screen: Screen, master: Session, jobs: list[dict[str, Any]], index: int
-) -> dict[int, dict[str, Any]]:
+async def own_graph(screen: Screen, jobs: list[dict[str, Any]], index: int) -> dict[int, dict[str, Any]]:
     """The nodes of the workflow that is in the file of one variation."""
     job = next(job for job in jobs if job["batch"]["index"] == index)
+    return {node["id"]: node for node in (await own_workflow(screen, job))["nodes"]}
+
+
+async def own_workflow(screen: Screen, job: dict[str, Any]) -> dict[str, Any]:
     output = next(output for output in job["outputs"] if output["type"] == "output")
     async with aiohttp.ClientSession() as http, http.get(screen.fleet.master.url + output["url"]) as answer:
         data = await answer.read()
     path = screen_file(screen)
     path.write_bytes(data)
     with Image.open(path) as image:
-        workflow = json.loads(image.text["workflow"])  # type: ignore[attr-defined]
-    return {node["id"]: node for node in workflow["nodes"]}
+        workflow: dict[str, Any] = json.loads(image.text["workflow"])  # type: ignore[attr-defined]
+    return workflow
+
+
+async def test_variations_inside_a_subgraph_are_in_the_graphs_of_their_files(
+    screen: Screen, master: Session
+) -> None:
+    await open_workflow(screen, steps=8)
+    page = screen.page
+    await page.evaluate(INTO_SUBGRAPH, SAMPLER)
+    await page.evaluate("void window.app.extensionManager.command.execute('RemoteDispatch.QueueVariations')")
+    dialog = page.get_by_role("dialog", name="Queue variations")
+    await tick(screen, "seed")
+    await page.get_by_label("seed: How many").fill("2")
+    await tick(screen, "steps")
+    await page.get_by_label("steps: Values").fill("2, 3")
+    await dialog.get_by_label("Combine").select_option(label="Side by side")
+    known = {job["job_id"] for job in await master.jobs()}
+    await dialog.get_by_role("button", name="Queue 2 jobs").click()
+    sheet = page.get_by_role("dialog", name="Contact sheet")
+    await sheet.get_by_text("2 of 2 finished").wait_for(timeout=RUN_MS)
+    await sheet.get_by_role("button", name="Close").click()
+    jobs = [job for job in await master.jobs() if job["job_id"] not in known]
+    for job in jobs:
+        await page.evaluate("graph => window.app.loadGraphData(graph)", await own_workflow(screen, job))
+        prompt = await page.evaluate("window.app.graphToPrompt().then(({output}) => output)")
+        (inputs,) = [node["inputs"] for node in prompt.values() if node["class_type"] == "KSampler"]
+        changes = {address.partition(".")[2]: value for address, value in job["batch"]["changes"].items()}
+        assert changes.keys() == {"seed", "steps"}
+        assert {name: inputs[name] for name in changes} == changes
 
 
 def screen_file(screen: Screen) -> Path:

@@ -33,7 +33,7 @@ COMFYUI_NEEDS = (
 )
 TEST_TOOLS = (
     *("pytest>=8", "pytest-aiohttp>=1.1", "pytest-asyncio>=0.24", "hypothesis>=6.100", "playwright>=1.45"),
-    *("ruff>=0.6", "mypy>=1.11", "types-requests"),
+    *("axe-playwright-python>=0.1", "ruff>=0.6", "mypy>=1.11", "types-requests"),
 )
 
 

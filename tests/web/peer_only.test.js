@@ -5,14 +5,16 @@ import { PeerOnly } from "../../web/fleet/peer_only.js";
 /** A host whose reading of its node definitions ends when the test says so. */
 function host() {
   const readings = [];
+  const looks = [];
   const app = {
     reloadNodeDefs: () => new Promise((resolve, reject) => readings.push({ resolve, reject })),
+    refreshMissingModels: async (how) => void looks.push({ ...how, after: readings.length }),
   };
   const events = new EventTarget();
   new PeerOnly({}, app, () => null).listen(events);
   const tell = () => events.dispatchEvent(new Event("orchestrator.node_lists"));
   const settle = () => new Promise((resolve) => setImmediate(resolve));
-  return { readings, tell, settle };
+  return { readings, looks, tell, settle };
 }
 
 test("a change that comes while the page reads the nodes is read once it has done so", async () => {
@@ -36,4 +38,14 @@ test("a reading that failed does not keep the next change from being read", asyn
   await settle();
   tell();
   assert.equal(readings.length, 2);
+});
+
+test("once the page has read the nodes it looks again for what the open graph lacked", async () => {
+  const { readings, looks, tell, settle } = host();
+  tell();
+  await settle();
+  assert.deepEqual(looks, []);
+  readings[0].resolve();
+  await settle();
+  assert.deepEqual(looks, [{ silent: true, reloadDefs: false, after: 1 }]);
 });

@@ -1,7 +1,7 @@
 // Tests of the page's variation_values. Run: node --test tests/web/
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { axisOf, canVary, expectedText, firstWish, modesOf, placesOf } from "../../web/fleet/variation_values.js";
+import { axisOf, canVary, expectedText, firstWish, modesOf } from "../../web/fleet/variation_values.js";
 
 const parameter = (changes) => ({
   address: "4.steps", node_id: "4", input: "steps", title: "KSampler", class_type: "KSampler", type: "INT", value: 20,
@@ -51,14 +51,4 @@ test("the expected time is shared by the peers, and unknown before any job", () 
   assert.equal(expectedText(1, [8000, null]), "≈ 8 s on 2 peers");
   assert.equal(expectedText(9, [null]), "time unknown on 1 peer");
   assert.equal(expectedText(9, []), "no peer is up");
-});
-
-test("a parameter's place is its widget's, or that of the primitive that feeds it", () => {
-  const nodes = {
-    4: { widgets: [{ name: "seed" }, { name: "control" }, { name: "steps" }], inputs: [{ widget: { name: "steps" }, link: 7 }] },
-    9: { id: 9, type: "PrimitiveNode", widgets: [{ name: "value" }] },
-  };
-  const graph = { getNodeById: (id) => nodes[id], links: { 7: { origin_id: 9 } } };
-  const workflow = { nodes: [{ id: 4, widgets_values: [1, "fixed", 20] }, { id: 9, widgets_values: [20] }] };
-  assert.deepEqual(placesOf(workflow, graph, ["4.seed", "4.steps", "57:8.seed"]), { "4.seed": ["4", 0], "4.steps": ["9", 0] });
 });

@@ -27,11 +27,13 @@ export function jobRow(deps, neighbours) {
   let job;
   const dot = h("span", { class: "orc-dot" });
   const title = h("span", { class: "orc-name" });
-  const id = h("span", { class: "orc-id" });
+  const idKind = h("span", { class: "orc-id-kind" });
+  const idNumber = h("span");
+  const id = h("span", { class: "orc-id" }, idKind, idNumber);
   const time = h("span", { class: "orc-figure" });
   const where = h("span", { class: "orc-clip" });
   const cancel = h("button", {
-    type: "button", class: "orc-button",
+    type: "button", class: "orc-button orc-cancel", title: t("Cancel"),
     onclick: (/** @type {MouseEvent} */ event) => event.detail < 2 && act(() => api.cancelJob(job.job_id), t("{job} is cancelled.", { job: jobTitle(job) })),
   }, t("Cancel"));
   const bar = fillingBar("progressbar");
@@ -88,8 +90,10 @@ export function jobRow(deps, neighbours) {
       setAttribute(dot, "data-tone", job.state === "running" && !running ? "off" : TONES[job.state] ?? "off");
       setText(title, jobTitle(job));
       setAttribute(title, "title", job.job_id);
-      setText(id, jobTitle(job) === jobId(job) ? "" : jobId(job));
-      id.hidden = !id.textContent;
+      const [kind, number] = jobId(job).split(/(\S+)$/);
+      setText(idKind, kind);
+      setText(idNumber, number);
+      id.hidden = jobTitle(job) === jobId(job);
       setText(time, jobTime(job, store.now(), store.typicalMs(job.peer_id)));
       setAttribute(element, "data-job", line === null ? null : job.job_id);
       grip.hidden = line === null;
@@ -122,7 +126,8 @@ export function jobRow(deps, neighbours) {
 function whereText(job) {
   if (job.state === "running" && !job.begun_at) return job.progress_text || t("next on {peer}", { peer: job.peer });
   const peer = isFinal(job) ? placeOf(job).name : job.peer;
-  return [(job.state === "running" && job.progress_text) || jobWord(job), peer].filter(Boolean).join(" · ");
+  const how = (job.state === "running" && job.progress_text) || jobWord(job);
+  return !peer || how.includes(peer) ? how : `${how} · ${peer}`;
 }
 
 /** @param {Job} job @param {(path: string) => string} urlOf @returns {Node[]} */

@@ -20,6 +20,8 @@ const oldestFirst = (a, b) => compare(a.created_at, b.created_at);
 export class JobShelf {
   /** The last that ended first. @type {Job[]} */
   ended = [];
+  /** Whether any of them is one of several variations. */
+  hasBatch = false;
 
   #kept;
   /** @type {Map<string, Job>} */
@@ -75,6 +77,7 @@ export class JobShelf {
     this.#open.clear();
     this.#typical.clear();
     this.ended = [];
+    this.hasBatch = false;
     this.line = [];
   }
 
@@ -89,6 +92,7 @@ export class JobShelf {
       this.#typical.delete(job.peer_id);
     } else this.#open.add(id);
     this.#byId.set(id, job);
+    this.hasBatch ||= Boolean(job.batch);
     this.#made = {};
   }
 

@@ -17,6 +17,7 @@ export function mount(el, deps) {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let clock;
   const pause = pauseButton(deps);
+  const variations = variationButtons();
   const none = h("p", { class: "orc-muted" });
   const filter = jobFilter(() => render());
   /** @type {string[]} */
@@ -51,6 +52,7 @@ export function mount(el, deps) {
     endedHead.hidden = !over.length;
     filter.element.hidden = !any;
     pause.show();
+    variations.show(store.hasBatch);
     el.classList.toggle("orc-quiet", !any && !store.peers.length);
     tickWhile(store.queue[0]?.state === "running");
   };
@@ -78,7 +80,7 @@ export function mount(el, deps) {
   const frame = atNextFrame(render);
   for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
   el.replaceChildren(
-    h("div", { class: "orc-section-head" }, h("h3", {}, t("Queue")), variationButtons(), pause.button),
+    h("div", { class: "orc-section-head" }, h("h3", {}, t("Queue")), variations.element, pause.button),
     pause.note, filter.element, none, queue.element, endedHead, ended.element);
   render();
   const unwatch = store.watch();

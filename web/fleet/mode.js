@@ -74,13 +74,14 @@ export class FleetMode {
     return {
       commands: [{ id: COMMAND, icon: "pi pi-server", label: t("Toggle Fleet Mode"), function: toggle }],
       keybindings: [{ combo: { key: "f", ctrl: true, shift: true }, commandId: COMMAND }],
-      settings: SWITCHES.map(({ id, key, usual, words }) => {
+      settings: SWITCHES.map(({ id, key, usual, words }, place) => {
         const { group, name, tooltip } = words();
         return {
           id,
           category: ["Remote Dispatch", group, name],
           name,
           tooltip,
+          sortOrder: SWITCHES.length - place,
           type: "boolean",
           defaultValue: usual,
           onChange: (/** @type {boolean} */ on) => this.#settingChanged(key, on),

@@ -11,7 +11,8 @@ const LABELLED = Symbol("labelled by us");
  * @typedef {{type: string, comfyClass?: string, widgets?: Widget[], badges?: unknown[], subgraph?: Graph}} GraphNode
  * @typedef {{nodes?: GraphNode[], setDirtyCanvas?(front: boolean, back: boolean): void}} Graph
  * @typedef {{rootGraph?: Graph, graph?: Graph, reloadNodeDefs?(): Promise<void>,
- *   refreshComboInNodes(): Promise<void>}} App
+ *   refreshComboInNodes(): Promise<void>,
+ *   refreshMissingModels?(how: {silent: boolean, reloadDefs: boolean}): Promise<unknown>}} App
  */
 
 export class PeerOnly {
@@ -63,6 +64,8 @@ export class PeerOnly {
     while (this.#isStale) {
       this.#isStale = false;
       await (this.#app.reloadNodeDefs?.() ?? this.#app.refreshComboInNodes()).catch(() => {}); // the host has told it
+      // What a graph lacked when it was opened, newer hosts frame in red until they are told to look again.
+      await this.#app.refreshMissingModels?.({ silent: true, reloadDefs: false }).catch(() => {});
     }
   }
 

@@ -12,6 +12,8 @@ import { captionOf, labelOf } from "./sheet_layout.js";
 const CELL = 320; //: pixels, both ways
 const GAP = 8;
 const LABEL = 26;
+const SIDE_LABEL = [90, 420]; //: room for what stands before a row: at least and at most
+const FONT = "14px sans-serif";
 const SIDE_MAX = 12_000; //: what browsers draw
 const FLOW_WIDTH = 4; //: cells in a row where there are no columns
 
@@ -54,20 +56,23 @@ function drawn(sheet, names, pictures, look) {
   const { rows, columns, cells } = sheet;
   const across = columns?.values.length ?? Math.min(FLOW_WIDTH, cells.length);
   const down = Math.ceil(cells.length / across);
-  const left = rows ? 140 : GAP;
+  const canvas = h("canvas");
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  pen.font = FONT;
+  const widest = rows ? Math.max(...[`${names[rows.address]} ↓`, ...rows.values.map(labelOf)].map((text) => pen.measureText(text).width)) : 0;
+  const left = rows ? Math.min(SIDE_LABEL[1], Math.max(SIDE_LABEL[0], Math.ceil(widest) + GAP * 2)) : GAP;
   const top = columns ? LABEL * 2 : GAP;
   const high = CELL + GAP + (rows ? 0 : LABEL);
   const width = left + across * (CELL + GAP);
   const height = top + down * high + GAP;
   const scale = Math.min(1, SIDE_MAX / width, SIDE_MAX / height);
-  const canvas = h("canvas", { width: Math.floor(width * scale), height: Math.floor(height * scale) });
-  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  [canvas.width, canvas.height] = [Math.floor(width * scale), Math.floor(height * scale)]; // the pen forgets its font
   const { backgroundColor, color } = getComputedStyle(look);
   pen.scale(scale, scale);
   pen.fillStyle = backgroundColor;
   pen.fillRect(0, 0, width, height);
   pen.fillStyle = color;
-  pen.font = "14px sans-serif";
+  pen.font = FONT;
   pen.textBaseline = "middle";
   const write = (/** @type {string} */ text, /** @type {number} */ x, /** @type {number} */ y, /** @type {number} */ room) => {
     let fits = text;

@@ -61,6 +61,7 @@ export class FleetStore extends EventTarget {
   /** @returns {readonly Job[]} */
   get ended() { return this.#shelf.ended; }
   get line() { return this.#shelf.line; }
+  get hasBatch() { return this.#shelf.hasBatch; }
 
   /** @param {string} id */
   job(id) { return this.#shelf.get(id); }

@@ -89,31 +89,3 @@ export function expectedText(count, typicalMs) {
   const text = wholeDuration(Math.max(count / perSecond, fastest));
   return t("≈ {text} on {peers}", { text, peers });
 }
-
-/**
- * Where the page's saved workflow keeps each parameter. What stands in a subgraph has no place here.
- * @param {{nodes: any[], links?: any[]}} workflow as the page saves it
- * @param {any} graph the live graph: it alone knows the names of widgets
- * @param {string[]} addresses @returns {Record<string, [string, number]>}
- */
-export function placesOf(workflow, graph, addresses) {
-  /** @type {Record<string, [string, number]>} */
-  const places = {};
-  for (const address of addresses) {
-    const dot = address.indexOf(".");
-    const [id, name] = [address.slice(0, dot), address.slice(dot + 1)];
-    const node = graph.getNodeById(Number(id)) ?? graph.getNodeById(id);
-    const index = node?.widgets?.findIndex((/** @type {any} */ widget) => widget.name === name) ?? -1;
-    if (index < 0) continue;
-    const socket = node.inputs?.find((/** @type {any} */ input) => input.widget?.name === name && input.link !== null);
-    const link = socket && (graph.getLink?.(socket.link) ?? graph.links?.[socket.link]);
-    const source = link && graph.getNodeById(link.origin_id);
-    if (source) {
-      if (source.type === "PrimitiveNode") places[address] = [String(source.id), 0];
-      continue;
-    }
-    const saved = workflow.nodes.find((each) => String(each.id) === id);
-    if (Array.isArray(saved?.widgets_values)) places[address] = [id, index];
-  }
-  return places;
-}

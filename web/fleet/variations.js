@@ -3,9 +3,9 @@
 import { h, openDialog } from "./dom.js";
 import { t } from "./i18n.js";
 import { contactSheet } from "./contact_sheet.js";
+import { placesOf } from "./saved_places.js";
 import { batchesOf } from "./sheet_layout.js";
 import { saveSheet } from "./sheet_picture.js";
-import { placesOf } from "./variation_values.js";
 import { variationsDialog } from "./variations_form.js";
 
 /** @typedef {import("./contact_sheet.js").Graph} Graph */
@@ -15,13 +15,14 @@ const SHEET_COMMAND = "RemoteDispatch.ContactSheet";
 const BASES_KEPT = 8; //: graphs as they were before they were varied
 
 /** The buttons of the Fleet tab's queue. They reach the page's commands through the document.
- * @returns {HTMLElement} */
+ * The second is there once there is a sheet: `show` tells. */
 export function variationButtons() {
   const button = (/** @type {string} */ text, /** @type {string} */ name, /** @type {string} */ title) =>
     h("button", { type: "button", class: "orc-button", title, onclick: () => document.dispatchEvent(new CustomEvent(name)) }, text);
-  return h("span", { class: "orc-head-buttons" },
-    button(t("Variations"), COMMAND, t("Queue the open graph several times, with other values (Alt+Shift+V)")),
-    button(t("Contact sheet"), SHEET_COMMAND, t("The results of variations, beside each other")));
+  const sheet = button(t("Contact sheet"), SHEET_COMMAND, t("The results of variations, beside each other"));
+  const element = h("span", { class: "orc-head-buttons" },
+    button(t("Variations"), COMMAND, t("Queue the open graph several times, with other values (Alt+Shift+V)")), sheet);
+  return { element, show: (/** @type {boolean} */ hasSheet) => void (sheet.hidden = !hasSheet) };
 }
 
 export class Variations {
