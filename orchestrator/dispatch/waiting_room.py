@@ -15,7 +15,7 @@ from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
 from ..core.engine.explain import Reckoning
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.preparation import Prepared
-from ..core.engine.scheduler import Placement, Scheduler, SecondCopy, Start
+from ..core.engine.scheduler import Placement, Scheduler, SecondCopy
 from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
@@ -325,8 +325,9 @@ class WaitingRoom:
         loop = asyncio.get_running_loop()
         self._show_here()
         plan = self._scheduler.plan(loop.time())
-        for start in plan.starts:
-            self._seat(self._waiting[start.job_id], start)
+        reasons = [start.explain() for start in plan.starts]  # before anything changes
+        for start, why in zip(plan.starts, reasons, strict=True):
+            self._seat(self._waiting[start.job_id], start.backend_id, why)
         for copy in plan.copies:
             self.on_copy(copy)
         take_backs = () if self.held else plan.take_backs
@@ -346,11 +347,11 @@ class WaitingRoom:
             pause_s = min(max(pause_s, LOOK_AGAIN_MIN_S), LOOK_AGAIN_S)
             self._timer = loop.call_later(pause_s, self._dirty.set)
 
-    def _seat(self, ticket: Ticket, start: Start) -> None:
-        self.fleet.put(ticket, start.backend_id)
-        where = HERE if start.backend_id == HERE_ID else start.backend_id
+    def _seat(self, ticket: Ticket, backend_id: str, why: str) -> None:
+        self.fleet.put(ticket, backend_id)
+        where = HERE if backend_id == HERE_ID else backend_id
         if ticket.future is not None and not ticket.future.done():
-            ticket.future.set_result(Placement(where, start.explanation))
+            ticket.future.set_result(Placement(where, why))
         else:
             self.release(ticket)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from orchestrator.core.engine.knowledge import Origin
 from orchestrator.core.models.job import Job, JobRequest, JobState
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
-from tests.fakes.master import Master, started
+from tests.fakes.master import DEADLINE_S, Master, started
 from tests.fakes.waiting import until
 
 
