@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,10 +104,6 @@ class Screen:
         path = ARTIFACTS / f"{name}, {self.name}.png".replace(" ", "-").replace(",", "")
         await self.page.screenshot(path=path)
         return path
-
-    async def load(self, workflow: Path) -> None:
-        graph = json.loads(await asyncio.to_thread(workflow.read_text, "utf-8"))
-        await self.page.evaluate("wf => window.app.loadGraphData(wf)", graph)
 
 
 def thrown_at(text: str) -> str:
