@@ -17,6 +17,7 @@ class Withdrawals:
         self._pause_s = pause_s
         self._give_up_after_s = give_up_after_s
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     def add(self, remote: RemotePrompt) -> None:
         task = asyncio.create_task(self._tell(remote), name=f"remote-dispatch withdraw {remote.prompt_id}")
@@ -24,6 +25,7 @@ class Withdrawals:
         task.add_done_callback(self._tasks.discard)
 
     async def aclose(self) -> None:
+        self._closing = True  # wait_for of Python 3.11 may swallow a cancellation
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -33,6 +35,8 @@ class Withdrawals:
         clock = asyncio.get_running_loop().time
         end = clock() + self._give_up_after_s
         while not await remote.cancel():
+            if self._closing:
+                return
             if clock() > end:
                 log.warning("%s may still run %s, which nobody waits for", remote.peer, remote.prompt_id)
                 return
