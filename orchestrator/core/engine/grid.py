@@ -110,12 +110,18 @@ class Grid:
             self.room[at], self.idle[at], self.end_s[at] = 0, False, np.inf
             self.behind.discard(at)
 
-    def add_job(self, at: int, job: OurJob, now_s: float) -> None:
-        """A job of ours goes to that peer."""
-        column = self.column(at)
+    def add_job(self, at: int, job: OurJob, row: Row, now_s: float) -> None:
+        """A job of this row goes to that peer."""
+        column, peer = self.column(at), self.id(at)
         column.jobs.append(job)
-        self._reckon(at, column, now_s)
-        self._expect_anew(at, column)
+        if self.idle[at]:
+            self.end_s[at], self.idle[at] = now_s, False
+        self.rest_s[at] += row.load[at] + row.run[at]
+        self.room[at] -= 1
+        self.behind.add(at)
+        warm = self.knowledge.warm.after(peer, [job.kind.files for job in column.jobs])
+        if warm is not column.warm and warm != column.warm:
+            self._now_warm(at, column, warm)
 
     def column(self, at: int) -> Column:
         column = self.columns[at]
@@ -234,8 +240,12 @@ class Grid:
         self.idle[at] = not column.jobs and is_idle(snapshot)
         (self.behind.add if waits else self.behind.discard)(at)
         if column.room_gb is None or (warm is not column.warm and warm != column.warm):
-            column.warm, column.room_gb = warm, knowledge.warm.room_gb(peer, warm)
-            self._loads_anew(at, column)
+            self._now_warm(at, column, warm)
+
+    def _now_warm(self, at: int, column: Column, warm: frozenset[str]) -> None:
+        column.warm = warm
+        column.room_gb = self.knowledge.warm.room_gb(column.snapshot.config.id, warm)
+        self._loads_anew(at, column)
 
     def _expect_anew(self, at: int, column: Column, *, everything: bool = False) -> None:
         """What runs would take there, as far as something was learned."""
