@@ -1,14 +1,14 @@
 """No schedule can be done before this: a lower bound of the makespan, whatever the policy knows.
 
-Take any set of jobs and the peers that may run one of them. Those jobs need their work, in seconds at speed 1;
-until a moment T such a peer can have done at most speed × (T - the first arrival - its shortest loading), less
-the time it was down: at the start nothing is warm, so that whoever runs anything has loaded something. The
-earliest T at which all of them together can have done the work is a bound, even if jobs could be cut at will
-and run on several peers at once. It is taken over every set of jobs that only some peers can run, and for each
-of these over the jobs that arrive from some moment on (for those without loading, which may have happened
-before). And no job is done before it arrived and ran, warm, on the fastest peer that may run it. Other people's
-prompts are not in it (a schedule that knew the future could be ahead of them): on traces with many of them
-nobody comes near it.
+Take any set of jobs and the peers that may run one of them. Those jobs need their work, in seconds at speed
+1; until a moment T such a peer can have done at most speed × (T - the first arrival - its shortest loading),
+less the time it was down: at the start nothing is warm, so that whoever runs anything has loaded something.
+The earliest T at which all of them together can have done the work is a bound, even if jobs could be cut at
+will and run on several peers at once. It is taken over every set of jobs that only some peers can run, and for
+each of these over the jobs that arrive from some moment on (for those without loading, which may have happened
+before). And no job is done before it arrived and ran, warm, on the fastest peer that may run it. Other
+people's prompts are not in it (a schedule that knew the future could be ahead of them): on traces with many of
+them nobody comes near it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from .trace import Job, Trace, may_run
 
 MOMENTS = 40
-SETS_MAX = 12
+SETS_MAX = 8
 
 Floats = npt.NDArray[np.float64]
 _Key = tuple[tuple[str, ...], tuple[str, ...], float]
