@@ -58,8 +58,8 @@ class Column:
 
 class Grid:
     """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``overdue``:
-    how its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take; ``idle``: it
-    could start a job this moment; ``behind``: columns with a job of ours that has not begun. ``judged``
+    how its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will
+    take; ``idle``: it could start a job this moment; ``behind``: columns with a job of ours that has not begun. ``judged``
     counts changed verdicts."""
 
     def __init__(self, knowledge: Knowledge) -> None:
@@ -236,7 +236,7 @@ class Grid:
             warm = knowledge.warm.after(peer, [job.kind.files for job in column.jobs])
         count = max(len(column.jobs), ours_on(snapshot))
         self.end_s[at], self.rest_s[at], self.overdue[at] = end_s, rest_s, overdue
-        self.is_vague[at] = bool(snapshot.foreign or unseen) or knowledge.is_blank
+        self.is_vague[at] = knowledge.is_blank
         self.room[at] = slots_of(snapshot) - count
         self.idle[at] = not column.jobs and is_idle(snapshot)
         (self.behind.add if waits else self.behind.discard)(at)

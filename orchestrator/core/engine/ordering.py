@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from .kinds import UNKNOWN_KIND, Kind
 from .need import Need
 
-#: A client that lately had more than so many times what those that wait had on average counts as having
-#: waited no longer than `SHARE_WAIT_S`; half of what it had is forgotten after `SHARE_HALF_S`. One that had
+#: A client that lately had more than so many times what those that wait had on average, and so many seconds
+#: of the whole fleet more, counts as having waited no longer than `SHARE_WAIT_S`; half of what it had is forgotten after `SHARE_HALF_S`. One that had
 #: less than the average, and has no more than `SHARE_FEW` of the jobs of whoever has most, counts as having
 #: waited so much longer.
 SHARE_FREE = 1.3
+SHARE_FREE_S = 60.0
 SHARE_FEW = 0.125
 SHARE_WAIT_S = 300.0
 SHARE_HALF_S = 600.0
@@ -138,7 +139,7 @@ class Line:
             used = {client: self.used_s(client, now_s) for client in self._clients}
             usual_s, most = sum(used.values()) / len(used), max(self._clients.values())
             for client, used_s in used.items():
-                if used_s > SHARE_FREE * usual_s:
+                if used_s > max(SHARE_FREE * usual_s, usual_s + SHARE_FREE_S):
                     shares[client] = -1
                 elif used_s <= usual_s and self._clients[client] <= SHARE_FEW * most:
                     shares[client] = 1

@@ -71,9 +71,9 @@ class _Level:
 
 
 #: A group whose own peers need so much of the time that all peers need for all comes first.
-CRITICAL = 0.5
+CRITICAL = 0.6
 #: Loading what has room beside what is warm counts for so much of loading in place of it.
-BESIDE = 0.05
+BESIDE = 0.02
 #: A level is good for so much of the time that is left, or of the line.
 _GOOD_FOR = 0.04
 #: What kinds weigh is looked up again after so many runs.
