@@ -30,9 +30,9 @@ class Policy:
     """
 
     prefetch_lead_s: float = 15.0
-    patience: float = 1.0
+    patience: float = 4000.0
     patience_max: float = 80.0
-    amortised: float = 400.0
+    power: float = 2.0
     starving_s: float = 600.0
     starving_turn: int = 8
     take_back_s: float = 0.5
@@ -219,21 +219,21 @@ class Placer:
                 return Pick(at, chosen.key, chosen.head, chosen.row, ready)
         return None
 
-    def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, int]:
-        row, load_s, due_s = w.row, float(w.row.load[at]), w.head.due_s
+    def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, float, int]:
+        row, load_s, due_s, gain_s = w.row, float(w.row.load[at]), w.head.due_s, 0.0
         if load_s:
             gain_s = self._work_with[row.kind.files] / (1 + row.warm)
             weight = 1.0 if self._grid.evicts(at, row) else BESIDE
             due_s += weight * load_s * self._patience(load_s, gain_s)
         few = row.few if self._is_critical(w) else self._usable_count
-        return -w.head.priority, few, due_s, row.few
+        return -w.head.priority, few, due_s, -gain_s, row.few
 
     def _patience(self, load_s: float, gain_s: float) -> float:
         """How many times its loading a job is put off for those that need none: the longer, the less work of
         its kind the loading would be good for."""
         policy = self._policy
-        share = policy.amortised * load_s / max(gain_s, 1e-9)
-        return min(max(policy.patience * share, policy.patience), policy.patience_max)
+        share = load_s / max(gain_s, 1e-9)
+        return min(policy.patience * share**policy.power, policy.patience_max)
 
     def _longest_if_late(self, chosen: _Waiting, others: list[_Waiting], at: int, ready: float) -> _Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
