@@ -81,6 +81,6 @@ def cost_table() -> str:
         for waiting in (1_000, 10_000, 100_000):
             each, megabytes = cost(peers, waiting)
             worded, _ = cost(peers, waiting, words=True)
-            row = f"| {peers} | {waiting} | {each:.0f} | {1e6 / each:.0f} | {1e6 / worded:.0f} | {megabytes:.0f} |"
-            lines.append(row)
+            cells = (peers, waiting, *(f"{v:.0f}" for v in (each, 1e6 / each, 1e6 / worded, megabytes)))
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)

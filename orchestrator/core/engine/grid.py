@@ -57,10 +57,10 @@ class Column:
 
 
 class Grid:
-    """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``overdue``:
-    how its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will
-    take; ``idle``: it could start a job this moment; ``behind``: columns with a job of ours that has not begun. ``judged``
-    counts changed verdicts."""
+    """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``overdue``: how
+    its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take;
+    ``idle``: it could start a job this moment; ``behind``: columns with a job of ours that has not begun.
+    ``judged`` counts changed verdicts."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge

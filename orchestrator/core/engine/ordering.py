@@ -17,9 +17,9 @@ from .kinds import UNKNOWN_KIND, Kind
 from .need import Need
 
 #: A client that lately had more than so many times what those that wait had on average, and so many seconds
-#: of the whole fleet more, counts as having waited no longer than `SHARE_WAIT_S`; half of what it had is forgotten after `SHARE_HALF_S`. One that had
-#: less than the average, and has no more than `SHARE_FEW` of the jobs of whoever has most, counts as having
-#: waited so much longer.
+#: of the whole fleet more, counts as having waited no longer than `SHARE_WAIT_S`; half of what it had is
+#: forgotten after `SHARE_HALF_S`. One that had less than the average, and has no more than `SHARE_FEW` of the
+#: jobs of whoever has most, counts as having waited so much longer.
 SHARE_FREE = 1.3
 SHARE_FREE_S = 60.0
 SHARE_FEW = 0.125
