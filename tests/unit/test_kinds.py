@@ -1,3 +1,5 @@
+"""What makes two prompts one kind of work."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""What is learned of peers, and what is expected of them then."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Placement on small traces, the lower bound, and the figures and files of the simulator."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Who gets which job: eligibility, the plan over the whole line, and its words."""
+
 from __future__ import annotations
 
 from dataclasses import replace

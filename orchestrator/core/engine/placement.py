@@ -25,16 +25,16 @@ from .peers import OurJob
 class Policy:
     """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long. A job
     that would have to load first goes before one with a warm model only if it is due earlier, by the loading
-    times ``patience`` / (work that the loading is good for / loading) ** ``power``, at most ``patience_max``
-    times the loading. After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its
+    times (``worth`` × loading / work that the loading is good for) ** ``power``, at most ``patience_max`` times
+    the loading. After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its
     priority. ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by.
     ``copy_share``: a second copy has to need less than this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
-    patience: float = 4000.0
-    patience_max: float = 80.0
-    power: float = 2.0
+    worth: float = 52.0
+    patience_max: float = 200.0
+    power: float = 2.5
     starving_s: float = 600.0
     starving_turn: int = 8
     take_back_s: float = 0.5
@@ -235,7 +235,7 @@ class Placer:
         its kind the loading would be good for."""
         policy = self._policy
         share = load_s / max(gain_s, 1e-9)
-        return min(policy.patience * math.pow(share, policy.power), policy.patience_max)
+        return min(math.pow(policy.worth * share, policy.power), policy.patience_max)
 
     def _longest_if_late(self, chosen: _Waiting, others: list[_Waiting], at: int, ready: float) -> _Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
