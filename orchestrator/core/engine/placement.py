@@ -25,15 +25,15 @@ from .peers import OurJob
 class Policy:
     """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long. A job
     that would have to load first goes before one with a warm model only if it is due earlier, by the loading
-    times (``worth`` × loading / work that the loading is good for) ** ``power``, at most ``patience_max`` times
-    the loading. After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its
-    priority. ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by.
-    ``copy_share``: a second copy has to need less than this part of what the first one still needs.
+    times (``worth`` × loading / work that the loading is good for) ** ``power``, at most by ``put_off_s``.
+    After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its priority.
+    ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
+    copy has to need less than this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
     worth: float = 52.0
-    patience_max: float = 200.0
+    put_off_s: float = 600.0
     power: float = 2.5
     starving_s: float = 600.0
     starving_turn: int = 8
@@ -226,16 +226,16 @@ class Placer:
         if load_s:
             gain_s = self._work_with[row.kind.files] / (1 + row.warm)
             weight = 1.0 if self._grid.evicts(at, row) else BESIDE
-            due_s += weight * load_s * self._patience(load_s, gain_s)
+            due_s += weight * self._put_off_s(load_s, gain_s)
         few = row.few if self._is_critical(w) else self._usable_count
         return -w.head.priority, few, due_s, -gain_s, row.few
 
-    def _patience(self, load_s: float, gain_s: float) -> float:
-        """How many times its loading a job is put off for those that need none: the longer, the less work of
-        its kind the loading would be good for."""
+    def _put_off_s(self, load_s: float, gain_s: float) -> float:
+        """How long a job is put off for those that need no loading: the longer, the less work of its kind the
+        loading would be good for."""
         policy = self._policy
-        share = load_s / max(gain_s, 1e-9)
-        return min(math.pow(policy.worth * share, policy.power), policy.patience_max)
+        share = min(policy.worth * load_s / max(gain_s, 1e-9), 1e3)
+        return min(load_s * math.pow(share, policy.power), policy.put_off_s)
 
     def _longest_if_late(self, chosen: _Waiting, others: list[_Waiting], at: int, ready: float) -> _Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
