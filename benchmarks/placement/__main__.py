@@ -1,4 +1,11 @@
-"""python -m benchmarks.placement --make KIND --seed N --out FILE | --trace FILE --policy NAME|all --json OUT"""
+"""One trace through the policies, or all kinds of traces into a table.
+
+python -m benchmarks.placement --make KIND --seed N --out FILE
+python -m benchmarks.placement --trace FILE --policy NAME|all --json OUT
+python -m benchmarks.placement --table --seeds 10 [--kinds uniform,churn] [--json OUT]
+python -m benchmarks.placement --plots OUT --out FOLDER
+python -m benchmarks.placement --cost
+"""
 
 from __future__ import annotations
 
@@ -7,31 +14,64 @@ import json
 from pathlib import Path
 
 from .bound import lower_bound
+from .cost import cost_table
 from .makers import MAKERS
 from .measure import POLICIES, as_json, measure
+from .table import collect, load, markdown, plot, save
 from .trace import read_trace, write_trace
+
+TABLED = [kind for kind in MAKERS if kind != "large"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.placement", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.placement",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--make", choices=MAKERS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--trace", type=Path)
     parser.add_argument("--policy", default="all", choices=[*POLICIES, "all"])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--kinds", default=",".join(TABLED))
+    parser.add_argument("--plots", type=Path, help="the JSON of a table")
+    parser.add_argument("--cost", action="store_true")
     asked = parser.parse_args()
     if asked.make:
         write_trace(MAKERS[asked.make](asked.seed), asked.out or Path(f"{asked.make}-{asked.seed}.json"))
     if asked.trace:
-        trace = read_trace(asked.trace)
-        bound_s = lower_bound(trace)
-        names = list(POLICIES) if asked.policy == "all" else [asked.policy]
-        found = as_json({name: measure(trace, name, bound_s) for name in names})
-        text = json.dumps(found, indent=2)
-        if asked.json:
-            asked.json.write_text(text + "\n", "utf-8")
-        print(text)
+        _one_trace(asked.trace, asked.policy, asked.json)
+    if asked.table:
+        for kind in asked.kinds.split(","):
+            seeds = collect(kind, range(1, asked.seeds + 1))
+            print(markdown(kind, seeds), flush=True)
+            if asked.json:
+                save(kind, seeds, asked.json)
+    if asked.plots:
+        found, folder = load(asked.plots), asked.out or Path()
+        for key, title, longest in (
+            ("makespan_ratio", "Makespan, as a multiple of the lower bound", 3.0),
+            ("p95_wait_s", "95 of 100 jobs wait no longer than, in seconds", 1_500.0),
+        ):
+            (folder / f"placement-{key.split('_')[0]}.svg").write_text(
+                plot(found, key, title, longest=longest), "utf-8"
+            )
+    if asked.cost:
+        print(cost_table())
+
+
+def _one_trace(path: Path, policy: str, out: Path | None) -> None:
+    trace = read_trace(path)
+    bound_s = lower_bound(trace)
+    names = list(POLICIES) if policy == "all" else [policy]
+    text = json.dumps(as_json({name: measure(trace, name, bound_s) for name in names}), indent=2)
+    if out:
+        out.write_text(text + "\n", "utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """No schedule can be done before this: a lower bound of the makespan, whatever the policy knows.
 
-Take any set of jobs and the peers that may run one of them. Those jobs need their work, in seconds at speed 1;
-until a moment T such a peer can have done at most speed × (T - the first arrival - its shortest loading), less
-the time it was down: at the start nothing is warm, so that whoever runs anything has loaded something. The
-earliest T at which all of them together can have done the work is a bound, even if jobs could be cut at will
-and run on several peers at once. It is taken over every set of jobs that only some peers can run, and for each
-of these over the jobs that arrive from some moment on (for those without loading, which may have happened
-before). And no job is done before it arrived and ran, warm, on the fastest peer that may run it. Other people's
-prompts are not in it (a schedule that knew the future could be ahead of them): on traces with many of them
-nobody comes near it.
+Take any set of jobs and the peers that may run one of them. Those jobs need their work, in seconds at speed
+1; until a moment T such a peer can have done at most speed × (T - the first arrival - its shortest loading),
+less the time it was down: at the start nothing is warm, so that whoever runs anything has loaded something.
+The earliest T at which all of them together can have done the work is a bound, even if jobs could be cut at
+will and run on several peers at once. It is taken over every set of jobs that only some peers can run, and
+for each of these over the jobs that arrive from some moment on (for those without loading, which may have
+happened before). And no job is done before it arrived and ran, warm, on the fastest peer that may run it.
+
+Other people's prompts are not in it (a schedule that knew the future could be ahead of them): on traces with
+many of them nobody comes near it. Nor is the loading of one model in place of another: with many models and
+little memory nobody comes quite near it either. Jobs that no peer can run are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy.typing as npt
 from .trace import Job, Trace, may_run
 
 MOMENTS = 40
-SETS_MAX = 12
+SETS_MAX = 8
 
 Floats = npt.NDArray[np.float64]
 _Key = tuple[tuple[str, ...], tuple[str, ...], float]
@@ -35,15 +37,16 @@ def lower_bound(trace: Trace) -> float:
     by_key: dict[_Key, list[Job]] = defaultdict(list)
     for job in trace.jobs:
         by_key[job.files, job.classes, job.vram_gb].append(job)
-    peers_of = {
-        key: frozenset(n for n, peer in enumerate(trace.peers) if may_run(jobs[0], peer))
-        for key, jobs in by_key.items()
-    }
+    peers_of: dict[_Key, frozenset[int]] = {}
+    for key, jobs in by_key.items():
+        able = frozenset(n for n, peer in enumerate(trace.peers) if may_run(jobs[0], peer))
+        if able:
+            peers_of[key] = able
     speeds = np.array([peer.speed for peer in trace.peers])
     bound = max(
-        job.at_s + job.work_s / speeds[list(peers_of[key])].max()
-        for key, jobs in by_key.items()
-        for job in jobs
+        job.at_s + job.work_s / speeds[list(able)].max()
+        for key, able in peers_of.items()
+        for job in by_key[key]
     )
     away = _away(trace)
     for peers in _sets(peers_of.values()):
@@ -67,11 +70,11 @@ def _sets(able: Iterable[frozenset[int]]) -> list[frozenset[int]]:
     single = sorted(set(able), key=lambda peers: (len(peers), sorted(peers)))
     few = single[:SETS_MAX]
     unions = {
-        frozenset().union(*some)
+        frozenset[int]().union(*some)
         for size in range(1, len(few) + 1)
         for some in itertools.combinations(few, size)
     }
-    return list({*single, frozenset().union(*single), *unions})
+    return list({*single, frozenset[int]().union(*single), *unions})
 
 
 def _shortest_load(trace: Trace, n: int, keys: list[_Key], peers_of: dict[_Key, frozenset[int]]) -> float:

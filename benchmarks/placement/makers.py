@@ -8,7 +8,8 @@ off: there is always something to choose from, and the fleet is busy to the end.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from .trace import Event, Job, Peer, Trace
 
@@ -41,7 +42,7 @@ def _backlog(
     jobs = [kinds.job(n, 0.0, weights) for n in range(count)]
     horizon_s = COMING_FOR * sum(job.work_s for job in jobs) / speed
     moments = [0.0 if dice.random() < ALREADY else dice.uniform(0.0, horizon_s) for _ in jobs]
-    return _sorted(_with(job, at_s=round(moment, 3)) for job, moment in zip(jobs, moments, strict=True))
+    return _sorted(replace(job, at_s=round(moment, 3)) for job, moment in zip(jobs, moments, strict=True))
 
 
 def uniform(seed: int) -> Trace:
@@ -202,12 +203,7 @@ MAKERS: dict[str, Callable[[int], Trace]] = {
 }
 
 
-def _sorted(jobs: object) -> tuple[Job, ...]:
-    ordered = sorted(jobs, key=lambda job: job.at_s)  # type: ignore[call-overload]
-    return tuple(_with(job, id=f"j{n}") for n, job in enumerate(ordered))
-
-
-def _with(job: Job, **changes: object) -> Job:
-    from dataclasses import replace
-
-    return replace(job, **changes)  # type: ignore[arg-type]
+def _sorted(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """By arrival, with names in that order."""
+    ordered = sorted(jobs, key=lambda job: job.at_s)
+    return tuple(replace(job, id=f"j{n}") for n, job in enumerate(ordered))

@@ -1,4 +1,4 @@
-"""What others do, written from the descriptions of their policies. None of them learns how long anything takes.
+"""What others do, written from the descriptions of their policies. None of them learns how long runs take.
 
 Whatever they lack elsewhere is granted to them here: they know which peers can run a job, see which are down,
 and get lost jobs back. Two families: some give a job to a peer as it arrives and never change their mind,
@@ -52,13 +52,12 @@ class Rival:
 
     def send(self, job: Job, station: Station) -> None:
         """Remembers what the peer will have in memory, by the sizes of the files."""
-        sizes, models = self.world.trace.sizes_gb, self.models[station.peer.id]
+        models = self.models[station.peer.id]
         for file in job.files:
             models.pop(file, None)
             models[file] = None
         while len(models) > len(job.files) and sum(map(self._gb, models)) > station.peer.vram_gb:
             del models[next(iter(models))]
-        assert sizes is not None
         self.world.send(job, station.peer.id)
 
     def is_warm(self, job: Job, station: Station) -> bool:
@@ -134,81 +133,114 @@ class WarmIdle(AtOnce):
         return max(idle or stations, key=lambda s: (s.peer.vram_gb, -len(s.queue)))
 
 
-class MostSelective(Rival):
-    """By priority, then the job that the fewest peers could run, then arrival; to a peer with nothing to do."""
+class InTurn(Rival):
+    """Keeps the line in queues of jobs with the same needs and priority, by arrival."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.queues: dict[tuple[object, ...], deque[tuple[int, Job]]] = {}
+        self._arrivals: dict[str, int] = {}
+
+    def arrived(self, job: Job) -> None:
+        self._arrivals[job.id] = len(self._arrivals)
+        self._queue(job).append((self._arrivals[job.id], job))
+
+    def came_back(self, job: Job, peer: str) -> None:
+        self._queue(job).appendleft((self._arrivals[job.id], job))
+
+    def _queue(self, job: Job) -> deque[tuple[int, Job]]:
+        return self.queues.setdefault((job.priority, job.files, job.classes, job.vram_gb), deque())
+
+
+class MostSelective(InTurn):
+    """By priority, then the job that the fewest peers could run, then arrival; to a peer that is idle."""
 
     def look(self) -> None:
-        idle = {id(s): s for s in self.world.stations.values() if s.known_up and not s.runs}
-        if not idle or not self.line:
-            return
-        ranked = sorted(enumerate(self.line), key=lambda one: self._rank(*one))
-        kept: list[int] = []
-        for n, (place, job) in enumerate(ranked):
-            if not idle:
-                kept += [place for place, _ in ranked[n:]]
-                break
-            station = next((s for s in self.world.eligible(job) if id(s) in idle), None)
+        idle = {s.peer.id for s in self.world.stations.values() if s.known_up and not s.runs}
+        queues = [queue for queue in self.queues.values() if queue]
+        while idle and queues:
+            queue = min(queues, key=lambda queue: self._rank(*queue[0]))
+            job = queue[0][1]
+            station = next((s for s in self.world.eligible(job) if s.peer.id in idle), None)
             if station is None:
-                kept.append(place)
+                queues.remove(queue)
                 continue
-            del idle[id(station)]
+            idle.discard(station.peer.id)
+            queue.popleft()
             self.send(job, station)
-        jobs = list(self.line)
-        self.line = deque(jobs[place] for place in sorted(kept))
+            if not queue:
+                queues.remove(queue)
 
     def _rank(self, place: int, job: Job) -> tuple[float, int, int]:
         return -job.priority, self.world.selectivity(job), place
 
 
-class SwarmUI(Rival):
+class SwarmUI(InTurn):
     """A peer takes one job and one more. Jobs go to a peer whose current model (one, its first file) is
-    theirs; else the model under the highest pressure (10 for each job, and the seconds waited) loads, once a
-    job of it waited for 1.5 s or there is only one that could load. Other people's prompts are not counted."""
+    theirs; else the model under the highest pressure (10 for each job, and the seconds waited) loads, once
+    a job of it waited for 1.5 s or there is only one that could load. Others' prompts are not counted."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._current: dict[str, str] = {}
         self._since: dict[str, float] = {}
+        self._sums: dict[str, float] = {}  #: of the moments of arrival, by model
 
     def arrived(self, job: Job) -> None:
         super().arrived(job)
         self._since[job.id] = self.world.now_s
+        self._add(job, 1)
         self.world.wake(self.world.now_s + PRESSURE_S)
+
+    def came_back(self, job: Job, peer: str) -> None:
+        super().came_back(job, peer)
+        self._add(job, 1)
 
     def look(self) -> None:
         room = {s.peer.id for s in self.world.stations.values() if s.known_up and s.ours < 1 + OVER_QUEUE}
-        if not room or not self.line:
+        queues = sorted((queue for queue in self.queues.values() if queue), key=lambda queue: queue[0][0])
+        if not room or not queues:
             return
-        kept: deque[Job] = deque()
-        pressure: dict[str, float] = {}
-        waiting: dict[str, Job] = {}
-        for job in self.line:
-            model = job.files[0] if job.files else ""
-            there = [s for s in self._with_room(job, room) if self._current.get(s.peer.id) == model]
-            if there:
-                self._give(job, min(there, key=lambda s: s.ours), model, room)
-                continue
-            kept.append(job)
-            age_s = self.world.now_s - self._since[job.id]
-            pressure[model] = pressure.get(model, 0.0) + 10 + age_s
-            waiting.setdefault(model, job)
-        self.line = kept
+        for queue in queues:
+            while queue:
+                job = queue[0][1]
+                model = _model(job)
+                there = [s for s in self._with_room(job, room) if self._current.get(s.peer.id) == model]
+                if not there:
+                    break
+                self._give(queue, min(there, key=lambda s: s.ours), room)
+        now_s = self.world.now_s
+        counts: dict[str, int] = {}
+        first: dict[str, deque[tuple[int, Job]]] = {}
+        for queue in filter(None, queues):
+            model = _model(queue[0][1])
+            counts[model] = counts.get(model, 0) + len(queue)
+            first.setdefault(model, queue)
+        pressure = {m: count * (10.0 + now_s) - self._sums[m] for m, count in counts.items()}
         for model in sorted(pressure, key=lambda m: -pressure[m]):
-            job = waiting[model]
-            age_s = self.world.now_s - self._since.get(job.id, 0.0)
+            job = first[model][0][1]
             idle = [s for s in self._with_room(job, room) if not s.ours]
-            if idle and (age_s >= PRESSURE_S - 1e-9 or len(idle) == 1):
-                self.line.remove(job)
-                self._give(job, idle[0], model, room)
+            if idle and (now_s - self._since[job.id] >= PRESSURE_S - 1e-9 or len(idle) == 1):
+                self._give(first[model], idle[0], room)
 
     def _with_room(self, job: Job, room: set[str]) -> list[Station]:
         return [s for s in self.world.eligible(job) if s.peer.id in room]
 
-    def _give(self, job: Job, station: Station, model: str, room: set[str]) -> None:
-        self._current[station.peer.id] = model
+    def _give(self, queue: deque[tuple[int, Job]], station: Station, room: set[str]) -> None:
+        _, job = queue.popleft()
+        self._add(job, -1)
+        self._current[station.peer.id] = _model(job)
         self.send(job, station)
         if station.ours >= 1 + OVER_QUEUE:
             room.discard(station.peer.id)
+
+    def _add(self, job: Job, sign: int) -> None:
+        model = _model(job)
+        self._sums[model] = self._sums.get(model, 0.0) + sign * self._since[job.id]
+
+
+def _model(job: Job) -> str:
+    return job.files[0] if job.files else ""
 
 
 RIVALS: dict[str, Callable[[World], Rival]] = {

@@ -1,12 +1,22 @@
+"""Who gets which job: eligibility, the plan over the whole line, and its words."""
+
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
+from orchestrator.core.engine.explain import in_full
+from orchestrator.core.engine.kinds import UNKNOWN_KIND, Kind
+from orchestrator.core.engine.knowledge import Knowledge
 from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.peers import SLOTS_PER_PEER, PeerSnapshot
+from orchestrator.core.engine.ordering import WaitingJob
+from orchestrator.core.engine.peers import SLOTS_PER_PEER, OurJob, PeerSnapshot
+from orchestrator.core.engine.placement import Policy
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
-from orchestrator.errors import NoEligiblePeerError
+from orchestrator.core.models.rules import PeerRules, parse_hours
+from orchestrator.errors import ConfigError, NoEligiblePeerError
 
 GIB = 2**30
 
@@ -97,3 +107,321 @@ def test_a_refusal_lists_every_peer_and_is_permanent_only_when_waiting_cannot_he
     with pytest.raises(NoEligiblePeerError) as caught:
         Scheduler().select_backend(lacking, [peer("a"), peer("b", health=Health.DOWN, reason="off")])
     assert not caught.value.permanent
+
+
+# A plan over the whole line
+
+SHORT, LONG = Kind("short"), Kind("long")
+RED, BLUE = Kind("red", files=("red.safetensors",)), Kind("blue", files=("blue.safetensors",))
+
+
+class Fleet:
+    """A scheduler with peers that are told of by hand. What it plans is handed over, and begun at once where
+    nothing is ahead."""
+
+    def __init__(self, *peers: PeerSnapshot, policy: Policy | None = None) -> None:
+        self.scheduler = Scheduler(Knowledge(), policy)
+        self.peers = {one.config.id: one for one in peers}
+        self.jobs: dict[str, WaitingJob] = {}
+        self.now_s = 0.0
+        for one in peers:
+            self.scheduler.set_peer(one, 0.0)
+
+    def learn(self, peer: str, kind: Kind, run_s: float, load_s: float = 0.0) -> None:
+        """Three runs of this kind there, the first of which loaded."""
+        knowledge = self.scheduler.knowledge
+        for total_s, head_s in ((run_s + load_s, load_s), (run_s, 0.0), (run_s, 0.0)):
+            knowledge.note_begun(peer, kind)
+            knowledge.note_run(peer, kind, total_s, head_s)
+        self.scheduler.set_peer(self.peers[peer], self.now_s)
+
+    def wait(
+        self,
+        job_id: str,
+        kind: Kind = UNKNOWN_KIND,
+        *on: str,
+        priority: float = 0.0,
+        client: str = "me",
+        since_s: float = 0.0,
+        **need: object,
+    ) -> None:
+        """A job waits that can run `on` these peers, on all where none is named."""
+        unmet = {name: () if not on or name in on else ("it lacks the file x",) for name in self.peers}
+        wanted = Need(unmet=unmet, **need)  # type: ignore[arg-type]
+        group = (kind.signature, on, repr(sorted(need.items())))
+        self.jobs[job_id] = WaitingJob(job_id, group, wanted, kind, priority, client, since_s)
+        self.scheduler.enter(self.jobs[job_id])
+
+    def run_on(self, peer: str, job_id: str, kind: Kind, begun_at_s: float | None = 0.0) -> None:
+        """A job of ours is on this peer, behind what is there."""
+        self.wait(job_id, kind)
+        self.scheduler.leave(job_id)
+        self._put(peer, job_id, begun_at_s)
+
+    def plan(self, at_s: float = 0.0) -> list[tuple[str, str]]:
+        self.now_s = at_s
+        self.last = self.scheduler.plan(at_s)
+        found = [(start.job_id, start.backend_id) for start in self.last.starts]
+        for job_id, peer in found:
+            self._put(peer, job_id, None if self.peers[peer].jobs else at_s)
+        return found
+
+    def end(self, peer: str, at_s: float) -> None:
+        """The running job there is done."""
+        self.now_s = at_s
+        running, *rest = self.peers[peer].jobs
+        assert running.begun_at_s is not None
+        self.scheduler.knowledge.note_run(peer, running.kind, at_s - running.begun_at_s, 0.0)
+        jobs = [replace(job, begun_at_s=at_s) if n == 0 else job for n, job in enumerate(rest)]
+        self._set(peer, replace(self.peers[peer], jobs=tuple(jobs)))
+
+    def _put(self, peer: str, job_id: str, begun_at_s: float | None) -> None:
+        job, there = self.jobs[job_id], self.peers[peer]
+        ours = OurJob(job_id, job.group, job.need, job.kind, begun_at_s)
+        if begun_at_s is not None:
+            self.scheduler.knowledge.note_begun(peer, job.kind)
+        self._set(peer, replace(there, jobs=(*there.jobs, ours)))
+
+    def _set(self, peer: str, snapshot: PeerSnapshot) -> None:
+        self.peers[peer] = snapshot
+        self.scheduler.set_peer(snapshot, self.now_s)
+
+
+def test_with_no_history_jobs_spread_as_by_the_shortest_queue() -> None:
+    fleet = Fleet(peer("a"), peer("b"), peer("c", foreign=2))
+    for n in range(4):
+        fleet.wait(f"j{n}", since_s=float(n))
+    found = fleet.plan()
+    assert found[:2] == [("j0", "a"), ("j1", "b")]
+    assert sorted(where for _, where in found[2:]) == ["a", "b"]
+
+
+def test_a_slow_peer_does_not_take_a_last_job_that_a_busy_fast_one_ends_sooner() -> None:
+    fleet = Fleet(peer("fast"), peer("slow"))
+    fleet.learn("fast", SHORT, 2.0)
+    fleet.learn("slow", SHORT, 20.0)
+    fleet.run_on("fast", "first", SHORT)
+    fleet.wait("last", SHORT)
+    assert fleet.plan() == [("last", "fast")]
+
+
+def test_but_it_takes_its_share_when_there_is_enough_for_all() -> None:
+    fleet = Fleet(peer("fast"), peer("slow"))
+    fleet.learn("fast", SHORT, 2.0)
+    fleet.learn("slow", SHORT, 20.0)
+    for n in range(40):
+        fleet.wait(f"j{n}", SHORT, since_s=float(n))
+    assert {where for _, where in fleet.plan()} == {"fast", "slow"}
+
+
+def test_a_job_goes_where_its_model_is_warm() -> None:
+    fleet = Fleet(peer("a"), peer("b"))
+    fleet.learn("a", BLUE, 5.0, 30.0)
+    fleet.learn("b", RED, 5.0, 30.0)
+    fleet.wait("red", RED)
+    fleet.wait("blue", BLUE)
+    assert sorted(fleet.plan()) == [("blue", "a"), ("red", "b")]
+
+
+def test_a_machine_is_not_idle_for_a_warm_one_when_it_ends_no_later() -> None:
+    fleet = Fleet(peer("a"), peer("b"))
+    for name in ("a", "b"):
+        fleet.learn(name, RED, 20.0, 5.0)
+    fleet.scheduler.knowledge.note_restart("b")
+    fleet.run_on("a", "first", RED)
+    fleet.wait("second", RED)
+    assert fleet.plan() == [("second", "b")]
+
+
+def test_the_only_peer_of_one_job_is_kept_from_another_that_may_run_anywhere() -> None:
+    fleet = Fleet(peer("a"), peer("b"))
+    fleet.wait("any", SHORT, since_s=0.0)
+    fleet.wait("only a", LONG, "a", since_s=1.0)
+    assert sorted(fleet.plan()) == [("any", "b"), ("only a", "a")]
+
+
+def test_a_higher_priority_goes_first() -> None:
+    fleet = Fleet(peer("a"))
+    fleet.wait("early", SHORT, since_s=0.0)
+    fleet.wait("urgent", SHORT, since_s=5.0, priority=1.0)
+    assert fleet.plan(6.0)[0] == ("urgent", "a")
+
+
+def test_a_low_priority_does_not_starve() -> None:
+    fleet = Fleet(peer("a"), policy=Policy(starving_s=100.0, starving_turn=4))
+    fleet.learn("a", SHORT, 5.0)
+    fleet.wait("humble", SHORT, priority=-1.0)
+    started: list[str] = []
+    for n in range(60):
+        fleet.wait(f"urgent {n}", SHORT, since_s=5.0 * n)
+        started += [job for job, _ in fleet.plan(5.0 * n)]
+        fleet.end("a", 5.0 * (n + 1))
+    assert "humble" in started
+
+
+def test_a_cold_model_does_not_starve_behind_a_warm_one() -> None:
+    fleet = Fleet(peer("a", free_bytes=GIB))
+    for file in (*RED.files, *BLUE.files):
+        fleet.scheduler.knowledge.note_size(file, 20.0)
+    fleet.learn("a", BLUE, 5.0, 10.0)
+    fleet.learn("a", RED, 5.0, 10.0)
+    fleet.wait("blue", BLUE)
+    started: list[str] = []
+    for n in range(3):
+        fleet.wait(f"red {n}", RED)
+    for n in range(300):
+        fleet.wait(f"red {n + 3}", RED, since_s=5.0 * n)
+        started += [job for job, _ in fleet.plan(5.0 * n)]
+        fleet.end("a", 5.0 * (n + 1))
+        if "blue" in started:
+            break
+    assert "blue" in started
+    assert started.index("blue") > 3
+
+
+def test_a_small_request_beside_anothers_flood_is_served_soon() -> None:
+    fleet = Fleet(peer("a"))
+    fleet.learn("a", SHORT, 5.0)
+    for n in range(100):
+        fleet.wait(f"flood {n}", SHORT, client="ann")
+    started = [job for job, _ in fleet.plan()]
+    fleet.wait("small", SHORT, client="bob", since_s=1.0)
+    for n in range(4):
+        fleet.end("a", 5.0 * (n + 1))
+        started += [job for job, _ in fleet.plan(5.0 * (n + 1))]
+    assert "small" in started
+
+
+def test_an_equal_request_is_not_kept_waiting_for_all_of_anothers_flood() -> None:
+    fleet = Fleet(peer("a"))
+    fleet.learn("a", SHORT, 5.0)
+    for n in range(400):
+        fleet.wait(f"ann {n}", SHORT, client="ann")
+    started: list[str] = []
+    for n in range(200):
+        if n == 20:
+            for m in range(100):
+                fleet.wait(f"bob {m}", SHORT, client="bob", since_s=100.0)
+        started += [job for job, _ in fleet.plan(5.0 * n)]
+        fleet.end("a", 5.0 * (n + 1))
+    late = [job.split()[0] for job in started[100:]]
+    assert late.count("bob") > 20
+
+
+def test_a_busy_peer_gets_its_next_job_when_it_soon_needs_it_and_the_plan_says_when() -> None:
+    fleet = Fleet(peer("a"), policy=Policy(prefetch_lead_s=15.0))
+    fleet.learn("a", LONG, 100.0)
+    fleet.run_on("a", "first", LONG)
+    fleet.wait("next", LONG)
+    assert fleet.plan(10.0) == []
+    assert fleet.last.look_again_s == pytest.approx(75.0)
+    assert fleet.plan(86.0) == [("next", "a")]
+
+
+def test_an_unstarted_job_is_taken_back_by_a_peer_that_is_through_with_it_sooner() -> None:
+    fleet = Fleet(peer("a"), peer("b"))
+    fleet.learn("a", SHORT, 30.0)
+    fleet.learn("b", SHORT, 30.0)
+    fleet.run_on("a", "first", SHORT)
+    fleet.run_on("a", "second", SHORT, None)
+    fleet.plan(1.0)
+    assert [(back.job_id, back.backend_id, back.to) for back in fleet.last.take_backs] == [
+        ("second", "a", "b")
+    ]
+    assert "could be through with it in 30 s" in fleet.last.take_backs[0].reason
+
+
+def test_but_not_by_one_that_would_need_longer() -> None:
+    fleet = Fleet(peer("fast"), peer("slow"))
+    fleet.learn("fast", SHORT, 3.0)
+    fleet.learn("slow", SHORT, 30.0)
+    fleet.run_on("fast", "first", SHORT)
+    fleet.run_on("fast", "second", SHORT, None)
+    fleet.plan(1.0)
+    assert fleet.last.take_backs == ()
+
+
+def test_a_second_copy_runs_on_a_much_faster_idle_peer_when_that_is_wished() -> None:
+    for wished in (False, True):
+        fleet = Fleet(peer("fast"), peer("slow"), policy=Policy(second_copies=wished))
+        fleet.learn("fast", SHORT, 3.0)
+        fleet.learn("slow", SHORT, 60.0)
+        fleet.run_on("slow", "last", SHORT)
+        fleet.plan(5.0)
+        assert [(copy.job_id, copy.backend_id) for copy in fleet.last.copies] == [("last", "fast")] * wished
+
+
+def test_the_plan_says_why_in_seconds_and_what_the_others_would_need() -> None:
+    fleet = Fleet(peer("a"), peer("b"), peer("c"))
+    fleet.learn("a", RED, 14.0, 12.0)
+    fleet.learn("b", RED, 19.0, 12.0)
+    fleet.scheduler.knowledge.note_restart("b")
+    fleet.scheduler.set_peer(fleet.peers["b"], 0.0)
+    fleet.wait("j", RED, "a", "b")
+    start = fleet.scheduler.plan(0.0).starts[0]
+    assert start.explain() == (
+        "on a because done in about 14 s: model warm, nothing ahead "
+        "(b: 31 s, loads 12 s first; c: it lacks the file x)"
+    )
+    assert start.finish_s == pytest.approx(14.0)
+
+
+def test_before_sending_each_peer_tells_what_it_would_need_the_soonest_first() -> None:
+    fleet = Fleet(peer("a"), peer("b"), peer("c", health=Health.DOWN, reason="off"))
+    fleet.learn("a", SHORT, 20.0)
+    fleet.learn("b", SHORT, 14.0)
+    found = fleet.scheduler.reckon(SHORT, can_run("a", "b", "c"), 0.0)
+    assert [one.verdict.name for one in found] == ["b", "a", "c"]
+    assert [in_full(one) for one in found] == [
+        "done in about 14 s: nothing ahead",
+        "done in about 20 s: nothing ahead",
+        "off",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "need", "reason"),
+    [
+        (peer("a"), Need(unmet={"a": ()}, avoid=("a",)), "the job avoids it"),
+        (
+            replace(peer("a"), rules=PeerRules(exclusive=True)),
+            can_run("a"),
+            "it takes only jobs that name it or one of its tags",
+        ),
+        (
+            replace(peer("a", foreign=1), rules=PeerRules(only_idle=True)),
+            can_run("a"),
+            "somebody else uses it, and it is for idle times only",
+        ),
+        (replace(peer("a"), is_open=False), can_run("a"), "it is outside its hours"),
+    ],
+)
+def test_an_owners_rules_are_kept(snapshot: PeerSnapshot, need: Need, reason: str) -> None:
+    with pytest.raises(NoEligiblePeerError) as caught:
+        Scheduler().select_backend(need, [snapshot])
+    assert caught.value.reasons == {"a": reason}
+
+
+def test_an_exclusive_peer_takes_a_job_that_names_it() -> None:
+    assert chosen(Need(peer="a", unmet={"a": ()}), replace(peer("a"), rules=PeerRules(exclusive=True))) == "a"
+
+
+def test_hours_may_go_over_midnight() -> None:
+    rules = PeerRules(hours=parse_hours("22:00-07:00, 12:30-13:30"))
+    assert [rules.is_open_at(minute) for minute in (0, 419, 420, 750, 810, 1319, 1320)] == [
+        True, True, False, True, False, False, True,
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="no span of hours"):
+        parse_hours("at night")
+
+
+def test_a_peer_that_comes_up_gets_jobs_and_one_that_is_removed_does_not() -> None:
+    fleet = Fleet(peer("a", health=Health.DOWN))
+    fleet.wait("j")
+    assert fleet.plan() == []
+    fleet.peers["a"] = peer("a")
+    fleet.scheduler.set_peer(fleet.peers["a"], 1.0)
+    assert fleet.plan(1.0) == [("j", "a")]
+    fleet.scheduler.remove_peer("a")
+    fleet.wait("k")
+    assert fleet.plan(2.0) == []

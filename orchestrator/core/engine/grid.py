@@ -17,8 +17,8 @@ from .peers import OurJob, PeerSnapshot, free_memory_of, has_gpu, is_idle, memor
 
 Bools = npt.NDArray[np.bool_]
 
-#: An overdue prompt is taken to need so much of what it has had already.
-OVERDUE = 0.2
+#: An overdue prompt is taken to need so much again of the time that it is late by.
+OVERDUE = 0.5
 #: A row is reckoned anew when what its kind weighs has moved by so much, a column with its peer's speed.
 DRIFT = 0.1
 SPEED_DRIFT = 0.03
@@ -57,17 +57,17 @@ class Column:
 
 
 class Grid:
-    """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``begun_s``: when
-    it began; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take; ``idle``: it
-    could start a job this moment; ``behind``: columns with a job of ours that has not begun. ``judged``
-    counts changed verdicts."""
+    """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``overdue``: how
+    its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take;
+    ``idle``: it could start a job this moment; ``behind``: columns with a job of ours that has not begun.
+    ``judged`` counts changed verdicts."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         self.columns: list[Column | None] = []
         self.index: dict[str, int] = {}
         self.rows: dict[Hashable, Row] = {}
-        self.end_s, self.rest_s, self.begun_s = np.zeros(0), np.zeros(0), np.zeros(0)
+        self.end_s, self.rest_s, self.overdue = np.zeros(0), np.zeros(0), np.zeros(0)
         self.speed, self.tie = np.zeros(0), np.zeros(0)
         self.room = np.zeros(0, np.int64)
         self.is_vague, self.idle = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
@@ -110,12 +110,18 @@ class Grid:
             self.room[at], self.idle[at], self.end_s[at] = 0, False, np.inf
             self.behind.discard(at)
 
-    def add_job(self, at: int, job: OurJob, now_s: float) -> None:
-        """A job of ours goes to that peer."""
-        column = self.column(at)
+    def add_job(self, at: int, job: OurJob, row: Row, now_s: float) -> None:
+        """A job of this row goes to that peer."""
+        column, peer = self.column(at), self.id(at)
         column.jobs.append(job)
-        self._reckon(at, column, now_s)
-        self._expect_anew(at, column)
+        if self.idle[at]:
+            self.end_s[at], self.idle[at] = now_s, False
+        self.rest_s[at] += row.load[at] + row.run[at]
+        self.room[at] -= 1
+        self.behind.add(at)
+        warm = self.knowledge.warm.after(peer, [job.kind.files for job in column.jobs])
+        if warm is not column.warm and warm != column.warm:
+            self._now_warm(at, column, warm)
 
     def column(self, at: int) -> Column:
         column = self.columns[at]
@@ -138,14 +144,15 @@ class Grid:
 
     def ready_s(self, now_s: float) -> Floats:
         """When each peer is expected to have nothing ahead."""
-        late = now_s + OVERDUE * np.maximum(now_s - self.begun_s, 0.0)
+        late = now_s + self.overdue * np.maximum(now_s - self.end_s, 0.0)
         ready: Floats = np.maximum(self.end_s, late) + self.rest_s
         return ready
 
     def ready_at(self, at: int, now_s: float) -> float:
         """The same of one peer."""
-        late = now_s + OVERDUE * max(now_s - float(self.begun_s[at]), 0.0)
-        return max(float(self.end_s[at]), late) + float(self.rest_s[at])
+        end_s = float(self.end_s[at])
+        late = now_s + float(self.overdue[at]) * max(now_s - end_s, 0.0)
+        return max(end_s, late) + float(self.rest_s[at])
 
     # Rows
 
@@ -186,7 +193,7 @@ class Grid:
             at = self.columns.index(None)
         else:
             self.columns.append(None)
-            for name in ("end_s", "rest_s", "begun_s", "room", "speed", "tie", "is_vague", "idle"):
+            for name in ("end_s", "rest_s", "overdue", "room", "speed", "tie", "is_vague", "idle"):
                 setattr(self, name, np.append(getattr(self, name), 0).astype(getattr(self, name).dtype))
             for row in self.rows.values():
                 row.may, row.run, row.load = (
@@ -208,14 +215,14 @@ class Grid:
     def _reckon(self, at: int, column: Column, now_s: float) -> None:
         """When a peer will be through with what it has."""
         knowledge, snapshot, peer = self.knowledge, column.snapshot, column.snapshot.config.id
-        end_s, rest_s, begun_s = now_s, 0.0, np.inf
+        end_s, rest_s, overdue = now_s, 0.0, 0.0
         unseen = max(ours_on(snapshot) - len(snapshot.jobs), 0)
         if snapshot.foreign or unseen:
             each = knowledge.foreign_s(peer)
             rest_s += each * (snapshot.foreign + unseen)
             if snapshot.foreign and snapshot.foreign_since_s is not None:
                 rest_s -= each
-                end_s, begun_s = snapshot.foreign_since_s + each, snapshot.foreign_since_s
+                end_s, overdue = snapshot.foreign_since_s + each, OVERDUE
         warm, waits = knowledge.warm.of(peer), False
         for job in column.jobs:
             if job.begun_at_s is None:
@@ -224,18 +231,22 @@ class Grid:
                 waits = True
             else:
                 lasts_s = knowledge.loading_s(peer, job.kind) + knowledge.run_s(peer, job.kind)
-                end_s, begun_s = job.begun_at_s + lasts_s, job.begun_at_s
+                end_s, overdue = job.begun_at_s + lasts_s, OVERDUE
         if waits:
             warm = knowledge.warm.after(peer, [job.kind.files for job in column.jobs])
         count = max(len(column.jobs), ours_on(snapshot))
-        self.end_s[at], self.rest_s[at], self.begun_s[at] = end_s, rest_s, begun_s
-        self.is_vague[at] = bool(snapshot.foreign or unseen) or knowledge.is_blank
+        self.end_s[at], self.rest_s[at], self.overdue[at] = end_s, rest_s, overdue
+        self.is_vague[at] = knowledge.is_blank
         self.room[at] = slots_of(snapshot) - count
         self.idle[at] = not column.jobs and is_idle(snapshot)
         (self.behind.add if waits else self.behind.discard)(at)
         if column.room_gb is None or (warm is not column.warm and warm != column.warm):
-            column.warm, column.room_gb = warm, knowledge.warm.room_gb(peer, warm)
-            self._loads_anew(at, column)
+            self._now_warm(at, column, warm)
+
+    def _now_warm(self, at: int, column: Column, warm: frozenset[str]) -> None:
+        column.warm = warm
+        column.room_gb = self.knowledge.warm.room_gb(column.snapshot.config.id, warm)
+        self._loads_anew(at, column)
 
     def _expect_anew(self, at: int, column: Column, *, everything: bool = False) -> None:
         """What runs would take there, as far as something was learned."""

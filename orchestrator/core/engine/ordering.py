@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from .kinds import UNKNOWN_KIND, Kind
 from .need import Need
 
-#: A client that lately had more than so many times what those that wait had on average counts as having waited
-#: no longer than `SHARE_WAIT_S`; half of what it had is forgotten after `SHARE_HALF_S`. One that had less than
-#: the average, and has no more than `SHARE_FEW` of the jobs of whoever has most, counts as so much longer here.
+#: A client that lately had more than so many times what those that wait had on average, and so many seconds
+#: of the whole fleet more, counts as having waited no longer than `SHARE_WAIT_S`; half of what it had is
+#: forgotten after `SHARE_HALF_S`. One that had less than the average, and has no more than `SHARE_FEW` of the
+#: jobs of whoever has most, counts as having waited so much longer.
 SHARE_FREE = 1.3
+SHARE_FREE_S = 60.0
 SHARE_FEW = 0.125
 SHARE_WAIT_S = 300.0
 SHARE_HALF_S = 600.0
@@ -74,6 +76,7 @@ class Line:
         self._used: dict[str, tuple[float, float]] = {}
         self._clients: dict[str, int] = {}
         self.entered = 0  #: how often a job did
+        self.changed: set[Hashable] = set()  #: groups of which a job came, went or changed its turn
         self._shares: dict[str, int] = {}  #: clients that had too much (-1) or too little (1)
         self._weighed_s = 0.0
 
@@ -103,6 +106,7 @@ class Line:
         heapq.heappush(heap, (job.since_s, number, job.job_id))
         group.count += 1
         group.head = None
+        self.changed.add(job.group)
         self.entered += 1
         group.tally[job.priority] = group.tally.get(job.priority, 0) + 1
         self._clients[job.client] = self._clients.get(job.client, 0) + 1
@@ -116,6 +120,7 @@ class Line:
         group = self.groups[job.group]
         group.count -= 1
         group.head = None
+        self.changed.add(job.group)
         group.tally[job.priority] -= 1
         if not group.count:
             del self.groups[job.group]
@@ -135,14 +140,15 @@ class Line:
             used = {client: self.used_s(client, now_s) for client in self._clients}
             usual_s, most = sum(used.values()) / len(used), max(self._clients.values())
             for client, used_s in used.items():
-                if used_s > SHARE_FREE * usual_s:
+                if used_s > max(SHARE_FREE * usual_s, usual_s + SHARE_FREE_S):
                     shares[client] = -1
                 elif used_s <= usual_s and self._clients[client] <= SHARE_FEW * most:
                     shares[client] = 1
         if shares or self._shares:
             self._shares, self._weighed_s = shares, now_s
-            for group in self.groups.values():
+            for key, group in self.groups.items():
                 group.head = None
+                self.changed.add(key)
 
     def head(self, group: Group, *, oldest: bool = False) -> Head | None:
         """Whose turn it is in this group; with `oldest`, whatever the priorities and clients are."""

@@ -9,6 +9,7 @@ would only make things later stays free.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 
@@ -22,17 +23,18 @@ from .peers import OurJob
 
 @dataclass(frozen=True)
 class Policy:
-    """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long.
-    ``patience``: a job that would have to load first goes before one with a warm model when it is due by so
-    many times the loading earlier. After `starving_s` of waiting a job gets one of `starving_turn` starts,
-    whatever its priority. ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by.
-    ``copy_share``: a second copy has to need less than this part of what the first one still needs.
+    """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long. A job
+    that would have to load first goes before one with a warm model only if it is due earlier, by the loading
+    times (``worth`` × loading / work that the loading is good for) ** ``power``, at most by ``put_off_s``.
+    After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its priority.
+    ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
+    copy has to need less than this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
-    patience: float = 1.0
-    patience_max: float = 80.0
-    amortised: float = 400.0
+    worth: float = 52.0
+    put_off_s: float = 600.0
+    power: float = 2.5
     starving_s: float = 600.0
     starving_turn: int = 8
     take_back_s: float = 0.5
@@ -58,6 +60,7 @@ class _Waiting:
     group: Group
     row: Row
     head: Head
+    work_s: float
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,13 @@ class _Level:
 
 
 #: A group whose own peers need so much of the time that all peers need for all comes first.
-CRITICAL = 0.5
+CRITICAL = 0.6
 #: Loading what has room beside what is warm counts for so much of loading in place of it.
-BESIDE = 0.05
+BESIDE = 0.02
 #: A level is good for so much of the time that is left, or of the line.
 _GOOD_FOR = 0.04
+#: What kinds weigh is looked up again after so many runs.
+_WEIGH_EVERY = 4
 #: A peer for which there was nothing is asked again after so much of the shortest run there.
 _ASK_AGAIN = 0.1
 
@@ -89,12 +94,15 @@ class Placer:
         self._policy = policy
         self.turn = 0
         self._now_s = 0.0
-        self._ready = grid.ready_s(0.0)
+        self.ready = grid.ready_s(0.0)
         self._waiting: dict[Hashable, _Waiting] = {}
         self._work_with: dict[tuple[str, ...], float] = {}  #: seconds of waiting jobs, by their files
         self._usable: Bools = np.zeros(0, np.bool_)
         self._usable_count = 0
-        self._usable_of: tuple[int, frozenset[Hashable]] = (-1, frozenset())
+        self._usable_of = (-1, -1)
+        self._groups_changed = 0
+        self._weigh_at = 0
+        self._critical: dict[Hashable, bool] = {}
         self._within: dict[tuple[Hashable, Hashable], bool] = {}
         self._levels: dict[tuple[Hashable, float], _Level] = {}
         self._declined: dict[int, float] = {}
@@ -103,12 +111,18 @@ class Placer:
     def look(self, now_s: float) -> Iterator[Pick]:
         """Each start, one by one; it is taken for done when the next one is asked for."""
         self._now_s = now_s
-        self._ready = self._grid.ready_s(now_s)
-        if not len(self._line) or not len(self._free()):
+        self.ready = self._grid.ready_s(now_s)
+        if not len(self._line):
+            return
+        soon = self.ready <= now_s + self._policy.prefetch_lead_s
+        free = np.flatnonzero((self._grid.room > 0) & (soon | self._grid.is_vague)).tolist()
+        if not free:
             return
         self._look_at_the_line()
-        while self._waiting:
-            picks = self._next()
+        self._critical.clear()
+        free = [at for at in free if self._usable[at] and self._declined.get(at, 0.0) <= now_s]
+        while self._waiting and free:
+            picks = self._next(free)
             if not picks:
                 return
             for pick in picks:
@@ -117,23 +131,24 @@ class Placer:
                     now = pick if len(picks) == 1 else replace(pick, head=w.head)
                     yield now
                     self._started(now)
+                    if not self._is_free(pick.at):
+                        free.remove(pick.at)
+            if len(picks) > 1:
+                free = [at for at in free if self._declined.get(at, 0.0) <= now_s]
 
     def _look_at_the_line(self) -> None:
         grid, line = self._grid, self._line
         line.weigh_clients(self._now_s)
-        self._waiting.clear()
-        self._work_with.clear()
-        for key, group in line.groups.items():
-            row = grid.row(key, group.kind, group.need)
-            head = line.head(group) if row.few else None
-            if head is not None:
-                self._waiting[key] = _Waiting(key, group, row, head)
-                files = row.kind.files
-                self._work_with[files] = self._work_with.get(files, 0.0) + group.count * row.weight_s
-        of = (grid.judged, frozenset(self._waiting))
+        if grid.knowledge.runs_noted >= self._weigh_at:
+            self._weigh_at = grid.knowledge.runs_noted + _WEIGH_EVERY
+            line.changed.update(line.groups)
+        changed, line.changed = line.changed, set()
+        for key in changed:
+            self._look_at_group(key)
+        of = (grid.judged, self._groups_changed)
         if of != self._usable_of:
             self._usable_of = of
-            self._usable = np.zeros(len(self._ready), np.bool_)
+            self._usable = np.zeros(len(self.ready), np.bool_)
             for waiting in self._waiting.values():
                 self._usable |= waiting.row.may
             self._usable_count = int(self._usable.sum())
@@ -143,20 +158,34 @@ class Placer:
             self._declined_of = (line.entered, grid.judged)
             self._declined.clear()
 
-    def _free(self) -> list[int]:
-        """Columns of peers that can be handed a job now."""
-        grid, policy = self._grid, self._policy
-        soon = self._ready <= self._now_s + policy.prefetch_lead_s
-        found: list[int] = np.flatnonzero((grid.room > 0) & (soon | grid.is_vague)).tolist()
-        return found
+    def _look_at_group(self, key: Hashable) -> None:
+        """What is kept of a group that changed, made anew."""
+        before, group = self._waiting.get(key), self._line.groups.get(key)
+        if before is not None:
+            self._work_with[before.row.kind.files] -= before.work_s
+        row = self._grid.row(key, group.kind, group.need) if group else None
+        head = self._line.head(group) if group else None
+        if group is None or row is None or head is None:
+            if before is not None:
+                del self._waiting[key]
+                self._groups_changed += 1
+            return
+        work_s, files = group.count * row.weight_s, row.kind.files
+        self._work_with[files] = self._work_with.get(files, 0.0) + work_s
+        if before is None or before.row is not row or before.group is not group:
+            self._waiting[key] = _Waiting(key, group, row, head, work_s)
+            self._groups_changed += 1
+        else:
+            before.head, before.work_s = head, work_s
 
-    def _next(self) -> list[Pick]:
-        now_s, ready, speed = self._now_s, self._ready, self._grid.speed
-        free = [at for at in self._free() if self._usable[at] and self._declined.get(at, 0.0) <= now_s]
-        if not free:
-            return []
+    def _is_free(self, at: int) -> bool:
+        """Whether it can be handed another job now."""
+        soon = self.ready[at] <= self._now_s + self._policy.prefetch_lead_s
+        return bool(self._grid.room[at] > 0 and (soon or self._grid.is_vague[at]))
+
+    def _next(self, free: list[int]) -> list[Pick]:
+        ready, speed, tie = self.ready, self._grid.speed, self._grid.tie
         if len(free) > 1:
-            tie = self._grid.tie
             free.sort(key=lambda at: (ready[at], -speed[at], tie[at]))
         for n, at in enumerate(free):
             here = [w for w in self._waiting.values() if w.row.may[at]]
@@ -170,20 +199,16 @@ class Placer:
         self.turn += 1
         line.leave(pick.head.job_id)
         line.note_start(pick.head.client, float(pick.row.run[pick.at]) / max(self._usable_count, 1), now_s)
-        grid.add_job(pick.at, OurJob(pick.head.job_id, pick.group, pick.row.need, pick.row.kind), now_s)
-        self._ready[pick.at] = grid.ready_at(pick.at, now_s)
-        self._work_with[pick.row.kind.files] -= pick.row.weight_s
-        waiting = self._waiting[pick.group]
-        head = line.head(waiting.group) if waiting.group.count else None
-        if head is None:
-            del self._waiting[pick.group]
-        else:
-            waiting.head = head
+        job = OurJob(pick.head.job_id, pick.group, pick.row.need, pick.row.kind)
+        grid.add_job(pick.at, job, pick.row, now_s)
+        self.ready[pick.at] = grid.ready_at(pick.at, now_s)
+        line.changed.discard(pick.group)
+        self._look_at_group(pick.group)
 
     # While there is much to do
 
     def _from_the_line(self, at: int, here: list[_Waiting]) -> Pick | None:
-        ready = float(self._ready[at])
+        ready = float(self.ready[at])
         if len(here) > 1:
             here.sort(key=lambda w: self._rank(w, at))
             if self.turn % self._policy.starving_turn == 0:
@@ -196,21 +221,21 @@ class Placer:
                 return Pick(at, chosen.key, chosen.head, chosen.row, ready)
         return None
 
-    def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, int]:
-        row, load_s, due_s = w.row, float(w.row.load[at]), w.head.due_s
+    def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, float, int]:
+        row, load_s, due_s, gain_s = w.row, float(w.row.load[at]), w.head.due_s, 0.0
         if load_s:
             gain_s = self._work_with[row.kind.files] / (1 + row.warm)
             weight = 1.0 if self._grid.evicts(at, row) else BESIDE
-            due_s += weight * load_s * self._patience(load_s, gain_s)
+            due_s += weight * self._put_off_s(load_s, gain_s)
         few = row.few if self._is_critical(w) else self._usable_count
-        return -w.head.priority, few, due_s, row.few
+        return -w.head.priority, few, due_s, -gain_s, row.few
 
-    def _patience(self, load_s: float, gain_s: float) -> float:
-        """How many times its loading a job is put off for those that need none: the longer, the less work of
-        its kind the loading would be good for."""
+    def _put_off_s(self, load_s: float, gain_s: float) -> float:
+        """How long a job is put off for those that need no loading: the longer, the less work of its kind the
+        loading would be good for."""
         policy = self._policy
-        share = policy.amortised * load_s / max(gain_s, 1e-9)
-        return min(max(policy.patience * share, policy.patience), policy.patience_max)
+        share = min(policy.worth * load_s / max(gain_s, 1e-9), 1e3)
+        return min(load_s * math.pow(share, policy.power), policy.put_off_s)
 
     def _longest_if_late(self, chosen: _Waiting, others: list[_Waiting], at: int, ready: float) -> _Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
@@ -263,20 +288,23 @@ class Placer:
                 return known.level_s
         may = w.row.may if own else self._usable
         work_s = self._own_work_s(w) if own else self._work_s(w.head.priority)
-        level_s = fluid_level(self._ready[may], self._grid.speed[may], work_s)
+        level_s = fluid_level(self.ready[may], self._grid.speed[may], work_s)
         self._levels[key] = _Level(level_s, self._now_s, jobs)
         return level_s
 
     def _work_s(self, priority: float) -> float:
         """Of all jobs of this priority and above."""
         return sum(
-            sum(count for p, count in w.group.tally.items() if p >= priority) * w.row.weight_s
+            w.work_s
+            if len(w.group.tally) == 1 and w.head.priority >= priority
+            else sum(count for p, count in w.group.tally.items() if p >= priority) * w.row.weight_s
             for w in self._waiting.values()
+            if w.row.few
         )
 
     def _own_work_s(self, w: _Waiting) -> float:
         """Of all jobs that only peers of this group may take."""
-        return sum(o.group.count * o.row.weight_s for o in self._waiting.values() if self._is_within(o, w))
+        return sum(o.work_s for o in self._waiting.values() if self._is_within(o, w))
 
     def _is_within(self, inner: _Waiting, outer: _Waiting) -> bool:
         if inner.row.few > outer.row.few:
@@ -290,6 +318,12 @@ class Placer:
     def _is_critical(self, w: _Waiting) -> bool:
         if w.row.few == self._usable_count:
             return False
+        known = self._critical.get(w.key)
+        if known is None:
+            known = self._critical[w.key] = self._needs_its_peers(w)
+        return known
+
+    def _needs_its_peers(self, w: _Waiting) -> bool:
         if not w.row.seen:
             return True  # nobody knows how long these take: better to find out than to be late
         horizon_s = self._level(w, own=False) - self._now_s
@@ -299,9 +333,9 @@ class Placer:
 
     def _by_plan(self, free: list[int]) -> list[Pick]:
         """Share all waiting jobs out; those that start at once on a peer with room for them."""
-        ready, open_ = self._ready.copy(), dict.fromkeys(free)
+        ready, open_ = self.ready.copy(), dict.fromkeys(free)
         picks: list[Pick] = []
-        for w in sorted(self._waiting.values(), key=_rank_at_the_end):
+        for w in sorted((w for w in self._waiting.values() if w.row.few), key=_rank_at_the_end):
             row = w.row
             at = np.flatnonzero(row.may)
             run = row.run[at]
@@ -312,7 +346,7 @@ class Placer:
             for column in taken.tolist():
                 if column in open_:
                     del open_[column]
-                    picks.append(Pick(column, w.key, w.head, row, float(self._ready[column])))
+                    picks.append(Pick(column, w.key, w.head, row, float(self.ready[column])))
             ready[taken] = start[takes] + given[takes] * run[takes]
         for column in open_:
             runs = (float(w.row.run[column]) for w in self._waiting.values() if w.row.may[column])

@@ -241,6 +241,6 @@ class Scheduler:
     def _look_again_s(self, now_s: float) -> float | None:
         """When the next busy peer is near enough to its end to get its next job."""
         grid = self._grid
-        later = grid.ready_s(now_s) - now_s - self.policy.prefetch_lead_s
+        later = self._placer.ready - now_s - self.policy.prefetch_lead_s
         due = later[(grid.room > 0) & (later > 0)]
         return float(due.min()) if len(due) else None

@@ -1,0 +1,191 @@
+"""What is learned of peers, and what is expected of them then."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from orchestrator.core.engine import learned
+from orchestrator.core.engine.kinds import Kind
+from orchestrator.core.engine.knowledge import GUESSED_RUN_S, Knowledge, Origin
+from orchestrator.core.engine.learned import Row
+
+PORTRAIT = Kind("portrait", "shape", 100.0, ("a.safetensors",))
+PLAIN = Kind("plain")
+
+
+def ran(knowledge: Knowledge, peer: str, kind: Kind, total_s: float, head_s: float | None = None) -> None:
+    knowledge.note_begun(peer, kind)
+    knowledge.note_run(peer, kind, total_s, head_s)
+
+
+def test_with_no_history_every_peer_is_taken_for_the_same() -> None:
+    knowledge = Knowledge()
+    found = knowledge.estimate("p", PLAIN)
+    assert (found.run_s, found.origin) == (GUESSED_RUN_S, Origin.NOTHING)
+
+
+def test_a_peer_without_a_gpu_is_taken_for_slow_until_something_ran_there() -> None:
+    knowledge = Knowledge()
+    knowledge.note_peer("cpu", has_gpu=False)
+    assert knowledge.estimate("cpu", PLAIN).run_s > 10 * knowledge.estimate("gpu", PLAIN).run_s
+    for _ in range(3):
+        ran(knowledge, "cpu", PLAIN, 2.0)
+    assert knowledge.estimate("cpu", PLAIN).run_s == pytest.approx(2.0)
+
+
+def test_the_first_run_after_a_load_does_not_spoil_the_run_time() -> None:
+    knowledge = Knowledge()
+    ran(knowledge, "p", PORTRAIT, 68.0, 60.5)
+    for _ in range(3):
+        ran(knowledge, "p", PORTRAIT, 8.0, 0.5)
+    found = knowledge.estimate("p", PORTRAIT)
+    assert found.run_s == pytest.approx(8.0)
+    assert (found.load_s, found.cold) == (0.0, ())
+    knowledge.note_restart("p")
+    found = knowledge.estimate("p", PORTRAIT)
+    assert found.load_s == pytest.approx(60.5)
+    assert found.cold == ("a.safetensors",)
+
+
+def test_where_no_step_is_told_loading_is_what_a_cold_run_takes_more_than_a_warm_one() -> None:
+    knowledge = Knowledge()
+    ran(knowledge, "p", PORTRAIT, 68.0)
+    ran(knowledge, "p", PORTRAIT, 8.0)
+    knowledge.note_restart("p")
+    ran(knowledge, "p", PORTRAIT, 58.0)
+    knowledge.note_restart("p")
+    assert knowledge.estimate("p", PORTRAIT).run_s == pytest.approx(8.0)
+    assert knowledge.estimate("p", PORTRAIT).load_s == pytest.approx(50.0)
+
+
+def test_a_run_that_had_to_load_against_expectation_does_not_spoil_the_run_time_either() -> None:
+    knowledge = Knowledge()
+    for _ in range(3):
+        ran(knowledge, "p", PORTRAIT, 8.0, 0.5)
+    ran(knowledge, "p", PORTRAIT, 48.0, 40.5)
+    assert knowledge.estimate("p", PORTRAIT).run_s == pytest.approx(8.0)
+
+
+def test_one_odd_run_among_several_does_not_move_the_mean() -> None:
+    knowledge = Knowledge()
+    for total_s in (10.0, 10.2, 300.0, 9.8, 10.0):
+        ran(knowledge, "p", PLAIN, total_s)
+    assert knowledge.estimate("p", PLAIN).run_s == pytest.approx(10.0, abs=0.2)
+
+
+def test_a_kind_seen_elsewhere_is_scaled_by_the_peers_relative_speed() -> None:
+    knowledge = Knowledge()
+    for _ in range(4):
+        ran(knowledge, "fast", PLAIN, 5.0)
+        ran(knowledge, "slow", PLAIN, 20.0)
+    for _ in range(2):
+        ran(knowledge, "fast", Kind("new"), 3.0)
+    found = knowledge.estimate("slow", Kind("new"))
+    assert found.run_s == pytest.approx(12.0, rel=0.15)
+    assert found.origin is Origin.ELSEWHERE
+
+
+def test_another_size_of_the_same_graph_is_scaled_by_its_work() -> None:
+    knowledge = Knowledge()
+    ran(knowledge, "p", Kind("small", "shape", 100.0), 4.0)
+    found = knowledge.estimate("p", Kind("big", "shape", 400.0))
+    assert found.run_s == pytest.approx(16.0)
+    assert found.origin is Origin.SHAPE
+    assert found.spread_s > knowledge.estimate("p", Kind("small", "shape", 100.0)).spread_s
+
+
+def test_an_unknown_graph_is_taken_for_a_usual_one() -> None:
+    knowledge = Knowledge()
+    ran(knowledge, "p", Kind("x"), 4.0)
+    ran(knowledge, "p", Kind("y"), 8.0)
+    assert 3.0 < knowledge.estimate("p", Kind("z")).run_s < 9.0
+
+
+def test_memory_holds_what_was_used_last() -> None:
+    knowledge = Knowledge()
+    knowledge.note_peer("p", memory_gb=16.0)
+    for name, gb in (("a", 8.0), ("b", 6.0), ("c", 6.0)):
+        knowledge.note_size(name, gb)
+        knowledge.note_begun("p", Kind(name, files=(name,)))
+    assert knowledge.warm.of("p") == {"b", "c"}
+    knowledge.note_begun("p", Kind("b", files=("b",)))
+    knowledge.note_begun("p", Kind("a", files=("a",)))
+    assert knowledge.warm.of("p") == {"a", "b"}
+
+
+def test_loading_an_unseen_file_is_reckoned_by_its_size_and_the_peers_disk() -> None:
+    knowledge = Knowledge()
+    knowledge.note_size("a", 10.0)
+    knowledge.note_size("b", 5.0)
+    ran(knowledge, "p", Kind("x", files=("a",)), 30.0, 20.0)
+    assert knowledge.estimate("p", Kind("y", files=("b",))).load_s == pytest.approx(10.0)
+
+
+def test_the_end_of_a_run_told_after_the_next_one_began_counts_for_the_right_one() -> None:
+    knowledge = Knowledge()
+    other = Kind("other", files=("b.safetensors",))
+    knowledge.note_begun("p", PORTRAIT)
+    knowledge.note_begun("p", other)
+    knowledge.note_run("p", PORTRAIT, 30.0, 20.0)
+    assert knowledge.load_s("p", "a.safetensors") == pytest.approx(20.0)
+
+
+def test_other_peoples_prompts_tend_to_take_what_they_took() -> None:
+    knowledge = Knowledge()
+    for run_s in (40.0, 44.0, 42.0):
+        knowledge.note_foreign("p", run_s)
+    assert knowledge.foreign_s("p") == pytest.approx(42.0)
+    assert knowledge.foreign_s("q") == pytest.approx(42.0)
+
+
+def test_what_was_learned_survives_as_rows_of_plain_values() -> None:
+    knowledge = Knowledge()
+    knowledge.note_size("a.safetensors", 7.0)
+    ran(knowledge, "p", PORTRAIT, 68.0, 60.5)
+    ran(knowledge, "p", PORTRAIT, 8.0, 0.5)
+    ran(knowledge, "q", PORTRAIT, 90.0, 74.0)
+    knowledge.note_foreign("p", 33.0)
+    raw = json.loads(json.dumps([asdict(row) for row in knowledge.rows()]))
+    again = Knowledge.from_rows(Row(**{**row, "values": tuple(row["values"])}) for row in raw)
+    assert again.rows() == knowledge.rows()
+    for kind in (PORTRAIT, Kind("big", "shape", 300.0)):
+        ours, theirs = knowledge.estimate("q", kind, frozenset()), again.estimate("q", kind, frozenset())
+        assert theirs.run_s == pytest.approx(ours.run_s)
+        assert theirs.load_s == pytest.approx(ours.load_s)
+
+
+def test_only_changed_rows_are_told_and_only_once() -> None:
+    knowledge = Knowledge()
+    ran(knowledge, "p", PLAIN, 8.0)
+    assert {row.topic for row in knowledge.take_changes()} >= {"run", "kind", "speed"}
+    assert knowledge.take_changes() == ()
+    ran(knowledge, "q", PLAIN, 9.0)
+    assert {row.peer for row in knowledge.take_changes()} <= {"q", ""}
+
+
+def test_rows_that_make_no_sense_are_left_out() -> None:
+    inf = float("inf")
+    rows = [Row("run", "p", "x", ()), Row("kind", "", "x", (1.0,)), Row("nothing", "", "", (1.0,))]
+    rows += [Row("speed", "p", "", (inf, 1.0)), Row("run", "p", "y", (3.0, 4.0))]
+    assert Knowledge.from_rows(rows).estimate("p", Kind("y")).run_s == 4.0
+
+
+def test_a_huge_or_hostile_fleet_does_not_grow_it_without_end() -> None:
+    knowledge = Knowledge()
+    for n in range(learned.KINDS_MAX + 200):
+        ran(knowledge, f"p{n % 7}", Kind(f"k{n}", f"s{n}", 1.0, (f"f{n}",)), 1.0)
+        knowledge.note_size(f"f{n}", 1.0)
+    assert sum(row.topic == "kind" for row in knowledge.rows()) == learned.KINDS_MAX
+    ran(knowledge, "p", PLAIN, float("inf"))
+    ran(knowledge, "p", PLAIN, -1.0)
+    assert knowledge.times_seen(PLAIN) == 0
+
+
+def test_a_removed_peer_is_forgotten() -> None:
+    knowledge = Knowledge()
+    ran(knowledge, "p", PORTRAIT, 8.0, 0.5)
+    knowledge.forget_peer("p")
+    assert not any(row.peer == "p" for row in knowledge.rows())
