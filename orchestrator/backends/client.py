@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -23,7 +21,6 @@ from ..errors import (
     PeerRefusedError,
     PeerUnreachableError,
     ResultError,
-    WorkflowError,
 )
 from . import wire
 from .answers import (
@@ -34,6 +31,7 @@ from .answers import (
     read_body,
     translated,
 )
+from .request_body import json_body
 from .resolver import CheckedResolver
 from .transfer import Partial, at_a_pace, in_thread, observed, save_body
 
@@ -153,7 +151,17 @@ class ComfyUIClient:
             "extra_data": dict(extra_data or {}),
             **({"partial_execution_targets": list(targets)} if targets else {}),
         }
+<<<<<<< HEAD
         answer = await self._json("POST", "/prompt", timeout_s=SUBMIT_TIMEOUT_S, **await self._as_json(body))
+=======
+        answer = await self._json(
+            "POST",
+            "/prompt",
+            timeout_s=SUBMIT_TIMEOUT_S,
+            headers={"Content-Type": "application/json", HOP_HEADER: "1"},
+            data=await json_body(body),
+        )
+>>>>>>> latency
         if not isinstance(answer, Mapping) or answer.get("prompt_id") != prompt_id:
             raise PeerProtocolError(
                 "The peer took the job under another id. It needs ComfyUI 0.3.45 or later."

@@ -58,6 +58,7 @@ class RemotePrompt:
         self.peer = peer
         self._policy = policy
         self._ended = asyncio.Event()
+        self._look = asyncio.Event()  #: it ended, or the next poll is due
         self._is_there = False
         self._is_taken_back = False
         self._has_begun = False
@@ -93,7 +94,7 @@ class RemotePrompt:
         def hear(message: PeerEvent | PreviewFrame) -> None:
             self._note_beginning()  # a peer tells nothing of a prompt before; its very first word may be lost
             if isinstance(message, PeerEvent) and message.type in _ENDINGS:
-                self._ended.set()
+                self._end()
             on_event(message)
 
         unsubscribe = self._events.subscribe(self.prompt_id, hear)
@@ -121,7 +122,7 @@ class RemotePrompt:
         if known or await self._client.history(self.prompt_id):
             return False
         self._is_taken_back = True
-        self._ended.set()
+        self._end()
         return True
 
     async def cancel(self) -> bool:
@@ -239,12 +240,18 @@ class RemotePrompt:
                 )
 
     async def _next_look(self) -> None:
-        """Until it ended, or the next poll is due. (wait_for of Python 3.11 may swallow a cancellation.)"""
-        waiting = asyncio.create_task(self._ended.wait(), name=f"remote-dispatch wait {self.prompt_id}")
+        if self._ended.is_set():
+            return
+        self._look.clear()
+        timer = asyncio.get_running_loop().call_later(self._policy.poll_s, self._look.set)
         try:
-            await asyncio.wait({waiting}, timeout=self._policy.poll_s)
+            await self._look.wait()
         finally:
-            waiting.cancel()
+            timer.cancel()
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._look.set()
 
     async def _history(self, *, patient: bool) -> Mapping[str, Any] | None:
         """The ending is announced a moment before it is written into history."""
