@@ -151,17 +151,13 @@ class ComfyUIClient:
             "extra_data": dict(extra_data or {}),
             **({"partial_execution_targets": list(targets)} if targets else {}),
         }
-<<<<<<< HEAD
-        answer = await self._json("POST", "/prompt", timeout_s=SUBMIT_TIMEOUT_S, **await self._as_json(body))
-=======
         answer = await self._json(
             "POST",
             "/prompt",
             timeout_s=SUBMIT_TIMEOUT_S,
-            headers={"Content-Type": "application/json", HOP_HEADER: "1"},
+            headers={"Content-Type": "application/json", HOP_HEADER: self._sender},
             data=await json_body(body),
         )
->>>>>>> latency
         if not isinstance(answer, Mapping) or answer.get("prompt_id") != prompt_id:
             raise PeerProtocolError(
                 "The peer took the job under another id. It needs ComfyUI 0.3.45 or later."
@@ -302,15 +298,6 @@ class ComfyUIClient:
     ) -> bytes:
         async with self._request(method, path, **options) as answer:
             return await read_body(answer, max_bytes)
-
-    async def _as_json(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A request's body that may have megabytes: made off the loop, and sent in pieces."""
-        try:
-            data = await asyncio.to_thread(lambda: json.dumps(body).encode())
-        except (TypeError, ValueError, RecursionError) as exc:
-            raise WorkflowError(f"The prompt holds something that JSON does not know: {exc}.") from exc
-        headers = {"Content-Type": "application/json", HOP_HEADER: self._sender}
-        return {"data": io.BytesIO(data), "headers": headers}
 
     @contextlib.asynccontextmanager
     async def _request(
