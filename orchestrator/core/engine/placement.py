@@ -80,6 +80,8 @@ BESIDE = 0.02
 _GOOD_FOR = 0.04
 #: What kinds weigh is looked up again after so many runs.
 _WEIGH_EVERY = 4
+#: A plan of the end is kept for so much of the time that it spans.
+_PLAN_FOR = 0.02
 #: A peer for which there was nothing is asked again after so much of the shortest run there.
 _ASK_AGAIN = 0.1
 
@@ -105,6 +107,10 @@ class Placer:
         self._critical: dict[Hashable, bool] = {}
         self._within: dict[tuple[Hashable, Hashable], bool] = {}
         self._levels: dict[tuple[Hashable, float], _Level] = {}
+        self._plan: list[
+            tuple[Hashable, dict[int, int]]
+        ] = []  #: for each group how many of it each peer gets
+        self._plan_of, self._plan_until_s = (-1, -1), 0.0
         self._declined: dict[int, float] = {}
         self._declined_of = (-1, -1)
 
@@ -332,27 +338,41 @@ class Placer:
     # Near the end of the line
 
     def _by_plan(self, free: list[int]) -> list[Pick]:
-        """Share all waiting jobs out; those that start at once on a peer with room for them."""
-        ready, open_ = self.ready.copy(), dict.fromkeys(free)
+        """Those of a plan for all waiting jobs that start at once on a peer with room for them."""
+        of = (self._line.entered, self._grid.judged)
+        if self._plan_of != of or self._now_s >= self._plan_until_s:
+            self._plan_of = of
+            self._share_all_out()
         picks: list[Pick] = []
+        for column in free:
+            for key, given in self._plan:
+                w = self._waiting.get(key)
+                if w is not None and given.get(column, 0):
+                    given[column] -= 1
+                    picks.append(Pick(column, key, w.head, w.row, float(self.ready[column])))
+                    break
+            else:
+                runs = (float(w.row.run[column]) for w in self._waiting.values() if w.row.may[column])
+                again_s = max(self._now_s + _ASK_AGAIN * min(runs, default=0.0), self._plan_until_s)
+                self._declined[column] = again_s
+        return picks
+
+    def _share_all_out(self) -> None:
+        """Plan who runs all that waits, group by group; kept for a small part of the time it will take."""
+        ready = self.ready.copy()
+        self._plan = []
+        last_s = self._now_s
         for w in sorted((w for w in self._waiting.values() if w.row.few), key=_rank_at_the_end):
-            row = w.row
-            at = np.flatnonzero(row.may)
-            run = row.run[at]
-            start = ready[at] + row.load[at]
+            at = np.flatnonzero(w.row.may)
+            run = w.row.run[at]
+            start = ready[at] + w.row.load[at]
             given = share_out(start + self._grid.tie[at], run, w.group.count)
             takes = given > 0
             taken = at[takes]
-            for column in taken.tolist():
-                if column in open_:
-                    del open_[column]
-                    picks.append(Pick(column, w.key, w.head, row, float(self.ready[column])))
+            self._plan.append((w.key, dict(zip(taken.tolist(), given[takes].tolist(), strict=True))))
             ready[taken] = start[takes] + given[takes] * run[takes]
-        for column in open_:
-            runs = (float(w.row.run[column]) for w in self._waiting.values() if w.row.may[column])
-            shortest_s = min(runs, default=0.0)
-            self._declined[column] = self._now_s + _ASK_AGAIN * shortest_s
-        return picks
+            last_s = max(last_s, float(ready[taken].max(initial=0.0)))
+        self._plan_until_s = self._now_s + _PLAN_FOR * (last_s - self._now_s)
 
 
 def _rank_at_the_end(w: _Waiting) -> tuple[float, int, float]:

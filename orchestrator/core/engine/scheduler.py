@@ -7,6 +7,7 @@ it starts out of the line. Of what runs it tells ``knowledge``.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +23,9 @@ from .need import Need
 from .ordering import Line, WaitingJob
 from .peers import OurJob, PeerSnapshot, is_stuck
 from .placement import Pick, Placer, Policy
+
+#: Of so many peers a plan asks whether what waits there had better wait elsewhere: those through last.
+TAKE_BACKS_MAX = 16
 
 
 @dataclass(frozen=True)
@@ -189,14 +193,15 @@ class Scheduler:
 
     def _take_backs(self, idle: Bools, now_s: float) -> tuple[TakeBack, ...]:
         """Unstarted jobs that an idle peer could be through with sooner, the greatest gain first; each idle
-        peer gets one at most."""
+        peer gets one at most. A stuck peer is never through."""
         grid, policy = self._grid, self.policy
         ready = grid.ready_s(now_s)
+        stuck_ones = [at for at in grid.behind if is_stuck(grid.snapshot(at))]
+        ready[stuck_ones] = np.inf
         found: list[tuple[float, float, OurJob, int, int]] = []
-        for there in grid.behind:
+        for there in heapq.nlargest(TAKE_BACKS_MAX, grid.behind, key=lambda at: float(ready[at])):
             snapshot = grid.snapshot(there)
-            stuck = is_stuck(snapshot)
-            if not stuck and snapshot.foreign + len(grid.jobs(there)) < 2:
+            if there not in stuck_ones and snapshot.foreign + len(grid.jobs(there)) < 2:
                 continue  # it is the next to begin
             for job in grid.jobs(there):
                 if job.begun_at_s is not None or job.taking_back:
@@ -205,7 +210,7 @@ class Scheduler:
                 here = np.where(row.may & idle, ready + row.load + row.run, np.inf)
                 at = int(np.argmin(here))
                 takes_s = float(here[at]) - now_s
-                gain_s = float("inf") if stuck else float(ready[there]) - float(here[at])
+                gain_s = float(ready[there]) - float(here[at])
                 if np.isfinite(takes_s) and gain_s > policy.take_back_s + policy.take_back_share * takes_s:
                     found.append((gain_s, takes_s, job, there, at))
         chosen: dict[int, TakeBack] = {}
