@@ -254,9 +254,15 @@ class Placer:
                 continue
             run_s, its_load_s = float(row.run[at]), float(row.load[at])
             is_late_behind = its_load_s <= load_s and not self._is_in_time(w, after + run_s)
-            if is_late_behind and self._is_in_time(w, ready + its_load_s + run_s):
+            finish_s = ready + its_load_s + run_s
+            if is_late_behind and (self._is_in_time(w, finish_s) or self._is_soonest(row, finish_s)):
                 best = w
         return best
+
+    def _is_soonest(self, row: Row, finish_s: float) -> bool:
+        """Whether a job of this row could not be done much sooner, wherever it went."""
+        soonest_s = float((self.ready + row.load + row.run)[row.may].min(initial=np.inf))
+        return finish_s - self._now_s <= (1 + _GOOD_FOR) * (soonest_s - self._now_s)
 
     def _starving(self, at: int, here: list[_Waiting], ready: float) -> Pick | None:
         """A job that has waited long behind others of a higher priority, or that have fewer peers."""
