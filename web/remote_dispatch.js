@@ -8,6 +8,8 @@ import { t, useLanguage } from "./fleet/i18n.js";
 import { FleetMode } from "./fleet/mode.js";
 import { NodeBadges } from "./fleet/node_badges.js";
 import { NodeMenu } from "./fleet/node_menu.js";
+import { NodeOutlook } from "./fleet/node_outlook.js";
+import { Outlook } from "./fleet/outlook.js";
 import { mount } from "./fleet/panel.js";
 import { PeerOnly } from "./fleet/peer_only.js";
 import { offerFleet } from "./fleet/run_elsewhere.js";
@@ -24,13 +26,18 @@ const TOAST_MS = 20_000; //: long enough to be read by somebody who was not look
 new Attention(store, (toast) => app.extensionManager.toast.add({ ...toast, life: TOAST_MS })).listen(api);
 store.listen(api); // at once: the page complains of events that nobody listens to yet
 
-const peerBadge = (text) =>
-  window.LGraphBadge ? new window.LGraphBadge({ text, fgColor: "#fff", bgColor: "#2563eb" }) : null;
-new NodeBadges(() => app.graph, peerBadge).listen(api);
+const badge = (bgColor) => (text) =>
+  window.LGraphBadge ? new window.LGraphBadge({ text, fgColor: "#fff", bgColor }) : null;
+const [RAN, QUIET] = ["#2563eb", "#475569"];
+new NodeBadges(() => app.graph, badge(RAN)).listen(api);
+
+const outlook = new Outlook(app, fleetApi, store, () => document.visibilityState === "visible");
+outlook.listen(api);
+document.addEventListener("visibilitychange", () => outlook.look());
+new NodeOutlook(() => app.rootGraph ?? app.graph, badge(QUIET), badge(RAN)).listen(outlook, api);
 
 const places = new WhereTable(() => fleetApi.where());
-const peerOnly = new PeerOnly(places, app, (text) =>
-  window.LGraphBadge ? new window.LGraphBadge({ text, fgColor: "#fff", bgColor: "#475569" }) : null);
+const peerOnly = new PeerOnly(places, app, badge(QUIET));
 peerOnly.listen(api);
 offerFleet(api, places, () => Boolean(store.settings?.fleet_mode));
 
@@ -54,6 +61,7 @@ app.registerExtension({
   name: "RemoteDispatch.Fleet",
   ...mode.parts,
   commands: [...mode.parts.commands, ...commandsOf({ api: fleetApi, store, manager: () => app.extensionManager })],
+  afterConfigureGraph: () => outlook.graphChanged(),
   getNodeMenuItems: (node) => menu.itemsOf(node),
   async setup() {
     loadStyles();
@@ -70,7 +78,7 @@ app.registerExtension({
       // Called with a new, detached element at each opening, and at times twice for the same one.
       render(el) {
         unmount();
-        unmount = mount(el, { api: fleetApi, store });
+        unmount = mount(el, { api: fleetApi, store, outlook });
       },
       destroy() {
         unmount();

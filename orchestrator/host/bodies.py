@@ -11,8 +11,9 @@ from typing import Any
 from aiohttp import web
 
 from ..core.engine.variations import copies, varied
-from ..core.models.job import JobRequest, Source
+from ..core.models.job import JobRequest, ResultLink, Source
 from ..core.workflow.cut import DISPATCH_CLASS
+from ..core.workflow.prompt import is_link
 from ..errors import ConfigError
 from .variation_bodies import JOBS_MAX, as_batch, with_metadata
 
@@ -106,7 +107,7 @@ def peer_changes_of(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def job_request_of(body: Mapping[str, Any]) -> JobRequest:
-    """The request of POST /jobs and POST /explain.
+    """The request of POST /jobs.
 
     Raises:
         ConfigError: a field is unknown or of a wrong type, or there is neither prompt nor workflow.
@@ -135,6 +136,22 @@ def job_request_of(body: Mapping[str, Any]) -> JobRequest:
         priority=_priority(body) if body.get("priority") is not None else 0.0,
         targets=_tags(body, "targets") if body.get("targets") is not None else (),
     )
+
+
+def explained_request_of(body: Mapping[str, Any]) -> JobRequest:
+    """The request of POST /explain: as ``job_request_of``, or with ``result`` what a Remote Dispatch node
+    would send, which wants one value of the prompt back and none of its files.
+
+    Raises:
+        ConfigError: see ``job_request_of``; or ``result`` names no output of a node of the prompt.
+    """
+    request = job_request_of({name: value for name, value in body.items() if name != "result"})
+    link = body.get("result")
+    if link is None:
+        return request
+    if not is_link(link) or link[1] < 0 or str(link[0]) not in request.prompt:
+        raise ConfigError('"result" must be a node of "prompt" and the number of its output, like ["8", 0].')
+    return replace(request, result=ResultLink(str(link[0]), link[1]))
 
 
 def request_id_of(body: Mapping[str, Any], header: str = "") -> str:

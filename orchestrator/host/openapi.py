@@ -78,6 +78,10 @@ _JOB_WISHES: dict[str, Schema] = {
     "priority": {**NUMBER, "description": "Higher goes first; 0 is usual."},
     "targets": {**listed(TEXT), "description": "Run these output nodes only."},
 }
+_RESULT: Schema = {
+    **listed({"type": ["string", "integer"]}),
+    "description": 'The output whose value is wanted back, like ["8", 0], instead of files.',
+}
 _SEVERAL: dict[str, Schema] = {
     "count": {**WHOLE, "minimum": 1, "maximum": 1000, "description": "So many, each with seeds of its own."},
     "variations": {**listed(ANYTHING), "description": "One job for each, laid over parameters."},
@@ -193,7 +197,7 @@ SCHEMAS: dict[str, Schema] = {
     "Settings": fields(_SETTINGS),
     "NewPeer": fields(_PEER_WISHES, optional=[name for name in _PEER_WISHES if name != "url"]),
     "PeerChanges": fields(_PEER_WISHES, optional=list(_PEER_WISHES)),
-    "JobRequest": fields(_JOB_WISHES, optional=list(_JOB_WISHES)),
+    "Explained": fields({**_JOB_WISHES, "result": _RESULT}, optional=[*_JOB_WISHES, "result"]),
     "JobRequests": fields({**_JOB_WISHES, **_SEVERAL}, optional=[*_JOB_WISHES, *_SEVERAL]),
     "Move": fields({"before": TEXT, "peer": TEXT}, optional=("before", "peer")),
     "Retry": fields(
@@ -336,7 +340,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
         "post": operation(
             "For each peer: when it would be done with this, or why not; the soonest first",
             fields({"peers": listed(ref("Reckoning"))}),
-            body="JobRequest",
+            body="Explained",
         )
     },
     "/settings": {

@@ -28,8 +28,8 @@ from ..errors import (
 from ..runtime import Runtime
 from .announcer import peer_views
 from .bodies import (
+    explained_request_of,
     job_move_of,
-    job_request_of,
     job_requests_of,
     job_retry_of,
     new_peer_of,
@@ -263,7 +263,7 @@ class _Api:
         return 200, await report(self._runtime, self._guard.token)
 
     async def explain(self, request: web.Request) -> tuple[int, Any]:
-        reckonings = await self._runtime.explain(job_request_of(await read_object(request)))
+        reckonings = await self._runtime.explain(explained_request_of(await read_object(request)))
         return 200, {"peers": [reckoning_view(reckoning) for reckoning in reckonings]}
 
     def _peer(self, backend_id: str) -> dict[str, Any]:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from orchestrator.core.models.job import JobRequest, Source
+from orchestrator.core.models.job import JobRequest, ResultLink, Source
 from orchestrator.errors import ConfigError
-from orchestrator.host.bodies import DEPTH_MAX, job_request_of, new_peer_of, parse_object, peer_changes_of
+from orchestrator.host.bodies import (
+    DEPTH_MAX,
+    explained_request_of,
+    job_request_of,
+    new_peer_of,
+    parse_object,
+    peer_changes_of,
+)
 
 PROMPT = {"1": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1}}}
 
@@ -86,6 +94,24 @@ def test_null_is_as_good_as_leaving_a_field_out() -> None:
 def test_a_job_that_is_wrong_is_refused_by_the_name_of_the_field(body: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         job_request_of(body)
+
+
+def test_what_is_explained_may_be_the_value_that_a_node_wants_back() -> None:
+    asked = explained_request_of({"prompt": PROMPT, "peer": "gpu-2", "result": ["1", 0]})
+    assert asked.result == ResultLink("1", 0)
+    assert replace(asked, result=None) == job_request_of({"prompt": PROMPT, "peer": "gpu-2"})
+    assert explained_request_of({"prompt": PROMPT, "result": None}) == job_request_of({"prompt": PROMPT})
+
+
+@pytest.mark.parametrize("link", ["1", [], ["1"], ["1", "0"], ["1", True], ["1", -1], ["2", 0], [[], 0], {}])
+def test_a_wanted_value_that_no_node_has_is_refused(link: object) -> None:
+    with pytest.raises(ConfigError, match="result"):
+        explained_request_of({"prompt": PROMPT, "result": link})
+
+
+def test_a_job_that_is_sent_brings_files_back_and_no_value() -> None:
+    with pytest.raises(ConfigError, match="Unknown field 'result'"):
+        job_request_of({"prompt": PROMPT, "result": ["1", 0]})
 
 
 def test_a_new_peer_needs_only_its_address() -> None:

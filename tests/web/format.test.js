@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  deviceName, duration, failedAttempts, isPicture, jobDuration, jobReason, jobTitle, memory, ownPath, peerState,
+  deviceName, duration, failedAttempts, isPicture, jobDuration, jobReason, jobTitle, memory, ownPath, peerRules, peerState,
   percent,
   queueText, safeHref,
 } from "../../web/fleet/format.js";
@@ -9,7 +9,10 @@ import { changesOf } from "../../web/fleet/peer_form.js";
 import { job, peer } from "./stand_in.js";
 
 const GIB = 1024 ** 3;
-const fields = (changes = {}) => ({ url: "", name: "", tags: "", key: "", header: "", forgetKey: false, tls: "", ...changes });
+const fields = (changes = {}) => ({
+  url: "", name: "", tags: "", key: "", header: "", forgetKey: false, tls: "", exclusive: false, onlyIdle: false, hours: "",
+  ...changes,
+});
 
 test("durations are as exact as one can read", () => {
   assert.deepEqual([0.42, 9.96, 42.4, 61, 3599, 3661].map(duration), ["0.4 s", "10 s", "42 s", "1:01 min", "59:59 min", "1:01 h"]);
@@ -114,6 +117,21 @@ test("whom to trust is sent when it is new, and when it is taken away", () => {
   const same = fields({ url: known.url, name: known.name, tags: known.tags.join(), tls: "sha256:ab" });
   assert.deepEqual(changesOf(known, same), {});
   assert.deepEqual(changesOf(known, { ...same, tls: "" }), { tls: "" });
+});
+
+test("of when to use a peer only what changed is sent, and its row says briefly what is set", () => {
+  assert.deepEqual(changesOf(null, fields({ url: "g", exclusive: true, hours: " 22:00-07:00 " })), {
+    url: "g", exclusive: true, hours: "22:00-07:00",
+  });
+  const known = peer({ exclusive: true, only_idle: false, hours: "22:00-07:00" });
+  const same = fields({ url: known.url, name: known.name, exclusive: true, hours: "22:00-07:00" });
+  assert.deepEqual(changesOf(known, same), {});
+  assert.deepEqual(changesOf(known, { ...same, exclusive: false, onlyIdle: true, hours: "" }), {
+    exclusive: false, only_idle: true, hours: "",
+  });
+  assert.deepEqual(peerRules(known), ["only for jobs that name it", "22:00-07:00"]);
+  assert.deepEqual(peerRules({ ...known, exclusive: false, only_idle: true, hours: "" }), ["only while idle"]);
+  assert.deepEqual(peerRules(peer()), []);
 });
 
 test("of a known peer only what changed is sent; an empty key keeps the stored one", () => {

@@ -7,7 +7,9 @@
  * @typedef {{id: string, name: string, url: string, enabled: boolean, draining: boolean, tags: string[],
  *   has_credentials: boolean, tls: string, health: Health, reason: string, version: string, devices: Device[],
  *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
- *   node_types: number | null, running?: Running | null}} Peer
+ *   node_types: number | null, running?: Running | null, exclusive?: boolean, only_idle?: boolean, hours?: string}} Peer
+ * @typedef {{id: string, name: string, eligible: boolean, reason: string, is_guess: boolean, start_s: number | null,
+ *   load_s: number | null, run_s: number | null, finish_s: number | null}} Reckoning seconds from now
  * @typedef {{job_id: string | null, prompt_id: string, whose: "ours" | "others", title: string, node: string,
  *   progress: number | null}} Running
  * @typedef {{ok: boolean, seconds: number, node_types: number | null, models_only_there: number | null,
@@ -30,11 +32,11 @@
  * @typedef {{waiting: number, running: number, ended: number}} Counts
  * @typedef {{jobs: Job[], line: string[], counts: Counts}} Jobs `line`: ids of waiting ones, the next first
  * @typedef {{fleet_mode: boolean, paused: boolean, this_machine: boolean,
- *   peer_nodes: boolean, retry_interrupted?: boolean}} Settings
+ *   peer_nodes: boolean, retry_interrupted?: boolean, second_copies?: boolean}} Settings
  * @typedef {{before?: string, peer?: string}} Move before: a waiting job, "" for the end; peer: "" for any
  * @typedef {{header?: string, value: string}} Credentials
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
- *   credentials?: Credentials | null, tls?: string}} PeerChanges
+ *   credentials?: Credentials | null, tls?: string, exclusive?: boolean, only_idle?: boolean, hours?: string}} PeerChanges
  * @typedef {{fetchApi(route: string, options?: RequestInit): Promise<Response>,
  *   apiURL(route: string): string}} ComfyApi
  */
@@ -157,6 +159,12 @@ export class FleetApi {
   /** What can be changed in a graph, the most wanted first. @param {object} prompt @returns {Promise<Parameter[]>} */
   async inspect(prompt) {
     return (await this.#change("POST", "/inspect", { prompt })).parameters;
+  }
+
+  /** What each peer would do with this, the soonest first. @param {import("./outlook_parts.js").Question} question
+   * @returns {Promise<Reckoning[]>} */
+  async explain(question) {
+    return (await this.#change("POST", "/explain", question)).peers;
   }
 
   /** The changes of each job that these values make. @param {{axes: Axis[], combine: string}} wish

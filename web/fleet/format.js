@@ -75,6 +75,11 @@ export function queueText(peer) {
   return parts.join(", ");
 }
 
+/** When its owner lets it be used, briefly. @param {Peer} peer @returns {string[]} none for always */
+export function peerRules({ exclusive, only_idle: onlyIdle, hours }) {
+  return [exclusive && t("only for jobs that name it"), onlyIdle && t("only while idle"), hours].flatMap((rule) => rule || []);
+}
+
 /** @param {Device} device @returns {{text: string, used: number} | null} `used` is 0..1 */
 export function memory(device) {
   const { vram_total_bytes: total, vram_free_bytes: free } = device;

@@ -39,6 +39,13 @@ const SWITCHES = [
     }),
   },
   {
+    id: "RemoteDispatch.SecondCopies", key: "second_copies", usual: false,
+    words: () => ({
+      group: t("Fleet queue"), name: t("Run the last jobs on a second peer too where that is sooner"),
+      tooltip: t("When nothing waits any more, what runs also begins on a free peer that will be clearly sooner through with it. The first to be done counts, the other one is cancelled; that costs work done twice."),
+    }),
+  },
+  {
     id: "RemoteDispatch.PeerNodes", key: "peer_nodes", usual: true,
     words: () => ({
       group: t("Nodes and models"), name: t("Offer nodes and models that only the peers have"),

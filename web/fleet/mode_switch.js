@@ -3,9 +3,10 @@
 import { h, setAttribute, setOptionalText, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { hindrance, whereRunGoes } from "./mode_words.js";
+import { outlookLines } from "./outlook_lines.js";
 
 /** @param {HTMLElement} el @param {import("./panel.js").SectionDeps} deps @returns {() => void} */
-export function mount(el, { store }) {
+export function mount(el, { store, outlook }) {
   const controller = new AbortController();
   const button = (/** @type {string} */ text, /** @type {"fleet_mode" | "this_machine"} */ name) =>
     h("button", { type: "button", role: "switch", class: "orc-switch", onclick: () => change(name) },
@@ -37,7 +38,11 @@ export function mount(el, { store }) {
   for (const name of ["settings", "peers", "status"]) {
     store.addEventListener(name, render, { signal: controller.signal });
   }
-  el.replaceChildren(h("div", { class: "orc-line" }, toggle, meaning), here, problem, failure);
+  const lines = outlookLines(outlook);
+  el.replaceChildren(h("div", { class: "orc-line" }, toggle, meaning), lines.element, here, problem, failure);
   render();
-  return () => controller.abort();
+  return () => {
+    controller.abort();
+    lines.close();
+  };
 }

@@ -8,7 +8,8 @@ import { mount as mountPeers } from "./peers.js";
 import { mount as mountTimeline } from "./timeline.js";
 
 /**
- * @typedef {{api: import("./api.js").FleetApi, store: import("./store.js").FleetStore}} Deps
+ * @typedef {{api: import("./api.js").FleetApi, store: import("./store.js").FleetStore,
+ *   outlook: import("./outlook.js").Outlook}} Deps
  * @typedef {Deps & {say(text: string): void}} SectionDeps `say` tells screen readers what was done
  */
 
@@ -17,7 +18,7 @@ import { mount as mountTimeline } from "./timeline.js";
  * @param {Deps} deps
  * @returns {() => void} takes everything away again
  */
-export function mount(el, { api, store }) {
+export function mount(el, { api, store, outlook }) {
   const controller = new AbortController();
   const { signal } = controller;
   const summary = h("span", { class: "orc-muted" });
@@ -59,7 +60,7 @@ export function mount(el, { api, store }) {
     peers.hidden = jobs.hidden = store.phase === "idle" || (store.phase !== "ready" && !store.peers.length);
   };
 
-  const deps = { api, store, say: (/** @type {string} */ text) => setText(spoken, text) };
+  const deps = { api, store, outlook, say: (/** @type {string} */ text) => setText(spoken, text) };
   const unmounts = [mountMode(mode, deps), mountPeers(peers, deps), mountTimeline(timeline, deps), mountJobs(jobs, deps)];
   for (const name of ["peers", "jobs"]) store.addEventListener(name, showSummary, { signal });
   for (const name of ["status", "peers"]) store.addEventListener(name, showStatus, { signal });

@@ -2,10 +2,12 @@
 /** The form for a new or a known peer. Keys go in and never come out. */
 import { h, setOptionalText } from "./dom.js";
 import { RequestError } from "./api.js";
+import { peerRules } from "./format.js";
 import { t } from "./i18n.js";
 
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").PeerChanges} PeerChanges
- * @typedef {{url: string, name: string, tags: string, key: string, header: string, forgetKey: boolean, tls: string}} Fields */
+ * @typedef {{url: string, name: string, tags: string, key: string, header: string, forgetKey: boolean, tls: string,
+ *   exclusive: boolean, onlyIdle: boolean, hours: string}} Fields */
 
 const DEFAULT_HEADER = "Authorization";
 
@@ -32,6 +34,10 @@ export function changesOf(peer, fields) {
   else if (peer && fields.forgetKey) changes.credentials = null;
   const tls = fields.tls.trim();
   if (tls !== (peer?.tls ?? "")) changes.tls = tls;
+  if (fields.exclusive !== Boolean(peer?.exclusive)) changes.exclusive = fields.exclusive;
+  if (fields.onlyIdle !== Boolean(peer?.only_idle)) changes.only_idle = fields.onlyIdle;
+  const hours = fields.hours.trim();
+  if (hours !== (peer?.hours ?? "")) changes.hours = hours;
   return changes;
 }
 
@@ -49,6 +55,9 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   const forget = h("input", { type: "checkbox" });
   const tls = h("textarea", { class: "orc-input", rows: 3, spellcheck: "false", placeholder: "sha256:… / -----BEGIN CERTIFICATE-----" });
   tls.value = peer?.tls ?? "";
+  const exclusive = h("input", { type: "checkbox", checked: Boolean(peer?.exclusive) });
+  const onlyIdle = h("input", { type: "checkbox", checked: Boolean(peer?.only_idle) });
+  const hours = input({ placeholder: "22:00-07:00, 12:30-13:30", value: peer?.hours ?? "" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
   const submit = h("button", { type: "submit", class: "orc-button orc-primary" }, peer ? t("Save") : t("Add"));
   // Only after a new peer gave no good answer: it is registered then, and the form goes on with it.
@@ -59,6 +68,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
     const changes = changesOf(peer, {
       url: url.value, name: name.value, tags: tags.value, key: key.value, header: header.value,
       forgetKey: forget.checked, tls: tls.value,
+      exclusive: exclusive.checked, onlyIdle: onlyIdle.checked, hours: hours.value,
     });
     setOptionalText(failure, "");
     const changed = Object.keys(changes).length > 0;
@@ -73,7 +83,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       store.refreshPeers().catch(() => {}); // the server's event tells it as well
     } catch (error) {
       setOptionalText(failure, /** @type {Error} */ (error).message);
-      if (error instanceof RequestError && error.status === 400) url.focus();
+      if (error instanceof RequestError && error.status === 400) ("hours" in changes && peer ? hours : url).focus();
     } finally {
       submit.disabled = false;
     }
@@ -135,6 +145,14 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       h("p", { class: "orc-muted" },
         t("Only for an https address that no public authority vouches for: its CA file (PEM), or the certificate's SHA-256 fingerprint.")),
       field(t("CA file or fingerprint"), tls, t("optional")),
+    ),
+    h("details", { class: "orc-when", open: Boolean(peer && peerRules(peer).length) },
+      h("summary", {}, t("When to use it")),
+      h("label", { class: "orc-check" }, exclusive, t("Only for jobs that name it, or one of its tags")),
+      h("label", { class: "orc-check" }, onlyIdle, t("Only while nobody else's prompt is there")),
+      field(t("Hours"), hours, t("optional")),
+      h("p", { class: "orc-muted" },
+        t("Jobs begin there only in these hours of this machine's clock; one that runs is let finish. Empty means always.")),
     ),
     failure,
     h("div", { class: "orc-actions" }, submit, cancel, forgetIt),

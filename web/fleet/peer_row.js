@@ -3,7 +3,7 @@
 import { fillingBar } from "./bar.js";
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "./dom.js";
 import {
-  deviceName, duration, jobDuration, jobTitle, jobWord, memory, peerState, placeOf, queueText, safeHref,
+  deviceName, duration, jobDuration, jobTitle, jobWord, memory, peerRules, peerState, placeOf, queueText, safeHref,
 } from "./format.js";
 import { plural, t } from "./i18n.js";
 import { peerActions } from "./peer_actions.js";
@@ -76,7 +76,7 @@ export function peerRow(first, deps, onRemoved) {
       setOptionalText(problem, peer.enabled ? peer.reason : "");
       if (!reached && found.hasAttribute("data-ok")) setOptionalText(found, ""); // no longer true
       const speed = usualText(store.usual(first.id));
-      setChildren(facts, [peer.url, peer.version, peer.node_types, peer.has_credentials, speed].join("\n"), () => factsOf(peer, speed));
+      setChildren(facts, [peer.url, peer.version, peer.node_types, peer.has_credentials, speed, ...peerRules(peer)].join("\n"), () => factsOf(peer, speed));
       actions.show(peer, busy);
       setAttribute(element, "data-off", !peer.enabled);
       if (!body.hidden) showLast();
@@ -149,5 +149,6 @@ function factsOf(peer, speed) {
   if (speed) parts.push(h("span", { title: t("The median of the last finished jobs there, whatever they were") }, speed));
   if (peer.node_types !== null) parts.push(h("span", {}, plural(peer.node_types, "{count} node type", "{count} node types")));
   if (peer.has_credentials) parts.push(h("span", {}, t("a key is stored")));
+  for (const rule of peerRules(peer)) parts.push(h("span", { class: "orc-rule" }, rule));
   return parts;
 }

@@ -1,0 +1,130 @@
+"""Where a graph would run, told before it is sent, and when peers may be used, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from tests.e2e.session import Session, until
+
+from .conftest import RUN_MS, SOON_MS, Screen
+from .test_fleet_mode import EXAMPLE, LATENT, SAMPLER, open_workflow, press_run, switch_on
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+BADGES = """() => window.app.graph.nodes.find(node => node.type === "RemoteDispatch")
+  ?.badges.map(badge => badge.text ?? "") ?? []"""
+FORETELLS = f"() => ({BADGES})().some(text => /^peer-\\d ≈ (\\?|[\\d:]+ (s|min))$/.test(text))"
+NAMES = f"() => ({BADGES})().some(text => /^peer-\\d$/.test(text))"
+KNOWS_TIME = f"() => ({BADGES})().some(text => /^peer-\\d ≈ [\\d:]+ s$/.test(text))"
+LINE = ".orc-outlook summary"
+ANOTHER_SEED = """seed => {
+  const sampler = window.app.graph.nodes.find(node => node.type === "KSampler");
+  sampler.widgets.find(widget => widget.name === "seed").value = seed;
+  window.app.api.dispatchCustomEvent("graphChanged", null);
+}"""
+
+
+async def draw_seed(screen: Screen) -> None:
+    """What a peer has made before it would not run again."""
+    await screen.page.evaluate(ANOTHER_SEED, random.getrandbits(32))
+
+
+async def open_example(screen: Screen, palette: str) -> None:
+    """The shipped example, small: it has a Remote Dispatch node."""
+    graph = json.loads(EXAMPLE.read_text("utf-8"))
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    nodes[LATENT]["widgets_values"][:2] = [64, 64]
+    nodes[SAMPLER]["widgets_values"][2] = 3
+    await screen.open(palette)
+    await screen.page.evaluate("graph => window.app.loadGraphData(graph)", graph)
+    await draw_seed(screen)
+
+
+@pytest.mark.parametrize("palette", ["dark", "light"])
+async def test_the_tab_tells_where_the_graph_would_run_and_by_when(
+    screen: Screen, master: Session, palette: str
+) -> None:
+    await open_workflow(screen, steps=3, palette=palette)
+    await draw_seed(screen)
+    await screen.open_fleet_tab()
+    line = screen.page.locator(LINE)
+    assert await line.count() == 0  # without fleet mode it would run here
+    await switch_on(screen)
+    await line.filter(has_text="This graph: peer-").wait_for(timeout=SOON_MS)
+    await screen.picture(f"Outlook before the first run in {palette}")
+    [job_id] = await press_run(screen, master, 1)
+    assert (await master.finished(job_id)).succeeded
+    await line.filter(has_text="done in about").wait_for(timeout=SOON_MS)
+    await line.click()
+    reasons = screen.page.locator(".orc-outlook li")
+    await reasons.nth(1).wait_for()
+    assert sorted([text.split(":")[0] for text in await reasons.all_text_contents()]) == ["peer-1", "peer-2"]
+    await screen.picture(f"Outlook after a run in {palette}")
+    for peer in (await master.peers()).values():
+        await master.patch(f"/orchestrator/peers/{peer['id']}", {"exclusive": True})
+    await line.filter(has_text="No peer can run this graph now").wait_for(timeout=SOON_MS)
+    await screen.picture(f"Outlook without a peer in {palette}")
+    await screen.page.get_by_role("switch", name="Fleet mode").click()
+    await line.wait_for(state="hidden", timeout=SOON_MS)
+
+
+@pytest.mark.parametrize("palette", ["dark", "light"])
+async def test_a_remote_dispatch_node_wears_where_its_part_would_run(
+    screen: Screen, master: Session, palette: str
+) -> None:
+    await open_example(screen, palette)
+    page = screen.page
+    await page.wait_for_function(FORETELLS, timeout=SOON_MS)
+    await screen.open_fleet_tab()
+    await page.locator(LINE, has_text="Remote Dispatch ").filter(has_text="peer-").wait_for(timeout=SOON_MS)
+    await screen.picture(f"Outlook of a node in {palette}")
+    saved = await page.evaluate("JSON.stringify(window.app.graph.serialize())")
+    assert "≈" not in saved and "peer-" not in saved
+    await page.evaluate("window.app.queuePrompt(0)")
+    await page.wait_for_function(NAMES, timeout=RUN_MS)
+    await until(master.is_idle, "it is through")
+    await screen.picture(f"Outlook of a node after its run in {palette}")
+    await draw_seed(screen)
+    await page.wait_for_function(KNOWS_TIME, timeout=SOON_MS)
+    await screen.picture(f"Outlook of a node that ran before in {palette}")
+
+
+@pytest.mark.parametrize("palette", ["dark", "light"])
+async def test_when_to_use_a_peer_is_set_in_its_form(screen: Screen, master: Session, palette: str) -> None:
+    await screen.open(palette)
+    await screen.open_fleet_tab()
+    page = screen.page
+    row = page.locator(".orc-row", has_text="peer-2").first
+    await row.locator(".orc-row-head").click()
+    await row.get_by_role("button", name="Edit").click()
+    form = page.get_by_role("form", name="Edit peer-2")
+    await form.get_by_text("When to use it").click()
+    await form.get_by_label("Only for jobs that name it").check()
+    await form.get_by_label("Only while nobody else").check()
+    await form.get_by_label("Hours").fill("at night")
+    await form.get_by_role("button", name="Save").click()
+    await form.get_by_text("'at night' is no span of hours. Write them like 22:00-07:00.").wait_for()
+    await screen.picture(f"When to use a peer in {palette}")
+    await form.get_by_label("Hours").fill("22:00-07:00, 12:30-13:30")
+    await form.get_by_role("button", name="Save").click()
+    rules = page.locator(".orc-row", has_text="peer-2").first.locator(".orc-rule")
+    await rules.nth(2).wait_for(timeout=SOON_MS)
+    told = ["only for jobs that name it", "only while idle", "22:00-07:00, 12:30-13:30"]
+    assert await rules.all_text_contents() == told
+    await screen.picture(f"When a peer is used in {palette}")
+
+
+async def test_second_copies_are_a_switch_in_the_hosts_settings(screen: Screen, master: Session) -> None:
+    await screen.open()
+    for wanted in (True, False):
+        await screen.page.evaluate(
+            "on => window.app.extensionManager.setting.set('RemoteDispatch.SecondCopies', on)", wanted
+        )
+
+        async def is_set(wanted: bool = wanted) -> bool:
+            return (await master.get("/orchestrator/settings"))["second_copies"] is wanted
+
+        await until(is_set, "the server knows")

@@ -1,0 +1,47 @@
+// @ts-check
+/** What the outlook tells, in the tab's head: one line, and behind it every peer with its reason. */
+import { h, keyedList, setChildren, setText } from "./dom.js";
+import { t } from "./i18n.js";
+
+/** @typedef {import("./outlook.js").Told} Told */
+
+/** @param {Pick<Told, "id" | "peers">} told @returns {string} */
+export function outlookText({ id, peers }) {
+  const [first] = peers; // those that may not come last
+  if (!first?.eligible) return id ? t("Remote Dispatch {id}: no peer can run it now", { id }) : t("No peer can run this graph now");
+  const said = { id, peer: first.name, reason: first.reason };
+  return id ? t("Remote Dispatch {id}: {peer}, {reason}", said) : t("This graph: {peer}, {reason}", said);
+}
+
+/** @param {import("./outlook.js").Outlook} outlook @returns {{element: HTMLElement, close(): void}} */
+export function outlookLines(outlook) {
+  const element = h("div", { class: "orc-outlook" });
+  const show = keyedList(element, (/** @type {Told} */ told) => told.id, outlookLine);
+  const render = () => {
+    element.hidden = !outlook.told.length;
+    show(outlook.told);
+  };
+  outlook.addEventListener("told", render);
+  const unwatch = outlook.watch();
+  render();
+  return {
+    element,
+    close() {
+      outlook.removeEventListener("told", render);
+      unwatch();
+    },
+  };
+}
+
+function outlookLine() {
+  const summary = h("summary");
+  const list = h("ul", { class: "orc-tried" });
+  return {
+    element: h("details", {}, summary, list),
+    update(/** @type {Told} */ told) {
+      setText(summary, outlookText(told));
+      const lines = told.peers.map(({ name, reason }) => `${name}: ${reason}`);
+      setChildren(list, lines.join("\n"), () => lines.map((line) => h("li", {}, line)));
+    },
+  };
+}
