@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .endgame import Batch, better_start
 from .grid import Bools, Grid, Row
 from .levels import fluid_level, share_out
 from .ordering import Group, Head, Line
@@ -76,6 +77,8 @@ class _Level:
 CRITICAL = 0.6
 #: Loading what has room beside what is warm counts for so much of loading in place of it.
 BESIDE = 0.02
+#: With so many jobs or fewer, a start is tried out on all that is left.
+END_PER_PEER, END_MAX = 4, 64
 #: A level is good for so much of the time that is left, or of the line.
 _GOOD_FOR = 0.04
 #: What kinds weigh is looked up again after so many runs.
@@ -224,6 +227,7 @@ class Placer:
         for n, w in enumerate(here):
             if self._is_in_time(w, ready + float(w.row.load[at]) + float(w.row.run[at])):
                 chosen = self._longest_if_late(w, here[n + 1 :], at, ready)
+                chosen = self._better_near_the_end(chosen, at)
                 return Pick(at, chosen.key, chosen.head, chosen.row, ready)
         return None
 
@@ -258,6 +262,17 @@ class Placer:
             if is_late_behind and (self._is_in_time(w, finish_s) or self._is_soonest(row, finish_s)):
                 best = w
         return best
+
+    def _better_near_the_end(self, chosen: _Waiting, at: int) -> _Waiting:
+        """The last few jobs are tried out: what goes first decides by when all are done."""
+        alike = [w for w in self._waiting.values() if w.row.few and w.head.priority == chosen.head.priority]
+        if len(alike) < 2 or len(self._line) > min(END_PER_PEER * self._usable_count, END_MAX):
+            return chosen
+        batches = [
+            Batch(w.key, w.group.count, np.where(w.row.may, w.row.run, np.inf), w.row.load) for w in alike
+        ]
+        better = self._waiting[better_start(self.ready, batches, at, chosen.key, self._now_s)]
+        return better if better.row.may[at] else chosen
 
     def _is_soonest(self, row: Row, finish_s: float) -> bool:
         """Whether a job of this row could not be done much sooner, wherever it went."""
