@@ -85,7 +85,11 @@ async def test_a_remote_dispatch_node_wears_where_its_part_would_run(
     assert "≈" not in saved and "peer-" not in saved
     await page.evaluate("window.app.queuePrompt(0)")
     await page.wait_for_function(NAMES, timeout=RUN_MS)
-    await until(master.is_idle, "it is through")
+
+    async def is_through() -> bool:
+        return all(job["state"] == "done" for job in await master.jobs())
+
+    await until(is_through, "it is through")
     await screen.picture(f"Outlook of a node after its run in {palette}")
     await draw_seed(screen)
     await page.wait_for_function(KNOWS_TIME, timeout=SOON_MS)
