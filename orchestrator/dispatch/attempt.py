@@ -17,7 +17,7 @@ from ..core.engine.requirements import input_references, with_output_prefix
 from ..core.models.job import InputFile, JobRequest, OutputFile, RemoteFile
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outputs_told, shown_of, texts_of
-from ..core.workflow.prompt import title_of
+from ..core.workflow.prompt import class_of, title_of
 from ..errors import LocalDiskError, PeerError, PromptRefusedError
 from .remote_prompt import FollowPolicy, RemotePrompt
 from .results import Counters, Earlier, Results
@@ -65,6 +65,10 @@ class AttemptRun:
         self._prompt = with_output_prefix(prepared.prompt, self._folder)
         self._references = input_references(self._prompt, info)
         self._plan = prepared.plan
+        #: nodes that only store or show what others made; they run even if all of that was in the cache
+        self.output_nodes = frozenset(
+            node_id for node_id, node in self._prompt.items() if info.is_output_node(class_of(node))
+        )
         self.inputs: tuple[InputFile, ...] = ()  #: what was sent along
 
     @property

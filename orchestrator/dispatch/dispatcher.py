@@ -340,7 +340,9 @@ class Dispatcher:
         return await self._followed(entry, run, self._manager.get(entry.job.backend_id).name)
 
     async def _followed(self, entry: Entry, run: AttemptRun, peer: str) -> dict[str, Any]:
-        report = Reporter(self.register, entry, peer, partial(self._room.begun, entry.ticket))
+        report = Reporter(
+            self.register, entry, peer, partial(self._room.begun, entry.ticket), run.output_nodes
+        )
 
         def may_outlive() -> bool:
             return self._closing and entry.job.request.source is not Source.NODE and not entry.cancel_reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -15,8 +15,18 @@ from .register import Entry, Register
 
 
 class Reporter:
-    def __init__(self, register: Register, entry: Entry, peer: str, on_begun: Callable[[], None]) -> None:
+    """`output_nodes`: those whose running alone says nothing of how long the work takes."""
+
+    def __init__(
+        self,
+        register: Register,
+        entry: Entry,
+        peer: str,
+        on_begun: Callable[[], None],
+        output_nodes: Collection[str] = (),
+    ) -> None:
         self._on_begun = on_begun
+        self._output_nodes = output_nodes
         self._has_computed = False
         self._begun_at_s = self._loaded_at_s = self._ended_at_s = 0.0
         self._register = register
@@ -36,7 +46,8 @@ class Reporter:
             text = f"started on {self._peer}"
             self._register.update(entry, begun_at=begun_at, attempts=attempts, progress_text=text)
         if isinstance(message, PeerEvent):
-            self._has_computed |= message.type == "executing" and bool(message.data.get("node"))
+            node = message.data.get("node") if message.type == "executing" else None
+            self._has_computed |= node is not None and node not in self._output_nodes
             if message.type == "execution_success":
                 self._ended_at_s = entry.heard_at_s
         self._register.hear(entry, message)
