@@ -2,7 +2,7 @@
 
 python -m benchmarks.placement --make KIND --seed N --out FILE
 python -m benchmarks.placement --trace FILE --policy NAME|all --json OUT
-python -m benchmarks.placement --table --seeds 10 [--kinds uniform,churn] [--json OUT]
+python -m benchmarks.placement --table --seeds 10 [--first 1] [--kinds uniform,churn] [--json OUT]
 python -m benchmarks.placement --plots OUT --out FOLDER
 python -m benchmarks.placement --cost
 """
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--kinds", default=",".join(TABLED))
     parser.add_argument("--plots", type=Path, help="the JSON of a table")
     parser.add_argument("--cost", action="store_true")
@@ -47,7 +48,7 @@ def main() -> None:
         _one_trace(asked.trace, asked.policy, asked.json)
     if asked.table:
         for kind in asked.kinds.split(","):
-            seeds = collect(kind, range(1, asked.seeds + 1))
+            seeds = collect(kind, range(asked.first, asked.first + asked.seeds))
             print(markdown(kind, seeds), flush=True)
             if asked.json:
                 save(kind, seeds, asked.json)
