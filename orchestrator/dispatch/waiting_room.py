@@ -208,6 +208,7 @@ class WaitingRoom:
         ticket = Ticket(request)
         await self._preparing.prepare(ticket)
         self._show_here()
+        self._look_at_hours()
         now_s = asyncio.get_running_loop().time()
         return self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s)
 
@@ -223,6 +224,10 @@ class WaitingRoom:
     def _peer_changed(self, backend_id: str) -> None:
         self.fleet.show(backend_id)
         self._think_anew()
+
+    def _look_at_hours(self) -> None:
+        if self.fleet.look_at_hours():
+            self._think_anew()
 
     def _think_anew(self) -> None:
         self._all_anew = True
@@ -244,6 +249,7 @@ class WaitingRoom:
 
     async def _pass(self) -> None:
         """Prepare what is not; then, in one go with one picture of the fleet, do what the plan says."""
+        self._look_at_hours()
         changed, self._all_anew = self._all_anew, False
         new, self._new = self._new[:PREPARED_AT_ONCE], self._new[PREPARED_AT_ONCE:]
         if self._new:
