@@ -17,6 +17,7 @@ from ..core.models.rules import PeerRules
 from .preparing import HERE_ID, Preparing
 from .ticket import Ticket
 
+RUNNING_MAX = 8  #: a ComfyUI runs one prompt at a time; more are not followed
 _HERE_CONFIG = BackendConfig(HERE_ID, HERE, host="127.0.0.1")
 _HERE_RULES = PeerRules(only_idle=True)
 _HERE_STATUS = BackendStatus(Health.UP, conduct=Conduct(slow_start=True))  # one job at a time
@@ -164,7 +165,7 @@ class FleetView:
             seen.foreign_since_s.clear()
             self.knowledge.note_restart(backend_id)
         running = status.vitals.queue.running if status.vitals and status.health is Health.UP else ()
-        foreign = [prompt_id for prompt_id in running if not self._is_ours(prompt_id)]
+        foreign = [prompt_id for prompt_id in running[:RUNNING_MAX] if not self._is_ours(prompt_id)]
         for prompt_id in [known for known in seen.foreign_since_s if known not in foreign]:
             self.on_foreign(backend_id, prompt_id, now_s - seen.foreign_since_s.pop(prompt_id))
         for prompt_id in foreign:

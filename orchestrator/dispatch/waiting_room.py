@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ..backends.manager import BackendManager
 from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
 from ..core.engine.explain import Reckoning
+from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.preparation import Prepared
 from ..core.engine.scheduler import Placement, Scheduler, SecondCopy
@@ -36,6 +37,7 @@ APART_S = 1e-6  #: by so much two jobs that came in one moment differ
 class _Judgement:
     """What one pass finds for all tickets of a group."""
 
+    need: Need
     verdicts: tuple[PeerVerdict, ...]
     refusal: NoEligiblePeerError | None = None
 
@@ -183,7 +185,7 @@ class WaitingRoom:
         ticket.rank = _rank_between(ahead, behind, rank_of(ticket))
         self._line.insert(at, ticket)
         if ticket.id in self._scheduler.line:
-            self._enlist(ticket)
+            self._enlist(ticket, self._preparing.need(ticket))
         self._dirty.set()
 
     def line(self) -> tuple[Ticket, ...]:
@@ -256,9 +258,12 @@ class WaitingRoom:
             self._dirty.set()  # the first ones need not wait until all are prepared
         # A job that has not begun may be sooner done on a peer that is new.
         unstarted = (ticket for ticket in self.fleet.tickets() if ticket.begun_at_s is None)
-        for ticket in (*self._line, *unstarted) if changed else new:
-            if self._preparing.is_due(ticket):
-                await self._try_to_prepare(ticket)
+        self._preparing.look()
+        due = filter(self._preparing.is_due, (*self._line, *unstarted) if changed else new)
+        for number, ticket in enumerate(due, 1):
+            await self._try_to_prepare(ticket)
+            if number % PREPARED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # small graphs are prepared without a pause, and the line can be long
         self._consider_all(self._line if changed else new)
         if not self._paused:
             self._carry_out()
@@ -275,15 +280,16 @@ class WaitingRoom:
 
     def _consider_all(self, tickets: Iterable[Ticket]) -> None:
         judged: dict[Hashable, _Judgement] = {}
-        snapshots = self.fleet.snapshots()
-        for ticket in tuple(tickets):
+        tickets = tuple(tickets)
+        snapshots = self.fleet.snapshots() if tickets else ()
+        for ticket in tickets:
             if ticket.group is None or ticket.future is None or ticket.future.done():
                 continue
             if ticket.group not in judged:
                 need = self._preparing.need(ticket)
                 verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
                 able = any(verdict.eligible for verdict in verdicts)
-                judged[ticket.group] = _Judgement(verdicts, None if able else no_peer_error(verdicts))
+                judged[ticket.group] = _Judgement(need, verdicts, None if able else no_peer_error(verdicts))
             self._consider(ticket, judged[ticket.group])
 
     def _consider(self, ticket: Ticket, found: _Judgement) -> None:
@@ -295,7 +301,7 @@ class WaitingRoom:
             return
         known = self._scheduler.line.find(ticket.id)
         if known is None or known.group != ticket.group:
-            self._enlist(ticket)
+            self._enlist(ticket, found.need)
         if refusal is None or (ticket.fits_here and self.is_free_here() and not self._paused):
             return
         broken = next((p.error for p in ticket.prepared.values() if p.error), None)
@@ -313,13 +319,13 @@ class WaitingRoom:
         if ticket.future is not None and not ticket.future.done():
             ticket.future.set_exception(exc)
 
-    def _enlist(self, ticket: Ticket) -> None:
+    def _enlist(self, ticket: Ticket, need: Need) -> None:
         """What the scheduler knows of it is what is so."""
         priority, since_s = rank_of(ticket)
         if since_s < self._base_s:  # a place that somebody gave it is no moment since when it waited
             since_s = self._base_s - (self._base_s - since_s) * APART_S
         request = ticket.request
-        need, client = self._preparing.need(ticket), request.client_id or request.source.value
+        client = request.client_id or request.source.value
         self._scheduler.enter(
             WaitingJob(ticket.id, ticket.group, need, ticket.kind, -priority, client, since_s)
         )
