@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from ..core.engine.scheduler import Placement
 from ..core.models.job import JobRequest, Rank, Source
 from ..core.workflow.object_info import ObjectInfo
 
+APART_S = 1e-6  #: by so much two jobs that came in one moment differ
 _numbers = itertools.count(1)
 
 
@@ -65,3 +67,15 @@ class Ticket:
 
 def rank_of(ticket: Ticket) -> Rank:
     return ticket.rank or (0.0, 0.0)
+
+
+def rank_between(ahead: Ticket | None, behind: Ticket | None, alone: Rank) -> Rank:
+    """A person's order: what is put at the front goes before all, whatever speaks for the others."""
+    if behind is None:
+        return (rank_of(ahead)[0], rank_of(ahead)[1] + APART_S / 2) if ahead else alone
+    priority, since_s = rank_of(behind)
+    if ahead is None:
+        return math.nextafter(priority, -math.inf), since_s
+    if rank_of(ahead)[0] == priority:
+        return priority, (rank_of(ahead)[1] + since_s) / 2
+    return priority, since_s - APART_S / 2

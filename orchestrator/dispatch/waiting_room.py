@@ -6,7 +6,6 @@ import asyncio
 import bisect
 import contextlib
 import logging
-import math
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 
@@ -22,7 +21,7 @@ from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
 from .fleet_view import FleetView
 from .preparing import HERE_ID, Preparing
-from .ticket import Ticket, rank_of
+from .ticket import APART_S, Ticket, rank_between, rank_of
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,6 @@ PREPARED_AT_ONCE = 20
 TAKE_BACK_PAUSE_S = 1.0
 SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for the first time
 LOOK_AGAIN_S, LOOK_AGAIN_MIN_S = 2.0, 0.05
-APART_S = 1e-6  #: by so much two jobs that came in one moment differ
 
 
 @dataclass(frozen=True)
@@ -182,18 +180,34 @@ class WaitingRoom:
         at = self._line.index(before) if before in self._line else len(self._line)
         ahead = self._line[at - 1] if at else None
         behind = self._line[at] if at < len(self._line) else None
-        ticket.rank = _rank_between(ahead, behind, rank_of(ticket))
+        ticket.rank = rank_between(ahead, behind, rank_of(ticket))
         self._line.insert(at, ticket)
-        if ticket.id in self._scheduler.line:
-            self._enlist(ticket, self._preparing.need(ticket))
+        moved = (ticket,) if self._is_between(ahead, ticket, behind) else self._spread(ticket.rank[0])
+        for one in moved:
+            if one.id in self._scheduler.line:
+                self._enlist(one, self._preparing.need(one))
         self._dirty.set()
+
+    def _is_between(self, *neighbours: Ticket | None) -> bool:
+        """Whether they differ for the scheduler too: a gap can be halved so many times only."""
+        places = [(rank_of(ticket)[0], self._since_s(ticket)) for ticket in neighbours if ticket]
+        return all(one < other for one, other in zip(places, places[1:], strict=False))
+
+    def _spread(self, urgency: float) -> tuple[Ticket, ...]:
+        """Give the jobs of this urgency places far apart, in their order."""
+        equals = tuple(ticket for ticket in self._line if rank_of(ticket)[0] == urgency)
+        first_s = min(*(rank_of(ticket)[1] for ticket in equals), self._first_s) - len(equals)
+        for place, ticket in enumerate(equals):
+            ticket.rank = urgency, first_s + place
+        return equals
 
     def line(self) -> tuple[Ticket, ...]:
         return tuple(self._line)
 
     def reconsider(self, ticket: Ticket) -> None:
-        """The request of a waiting job was changed."""
+        """The request of a waiting job was changed; until it is looked at, it goes nowhere."""
         ticket.group = None
+        self._scheduler.leave(ticket.id)
         self._think_anew()
 
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
@@ -321,14 +335,16 @@ class WaitingRoom:
 
     def _enlist(self, ticket: Ticket, need: Need) -> None:
         """What the scheduler knows of it is what is so."""
-        priority, since_s = rank_of(ticket)
-        if since_s < self._base_s:  # a place that somebody gave it is no moment since when it waited
-            since_s = self._base_s - (self._base_s - since_s) * APART_S
-        request = ticket.request
-        client = request.client_id or request.source.value
+        request, priority = ticket.request, -rank_of(ticket)[0]
+        client, since_s = request.client_id or request.source.value, self._since_s(ticket)
         self._scheduler.enter(
-            WaitingJob(ticket.id, ticket.group, need, ticket.kind, -priority, client, since_s)
+            WaitingJob(ticket.id, ticket.group, need, ticket.kind, priority, client, since_s)
         )
+
+    def _since_s(self, ticket: Ticket) -> float:
+        """A place that somebody gave it is no moment since when it waited."""
+        since_s = rank_of(ticket)[1]
+        return since_s if since_s >= self._base_s else self._base_s - (self._base_s - since_s) * APART_S
 
     def _show_here(self) -> None:
         self.fleet.show_here(self.helps_here(), self.is_free_here())
@@ -381,15 +397,3 @@ class WaitingRoom:
         task = asyncio.ensure_future(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
-
-
-def _rank_between(ahead: Ticket | None, behind: Ticket | None, alone: Rank) -> Rank:
-    """A person's order: what is put at the front goes before all, whatever speaks for the others."""
-    if behind is None:
-        return (rank_of(ahead)[0], rank_of(ahead)[1] + APART_S / 2) if ahead else alone
-    priority, since_s = rank_of(behind)
-    if ahead is None:
-        return math.nextafter(priority, -math.inf), since_s
-    if rank_of(ahead)[0] == priority:
-        return priority, (rank_of(ahead)[1] + since_s) / 2
-    return priority, since_s - APART_S / 2

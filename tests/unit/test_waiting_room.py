@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
 from orchestrator.backends.manager import BackendManager
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Health, QueueState, Vitals
-from orchestrator.core.models.job import JobRequest
+from orchestrator.core.models.job import JobRequest, Prompt
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.dispatch.launch import SentPrompts
 from orchestrator.dispatch.ticket import Ticket
@@ -27,7 +28,8 @@ class Room:
     def __init__(self) -> None:
         self.manager = BackendManager()
         self.room = WaitingRoom(self.manager, Scheduler(), SentPrompts().__contains__)
-        self._stories: list[asyncio.Task[str]] = []
+        self.placed: list[Ticket] = []  #: in this order; each leaves its peer at once
+        self.stories: dict[str, asyncio.Task[None]] = {}
 
     def add(self, name: str, *classes: str) -> None:
         self.manager.register(BackendConfig(name, name, host="127.0.0.1", port=9000 + len(name)))
@@ -38,13 +40,15 @@ class Room:
         generation = self.manager.get_status(name).generation
         self.manager.set_object_info(name, ObjectInfo(stock_classes(*classes)), generation)
 
-    def submit(self, **request: str) -> Ticket:
-        ticket = Ticket(JobRequest(prompt=picture(), **request))
-        self._stories.append(asyncio.create_task(self._place(ticket)))
+    def submit(self, prompt: Prompt | None = None) -> Ticket:
+        ticket = Ticket(JobRequest(prompt=prompt or picture()))
+        self.stories[ticket.id] = asyncio.create_task(self._place(ticket))
         return ticket
 
-    async def _place(self, ticket: Ticket) -> str:
-        return (await self.room.place(ticket)).backend_id
+    async def _place(self, ticket: Ticket) -> None:
+        await self.room.place(ticket)
+        self.placed.append(ticket)
+        self.room.release(ticket)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop turn, as often as it takes."""
@@ -55,9 +59,9 @@ class Room:
         raise AssertionError("not within so many turns of the loop")
 
     async def aclose(self) -> None:
-        for story in self._stories:
+        for story in self.stories.values():
             story.cancel()
-        await asyncio.gather(*self._stories, return_exceptions=True)
+        await asyncio.gather(*self.stories.values(), return_exceptions=True)
         await self.room.aclose()
 
 
@@ -89,6 +93,41 @@ async def test_a_long_line_leaves_turns_to_others_while_it_is_prepared_anew(room
 
     await room.until(look)
     assert max(now - then for then, now in zip(seen, seen[1:], strict=False)) <= PREPARED_AT_ONCE
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+async def test_however_often_jobs_are_put_before_one_that_order_is_kept(room: Room, is_first: bool) -> None:
+    room.add("a")
+    room.room.paused = True
+    tickets = [room.submit() for _ in range(80)]
+    await room.until(lambda: all(ticket.group is not None for ticket in tickets))
+    ahead, goal, others = tickets[0], tickets[1], tickets[2:]
+    if is_first:
+        ahead, goal = goal, ahead
+        room.room.move(ahead, goal)
+    for other in others:
+        room.room.move(other, goal)
+    assert room.room.line() == (ahead, *others, goal)
+    room.room.paused = False
+    await room.until(lambda: len(room.placed) == len(tickets))
+    assert room.placed == [ahead, *others, goal]
+
+
+async def test_a_job_that_was_given_a_peer_does_not_go_to_another_meanwhile(room: Room) -> None:
+    room.add("a")
+    room.add("bb")
+    room.manager.update("bb", draining=True)
+    room.room.paused = True
+    ticket = room.submit()
+    await room.until(lambda: ticket.group is not None)
+    large = room.submit({str(n): node for n in range(500) for node in picture().values()})
+    room.room.paused = False
+    for _ in range(3):  # now the large one is being prepared in a thread
+        await asyncio.sleep(0)
+    ticket.request = replace(ticket.request, peer="bb")
+    room.room.reconsider(ticket)
+    await asyncio.wait([room.stories[large.id]])
+    assert room.placed == [large]
 
 
 async def test_of_a_peer_that_says_it_runs_thousands_only_a_few_are_followed(room: Room) -> None:
