@@ -115,7 +115,9 @@ class FleetView:
             return
         ours = self._ours(HERE_ID)
         others = 0 if is_free or ours else 1
-        here = PeerSnapshot(_HERE_CONFIG, _HERE_STATUS, foreign=others, jobs=ours, rules=_HERE_RULES)
+        here = PeerSnapshot(
+            _HERE_CONFIG, _HERE_STATUS, foreign=others, jobs=ours, rules=_HERE_RULES, has_copies=False
+        )
         self._scheduler.set_peer(here, _now_s())
 
     def snapshots(self) -> tuple[PeerSnapshot, ...]:
@@ -149,6 +151,7 @@ class FleetView:
                 ticket.kind,
                 ticket.begun_at_s,
                 ticket.taking_back,
+                ticket.is_copied,
             )
             for ticket in there
         )

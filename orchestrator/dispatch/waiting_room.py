@@ -133,7 +133,7 @@ class WaitingRoom:
         ticket.future = loop.create_future()
         if ticket.rank is None:
             self.enter(ticket)
-        ticket.settled = ticket.taking_back = False
+        ticket.settled = ticket.taking_back = ticket.is_copied = False
         ticket.begun_at_s = ticket.group = None
         bisect.insort(self._line, ticket, key=rank_of)
         self._waiting[ticket.id] = ticket
@@ -191,7 +191,7 @@ class WaitingRoom:
     def _is_between(self, *neighbours: Ticket | None) -> bool:
         """Whether they differ for the scheduler too: a gap can be halved so many times only."""
         places = [(rank_of(ticket)[0], self._since_s(ticket)) for ticket in neighbours if ticket]
-        return all(one < other for one, other in zip(places, places[1:], strict=False))
+        return places == sorted(set(places))
 
     def _spread(self, urgency: float) -> tuple[Ticket, ...]:
         """Give the jobs of this urgency places far apart, in their order."""

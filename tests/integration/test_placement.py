@@ -141,7 +141,8 @@ async def test_outside_its_hours_a_peer_gets_nothing(master: Master, a: FakeComf
     assert (await master.end_of(job)).state is JobState.DONE
 
 
-async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComfyUI) -> None:
+@pytest.mark.parametrize("began_at", [1_600_000_000_000, 10**400], ids=["usual", "huge"])
+async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComfyUI, began_at: int) -> None:
     a.on_prompt = "hold"
     loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "base.safetensors"}}
     graph = {**picture(), "9": loader}
@@ -150,6 +151,7 @@ async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComf
 
     (before,) = await master.runtime.explain(JobRequest(prompt=graph))
     assert before.cold == ("base.safetensors",)
+    a.prompts[-1].messages[:] = [["execution_start", {"timestamp": began_at}]]
     await a.finish(theirs)
     deadline_s = asyncio.get_running_loop().time() + DEADLINE_S
     while (await master.runtime.explain(JobRequest(prompt=graph)))[0].cold:

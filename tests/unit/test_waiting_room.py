@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -92,7 +93,7 @@ async def test_a_long_line_leaves_turns_to_others_while_it_is_prepared_anew(room
         return seen[-1] == len(tickets)
 
     await room.until(look)
-    assert max(now - then for then, now in zip(seen, seen[1:], strict=False)) <= PREPARED_AT_ONCE
+    assert max(now - then for then, now in itertools.pairwise(seen)) <= PREPARED_AT_ONCE
 
 
 @pytest.mark.parametrize("is_first", [False, True])
