@@ -261,7 +261,9 @@ class WaitingRoom:
             try:
                 await self._pass()
             except Exception:
-                log.exception("Placing jobs failed; it is tried again with the next event")
+                log.exception("Placing jobs failed; it is tried again")
+                self._all_anew = True
+                self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._dirty.set)
 
     async def _pass(self) -> None:
         """Prepare what is not; then, in one go with one picture of the fleet, do what the plan says."""
@@ -368,7 +370,6 @@ class WaitingRoom:
                 self._errand(self._get_back(ticket))
         if self._timer:
             self._timer.cancel()
-        self._timer = None
         if self._line or any(ticket.begun_at_s is None for ticket in self.fleet.tickets()):
             # What was expected to end may not have: whoever is behind it may be better off elsewhere by then.
             pause_s = LOOK_AGAIN_S if plan.look_again_s is None else plan.look_again_s

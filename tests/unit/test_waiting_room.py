@@ -21,6 +21,7 @@ from orchestrator.dispatch.waiting_room import PREPARED_AT_ONCE, WaitingRoom
 from tests.fakes.graphs import picture, stock_classes
 
 TURNS_MAX = 10_000
+DEADLINE_S = 10.0  #: less than it takes until a job is looked at again in any case
 
 
 class Room:
@@ -41,8 +42,8 @@ class Room:
         generation = self.manager.get_status(name).generation
         self.manager.set_object_info(name, ObjectInfo(stock_classes(*classes)), generation)
 
-    def submit(self, prompt: Prompt | None = None) -> Ticket:
-        ticket = Ticket(JobRequest(prompt=prompt or picture()))
+    def submit(self, prompt: Prompt | None = None, *, peer: str = "") -> Ticket:
+        ticket = Ticket(JobRequest(prompt=prompt or picture(), peer=peer))
         self.stories[ticket.id] = asyncio.create_task(self._place(ticket))
         return ticket
 
@@ -129,6 +130,23 @@ async def test_a_job_that_was_given_a_peer_does_not_go_to_another_meanwhile(room
     room.room.reconsider(ticket)
     await asyncio.wait([room.stories[large.id]])
     assert room.placed == [large]
+
+
+async def test_what_breaks_while_one_job_is_looked_at_does_not_lose_the_others(room: Room) -> None:
+    room.add("a")
+    room.add("bb")
+    room.manager.update("a", draining=True)
+    broken, other = room.submit(peer="a"), room.submit()
+    told: list[str] = []
+
+    def break_once(reason: str) -> None:
+        told.append(reason)
+        if len(told) == 1:
+            raise RuntimeError("whoever was told failed")
+
+    broken.on_waiting = break_once
+    await asyncio.wait_for(room.stories[other.id], DEADLINE_S)
+    assert len(told) > 1
 
 
 async def test_of_a_peer_that_says_it_runs_thousands_only_a_few_are_followed(room: Room) -> None:
