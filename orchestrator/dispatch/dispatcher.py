@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from functools import partial
@@ -36,7 +35,7 @@ from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
 from .experience import Experience
 from .hold import Hold
-from .launch import Launch
+from .launch import Launch, SentPrompts
 from .line import Line
 from .on_master import OnMaster
 from .ports import Here, Journal, Peers
@@ -86,7 +85,7 @@ class Dispatcher:
         self._transport = transport
         self._journal = journal
         self.register = Register()
-        self._prompt_ids: deque[str] = deque(maxlen=2_000)
+        self._prompt_ids = SentPrompts()
         self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
         self._experience = Experience(self._room, manager, peers, journal)
         self.line = Line(manager, self.register, self._room, journal)
@@ -213,7 +212,9 @@ class Dispatcher:
 
     def _explain(self, job_id: str, reason: str) -> None:
         """By id: an entry that its own ticket held would be freed by a full collection only."""
-        self.register.update(self.register.get(job_id), explanation=reason)
+        entry = self.register.get(job_id)
+        if entry.job.explanation != reason:  # thousands may be told the same with every poll of a peer
+            self.register.update(entry, explanation=reason)
 
     async def wait(self, job_id: str) -> Job:
         """The job once it is done.

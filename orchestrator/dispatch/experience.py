@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from ..backends.manager import BackendManager
-from ..core.engine.kinds import Kind, kind_of
+from ..core.engine.kinds import kind_of
 from ..errors import NotFoundError, OrchestratorError, PeerError
 from .ports import Journal, Peers
 from .register import Entry
@@ -19,6 +19,7 @@ from .waiting_room import WaitingRoom
 log = logging.getLogger(__name__)
 
 KEEP_EVERY_S = 20.0
+_MOMENT_MAX_MS = 1e15  #: JSON has numbers that no clock shows, and no float holds
 _BEGIN, _END = "execution_start", "execution_success"
 
 
@@ -84,17 +85,17 @@ class Experience:
     async def _ask_about(self, backend_id: str, prompt_id: str, seconds: float) -> None:
         """Its history tells how long it took, and what it left in memory."""
         try:
-            config = self._manager.get(backend_id)
-            record = await self._peers(config).history(prompt_id)
+            record = await self._peers(self._manager.get(backend_id)).history(prompt_id)
+            info, prompt = self._manager.get_object_info(backend_id), _prompt_of(record)
+            kind = await asyncio.to_thread(kind_of, prompt, info) if prompt is not None else None
+            self._manager.get(backend_id)  # may have been removed meanwhile
         except (PeerError, NotFoundError) as exc:
             log.debug("Nothing is known of a foreign prompt: %s", exc)
             return
         took_s = _duration_s(record) if record else None
         knowledge = self._fleet.knowledge
         knowledge.note_foreign(backend_id, took_s or seconds)
-        info, prompt = self._manager.get_object_info(backend_id), _prompt_of(record)
-        if prompt is not None:
-            kind: Kind = await asyncio.to_thread(kind_of, prompt, info)
+        if kind is not None:
             knowledge.note_begun(backend_id, kind)
         self._fleet.show(backend_id)
 
@@ -115,7 +116,7 @@ def _duration_s(record: Mapping[str, Any]) -> float | None:
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, list) and len(message) == 2 and isinstance(message[1], dict):
             moment = message[1].get("timestamp")
-            if isinstance(moment, (int, float)):
+            if isinstance(moment, (int, float)) and abs(moment) < _MOMENT_MAX_MS:
                 moments[str(message[0])] = float(moment)
     if _BEGIN not in moments or _END not in moments:
         return None

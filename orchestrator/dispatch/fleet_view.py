@@ -17,6 +17,7 @@ from ..core.models.rules import PeerRules
 from .preparing import HERE_ID, Preparing
 from .ticket import Ticket
 
+RUNNING_MAX = 8  #: a ComfyUI runs one prompt at a time; more are not followed
 _HERE_CONFIG = BackendConfig(HERE_ID, HERE, host="127.0.0.1")
 _HERE_RULES = PeerRules(only_idle=True)
 _HERE_STATUS = BackendStatus(Health.UP, conduct=Conduct(slow_start=True))  # one job at a time
@@ -25,10 +26,11 @@ _HERE_STATUS = BackendStatus(Health.UP, conduct=Conduct(slow_start=True))  # one
 @dataclass
 class _Seen:
     """What was there at the last look. ``foreign_since_s``: when each foreign prompt was first seen running,
-    by its id; ``generation``: of the peer's process, at this `url`."""
+    by its id; ``generation``: of the peer's process, at this `url`; ``is_open``: by its hours."""
 
     generation: int
     url: str
+    is_open: bool = True
     foreign_since_s: dict[str, float] = field(default_factory=dict)
 
 
@@ -90,11 +92,21 @@ class FleetView:
             self.knowledge.forget_peer(backend_id)
             return
         self._look_for_others(backend_id)
-        self._scheduler.set_peer(self.snapshot(backend_id), _now_s())
+        snapshot = self.snapshot(backend_id)
+        self._seen[backend_id].is_open = snapshot.is_open
+        self._scheduler.set_peer(snapshot, _now_s())
 
     def show_all(self) -> None:
         for config in self._manager.all():
             self.show(config.id)
+
+    def look_at_hours(self) -> bool:
+        """Show the peers whose hours began or ended, which nothing else tells; whether there were any."""
+        timed = [config for config in self._manager.all() if config.hours and config.id in self._seen]
+        turned = [c.id for c in timed if _is_open(c.rules) is not self._seen[c.id].is_open]
+        for backend_id in turned:
+            self.show(backend_id)
+        return bool(turned)
 
     def show_here(self, is_wanted: bool, is_free: bool) -> None:
         """The master as one of the machines, which takes a job only while it has nothing else to do."""
@@ -103,7 +115,9 @@ class FleetView:
             return
         ours = self._ours(HERE_ID)
         others = 0 if is_free or ours else 1
-        here = PeerSnapshot(_HERE_CONFIG, _HERE_STATUS, foreign=others, jobs=ours, rules=_HERE_RULES)
+        here = PeerSnapshot(
+            _HERE_CONFIG, _HERE_STATUS, foreign=others, jobs=ours, rules=_HERE_RULES, has_copies=False
+        )
         self._scheduler.set_peer(here, _now_s())
 
     def snapshots(self) -> tuple[PeerSnapshot, ...]:
@@ -111,19 +125,19 @@ class FleetView:
 
     def snapshot(self, backend_id: str) -> PeerSnapshot:
         config, status = self._manager.get(backend_id), self._manager.get_status(backend_id)
+        rules = config.rules
         queue = status.vitals.queue if status.vitals else None
         prompts = (*queue.running, *queue.pending) if queue else ()
         foreign = sum(not self._is_ours(prompt_id) for prompt_id in prompts)
         seen = self._seen.get(backend_id)
         since_s = min(seen.foreign_since_s.values(), default=None) if seen else None
-        clock = datetime.now().astimezone()  # its hours are those of the wall clock here
         return PeerSnapshot(
             config,
             status,
             foreign=foreign,
             jobs=self._ours(backend_id),
-            rules=config.rules,
-            is_open=config.rules.is_open_at(clock.hour * 60 + clock.minute),
+            rules=rules,
+            is_open=_is_open(rules),
             foreign_since_s=since_s,
         )
 
@@ -137,6 +151,7 @@ class FleetView:
                 ticket.kind,
                 ticket.begun_at_s,
                 ticket.taking_back,
+                ticket.is_copied,
             )
             for ticket in there
         )
@@ -153,11 +168,16 @@ class FleetView:
             seen.foreign_since_s.clear()
             self.knowledge.note_restart(backend_id)
         running = status.vitals.queue.running if status.vitals and status.health is Health.UP else ()
-        foreign = [prompt_id for prompt_id in running if not self._is_ours(prompt_id)]
+        foreign = [prompt_id for prompt_id in running[:RUNNING_MAX] if not self._is_ours(prompt_id)]
         for prompt_id in [known for known in seen.foreign_since_s if known not in foreign]:
             self.on_foreign(backend_id, prompt_id, now_s - seen.foreign_since_s.pop(prompt_id))
         for prompt_id in foreign:
             seen.foreign_since_s.setdefault(prompt_id, now_s)
+
+
+def _is_open(rules: PeerRules) -> bool:
+    clock = datetime.now().astimezone()  # its hours are those of the wall clock here
+    return rules.is_open_at(clock.hour * 60 + clock.minute)
 
 
 def _now_s() -> float:

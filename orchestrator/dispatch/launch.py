@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable
 
 from ..core.models.backend import BackendConfig
 from ..errors import TakenBackError
@@ -14,10 +14,26 @@ from .waiting_room import WaitingRoom
 EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
 
 
+class SentPrompts:
+    """The ids of the prompts that we sent last. Each prompt in each peer's queue is looked for in here."""
+
+    def __init__(self, kept: int = 2_000) -> None:
+        self._kept = kept
+        self._ids: dict[str, None] = {}
+
+    def append(self, prompt_id: str) -> None:
+        self._ids[prompt_id] = None
+        if len(self._ids) > self._kept:
+            del self._ids[next(iter(self._ids))]
+
+    def __contains__(self, prompt_id: str) -> bool:
+        return prompt_id in self._ids
+
+
 class Launch:
     """`prompt_ids` gains the id of each."""
 
-    def __init__(self, room: WaitingRoom, peers: Peers, ways: Ways, prompt_ids: MutableSequence[str]) -> None:
+    def __init__(self, room: WaitingRoom, peers: Peers, ways: Ways, prompt_ids: SentPrompts) -> None:
         self._room = room
         self._peers = peers
         self._ways = ways

@@ -26,13 +26,12 @@ class Preparing:
         self._edition = 0  #: of the lists above
 
     def is_due(self, ticket: Ticket) -> bool:
-        """Whether it was never prepared, or peers have other nodes since."""
-        self._look()
+        """Whether it was never prepared, or peers had other nodes at the last ``look``."""
         return ticket.group is None or ticket.edition != self._edition
 
     async def prepare(self, ticket: Ticket) -> None:
         """Make what is not made yet, and tell which jobs it is like."""
-        self._look()
+        self.look()
         edition, present = self._edition, dict.fromkeys(self._lists.values()).keys()
         ticket.prepared = {info: made for info, made in ticket.prepared.items() if info in present}
         todo = [info for info in present if info not in ticket.prepared]
@@ -64,7 +63,7 @@ class Preparing:
         request = ticket.request
         return Need(request.peer, request.tags, unmet, ticket.tried, ticket.memory_bytes, request.avoid)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Note when a peer has other nodes, or is new or gone: then jobs have other needs."""
         known = ((config.id, self._manager.get_object_info(config.id)) for config in self._manager.all())
         lists = {backend_id: info for backend_id, info in known if info is not None}

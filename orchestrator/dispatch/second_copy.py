@@ -127,6 +127,8 @@ class SecondCopies:
         log.warning("Job %s: %s", entry.job.id, silent)
         self._register.say(entry, f"{silent}; runs a second time where a peer is free")
         name = f"remote-dispatch second copy {entry.job.id}"
+        entry.ticket.is_copied = True
+        self._room.fleet.show(entry.ticket.backend_id)
         entry.second = SecondCopy(asyncio.create_task(self._story(entry, config, silent), name=name))
 
     def begin_on(self, wanted: WantedCopy) -> None:
@@ -136,7 +138,8 @@ class SecondCopies:
             return
         config = self._manager.find(entry.job.backend_id)
         if config is not None:
-            entry.has_stalled = True
+            entry.has_stalled = entry.ticket.is_copied = True
+            self._room.fleet.show(entry.ticket.backend_id)
             why = wanted.explanation.partition("because ")[2]
             name = f"remote-dispatch second copy {entry.job.id}"
             story = self._story(entry, config, why, peer=wanted.backend_id)
@@ -150,6 +153,7 @@ class SecondCopies:
         self._room.enter(ticket, front=True)
         try:
             placement = await self._room.place(ticket)
+            ticket.is_copied = True  # of this one there is none
             config = self._manager.get(placement.backend_id)
             await self._copy(entry, ticket, first, config, silent)
         except OrchestratorError as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from ..core.engine.scheduler import Placement
 from ..core.models.job import JobRequest, Rank, Source
 from ..core.workflow.object_info import ObjectInfo
 
+APART_S = 1e-6  #: by so much two jobs that came in one moment differ
 _numbers = itertools.count(1)
 
 
@@ -26,14 +28,13 @@ class Ticket:
     """One copy of a job, here or on a peer. ``tried``: peers that failed it, with the reason.
 
     ``rank`` is its place in the line, the lowest first: minus its priority, then the moment, on the loop's
-    clock, from which it counts as waiting, or a
-    lower number that somebody gave it. ``kind``: what kind of work it is; ``group``: equal for jobs that
-    are all the same to placement, None until its prompt is prepared, for peers as they were in that
-    ``edition``. ``begun_at_s``: when its peer started
-    it, on the same clock. ``take_back`` gets it back from a peer that has not; False when it was too late.
-    ``may_run_here``: the master itself has not refused it. ``memory_bytes``: a peer with so much had too
-    little memory for it. ``lost_in_outage``: it was under way when most of the fleet was lost, and waits for
-    it even if it would not wait for a first one.
+    clock, from which it counts as waiting, or a lower number that somebody gave it. ``kind``: what kind of
+    work it is; ``group``: equal for jobs that are all the same to placement, None until its prompt is
+    prepared, for peers as they were in that ``edition``. ``begun_at_s``: when its peer started it, on the
+    same clock; ``is_copied``: it runs, or ran, elsewhere too. ``take_back`` gets it back from a peer that has
+    not begun it; False when it was too late. ``may_run_here``: the master itself has not refused it.
+    ``memory_bytes``: a peer with so much had too little memory for it. ``lost_in_outage``: it was under way
+    when most of the fleet was lost, and waits for it even if it would not wait for a first one.
     """
 
     request: JobRequest
@@ -49,6 +50,7 @@ class Ticket:
     settled: bool = False
     may_run_here: bool = True
     taking_back: bool = False
+    is_copied: bool = False
     memory_bytes: int = 0
     lost_in_outage: bool = False
     backend_id: str = ""
@@ -65,3 +67,15 @@ class Ticket:
 
 def rank_of(ticket: Ticket) -> Rank:
     return ticket.rank or (0.0, 0.0)
+
+
+def rank_between(ahead: Ticket | None, behind: Ticket | None, alone: Rank) -> Rank:
+    """A person's order: what is put at the front goes before all, whatever speaks for the others."""
+    if behind is None:
+        return (rank_of(ahead)[0], rank_of(ahead)[1] + APART_S / 2) if ahead else alone
+    priority, since_s = rank_of(behind)
+    if ahead is None:
+        return math.nextafter(priority, -math.inf), since_s
+    if rank_of(ahead)[0] == priority:
+        return priority, (rank_of(ahead)[1] + since_s) / 2
+    return priority, since_s - APART_S / 2

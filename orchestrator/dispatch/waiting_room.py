@@ -6,13 +6,13 @@ import asyncio
 import bisect
 import contextlib
 import logging
-import math
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 
 from ..backends.manager import BackendManager
 from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
 from ..core.engine.explain import Reckoning
+from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.preparation import Prepared
 from ..core.engine.scheduler import Placement, Scheduler, SecondCopy
@@ -21,7 +21,7 @@ from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
 from .fleet_view import FleetView
 from .preparing import HERE_ID, Preparing
-from .ticket import Ticket, rank_of
+from .ticket import APART_S, Ticket, rank_between, rank_of
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +29,13 @@ PREPARED_AT_ONCE = 20
 TAKE_BACK_PAUSE_S = 1.0
 SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for the first time
 LOOK_AGAIN_S, LOOK_AGAIN_MIN_S = 2.0, 0.05
-APART_S = 1e-6  #: by so much two jobs that came in one moment differ
 
 
 @dataclass(frozen=True)
 class _Judgement:
     """What one pass finds for all tickets of a group."""
 
+    need: Need
     verdicts: tuple[PeerVerdict, ...]
     refusal: NoEligiblePeerError | None = None
 
@@ -133,7 +133,7 @@ class WaitingRoom:
         ticket.future = loop.create_future()
         if ticket.rank is None:
             self.enter(ticket)
-        ticket.settled = ticket.taking_back = False
+        ticket.settled = ticket.taking_back = ticket.is_copied = False
         ticket.begun_at_s = ticket.group = None
         bisect.insort(self._line, ticket, key=rank_of)
         self._waiting[ticket.id] = ticket
@@ -180,18 +180,34 @@ class WaitingRoom:
         at = self._line.index(before) if before in self._line else len(self._line)
         ahead = self._line[at - 1] if at else None
         behind = self._line[at] if at < len(self._line) else None
-        ticket.rank = _rank_between(ahead, behind, rank_of(ticket))
+        ticket.rank = rank_between(ahead, behind, rank_of(ticket))
         self._line.insert(at, ticket)
-        if ticket.id in self._scheduler.line:
-            self._enlist(ticket)
+        moved = (ticket,) if self._is_between(ahead, ticket, behind) else self._spread(ticket.rank[0])
+        for one in moved:
+            if one.id in self._scheduler.line:
+                self._enlist(one, self._preparing.need(one))
         self._dirty.set()
+
+    def _is_between(self, *neighbours: Ticket | None) -> bool:
+        """Whether they differ for the scheduler too: a gap can be halved so many times only."""
+        places = [(rank_of(ticket)[0], self._since_s(ticket)) for ticket in neighbours if ticket]
+        return places == sorted(set(places))
+
+    def _spread(self, urgency: float) -> tuple[Ticket, ...]:
+        """Give the jobs of this urgency places far apart, in their order."""
+        equals = tuple(ticket for ticket in self._line if rank_of(ticket)[0] == urgency)
+        first_s = min(*(rank_of(ticket)[1] for ticket in equals), self._first_s) - len(equals)
+        for place, ticket in enumerate(equals):
+            ticket.rank = urgency, first_s + place
+        return equals
 
     def line(self) -> tuple[Ticket, ...]:
         return tuple(self._line)
 
     def reconsider(self, ticket: Ticket) -> None:
-        """The request of a waiting job was changed."""
+        """The request of a waiting job was changed; until it is looked at, it goes nowhere."""
         ticket.group = None
+        self._scheduler.leave(ticket.id)
         self._think_anew()
 
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
@@ -208,6 +224,7 @@ class WaitingRoom:
         ticket = Ticket(request)
         await self._preparing.prepare(ticket)
         self._show_here()
+        self._look_at_hours()
         now_s = asyncio.get_running_loop().time()
         return self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s)
 
@@ -223,6 +240,10 @@ class WaitingRoom:
     def _peer_changed(self, backend_id: str) -> None:
         self.fleet.show(backend_id)
         self._think_anew()
+
+    def _look_at_hours(self) -> None:
+        if self.fleet.look_at_hours():
+            self._think_anew()
 
     def _think_anew(self) -> None:
         self._all_anew = True
@@ -240,19 +261,25 @@ class WaitingRoom:
             try:
                 await self._pass()
             except Exception:
-                log.exception("Placing jobs failed; it is tried again with the next event")
+                log.exception("Placing jobs failed; it is tried again")
+                self._all_anew = True
+                self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._dirty.set)
 
     async def _pass(self) -> None:
         """Prepare what is not; then, in one go with one picture of the fleet, do what the plan says."""
+        self._look_at_hours()
         changed, self._all_anew = self._all_anew, False
         new, self._new = self._new[:PREPARED_AT_ONCE], self._new[PREPARED_AT_ONCE:]
         if self._new:
             self._dirty.set()  # the first ones need not wait until all are prepared
         # A job that has not begun may be sooner done on a peer that is new.
         unstarted = (ticket for ticket in self.fleet.tickets() if ticket.begun_at_s is None)
-        for ticket in (*self._line, *unstarted) if changed else new:
-            if self._preparing.is_due(ticket):
-                await self._try_to_prepare(ticket)
+        self._preparing.look()
+        due = filter(self._preparing.is_due, (*self._line, *unstarted) if changed else new)
+        for number, ticket in enumerate(due, 1):
+            await self._try_to_prepare(ticket)
+            if number % PREPARED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # small graphs are prepared without a pause, and the line can be long
         self._consider_all(self._line if changed else new)
         if not self._paused:
             self._carry_out()
@@ -269,15 +296,16 @@ class WaitingRoom:
 
     def _consider_all(self, tickets: Iterable[Ticket]) -> None:
         judged: dict[Hashable, _Judgement] = {}
-        snapshots = self.fleet.snapshots()
-        for ticket in tuple(tickets):
+        tickets = tuple(tickets)
+        snapshots = self.fleet.snapshots() if tickets else ()
+        for ticket in tickets:
             if ticket.group is None or ticket.future is None or ticket.future.done():
                 continue
             if ticket.group not in judged:
                 need = self._preparing.need(ticket)
                 verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
                 able = any(verdict.eligible for verdict in verdicts)
-                judged[ticket.group] = _Judgement(verdicts, None if able else no_peer_error(verdicts))
+                judged[ticket.group] = _Judgement(need, verdicts, None if able else no_peer_error(verdicts))
             self._consider(ticket, judged[ticket.group])
 
     def _consider(self, ticket: Ticket, found: _Judgement) -> None:
@@ -289,7 +317,7 @@ class WaitingRoom:
             return
         known = self._scheduler.line.find(ticket.id)
         if known is None or known.group != ticket.group:
-            self._enlist(ticket)
+            self._enlist(ticket, found.need)
         if refusal is None or (ticket.fits_here and self.is_free_here() and not self._paused):
             return
         broken = next((p.error for p in ticket.prepared.values() if p.error), None)
@@ -307,16 +335,18 @@ class WaitingRoom:
         if ticket.future is not None and not ticket.future.done():
             ticket.future.set_exception(exc)
 
-    def _enlist(self, ticket: Ticket) -> None:
+    def _enlist(self, ticket: Ticket, need: Need) -> None:
         """What the scheduler knows of it is what is so."""
-        priority, since_s = rank_of(ticket)
-        if since_s < self._base_s:  # a place that somebody gave it is no moment since when it waited
-            since_s = self._base_s - (self._base_s - since_s) * APART_S
-        request = ticket.request
-        need, client = self._preparing.need(ticket), request.client_id or request.source.value
+        request, priority = ticket.request, -rank_of(ticket)[0]
+        client, since_s = request.client_id or request.source.value, self._since_s(ticket)
         self._scheduler.enter(
-            WaitingJob(ticket.id, ticket.group, need, ticket.kind, -priority, client, since_s)
+            WaitingJob(ticket.id, ticket.group, need, ticket.kind, priority, client, since_s)
         )
+
+    def _since_s(self, ticket: Ticket) -> float:
+        """A place that somebody gave it is no moment since when it waited."""
+        since_s = rank_of(ticket)[1]
+        return since_s if since_s >= self._base_s else self._base_s - (self._base_s - since_s) * APART_S
 
     def _show_here(self) -> None:
         self.fleet.show_here(self.helps_here(), self.is_free_here())
@@ -340,7 +370,6 @@ class WaitingRoom:
                 self._errand(self._get_back(ticket))
         if self._timer:
             self._timer.cancel()
-        self._timer = None
         if self._line or any(ticket.begun_at_s is None for ticket in self.fleet.tickets()):
             # What was expected to end may not have: whoever is behind it may be better off elsewhere by then.
             pause_s = LOOK_AGAIN_S if plan.look_again_s is None else plan.look_again_s
@@ -369,15 +398,3 @@ class WaitingRoom:
         task = asyncio.ensure_future(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
-
-
-def _rank_between(ahead: Ticket | None, behind: Ticket | None, alone: Rank) -> Rank:
-    """A person's order: what is put at the front goes before all, whatever speaks for the others."""
-    if behind is None:
-        return (rank_of(ahead)[0], rank_of(ahead)[1] + APART_S / 2) if ahead else alone
-    priority, since_s = rank_of(behind)
-    if ahead is None:
-        return math.nextafter(priority, -math.inf), since_s
-    if rank_of(ahead)[0] == priority:
-        return priority, (rank_of(ahead)[1] + since_s) / 2
-    return priority, since_s - APART_S / 2

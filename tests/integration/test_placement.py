@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,8 @@ async def test_outside_its_hours_a_peer_gets_nothing(master: Master, a: FakeComf
     assert (await master.end_of(job)).state is JobState.DONE
 
 
-async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComfyUI) -> None:
+@pytest.mark.parametrize("began_at", [1_600_000_000_000, 10**400], ids=["usual", "huge"])
+async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComfyUI, began_at: int) -> None:
     a.on_prompt = "hold"
     loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "base.safetensors"}}
     graph = {**picture(), "9": loader}
@@ -149,6 +151,7 @@ async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComf
 
     (before,) = await master.runtime.explain(JobRequest(prompt=graph))
     assert before.cold == ("base.safetensors",)
+    a.prompts[-1].messages[:] = [["execution_start", {"timestamp": began_at}]]
     await a.finish(theirs)
     deadline_s = asyncio.get_running_loop().time() + DEADLINE_S
     while (await master.runtime.explain(JobRequest(prompt=graph)))[0].cold:
@@ -168,3 +171,44 @@ async def posted_by_somebody(peer: FakeComfyUI, graph: dict[str, Any] | None = N
 
 def where(master: Master, job: Job) -> str:
     return master.runtime.peers.name(job.backend_id)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the place of a clock cannot be changed here")
+async def test_a_job_that_waits_for_a_peers_hours_starts_when_they_begin(
+    master: Master, a: FakeComfyUI, place_of_the_clock: Callable[[int], None]
+) -> None:
+    now = datetime.now(timezone.utc)
+    await master.add("a", a, hours=f"{now + timedelta(hours=2):%H:%M}-{now + timedelta(hours=6):%H:%M}")
+    job = await master.submit(picture())
+    await until(lambda: "outside its hours" in master.job(job).explanation, "the job says why it waits")
+    place_of_the_clock(4)  # nothing else changes: not the peer, and no other job comes or goes
+    assert (await master.end_of(job)).state is JobState.DONE
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the place of a clock cannot be changed here")
+async def test_after_its_hours_a_peer_that_had_nothing_to_do_gets_nothing(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI, place_of_the_clock: Callable[[int], None]
+) -> None:
+    now = datetime.now(timezone.utc)
+    await master.add("b", b, exclusive=True)
+    await master.add("a", a, hours=f"{now - timedelta(hours=2):%H:%M}-{now + timedelta(hours=2):%H:%M}")
+    await master.run(picture(1))
+    place_of_the_clock(4)
+    job = await master.submit(picture(2))
+    await until(lambda: "outside its hours" in master.job(job).explanation, "the job says why it waits")
+    await master.run(picture(3), peer="b")  # time enough for a job to go to a peer
+    assert len(a.asked("/prompt")) == 1
+
+
+@pytest.fixture
+def place_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Moves this machine to a place whose clocks are so many hours ahead of UTC."""
+
+    def move(hours: int) -> None:
+        monkeypatch.setenv("TZ", f"<ahead>{-hours}")
+        time.tzset()
+
+    move(0)
+    yield move
+    monkeypatch.undo()
+    time.tzset()

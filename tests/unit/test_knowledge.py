@@ -170,7 +170,17 @@ def test_rows_that_make_no_sense_are_left_out() -> None:
     inf = float("inf")
     rows = [Row("run", "p", "x", ()), Row("kind", "", "x", (1.0,)), Row("nothing", "", "", (1.0,))]
     rows += [Row("speed", "p", "", (inf, 1.0)), Row("run", "p", "y", (3.0, 4.0))]
-    assert Knowledge.from_rows(rows).estimate("p", Kind("y")).run_s == 4.0
+    rows += [
+        Row("run", "p", "z", (3.0, 0.0)),
+        Row("load", "p", "f", (1.0, -5.0)),
+        Row("size", "", "f", (-1.0,)),
+    ]
+    rows += [Row("kind", "", "y", (1.0, -1.0, 1.0)), Row("speed", "p", "", (0.0, -1.0))]
+    knowledge = Knowledge.from_rows(rows)
+    assert knowledge.estimate("p", Kind("y")).run_s == 4.0
+    assert knowledge.estimate("p", Kind("z", files=("f",))).run_s > 0
+    assert knowledge.load_s("p", "f") > 0
+    ran(knowledge, "p", Kind("y"), 4.0)
 
 
 def test_a_huge_or_hostile_fleet_does_not_grow_it_without_end() -> None:

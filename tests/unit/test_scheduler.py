@@ -351,6 +351,36 @@ def test_a_second_copy_runs_on_a_much_faster_idle_peer_when_that_is_wished() -> 
         assert [(copy.job_id, copy.backend_id) for copy in fleet.last.copies] == [("last", "fast")] * wished
 
 
+def test_no_idle_peer_is_kept_for_a_job_that_has_its_second_copy() -> None:
+    fleet = Fleet(peer("fast"), peer("slow"), peer("slower"), policy=Policy(second_copies=True))
+    fleet.learn("fast", SHORT, 3.0)
+    for name, run_s in (("slow", 60.0), ("slower", 90.0)):
+        fleet.learn(name, SHORT, run_s)
+        fleet.run_on(name, f"on {name}", SHORT)
+    (job,) = fleet.peers["slower"].jobs
+    fleet.peers["slower"] = replace(fleet.peers["slower"], jobs=(replace(job, is_copied=True),))
+    fleet.scheduler.set_peer(fleet.peers["slower"], 0.0)
+    fleet.plan(5.0)
+    assert [(copy.job_id, copy.backend_id) for copy in fleet.last.copies] == [("on slow", "fast")]
+
+
+def test_a_machine_without_second_copies_is_no_place_for_one_and_its_jobs_get_none() -> None:
+    here = replace(peer("here"), has_copies=False)
+    fleet = Fleet(here, peer("fast"), peer("slow"), policy=Policy(second_copies=True))
+    for name, run_s in (("here", 3.0), ("fast", 6.0), ("slow", 60.0)):
+        fleet.learn(name, SHORT, run_s)
+    fleet.run_on("slow", "last", SHORT)
+    fleet.plan(5.0)
+    assert [(copy.job_id, copy.backend_id) for copy in fleet.last.copies] == [("last", "fast")]
+
+    fleet = Fleet(here, peer("fast"), policy=Policy(second_copies=True))
+    for name, run_s in (("here", 60.0), ("fast", 6.0)):
+        fleet.learn(name, SHORT, run_s)
+    fleet.run_on("here", "last", SHORT)
+    fleet.plan(5.0)
+    assert fleet.last.copies == ()
+
+
 def test_the_plan_says_why_in_seconds_and_what_the_others_would_need() -> None:
     fleet = Fleet(peer("a"), peer("b"), peer("c"))
     fleet.learn("a", RED, 14.0, 12.0)

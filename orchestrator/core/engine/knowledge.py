@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .kinds import Kind
-from .learned import KindRecord, Learned, PeerRecord, Row, RunRecord, run_key
+from .learned import SHORTEST_S, KindRecord, Learned, PeerRecord, Row, RunRecord, run_key
 from .samples import Samples
 
 GUESSED_RUN_S = 30.0  #: with no knowledge at all
@@ -22,7 +22,6 @@ GUESSED_LOAD_S = 6.0
 GUESSED_S_PER_GB = 1.0
 CPU_SPEED = 0.05  #: of a peer that computes without a GPU, until something ran there
 _BEGUN_KEPT = 8  #: the end of a run may be told after the next one began; never of so many
-_SHORTEST_S = 1e-3
 _LONGEST_S = 30 * 86_400.0
 
 
@@ -94,7 +93,7 @@ class Knowledge(Learned):
 
     def note_run(self, peer: str, kind: Kind, total_s: float, head_s: float | None = None) -> None:
         """A prompt that had begun there was done after `total_s`, its first step told after `head_s`."""
-        if not _SHORTEST_S <= total_s <= _LONGEST_S:
+        if not SHORTEST_S <= total_s <= _LONGEST_S:
             return
         cold = self._cold_at_its_begin(peer, kind)
         head_s = None if head_s is None else min(max(head_s, 0.0), total_s)
@@ -102,7 +101,7 @@ class Knowledge(Learned):
         load_s = self._load_part(run, bool(cold), peer, cold, total_s, head_s)
         if cold and load_s is not None:
             self._note_load(peer, cold, load_s)
-        run_s = max(total_s - (load_s or 0.0), _SHORTEST_S)
+        run_s = max(total_s - (load_s or 0.0), SHORTEST_S)
         if not load_s and not cold:
             if run.is_guessed:
                 run.total.clear()

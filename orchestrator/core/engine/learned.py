@@ -11,6 +11,8 @@ from .kinds import Kind
 from .samples import Samples
 from .warmth import Warmth
 
+SHORTEST_S = 1e-3  #: no run is noted that took less
+_LOGARITHMS = ("kind", "shape", "speed")  #: topics whose first value is one
 RUNS_MAX, KINDS_MAX, PEERS_MAX, FILES_MAX = 20_000, 1_000, 2_000, 5_000
 
 
@@ -148,6 +150,9 @@ class Learned:
 
     def _read(self, row: Row) -> None:
         if not row.values or not all(isinstance(v, (int, float)) and abs(v) < 1e31 for v in row.values):
+            return
+        amounts = row.values[1:] if row.topic in _LOGARITHMS else row.values
+        if any(value < (SHORTEST_S if row.topic == "run" else 0.0) for value in amounts):
             return
         samples = Samples(row.values[1:], min(int(row.values[0]), 1_000_000))
         if row.topic == "size":

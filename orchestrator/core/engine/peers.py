@@ -17,7 +17,8 @@ _ALWAYS = PeerRules()
 @dataclass(frozen=True)
 class OurJob:
     """A job of ours on a peer. ``begun_at_s`` is None until the peer starts it; until then it can be taken
-    back, unless it is being taken back already. The rest is as it was in the line."""
+    back, unless it is being taken back already. ``is_copied``: it runs elsewhere too, or did. The rest is as
+    it was in the line."""
 
     job_id: str
     group: Hashable = None
@@ -25,14 +26,16 @@ class OurJob:
     kind: Kind = UNKNOWN_KIND
     begun_at_s: float | None = None
     taking_back: bool = False
+    is_copied: bool = False
 
 
 @dataclass(frozen=True)
 class PeerSnapshot:
     """``ours``: how many jobs of ours are there, running or handed over; ``jobs`` are those of which more is
     known, in the order the peer will run them. ``foreign``: other people's prompts; ``foreign_since_s``:
-    since when one of them runs. ``is_open``: its hours allow a start now. Moments are seconds on the clock
-    that ``plan`` is asked with.
+    since when one of them runs. ``is_open``: its hours allow a start now. ``has_copies``: second copies may
+    run there, and elsewhere those of what runs there. Moments are seconds on the clock that ``plan`` is asked
+    with.
     """
 
     config: BackendConfig
@@ -43,6 +46,7 @@ class PeerSnapshot:
     rules: PeerRules = field(default=_ALWAYS)
     is_open: bool = True
     foreign_since_s: float | None = None
+    has_copies: bool = True
 
 
 def ours_on(peer: PeerSnapshot) -> int:

@@ -224,14 +224,15 @@ class Scheduler:
         grid = self._grid
         ready = grid.ready_s(now_s)
         chosen: dict[int, SecondCopy] = {}
+        fit = np.array([bool(column and column.snapshot.has_copies) for column in grid.columns])
         for there in np.argsort(-ready).tolist():
-            if grid.columns[there] is None:
+            if not fit[there]:
                 continue
             for job in grid.jobs(there):
-                if job.begun_at_s is None or job.taking_back:
+                if job.begun_at_s is None or job.taking_back or job.is_copied:
                     continue
                 row = grid.row(job.group, job.kind, job.need)
-                here = np.where(row.may & idle, ready + row.load + row.run, np.inf)
+                here = np.where(row.may & idle & fit, ready + row.load + row.run, np.inf)
                 at, left_s = int(np.argmin(here)), float(ready[there]) - now_s
                 takes_s = float(here[at]) - now_s
                 if at != there and at not in chosen and takes_s < self.policy.copy_share * left_s:
