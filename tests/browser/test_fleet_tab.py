@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -24,6 +25,8 @@ THROWS = """() => {
   broken().catch((error) => console.error(error));
 }"""
 
+NAME = re.compile("^Name")
+
 
 async def add_peer(screen: Screen, address: str, name: str) -> None:
     page = screen.page
@@ -32,7 +35,7 @@ async def add_peer(screen: Screen, address: str, name: str) -> None:
     )
     form = page.get_by_role("form", name="Add a peer")
     await form.get_by_label("Address").fill(address)
-    await form.get_by_label("Name").fill(name)
+    await form.get_by_label(NAME).fill(name)
     await form.get_by_role("button", name="Add", exact=True).click()
 
 
@@ -118,7 +121,7 @@ async def test_a_peer_is_drained_renamed_disabled_and_removed(screen: Screen) ->
     await row.get_by_role("button", name="Edit").click()
     hostile = "<img src=x onerror=alert(1)>"
     form = page.get_by_role("form", name="Edit peer-2")
-    await form.get_by_label("Name").fill(hostile)
+    await form.get_by_label(NAME).fill(hostile)
     await form.get_by_role("button", name="Save").click()
     renamed = page.locator(".orc-row", has_text=hostile).first
     await renamed.locator(".orc-name", has_text=hostile).wait_for()
