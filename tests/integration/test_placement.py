@@ -92,6 +92,19 @@ async def test_what_was_learned_outlives_a_restart_and_goes_with_its_peer(
         assert (await told(master))["a"].origin is not Origin.HERE
 
 
+async def test_nothing_is_kept_of_a_peer_that_was_removed(tmp_path: Path, a: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        peer = await master.add("a", a)
+        await ran(master, a, 1)
+    async with started(tmp_path) as master:
+        assert peer in {row.peer for row in await master.runtime.store.load_learned()}
+        await master.runtime.peers.remove(peer)
+    async with started(tmp_path) as master:
+        rows = await master.runtime.store.load_learned()
+        assert {row.peer for row in rows} == {""}
+        assert {row.topic for row in rows} >= {"kind", "shape"}
+
+
 async def test_a_job_says_by_when_it_should_be_done_and_why_there(master: Master, a: FakeComfyUI) -> None:
     await master.add("a", a)
     await ran(master, a, 1)
