@@ -34,8 +34,8 @@ class Experience:
         room.fleet.on_foreign = self._foreign_ended
 
     async def recall(self) -> None:
-        """Take up what earlier processes learned of peers that are still there, and keep from now on what this
-        one does.
+        """Take up what earlier processes learned of peers that are still there, and keep from now on what
+        this one does.
 
         Raises:
             StoreError: the journal cannot be read or written.
