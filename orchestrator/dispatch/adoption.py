@@ -10,7 +10,7 @@ from ..core.engine.preparation import Prepared
 from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Attempt, Job
 from ..core.workflow.object_info import ObjectInfo
-from ..errors import JobLostError
+from ..errors import JobLostError, NotFoundError
 from .attempt import AttemptRun, Ways
 from .ports import Journal, Peers
 from .remote_prompt import RemotePrompt
@@ -88,5 +88,7 @@ class Adoption:
                     await asyncio.wait({waiting}, timeout=max(0.0, end - clock()))
                 finally:
                     waiting.cancel()
+        except NotFoundError:  # it was removed meanwhile
+            return None
         finally:
             undo()

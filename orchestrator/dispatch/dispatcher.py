@@ -267,13 +267,16 @@ class Dispatcher:
     async def _until_done(self, entry: Entry) -> dict[str, Any]:
         last: OrchestratorError | None = None
         if entry.job.state is JobState.RUNNING:  # of an earlier process
+            config = self._manager.find(entry.job.backend_id)  # it may be removed meanwhile
             try:
                 return await self._go_on(entry)
             except JobLostError as exc:  # it may never have been there: no fault of the peer's
                 self._recovery.back_to_the_line(entry, exc)
             except (PeerError, ResultError) as exc:
                 last = exc
-                await self._recovery.after_failure(entry, self._manager.get(entry.job.backend_id), exc)
+                if config is None:
+                    raise
+                await self._recovery.after_failure(entry, config, exc)
             finally:
                 self._room.release(entry.ticket)
         while True:

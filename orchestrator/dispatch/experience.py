@@ -11,6 +11,7 @@ from ..backends.manager import BackendManager
 from ..core.engine.kinds import kind_of
 from ..errors import NotFoundError, OrchestratorError, PeerError
 from .ports import Journal, Peers
+from .preparing import HERE_ID
 from .register import Entry
 from .reporting import Reporter
 from .ticket import Ticket
@@ -33,13 +34,15 @@ class Experience:
         room.fleet.on_foreign = self._foreign_ended
 
     async def recall(self) -> None:
-        """Take up what earlier processes learned, and keep from now on what this one does.
+        """Take up what earlier processes learned of peers that are still there, and keep from now on what
+        this one does.
 
         Raises:
             StoreError: the journal cannot be read or written.
         """
         knowledge = self._fleet.knowledge
-        knowledge.read(await self._journal.load_learned())
+        there = {"", HERE_ID, *(config.id for config in self._manager.all())}
+        knowledge.read(row for row in await self._journal.load_learned() if row.peer in there)
         await self._journal.save_learned(knowledge.rows(), only=True)
         self._begin(self._keep(), "lessons")
 

@@ -60,8 +60,11 @@ class Preparing:
             known = self.prepared(ticket, config.id)
             if known is not None:
                 unmet[config.id] = (str(known[1].error),) if known[1].error else known[1].unmet
-        request = ticket.request
-        return Need(request.peer, request.tags, unmet, ticket.tried, ticket.memory_bytes, request.avoid)
+        request, tried = (
+            ticket.request,
+            dict(ticket.tried),
+        )  # as it is now: others of its group share the need
+        return Need(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid)
 
     def look(self) -> None:
         """Note when a peer has other nodes, or is new or gone: then jobs have other needs."""

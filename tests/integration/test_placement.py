@@ -92,6 +92,53 @@ async def test_what_was_learned_outlives_a_restart_and_goes_with_its_peer(
         assert (await told(master))["a"].origin is not Origin.HERE
 
 
+async def test_nothing_is_kept_of_a_peer_that_was_removed(tmp_path: Path, a: FakeComfyUI) -> None:
+    async with started(tmp_path) as master:
+        peer = await master.add("a", a)
+        await ran(master, a, 1)
+    async with started(tmp_path) as master:
+        assert peer in {row.peer for row in await master.runtime.store.load_learned()}
+        await master.runtime.peers.remove(peer)
+    async with started(tmp_path) as master:
+        rows = await master.runtime.store.load_learned()
+        assert {row.peer for row in rows} == {""}
+        assert {row.topic for row in rows} >= {"kind", "shape"}
+
+
+async def test_a_job_of_an_earlier_process_whose_peer_is_removed_before_it_answers_runs_elsewhere(
+    tmp_path: Path, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    a.on_prompt = "hold"
+    async with started(tmp_path) as master:
+        peer = await master.add("a", a)
+        job = await master.submit(picture())
+        await master.running_on(a, job)
+        await master.add("b", b)
+    a.freeze()
+    async with started(tmp_path) as master:
+        asking = "asking a how far it is"
+        await until(lambda: master.job(job).progress_text == asking, "its peer is asked")
+        await master.runtime.peers.remove(peer)
+        assert where(master, await master.end_of(job)) == "b"
+    a.thaw()
+
+
+async def test_a_job_of_an_earlier_process_whose_peer_is_removed_and_fails_runs_elsewhere(
+    tmp_path: Path, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    a.on_prompt = "hold"
+    async with started(tmp_path) as master:
+        peer = await master.add("a", a)
+        job = await master.submit(picture())
+        prompt_id = await master.running_on(a, job)
+        await master.add("b", b)
+    async with started(tmp_path) as master:
+        await until(lambda: a.sockets and master.runtime.manager.get_object_info(peer), "the peer answers")
+        await master.runtime.peers.remove(peer)
+        await a.fail(prompt_id, exception_type="torch.OutOfMemoryError")
+        assert where(master, await master.end_of(job)) == "b"
+
+
 async def test_a_job_says_by_when_it_should_be_done_and_why_there(master: Master, a: FakeComfyUI) -> None:
     await master.add("a", a)
     await ran(master, a, 1)

@@ -30,7 +30,8 @@ class Room:
     def __init__(self) -> None:
         self.manager = BackendManager()
         self.room = WaitingRoom(self.manager, Scheduler(), SentPrompts().__contains__)
-        self.placed: list[Ticket] = []  #: in this order; each leaves its peer at once
+        self.placed: list[Ticket] = []  #: in this order
+        self.lets_go = True  #: each leaves its peer at once
         self.stories: dict[str, asyncio.Task[None]] = {}
 
     def add(self, name: str, *classes: str) -> None:
@@ -50,7 +51,8 @@ class Room:
     async def _place(self, ticket: Ticket) -> None:
         await self.room.place(ticket)
         self.placed.append(ticket)
-        self.room.release(ticket)
+        if self.lets_go:
+            self.room.release(ticket)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop turn, as often as it takes."""
@@ -147,6 +149,18 @@ async def test_what_breaks_while_one_job_is_looked_at_does_not_lose_the_others(r
     broken.on_waiting = break_once
     await asyncio.wait_for(room.stories[other.id], DEADLINE_S)
     assert len(told) > 1
+
+
+async def test_what_a_peer_did_to_one_job_does_not_keep_others_of_its_kind_from_it(room: Room) -> None:
+    room.add("a")
+    room.lets_go = False
+    failed, other, third = (room.submit() for _ in range(3))
+    await room.until(lambda: room.placed == [failed, other])
+    failed.tried["a"] = "it failed this job"
+    for health in (Health.SUSPECT, Health.UP):
+        room.manager.set_status("a", BackendStatus(health))
+    room.room.release(failed)
+    await room.until(lambda: third in room.placed)
 
 
 async def test_of_a_peer_that_says_it_runs_thousands_only_a_few_are_followed(room: Room) -> None:
