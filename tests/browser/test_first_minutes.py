@@ -21,6 +21,11 @@ BACKGROUND = "() => getComputedStyle(document.body).getPropertyValue('--comfy-me
 SET_PALETTE = "name => window.app.extensionManager.setting.set('Comfy.ColorPalette', name)"
 IS_ANOTHER = f"before => ({BACKGROUND})() !== before"
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+#: those out of sight may wait until somebody scrolls there
+PICTURES_IN_SIGHT = """() => [...document.images].every(image => {
+  const { top, bottom } = image.getBoundingClientRect();
+  return image.complete || bottom < 0 || top > innerHeight;
+})"""
 TEMPLATES = "button[aria-label^='Templates'], button.templates-tab-button"
 
 
@@ -75,7 +80,7 @@ async def test_a_stranger_gets_a_picture_from_a_peer_in_eight_steps(screen: Scre
     example = page.get_by_role("heading", name=EXAMPLE)
     await example.wait_for(timeout=SOON_MS)
     await example.scroll_into_view_if_needed()  # the host lists them in the order of the disk
-    await page.wait_for_function("() => [...document.images].every(image => image.complete)", timeout=RUN_MS)
+    await page.wait_for_function(PICTURES_IN_SIGHT, timeout=RUN_MS)
     await path.step("our examples")
     await example.click()
     await page.wait_for_function(LOADED, timeout=SOON_MS)
