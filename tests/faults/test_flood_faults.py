@@ -46,6 +46,8 @@ async def test_f41_a_thousand_messages_a_second_become_four_pictures_of_the_job(
     for number in range(total):
         progress = {"value": number, "max": total, "state": "running", "node_id": "1", "display_node_id": "1"}
         await rig.a.send(prompt, "progress_state", nodes={"1": {**progress, "prompt_id": prompt_id}})
+        if number % 10_000 == 0:
+            rig.a.requests.clear()  # what the scripted peer keeps of polls is not the product's memory
         ahead_s = began + number / PER_S - clock()
         if ahead_s > 0.005:
             await asyncio.sleep(ahead_s)
