@@ -455,3 +455,17 @@ def test_a_peer_that_comes_up_gets_jobs_and_one_that_is_removed_does_not() -> No
     fleet.scheduler.remove_peer("a")
     fleet.wait("k")
     assert fleet.plan(2.0) == []
+
+
+def test_an_idle_peer_that_never_loaded_a_model_gets_a_job_beside_one_where_it_is_warm() -> None:
+    scheduler, kind = Scheduler(), Kind("k", "s", 1.0, ("m.safetensors",))
+    for name in ("a", "b"):
+        scheduler.set_peer(peer(name), 0.0)
+    for seconds in (2.4, 2.3):
+        scheduler.knowledge.note_begun("a", kind)
+        scheduler.knowledge.note_run("a", kind, seconds, 0.1)
+    for number in range(2):
+        scheduler.enter(WaitingJob(f"j{number}", "g", can_run("a", "b"), kind, since_s=1.0 + number))
+    for name in ("a", "b"):
+        scheduler.set_peer(peer(name), 10.0)
+    assert {start.backend_id for start in scheduler.plan(10.0).starts} == {"a", "b"}

@@ -18,7 +18,7 @@ from .learned import SHORTEST_S, KindRecord, Learned, PeerRecord, Row, RunRecord
 from .samples import Samples
 
 GUESSED_RUN_S = 30.0  #: with no knowledge at all
-GUESSED_LOAD_S = 6.0
+GUESSED_LOAD_S = 1.0  #: low: an idle peer that has not loaded it yet is tried, and then it is known
 GUESSED_S_PER_GB = 1.0
 CPU_SPEED = 0.05  #: of a peer that computes without a GPU, until something ran there
 _BEGUN_KEPT = 8  #: the end of a run may be told after the next one began; never of so many
