@@ -219,10 +219,6 @@ class Knowledge(Learned):
             return known.foreign.mean
         return self._fleet_foreign.mean or self.typical_s()
 
-    def runs_seen(self, peer: str, kind: Kind) -> int:
-        run = self._runs.get(run_key(peer, kind))
-        return run.total.count if run else 0
-
     # Within
 
     def _cold_at_its_begin(self, peer: str, kind: Kind) -> tuple[str, ...]:

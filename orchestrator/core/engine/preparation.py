@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import OrchestratorError, UnknownNodeError, WorkflowError
@@ -30,11 +29,6 @@ class Prepared:
     unmet: tuple[str, ...] = ()
     plan: ResultPlan | None = None
     error: OrchestratorError | None = None
-
-
-def prepare_for_all(request: JobRequest, infos: Sequence[ObjectInfo]) -> list[Prepared]:
-    """What ``prepare`` gives for each of `infos`, in their order."""
-    return [prepare(request, info) for info in infos]
 
 
 def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
