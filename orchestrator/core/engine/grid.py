@@ -10,10 +10,20 @@ import numpy.typing as npt
 
 from .eligibility import judge
 from .kinds import Kind
-from .knowledge import Knowledge
+from .knowledge import LONGEST_S, Knowledge
 from .levels import Floats
 from .need import Need
-from .peers import OurJob, PeerSnapshot, free_memory_of, has_gpu, is_idle, memory_of, ours_on, slots_of
+from .peers import (
+    OurJob,
+    PeerSnapshot,
+    free_memory_of,
+    has_gpu,
+    is_idle,
+    is_stuck,
+    memory_of,
+    ours_on,
+    slots_of,
+)
 
 Bools = npt.NDArray[np.bool_]
 
@@ -27,12 +37,13 @@ _LOOK_SELDOM = 64
 
 @dataclass
 class Row:
-    """What jobs of one group would meet on each peer; arrays by column, in seconds. ``few`` peers may take
-    them, and on ``warm`` of these nothing has to load."""
+    """What jobs of one group would meet on each peer; arrays by column, in seconds. ``own``: runs of this
+    kind were measured there. ``few`` peers may take them, and on ``warm`` of these nothing has to load."""
 
     kind: Kind
     need: Need
     may: Bools
+    own: Bools
     run: Floats
     load: Floats
     gb: float = 0.0
@@ -59,8 +70,8 @@ class Column:
 class Grid:
     """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``overdue``: how
     its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take;
-    ``idle``: it could start a job this moment; ``behind``: columns with a job of ours that has not begun.
-    ``judged`` counts changed verdicts."""
+    ``idle``: it could start a job this moment; ``stuck``: what waits there had better wait elsewhere;
+    ``behind``: a job of ours waits there behind something else. ``judged`` counts changed verdicts."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
@@ -71,7 +82,7 @@ class Grid:
         self.speed, self.tie = np.zeros(0), np.zeros(0)
         self.room = np.zeros(0, np.int64)
         self.is_vague, self.idle = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
-        self.behind: set[int] = set()
+        self.stuck, self.behind = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
         self.judged = 0
 
     # Peers
@@ -108,7 +119,7 @@ class Grid:
                 self._judge(row, at, False)
             self.columns[at] = None
             self.room[at], self.idle[at], self.end_s[at] = 0, False, np.inf
-            self.behind.discard(at)
+            self.stuck[at] = self.behind[at] = False
 
     def add_job(self, at: int, job: OurJob, row: Row, now_s: float) -> None:
         """A job of this row goes to that peer."""
@@ -118,7 +129,7 @@ class Grid:
             self.end_s[at], self.idle[at] = now_s, False
         self.rest_s[at] += row.load[at] + row.run[at]
         self.room[at] -= 1
-        self.behind.add(at)
+        self.behind[at] = self._is_behind(at, column)
         warm = self.knowledge.warm.after(peer, [job.kind.files for job in column.jobs])
         if warm is not column.warm and warm != column.warm:
             self._now_warm(at, column, warm)
@@ -162,10 +173,13 @@ class Grid:
         seen = self.knowledge.times_seen(kind)
         if row is None:
             size = len(self.columns)
-            row = Row(kind, need, np.zeros(size, np.bool_), np.ones(size), np.zeros(size))
+            may, own = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+            row = Row(kind, need, may, own, np.ones(size), np.zeros(size))
             for at, column in enumerate(self.columns):
                 if column is not None:
                     row.may[at] = judge(need, column.snapshot).eligible
+                    self._expect(row, at, column)
+            row.warm = int((row.may & (row.load == 0.0)).sum())
             row.few, row.gb = int(row.may.sum()), self.knowledge.warm.gb(kind.files)
             self.rows[group] = row
             self.judged += 1
@@ -175,10 +189,7 @@ class Grid:
         row.seen, row.look_at = seen, self.knowledge.runs_noted + (_LOOK_SELDOM if seen else 4)
         if row.weight_s == 0.0 or abs(weight_s / row.weight_s - 1.0) > DRIFT:
             row.weight_s = weight_s
-            for at, column in enumerate(self.columns):
-                if column is not None:
-                    self._expect(row, at, column)
-            row.warm = int((row.may & (row.load == 0.0)).sum())
+            np.copyto(row.run, np.minimum(weight_s / self.speed, LONGEST_S), where=~row.own)
         return row
 
     def drop_rows(self, kept: set[Hashable]) -> None:
@@ -193,14 +204,13 @@ class Grid:
             at = self.columns.index(None)
         else:
             self.columns.append(None)
-            for name in ("end_s", "rest_s", "overdue", "room", "speed", "tie", "is_vague", "idle"):
+            for name in ("end_s", "rest_s", "overdue", "room", "speed", "tie"):
                 setattr(self, name, np.append(getattr(self, name), 0).astype(getattr(self, name).dtype))
+            for name in ("is_vague", "idle", "stuck", "behind"):
+                setattr(self, name, np.append(getattr(self, name), False))
             for row in self.rows.values():
-                row.may, row.run, row.load = (
-                    np.append(row.may, False),
-                    np.append(row.run, 1.0),
-                    np.append(row.load, 0.0),
-                )
+                row.may, row.own = np.append(row.may, False), np.append(row.own, False)
+                row.run, row.load = np.append(row.run, 1.0), np.append(row.load, 0.0)
         self.columns[at] = Column(snapshot)
         self.index[snapshot.config.id] = at
         return at
@@ -239,9 +249,14 @@ class Grid:
         self.is_vague[at] = knowledge.is_blank
         self.room[at] = slots_of(snapshot) - count
         self.idle[at] = not column.jobs and is_idle(snapshot)
-        (self.behind.add if waits else self.behind.discard)(at)
+        self.stuck[at] = is_stuck(snapshot)
+        self.behind[at] = waits and self._is_behind(at, column)
         if column.room_gb is None or (warm is not column.warm and warm != column.warm):
             self._now_warm(at, column, warm)
+
+    def _is_behind(self, at: int, column: Column) -> bool:
+        """Whether one of our jobs there is not the next to begin."""
+        return bool(self.stuck[at]) or column.snapshot.foreign + len(column.jobs) > 1
 
     def _now_warm(self, at: int, column: Column, warm: frozenset[str]) -> None:
         column.warm = warm
@@ -263,7 +278,7 @@ class Grid:
             column.runs = runs
             for row in self.rows.values():
                 if is_all or row.kind.signature == last:
-                    row.run[at] = knowledge.run_s(peer, row.kind)
+                    self._expect_run(row, at, peer)
         if everything or loads != column.loads:
             column.loads = loads
             self._loads_anew(at, column)
@@ -278,8 +293,12 @@ class Grid:
 
     def _expect(self, row: Row, at: int, column: Column) -> None:
         peer = column.snapshot.config.id
-        row.run[at] = self.knowledge.run_s(peer, row.kind)
+        self._expect_run(row, at, peer)
         row.load[at] = self.knowledge.loads_s(peer, row.kind, column.warm)
+
+    def _expect_run(self, row: Row, at: int, peer: str) -> None:
+        row.own[at] = self.knowledge.ran(peer, row.kind)
+        row.run[at] = self.knowledge.run_s(peer, row.kind)
 
 
 def _standing(snapshot: PeerSnapshot, memory: int) -> tuple[object, ...]:

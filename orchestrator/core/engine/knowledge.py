@@ -22,7 +22,7 @@ GUESSED_LOAD_S = 1.0  #: low: an idle peer that has not loaded it yet is tried, 
 GUESSED_S_PER_GB = 1.0
 CPU_SPEED = 0.05  #: of a peer that computes without a GPU, until something ran there
 _BEGUN_KEPT = 8  #: the end of a run may be told after the next one began; never of so many
-_LONGEST_S = 30 * 86_400.0
+LONGEST_S = 30 * 86_400.0
 
 
 class Origin(str, Enum):
@@ -93,7 +93,7 @@ class Knowledge(Learned):
 
     def note_run(self, peer: str, kind: Kind, total_s: float, head_s: float | None = None) -> None:
         """A prompt that had begun there was done after `total_s`, its first step told after `head_s`."""
-        if not SHORTEST_S <= total_s <= _LONGEST_S:
+        if not SHORTEST_S <= total_s <= LONGEST_S:
             return
         cold = self._cold_at_its_begin(peer, kind)
         head_s = None if head_s is None else min(max(head_s, 0.0), total_s)
@@ -121,7 +121,7 @@ class Knowledge(Learned):
 
     def note_foreign(self, peer: str, run_s: float) -> None:
         """Somebody else's prompt ran there for so long."""
-        if 0 < run_s <= _LONGEST_S:
+        if 0 < run_s <= LONGEST_S:
             self._peer(peer).foreign.add(run_s)
             self._fleet_foreign.add(run_s)
             self._mark("foreign", peer, "")
@@ -160,6 +160,11 @@ class Knowledge(Learned):
         """As ``estimate``, of the running alone."""
         run = self._runs.get(run_key(peer, kind))
         return run.total.mean if run and run.total else self._run_estimate(peer, kind)[0]
+
+    def ran(self, peer: str, kind: Kind) -> bool:
+        """Whether a run of this kind was measured there."""
+        run = self._runs.get(run_key(peer, kind))
+        return run is not None and bool(run.total)
 
     def loads_s(self, peer: str, kind: Kind, warm: frozenset[str]) -> float:
         """Seconds to load what is not `warm` there."""
@@ -321,13 +326,13 @@ class Knowledge(Learned):
         weight = self._weight(kind)
         if weight is not None:
             is_same = kind.signature in self._kinds
-            run_s = min(math.exp(weight - speed), _LONGEST_S)
+            run_s = min(math.exp(weight - speed), LONGEST_S)
             return (
                 run_s,
                 run_s * (doubt + (0 if is_same else 0.3)),
                 (Origin.ELSEWHERE if is_same else Origin.SHAPE),
             )
-        run_s = min(self.typical_s() * math.exp(-speed), _LONGEST_S)
+        run_s = min(self.typical_s() * math.exp(-speed), LONGEST_S)
         if self.is_blank:
             return run_s, run_s, Origin.NOTHING
         return run_s, 0.8 * run_s, Origin.PEER if record and record.count else Origin.FLEET

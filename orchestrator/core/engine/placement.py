@@ -9,6 +9,7 @@ would only make things later stays free.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
@@ -130,20 +131,24 @@ class Placer:
         self._look_at_the_line()
         self._critical.clear()
         free = [at for at in free if self._usable[at] and self._declined.get(at, 0.0) <= now_s]
-        while self._waiting and free:
-            picks = self._next(free)
-            if not picks:
-                return
+        turns = [self._turn_of(at) for at in free]
+        heapq.heapify(turns)
+        while self._waiting and turns:
+            at = heapq.heappop(turns)[-1]
+            here = [w for w in self._waiting.values() if w.row.may[at]]
+            if not here:
+                continue
+            first = self._from_the_line(at, here)
+            picks = [first] if first else self._by_plan([at, *(other for *_, other in sorted(turns))])
+            turns = turns if first else []
             for pick in picks:
                 w = self._waiting.get(pick.group)
                 if w is not None:  # the one before may have been of its group
-                    now = pick if len(picks) == 1 else replace(pick, head=w.head)
+                    now = pick if first else replace(pick, head=w.head)
                     yield now
                     self._started(now)
-                    if not self._is_free(pick.at):
-                        free.remove(pick.at)
-            if len(picks) > 1:
-                free = [at for at in free if self._declined.get(at, 0.0) <= now_s]
+                if self._is_free(pick.at):
+                    heapq.heappush(turns, self._turn_of(pick.at))
 
     def _look_at_the_line(self) -> None:
         grid, line = self._grid, self._line
@@ -192,16 +197,10 @@ class Placer:
         soon = self.ready[at] <= self._now_s + self._policy.prefetch_lead_s
         return bool(self._grid.room[at] > 0 and (soon or self._grid.is_vague[at]))
 
-    def _next(self, free: list[int]) -> list[Pick]:
-        ready, speed, tie = self.ready, self._grid.speed, self._grid.tie
-        if len(free) > 1:
-            free.sort(key=lambda at: (ready[at], -speed[at], tie[at]))
-        for n, at in enumerate(free):
-            here = [w for w in self._waiting.values() if w.row.may[at]]
-            if here:
-                pick = self._from_the_line(at, here)
-                return [pick] if pick is not None else self._by_plan(free[n:])
-        return []
+    def _turn_of(self, at: int) -> tuple[float, float, float, int]:
+        """Which free peer is asked first: the one that is through first, the quickest of equals."""
+        grid = self._grid
+        return float(self.ready[at]), -float(grid.speed[at]), float(grid.tie[at]), at
 
     def _started(self, pick: Pick) -> None:
         grid, line, now_s = self._grid, self._line, self._now_s

@@ -7,7 +7,6 @@ it starts out of the line. Of what runs it tells ``knowledge``.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +20,7 @@ from .kinds import Kind
 from .knowledge import Knowledge
 from .need import Need
 from .ordering import Line, WaitingJob
-from .peers import OurJob, PeerSnapshot, is_stuck
+from .peers import OurJob, PeerSnapshot
 from .placement import Pick, Placer, Policy
 
 #: Of so many peers a plan asks whether what waits there had better wait elsewhere: those through last.
@@ -114,7 +113,7 @@ class Scheduler:
         is_any_idle = bool(idle.any())
         return Plan(
             tuple(starts),
-            self._take_backs(idle, now_s) if is_any_idle and grid.behind else (),
+            self._take_backs(idle, now_s) if is_any_idle and grid.behind.any() else (),
             self._copies(idle, now_s) if is_any_idle and self.policy.second_copies else (),
             self._look_again_s(now_s) if len(self.line) else None,
         )
@@ -196,13 +195,10 @@ class Scheduler:
         peer gets one at most. A stuck peer is never through."""
         grid, policy = self._grid, self.policy
         ready = grid.ready_s(now_s)
-        stuck_ones = [at for at in grid.behind if is_stuck(grid.snapshot(at))]
-        ready[stuck_ones] = np.inf
+        ready[grid.behind & grid.stuck] = np.inf
         found: list[tuple[float, float, OurJob, int, int]] = []
-        for there in heapq.nlargest(TAKE_BACKS_MAX, grid.behind, key=lambda at: float(ready[at])):
-            snapshot = grid.snapshot(there)
-            if there not in stuck_ones and snapshot.foreign + len(grid.jobs(there)) < 2:
-                continue  # it is the next to begin
+        behind = np.flatnonzero(grid.behind)
+        for there in behind[np.argsort(-ready[behind], kind="stable")[:TAKE_BACKS_MAX]].tolist():
             for job in grid.jobs(there):
                 if job.begun_at_s is not None or job.taking_back:
                     continue
