@@ -18,7 +18,7 @@ from .cost import cost_table
 from .makers import MAKERS
 from .measure import POLICIES, as_json, measure
 from .table import collect, load, markdown, plot, save
-from .trace import read_trace, write_trace
+from .trace import Trace, read_trace, write_trace
 
 TABLED = [kind for kind in MAKERS if kind != "large"]
 
@@ -45,7 +45,11 @@ def main() -> None:
     if asked.make:
         write_trace(MAKERS[asked.make](asked.seed), asked.out or Path(f"{asked.make}-{asked.seed}.json"))
     if asked.trace:
-        _one_trace(asked.trace, asked.policy, asked.json)
+        try:
+            trace = read_trace(asked.trace)
+        except (OSError, ValueError, TypeError, KeyError) as exc:
+            parser.error(f"{asked.trace} cannot be read as a trace: {exc}")
+        _one_trace(trace, asked.policy, asked.json)
     if asked.table:
         for kind in asked.kinds.split(","):
             seeds = collect(kind, range(asked.first, asked.first + asked.seeds))
@@ -65,8 +69,7 @@ def main() -> None:
         print(cost_table())
 
 
-def _one_trace(path: Path, policy: str, out: Path | None) -> None:
-    trace = read_trace(path)
+def _one_trace(trace: Trace, policy: str, out: Path | None) -> None:
     bound_s = lower_bound(trace)
     names = list(POLICIES) if policy == "all" else [policy]
     text = json.dumps(as_json({name: measure(trace, name, bound_s) for name in names}), indent=2)

@@ -63,14 +63,25 @@ def read_trace(path: Path) -> Trace:
 
 
 def trace_of(raw: Mapping[str, Any]) -> Trace:
-    """The trace that its JSON describes; what is left out has the defaults above."""
-    return Trace(
+    """The trace that its JSON describes; what is left out has the defaults above.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is no trace.
+    """
+    trace = Trace(
         tuple(Peer(**_tuples(peer)) for peer in raw["peers"]),
         tuple(Job(**_tuples(job)) for job in raw["jobs"]),
         {name: float(file["gb"]) for name, file in raw.get("files", {}).items()},
         tuple(Event(**event) for event in raw.get("events", ())),
         int(raw.get("seed", 0)),
     )
+    if not trace.jobs or not trace.peers:
+        raise ValueError("it has no jobs or no peers")
+    unknown = {event.what for event in trace.events} - {"down", "up", "restart", "foreign"}
+    unknown |= {event.peer for event in trace.events} - {peer.id for peer in trace.peers}
+    if unknown:
+        raise ValueError(f"its events name {', '.join(sorted(unknown))}")
+    return trace
 
 
 def write_trace(trace: Trace, path: Path) -> None:

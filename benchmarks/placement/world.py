@@ -177,8 +177,6 @@ class World:
                 station.up = station.known_up = False
                 self._idle[self._columns[event.peer]] = False
             self._tell(self._policy.peer_changed, event.peer)
-        else:
-            raise ValueError(f"There is no event {event.what!r}.")
 
     def _known_up(self, station: Station) -> None:
         if station.up:
