@@ -1,4 +1,4 @@
-"""``dev.py test``: style, types, the page's logic, then all Python tests in one run."""
+"""``dev.py test``: style, types, the page's logic, then all Python tests, the page's beside the others."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from . import chromium
 from .environment import Say, Setup
 from .fleet import ROOT
 
 FAST = ("tests/unit", "tests/integration", "tests/faults")
-REAL = ("tests/e2e", "tests/browser")
+REAL = ("tests/e2e",)
+PAGE = ("tests/browser",)
 GRACE_S = 30.0
 
 
@@ -40,16 +43,23 @@ def run(pytest_arguments: Sequence[str], *, fast: bool = False, long: bool = Fal
     own_paths = any((ROOT / argument.split("::")[0]).exists() for argument in pytest_arguments)
     if not fast and not own_paths and chromium.get_chromium(say) is None:
         say(chromium.HOW_TO)
-    folders = [] if own_paths else [name for name in (FAST if fast else FAST + REAL) if _has_tests(name)]
     checks = [
         Check("ruff", (python, "-m", "ruff", "check", ".")),
         Check("format", (python, "-m", "ruff", "format", "--check", ".")),
         Check("mypy", (python, "-m", "mypy")),
         *_page_logic(say),
-        Check("pytest", (python, "-m", "pytest", *(("-m", "") if long else ()), *folders, *pytest_arguments)),
     ]
     failed = [check.name for check in checks if not _passes(check, say)]
-    verdict = f"FAILED: {', '.join(failed)}" if failed else f"passed: {', '.join(c.name for c in checks)}"
+    pytest = (python, "-m", "pytest", *(("-m", "") if long else ()))
+    if fast or pytest_arguments:
+        folders = () if own_paths else _with_tests(FAST if fast else FAST + REAL + PAGE)
+        tests = [Check("pytest", (*pytest, *folders, *pytest_arguments))]
+    else:
+        # Both at once: a page mostly waits, and so do most tests without one.
+        tests = [Check("pytest", (*pytest, *FAST, *REAL)), Check("pytest of the page", (*pytest, *PAGE))]
+    failed += _failed_of(tests, say)
+    names = ", ".join(check.name for check in checks + tests)
+    verdict = f"FAILED: {', '.join(failed)}" if failed else f"passed: {names}"
     say(f"\n{verdict} ({time.monotonic() - began:.0f} s in all)")
     return 1 if failed else 0
 
@@ -63,17 +73,39 @@ def chaos(arguments: Sequence[str], *, say: Say = print) -> int:
 
 
 def _passes(check: Check, say: Say) -> bool:
-    say(f"\n== {check.name}")
-    with subprocess.Popen(check.command, cwd=ROOT, env=_environment()) as process:
+    return not _failed_of([check], say)
+
+
+def _failed_of(checks: Sequence[Check], say: Say) -> list[str]:
+    """Run these at once; what the first one prints is seen as it comes, the others' when they are through."""
+    with ExitStack() as stack:
+        running: list[tuple[Check, subprocess.Popen[bytes], IO[bytes] | None]] = []
+        for check in checks:
+            if not running:
+                say(f"\n== {check.name}")
+            output = stack.enter_context(TemporaryFile()) if running else None
+            errors = subprocess.STDOUT if output else None
+            process = stack.enter_context(
+                subprocess.Popen(check.command, cwd=ROOT, env=_environment(), stdout=output, stderr=errors)
+            )
+            stack.callback(process.kill)
+            running.append((check, process, output))
         try:
-            return process.wait() == 0
+            return [one[0].name for one in running if not _ends_well(*one, say)]
         except KeyboardInterrupt:
-            # Ctrl-C reached it too; it ends what it started.
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(GRACE_S)
+            # Ctrl-C reached them too; they end what they started.
+            for _, process, _ in running:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(GRACE_S)
             raise
-        finally:
-            process.kill()
+
+
+def _ends_well(check: Check, process: subprocess.Popen[bytes], output: IO[bytes] | None, say: Say) -> bool:
+    code = process.wait()
+    if output is not None:
+        output.seek(0)
+        say(f"\n== {check.name}\n{output.read().decode('utf-8', 'replace')}")
+    return code == 0
 
 
 def _environment() -> dict[str, str]:
@@ -89,5 +121,5 @@ def _page_logic(say: Say) -> list[Check]:
     return [Check("node", (node, "--test", "--test-reporter=spec", *files))] if files and node else []
 
 
-def _has_tests(folder: str) -> bool:
-    return any(Path(ROOT / folder).glob("test_*.py"))
+def _with_tests(folders: Sequence[str]) -> tuple[str, ...]:
+    return tuple(folder for folder in folders if any(Path(ROOT / folder).glob("test_*.py")))
