@@ -230,7 +230,7 @@ class PeerDiedError(JobLostError):
 
 
 class TakenBackError(OrchestratorError):
-    """The peer had not started the job, and another one can start it now."""
+    """The peer had not started the job, and another one is to run it."""
 
     code = "taken_back"
 

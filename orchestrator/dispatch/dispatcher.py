@@ -35,7 +35,7 @@ from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
 from .experience import Experience
 from .hold import Hold
-from .launch import Launch, SentPrompts
+from .launch import Launch, SentPrompts, on_its_way
 from .line import Line
 from .on_master import OnMaster
 from .ports import Here, Journal, Peers
@@ -318,7 +318,8 @@ class Dispatcher:
 
     async def _attempt(self, entry: Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
         """Try it once; return what the job's record gains."""
-        run = await self._launch.ready(entry.ticket, config, partial(self.register.say, entry))
+        with on_its_way(entry.ticket, config.name, lambda: self._closing or bool(entry.cancel_reason)):
+            run = await self._launch.ready(entry.ticket, config, partial(self.register.say, entry))
         attempt = Attempt(run.prompt_id, config.id, _now())
         job = entry.job.to(
             JobState.RUNNING,

@@ -170,9 +170,12 @@ class WaitingRoom:
         return tuple(self._line)
 
     def reconsider(self, ticket: Ticket) -> None:
-        """The request of a waiting job was changed; until it is looked at, it goes nowhere."""
-        ticket.group = None
-        self._scheduler.leave(ticket.id)
+        """The request of a job was changed; until it is looked at, it goes nowhere."""
+        if self.fleet.has(ticket):
+            ticket.edition = 0  # it stays in its group until it is prepared anew
+        else:
+            ticket.group = None
+            self._scheduler.leave(ticket.id)
         self._think_anew()
 
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
