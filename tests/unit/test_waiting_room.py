@@ -124,7 +124,7 @@ async def test_a_job_that_was_given_a_peer_does_not_go_to_another_meanwhile(room
     room.room.paused = True
     ticket = room.submit()
     await room.until(lambda: ticket.group is not None)
-    large = room.submit({str(n): node for n in range(500) for node in picture().values()})
+    large = room.submit({str(n): node for n in range(20_000) for node in picture().values()})
     room.room.paused = False
     for _ in range(3):  # now the large one is being prepared in a thread
         await asyncio.sleep(0)
