@@ -57,6 +57,7 @@ class WaitingRoom:
         self._new: list[Ticket] = []
         self._dirty = asyncio.Event()
         self._all_anew = False
+        self._helped = False  #: whether the master did, when that was looked at last
         self._paused = False
         self.held = ""  #: why no job is placed now, in a sentence; "" when they are
         self._pump: asyncio.Task[None] | None = None
@@ -98,7 +99,9 @@ class WaitingRoom:
         self._think_anew()
 
     def look_again(self) -> None:
-        """Something outside changed: this machine may have come free."""
+        """Something outside changed: this machine may have come free, or helps no more."""
+        if self._helped is not self._is_helping():
+            self._think_anew()
         if self._line or any(True for _ in self.fleet.tickets()):
             self._dirty.set()
 
@@ -284,6 +287,10 @@ class WaitingRoom:
             self._enlist(ticket, found.need)
         if refusal is None or (ticket.fits_here and self.is_free_here() and not self._paused):
             return
+        # Peers that failed it may get it again sooner.
+        if ticket.fits_here and not ticket.tried and self._is_helping():
+            ticket.on_waiting(f"waiting for this machine, the only one that can run it now. {refusal}")
+            return
         broken = next((p.error for p in ticket.prepared.values() if p.error), None)
         if broken is not None:
             self._refuse(ticket, broken)
@@ -293,6 +300,10 @@ class WaitingRoom:
             self._refuse(ticket, refusal)
         else:
             ticket.on_waiting(str(refusal))
+
+    def _is_helping(self) -> bool:
+        self._helped = self.helps_here()
+        return self._helped
 
     def _refuse(self, ticket: Ticket, exc: OrchestratorError) -> None:
         self._scheduler.leave(ticket.id)

@@ -13,11 +13,13 @@ import pytest
 from orchestrator.backends.manager import BackendManager
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Health, QueueState, Vitals
-from orchestrator.core.models.job import JobRequest, Prompt
+from orchestrator.core.models.job import JobRequest, Prompt, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.dispatch.launch import SentPrompts
+from orchestrator.dispatch.preparing import HERE_ID
 from orchestrator.dispatch.ticket import Ticket
 from orchestrator.dispatch.waiting_room import PREPARED_AT_ONCE, WaitingRoom
+from orchestrator.errors import NoEligiblePeerError
 from tests.fakes.graphs import picture, stock_classes
 
 TURNS_MAX = 10_000
@@ -43,8 +45,8 @@ class Room:
         generation = self.manager.get_status(name).generation
         self.manager.set_object_info(name, ObjectInfo(stock_classes(*classes)), generation)
 
-    def submit(self, prompt: Prompt | None = None, *, peer: str = "") -> Ticket:
-        ticket = Ticket(JobRequest(prompt=prompt or picture(), peer=peer))
+    def submit(self, prompt: Prompt | None = None, *, peer: str = "", source: Source = Source.HTTP) -> Ticket:
+        ticket = Ticket(JobRequest(prompt=prompt or picture(), peer=peer, source=source))
         self.stories[ticket.id] = asyncio.create_task(self._place(ticket))
         return ticket
 
@@ -161,6 +163,53 @@ async def test_what_a_peer_did_to_one_job_does_not_keep_others_of_its_kind_from_
         room.manager.set_status("a", BackendStatus(health))
     room.room.release(failed)
     await room.until(lambda: third in room.placed)
+
+
+class HelpingHere:
+    """This machine, which may take jobs of fleet mode."""
+
+    def __init__(self, room: Room) -> None:
+        self.is_wanted, self.is_free = True, False
+        room.room.helps_here = lambda: self.is_wanted
+        room.room.is_free_here = lambda: self.is_wanted and self.is_free
+        self._room = room
+
+    def becomes(self, *, is_wanted: bool = True, is_free: bool = False) -> None:
+        self.is_wanted, self.is_free = is_wanted, is_free
+        self._room.room.look_again()
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+async def test_a_job_that_only_this_machine_can_run_waits_until_it_is_free(
+    room: Room, is_paused: bool
+) -> None:
+    here, told = HelpingHere(room), list[str]()
+    room.add("a")
+    room.room.paused = is_paused
+    ticket = room.submit(picture(made_by="OnlyHere"), source=Source.FLEET)
+    ticket.on_waiting = told.append
+    await room.until(lambda: bool(told))
+    assert told[-1].startswith("waiting for this machine, the only one that can run it now. No peer can")
+    assert "OnlyHere" in told[-1]
+    room.manager.set_status("a", BackendStatus(Health.SUSPECT))  # it is looked at again
+    here.becomes(is_free=True)
+    if is_paused:
+        await room.until(lambda: len(told) > 1)
+        assert room.placed == []
+        room.room.paused = False
+    await room.until(lambda: room.placed == [ticket])
+    assert ticket.backend_id == HERE_ID
+
+
+async def test_a_job_that_only_this_machine_can_run_fails_when_it_no_longer_helps(room: Room) -> None:
+    here, told = HelpingHere(room), list[str]()
+    room.add("a")
+    ticket = room.submit(picture(made_by="OnlyHere"), source=Source.FLEET)
+    ticket.on_waiting = told.append
+    await room.until(lambda: bool(told))
+    here.becomes(is_wanted=False)
+    with pytest.raises(NoEligiblePeerError, match="OnlyHere"):
+        await asyncio.wait_for(room.stories[ticket.id], DEADLINE_S)
 
 
 async def test_of_a_peer_that_says_it_runs_thousands_only_a_few_are_followed(room: Room) -> None:
