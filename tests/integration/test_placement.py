@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.core.engine.knowledge import Origin
 from orchestrator.core.models.job import Job, JobRequest, JobState
+from orchestrator.store import Store
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import DEADLINE_S, Master, started
@@ -103,6 +104,20 @@ async def test_nothing_is_kept_of_a_peer_that_was_removed(tmp_path: Path, a: Fak
         rows = await master.runtime.store.load_learned()
         assert {row.peer for row in rows} == {""}
         assert {row.topic for row in rows} >= {"kind", "shape"}
+
+
+async def test_what_was_learned_of_a_removed_peer_is_off_the_disk_without_a_restart(
+    tmp_path: Path, a: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        peer = await master.add("a", a)
+        await ran(master, a, 1)
+    async with started(tmp_path) as master:
+        await master.runtime.peers.remove(peer)
+    store = Store(master.data / "journal.sqlite3")
+    await store.open()
+    assert {row.peer for row in await store.load_learned()} == {""}
+    await store.aclose()
 
 
 async def test_a_job_of_an_earlier_process_whose_peer_is_removed_before_it_answers_runs_elsewhere(
