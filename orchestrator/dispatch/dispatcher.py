@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..backends.manager import BackendManager
-from ..core.engine.explain import Reckoning
+from ..core.engine.explain import Outlook
 from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import Placement, Scheduler
@@ -156,8 +156,8 @@ class Dispatcher:
     def has_sent(self, prompt_id: str) -> bool:
         return prompt_id in self._prompt_ids
 
-    async def reckonings(self, request: JobRequest) -> tuple[Reckoning, ...]:
-        return await self._room.reckonings(request)
+    async def outlook(self, request: JobRequest) -> Outlook:
+        return await self._room.outlook(request)
 
     def restore(self, jobs: tuple[Job, ...]) -> None:
         """Take back finished jobs of an earlier process, oldest first."""

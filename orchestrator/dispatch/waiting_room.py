@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..backends.manager import BackendManager
 from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
-from ..core.engine.explain import Reckoning
+from ..core.engine.explain import Outlook
 from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.preparation import Prepared
@@ -190,14 +190,15 @@ class WaitingRoom:
         unmet = self._preparing.need(ticket).unmet
         return tuple(backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != HERE_ID)
 
-    async def reckonings(self, request: JobRequest) -> tuple[Reckoning, ...]:
-        """What each peer would do with the request if it were sent now, and why some may not take it."""
+    async def outlook(self, request: JobRequest) -> Outlook:
+        """What would become of the request if it were sent now."""
         ticket = Ticket(request)
         await self._preparing.prepare(ticket)
         self._show_here()
         self._look_at_hours()
         now_s = asyncio.get_running_loop().time()
-        return self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s)
+        peers = self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s)
+        return Outlook(peers, self._paused, self.held, len(self._line))
 
     def _leave(self, ticket: Ticket) -> None:
         self._scheduler.leave(ticket.id)

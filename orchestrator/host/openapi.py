@@ -194,6 +194,13 @@ SCHEMAS: dict[str, Schema] = {
         ),
         "description": "In seconds from now, were it sent now; null for a peer that may not take it.",
     },
+    "Outlook": fields(
+        {
+            **{"peers": listed(ref("Reckoning")), "paused": FLAG},
+            "held": {**TEXT, "description": 'Why no job is started now, besides a pause; "" when they are.'},
+            "waiting": {**WHOLE, "description": "Jobs in the line now."},
+        }
+    ),
     "Settings": fields(_SETTINGS),
     "NewPeer": fields(_PEER_WISHES, optional=[name for name in _PEER_WISHES if name != "url"]),
     "PeerChanges": fields(_PEER_WISHES, optional=list(_PEER_WISHES)),
@@ -339,7 +346,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/explain": {
         "post": operation(
             "For each peer: when it would be done with this, or why not; the soonest first",
-            fields({"peers": listed(ref("Reckoning"))}),
+            ref("Outlook"),
             body="Explained",
         )
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 
@@ -63,6 +64,12 @@ async def test_the_tab_tells_where_the_graph_would_run_and_by_when(
     await reasons.nth(1).wait_for()
     assert sorted([text.split(":")[0] for text in await reasons.all_text_contents()]) == ["peer-1", "peer-2"]
     await screen.picture(f"Outlook after a run in {palette}")
+    for is_paused in (True, False):
+        await master.patch("/orchestrator/settings", {"paused": is_paused})
+        start = "Paused; once resumed: This graph: peer-" if is_paused else "This graph: peer-"
+        await line.filter(has_text=re.compile(f"^{start}")).wait_for(timeout=SOON_MS)
+        if is_paused:
+            await screen.picture(f"Outlook while the queue is paused in {palette}")
     for peer in (await master.peers()).values():
         await master.patch(f"/orchestrator/peers/{peer['id']}", {"exclusive": True})
     await line.filter(has_text="No peer can run this graph now").wait_for(timeout=SOON_MS)

@@ -329,6 +329,9 @@ async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:
     assert (told["id"], told["name"], told["eligible"], told["finish_s"]) == (off["id"], "Off", False, None)
     assert "switched off" in told["reason"]
     assert host.runtime.jobs() == ()
+    assert (answer["paused"], answer["held"], answer["waiting"]) == (False, "", 0)
+    await host.runtime.change_preferences({"paused": True})
+    assert (await host.ask("POST", "/orchestrator/explain", {"prompt": PROMPT}))[1]["paused"] is True
 
 
 async def test_peers_keys_and_waiting_jobs_are_there_after_a_restart(tmp_path: Path) -> None:
