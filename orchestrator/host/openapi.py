@@ -78,9 +78,12 @@ _JOB_WISHES: dict[str, Schema] = {
     "priority": {**NUMBER, "description": "Higher goes first; 0 is usual."},
     "targets": {**listed(TEXT), "description": "Run these output nodes only."},
 }
-_RESULT: Schema = {
-    **listed({"type": ["string", "integer"]}),
-    "description": 'The output whose value is wanted back, like ["8", 0], instead of files.',
+_OF_NODE: dict[str, Schema] = {
+    "result": {
+        **listed({"type": ["string", "integer"]}),
+        "description": 'The output whose value is wanted back, like ["8", 0], instead of files.',
+    },
+    "overrides": {**TEXT, "description": "Changes as a Remote Dispatch node takes them, one a line."},
 }
 _SEVERAL: dict[str, Schema] = {
     "count": {**WHOLE, "minimum": 1, "maximum": 1000, "description": "So many, each with seeds of its own."},
@@ -204,7 +207,7 @@ SCHEMAS: dict[str, Schema] = {
     "Settings": fields(_SETTINGS),
     "NewPeer": fields(_PEER_WISHES, optional=[name for name in _PEER_WISHES if name != "url"]),
     "PeerChanges": fields(_PEER_WISHES, optional=list(_PEER_WISHES)),
-    "Explained": fields({**_JOB_WISHES, "result": _RESULT}, optional=[*_JOB_WISHES, "result"]),
+    "Explained": fields({**_JOB_WISHES, **_OF_NODE}, optional=[*_JOB_WISHES, *_OF_NODE]),
     "JobRequests": fields({**_JOB_WISHES, **_SEVERAL}, optional=[*_JOB_WISHES, *_SEVERAL]),
     "Move": fields({"before": TEXT, "peer": TEXT}, optional=("before", "peer")),
     "Retry": fields(

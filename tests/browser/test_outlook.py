@@ -20,6 +20,12 @@ BADGES = """() => window.app.graph.nodes.find(node => node.type === "RemoteDispa
 FORETELLS = f"() => ({BADGES})().some(text => /^peer-\\d ≈ (\\?|[\\d:]+ (s|min))$/.test(text))"
 NAMES = f"() => ({BADGES})().some(text => /^peer-\\d$/.test(text))"
 KNOWS_TIME = f"() => ({BADGES})().some(text => /^peer-\\d ≈ [\\d:]+ s$/.test(text))"
+TAKES_MINUTES = f"() => ({BADGES})().some(text => /^peer-\\d ≈ [\\d:]+ (min|h)$/.test(text))"
+OVERRIDE = """changes => {
+  const node = window.app.graph.nodes.find(node => node.type === "RemoteDispatch");
+  node.widgets.find(widget => widget.name === "overrides").value = changes;
+  window.app.api.dispatchCustomEvent("graphChanged", null);
+}"""
 LINE = ".orc-outlook summary"
 ANOTHER_SEED = """seed => {
   const sampler = window.app.graph.nodes.find(node => node.type === "KSampler");
@@ -101,6 +107,9 @@ async def test_a_remote_dispatch_node_wears_where_its_part_would_run(
     await draw_seed(screen)
     await page.wait_for_function(KNOWS_TIME, timeout=SOON_MS)
     await screen.picture(f"Outlook of a node that ran before in {palette}")
+    await page.evaluate(OVERRIDE, "KSampler.steps = 3000")
+    await page.wait_for_function(TAKES_MINUTES, timeout=SOON_MS)
+    await screen.picture(f"Outlook of a node that changes the steps in {palette}")
 
 
 @pytest.mark.parametrize("palette", ["dark", "light"])

@@ -30,6 +30,9 @@ from orchestrator.host.merged_nodes import MergedNodes
 from orchestrator.host.routes import add_routes, answering, error_answer
 from orchestrator.runtime import Runtime, Settings
 from orchestrator.store import Store
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.waiting import until
 
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}}
 ROUTES = 27
@@ -332,6 +335,18 @@ async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:
     assert (answer["paused"], answer["held"], answer["waiting"]) == (False, "", 0)
     await host.runtime.change_preferences({"paused": True})
     assert (await host.ask("POST", "/orchestrator/explain", {"prompt": PROMPT}))[1]["paused"] is True
+
+
+async def test_changes_that_fit_no_parameter_are_the_reason_why_no_peer_can_run_it(host: Host) -> None:
+    async with FakeComfyUI() as peer:
+        peer.object_info = stock_classes()
+        added = await host.add_peer(name="gpu", url=peer.url, enabled=True)
+        await until(lambda: host.runtime.manager.get_object_info(added["id"]), "its nodes are known")
+        for overrides, is_able in (("EmptyImage.color = 3", True), ("Sampler.steps = 3", False)):
+            asked = {"prompt": picture(), "overrides": overrides}
+            _, answer = await host.ask("POST", "/orchestrator/explain", asked)
+            assert [told["eligible"] for told in answer["peers"]] == [is_able]
+        assert "Sampler" in answer["peers"][0]["reason"]
 
 
 async def test_peers_keys_and_waiting_jobs_are_there_after_a_restart(tmp_path: Path) -> None:

@@ -27,6 +27,12 @@ test("a node's own wish for a peer goes along", () => {
   assert.deepEqual(Object.keys(wishing("automatic")), ["prompt", "result"]);
 });
 
+test("the changes that a node makes go along, as it would make them", () => {
+  const changing = (overrides) => partsOf({ ...REMOTE, 7: node("RemoteDispatch", { value: ["2", 0], overrides }) }, false)[0].question;
+  assert.equal(changing("KSampler.steps = 40").overrides, "KSampler.steps = 40");
+  for (const none of ["", " \n", ["4", 0], undefined]) assert.deepEqual(Object.keys(changing(none)), ["prompt", "result"]);
+});
+
 test("with nothing linked the whole graph is asked about, no value of it", () => {
   const prompt = { ...PLAIN, 7: node("RemoteDispatch") };
   assert.deepEqual(partsOf(prompt, false), [{ id: "7", upstream: ["1", "2", "3"], question: { prompt } }]);
