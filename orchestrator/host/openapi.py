@@ -101,7 +101,7 @@ SCHEMAS: dict[str, Schema] = {
     "Error": {
         **fields({"error": TEXT, "message": TEXT}),
         "additionalProperties": True,
-        "description": "error is a word for machines, message a sentence for people.",
+        "description": "error is a word for machines, message a sentence for people, field what is wrong.",
     },
     "Device": fields({"name": TEXT, "type": TEXT, "vram_total_bytes": WHOLE, "vram_free_bytes": WHOLE}),
     "Peer": fields(

@@ -321,6 +321,8 @@ def error_answer(exc: OrchestratorError) -> tuple[int, dict[str, Any]]:
         body["candidates"] = exc.candidates
     elif isinstance(exc, NoEligiblePeerError):
         body["reasons"] = exc.reasons
+    elif isinstance(exc, ConfigError) and exc.field:
+        body["field"] = exc.field
     return status, body
 
 

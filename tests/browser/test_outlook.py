@@ -112,11 +112,31 @@ async def test_a_remote_dispatch_node_wears_where_its_part_would_run(
     await screen.picture(f"Outlook of a node that changes the steps in {palette}")
 
 
+async def wrong_hours_of_a_new_peer(screen: Screen, palette: str) -> None:
+    """What is wrong is said at its field, even if that was folded away."""
+    page = screen.page
+    await page.get_by_role("button", name="Add a peer").click()
+    form = page.get_by_role("form", name="Add a peer")
+    await form.get_by_label("Address").fill("192.0.2.1:8188")
+    await form.get_by_text("When to use it").click()
+    await form.get_by_label("Hours").fill("at night")
+    await form.get_by_text("When to use it").click()
+    await form.get_by_role("button", name="Add", exact=True).click()
+    await form.get_by_role("alert").get_by_text("'at night' is no span of hours").wait_for()
+    hours = form.get_by_label("Hours")
+    assert await hours.evaluate("field => document.activeElement === field")
+    assert await hours.evaluate("field => field.closest('label').nextElementSibling.role") == "alert"
+    assert await hours.get_attribute("aria-invalid") == "true"
+    await screen.picture(f"Wrong hours of a new peer in {palette}")
+    await form.get_by_role("button", name="Cancel").click()
+
+
 @pytest.mark.parametrize("palette", ["dark", "light"])
 async def test_when_to_use_a_peer_is_set_in_its_form(screen: Screen, master: Session, palette: str) -> None:
     await screen.open(palette)
     await screen.open_fleet_tab()
     page = screen.page
+    await wrong_hours_of_a_new_peer(screen, palette)
     row = page.locator(".orc-row", has_text="peer-2").first
     await row.locator(".orc-row-head").click()
     await row.get_by_role("button", name="Edit").click()

@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestServer
 from orchestrator.core.models.job import Job, JobRequest, JobState, OutputFile
 from orchestrator.dispatch.transport import Folders
 from orchestrator.errors import (
+    ConfigError,
     OrchestratorError,
     ParameterError,
     PeerTimeoutError,
@@ -349,6 +350,32 @@ async def test_changes_that_fit_no_parameter_are_the_reason_why_no_peer_can_run_
         assert "Sampler" in answer["peers"][0]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("hours", "at night"),
+        ("name", "x" * 65),
+        ("name", "the other"),
+        ("tags", ["y" * 65]),
+        ("tls", "trust me"),
+        ("credentials", {"header": "Host", "value": "z"}),
+        ("credentials", {"value": " "}),
+    ],
+)
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_what_is_wrong_with_a_peer_is_said_with_its_field(
+    host: Host, field: str, wrong: object, is_new: bool
+) -> None:
+    url = "https://gpu-2"
+    await host.add_peer(url="gpu-1", name="The other")
+    if is_new:
+        status, answer = await host.ask("POST", "/orchestrator/peers", {"url": url, field: wrong})
+    else:
+        peer = await host.add_peer(url=url)
+        status, answer = await host.ask("PATCH", f"/orchestrator/peers/{peer['id']}", {field: wrong})
+    assert (status, answer["error"], answer["field"]) == (400, "bad_request", field)
+
+
 async def test_peers_keys_and_waiting_jobs_are_there_after_a_restart(tmp_path: Path) -> None:
     async with serving(tmp_path) as host:
         peer = await host.add_peer(name="GPU 2", url="gpu-2", tags=["fast"], credentials={"value": KEY})
@@ -463,6 +490,7 @@ async def test_an_answer_is_never_kept_by_a_cache_and_always_json() -> None:
             {"nodes": [{"node_id": "1", "class_type": "A", "title": "T"}]},
         ),
         (ParameterError("No.", ["a", "b"]), 400, {"candidates": ("a", "b")}),
+        (ConfigError("No.", field="hours"), 400, {"field": "hours"}),
         (PeerTimeoutError("No."), 502, {}),
         (StoreError("No."), 500, {}),
         (OrchestratorError("No."), 500, {}),

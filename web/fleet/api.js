@@ -45,14 +45,16 @@
 import { t } from "./i18n.js";
 import { inPieces } from "./job_pieces.js";
 
-/** What the server refused, in its own words. `code` is its machine's word, `status` 0 without an answer. */
+/** What the server refused, in its own words. `code` is its machine's word, `status` 0 without an answer; `field` is
+ * what of the request is wrong, where that is clear. */
 export class RequestError extends Error {
-  /** @param {string} message @param {{code?: string, status?: number}} [facts] */
-  constructor(message, { code = "error", status = 0 } = {}) {
+  /** @param {string} message @param {{code?: string, status?: number, field?: string}} [facts] */
+  constructor(message, { code = "error", status = 0, field = "" } = {}) {
     super(message);
     this.name = "RequestError";
     this.code = code;
     this.status = status;
+    this.field = field;
   }
 }
 
@@ -237,7 +239,7 @@ export class FleetApi {
     if (response.ok && answer !== null) return answer;
     if (response.ok && response.status === 204) return {};
     const message = answer?.message ?? t("ComfyUI answered with HTTP {status}. Look at its log.", { status: response.status });
-    throw new RequestError(message, { code: answer?.error, status: response.status });
+    throw new RequestError(message, { code: answer?.error, status: response.status, field: answer?.field });
   }
 
   /** @param {Response} response */
