@@ -115,7 +115,7 @@ async def test_a_remote_dispatch_node_wears_where_its_part_would_run(
 async def wrong_hours_of_a_new_peer(screen: Screen, palette: str) -> None:
     """What is wrong is said at its field, even if that was folded away."""
     page = screen.page
-    await page.get_by_role("button", name="Add a peer").click()
+    await page.get_by_role("button", name="Add peer").click()
     form = page.get_by_role("form", name="Add a peer")
     await form.get_by_label("Address").fill("192.0.2.1:8188")
     await form.get_by_text("When to use it").click()
