@@ -15,6 +15,7 @@ from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.preparation import Prepared
 from ..core.engine.scheduler import Placement, Scheduler, SecondCopy
+from ..core.models.backend import Vitals
 from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
@@ -37,6 +38,7 @@ class _Judgement:
 
     need: Need
     verdicts: tuple[PeerVerdict, ...]
+    fits_here: bool = False
     refusal: NoEligiblePeerError | None = None
 
 
@@ -44,9 +46,10 @@ class WaitingRoom:
     """Gives each waiting job a peer, as the scheduler plans it for the whole line."""
 
     def __init__(self, manager: BackendManager, scheduler: Scheduler, is_ours: Callable[[str], bool]) -> None:
-        #: whether the master takes jobs itself, and whether it could start one now
+        #: whether the master takes jobs itself, whether it could start one now, and what it computes on
         self.helps_here: Callable[[], bool] = lambda: False
         self.is_free_here: Callable[[], bool] = lambda: False
+        self.vitals_here: Callable[[], Vitals | None] = lambda: None
         self.on_copy: Callable[[SecondCopy], None] = lambda wanted: None
         self._manager = manager
         self._scheduler = scheduler
@@ -266,14 +269,16 @@ class WaitingRoom:
         judged: dict[Hashable, _Judgement] = {}
         tickets = tuple(tickets)
         snapshots = self.fleet.snapshots() if tickets else ()
+        here = self.fleet.here(True, self.vitals_here()) if tickets and self._is_helping() else None
         for ticket in tickets:
             if ticket.group is None or ticket.future is None or ticket.future.done():
                 continue
             if ticket.group not in judged:
                 need = self._preparing.need(ticket)
                 verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
-                able = any(verdict.eligible for verdict in verdicts)
-                judged[ticket.group] = _Judgement(need, verdicts, None if able else no_peer_error(verdicts))
+                refusal = None if any(v.eligible for v in verdicts) else no_peer_error(verdicts)
+                fits_here = here is not None and judge(need, here).eligible
+                judged[ticket.group] = _Judgement(need, verdicts, fits_here, refusal)
             self._consider(ticket, judged[ticket.group])
 
     def _consider(self, ticket: Ticket, found: _Judgement) -> None:
@@ -286,10 +291,10 @@ class WaitingRoom:
         known = self._scheduler.line.find(ticket.id)
         if known is None or known.group != ticket.group:
             self._enlist(ticket, found.need)
-        if refusal is None or (ticket.fits_here and self.is_free_here() and not self._paused):
+        if refusal is None or (found.fits_here and self.is_free_here() and not self._paused):
             return
         # Peers that failed it may get it again sooner.
-        if ticket.fits_here and not ticket.tried and self._is_helping():
+        if found.fits_here and not ticket.tried:
             ticket.on_waiting(f"waiting for this machine, the only one that can run it now. {refusal}")
             return
         broken = next((p.error for p in ticket.prepared.values() if p.error), None)
@@ -320,7 +325,7 @@ class WaitingRoom:
         )
 
     def _show_here(self) -> None:
-        self.fleet.show_here(self.helps_here(), self.is_free_here())
+        self.fleet.show_here(self.helps_here(), self.is_free_here(), self.vitals_here())
 
     def _carry_out(self) -> None:
         loop = asyncio.get_running_loop()

@@ -12,8 +12,8 @@ import pytest
 
 from orchestrator.backends.manager import BackendManager
 from orchestrator.core.engine.scheduler import Scheduler
-from orchestrator.core.models.backend import BackendConfig, BackendStatus, Health, QueueState, Vitals
-from orchestrator.core.models.job import JobRequest, Prompt, Source
+from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, QueueState, Vitals
+from orchestrator.core.models.job import HERE, JobRequest, Prompt, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.dispatch.launch import SentPrompts
 from orchestrator.dispatch.preparing import HERE_ID
@@ -170,8 +170,10 @@ class HelpingHere:
 
     def __init__(self, room: Room) -> None:
         self.is_wanted, self.is_free = True, False
+        self.vitals: Vitals | None = None
         room.room.helps_here = lambda: self.is_wanted
         room.room.is_free_here = lambda: self.is_wanted and self.is_free
+        room.room.vitals_here = lambda: self.vitals
         self._room = room
 
     def becomes(self, *, is_wanted: bool = True, is_free: bool = False) -> None:
@@ -210,6 +212,38 @@ async def test_a_job_that_only_this_machine_can_run_fails_when_it_no_longer_help
     here.becomes(is_wanted=False)
     with pytest.raises(NoEligiblePeerError, match="OnlyHere"):
         await asyncio.wait_for(room.stories[ticket.id], DEADLINE_S)
+
+
+SMALL = Vitals(devices=(Device("A processor", "cpu", 16 << 30, 9 << 30),))
+
+
+async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(room: Room) -> None:
+    here = HelpingHere(room)
+    here.becomes(is_free=True)
+    here.vitals = SMALL
+    room.add("a")
+    found = {r.verdict.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
+    assert found[HERE].peer.status.vitals == SMALL
+    assert found[HERE].run_s > 5 * found["a"].run_s
+
+
+@pytest.mark.parametrize(("vitals", "is_refused"), [(None, False), (SMALL, True)])
+async def test_what_needs_more_memory_than_this_machine_has_is_not_left_waiting_for_it(
+    room: Room, vitals: Vitals | None, is_refused: bool
+) -> None:
+    here = HelpingHere(room)
+    here.vitals = vitals
+    here.becomes(is_free=True)
+    room.add("a")
+    ticket = Ticket(JobRequest(prompt=picture(), source=Source.FLEET))
+    ticket.tried["a"], ticket.memory_bytes = "it failed this job: out of memory", 24 << 30
+    placing = asyncio.ensure_future(room.room.place(ticket))
+    await asyncio.wait({placing}, timeout=DEADLINE_S)
+    assert placing.done()
+    if is_refused:
+        assert isinstance(placing.exception(), NoEligiblePeerError)
+    else:
+        assert placing.result().backend_id == HERE
 
 
 async def test_of_a_peer_that_says_it_runs_thousands_only_a_few_are_followed(room: Room) -> None:
