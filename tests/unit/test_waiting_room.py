@@ -227,6 +227,16 @@ async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(ro
     assert found[HERE].run_s > 5 * found["a"].run_s
 
 
+async def test_a_peer_without_a_card_is_known_for_it_as_soon_as_it_tells(room: Room) -> None:
+    for name, kind in (("a", "cpu"), ("bb", "cuda")):
+        room.add(name)
+        await room.room.outlook(JobRequest(prompt=picture()))  # it has a row before it tells
+        vitals = Vitals(devices=(Device("Whatever", kind, 16 << 30, 9 << 30),))
+        room.manager.set_status(name, BackendStatus(Health.UP, vitals=vitals))
+    found = {r.verdict.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
+    assert found["a"].run_s > 5 * found["bb"].run_s
+
+
 @pytest.mark.parametrize(("vitals", "is_refused"), [(None, False), (SMALL, True)])
 async def test_what_needs_more_memory_than_this_machine_has_is_not_left_waiting_for_it(
     room: Room, vitals: Vitals | None, is_refused: bool
