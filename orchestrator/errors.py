@@ -80,9 +80,13 @@ class ParameterError(WorkflowError):
 
 
 class ConfigError(OrchestratorError, ValueError):
-    """A peer's address, a setting or a request body is wrong."""
+    """A peer's address, a setting or a request body is wrong. ``field``: which part, where that is clear."""
 
     code = "bad_request"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class NotFoundError(OrchestratorError, LookupError):
@@ -230,7 +234,7 @@ class PeerDiedError(JobLostError):
 
 
 class TakenBackError(OrchestratorError):
-    """The peer had not started the job, and another one can start it now."""
+    """The peer had not started the job, and another one is to run it."""
 
     code = "taken_back"
 

@@ -35,23 +35,22 @@ def load(db: sa.Connection) -> tuple[Row, ...]:
 
 
 def save(db: sa.Connection, rows: Sequence[Row]) -> None:
-    """New ones, and others in place of those of the same key."""
-    if not rows:
-        return
-    db.execute(_DELETE, [{"a_topic": row.topic, "a_peer": row.peer, "a_name": row.name} for row in rows])
-    db.execute(
-        LEARNED.insert(),
-        [
-            {
-                "topic": row.topic,
-                "peer": row.peer,
-                "name": row.name,
-                "numbers": list(row.values),
-                "note": row.note,
-            }
-            for row in rows
-        ],
-    )
+    """New ones, and others in place of those of the same key; those without values are no more."""
+    gone = [{"a_topic": row.topic, "a_peer": row.peer, "a_name": row.name} for row in rows]
+    kept = [
+        {
+            "topic": row.topic,
+            "peer": row.peer,
+            "name": row.name,
+            "numbers": list(row.values),
+            "note": row.note,
+        }
+        for row in rows
+        if row.values
+    ]
+    for statement, about in ((_DELETE, gone), (LEARNED.insert(), kept)):
+        if about:  # without it the statement would still be executed once
+            db.execute(statement, about)
 
 
 def replace(db: sa.Connection, rows: Sequence[Row]) -> None:

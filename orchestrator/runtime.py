@@ -17,7 +17,7 @@ from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
-from .core.engine.explain import Reckoning
+from .core.engine.explain import Outlook
 from .core.engine.health import HealthPolicy, Work
 from .core.engine.outage import OutagePolicy
 from .core.engine.repeat import repeated
@@ -372,10 +372,10 @@ class Runtime:
                 answers[config.name] = found[info]
         return agree(answers)
 
-    async def explain(self, request: JobRequest) -> tuple[Reckoning, ...]:
-        """What each peer would do with it now, the first to be done at the front."""
+    async def explain(self, request: JobRequest) -> Outlook:
+        """What would become of it now."""
         await self.ready()
-        return await self._dispatcher.reckonings(request)
+        return await self._dispatcher.outlook(request)
 
     def on_job(self, callback: Callable[[Job], None]) -> Callable[[], None]:
         """Hear of every job that changed; returns its undo."""

@@ -132,18 +132,25 @@ def check_header(header: str, value: str) -> None:
     Raises:
         ConfigError: says why not, without the value.
     """
+    fault = _fault(header, value.strip())
+    if fault:
+        raise ConfigError(fault, field="credentials")
+
+
+def _fault(header: str, text: str) -> str:
+    """What is wrong with them; "" for nothing."""
     if not _NAME.fullmatch(header):
-        raise ConfigError("A header's name has 1-64 letters, digits or '-', like Authorization or X-Api-Key.")
+        return "A header's name has 1-64 letters, digits or '-', like Authorization or X-Api-Key."
     lower = header.lower()
     if lower in _RESERVED or lower.startswith(_RESERVED_PREFIXES):
-        raise ConfigError(f"The header {header} cannot carry a key. Use Authorization, or X-Api-Key.")
-    text = value.strip()
+        return f"The header {header} cannot carry a key. Use Authorization, or X-Api-Key."
     if not text:
-        raise ConfigError("The key is empty. To keep the old one leave credentials out; null removes it.")
+        return "The key is empty. To keep the old one leave credentials out; null removes it."
     if len(text) > VALUE_MAX or not _VALUE.fullmatch(text):
-        raise ConfigError(f"A key has at most {VALUE_MAX} printable ASCII characters on one line.")
+        return f"A key has at most {VALUE_MAX} printable ASCII characters on one line."
     if text.startswith(_ENV) and not _VARIABLE.fullmatch(text[len(_ENV) :]):
-        raise ConfigError("After 'env:' comes the name of an environment variable, like env:PEER_TOKEN.")
+        return "After 'env:' comes the name of an environment variable, like env:PEER_TOKEN."
+    return ""
 
 
 def _resolve(value: str) -> str:

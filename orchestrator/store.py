@@ -171,7 +171,7 @@ class Store:
         return await self._transaction(learned_rows.load)
 
     async def save_learned(self, rows: Sequence[Row], *, only: bool = False) -> None:
-        """Keep what is new or different; `only`: these, and forget all others."""
+        """Keep what is new or different, drop what has no values; `only`: these, and forget all others."""
         save = learned_rows.replace if only else learned_rows.save
         await self._transaction(partial(save, rows=rows))
 

@@ -144,7 +144,8 @@ class BackendManager:
             if other.id == config.id:
                 continue
             if other.name.casefold() == config.name.casefold():
-                raise ConfigError(f"There is a peer called {other.name} already. Give this one another name.")
+                message = f"There is a peer called {other.name} already. Give this one another name."
+                raise ConfigError(message, field="name")
             if other.url == config.url:
                 raise ConfigError(f"{config.url} is registered already, as {other.name}.")
 

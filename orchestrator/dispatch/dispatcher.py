@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..backends.manager import BackendManager
-from ..core.engine.explain import Reckoning
+from ..core.engine.explain import Outlook
 from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import Placement, Scheduler
@@ -35,7 +35,7 @@ from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
 from .experience import Experience
 from .hold import Hold
-from .launch import Launch, SentPrompts
+from .launch import Launch, SentPrompts, on_its_way
 from .line import Line
 from .on_master import OnMaster
 from .ports import Here, Journal, Peers
@@ -156,8 +156,8 @@ class Dispatcher:
     def has_sent(self, prompt_id: str) -> bool:
         return prompt_id in self._prompt_ids
 
-    async def reckonings(self, request: JobRequest) -> tuple[Reckoning, ...]:
-        return await self._room.reckonings(request)
+    async def outlook(self, request: JobRequest) -> Outlook:
+        return await self._room.outlook(request)
 
     def restore(self, jobs: tuple[Job, ...]) -> None:
         """Take back finished jobs of an earlier process, oldest first."""
@@ -318,7 +318,8 @@ class Dispatcher:
 
     async def _attempt(self, entry: Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
         """Try it once; return what the job's record gains."""
-        run = await self._launch.ready(entry.ticket, config, partial(self.register.say, entry))
+        with on_its_way(entry.ticket, config.name, lambda: self._closing or bool(entry.cancel_reason)):
+            run = await self._launch.ready(entry.ticket, config, partial(self.register.say, entry))
         attempt = Attempt(run.prompt_id, config.id, _now())
         job = entry.job.to(
             JobState.RUNNING,

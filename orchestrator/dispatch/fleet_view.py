@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..backends.manager import BackendManager
 from ..core.engine.knowledge import Knowledge
 from ..core.engine.peers import OurJob, PeerSnapshot
 from ..core.engine.scheduler import Scheduler
-from ..core.models.backend import BackendConfig, BackendStatus, Conduct, Health
+from ..core.models.backend import BackendConfig, BackendStatus, Conduct, Health, Vitals
 from ..core.models.job import HERE
 from ..core.models.rules import PeerRules
 from .preparing import HERE_ID, Preparing
@@ -52,6 +52,7 @@ class FleetView:
         self._is_ours = is_ours
         self._placed: dict[str, dict[Ticket, None]] = {}
         self._seen: dict[str, _Seen] = {}
+        self._here = _HERE_STATUS
 
     @property
     def knowledge(self) -> Knowledge:
@@ -108,17 +109,21 @@ class FleetView:
             self.show(backend_id)
         return bool(turned)
 
-    def show_here(self, is_wanted: bool, is_free: bool) -> None:
-        """The master as one of the machines, which takes a job only while it has nothing else to do."""
-        if not is_wanted:
+    def show_here(self, is_wanted: bool, is_free: bool, vitals: Vitals | None) -> None:
+        if is_wanted:
+            self._scheduler.set_peer(self.here(is_free, vitals), _now_s())
+        else:
             self._scheduler.remove_peer(HERE_ID)
-            return
+
+    def here(self, is_free: bool, vitals: Vitals | None) -> PeerSnapshot:
+        """The master as one of the machines, which takes a job only while it has nothing else to do."""
+        if vitals != self._here.vitals:
+            self._here = replace(_HERE_STATUS, vitals=vitals)
         ours = self._ours(HERE_ID)
         others = 0 if is_free or ours else 1
-        here = PeerSnapshot(
-            _HERE_CONFIG, _HERE_STATUS, foreign=others, jobs=ours, rules=_HERE_RULES, has_copies=False
+        return PeerSnapshot(
+            _HERE_CONFIG, self._here, foreign=others, jobs=ours, rules=_HERE_RULES, has_copies=False
         )
-        self._scheduler.set_peer(here, _now_s())
 
     def snapshots(self) -> tuple[PeerSnapshot, ...]:
         return tuple(self.snapshot(config.id) for config in self._manager.all())

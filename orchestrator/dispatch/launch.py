@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
 
 from ..core.models.backend import BackendConfig
 from ..errors import TakenBackError
 from .attempt import AttemptRun, Ways
 from .ports import Peers
-from .ticket import Ticket
+from .ticket import Ticket, not_on_its_way
 from .waiting_room import WaitingRoom
 
 EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
@@ -28,6 +30,37 @@ class SentPrompts:
 
     def __contains__(self, prompt_id: str) -> bool:
         return prompt_id in self._ids
+
+
+@contextlib.contextmanager
+def on_its_way(ticket: Ticket, peer: str, is_ending: Callable[[], bool]) -> Iterator[None]:
+    """Within it the ticket can be called off, which interrupts the present task. `is_ending`: whether that
+    task is being cancelled for good.
+
+    Raises:
+        TakenBackError: it was called off.
+    """
+    task, is_called_off = asyncio.current_task(), False
+
+    def call_off() -> bool:
+        nonlocal is_called_off
+        if task is None or is_ending():
+            return False
+        is_called_off = is_called_off or task.cancel()
+        return is_called_off
+
+    ticket.call_off = call_off
+    try:
+        yield
+    except asyncio.CancelledError:
+        if task is None or not is_called_off or is_ending():
+            raise
+        with contextlib.suppress(AttributeError):  # Python 3.10 keeps no count
+            task.uncancel()
+    finally:
+        ticket.call_off = not_on_its_way
+    if is_called_off:
+        raise TakenBackError(f"It was called off before {peer} had it, and another peer is to run it.")
 
 
 class Launch:

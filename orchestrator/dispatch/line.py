@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..backends.manager import BackendManager
-from ..core.models.job import Job, JobState
+from ..core.models.job import HERE, Job
 from ..errors import ConfigError, NotFoundError
 from .ports import Journal
-from .register import Register
-from .ticket import rank_of
+from .register import Entry, Register
+from .ticket import Ticket, rank_of
 from .waiting_room import WaitingRoom
 
 
@@ -47,7 +47,8 @@ class Line:
         waiting = {job.id for job in self.jobs()}
         for wanted in filter(None, (job_id, before)):
             if wanted not in waiting:
-                raise NotFoundError(f"No job {wanted} waits. It may have started; reload the list.")
+                known = self._register.find(wanted)
+                raise NotFoundError(f"Job {wanted} has no place in the line: {self._whereabouts(known)}.")
         behind = self._register.get(before).ticket if before else None
         entry = self._register.get(job_id)
         self._room.move(entry.ticket, behind)
@@ -57,18 +58,40 @@ class Line:
         await self._journal.save_places({places[ticket]: rank_of(ticket) for ticket in line})
 
     async def pin(self, job_id: str, peer: str) -> Job:
-        """Let a waiting job run on one peer only, or on any again.
+        """Let a job that no peer has begun run on one peer only, or on any again. It is called off on its way
+        to another one, or taken back from there.
 
         Raises:
-            NotFoundError: it does not wait. ConfigError: there is no such peer. StoreError: see ``move``.
+            NotFoundError: it is too late. ConfigError: there is no such peer. StoreError: see ``move``.
+            PeerError: the peer that has it cannot be asked.
         """
         entry = self._register.get(job_id)
-        if entry.job.state is not JobState.WAITING:
-            raise NotFoundError(f"No job {job_id} waits. It may have started; reload the list.")
-        if peer and self._manager.find(peer) is None:
+        ticket, wanted = entry.ticket, self._manager.find(peer) if peer else None
+        if peer and wanted is None:
             raise ConfigError(f"There is no peer {peer}.")
-        entry.ticket.request = replace(entry.ticket.request, peer=peer)
-        self._register.update(entry, request=entry.ticket.request)
-        self._room.reconsider(entry.ticket)
+        is_elsewhere = wanted is not None and self._room.fleet.has(ticket) and ticket.backend_id != wanted.id
+        if entry.job.state.is_final or (is_elsewhere and not await _got_back(ticket)):
+            raise NotFoundError(f"Job {job_id} cannot be given a peer now: {self._whereabouts(entry)}.")
+        if wanted is not None and peer != wanted.id:
+            peer = wanted.name  # in its own letters
+        ticket.request = replace(ticket.request, peer=peer)
+        self._register.update(entry, request=ticket.request)
+        self._room.reconsider(ticket)
         await self._journal.save_request(entry.job)
         return entry.job
+
+    def _whereabouts(self, entry: Entry | None) -> str:
+        """Why a person's wish for it came too late."""
+        if entry is None:
+            return "there is no such job"
+        if entry.job.state.is_final:
+            return "it has ended"
+        if not self._room.fleet.has(entry.ticket):
+            return "it is between two tries; wait a moment"
+        config = self._manager.find(entry.ticket.backend_id)
+        name = config.name if config else HERE
+        return f"it is on its way to {name}" if entry.job.begun_at is None else f"{name} has begun it"
+
+
+async def _got_back(ticket: Ticket) -> bool:
+    return ticket.call_off() or await ticket.take_back()

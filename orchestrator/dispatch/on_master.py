@@ -27,6 +27,7 @@ class OnMaster:
         """Let the master run jobs of fleet mode, whenever it is free."""
         self._here = here
         self._room.helps_here, self._room.is_free_here = here.is_wanted, here.is_free
+        self._room.vitals_here = here.vitals
 
     async def run(self, entry: Entry, placement: Placement) -> dict[str, Any]:
         """Run a job that was placed here; return what its record gains.

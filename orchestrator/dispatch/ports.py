@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream
 from ..core.engine.learned import Row
-from ..core.models.backend import BackendConfig
+from ..core.models.backend import BackendConfig, Vitals
 from ..core.models.job import Job, Rank
 
 
@@ -33,4 +33,5 @@ class Here(Protocol):
 
     def is_wanted(self) -> bool: ...
     def is_free(self) -> bool: ...
+    def vitals(self) -> Vitals | None: ...
     async def run(self, job: Job) -> dict[str, Any]: ...

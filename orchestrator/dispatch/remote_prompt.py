@@ -116,7 +116,7 @@ class RemotePrompt:
             PeerError: nobody knows; it is followed on.
         """
         if not self._is_there or self._is_taken_back:
-            return False
+            return self._is_taken_back
         await self._client.delete_queued(self.prompt_id)
         known = self.prompt_id in _all_ids(await self._client.queue())
         if known or await self._client.history(self.prompt_id):
@@ -204,7 +204,7 @@ class RemotePrompt:
         while True:
             await self._next_look()
             if self._is_taken_back:
-                raise TakenBackError(f"{self.peer} had not started it and another peer was free.")
+                raise TakenBackError(f"{self.peer} had not started it, and another peer is to run it.")
             try:
                 entry = await self._history(patient=ended.is_set())
                 if entry is None:

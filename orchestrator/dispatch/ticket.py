@@ -23,6 +23,11 @@ async def too_late() -> bool:
     return False
 
 
+def not_on_its_way() -> bool:
+    """A job that waits, or is there, is not called off."""
+    return False
+
+
 @dataclass(eq=False)
 class Ticket:
     """One copy of a job, here or on a peer. ``tried``: peers that failed it, with the reason.
@@ -32,7 +37,8 @@ class Ticket:
     work it is; ``group``: equal for jobs that are all the same to placement, None until its prompt is
     prepared, for peers as they were in that ``edition``. ``begun_at_s``: when its peer started it, on the
     same clock; ``is_copied``: it runs, or ran, elsewhere too. ``take_back`` gets it back from a peer that has
-    not begun it; False when it was too late. ``may_run_here``: the master itself has not refused it.
+    not begun it; False when it was too late. ``call_off`` does so while its files are still being sent there,
+    False when they are not. ``may_run_here``: the master itself has not refused it.
     ``memory_bytes``: a peer with so much had too little memory for it. ``lost_in_outage``: it was under way
     when most of the fleet was lost, and waits for it even if it would not wait for a first one.
     """
@@ -41,6 +47,7 @@ class Ticket:
     tried: dict[str, str] = field(default_factory=dict)
     on_waiting: Callable[[str], None] = lambda reason: None
     take_back: Callable[[], Awaitable[bool]] = too_late
+    call_off: Callable[[], bool] = not_on_its_way
     rank: Rank | None = None
     begun_at_s: float | None = None
     prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)

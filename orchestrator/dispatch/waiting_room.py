@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import bisect
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable
@@ -11,17 +10,19 @@ from dataclasses import dataclass, replace
 
 from ..backends.manager import BackendManager
 from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
-from ..core.engine.explain import Reckoning
+from ..core.engine.explain import Outlook
 from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.preparation import Prepared
 from ..core.engine.scheduler import Placement, Scheduler, SecondCopy
+from ..core.models.backend import Vitals
 from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
 from .fleet_view import FleetView
+from .places import Places
 from .preparing import HERE_ID, Preparing
-from .ticket import APART_S, Ticket, rank_between, rank_of
+from .ticket import Ticket, rank_of
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class _Judgement:
 
     need: Need
     verdicts: tuple[PeerVerdict, ...]
+    fits_here: bool = False
     refusal: NoEligiblePeerError | None = None
 
 
@@ -44,20 +46,21 @@ class WaitingRoom:
     """Gives each waiting job a peer, as the scheduler plans it for the whole line."""
 
     def __init__(self, manager: BackendManager, scheduler: Scheduler, is_ours: Callable[[str], bool]) -> None:
-        #: whether the master takes jobs itself, and whether it could start one now
+        #: whether the master takes jobs itself, whether it could start one now, and what it computes on
         self.helps_here: Callable[[], bool] = lambda: False
         self.is_free_here: Callable[[], bool] = lambda: False
+        self.vitals_here: Callable[[], Vitals | None] = lambda: None
         self.on_copy: Callable[[SecondCopy], None] = lambda wanted: None
         self._manager = manager
         self._scheduler = scheduler
         self._preparing = Preparing(manager)
         self.fleet = FleetView(manager, scheduler, self._preparing, is_ours)
-        self._line: list[Ticket] = []
+        self._line = Places()
         self._waiting: dict[str, Ticket] = {}
         self._new: list[Ticket] = []
-        self._base_s = self._first_s = self._last_s = 0.0
         self._dirty = asyncio.Event()
         self._all_anew = False
+        self._helped = False  #: whether the master did, when that was looked at last
         self._paused = False
         self.held = ""  #: why no job is placed now, in a sentence; "" when they are
         self._pump: asyncio.Task[None] | None = None
@@ -99,7 +102,9 @@ class WaitingRoom:
         self._think_anew()
 
     def look_again(self) -> None:
-        """Something outside changed: this machine may have come free."""
+        """Something outside changed: this machine may have come free, or helps no more."""
+        if self._helped is not self._is_helping():
+            self._think_anew()
         if self._line or any(True for _ in self.fleet.tickets()):
             self._dirty.set()
 
@@ -108,19 +113,7 @@ class WaitingRoom:
 
     def enter(self, ticket: Ticket, *, front: bool = False, rank: Rank | None = None) -> Rank:
         """Give a job its place in the line: behind its equals, before all of its priority, or this one."""
-        now_s = asyncio.get_running_loop().time()
-        if not self._base_s:
-            self._base_s = self._first_s = self._last_s = now_s
-        if rank is not None:
-            ticket.rank = rank
-        elif front:
-            lowest = min((rank_of(waiting)[1] for waiting in self._line), default=self._first_s)
-            self._first_s = min(lowest, self._first_s) - 1.0
-            ticket.rank = -ticket.request.priority, self._first_s
-        else:
-            self._last_s = max(now_s, self._last_s + APART_S)
-            ticket.rank = -ticket.request.priority, self._last_s
-        return ticket.rank
+        return self._line.give(ticket, asyncio.get_running_loop().time(), front=front, rank=rank)
 
     async def place(self, ticket: Ticket) -> Placement:
         """Wait for a peer; its slot is taken when this returns and must be given back by ``release``.
@@ -135,7 +128,7 @@ class WaitingRoom:
             self.enter(ticket)
         ticket.settled = ticket.taking_back = ticket.is_copied = False
         ticket.begun_at_s = ticket.group = None
-        bisect.insort(self._line, ticket, key=rank_of)
+        self._line.add(ticket)
         self._waiting[ticket.id] = ticket
         self._new.append(ticket)
         self._dirty.set()
@@ -174,40 +167,21 @@ class WaitingRoom:
 
     def move(self, ticket: Ticket, before: Ticket | None) -> None:
         """Put a waiting job before another one, or at the end of the line."""
-        if ticket not in self._line:
-            return
-        self._line.remove(ticket)
-        at = self._line.index(before) if before in self._line else len(self._line)
-        ahead = self._line[at - 1] if at else None
-        behind = self._line[at] if at < len(self._line) else None
-        ticket.rank = rank_between(ahead, behind, rank_of(ticket))
-        self._line.insert(at, ticket)
-        moved = (ticket,) if self._is_between(ahead, ticket, behind) else self._spread(ticket.rank[0])
-        for one in moved:
+        for one in self._line.move(ticket, before):
             if one.id in self._scheduler.line:
                 self._enlist(one, self._preparing.need(one))
         self._dirty.set()
-
-    def _is_between(self, *neighbours: Ticket | None) -> bool:
-        """Whether they differ for the scheduler too: a gap can be halved so many times only."""
-        places = [(rank_of(ticket)[0], self._since_s(ticket)) for ticket in neighbours if ticket]
-        return places == sorted(set(places))
-
-    def _spread(self, urgency: float) -> tuple[Ticket, ...]:
-        """Give the jobs of this urgency places far apart, in their order."""
-        equals = tuple(ticket for ticket in self._line if rank_of(ticket)[0] == urgency)
-        first_s = min(*(rank_of(ticket)[1] for ticket in equals), self._first_s) - len(equals)
-        for place, ticket in enumerate(equals):
-            ticket.rank = urgency, first_s + place
-        return equals
 
     def line(self) -> tuple[Ticket, ...]:
         return tuple(self._line)
 
     def reconsider(self, ticket: Ticket) -> None:
-        """The request of a waiting job was changed; until it is looked at, it goes nowhere."""
-        ticket.group = None
-        self._scheduler.leave(ticket.id)
+        """The request of a job was changed; until it is looked at, it goes nowhere."""
+        if self.fleet.has(ticket):
+            ticket.edition = 0  # it stays in its group until it is prepared anew
+        else:
+            ticket.group = None
+            self._scheduler.leave(ticket.id)
         self._think_anew()
 
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
@@ -219,23 +193,20 @@ class WaitingRoom:
         unmet = self._preparing.need(ticket).unmet
         return tuple(backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != HERE_ID)
 
-    async def reckonings(self, request: JobRequest) -> tuple[Reckoning, ...]:
-        """What each peer would do with the request if it were sent now, and why some may not take it."""
+    async def outlook(self, request: JobRequest) -> Outlook:
+        """What would become of the request if it were sent now."""
         ticket = Ticket(request)
         await self._preparing.prepare(ticket)
         self._show_here()
         self._look_at_hours()
         now_s = asyncio.get_running_loop().time()
-        return self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s)
+        peers = self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s)
+        return Outlook(peers, self._paused, self.held, len(self._line))
 
     def _leave(self, ticket: Ticket) -> None:
         self._scheduler.leave(ticket.id)
         self._waiting.pop(ticket.id, None)
-        at = bisect.bisect_left(self._line, rank_of(ticket), key=rank_of)
-        if at < len(self._line) and self._line[at] is ticket:
-            del self._line[at]
-        elif ticket in self._line:
-            self._line.remove(ticket)
+        self._line.remove(ticket)
 
     def _peer_changed(self, backend_id: str) -> None:
         self.fleet.show(backend_id)
@@ -298,14 +269,16 @@ class WaitingRoom:
         judged: dict[Hashable, _Judgement] = {}
         tickets = tuple(tickets)
         snapshots = self.fleet.snapshots() if tickets else ()
+        here = self.fleet.here(True, self.vitals_here()) if tickets and self._is_helping() else None
         for ticket in tickets:
             if ticket.group is None or ticket.future is None or ticket.future.done():
                 continue
             if ticket.group not in judged:
                 need = self._preparing.need(ticket)
                 verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
-                able = any(verdict.eligible for verdict in verdicts)
-                judged[ticket.group] = _Judgement(need, verdicts, None if able else no_peer_error(verdicts))
+                refusal = None if any(v.eligible for v in verdicts) else no_peer_error(verdicts)
+                fits_here = here is not None and judge(need, here).eligible
+                judged[ticket.group] = _Judgement(need, verdicts, fits_here, refusal)
             self._consider(ticket, judged[ticket.group])
 
     def _consider(self, ticket: Ticket, found: _Judgement) -> None:
@@ -318,7 +291,11 @@ class WaitingRoom:
         known = self._scheduler.line.find(ticket.id)
         if known is None or known.group != ticket.group:
             self._enlist(ticket, found.need)
-        if refusal is None or (ticket.fits_here and self.is_free_here() and not self._paused):
+        if refusal is None or (found.fits_here and self.is_free_here() and not self._paused):
+            return
+        # Peers that failed it may get it again sooner.
+        if found.fits_here and not ticket.tried:
+            ticket.on_waiting(f"waiting for this machine, the only one that can run it now. {refusal}")
             return
         broken = next((p.error for p in ticket.prepared.values() if p.error), None)
         if broken is not None:
@@ -330,6 +307,10 @@ class WaitingRoom:
         else:
             ticket.on_waiting(str(refusal))
 
+    def _is_helping(self) -> bool:
+        self._helped = self.helps_here()
+        return self._helped
+
     def _refuse(self, ticket: Ticket, exc: OrchestratorError) -> None:
         self._scheduler.leave(ticket.id)
         if ticket.future is not None and not ticket.future.done():
@@ -338,18 +319,13 @@ class WaitingRoom:
     def _enlist(self, ticket: Ticket, need: Need) -> None:
         """What the scheduler knows of it is what is so."""
         request, priority = ticket.request, -rank_of(ticket)[0]
-        client, since_s = request.client_id or request.source.value, self._since_s(ticket)
+        client, since_s = request.client_id or request.source.value, self._line.since_s(ticket)
         self._scheduler.enter(
             WaitingJob(ticket.id, ticket.group, need, ticket.kind, priority, client, since_s)
         )
 
-    def _since_s(self, ticket: Ticket) -> float:
-        """A place that somebody gave it is no moment since when it waited."""
-        since_s = rank_of(ticket)[1]
-        return since_s if since_s >= self._base_s else self._base_s - (self._base_s - since_s) * APART_S
-
     def _show_here(self) -> None:
-        self.fleet.show_here(self.helps_here(), self.is_free_here())
+        self.fleet.show_here(self.helps_here(), self.is_free_here(), self.vitals_here())
 
     def _carry_out(self) -> None:
         loop = asyncio.get_running_loop()

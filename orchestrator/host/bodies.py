@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..core.engine.overrides import parse_overrides
 from ..core.engine.variations import copies, varied
 from ..core.models.job import JobRequest, ResultLink, Source
 from ..core.workflow.cut import DISPATCH_CLASS
@@ -29,6 +30,7 @@ _PEER_FIELDS = (
     *("exclusive", "only_idle", "hours"),
 )
 _JOB_FIELDS = ("prompt", "workflow", "parameters", "peer", "tags", "avoid", "title", "priority", "targets")
+_NODE_FIELDS = ("result", "overrides")
 _SEVERAL_FIELDS = ("count", "variations", "metadata", "request_id")
 REQUEST_ID_MAX = 200
 
@@ -139,14 +141,16 @@ def job_request_of(body: Mapping[str, Any]) -> JobRequest:
 
 
 def explained_request_of(body: Mapping[str, Any]) -> JobRequest:
-    """The request of POST /explain: as ``job_request_of``, or with ``result`` what a Remote Dispatch node
-    would send, which wants one value of the prompt back and none of its files.
+    """The request of POST /explain: as ``job_request_of``; or what a Remote Dispatch node would send, which
+    wants one value of the prompt back and none of its files (``result``), and changes it (``overrides``).
 
     Raises:
         ConfigError: see ``job_request_of``; or ``result`` names no output of a node of the prompt.
+        ParameterError: ``overrides`` cannot be read.
     """
-    request = job_request_of({name: value for name, value in body.items() if name != "result"})
-    link = body.get("result")
+    request = job_request_of({name: value for name, value in body.items() if name not in _NODE_FIELDS})
+    overrides, link = _text(body, "overrides") if "overrides" in body else "", body.get("result")
+    request = replace(request, changes={**request.changes, **parse_overrides(overrides)})
     if link is None:
         return request
     if not is_link(link) or link[1] < 0 or str(link[0]) not in request.prompt:

@@ -78,9 +78,12 @@ _JOB_WISHES: dict[str, Schema] = {
     "priority": {**NUMBER, "description": "Higher goes first; 0 is usual."},
     "targets": {**listed(TEXT), "description": "Run these output nodes only."},
 }
-_RESULT: Schema = {
-    **listed({"type": ["string", "integer"]}),
-    "description": 'The output whose value is wanted back, like ["8", 0], instead of files.',
+_OF_NODE: dict[str, Schema] = {
+    "result": {
+        **listed({"type": ["string", "integer"]}),
+        "description": 'The output whose value is wanted back, like ["8", 0], instead of files.',
+    },
+    "overrides": {**TEXT, "description": "Changes as a Remote Dispatch node takes them, one a line."},
 }
 _SEVERAL: dict[str, Schema] = {
     "count": {**WHOLE, "minimum": 1, "maximum": 1000, "description": "So many, each with seeds of its own."},
@@ -98,7 +101,7 @@ SCHEMAS: dict[str, Schema] = {
     "Error": {
         **fields({"error": TEXT, "message": TEXT}),
         "additionalProperties": True,
-        "description": "error is a word for machines, message a sentence for people.",
+        "description": "error is a word for machines, message a sentence for people, field what is wrong.",
     },
     "Device": fields({"name": TEXT, "type": TEXT, "vram_total_bytes": WHOLE, "vram_free_bytes": WHOLE}),
     "Peer": fields(
@@ -194,10 +197,17 @@ SCHEMAS: dict[str, Schema] = {
         ),
         "description": "In seconds from now, were it sent now; null for a peer that may not take it.",
     },
+    "Outlook": fields(
+        {
+            **{"peers": listed(ref("Reckoning")), "paused": FLAG},
+            "held": {**TEXT, "description": 'Why no job is started now, besides a pause; "" when they are.'},
+            "waiting": {**WHOLE, "description": "Jobs in the line now."},
+        }
+    ),
     "Settings": fields(_SETTINGS),
     "NewPeer": fields(_PEER_WISHES, optional=[name for name in _PEER_WISHES if name != "url"]),
     "PeerChanges": fields(_PEER_WISHES, optional=list(_PEER_WISHES)),
-    "Explained": fields({**_JOB_WISHES, "result": _RESULT}, optional=[*_JOB_WISHES, "result"]),
+    "Explained": fields({**_JOB_WISHES, **_OF_NODE}, optional=[*_JOB_WISHES, *_OF_NODE]),
     "JobRequests": fields({**_JOB_WISHES, **_SEVERAL}, optional=[*_JOB_WISHES, *_SEVERAL]),
     "Move": fields({"before": TEXT, "peer": TEXT}, optional=("before", "peer")),
     "Retry": fields(
@@ -339,7 +349,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/explain": {
         "post": operation(
             "For each peer: when it would be done with this, or why not; the soonest first",
-            fields({"peers": listed(ref("Reckoning"))}),
+            ref("Outlook"),
             body="Explained",
         )
     },

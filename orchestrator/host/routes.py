@@ -47,7 +47,7 @@ from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
 from .previews import PICTURE_TYPES
 from .report import report
 from .sanitise import sanitise
-from .views import job_view, jobs_view, reckoning_view
+from .views import job_view, jobs_view, outlook_view
 
 log = logging.getLogger(__name__)
 
@@ -263,8 +263,9 @@ class _Api:
         return 200, await report(self._runtime, self._guard.token)
 
     async def explain(self, request: web.Request) -> tuple[int, Any]:
-        reckonings = await self._runtime.explain(explained_request_of(await read_object(request)))
-        return 200, {"peers": [reckoning_view(reckoning) for reckoning in reckonings]}
+        return 200, outlook_view(
+            await self._runtime.explain(explained_request_of(await read_object(request)))
+        )
 
     def _peer(self, backend_id: str) -> dict[str, Any]:
         for view in peer_views(self._runtime):
@@ -320,6 +321,8 @@ def error_answer(exc: OrchestratorError) -> tuple[int, dict[str, Any]]:
         body["candidates"] = exc.candidates
     elif isinstance(exc, NoEligiblePeerError):
         body["reasons"] = exc.reasons
+    elif isinstance(exc, ConfigError) and exc.field:
+        body["field"] = exc.field
     return status, body
 
 

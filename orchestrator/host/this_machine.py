@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.models.backend import Vitals
 from ..core.models.job import HERE, Job, OutputFile
 from ..core.workflow.outputs import check_success, files_of
 from ..dispatch.transport import Folders
 from ..errors import JobCancelledError, PromptRefusedError
+from .own_devices import OwnDevices, host_management
 
 # ComfyUI's modules; a type checker would take our own packages of such names.
 execution: Any = importlib.import_module("execution")
@@ -32,6 +34,7 @@ class ThisMachine:
         self._folders = folders
         self._is_wanted = is_wanted
         self._next_number = next_number
+        self._devices = OwnDevices(host_management())
 
     def is_wanted(self) -> bool:
         """Whether it is to run jobs at all."""
@@ -40,6 +43,10 @@ class ThisMachine:
     def is_free(self) -> bool:
         """Whether a job would start here at once."""
         return self._is_wanted() and not self._queue.queue and not self._queue.currently_running
+
+    def vitals(self) -> Vitals | None:
+        """What it computes on; None where the host does not tell."""
+        return self._devices.vitals()
 
     async def run(self, job: Job) -> dict[str, Any]:
         """Run it as the host runs any prompt, under the job's id; return what the job's record gains.

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
-from ..core.engine.explain import Reckoning, in_full
+from ..core.engine.explain import Outlook, Reckoning, in_full
 from ..core.engine.knowledge import Origin
 from ..core.models.backend import BackendConfig, BackendStatus, QueueState
 from ..core.models.job import HERE, Attempt, Job, JobState, OutputFile
@@ -62,7 +62,16 @@ def peer_view(
     }
 
 
-def reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
+def outlook_view(outlook: Outlook) -> dict[str, Any]:
+    return {
+        "peers": [_reckoning_view(reckoning) for reckoning in outlook.peers],
+        "paused": outlook.paused,
+        "held": outlook.held,
+        "waiting": outlook.waiting,
+    }
+
+
+def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
     """What a peer would do with a job, in seconds from now; None for one that may not take it. ``is_guess``:
     such a job never ran there."""
     verdict, able = reckoning.verdict, reckoning.verdict.eligible

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 
@@ -19,6 +20,12 @@ BADGES = """() => window.app.graph.nodes.find(node => node.type === "RemoteDispa
 FORETELLS = f"() => ({BADGES})().some(text => /^peer-\\d ≈ (\\?|[\\d:]+ (s|min))$/.test(text))"
 NAMES = f"() => ({BADGES})().some(text => /^peer-\\d$/.test(text))"
 KNOWS_TIME = f"() => ({BADGES})().some(text => /^peer-\\d ≈ [\\d:]+ s$/.test(text))"
+TAKES_MINUTES = f"() => ({BADGES})().some(text => /^peer-\\d ≈ [\\d:]+ (min|h)$/.test(text))"
+OVERRIDE = """changes => {
+  const node = window.app.graph.nodes.find(node => node.type === "RemoteDispatch");
+  node.widgets.find(widget => widget.name === "overrides").value = changes;
+  window.app.api.dispatchCustomEvent("graphChanged", null);
+}"""
 LINE = ".orc-outlook summary"
 ANOTHER_SEED = """seed => {
   const sampler = window.app.graph.nodes.find(node => node.type === "KSampler");
@@ -63,6 +70,12 @@ async def test_the_tab_tells_where_the_graph_would_run_and_by_when(
     await reasons.nth(1).wait_for()
     assert sorted([text.split(":")[0] for text in await reasons.all_text_contents()]) == ["peer-1", "peer-2"]
     await screen.picture(f"Outlook after a run in {palette}")
+    for is_paused in (True, False):
+        await master.patch("/orchestrator/settings", {"paused": is_paused})
+        start = "Paused; once resumed: This graph: peer-" if is_paused else "This graph: peer-"
+        await line.filter(has_text=re.compile(f"^{start}")).wait_for(timeout=SOON_MS)
+        if is_paused:
+            await screen.picture(f"Outlook while the queue is paused in {palette}")
     for peer in (await master.peers()).values():
         await master.patch(f"/orchestrator/peers/{peer['id']}", {"exclusive": True})
     await line.filter(has_text="No peer can run this graph now").wait_for(timeout=SOON_MS)
@@ -94,6 +107,28 @@ async def test_a_remote_dispatch_node_wears_where_its_part_would_run(
     await draw_seed(screen)
     await page.wait_for_function(KNOWS_TIME, timeout=SOON_MS)
     await screen.picture(f"Outlook of a node that ran before in {palette}")
+    await page.evaluate(OVERRIDE, "KSampler.steps = 3000")
+    await page.wait_for_function(TAKES_MINUTES, timeout=SOON_MS)
+    await screen.picture(f"Outlook of a node that changes the steps in {palette}")
+
+
+async def wrong_hours_of_a_new_peer(screen: Screen, palette: str) -> None:
+    """What is wrong is said at its field, even if that was folded away."""
+    page = screen.page
+    await page.get_by_role("button", name="Add peer").click()
+    form = page.get_by_role("form", name="Add a peer")
+    await form.get_by_label("Address").fill("192.0.2.1:8188")
+    await form.get_by_text("When to use it").click()
+    await form.get_by_label("Hours").fill("at night")
+    await form.get_by_text("When to use it").click()
+    await form.get_by_role("button", name="Add", exact=True).click()
+    await form.get_by_role("alert").get_by_text("'at night' is no span of hours").wait_for()
+    hours = form.get_by_label("Hours")
+    assert await hours.evaluate("field => document.activeElement === field")
+    assert await hours.evaluate("field => field.closest('label').nextElementSibling.role") == "alert"
+    assert await hours.get_attribute("aria-invalid") == "true"
+    await screen.picture(f"Wrong hours of a new peer in {palette}")
+    await form.get_by_role("button", name="Cancel").click()
 
 
 @pytest.mark.parametrize("palette", ["dark", "light"])
@@ -101,6 +136,7 @@ async def test_when_to_use_a_peer_is_set_in_its_form(screen: Screen, master: Ses
     await screen.open(palette)
     await screen.open_fleet_tab()
     page = screen.page
+    await wrong_hours_of_a_new_peer(screen, palette)
     row = page.locator(".orc-row", has_text="peer-2").first
     await row.locator(".orc-row-head").click()
     await row.get_by_role("button", name="Edit").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from orchestrator.core.models.job import Job, JobState, Source
 from orchestrator.errors import ConfigError, NotFoundError
 from tests.fakes.comfyui import FakeComfyUI
-from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.graphs import loaded_picture, picture, stock_classes
 from tests.fakes.master import Master, outcomes, started
 from tests.fakes.waiting import until
 
@@ -164,14 +165,19 @@ async def test_a_job_moved_before_a_more_urgent_one_goes_before_it(master: Maste
     await until(lambda: master.job(jobs[1]).state is JobState.RUNNING, "it is the first to go")
 
 
-async def test_what_does_not_wait_cannot_be_moved(master: Master, a: FakeComfyUI) -> None:
+async def test_what_does_not_wait_cannot_be_moved(master: Master, a: FakeComfyUI, b: FakeComfyUI) -> None:
     await master.add("a", a)
+    await master.add("b", b)
     job = await master.submit(picture())
-    await until(lambda: a.running, "it runs")
-    with pytest.raises(NotFoundError, match="may have started"):
+    await begun(master, job)
+    with pytest.raises(NotFoundError, match="a has begun it"):
         await master.runtime.move_job(job.id)
-    with pytest.raises(NotFoundError):
-        await master.runtime.pin_job(job.id, "a")
+    with pytest.raises(NotFoundError, match="a has begun it"):
+        await master.runtime.pin_job(job.id, "b")
+    await a.finish(a.running or "")
+    await master.end_of(job)
+    with pytest.raises(NotFoundError, match="it has ended"):
+        await master.runtime.pin_job(job.id, "b")
 
 
 async def test_a_waiting_job_is_sent_to_the_peer_that_a_person_chose(
@@ -187,6 +193,85 @@ async def test_a_waiting_job_is_sent_to_the_peer_that_a_person_chose(
     await master.runtime.change_preferences({"paused": False})
     await until(lambda: b.running, "it runs there")
     assert a.asked("/prompt") == []
+
+
+async def sending(master: Master, a: FakeComfyUI, **request: object) -> Job:
+    """A job whose input file is on its way to a peer that does not answer."""
+    (master.input / "cat.png").write_bytes(b"a cat")
+    manager = master.runtime.manager
+    await until(lambda: all(manager.get_object_info(peer.id) for peer in manager.all()), "all are known")
+    a.freeze()
+    job = await master.submit(loaded_picture("cat.png"), **request)
+    await until(lambda: "sending input files to a" in master.job(job).progress_text, "it is on its way")
+    return job
+
+
+@pytest.mark.parametrize("at_first", ["", "a"], ids=["anywhere", "elsewhere"])
+async def test_a_job_whose_files_are_being_sent_goes_to_the_peer_that_a_person_chose(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI, at_first: str
+) -> None:
+    await master.add("a", a)
+    await master.add("b", b)
+    job = await sending(master, a, peer=at_first)
+    pinned = await master.runtime.pin_job(job.id, "B")
+    assert pinned.request.peer == "b"
+    await until(lambda: b.running, "it runs there")
+    assert b.running == master.prompt_id(job)
+    assert a.asked("/prompt") == []
+    assert outcomes(master.job(job)) == [""]  # the first never got it
+    a.thaw()
+
+
+async def test_a_job_on_its_way_to_the_peer_that_a_person_chooses_goes_on_and_stays_there(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    job = await sending(master, a)
+    await master.runtime.pin_job(job.id, "")
+    await master.runtime.pin_job(job.id, "a")
+    with pytest.raises(NotFoundError, match="on its way to a"):
+        await master.runtime.move_job(job.id)
+    a.thaw()
+    await until(lambda: a.running, "it runs there")
+    await a.go_down()
+    await master.add("b", b)
+    await until(lambda: master.job(job).state is JobState.WAITING, "it waits for the peer it was given")
+    assert b.asked("/prompt") == []
+
+
+@pytest.mark.parametrize("is_pinned_first", [False, True])
+async def test_a_job_whose_files_are_being_sent_can_be_cancelled_whatever_peer_it_was_given(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI, is_pinned_first: bool
+) -> None:
+    await master.add("a", a)
+    await master.add("b", b)
+    job = await sending(master, a)
+    wishes = [master.runtime.cancel(job.id), master.runtime.pin_job(job.id, "b")]
+    await asyncio.gather(*(wishes[::-1] if is_pinned_first else wishes), return_exceptions=True)
+    assert master.job(job).state is JobState.CANCELLED
+    a.thaw()
+    assert b.asked("/prompt") == []
+
+
+async def test_a_job_that_a_peer_has_not_begun_is_taken_back_for_the_one_that_a_person_chose(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    await master.add("b", b)
+    first, busy = await master.submit(picture(), peer="a"), await master.submit(picture(1), peer="b")
+    await begun(master, first, busy)
+    job = await master.submit(picture(2), peer="a")
+    await until(lambda: a.pending, "it waits in the peer's own queue")
+    await master.reaches(job, JobState.RUNNING)
+    await until(lambda: a.asked("/prompt")[1:], "the peer has it")
+    await master.runtime.pin_job(job.id, "b")
+    await until(lambda: b.pending, "the other one has it")
+    assert a.pending == []
+    assert outcomes(master.job(job)) == ["taken_back", ""]
+
+
+async def begun(master: Master, *jobs: Job) -> None:
+    await until(lambda: all(master.job(job).begun_at for job in jobs), "they have begun")
 
 
 async def test_a_job_that_waits_behind_another_is_taken_back_when_a_peer_comes_free(

@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.core.engine.knowledge import Origin
 from orchestrator.core.models.job import Job, JobRequest, JobState
+from orchestrator.store import Store
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import DEADLINE_S, Master, started
@@ -43,7 +44,7 @@ async def b() -> AsyncIterator[FakeComfyUI]:
 async def told(master: Master, **request: Any) -> dict[str, Any]:
     """What each peer would do with a picture, by its name."""
     found = await master.runtime.explain(JobRequest(prompt=picture(), **request))
-    return {reckoning.verdict.name: reckoning for reckoning in found}
+    return {reckoning.verdict.name: reckoning for reckoning in found.peers}
 
 
 async def ran(master: Master, peer: FakeComfyUI, number: int) -> Job:
@@ -105,6 +106,20 @@ async def test_nothing_is_kept_of_a_peer_that_was_removed(tmp_path: Path, a: Fak
         assert {row.topic for row in rows} >= {"kind", "shape"}
 
 
+async def test_what_was_learned_of_a_removed_peer_is_off_the_disk_without_a_restart(
+    tmp_path: Path, a: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        peer = await master.add("a", a)
+        await ran(master, a, 1)
+    async with started(tmp_path) as master:
+        await master.runtime.peers.remove(peer)
+    store = Store(master.data / "journal.sqlite3")
+    await store.open()
+    assert {row.peer for row in await store.load_learned()} == {""}
+    await store.aclose()
+
+
 async def test_a_job_of_an_earlier_process_whose_peer_is_removed_before_it_answers_runs_elsewhere(
     tmp_path: Path, a: FakeComfyUI, b: FakeComfyUI
 ) -> None:
@@ -137,6 +152,27 @@ async def test_a_job_of_an_earlier_process_whose_peer_is_removed_and_fails_runs_
         await master.runtime.peers.remove(peer)
         await a.fail(prompt_id, exception_type="torch.OutOfMemoryError")
         assert where(master, await master.end_of(job)) == "b"
+
+
+async def test_what_keeps_all_jobs_back_is_told_with_where_one_would_run(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    found = await master.runtime.explain(JobRequest(prompt=picture()))
+    assert (found.paused, found.held, found.waiting) == (False, "", 0)
+    await master.runtime.change_preferences({"paused": True})
+    for number in range(3):
+        await master.submit(picture(number))
+    await until(lambda: len(master.runtime.waiting_jobs()) == 3, "they wait")
+    found = await master.runtime.explain(JobRequest(prompt=picture()))
+    assert (found.paused, found.held, found.waiting) == (True, "", 3)
+    assert [reckoning.verdict.eligible for reckoning in found.peers] == [True]
+    await master.add("b", b)
+    for peer in (a, b):
+        await peer.go_down()
+    await until(lambda: "2 of 2 peers were lost" in master.runtime.jobs()[0].explanation, "they are held")
+    found = await master.runtime.explain(JobRequest(prompt=picture()))
+    assert found.held.startswith("2 of 2 peers were lost at once, so jobs are held")
 
 
 async def test_a_job_says_by_when_it_should_be_done_and_why_there(master: Master, a: FakeComfyUI) -> None:
@@ -196,12 +232,12 @@ async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComf
     theirs = await posted_by_somebody(a, graph)
     await master.add("a", a)
 
-    (before,) = await master.runtime.explain(JobRequest(prompt=graph))
+    (before,) = (await master.runtime.explain(JobRequest(prompt=graph))).peers
     assert before.cold == ("base.safetensors",)
     a.prompts[-1].messages[:] = [["execution_start", {"timestamp": began_at}]]
     await a.finish(theirs)
     deadline_s = asyncio.get_running_loop().time() + DEADLINE_S
-    while (await master.runtime.explain(JobRequest(prompt=graph)))[0].cold:
+    while (await master.runtime.explain(JobRequest(prompt=graph))).peers[0].cold:
         assert asyncio.get_running_loop().time() < deadline_s, "the model counts as cold"
         await asyncio.sleep(0)
 

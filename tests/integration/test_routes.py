@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestServer
 from orchestrator.core.models.job import Job, JobRequest, JobState, OutputFile
 from orchestrator.dispatch.transport import Folders
 from orchestrator.errors import (
+    ConfigError,
     OrchestratorError,
     ParameterError,
     PeerTimeoutError,
@@ -30,6 +31,9 @@ from orchestrator.host.merged_nodes import MergedNodes
 from orchestrator.host.routes import add_routes, answering, error_answer
 from orchestrator.runtime import Runtime, Settings
 from orchestrator.store import Store
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.waiting import until
 
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}}
 ROUTES = 27
@@ -329,6 +333,47 @@ async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:
     assert (told["id"], told["name"], told["eligible"], told["finish_s"]) == (off["id"], "Off", False, None)
     assert "switched off" in told["reason"]
     assert host.runtime.jobs() == ()
+    assert (answer["paused"], answer["held"], answer["waiting"]) == (False, "", 0)
+    await host.runtime.change_preferences({"paused": True})
+    assert (await host.ask("POST", "/orchestrator/explain", {"prompt": PROMPT}))[1]["paused"] is True
+
+
+async def test_changes_that_fit_no_parameter_are_the_reason_why_no_peer_can_run_it(host: Host) -> None:
+    async with FakeComfyUI() as peer:
+        peer.object_info = stock_classes()
+        added = await host.add_peer(name="gpu", url=peer.url, enabled=True)
+        await until(lambda: host.runtime.manager.get_object_info(added["id"]), "its nodes are known")
+        for overrides, is_able in (("EmptyImage.color = 3", True), ("Sampler.steps = 3", False)):
+            asked = {"prompt": picture(), "overrides": overrides}
+            _, answer = await host.ask("POST", "/orchestrator/explain", asked)
+            assert [told["eligible"] for told in answer["peers"]] == [is_able]
+        assert "Sampler" in answer["peers"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("hours", "at night"),
+        ("name", "x" * 65),
+        ("name", "the other"),
+        ("tags", ["y" * 65]),
+        ("tls", "trust me"),
+        ("credentials", {"header": "Host", "value": "z"}),
+        ("credentials", {"value": " "}),
+    ],
+)
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_what_is_wrong_with_a_peer_is_said_with_its_field(
+    host: Host, field: str, wrong: object, is_new: bool
+) -> None:
+    url = "https://gpu-2"
+    await host.add_peer(url="gpu-1", name="The other")
+    if is_new:
+        status, answer = await host.ask("POST", "/orchestrator/peers", {"url": url, field: wrong})
+    else:
+        peer = await host.add_peer(url=url)
+        status, answer = await host.ask("PATCH", f"/orchestrator/peers/{peer['id']}", {field: wrong})
+    assert (status, answer["error"], answer["field"]) == (400, "bad_request", field)
 
 
 async def test_peers_keys_and_waiting_jobs_are_there_after_a_restart(tmp_path: Path) -> None:
@@ -445,6 +490,7 @@ async def test_an_answer_is_never_kept_by_a_cache_and_always_json() -> None:
             {"nodes": [{"node_id": "1", "class_type": "A", "title": "T"}]},
         ),
         (ParameterError("No.", ["a", "b"]), 400, {"candidates": ("a", "b")}),
+        (ConfigError("No.", field="hours"), 400, {"field": "hours"}),
         (PeerTimeoutError("No."), 502, {}),
         (StoreError("No."), 500, {}),
         (OrchestratorError("No."), 500, {}),

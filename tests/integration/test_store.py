@@ -398,6 +398,8 @@ async def test_what_can_be_read_of_a_damaged_file_is_kept(path: Path, damage: Ca
     async with opened(path) as store:
         await store.save_peer(BackendConfig(id="a", host="gpu-1"))
         await store.save_preferences({"paused": True})
+        lessons = [Row("run", "a", f"kind {number}", (1.0, 2.0)) for number in range(100)]
+        await store.save_learned(lessons)
         for number in range(200):
             await store.save_job(job(number, texts=("some text",) * 20))
     damage(path)
@@ -407,6 +409,7 @@ async def test_what_can_be_read_of_a_damaged_file_is_kept(path: Path, damage: Ca
         assert all(found == job(int(found.id[4:]), texts=("some text",) * 20) for found in kept)
         assert [peer.id for peer in await store.load_peers()] == ["a"]
         assert await store.load_preferences() == {"paused": True}
+        assert set(lessons) >= set(await store.load_learned()) > set()
         assert re.search(r"1 peers and \d+ jobs could be read", store.notice)
 
 
@@ -674,8 +677,10 @@ async def test_what_was_learned_is_kept_and_replaced_by_its_key(store: Store) ->
     newer = Row("run", "a", "k", (2.0, 2.5, 2.0))
     await store.save_learned([newer])
     assert set(await store.load_learned()) == {newer, other}
-    await store.save_learned([other], only=True)
+    await store.save_learned([Row(newer.topic, newer.peer, newer.name, ()), Row("size", "", "f", ())])
     assert await store.load_learned() == (other,)
+    await store.save_learned([newer], only=True)
+    assert await store.load_learned() == (newer,)
 
 
 async def test_a_lesson_that_makes_no_sense_is_left_out(path: Path) -> None:

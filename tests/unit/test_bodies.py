@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.models.job import JobRequest, ResultLink, Source
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, ParameterError
 from orchestrator.host.bodies import (
     DEPTH_MAX,
     explained_request_of,
@@ -101,6 +101,17 @@ def test_what_is_explained_may_be_the_value_that_a_node_wants_back() -> None:
     assert asked.result == ResultLink("1", 0)
     assert replace(asked, result=None) == job_request_of({"prompt": PROMPT, "peer": "gpu-2"})
     assert explained_request_of({"prompt": PROMPT, "result": None}) == job_request_of({"prompt": PROMPT})
+
+
+def test_what_is_explained_is_the_graph_with_the_changes_that_a_node_makes_in_it() -> None:
+    overrides = "# larger\nKSampler.steps = 40\n"
+    asked = explained_request_of({"prompt": PROMPT, "parameters": {"a.b": 1}, "overrides": overrides})
+    assert asked.changes == {"a.b": 1, "KSampler.steps": 40}
+    assert explained_request_of({"prompt": PROMPT, "overrides": ""}) == job_request_of({"prompt": PROMPT})
+    with pytest.raises(ParameterError, match="Line 1 of the overrides"):
+        explained_request_of({"prompt": PROMPT, "overrides": "steps 40"})
+    with pytest.raises(ConfigError, match="overrides"):
+        explained_request_of({"prompt": PROMPT, "overrides": ["KSampler.steps = 40"]})
 
 
 @pytest.mark.parametrize("link", ["1", [], ["1"], ["1", "0"], ["1", True], ["1", -1], ["2", 0], [[], 0], {}])

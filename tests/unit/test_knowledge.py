@@ -166,6 +166,34 @@ def test_only_changed_rows_are_told_and_only_once() -> None:
     assert {row.peer for row in knowledge.take_changes()} <= {"q", ""}
 
 
+def test_what_is_told_of_changes_alone_is_the_same_as_all_of_it() -> None:
+    knowledge, kept = Knowledge(), dict[tuple[str, str, str], Row]()
+
+    def take() -> None:
+        for row in knowledge.take_changes():
+            kept.pop((row.topic, row.peer, row.name), None)
+            if row.values:
+                kept[row.topic, row.peer, row.name] = row
+
+    for n in range(learned.KINDS_MAX + 100):
+        ran(knowledge, f"p{n % 7}", Kind(f"k{n}", f"s{n}", 1.0, (f"f{n}",)), 5.0, 4.0)
+        if n % 100 == 0:
+            knowledge.forget_peer("p1")
+            take()
+    for n in range(learned.FILES_MAX + 100):
+        knowledge.note_size(f"f{n}", 1.0)
+    take()
+    for n in range(learned.PEERS_MAX + 100):
+        knowledge.note_foreign(f"p{n}", 3.0)
+    for n in range(learned.RUNS_MAX + 100):
+        knowledge.read([Row("run", "p", f"k{n}", (1.0, 2.0)), Row("load", "p", f"f{n}", (1.0, 2.0))])
+    take()
+    # What is read, and a speed that nothing was learned of, is no change.
+    assert set(kept.values()) <= set(knowledge.rows())
+    topics = ("kind", "shape", "foreign", "size")
+    assert {row for row in knowledge.rows() if row.topic in topics} <= set(kept.values())
+
+
 def test_rows_that_make_no_sense_are_left_out() -> None:
     inf = float("inf")
     rows = [Row("run", "p", "x", ()), Row("kind", "", "x", (1.0,)), Row("nothing", "", "", (1.0,))]

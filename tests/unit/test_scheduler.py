@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -469,3 +471,22 @@ def test_an_idle_peer_that_never_loaded_a_model_gets_a_job_beside_one_where_it_i
     for name in ("a", "b"):
         scheduler.set_peer(peer(name), 10.0)
     assert {start.backend_id for start in scheduler.plan(10.0).starts} == {"a", "b"}
+
+
+class File(str):
+    """A name of which one can tell whether anybody still has it."""
+
+
+def test_of_files_that_no_waiting_job_needs_nothing_is_kept() -> None:
+    scheduler = Scheduler()
+    scheduler.set_peer(peer("a"), 0.0)
+    kept: weakref.WeakSet[File] = weakref.WeakSet()
+    for number in range(1_000):
+        file = File(f"model {number}")
+        kept.add(file)
+        need, kind = Need(unmet={"a": ("it lacks a node",)}), Kind(f"kind {number}", files=(file,))
+        scheduler.enter(WaitingJob("job", f"group {number}", need, kind))
+        assert scheduler.plan(float(number)).starts == ()
+        scheduler.leave("job")
+    gc.collect()
+    assert len(kept) < 200

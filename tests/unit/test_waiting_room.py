@@ -12,12 +12,14 @@ import pytest
 
 from orchestrator.backends.manager import BackendManager
 from orchestrator.core.engine.scheduler import Scheduler
-from orchestrator.core.models.backend import BackendConfig, BackendStatus, Health, QueueState, Vitals
-from orchestrator.core.models.job import JobRequest, Prompt
+from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, QueueState, Vitals
+from orchestrator.core.models.job import HERE, JobRequest, Prompt, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.dispatch.launch import SentPrompts
+from orchestrator.dispatch.preparing import HERE_ID
 from orchestrator.dispatch.ticket import Ticket
 from orchestrator.dispatch.waiting_room import PREPARED_AT_ONCE, WaitingRoom
+from orchestrator.errors import NoEligiblePeerError
 from tests.fakes.graphs import picture, stock_classes
 
 TURNS_MAX = 10_000
@@ -43,8 +45,8 @@ class Room:
         generation = self.manager.get_status(name).generation
         self.manager.set_object_info(name, ObjectInfo(stock_classes(*classes)), generation)
 
-    def submit(self, prompt: Prompt | None = None, *, peer: str = "") -> Ticket:
-        ticket = Ticket(JobRequest(prompt=prompt or picture(), peer=peer))
+    def submit(self, prompt: Prompt | None = None, *, peer: str = "", source: Source = Source.HTTP) -> Ticket:
+        ticket = Ticket(JobRequest(prompt=prompt or picture(), peer=peer, source=source))
         self.stories[ticket.id] = asyncio.create_task(self._place(ticket))
         return ticket
 
@@ -124,7 +126,7 @@ async def test_a_job_that_was_given_a_peer_does_not_go_to_another_meanwhile(room
     room.room.paused = True
     ticket = room.submit()
     await room.until(lambda: ticket.group is not None)
-    large = room.submit({str(n): node for n in range(500) for node in picture().values()})
+    large = room.submit({str(n): node for n in range(20_000) for node in picture().values()})
     room.room.paused = False
     for _ in range(3):  # now the large one is being prepared in a thread
         await asyncio.sleep(0)
@@ -161,6 +163,97 @@ async def test_what_a_peer_did_to_one_job_does_not_keep_others_of_its_kind_from_
         room.manager.set_status("a", BackendStatus(health))
     room.room.release(failed)
     await room.until(lambda: third in room.placed)
+
+
+class HelpingHere:
+    """This machine, which may take jobs of fleet mode."""
+
+    def __init__(self, room: Room) -> None:
+        self.is_wanted, self.is_free = True, False
+        self.vitals: Vitals | None = None
+        room.room.helps_here = lambda: self.is_wanted
+        room.room.is_free_here = lambda: self.is_wanted and self.is_free
+        room.room.vitals_here = lambda: self.vitals
+        self._room = room
+
+    def becomes(self, *, is_wanted: bool = True, is_free: bool = False) -> None:
+        self.is_wanted, self.is_free = is_wanted, is_free
+        self._room.room.look_again()
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+async def test_a_job_that_only_this_machine_can_run_waits_until_it_is_free(
+    room: Room, is_paused: bool
+) -> None:
+    here, told = HelpingHere(room), list[str]()
+    room.add("a")
+    room.room.paused = is_paused
+    ticket = room.submit(picture(made_by="OnlyHere"), source=Source.FLEET)
+    ticket.on_waiting = told.append
+    await room.until(lambda: bool(told))
+    assert told[-1].startswith("waiting for this machine, the only one that can run it now. No peer can")
+    assert "OnlyHere" in told[-1]
+    room.manager.set_status("a", BackendStatus(Health.SUSPECT))  # it is looked at again
+    here.becomes(is_free=True)
+    if is_paused:
+        await room.until(lambda: len(told) > 1)
+        assert room.placed == []
+        room.room.paused = False
+    await room.until(lambda: room.placed == [ticket])
+    assert ticket.backend_id == HERE_ID
+
+
+async def test_a_job_that_only_this_machine_can_run_fails_when_it_no_longer_helps(room: Room) -> None:
+    here, told = HelpingHere(room), list[str]()
+    room.add("a")
+    ticket = room.submit(picture(made_by="OnlyHere"), source=Source.FLEET)
+    ticket.on_waiting = told.append
+    await room.until(lambda: bool(told))
+    here.becomes(is_wanted=False)
+    with pytest.raises(NoEligiblePeerError, match="OnlyHere"):
+        await asyncio.wait_for(room.stories[ticket.id], DEADLINE_S)
+
+
+SMALL = Vitals(devices=(Device("A processor", "cpu", 16 << 30, 9 << 30),))
+
+
+async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(room: Room) -> None:
+    here = HelpingHere(room)
+    here.becomes(is_free=True)
+    here.vitals = SMALL
+    room.add("a")
+    found = {r.verdict.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
+    assert found[HERE].peer.status.vitals == SMALL
+    assert found[HERE].run_s > 5 * found["a"].run_s
+
+
+async def test_a_peer_without_a_card_is_known_for_it_as_soon_as_it_tells(room: Room) -> None:
+    for name, kind in (("a", "cpu"), ("bb", "cuda")):
+        room.add(name)
+        await room.room.outlook(JobRequest(prompt=picture()))  # it has a row before it tells
+        vitals = Vitals(devices=(Device("Whatever", kind, 16 << 30, 9 << 30),))
+        room.manager.set_status(name, BackendStatus(Health.UP, vitals=vitals))
+    found = {r.verdict.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
+    assert found["a"].run_s > 5 * found["bb"].run_s
+
+
+@pytest.mark.parametrize(("vitals", "is_refused"), [(None, False), (SMALL, True)])
+async def test_what_needs_more_memory_than_this_machine_has_is_not_left_waiting_for_it(
+    room: Room, vitals: Vitals | None, is_refused: bool
+) -> None:
+    here = HelpingHere(room)
+    here.vitals = vitals
+    here.becomes(is_free=True)
+    room.add("a")
+    ticket = Ticket(JobRequest(prompt=picture(), source=Source.FLEET))
+    ticket.tried["a"], ticket.memory_bytes = "it failed this job: out of memory", 24 << 30
+    placing = asyncio.ensure_future(room.room.place(ticket))
+    await asyncio.wait({placing}, timeout=DEADLINE_S)
+    assert placing.done()
+    if is_refused:
+        assert isinstance(placing.exception(), NoEligiblePeerError)
+    else:
+        assert placing.result().backend_id == HERE
 
 
 async def test_of_a_peer_that_says_it_runs_thousands_only_a_few_are_followed(room: Room) -> None:

@@ -54,11 +54,11 @@ test("a token that stays wrong is an error, not a loop", async () => {
 test("another refusal is told in the server's words and not repeated", async () => {
   const server = comfy({
     [SESSION]: () => json({ token: "t" }),
-    [ADD]: () => json({ error: "bad_request", message: "Port 0 is not between 1 and 65535." }, 400),
+    [ADD]: () => json({ error: "bad_request", message: "Port 0 is not between 1 and 65535.", field: "url" }, 400),
   });
   await assert.rejects(new FleetApi(server).addPeer({}), (error) => {
     assert.ok(error instanceof RequestError);
-    assert.deepEqual([error.code, error.status], ["bad_request", 400]);
+    assert.deepEqual([error.code, error.status, error.field], ["bad_request", 400, "url"]);
     assert.equal(error.message, "Port 0 is not between 1 and 65535.");
     return true;
   });

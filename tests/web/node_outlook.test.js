@@ -24,10 +24,13 @@ function page() {
 }
 
 test("the badge says where and by when, where that is known", () => {
-  assert.equal(outlookBadge([able("gpu-2", 14.2), able("gpu-1", 20)]), "gpu-2 ≈ 14 s");
-  assert.equal(outlookBadge([able("gpu-2", 0.1)]), "gpu-2 ≈ 1 s");
-  assert.equal(outlookBadge([able("gpu-2", null)]), "gpu-2 ≈ ?");
-  assert.equal(outlookBadge([{ name: "gpu-1", eligible: false, finish_s: null }]), "no peer now");
+  const badge = (peers, more = {}) => outlookBadge({ peers, ...more });
+  assert.equal(badge([able("gpu-2", 14.2), able("gpu-1", 20)]), "gpu-2 ≈ 14 s");
+  assert.equal(badge([able("gpu-2", 0.1)]), "gpu-2 ≈ 1 s");
+  assert.equal(badge([able("gpu-2", null)]), "gpu-2 ≈ ?");
+  assert.equal(badge([{ name: "gpu-1", eligible: false, finish_s: null }], { paused: true }), "no peer now");
+  assert.equal(badge([able("gpu-2", 14.2)], { paused: true, held: "" }), "paused; then gpu-2 ≈ 14 s");
+  assert.equal(badge([able("gpu-2", 14.2)], { paused: true, held: "Many were lost." }), "held; then gpu-2 ≈ 14 s");
 });
 
 test("it is on the node that wants it, or on the subgraph's box, beside the badges that are there", () => {

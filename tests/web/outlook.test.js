@@ -5,6 +5,7 @@ import { FleetStore } from "../../web/fleet/store.js";
 import { job, peer } from "./stand_in.js";
 
 const GPU = { id: "p1", name: "gpu-1", eligible: true, reason: "nothing in its queue", finish_s: null };
+const told = (peers, more = {}) => ({ peers, paused: false, held: "", waiting: 0, ...more });
 const REMOTE = { type: "RemoteDispatch" };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -21,7 +22,7 @@ async function page(t, { fleetMode = true, nodes = [{ type: "A" }], peers = [pee
       return { output: this.output };
     },
   };
-  const api = { explain: async (question) => (made.asked.push(question), [GPU]) };
+  const api = { explain: async (question) => (made.asked.push(question), told([GPU])) };
   const view = { isVisible: true };
   const store = new FleetStore({});
   store.listen(events);
@@ -57,6 +58,14 @@ test("while the tab is open it is told where the graph would run", async (t) => 
   await pass(0);
   assert.deepEqual(made.asked, [{ prompt: { 1: { class_type: "A", inputs: { seed: 1 } } } }]);
   assert.deepEqual(made.told, [["gpu-1"]]);
+});
+
+test("what keeps all jobs back is told with it", async (t) => {
+  const { api, outlook, pass } = await page(t);
+  api.explain = async () => told([GPU], { paused: true, waiting: 3 });
+  outlook.watch();
+  await pass(0);
+  assert.deepEqual(outlook.told.map(({ paused, held, waiting }) => ({ paused, held, waiting })), [{ paused: true, held: "", waiting: 3 }]);
 });
 
 test("nobody is asked while nobody can see it, and at once when somebody can", async (t) => {
@@ -96,7 +105,7 @@ test("of several Remote Dispatch nodes one that the server refuses hides none of
   const { app, api, outlook, made, pass, changes } = await page(t, { fleetMode: false, nodes: [REMOTE] });
   const wants = (id, peer) => ({ class_type: "RemoteDispatch", inputs: { value: [id, 0], peer } });
   app.output = { 1: { class_type: "A", inputs: {} }, 7: wants("1", "gone"), 8: wants("1", "gpu-1") };
-  api.explain = async ({ peer }) => (peer === "gone" ? Promise.reject(new Error("refused")) : [GPU]);
+  api.explain = async ({ peer }) => (peer === "gone" ? Promise.reject(new Error("refused")) : told([GPU]));
   changes();
   await pass(ASK_EVERY_MS);
   assert.deepEqual(outlook.told.map(({ id }) => id), ["8"]);

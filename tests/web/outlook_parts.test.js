@@ -27,6 +27,12 @@ test("a node's own wish for a peer goes along", () => {
   assert.deepEqual(Object.keys(wishing("automatic")), ["prompt", "result"]);
 });
 
+test("the changes that a node makes go along, as it would make them", () => {
+  const changing = (overrides) => partsOf({ ...REMOTE, 7: node("RemoteDispatch", { value: ["2", 0], overrides }) }, false)[0].question;
+  assert.equal(changing("KSampler.steps = 40").overrides, "KSampler.steps = 40");
+  for (const none of ["", " \n", ["4", 0], undefined]) assert.deepEqual(Object.keys(changing(none)), ["prompt", "result"]);
+});
+
 test("with nothing linked the whole graph is asked about, no value of it", () => {
   const prompt = { ...PLAIN, 7: node("RemoteDispatch") };
   assert.deepEqual(partsOf(prompt, false), [{ id: "7", upstream: ["1", "2", "3"], question: { prompt } }]);
@@ -57,4 +63,17 @@ test("the line names the first peer and its reason, or says that there is none",
   assert.equal(outlookText({ id: "7", peers: [able] }), "Remote Dispatch 7: gpu-2, done in about 14 s: model warm, nothing ahead");
   assert.equal(outlookText({ id: "", peers: [not] }), "No peer can run this graph now");
   assert.equal(outlookText({ id: "7", peers: [not] }), "Remote Dispatch 7: no peer can run it now");
+});
+
+test("while nothing is started the line says so, and what will be then", () => {
+  const able = { name: "gpu-2", eligible: true, reason: "done in about 14 s: nothing ahead" };
+  const not = { name: "gpu-1", eligible: false, reason: "it is outside its hours" };
+  const said = "This graph: gpu-2, done in about 14 s: nothing ahead";
+  const paused = { id: "", peers: [able], paused: true, held: "", waiting: 0 };
+  assert.equal(outlookText(paused), `Paused; once resumed: ${said}`);
+  assert.equal(outlookText({ ...paused, waiting: 1 }), `Paused; once resumed, after 1 waiting job: ${said}`);
+  assert.equal(outlookText({ ...paused, waiting: 12 }), `Paused; once resumed, after 12 waiting jobs: ${said}`);
+  assert.equal(outlookText({ ...paused, peers: [not] }), "No peer can run this graph now");
+  assert.equal(outlookText({ ...paused, held: "Many were lost." }), `Many were lost. ${said}`);
+  assert.equal(outlookText({ ...paused, paused: false, waiting: 12 }), said);
 });

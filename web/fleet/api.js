@@ -10,6 +10,8 @@
  *   node_types: number | null, running?: Running | null, exclusive?: boolean, only_idle?: boolean, hours?: string}} Peer
  * @typedef {{id: string, name: string, eligible: boolean, reason: string, is_guess: boolean, start_s: number | null,
  *   load_s: number | null, run_s: number | null, finish_s: number | null}} Reckoning seconds from now
+ * @typedef {{peers: Reckoning[], paused: boolean, held: string, waiting: number}} Explained `peers`: the soonest first;
+ *   `held`: why nothing is started besides a pause, "" when it is; `waiting`: jobs in the line
  * @typedef {{job_id: string | null, prompt_id: string, whose: "ours" | "others", title: string, node: string,
  *   progress: number | null}} Running
  * @typedef {{ok: boolean, seconds: number, node_types: number | null, models_only_there: number | null,
@@ -43,14 +45,16 @@
 import { t } from "./i18n.js";
 import { inPieces } from "./job_pieces.js";
 
-/** What the server refused, in its own words. `code` is its machine's word, `status` 0 without an answer. */
+/** What the server refused, in its own words. `code` is its machine's word, `status` 0 without an answer; `field` is
+ * what of the request is wrong, where that is clear. */
 export class RequestError extends Error {
-  /** @param {string} message @param {{code?: string, status?: number}} [facts] */
-  constructor(message, { code = "error", status = 0 } = {}) {
+  /** @param {string} message @param {{code?: string, status?: number, field?: string}} [facts] */
+  constructor(message, { code = "error", status = 0, field = "" } = {}) {
     super(message);
     this.name = "RequestError";
     this.code = code;
     this.status = status;
+    this.field = field;
   }
 }
 
@@ -161,10 +165,10 @@ export class FleetApi {
     return (await this.#change("POST", "/inspect", { prompt })).parameters;
   }
 
-  /** What each peer would do with this, the soonest first. @param {import("./outlook_parts.js").Question} question
-   * @returns {Promise<Reckoning[]>} */
-  async explain(question) {
-    return (await this.#change("POST", "/explain", question)).peers;
+  /** What would become of this now. @param {import("./outlook_parts.js").Question} question
+   * @returns {Promise<Explained>} */
+  explain(question) {
+    return this.#change("POST", "/explain", question);
   }
 
   /** The changes of each job that these values make. @param {{axes: Axis[], combine: string}} wish
@@ -235,7 +239,7 @@ export class FleetApi {
     if (response.ok && answer !== null) return answer;
     if (response.ok && response.status === 204) return {};
     const message = answer?.message ?? t("ComfyUI answered with HTTP {status}. Look at its log.", { status: response.status });
-    throw new RequestError(message, { code: answer?.error, status: response.status });
+    throw new RequestError(message, { code: answer?.error, status: response.status, field: answer?.field });
   }
 
   /** @param {Response} response */

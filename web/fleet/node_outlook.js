@@ -7,10 +7,12 @@ import { t } from "./i18n.js";
  * @typedef {import("./node_badges.js").Graph} Graph @typedef {(text: string) => object | null} MakeBadge
  * @typedef {{text: string, badge: object | null}} Mark */
 
-/** @param {Told["peers"]} peers the soonest first @returns {string} "gpu-2 ≈ 14 s" */
-export function outlookBadge([first]) {
+/** @param {Pick<Told, "peers"> & Partial<Told>} told @returns {string} "gpu-2 ≈ 14 s" */
+export function outlookBadge({ peers: [first], paused, held }) {
   if (!first?.eligible) return t("no peer now");
-  return `${first.name} ≈ ${first.finish_s === null ? "?" : wholeDuration(first.finish_s)}`;
+  const said = `${first.name} ≈ ${first.finish_s === null ? "?" : wholeDuration(first.finish_s)}`;
+  if (held) return t("held; then {said}", { said });
+  return paused ? t("paused; then {said}", { said }) : said;
 }
 
 export class NodeOutlook {
@@ -59,7 +61,7 @@ export class NodeOutlook {
     for (const told of this.#told) {
       const node = graph.getNodeById(told.id.split(":")[0]); // in a subgraph: the box that it is
       const peer = this.#ranOn(told);
-      const text = peer || outlookBadge(told.peers);
+      const text = peer || outlookBadge(told);
       if (node) wanted.set(node, { text, badge: this.#kept(node, text) ?? (peer ? this.#name(text) : this.#foretell(text)) });
     }
     for (const node of new Set([...this.#marks.keys(), ...wanted.keys()])) {

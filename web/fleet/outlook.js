@@ -2,9 +2,9 @@
 /** Where the graph on the canvas would run and by when it would be done, asked of the server before it is sent. */
 import { partsOf, traitsOf } from "./outlook_parts.js";
 
-/** @typedef {import("./api.js").Reckoning} Reckoning @typedef {import("./outlook_parts.js").Part} Part
- * @typedef {Part & {key: string, change: number, peers: Reckoning[]}} Told `peers`: the soonest first; `key`: the same
- *   for the same question; `change`: how often the graph had changed by then
+/** @typedef {import("./api.js").Explained} Explained @typedef {import("./outlook_parts.js").Part} Part
+ * @typedef {Part & {key: string, change: number} & Explained} Told `key`: the same for the same question; `change`: how
+ *   often the graph had changed by then
  * @typedef {{graph?: any, rootGraph?: any, canvas?: any, graphToPrompt(): Promise<{output: any}>}} App */
 
 export const SETTLED_MS = 500; //: after the last change of the graph
@@ -39,7 +39,7 @@ export class Outlook extends EventTarget {
 
   /**
    * @param {App} app the host's
-   * @param {{explain(question: import("./outlook_parts.js").Question): Promise<Reckoning[]>}} api
+   * @param {{explain(question: import("./outlook_parts.js").Question): Promise<Explained>}} api
    * @param {import("./store.js").FleetStore} store
    * @param {() => boolean} isVisible whether anybody can see the page
    * @param {() => number} [now] in ms
@@ -140,10 +140,10 @@ export class Outlook extends EventTarget {
     this.#fleetChanged = false;
     this.#askedAt = this.#now();
     const told = await Promise.all(this.#parts.map(async (part, at) => {
-      const peers = await this.#api.explain(part.question).catch(() => []);
-      return { ...part, key: keys[at], change, peers };
+      const explained = await this.#api.explain(part.question).catch(() => null);
+      return explained?.peers.length ? [{ ...part, key: keys[at], change, ...explained }] : [];
     }));
-    this.#tell(told.filter(({ peers }) => peers.length));
+    this.#tell(told.flat());
   }
 
   /** @param {Told[]} told */

@@ -1,13 +1,22 @@
 // @ts-check
 /** What the outlook tells, in the tab's head: one line, and behind it every peer with its reason. */
 import { h, keyedList, setChildren, setText } from "./dom.js";
-import { t } from "./i18n.js";
+import { plural, t } from "./i18n.js";
 
 /** @typedef {import("./outlook.js").Told} Told */
 
-/** @param {Pick<Told, "id" | "peers">} told @returns {string} */
-export function outlookText({ id, peers }) {
+/** @param {Pick<Told, "id" | "peers"> & Partial<Told>} told @returns {string} */
+export function outlookText({ id, peers, paused, held, waiting = 0 }) {
   const [first] = peers; // those that may not come last
+  const said = whereText(id, first);
+  if (held) return `${held} ${said}`;
+  if (!paused || !first?.eligible) return said;
+  if (!waiting) return t("Paused; once resumed: {said}", { said });
+  return plural(waiting, "Paused; once resumed, after {count} waiting job: {said}", "Paused; once resumed, after {count} waiting jobs: {said}", { said });
+}
+
+/** @param {string} id @param {import("./api.js").Reckoning | undefined} first */
+function whereText(id, first) {
   if (!first?.eligible) return id ? t("Remote Dispatch {id}: no peer can run it now", { id }) : t("No peer can run this graph now");
   const said = { id, peer: first.name, reason: first.reason };
   return id ? t("Remote Dispatch {id}: {peer}, {reason}", said) : t("This graph: {peer}, {reason}", said);

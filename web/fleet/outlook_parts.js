@@ -4,7 +4,8 @@
 /**
  * @typedef {{class_type?: string, inputs?: Record<string, unknown>}} PromptNode
  * @typedef {Record<string, PromptNode>} Prompt
- * @typedef {{prompt: Prompt, result?: [string, number], peer?: string, tags?: string[]}} Question for POST /explain
+ * @typedef {{prompt: Prompt, result?: [string, number], overrides?: string, peer?: string, tags?: string[]}} Question
+ *   for POST /explain
  * @typedef {{id: string, upstream: string[], question: Question}} Part `id`: of the Remote Dispatch node, "" for the
  *   whole graph; `upstream`: the nodes that would run on the peer
  * @typedef {{type?: string, widgets?: {serializeValue?: unknown}[], subgraph?: Graph}} Box
@@ -26,7 +27,7 @@ export function partsOf(prompt, fleetMode) {
 /** What one Remote Dispatch node sends. @param {Prompt} prompt @param {string} id
  * @returns {Part | null} null where it waits for another one first: when that will be, nobody can tell */
 function partOf(prompt, id) {
-  const { value, peer } = prompt[id].inputs ?? {};
+  const { value, overrides, peer } = prompt[id].inputs ?? {};
   const link = linkOf(value);
   const others = Object.keys(prompt).filter((each) => prompt[each].class_type !== REMOTE);
   const upstream = link ? upstreamOf(prompt, link[0]) : others;
@@ -34,6 +35,7 @@ function partOf(prompt, id) {
   /** @type {Question} */
   const question = { prompt: link ? Object.fromEntries(upstream.map((each) => [each, prompt[each]])) : prompt };
   if (link) question.result = link;
+  if (typeof overrides === "string" && overrides.trim()) question.overrides = overrides;
   if (typeof peer === "string" && peer.startsWith(TAG)) question.tags = [peer.slice(TAG.length)];
   else if (typeof peer === "string" && peer !== AUTOMATIC) question.peer = peer;
   return { id, upstream, question };

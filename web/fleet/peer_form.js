@@ -1,6 +1,6 @@
 // @ts-check
 /** The form for a new or a known peer. Keys go in and never come out. */
-import { h, setOptionalText } from "./dom.js";
+import { h, setAttribute, setOptionalText } from "./dom.js";
 import { RequestError } from "./api.js";
 import { peerRules } from "./format.js";
 import { t } from "./i18n.js";
@@ -63,14 +63,26 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   // Only after a new peer gave no good answer: it is registered then, and the form goes on with it.
   const forgetIt = h("button", { type: "button", class: "orc-button", hidden: true, onclick: () => drop() }, t("Forget it"));
   const cancel = h("button", { type: "button", class: "orc-button", onclick: onClose }, t("Cancel"));
+  const actions = h("div", { class: "orc-actions" }, submit, cancel, forgetIt);
 
+  /** @type {Record<string, HTMLElement>} by the names that the server has for them */
+  const controls = { url, name, tags, credentials: key, tls, hours };
+  /** Says at its field what is wrong. @param {string} message @param {HTMLElement | null} [control] */
+  const refuse = (message, control = null) => {
+    for (const each of Object.values(controls)) setAttribute(each, "aria-invalid", each === control ? "true" : null);
+    if (control) control.closest("label")?.after(failure);
+    else actions.before(failure);
+    setOptionalText(failure, message);
+    control?.closest("details")?.setAttribute("open", "");
+    control?.focus();
+  };
   const save = async () => {
     const changes = changesOf(peer, {
       url: url.value, name: name.value, tags: tags.value, key: key.value, header: header.value,
       forgetKey: forget.checked, tls: tls.value,
       exclusive: exclusive.checked, onlyIdle: onlyIdle.checked, hours: hours.value,
     });
-    setOptionalText(failure, "");
+    refuse("");
     const changed = Object.keys(changes).length > 0;
     if (known && !changed) return onClose();
     submit.disabled = true;
@@ -82,8 +94,8 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       onClose();
       store.refreshPeers().catch(() => {}); // the server's event tells it as well
     } catch (error) {
-      setOptionalText(failure, /** @type {Error} */ (error).message);
-      if (error instanceof RequestError && error.status === 400) ("hours" in changes && peer ? hours : url).focus();
+      const wrong = error instanceof RequestError && error.status === 400 ? controls[error.field] ?? url : null;
+      refuse(/** @type {Error} */ (error).message, wrong);
     } finally {
       submit.disabled = false;
     }
@@ -96,7 +108,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   const goOnWith = (/** @type {Peer} */ answer) => {
     peer = answer;
     key.value = "";
-    setOptionalText(failure, answer.reason || t("{address} has not answered yet.", { address: answer.url }));
+    refuse(answer.reason || t("{address} has not answered yet.", { address: answer.url }));
     submit.textContent = t("Try again");
     cancel.textContent = t("Keep it as it is");
     forgetIt.hidden = false;
@@ -111,7 +123,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       onClose();
       store.refreshPeers().catch(() => {});
     } catch (error) {
-      setOptionalText(failure, /** @type {Error} */ (error).message);
+      refuse(/** @type {Error} */ (error).message);
     }
   };
 
@@ -155,7 +167,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
         t("Jobs begin there only in these hours of this machine's clock; one that runs is let finish. Empty means always.")),
     ),
     failure,
-    h("div", { class: "orc-actions" }, submit, cancel, forgetIt),
+    actions,
   );
   const needsKey = peer?.health === "needs_key";
   if (needsKey) form.querySelector("details")?.setAttribute("open", "");

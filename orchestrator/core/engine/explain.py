@@ -35,6 +35,18 @@ class Reckoning:
         return self.start_s + self.load_s + self.run_s if self.verdict.eligible else None
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What would become of a job that was sent now. ``peers``: the first to be done at the front, those that
+    may not take it at the end. While the line is ``paused``, or ``held`` for this reason, nothing starts, and
+    ``waiting`` jobs are before it."""
+
+    peers: tuple[Reckoning, ...] = ()
+    paused: bool = False
+    held: str = ""
+    waiting: int = 0
+
+
 def sentence(chosen: str, reckonings: Sequence[Reckoning], *, unnamed: int = 0) -> str:
     """Why `chosen`, and what of the others; `unnamed` more are counted only."""
     mine = next(r for r in reckonings if r.verdict.backend_id == chosen)

@@ -95,11 +95,13 @@ class Grid:
             at = self._new_column(snapshot)
         column = self.column(at)
         status = snapshot.status
+        is_told = status.vitals is not None and (is_new or column.snapshot.status.vitals is None)
         if is_new or status is not column.snapshot.status:
             column.memory = memory_of(status)
-            self.knowledge.note_peer(
-                snapshot.config.id, memory_gb=column.memory / 2**30, has_gpu=has_gpu(status)
-            )
+            if status.vitals is not None:  # before it tells its devices nothing is known of it
+                self.knowledge.note_peer(
+                    snapshot.config.id, memory_gb=column.memory / 2**30, has_gpu=has_gpu(status)
+                )
             self.tie[at] = 1e-3 / (1.0 + free_memory_of(status) / 2**30)
         column.snapshot, column.jobs = snapshot, list(snapshot.jobs)
         standing = _standing(snapshot, column.memory)
@@ -109,7 +111,7 @@ class Grid:
             for row in self.rows.values():
                 self._judge(row, at, judge(row.need, snapshot).eligible)
         self._reckon(at, column, now_s)
-        self._expect_anew(at, column, everything=is_new)
+        self._expect_anew(at, column, everything=is_new or is_told)
 
     def remove_peer(self, peer: str) -> None:
         at = self.index.pop(peer, None)

@@ -133,14 +133,14 @@ class Knowledge(Learned):
 
     def forget_peer(self, peer: str) -> None:
         """It was removed for good."""
-        self._peers.pop(peer, None)
+        self._peers.lose(peer)
         self.warm.remove(peer)
         self._begun.pop(peer, None)
         self.news.pop(peer, None)
         for key in [key for key in self._runs if key.startswith(f"{peer}\n")]:
-            del self._runs[key]
+            self._runs.lose(key)
         for key in [key for key in self._loads if key.startswith(f"{peer}\n")]:
-            del self._loads[key]
+            self._loads.lose(key)
 
     # What to expect
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from .kinds import Kind
@@ -12,13 +13,15 @@ from .samples import Samples
 from .warmth import Warmth
 
 SHORTEST_S = 1e-3  #: no run is noted that took less
+_OF_PEERS = ("speed", "foreign", "s_per_gb", "loads")
 _LOGARITHMS = ("kind", "shape", "speed")  #: topics whose first value is one
 RUNS_MAX, KINDS_MAX, PEERS_MAX, FILES_MAX = 20_000, 1_000, 2_000, 5_000
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that was learned, as it is kept on disk. ``topic`` and the two names are its key."""
+    """One thing that was learned, as it is kept on disk. ``topic`` and the two names are its key. Among
+    changes, one without ``values`` was forgotten."""
 
     topic: str
     peer: str
@@ -62,44 +65,49 @@ _V = TypeVar("_V")
 
 
 class _Bounded(OrderedDict[str, _V]):
-    """What was used last stays when there is too much."""
+    """What was used last stays when there is too much; `on_loss` hears the keys of what does not."""
 
-    def __init__(self, bound: int) -> None:
+    def __init__(self, bound: int, on_loss: Callable[[str], None]) -> None:
         super().__init__()
         self._bound = bound
+        self._on_loss = on_loss
 
     def keep(self, key: str, value: _V) -> _V:
         self[key] = value
         self.move_to_end(key)
         while len(self) > self._bound:
-            self.popitem(last=False)
+            self._on_loss(self.popitem(last=False)[0])
         return value
+
+    def lose(self, key: str) -> None:
+        if self.pop(key, None) is not None:
+            self._on_loss(key)
 
 
 class Learned:
     """The row that was used last stays when a table is full."""
 
     def __init__(self) -> None:
-        self._runs: _Bounded[RunRecord] = _Bounded(RUNS_MAX)
-        self._kinds: _Bounded[KindRecord] = _Bounded(KINDS_MAX)
-        self._shapes: _Bounded[KindRecord] = _Bounded(KINDS_MAX)
-        self._peers: _Bounded[PeerRecord] = _Bounded(PEERS_MAX)
-        self._loads: _Bounded[Samples] = _Bounded(RUNS_MAX)
-        self._sizes_gb: _Bounded[float] = _Bounded(FILES_MAX)
+        self._runs: _Bounded[RunRecord] = _Bounded(RUNS_MAX, self._mark_each("run", "head"))
+        self._kinds: _Bounded[KindRecord] = _Bounded(KINDS_MAX, partial(self._mark, "kind", ""))
+        self._shapes: _Bounded[KindRecord] = _Bounded(KINDS_MAX, partial(self._mark, "shape", ""))
+        self._peers: _Bounded[PeerRecord] = _Bounded(PEERS_MAX, self._mark_peer)
+        self._loads: _Bounded[Samples] = _Bounded(RUNS_MAX, self._mark_each("load"))
+        self._sizes_gb: _Bounded[float] = _Bounded(FILES_MAX, partial(self._mark, "size", ""))
         self._fleet_foreign = Samples()
         self._changed: dict[tuple[str, str, str], None] = {}
         self._begun: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
         self.warm = Warmth(self._sizes_gb.get)
 
     def take_changes(self) -> tuple[Row, ...]:
-        """The rows that are new or different since this was asked last."""
+        """The rows that are new, different or forgotten since this was asked last."""
         changed, self._changed = self._changed, {}
-        return tuple(row for key in changed if (row := self._row(*key)) is not None)
+        return tuple(self._row(*key) or Row(*key, ()) for key in changed)
 
     def rows(self) -> tuple[Row, ...]:
         """All of it. What is warm is not in it: that is lost sooner than a file is read again."""
         keys = [("size", "", file) for file in self._sizes_gb]
-        for topic in ("speed", "foreign", "s_per_gb", "loads"):
+        for topic in _OF_PEERS:
             keys += [(topic, peer, "") for peer in self._peers]
         keys += [("kind", "", name) for name in self._kinds] + [("shape", "", name) for name in self._shapes]
         keys += [(topic, *_names(key)) for key in self._runs for topic in ("run", "head")]
@@ -123,6 +131,17 @@ class Learned:
 
     def _mark(self, topic: str, peer: str, name: str) -> None:
         self._changed[topic, peer, name] = None
+
+    def _mark_each(self, *topics: str) -> Callable[[str], None]:
+        def mark(key: str) -> None:
+            for topic in topics:
+                self._mark(topic, *_names(key))
+
+        return mark
+
+    def _mark_peer(self, peer: str) -> None:
+        for topic in _OF_PEERS:
+            self._mark(topic, peer, "")
 
     def _row(self, topic: str, peer: str, name: str) -> Row | None:
         found: Samples | None = None
@@ -170,7 +189,7 @@ class Learned:
         elif row.topic == "speed":
             record = self._peer(row.peer)
             record.speed, record.count = min(max(float(row.values[0]), -12.0), 12.0), int(row.values[1])
-        elif row.topic in ("foreign", "s_per_gb", "loads"):
+        elif row.topic in _OF_PEERS:
             setattr(self._peer(row.peer), row.topic, samples)
 
 

@@ -111,9 +111,7 @@ class Placer:
         self._critical: dict[Hashable, bool] = {}
         self._within: dict[tuple[Hashable, Hashable], bool] = {}
         self._levels: dict[tuple[Hashable, float], _Level] = {}
-        self._plan: list[
-            tuple[Hashable, dict[int, int]]
-        ] = []  #: for each group how many of it each peer gets
+        self._plan: list[tuple[Hashable, dict[int, int]]] = []  #: how many of each group each peer gets
         self._plan_of, self._plan_until_s = (-1, -1), 0.0
         self._declined: dict[int, float] = {}
         self._declined_of = (-1, -1)
@@ -166,6 +164,8 @@ class Placer:
             for waiting in self._waiting.values():
                 self._usable |= waiting.row.may
             self._usable_count = int(self._usable.sum())
+            needed = {waiting.row.kind.files for waiting in self._waiting.values()}
+            self._work_with = {files: s for files, s in self._work_with.items() if files in needed}
             self._within.clear()
             self._levels.clear()
         if self._declined_of != (line.entered, grid.judged):

@@ -79,10 +79,11 @@ class BackendConfig:
         fill(self, "url", f"{scheme}://{shown_host}:{port}{path}")
         fill(self, "name", self.name.strip() or f"{shown_host}:{port}")
         if len(self.name) > NAME_MAX or any(ord(c) < 32 for c in self.name):
-            raise ConfigError(f"A peer's name has at most {NAME_MAX} characters and no control characters.")
+            message = f"A peer's name has at most {NAME_MAX} characters and no control characters."
+            raise ConfigError(message, field="name")
         tags = tuple(dict.fromkeys(t.strip() for t in self.tags if t.strip()))
         if any(len(tag) > TAG_MAX for tag in tags):
-            raise ConfigError(f"A tag has at most {TAG_MAX} characters.")
+            raise ConfigError(f"A tag has at most {TAG_MAX} characters.", field="tags")
         fill(self, "tags", tags)
         fill(self, "tls", checked_trust(self.tls))
         if self.tls and scheme != "https":

@@ -41,7 +41,8 @@ def parse_hours(text: str) -> tuple[tuple[int, int], ...]:
         match = _SPAN.fullmatch(part)
         numbers = [int(number) for number in match.groups()] if match else []
         if not match or numbers[1] > 59 or numbers[3] > 59 or numbers[0] > 23 or numbers[2] > 24:
-            raise ConfigError(f"{part.strip()!r} is no span of hours. Write them like 22:00-07:00.")
+            message = f"{part.strip()!r} is no span of hours. Write them like 22:00-07:00."
+            raise ConfigError(message, field="hours")
         start, end = numbers[0] * 60 + numbers[1], numbers[2] * 60 + numbers[3]
         spans.append((start, min(end, MINUTES_A_DAY)))
     return tuple(spans)

@@ -24,21 +24,28 @@ def checked_trust(text: str) -> str:
     if not text:
         return ""
     if len(text) > TEXT_MAX:
-        raise ConfigError(f"The certificates have more than {TEXT_MAX} characters. Give the peer's only.")
+        raise ConfigError(
+            f"The certificates have more than {TEXT_MAX} characters. Give the peer's only.", field="tls"
+        )
     if "PRIVATE KEY" in text:
-        raise ConfigError("This holds a private key, which belongs on the peer only. Give the certificate.")
+        raise ConfigError(
+            "This holds a private key, which belongs on the peer only. Give the certificate.", field="tls"
+        )
     if "-----BEGIN" in text:
         blocks = "\n".join(_BLOCK.findall(text))  # CA files have comments in any language
         try:
             context_of(blocks)
         except (ssl.SSLError, ValueError, TypeError) as exc:
-            raise ConfigError("The certificate cannot be read. Give a CA file as it is (PEM).") from exc
+            raise ConfigError(
+                "The certificate cannot be read. Give a CA file as it is (PEM).", field="tls"
+            ) from exc
         return blocks
     digest = re.sub(r"[\s:]", "", _BEFORE_DIGEST.sub("", text)).lower()
     if not _DIGEST.fullmatch(digest):
         raise ConfigError(
             "Whom to trust is said by a CA file's content (PEM), or by a certificate's SHA-256 fingerprint, "
-            "64 digits and letters from a to f."
+            "64 digits and letters from a to f.",
+            field="tls",
         )
     return PIN + digest
 
