@@ -33,8 +33,9 @@ class Ticket:
     prepared, for peers as they were in that ``edition``. ``begun_at_s``: when its peer started it, on the
     same clock; ``is_copied``: it runs, or ran, elsewhere too. ``take_back`` gets it back from a peer that has
     not begun it; False when it was too late. ``may_run_here``: the master itself has not refused it.
-    ``memory_bytes``: a peer with so much had too little memory for it. ``lost_in_outage``: it was under way
-    when most of the fleet was lost, and waits for it even if it would not wait for a first one.
+    ``memory_bytes``: a peer with so much had too little memory for it. ``input_bytes``: of each file here
+    that its inputs name; ``oversized``: what peers, by id, do not take of them. ``lost_in_outage``: it was
+    under way when most of the fleet was lost, and waits for it even if it would not wait for a first one.
     """
 
     request: JobRequest
@@ -52,6 +53,8 @@ class Ticket:
     taking_back: bool = False
     is_copied: bool = False
     memory_bytes: int = 0
+    input_bytes: dict[str, int] = field(default_factory=dict)
+    oversized: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lost_in_outage: bool = False
     backend_id: str = ""
     future: asyncio.Future[Placement] | None = None

@@ -20,8 +20,9 @@ from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NoEligiblePeerError, OrchestratorError
 from .fleet_view import FleetView
+from .places import Places
 from .preparing import HERE_ID, Preparing
-from .ticket import APART_S, Ticket, rank_between, rank_of
+from .ticket import Ticket, rank_of
 
 log = logging.getLogger(__name__)
 
@@ -43,19 +44,25 @@ class _Judgement:
 class WaitingRoom:
     """Gives each waiting job a peer, as the scheduler plans it for the whole line."""
 
-    def __init__(self, manager: BackendManager, scheduler: Scheduler, is_ours: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        manager: BackendManager,
+        scheduler: Scheduler,
+        preparing: Preparing,
+        is_ours: Callable[[str], bool],
+    ) -> None:
         #: whether the master takes jobs itself, and whether it could start one now
         self.helps_here: Callable[[], bool] = lambda: False
         self.is_free_here: Callable[[], bool] = lambda: False
         self.on_copy: Callable[[SecondCopy], None] = lambda wanted: None
         self._manager = manager
         self._scheduler = scheduler
-        self._preparing = Preparing(manager)
-        self.fleet = FleetView(manager, scheduler, self._preparing, is_ours)
-        self._line: list[Ticket] = []
+        self._preparing = preparing
+        self.fleet = FleetView(manager, scheduler, preparing, is_ours)
+        self._places = Places()
+        self._line = self._places.line
         self._waiting: dict[str, Ticket] = {}
         self._new: list[Ticket] = []
-        self._base_s = self._first_s = self._last_s = 0.0
         self._dirty = asyncio.Event()
         self._all_anew = False
         self._paused = False
@@ -108,19 +115,7 @@ class WaitingRoom:
 
     def enter(self, ticket: Ticket, *, front: bool = False, rank: Rank | None = None) -> Rank:
         """Give a job its place in the line: behind its equals, before all of its priority, or this one."""
-        now_s = asyncio.get_running_loop().time()
-        if not self._base_s:
-            self._base_s = self._first_s = self._last_s = now_s
-        if rank is not None:
-            ticket.rank = rank
-        elif front:
-            lowest = min((rank_of(waiting)[1] for waiting in self._line), default=self._first_s)
-            self._first_s = min(lowest, self._first_s) - 1.0
-            ticket.rank = -ticket.request.priority, self._first_s
-        else:
-            self._last_s = max(now_s, self._last_s + APART_S)
-            ticket.rank = -ticket.request.priority, self._last_s
-        return ticket.rank
+        return self._places.give(ticket, asyncio.get_running_loop().time(), front=front, rank=rank)
 
     async def place(self, ticket: Ticket) -> Placement:
         """Wait for a peer; its slot is taken when this returns and must be given back by ``release``.
@@ -176,30 +171,10 @@ class WaitingRoom:
         """Put a waiting job before another one, or at the end of the line."""
         if ticket not in self._line:
             return
-        self._line.remove(ticket)
-        at = self._line.index(before) if before in self._line else len(self._line)
-        ahead = self._line[at - 1] if at else None
-        behind = self._line[at] if at < len(self._line) else None
-        ticket.rank = rank_between(ahead, behind, rank_of(ticket))
-        self._line.insert(at, ticket)
-        moved = (ticket,) if self._is_between(ahead, ticket, behind) else self._spread(ticket.rank[0])
-        for one in moved:
+        for one in self._places.move(ticket, before):
             if one.id in self._scheduler.line:
                 self._enlist(one, self._preparing.need(one))
         self._dirty.set()
-
-    def _is_between(self, *neighbours: Ticket | None) -> bool:
-        """Whether they differ for the scheduler too: a gap can be halved so many times only."""
-        places = [(rank_of(ticket)[0], self._since_s(ticket)) for ticket in neighbours if ticket]
-        return places == sorted(set(places))
-
-    def _spread(self, urgency: float) -> tuple[Ticket, ...]:
-        """Give the jobs of this urgency places far apart, in their order."""
-        equals = tuple(ticket for ticket in self._line if rank_of(ticket)[0] == urgency)
-        first_s = min(*(rank_of(ticket)[1] for ticket in equals), self._first_s) - len(equals)
-        for place, ticket in enumerate(equals):
-            ticket.rank = urgency, first_s + place
-        return equals
 
     def line(self) -> tuple[Ticket, ...]:
         return tuple(self._line)
@@ -338,15 +313,10 @@ class WaitingRoom:
     def _enlist(self, ticket: Ticket, need: Need) -> None:
         """What the scheduler knows of it is what is so."""
         request, priority = ticket.request, -rank_of(ticket)[0]
-        client, since_s = request.client_id or request.source.value, self._since_s(ticket)
+        client, since_s = request.client_id or request.source.value, self._places.since_s(ticket)
         self._scheduler.enter(
             WaitingJob(ticket.id, ticket.group, need, ticket.kind, priority, client, since_s)
         )
-
-    def _since_s(self, ticket: Ticket) -> float:
-        """A place that somebody gave it is no moment since when it waited."""
-        since_s = rank_of(ticket)[1]
-        return since_s if since_s >= self._base_s else self._base_s - (self._base_s - since_s) * APART_S
 
     def _show_here(self) -> None:
         self.fleet.show_here(self.helps_here(), self.is_free_here())

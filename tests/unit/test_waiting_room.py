@@ -16,6 +16,7 @@ from orchestrator.core.models.backend import BackendConfig, BackendStatus, Healt
 from orchestrator.core.models.job import JobRequest, Prompt
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.dispatch.launch import SentPrompts
+from orchestrator.dispatch.preparing import Preparing
 from orchestrator.dispatch.ticket import Ticket
 from orchestrator.dispatch.waiting_room import PREPARED_AT_ONCE, WaitingRoom
 from tests.fakes.graphs import picture, stock_classes
@@ -29,7 +30,9 @@ class Room:
 
     def __init__(self) -> None:
         self.manager = BackendManager()
-        self.room = WaitingRoom(self.manager, Scheduler(), SentPrompts().__contains__)
+        self.room = WaitingRoom(
+            self.manager, Scheduler(), Preparing(self.manager), SentPrompts().__contains__
+        )
         self.placed: list[Ticket] = []  #: in this order
         self.lets_go = True  #: each leaves its peer at once
         self.stories: dict[str, asyncio.Task[None]] = {}

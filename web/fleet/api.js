@@ -9,7 +9,8 @@
  *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
  *   node_types: number | null, running?: Running | null, exclusive?: boolean, only_idle?: boolean, hours?: string}} Peer
  * @typedef {{id: string, name: string, eligible: boolean, reason: string, is_guess: boolean, start_s: number | null,
- *   load_s: number | null, run_s: number | null, finish_s: number | null}} Reckoning seconds from now
+ *   load_s: number | null, run_s: number | null, finish_s: number | null, need_bytes?: number | null,
+ *   caution?: string}} Reckoning seconds from now
  * @typedef {{job_id: string | null, prompt_id: string, whose: "ours" | "others", title: string, node: string,
  *   progress: number | null}} Running
  * @typedef {{ok: boolean, seconds: number, node_types: number | null, models_only_there: number | null,

@@ -12,6 +12,7 @@ from .eligibility import judge
 from .kinds import Kind
 from .knowledge import Knowledge
 from .levels import Floats
+from .memory import MemoryNeed
 from .need import Need
 from .peers import OurJob, PeerSnapshot, free_memory_of, has_gpu, is_idle, memory_of, ours_on, slots_of
 
@@ -28,7 +29,7 @@ _LOOK_SELDOM = 64
 @dataclass
 class Row:
     """What jobs of one group would meet on each peer; arrays by column, in seconds. ``few`` peers may take
-    them, and on ``warm`` of these nothing has to load."""
+    them, and on ``warm`` of these nothing has to load. ``gb`` and ``memory`` are as known at ``revision``."""
 
     kind: Kind
     need: Need
@@ -36,6 +37,8 @@ class Row:
     run: Floats
     load: Floats
     gb: float = 0.0
+    memory: MemoryNeed | None = None
+    revision: int = -1
     weight_s: float = 0.0
     few: int = 0
     warm: int = 0
@@ -83,7 +86,7 @@ class Grid:
         if at is None:
             at = self._new_column(snapshot)
         column = self.column(at)
-        status = snapshot.status
+        status, memory_before = snapshot.status, column.memory
         if is_new or status is not column.snapshot.status:
             column.memory = memory_of(status)
             self.knowledge.note_peer(
@@ -98,7 +101,7 @@ class Grid:
             for row in self.rows.values():
                 self._judge(row, at, judge(row.need, snapshot).eligible)
         self._reckon(at, column, now_s)
-        self._expect_anew(at, column, everything=is_new)
+        self._expect_anew(at, column, everything=is_new or column.memory != memory_before)
 
     def remove_peer(self, peer: str) -> None:
         at = self.index.pop(peer, None)
@@ -166,14 +169,19 @@ class Grid:
             for at, column in enumerate(self.columns):
                 if column is not None:
                     row.may[at] = judge(need, column.snapshot).eligible
-            row.few, row.gb = int(row.may.sum()), self.knowledge.warm.gb(kind.files)
+            row.few = int(row.may.sum())
             self.rows[group] = row
             self.judged += 1
-        elif seen <= row.seen + row.seen // 8 and self.knowledge.runs_noted < row.look_at:
+        elif (
+            row.revision == self.knowledge.revision
+            and seen <= row.seen + row.seen // 8
+            and self.knowledge.runs_noted < row.look_at
+        ):
             return row
+        is_revised = row.revision != self.knowledge.revision and self._weigh(row)
         weight_s = self.knowledge.weight_s(kind)
         row.seen, row.look_at = seen, self.knowledge.runs_noted + (_LOOK_SELDOM if seen else 4)
-        if row.weight_s == 0.0 or abs(weight_s / row.weight_s - 1.0) > DRIFT:
+        if row.weight_s == 0.0 or is_revised or abs(weight_s / row.weight_s - 1.0) > DRIFT:
             row.weight_s = weight_s
             for at, column in enumerate(self.columns):
                 if column is not None:
@@ -204,6 +212,14 @@ class Grid:
         self.columns[at] = Column(snapshot)
         self.index[snapshot.config.id] = at
         return at
+
+    def _weigh(self, row: Row) -> bool:
+        """Look up its files' sizes and its need of memory; whether they are others than before."""
+        knowledge, kind, before = self.knowledge, row.kind, (row.gb, row.memory)
+        knowledge.keep_sizes(kind.files)
+        row.revision = knowledge.revision
+        row.gb, row.memory = knowledge.warm.gb(kind.files), knowledge.memory_need(kind)
+        return (row.gb, row.memory) != before
 
     def _judge(self, row: Row, at: int, may: bool) -> None:
         change = int(may) - int(row.may[at])

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .kinds import Kind
-from .learned import SHORTEST_S, KindRecord, Learned, PeerRecord, Row, RunRecord, run_key
+from .learned import SHORTEST_S, KindRecord, PeerRecord, Row, RunRecord, run_key
+from .memory import MemoryNeeds, Shortage
 from .samples import Samples
 
 GUESSED_RUN_S = 30.0  #: with no knowledge at all
@@ -38,13 +39,15 @@ class Origin(str, Enum):
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds that a kind would take on a peer. ``spread_s`` is about a standard deviation of their sum."""
+    """Seconds that a kind would take on a peer. ``spread_s`` is about a standard deviation of their sum.
+    ``shortage``: the peer has too little memory for it, and ``run_s`` is longer by that."""
 
     run_s: float
     load_s: float
     spread_s: float
     origin: Origin
     cold: tuple[str, ...] = ()
+    shortage: Shortage | None = None
 
 
 @dataclass
@@ -56,7 +59,7 @@ class News:
     signature: str = ""
 
 
-class Knowledge(Learned):
+class Knowledge(MemoryNeeds):
     """See the module. Peers go by id, seconds are durations; nothing here knows what time it is."""
 
     def __init__(self) -> None:
@@ -80,13 +83,9 @@ class Knowledge(Learned):
         if peer not in self._peers:
             self._peers.keep(peer, PeerRecord(0.0 if has_gpu else math.log(CPU_SPEED)))
 
-    def note_size(self, file: str, gb: float) -> None:
-        if 0 <= gb < 10_000:
-            self._sizes_gb.keep(file, gb)
-            self._mark("size", "", file)
-
     def note_begun(self, peer: str, kind: Kind) -> None:
         """A prompt of this kind begins there; anybody's."""
+        self.keep_sizes(kind.files)
         under_way = self._begun.setdefault(peer, [])
         under_way.append((kind.signature, self.warm.use(peer, kind.files)))
         del under_way[:-_BEGUN_KEPT]
@@ -113,6 +112,7 @@ class Knowledge(Learned):
             run.is_guessed = True
             run.total.add(run_s)
         self._learn(peer, kind, run_s)
+        self._had_enough(peer, kind)
         self._mark("run", peer, kind.signature)
         self._mark("head", peer, kind.signature)
         self.runs_noted += 1
@@ -154,7 +154,8 @@ class Knowledge(Learned):
                 f for f in kind.files if (not self.warm.is_warm(peer, f) if warm is None else f not in warm)
             )
             load_s = sum(self.load_s(peer, file) for file in cold)
-        return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold)
+        shortage = None if origin is Origin.HERE else self.shortage(peer, kind)
+        return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold, shortage)
 
     def run_s(self, peer: str, kind: Kind) -> float:
         """As ``estimate``, of the running alone."""
@@ -317,6 +318,9 @@ class Knowledge(Learned):
             return run.total.mean, run.total.spread + doubt, Origin.HERE
         record = self._peers.get(peer)
         speed = record.speed if record else 0.0
+        shortage = self.shortage(peer, kind)
+        if shortage is not None:
+            speed -= math.log(shortage.slower)
         doubt = 0.15 if record and record.count else 0.5
         weight = self._weight(kind)
         if weight is not None:

@@ -84,6 +84,7 @@ class Scheduler:
         self.line = Line()
         self._grid = Grid(self.knowledge)
         self._placer = Placer(self._grid, self.line, self.policy)
+        self._revision = 0  #: of what is known of files and memory, at the last plan
 
     # What happens
 
@@ -109,6 +110,9 @@ class Scheduler:
         grid = self._grid
         if len(grid.rows) > 2 * len(self.line.groups) + 64:
             grid.drop_rows(set(self.line.groups))
+        if self._revision != self.knowledge.revision:
+            self._revision = self.knowledge.revision
+            self.line.changed.update(self.line.groups)
         starts = [self._start(pick, now_s) for pick in self._placer.look(now_s)]
         idle = grid.idle
         is_any_idle = bool(idle.any())
@@ -140,6 +144,7 @@ class Scheduler:
         """What each peer would do with such a job if it were sent now, the first to be done at the front,
         those that may not take it at the end."""
         ready = self._grid.ready_s(now_s)
+        self.knowledge.keep_sizes(kind.files)
         found = [
             self._reckoning(at, kind, need, float(ready[at]), now_s)
             for at, column in enumerate(self._grid.columns)
@@ -185,6 +190,8 @@ class Scheduler:
             found.cold,
             bool(kind.files),
             bool(self._grid.room[at] > 0),
+            self.knowledge.memory_need(kind).gb,
+            found.shortage,
         )
 
     def _id(self, at: int) -> str:
