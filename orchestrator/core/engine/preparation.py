@@ -40,12 +40,12 @@ def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
         prompt = _graph(request, info)
         lacks = unmet(prompt, info)
         if lacks:
-            return Prepared(prompt, lacks)
+            return Prepared(prompt, lacks, inputs=input_references(prompt, info))
         if request.changes:
             prompt = patch_parameters(prompt, inspect_parameters(prompt, info), request.changes)
             lacks = unmet(prompt, info)
             if lacks:
-                return Prepared(prompt, lacks)
+                return Prepared(prompt, lacks, inputs=input_references(prompt, info))
         prompt = localise_paths(prompt, info)
         if request.result is not None:
             prompt, plan = add_result_node(prompt, request.result, info)
