@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -16,7 +16,7 @@ from orchestrator.core.engine.learned import Row
 from orchestrator.core.engine.memory import RAN_OUT, SLOWER_MAX
 from orchestrator.core.engine.need import Need
 from orchestrator.core.engine.ordering import WaitingJob
-from orchestrator.core.engine.peers import PeerSnapshot, memory_of, used_memory_of
+from orchestrator.core.engine.peers import SLOTS_PER_PEER, PeerSnapshot, memory_of, used_memory_of
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
 
@@ -221,9 +221,38 @@ def test_a_job_goes_rather_to_a_peer_with_enough_memory() -> None:
     choice = uneven()
     choice.wait()
     assert choice.of_the_next() == "small"
-    choice = uneven()
+    choice.show()  # it is gone from there
+    sizes(choice.knowledge, unet=12.0, clip=2.0)
     choice.wait()
-    sizes(choice.knowledge, unet=12.0, clip=2.0)  # told while it waits
+    assert choice.of_the_next() == "big"
+
+
+def test_sizes_that_are_told_while_a_job_waits_count_for_it() -> None:
+    choice = uneven()
+    idle = choice.peers
+    choice.peers = (*(replace(one, ours=SLOTS_PER_PEER) for one in idle), peer("unable", 24.0))
+    choice.show()
+    choice.wait()
+    assert choice.scheduler.plan(0.0).starts == ()
+    sizes(choice.knowledge, unet=12.0, clip=2.0)
+    choice.peers = idle
+    choice.show()
+    assert choice.of_the_next() == "big"
+
+
+def test_a_peer_that_tells_its_memory_later_is_seen_anew() -> None:
+    choice = uneven()
+    big, small = choice.peers
+    choice.peers = (big, replace(small, status=BackendStatus(Health.UP)))
+    choice.scheduler.remove_peer("small")
+    choice.knowledge.warm.remove("small")
+    choice.show()
+    sizes(choice.knowledge, unet=12.0, clip=2.0)
+    choice.wait()
+    assert choice.of_the_next() == "small"
+    choice.peers = (big, small)
+    choice.show()
+    choice.wait()
     assert choice.of_the_next() == "big"
 
 

@@ -146,7 +146,7 @@ class Knowledge(MemoryNeeds):
 
     def estimate(self, peer: str, kind: Kind, warm: frozenset[str] | None = None) -> Estimate:
         """What this kind would take there; `warm` in place of what is warm there now."""
-        run_s, spread_s, origin = self._run_estimate(peer, kind)
+        run_s, spread_s, origin, shortage = self._run_estimate(peer, kind)
         cold: tuple[str, ...] = ()
         load_s = 0.0
         if kind.files:
@@ -154,7 +154,6 @@ class Knowledge(MemoryNeeds):
                 f for f in kind.files if (not self.warm.is_warm(peer, f) if warm is None else f not in warm)
             )
             load_s = sum(self.load_s(peer, file) for file in cold)
-        shortage = None if origin is Origin.HERE else self.shortage(peer, kind)
         return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold, shortage)
 
     def run_s(self, peer: str, kind: Kind) -> float:
@@ -311,11 +310,11 @@ class Knowledge(MemoryNeeds):
         shape = self._shapes.get(kind.shape) if kind.shape else None
         return shape.weight + math.log(kind.work) if shape and shape.count and kind.work > 0 else None
 
-    def _run_estimate(self, peer: str, kind: Kind) -> tuple[float, float, Origin]:
+    def _run_estimate(self, peer: str, kind: Kind) -> tuple[float, float, Origin, Shortage | None]:
         run = self._runs.get(run_key(peer, kind))
         if run and run.total:
             doubt = 0.3 * run.total.mean if run.is_guessed else 0.0
-            return run.total.mean, run.total.spread + doubt, Origin.HERE
+            return run.total.mean, run.total.spread + doubt, Origin.HERE, None
         record = self._peers.get(peer)
         speed = record.speed if record else 0.0
         shortage = self.shortage(peer, kind)
@@ -326,12 +325,9 @@ class Knowledge(MemoryNeeds):
         if weight is not None:
             is_same = kind.signature in self._kinds
             run_s = min(math.exp(weight - speed), _LONGEST_S)
-            return (
-                run_s,
-                run_s * (doubt + (0 if is_same else 0.3)),
-                (Origin.ELSEWHERE if is_same else Origin.SHAPE),
-            )
+            spread_s = run_s * (doubt + (0 if is_same else 0.3))
+            return run_s, spread_s, Origin.ELSEWHERE if is_same else Origin.SHAPE, shortage
         run_s = min(self.typical_s() * math.exp(-speed), _LONGEST_S)
         if self.is_blank:
-            return run_s, run_s, Origin.NOTHING
-        return run_s, 0.8 * run_s, Origin.PEER if record and record.count else Origin.FLEET
+            return run_s, run_s, Origin.NOTHING, shortage
+        return run_s, 0.8 * run_s, Origin.PEER if record and record.count else Origin.FLEET, shortage

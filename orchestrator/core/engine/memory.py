@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .kinds import Kind
 from .learned import Learned, MemoryRecord, run_key
@@ -24,8 +25,7 @@ _NEWS = 0.9
 _SIZE_MAX_GB = 10_000
 
 
-@dataclass(frozen=True)
-class MemoryNeed:
+class MemoryNeed(NamedTuple):
     """In GiB. ``gb``: 0 while unknown. ``short_gb``: so much in all was too little, ``failures`` times since
     such a job last ran with no more."""
 
@@ -112,12 +112,12 @@ class MemoryNeeds(Learned):
         memory_gb = self.warm.memory_gb(peer)
         if not memory_gb:
             return None
-        need = self.memory_need(kind)
-        if memory_gb < SHORT * need.short_gb:
-            slower = min(RAN_OUT * need.failures, RAN_OUT_MAX)
-            return Shortage(need.short_gb, memory_gb, max(slower, 1.0), ran_out=True)
-        if SHORT * memory_gb < need.gb:
-            return Shortage(need.gb, memory_gb, min(need.gb / memory_gb, SLOWER_MAX))
+        gb, short_gb, failures = self.memory_need(kind)
+        if memory_gb < SHORT * short_gb:
+            slower = min(RAN_OUT * failures, RAN_OUT_MAX)
+            return Shortage(short_gb, memory_gb, max(slower, 1.0), ran_out=True)
+        if SHORT * memory_gb < gb:
+            return Shortage(gb, memory_gb, min(gb / memory_gb, SLOWER_MAX))
         return None
 
     def _had_enough(self, peer: str, kind: Kind) -> None:

@@ -145,8 +145,9 @@ class Scheduler:
         those that may not take it at the end."""
         ready = self._grid.ready_s(now_s)
         self.knowledge.keep_sizes(kind.files)
+        need_gb = self.knowledge.memory_need(kind).gb
         found = [
-            self._reckoning(at, kind, need, float(ready[at]), now_s)
+            self._reckoning(at, kind, need, float(ready[at]), now_s, need_gb)
             for at, column in enumerate(self._grid.columns)
             if column is not None
         ]
@@ -176,7 +177,9 @@ class Scheduler:
         ]
         return sentence(grid.id(pick.at), reckonings, unnamed=len(grid.index) - len(reckonings))
 
-    def _reckoning(self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float) -> Reckoning:
+    def _reckoning(
+        self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float, need_gb: float = 0.0
+    ) -> Reckoning:
         snapshot, warm = self._grid.snapshot(at), self._grid.column(at).warm
         found = self.knowledge.estimate(snapshot.config.id, kind, warm)
         return Reckoning(
@@ -190,7 +193,7 @@ class Scheduler:
             found.cold,
             bool(kind.files),
             bool(self._grid.room[at] > 0),
-            self.knowledge.memory_need(kind).gb,
+            need_gb,
             found.shortage,
         )
 
