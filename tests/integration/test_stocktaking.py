@@ -65,10 +65,11 @@ async def needs(master: Master, bytes_: float, prompt: Prompt | None = None) -> 
 
 async def test_a_peer_is_asked_once_for_the_sizes_of_its_files(master: Master, peer: FakeComfyUI) -> None:
     peer.models = {"checkpoints": {"base.safetensors": 6 * GIB, "notes.txt": 5}, "loras": {"sub/x.sft": 7}}
-    await master.add("peer", peer)
+    peer_id = await master.add("peer", peer)
     await needs(master, 6 * GIB)
     assert (await told(master))["peer"].load_s == pytest.approx(6.0)
     for number in range(3):
+        await master.runtime.peers.update(peer_id, {"tags": [f"tag {number}"]})
         await master.run(with_model(seed=number))
     paths = (FOLDERS, f"{FOLDERS}/checkpoints", f"{FOLDERS}/loras")
     assert [len(peer.asked(path)) for path in paths] == [1, 1, 1]

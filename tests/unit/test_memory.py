@@ -132,6 +132,16 @@ def test_where_one_ran_out_of_memory_the_next_is_expected_to_as_well() -> None:
     assert knowledge.run_s("tiny", PLAIN) > 1.9 * 10.0 * RAN_OUT
 
 
+def test_what_runs_took_where_one_ran_out_of_memory_is_forgotten_on_the_disk_too() -> None:
+    knowledge = fleet_of(eight=8.0)
+    ran(knowledge, "eight", PLAIN, 10.0)
+    on_disk = {(row.topic, row.peer, row.name): row for row in knowledge.take_changes()}
+    knowledge.note_too_little("eight", PLAIN)
+    on_disk |= {(row.topic, row.peer, row.name): row for row in knowledge.take_changes()}
+    again = Knowledge.from_rows(on_disk.values())
+    assert again.estimate("eight", PLAIN).origin is Origin.ELSEWHERE
+
+
 def test_a_run_with_as_much_memory_shows_that_running_out_was_bad_luck() -> None:
     knowledge = fleet_of(big=24.0, eight=8.0, other=8.0)
     knowledge.note_too_little("eight", PLAIN)

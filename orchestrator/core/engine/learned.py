@@ -154,9 +154,10 @@ class Learned:
             return Row(topic, peer, name, (entry.weight, entry.count, entry.work), entry.shape)
         if topic in ("run", "head"):
             run = self._runs.get(f"{peer}\n{name}")
-            if run is not None:
-                found = run.total if topic == "run" else run.head
-            note = "guessed" if run and run.is_guessed else ""
+            if run is None:
+                return Row(topic, peer, name, ())  # in place of what the disk still has
+            found = run.total if topic == "run" else run.head
+            note = "guessed" if run.is_guessed else ""
             return Row(topic, peer, name, (found.count, *found.values()), note) if found else None
         if topic == "load":
             found = self._loads.get(f"{peer}\n{name}")

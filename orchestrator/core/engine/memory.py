@@ -95,7 +95,9 @@ class MemoryNeeds(Learned):
         record = self._memory_record(kind)
         record.short_gb = max(record.short_gb, memory_gb)
         record.failures += 1
-        self._runs.pop(run_key(peer, kind), None)
+        if self._runs.pop(run_key(peer, kind), None):
+            self._mark("run", peer, kind.signature)
+            self._mark("head", peer, kind.signature)
         self._mark("memory", "", kind.signature)
         self.revision += 1
 
