@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 
@@ -44,6 +44,7 @@ DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-uploa
 HTTP_NOT_FOUND = 404
 SUBMIT_TIMEOUT_S = 30.0
 OBJECT_INFO_TIMEOUT_S = 40.0
+MODELS_TIMEOUT_S = 20.0
 HANDSHAKE_TIMEOUT_S = 10.0
 #: Just above the time between two polls: they take the kept connections in turn, and with a longer time they
 #: would keep those of a busy hour for good.
@@ -118,6 +119,15 @@ class ComfyUIClient:
         if not isinstance(body, dict):
             raise PeerProtocolError("The peer's list of nodes is not ComfyUI's.")
         return body
+
+    async def model_folders(self) -> tuple[str, ...]:
+        """The kinds of model files it has, by their folders' names."""
+        return wire.model_folders(await self._json("GET", "/experiment/models"))
+
+    async def model_sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of each file in one of these, by name. The peer looks through the whole folder for it."""
+        path = f"/experiment/models/{quote(folder, safe='')}"
+        return wire.model_sizes(await self._json("GET", path, timeout_s=MODELS_TIMEOUT_S))
 
     async def max_upload_bytes(self) -> int:
         """The most bytes one request to the peer may have."""

@@ -197,9 +197,11 @@ class HealthMonitor:
         generation = peer.generation
         try:
             config = self._manager.get(backend_id)
-            raw = await self._client_for(config).object_info()
+            client = self._client_for(config)
+            limit = await _upload_limit(client)
+            raw = await client.object_info()
             info = await asyncio.to_thread(shared, raw, self._manager.node_lists())
-            self._manager.set_object_info(backend_id, info, generation)
+            self._manager.set_object_info(backend_id, info, generation, limit)
             peer.reread_pause_s, peer.reread_at, peer.complaint = 0.0, 0.0, ""
             peer.read_at = asyncio.get_running_loop().time()
         except NotFoundError:
@@ -213,6 +215,13 @@ class HealthMonitor:
         finally:
             if peer.reading is asyncio.current_task():
                 peer.reading = None
+
+
+async def _upload_limit(client: ComfyUIClient) -> int | None:
+    try:
+        return await client.max_upload_bytes()
+    except PeerError:
+        return None  # the upload will tell
 
 
 def _log_transition(config: BackendConfig, before: BackendStatus, after: BackendStatus) -> None:

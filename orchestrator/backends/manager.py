@@ -24,6 +24,7 @@ class _Peer:
     status: BackendStatus = field(default_factory=BackendStatus)
     info: ObjectInfo | None = None
     info_generation: int = -1
+    upload_max_bytes: int | None = None
 
 
 class BackendManager:
@@ -32,6 +33,8 @@ class BackendManager:
     def __init__(self) -> None:
         self._peers: dict[str, _Peer] = {}
         self._callbacks: list[Callable[[str], None]] = []
+        #: hears each poll that brought vitals, news or not
+        self.on_vitals: Callable[[str, BackendStatus], None] = lambda backend_id, status: None
 
     def register(self, config: BackendConfig) -> None:
         """Add a peer.
@@ -92,7 +95,10 @@ class BackendManager:
         """Take in a measurement. A new moment of the same one is no news, nor is a little memory."""
         peer = self._peer(backend_id)
         news = _as_told(status) != _as_told(peer.status)
+        is_polled = status.vitals is not None and status.vitals is not peer.status.vitals
         peer.status = status
+        if is_polled:
+            self.on_vitals(backend_id, status)
         if news:
             self._tell(backend_id)
 
@@ -109,12 +115,20 @@ class BackendManager:
         """All that are kept, each once."""
         return tuple(dict.fromkeys(peer.info for peer in self._peers.values() if peer.info is not None))
 
-    def set_object_info(self, backend_id: str, info: ObjectInfo, generation: int) -> None:
-        """Keep a node list that was asked for when the status was of this generation."""
+    def set_object_info(
+        self, backend_id: str, info: ObjectInfo, generation: int, upload_max_bytes: int | None = None
+    ) -> None:
+        """Keep a node list that was asked for when the status was of this generation, and the most that an
+        upload to it may have."""
         peer = self._peer(backend_id)
         if generation == peer.status.generation:
             peer.info, peer.info_generation = info, generation
+            peer.upload_max_bytes = upload_max_bytes
             self._tell(backend_id)
+
+    def get_upload_limit(self, backend_id: str) -> int | None:
+        """The most bytes of an input file that it takes; None where it is not known."""
+        return self._peer(backend_id).upload_max_bytes
 
     def forget_object_info(self, backend_id: str) -> None:
         """The node list turned out to be wrong: it counts as unread."""

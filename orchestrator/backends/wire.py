@@ -13,6 +13,9 @@ from ..errors import PeerProtocolError
 
 MAX_DEVICES = 64
 MAX_QUEUE = 100_000
+MAX_FOLDERS = 128
+MAX_FILES = 10_000  #: of one folder
+FILE_NAME_MAX = 500
 TEXT_MAX = 200
 _PREVIEW = 1
 _PREVIEW_WITH_METADATA = 4
@@ -139,6 +142,25 @@ def binary_message(frame: bytes) -> PreviewFrame | None:
 def upload_limit(body: object) -> int | None:
     """GET /features: the most bytes a request may have; None where it does not say."""
     return (_size(body.get("max_upload_size")) if isinstance(body, Mapping) else 0) or None
+
+
+def model_folders(body: object) -> tuple[str, ...]:
+    """GET /experiment/models: the kinds of model files, by their folders' names."""
+    entries = body if isinstance(body, list) else []
+    names = (text(entry.get("name")) for entry in entries[:MAX_FOLDERS] if isinstance(entry, Mapping))
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def model_sizes(body: object) -> dict[str, int]:
+    """GET /experiment/models/{folder}: bytes by name, with "/" between folders. Where several of its places
+    have a file of the same name, the peer loads that of the first."""
+    sizes: dict[str, int] = {}
+    for entry in (body if isinstance(body, list) else [])[:MAX_FILES]:
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        size = _size(entry.get("size")) if isinstance(entry, Mapping) else 0
+        if size and isinstance(name, str) and 0 < len(name) <= FILE_NAME_MAX:
+            sizes.setdefault(name.replace("\\", "/"), size)
+    return sizes
 
 
 def text(value: object, most: int = TEXT_MAX) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, PeerEvent, PreviewFrame
 from ..core.engine.preparation import Prepared
-from ..core.engine.requirements import input_references, with_output_prefix
+from ..core.engine.requirements import with_output_prefix
 from ..core.models.job import InputFile, JobRequest, OutputFile, RemoteFile
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outputs_told, shown_of, texts_of
@@ -63,7 +63,7 @@ class AttemptRun:
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
         self._folder = f"rd-{self.prompt_id[:8]}"
         self._prompt = with_output_prefix(prepared.prompt, self._folder)
-        self._references = input_references(self._prompt, info)
+        self._references = prepared.inputs
         self._plan = prepared.plan
         #: nodes that only store or show what others made; they run even if all of that was in the cache
         self.output_nodes = frozenset(

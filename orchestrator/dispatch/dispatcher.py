@@ -39,11 +39,13 @@ from .launch import Launch, SentPrompts, on_its_way
 from .line import Line
 from .on_master import OnMaster
 from .ports import Here, Journal, Peers
+from .preparing import Preparing
 from .recovery import Recovery
 from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
 from .reporting import Reporter, with_last
 from .second_copy import SecondCopies
+from .stocktaking import Stocktaking
 from .ticket import Ticket, too_late
 from .transport import Folders, Transport
 from .waiting_room import WaitingRoom
@@ -86,8 +88,10 @@ class Dispatcher:
         self._journal = journal
         self.register = Register()
         self._prompt_ids = SentPrompts()
-        self._room = WaitingRoom(manager, scheduler or Scheduler(), self._prompt_ids.__contains__)
+        preparing = Preparing(manager, transport.input_bytes)
+        self._room = WaitingRoom(manager, scheduler or Scheduler(), preparing, self._prompt_ids.__contains__)
         self._experience = Experience(self._room, manager, peers, journal)
+        self._stocktaking = Stocktaking(manager, peers, self._room.fleet)
         self.line = Line(manager, self.register, self._room, journal)
         self._hold, self._note_job = Hold(manager, self._room, outage or OutagePolicy()), note_job
         self._recovery = Recovery(
@@ -98,6 +102,7 @@ class Dispatcher:
             report_trouble,
             read_list_again,
             note_job,
+            self._experience.note_too_little,
             lambda: self._hold.is_on,
             retry or RetryPolicy(),
         )
@@ -121,6 +126,7 @@ class Dispatcher:
 
     def start(self) -> None:
         self._room.start()
+        self._stocktaking.start()
         self._copies.start()
 
     def use_second_copies(self, wanted: bool) -> None:
@@ -147,6 +153,7 @@ class Dispatcher:
             _, pending = await asyncio.wait(pending, timeout=CLOSE_AGAIN_S)
         await self._withdrawals.aclose()
         self._hold.close()
+        await self._stocktaking.aclose()
         await self._experience.aclose()
         await self._room.aclose()
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..backends.manager import BackendManager
 from ..core.engine.kinds import kind_of
+from ..core.engine.peers import used_memory_of
+from ..core.models.backend import BackendStatus
 from ..errors import NotFoundError, OrchestratorError, PeerError
 from .ports import Journal, Peers
 from .preparing import HERE_ID
@@ -21,7 +24,17 @@ log = logging.getLogger(__name__)
 
 KEEP_EVERY_S = 20.0
 _MOMENT_MAX_MS = 1e15  #: JSON has numbers that no clock shows, and no float holds
+POLLS_MIN = 3  #: a run that fewer polls met may have used more than they saw
+PEAKS_MAX = 2_000  #: of prompts that run, or ran and nobody asked for
 _BEGIN, _END = "execution_start", "execution_success"
+
+
+@dataclass
+class _Peak:
+    """The most memory that was in use at a poll while a prompt ran, and how many polls there were."""
+
+    used_bytes: int = 0
+    polls: int = 0
 
 
 class Experience:
@@ -31,6 +44,8 @@ class Experience:
         self._peers = peers
         self._journal = journal
         self._tasks: set[asyncio.Task[None]] = set()
+        self._peaks: dict[str, _Peak] = {}
+        manager.on_vitals = self._polled
         room.fleet.on_foreign = self._foreign_ended
 
     async def recall(self) -> None:
@@ -52,6 +67,13 @@ class Experience:
         # Where a second copy was through before, the ticket is the other one's.
         if times is not None and entry.job.attempts[-1].backend_id == ticket.backend_id:
             self._fleet.knowledge.note_run(ticket.backend_id, ticket.kind, *times)
+            peak = self._peaks.pop(entry.job.attempts[-1].prompt_id, None)
+            if peak is not None and peak.polls >= POLLS_MIN:
+                self._fleet.knowledge.note_peak(ticket.backend_id, ticket.kind, peak.used_bytes / 2**30)
+
+    def note_too_little(self, ticket: Ticket, backend_id: str) -> None:
+        """A job ran out of memory there."""
+        self._fleet.knowledge.note_too_little(backend_id, ticket.kind)
 
     def note_here(self, ticket: Ticket) -> None:
         """The master itself was through with a job."""
@@ -76,6 +98,17 @@ class Experience:
             await self._journal.save_learned(self._fleet.knowledge.take_changes())
         except OrchestratorError as exc:
             log.warning("What was learned of the peers could not be written down: %s", exc)
+
+    def _polled(self, backend_id: str, status: BackendStatus) -> None:
+        """A prompt that runs there, anybody's, is at the peer's memory alone: a peer runs one at a time."""
+        running = status.vitals.queue.running if status.vitals else ()
+        used_bytes = used_memory_of(status)
+        if len(running) != 1 or not used_bytes:
+            return
+        peak = self._peaks.setdefault(running[0], _Peak())
+        peak.used_bytes, peak.polls = max(peak.used_bytes, used_bytes), peak.polls + 1
+        if len(self._peaks) > PEAKS_MAX:
+            del self._peaks[next(iter(self._peaks))]
 
     def _foreign_ended(self, backend_id: str, prompt_id: str, seconds: float) -> None:
         self._begin(self._ask_about(backend_id, prompt_id, seconds), f"foreign prompt {prompt_id}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from ..backends.manager import BackendManager
 from ..core.engine.kinds import Kind, kind_of
 from ..core.engine.need import Need
 from ..core.engine.preparation import Prepared, prepare
+from ..core.engine.requirements import oversized
 from ..core.models.job import JobRequest
 from ..core.workflow.object_info import ObjectInfo
 from .ticket import Ticket
@@ -20,10 +21,16 @@ _NOT_HERE = ("this machine runs only whole prompts of the Run button that may go
 
 
 class Preparing:
-    def __init__(self, manager: BackendManager) -> None:
+    """`input_bytes` tells the size of the file here that an input's value names, if there is one."""
+
+    def __init__(
+        self, manager: BackendManager, input_bytes: Callable[[str], int | None] = lambda value: None
+    ) -> None:
         self._manager = manager
+        self._input_bytes = input_bytes
         self._lists: dict[str, ObjectInfo] = {}
-        self._edition = 0  #: of the lists above
+        self._limits: dict[str, int] = {}  #: bytes that the peers take of an input file, where they told
+        self._edition = 0  #: of both
 
     def is_due(self, ticket: Ticket) -> bool:
         """Whether it was never prepared, or peers had other nodes at the last ``look``."""
@@ -32,7 +39,7 @@ class Preparing:
     async def prepare(self, ticket: Ticket) -> None:
         """Make what is not made yet, and tell which jobs it is like."""
         self.look()
-        edition, present = self._edition, dict.fromkeys(self._lists.values()).keys()
+        edition, present, limits = self._edition, dict.fromkeys(self._lists.values()).keys(), self._limits
         ticket.prepared = {info: made for info, made in ticket.prepared.items() if info in present}
         todo = [info for info in present if info not in ticket.prepared]
         if todo:
@@ -42,11 +49,16 @@ class Preparing:
             made, kind = work() if small else await asyncio.to_thread(work)
             ticket.prepared.update(zip(todo, made, strict=True))
             ticket.kind = kind if kind is not None else ticket.kind
+            names = {reference.value for prepared in made for reference in prepared.inputs}
+            if names:
+                ticket.input_bytes.update(await asyncio.to_thread(self._sizes, names))
+        ticket.oversized = self._oversized(ticket, limits)
         lacks = tuple((id(info), p.unmet, str(p.error or "")) for info, p in ticket.prepared.items())
         request, tried = ticket.request, tuple(ticket.tried.items())
         wishes = (request.peer, request.tags, request.avoid, ticket.fits_here)
         ticket.edition = edition
-        ticket.group = (edition, ticket.kind.signature, wishes, tried, ticket.memory_bytes, lacks)
+        too_large = tuple(ticket.oversized.items())
+        ticket.group = (edition, ticket.kind.signature, wishes, tried, ticket.memory_bytes, lacks, too_large)
 
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
@@ -59,7 +71,8 @@ class Preparing:
         for config in self._manager.all():
             known = self.prepared(ticket, config.id)
             if known is not None:
-                unmet[config.id] = (str(known[1].error),) if known[1].error else known[1].unmet
+                lacks = (str(known[1].error),) if known[1].error else known[1].unmet
+                unmet[config.id] = lacks + ticket.oversized.get(config.id, ())
         request, tried = (
             ticket.request,
             dict(ticket.tried),
@@ -67,12 +80,30 @@ class Preparing:
         return Need(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid)
 
     def look(self) -> None:
-        """Note when a peer has other nodes, or is new or gone: then jobs have other needs."""
+        """Note when a peer has other nodes or limits, or is new or gone: then jobs have other needs."""
         known = ((config.id, self._manager.get_object_info(config.id)) for config in self._manager.all())
         lists = {backend_id: info for backend_id, info in known if info is not None}
-        if lists != self._lists:
-            self._lists = lists
+        told = ((backend_id, self._manager.get_upload_limit(backend_id)) for backend_id in lists)
+        limits = {backend_id: limit for backend_id, limit in told if limit is not None}
+        if (lists, limits) != (self._lists, self._limits):
+            self._lists, self._limits = lists, limits
             self._edition += 1
+
+    def _sizes(self, names: Collection[str]) -> dict[str, int]:
+        sizes = ((name, self._input_bytes(name)) for name in names)
+        return {name: size for name, size in sizes if size is not None}
+
+    def _oversized(self, ticket: Ticket, limits: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+        """By peer, the input files that it would get and does not take."""
+        largest = max(ticket.input_bytes.values(), default=0)
+        found: dict[str, tuple[str, ...]] = {}
+        for backend_id, limit in limits.items() if largest else ():
+            known = self.prepared(ticket, backend_id) if largest > limit else None
+            names = {reference.value for reference in known[1].inputs} if known else ()
+            sent = {name: ticket.input_bytes[name] for name in names if name in ticket.input_bytes}
+            if reasons := oversized(sent, limit):
+                found[backend_id] = reasons
+        return found
 
 
 def _make(request: JobRequest, infos: Sequence[ObjectInfo]) -> tuple[list[Prepared], Kind | None]:

@@ -34,6 +34,7 @@ from .ports import Peers
 from .purse import Purse
 from .register import Entry, Register
 from .reporting import with_last
+from .ticket import Ticket
 from .transport import Transport
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet
 
 
 class Recovery:
-    """`report_trouble`, `read_list_again`, `note_job` and `is_outage`: see Dispatcher."""
+    """`report_trouble`, `read_list_again`, `note_job` and `is_outage`: see Dispatcher. `note_too_little` is
+    told of each job that ran out of memory, and where."""
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Recovery:
         report_trouble: Callable[[str, bool], None],
         read_list_again: Callable[[str], Awaitable[None]],
         note_job: Callable[[str, bool], None],
+        note_too_little: Callable[[Ticket, str], None],
         is_outage: Callable[[], bool],
         policy: RetryPolicy,
     ) -> None:
@@ -65,6 +68,7 @@ class Recovery:
         self._report_trouble = report_trouble
         self._read_list_again = read_list_again
         self._note_job = note_job
+        self._note_too_little = note_too_little
         self._is_outage = is_outage
         self.policy = policy
         self.purse = Purse(policy.budget)
@@ -139,6 +143,7 @@ class Recovery:
         if isinstance(exc, PeerOutOfMemoryError):
             memory = memory_of(self._manager.get_status(config.id)) if self._manager.find(config.id) else 0
             entry.ticket.memory_bytes = max(entry.ticket.memory_bytes, memory)
+            self._note_too_little(entry.ticket, config.id)
         stale = is_placement_surprise(exc)
         if stale:
             self._transport.forget(config.url)

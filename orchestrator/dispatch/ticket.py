@@ -39,8 +39,9 @@ class Ticket:
     same clock; ``is_copied``: it runs, or ran, elsewhere too. ``take_back`` gets it back from a peer that has
     not begun it; False when it was too late. ``call_off`` does so while its files are still being sent there,
     False when they are not. ``may_run_here``: the master itself has not refused it.
-    ``memory_bytes``: a peer with so much had too little memory for it. ``lost_in_outage``: it was under way
-    when most of the fleet was lost, and waits for it even if it would not wait for a first one.
+    ``memory_bytes``: a peer with so much had too little memory for it. ``input_bytes``: of each file here
+    that its inputs name; ``oversized``: what peers, by id, do not take of them. ``lost_in_outage``: it was
+    under way when most of the fleet was lost, and waits for it even if it would not wait for a first one.
     """
 
     request: JobRequest
@@ -59,6 +60,8 @@ class Ticket:
     taking_back: bool = False
     is_copied: bool = False
     memory_bytes: int = 0
+    input_bytes: dict[str, int] = field(default_factory=dict)
+    oversized: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lost_in_outage: bool = False
     backend_id: str = ""
     future: asyncio.Future[Placement] | None = None

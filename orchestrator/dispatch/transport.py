@@ -40,6 +40,14 @@ class Transport:
         self._stored: dict[tuple[str, str], str] = {}
         self._sending: dict[tuple[str, str], asyncio.Lock] = {}
 
+    def input_bytes(self, value: str) -> int | None:
+        """The size of the file here that an input's value names; None where there is none."""
+        path = self._folders.resolve_input(value)
+        try:
+            return path.stat().st_size if path is not None else None
+        except OSError:
+            return None  # the upload will tell
+
     def forget(self, base_url: str) -> None:
         """The peer may have lost what was sent to it: send it again when it is next needed."""
         self._stored = {key: name for key, name in self._stored.items() if key[0] != base_url}

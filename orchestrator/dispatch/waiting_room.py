@@ -45,7 +45,13 @@ class _Judgement:
 class WaitingRoom:
     """Gives each waiting job a peer, as the scheduler plans it for the whole line."""
 
-    def __init__(self, manager: BackendManager, scheduler: Scheduler, is_ours: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        manager: BackendManager,
+        scheduler: Scheduler,
+        preparing: Preparing,
+        is_ours: Callable[[str], bool],
+    ) -> None:
         #: whether the master takes jobs itself, whether it could start one now, and what it computes on
         self.helps_here: Callable[[], bool] = lambda: False
         self.is_free_here: Callable[[], bool] = lambda: False
@@ -53,8 +59,8 @@ class WaitingRoom:
         self.on_copy: Callable[[SecondCopy], None] = lambda wanted: None
         self._manager = manager
         self._scheduler = scheduler
-        self._preparing = Preparing(manager)
-        self.fleet = FleetView(manager, scheduler, self._preparing, is_ours)
+        self._preparing = preparing
+        self.fleet = FleetView(manager, scheduler, preparing, is_ours)
         self._line = Places()
         self._waiting: dict[str, Ticket] = {}
         self._new: list[Ticket] = []

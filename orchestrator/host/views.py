@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
-from ..core.engine.explain import Outlook, Reckoning, in_full
+from ..core.engine.explain import Outlook, Reckoning, caution, in_full
 from ..core.engine.knowledge import Origin
 from ..core.models.backend import BackendConfig, BackendStatus, QueueState
 from ..core.models.job import HERE, Attempt, Job, JobState, OutputFile
@@ -73,7 +73,7 @@ def outlook_view(outlook: Outlook) -> dict[str, Any]:
 
 def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
     """What a peer would do with a job, in seconds from now; None for one that may not take it. ``is_guess``:
-    such a job never ran there."""
+    such a job never ran there. ``need_bytes``: of memory, as expected; None while unknown."""
     verdict, able = reckoning.verdict, reckoning.verdict.eligible
     here = verdict.backend_id == HERE_ID
     return {
@@ -82,6 +82,8 @@ def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
         "eligible": able,
         "reason": in_full(reckoning),
         "is_guess": reckoning.origin is not Origin.HERE,
+        "need_bytes": round(reckoning.need_gb * 2**30) or None,
+        "caution": caution(reckoning),
         "start_s": reckoning.start_s if able else None,
         "load_s": reckoning.load_s if able else None,
         "run_s": reckoning.run_s if able and reckoning.origin is not Origin.NOTHING else None,

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.rig.fleet import Fleet
+
 from .graphs import dispatched, node, sampled, sleep, stamp
 from .session import PromptRejected, Session, until
 
@@ -32,6 +34,22 @@ async def test_a_model_and_class_that_only_a_peer_has_make_a_picture_on_the_mast
     done = await master.run(dispatched(graph, ["7", 0]))
     assert done.succeeded, done.entry["status"]
     assert (await master.picture(done.images("91")[0])).shape == (64, 64, 3)
+
+
+async def test_what_a_graph_needs_of_memory_is_known_from_the_sizes_that_stock_peers_tell(
+    fleet: Fleet, master: Session
+) -> None:
+    """The peers compute on the processor, where no run tells what it needs."""
+    models = [peer.base / "models/diffusion_models/tiny-random-unet.safetensors" for peer in fleet.peers]
+    weighs = {peer.name: model.stat().st_size for peer, model in zip(fleet.peers, models, strict=True)}
+    graph = {**sampled(seed=2), "9": node("SaveImage", images=["5", 0], filename_prefix="sized")}
+
+    async def are_known() -> bool:
+        found = (await master.post("/orchestrator/explain", {"prompt": graph}, status=200))["peers"]
+        told = {peer["name"]: peer["need_bytes"] for peer in found if peer["name"] in weighs}
+        return told == weighs
+
+    await until(are_known, "the size of the model is what both need")
 
 
 async def test_the_pixels_are_those_of_a_direct_run_on_the_peer(

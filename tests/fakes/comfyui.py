@@ -71,6 +71,7 @@ class FakeComfyUI:
     ``answers`` maps a path to a handler that stands in for the stock one ("*" for all).
     ``key`` is a header and the value it must have; without it every answer is 401.
     ``unsaid`` are kinds of messages that get lost.
+    ``models`` are the bytes of model files by folder and name; None: it is older than the route.
     ``late_history`` is how many lookups of a finished prompt still find nothing.
     """
 
@@ -83,6 +84,7 @@ class FakeComfyUI:
         self.vram_free = 20 << 30
         self.object_info: dict[str, Any] = {}
         self.features: dict[str, Any] = {"supports_preview_metadata": True, "max_upload_size": 100 * MIB}
+        self.models: dict[str, dict[str, Any]] | None = {}
         self.on_prompt: OnPrompt = "run"
         self.refusal: dict[str, Any] | None = None
         self.node_errors: dict[str, Any] = {}
@@ -284,6 +286,8 @@ class FakeComfyUI:
             ("POST", "/queue", self._post_queue),
             ("GET", "/object_info", self._get_object_info),
             ("GET", "/features", self._get_features),
+            ("GET", "/experiment/models", self._get_model_folders),
+            ("GET", "/experiment/models/{folder}", self._get_models),
             ("POST", "/prompt", self._post_prompt),
             ("GET", "/history/{prompt_id}", self._get_history),
             ("POST", "/history", self._post_history),
@@ -310,6 +314,18 @@ class FakeComfyUI:
 
     async def _get_features(self, _: web.Request) -> web.Response:
         return web.json_response(self.features)
+
+    async def _get_model_folders(self, _: web.Request) -> web.Response:
+        if self.models is None:
+            return web.Response(status=404)
+        return web.json_response([{"name": name, "folders": [f"/models/{name}"]} for name in self.models])
+
+    async def _get_models(self, request: web.Request) -> web.Response:
+        files = (self.models or {}).get(request.match_info["folder"])
+        if files is None:
+            return web.Response(status=404)
+        told = {"pathIndex": 0, "modified": 1_700_000_000.0, "created": 1_700_000_000.0}
+        return web.json_response([{"name": name, **told, "size": size} for name, size in files.items()])
 
     async def _system_stats(self, _: web.Request) -> web.Response:
         gpu = {"name": "cuda:0 Fake", "type": "cuda", "index": 0, "vram_total": self.vram_total}

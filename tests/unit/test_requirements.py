@@ -6,6 +6,7 @@ from orchestrator.core.engine.requirements import (
     InputReference,
     input_references,
     localise_paths,
+    oversized,
     unmet,
     with_output_prefix,
 )
@@ -65,3 +66,12 @@ def test_every_output_gets_a_folder_of_its_own_and_the_prompt_handed_in_none() -
     saved = prompt("SaveImage", images=["2", 0], filename_prefix="cats/x")
     assert with_output_prefix(saved, "rd-1")["1"]["inputs"]["filename_prefix"] == "rd-1/cats/x"
     assert saved["1"]["inputs"]["filename_prefix"] == "cats/x"
+
+
+def test_input_files_above_a_peers_upload_limit_are_named_with_both_sizes() -> None:
+    files = {"b.png": 120 << 20, "a.wav": (100 << 20) + (1 << 19), "small.png": 100 << 20}
+    assert oversized(files, 100 << 20) == (
+        "its upload limit of 100 MiB is below a.wav (100.5 MiB)",
+        "its upload limit of 100 MiB is below b.png (120 MiB)",
+    )
+    assert oversized(files, 200 << 20) == ()

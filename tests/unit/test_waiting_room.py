@@ -16,7 +16,7 @@ from orchestrator.core.models.backend import BackendConfig, BackendStatus, Devic
 from orchestrator.core.models.job import HERE, JobRequest, Prompt, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.dispatch.launch import SentPrompts
-from orchestrator.dispatch.preparing import HERE_ID
+from orchestrator.dispatch.preparing import HERE_ID, Preparing
 from orchestrator.dispatch.ticket import Ticket
 from orchestrator.dispatch.waiting_room import PREPARED_AT_ONCE, WaitingRoom
 from orchestrator.errors import NoEligiblePeerError
@@ -31,7 +31,9 @@ class Room:
 
     def __init__(self) -> None:
         self.manager = BackendManager()
-        self.room = WaitingRoom(self.manager, Scheduler(), SentPrompts().__contains__)
+        self.room = WaitingRoom(
+            self.manager, Scheduler(), Preparing(self.manager), SentPrompts().__contains__
+        )
         self.placed: list[Ticket] = []  #: in this order
         self.lets_go = True  #: each leaves its peer at once
         self.stories: dict[str, asyncio.Task[None]] = {}

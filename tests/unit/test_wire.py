@@ -90,6 +90,27 @@ def test_an_upload_limit_is_read() -> None:
     assert wire.upload_limit({"max_upload_size": math.inf}) is None
 
 
+@given(st.one_of(shaped("name", "size"), st.lists(shaped("name", "size"))))
+def test_any_answer_about_models_gives_names_and_sizes_that_can_be_used(body: Any) -> None:
+    assert all(0 < len(name) <= wire.TEXT_MAX for name in wire.model_folders(body))
+    for name, size in wire.model_sizes(body).items():
+        assert 0 < len(name) <= wire.FILE_NAME_MAX and type(size) is int and size > 0
+
+
+def test_sizes_of_models_are_read_and_the_first_place_of_a_name_counts() -> None:
+    files = [("sub\\a.safetensors", 7), ("b.safetensors", 5), ("sub/a.safetensors", 9), ("b.safetensors", 4)]
+    body: list[Any] = [{"name": name, "size": size, "pathIndex": 0} for name, size in files]
+    wrong = (True, -1, 0, math.nan, math.inf, 1 << 70, "9", None, [1])
+    body += [{"name": f"x{n}", "size": size} for n, size in enumerate(wrong)]
+    body += [{"name": name, "size": 1} for name in (None, 3, "", "x" * 501, ["a"])] + ["text", None, []]
+    assert wire.model_sizes(body) == {"sub/a.safetensors": 7, "b.safetensors": 5}
+    assert len(wire.model_sizes([{"name": f"f{n}", "size": 1} for n in range(wire.MAX_FILES + 5)])) == (
+        wire.MAX_FILES
+    )
+    folders = [{"name": "loras", "folders": ["/m"]}, {"name": 3}, "x", {}, {"name": "loras"}, {"name": "vae"}]
+    assert wire.model_folders(folders) == ("loras", "vae")
+
+
 def test_nan_is_parsed_as_comfyui_writes_it() -> None:
     assert math.isnan(wire.parse_json('{"loss": NaN}')["loss"])
 

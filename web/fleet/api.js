@@ -8,10 +8,10 @@
  *   has_credentials: boolean, tls: string, health: Health, reason: string, version: string, devices: Device[],
  *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
  *   node_types: number | null, running?: Running | null, exclusive?: boolean, only_idle?: boolean, hours?: string}} Peer
- * @typedef {{id: string, name: string, eligible: boolean, reason: string, is_guess: boolean, start_s: number | null,
- *   load_s: number | null, run_s: number | null, finish_s: number | null}} Reckoning seconds from now
- * @typedef {{peers: Reckoning[], paused: boolean, held: string, waiting: number}} Explained `peers`: the soonest first;
- *   `held`: why nothing is started besides a pause, "" when it is; `waiting`: jobs in the line
+ * @typedef {{id: string, name: string, eligible: boolean, reason: string, caution?: string, is_guess: boolean,
+ *   start_s: number | null, load_s: number | null, run_s: number | null, finish_s: number | null,
+ *   need_bytes?: number | null}} Reckoning seconds from now
+ * @typedef {{peers: Reckoning[], paused: boolean, held: string, waiting: number}} Explained soonest first
  * @typedef {{job_id: string | null, prompt_id: string, whose: "ours" | "others", title: string, node: string,
  *   progress: number | null}} Running
  * @typedef {{ok: boolean, seconds: number, node_types: number | null, models_only_there: number | null,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .eligibility import PeerVerdict
 from .knowledge import Origin
+from .memory import Shortage
 from .peers import PeerSnapshot, load_of, waiting_on
 
 OTHERS_MAX = 8  #: so many other peers are spoken of
@@ -16,7 +17,8 @@ OTHERS_MAX = 8  #: so many other peers are spoken of
 class Reckoning:
     """What one peer would do with the job, in seconds from now. ``finish_s`` is None for a peer that may not
     take it; ``spread_s`` is about a standard deviation of it. ``cold``: the files it would load first.
-    ``has_room``: it can be handed the job now.
+    ``has_room``: it can be handed the job now. ``need_gb``: the memory in GiB that such a job is expected to
+    need, 0 while unknown; ``shortage``: the peer has less, and is expected to be slower for it.
     """
 
     verdict: PeerVerdict
@@ -29,6 +31,8 @@ class Reckoning:
     cold: tuple[str, ...] = ()
     has_files: bool = False
     has_room: bool = True
+    need_gb: float = 0.0
+    shortage: Shortage | None = None
 
     @property
     def finish_s(self) -> float | None:
@@ -66,6 +70,7 @@ def in_short(reckoning: Reckoning) -> str:
         if reckoning.origin is Origin.NOTHING
         else [f"{duration(reckoning.start_s + reckoning.load_s + reckoning.run_s)}", *_loads(reckoning)]
     )
+    words += _cautions(reckoning)
     if not reckoning.has_room:
         words.append("its slots are taken")
     return ", ".join(words)
@@ -76,8 +81,18 @@ def in_full(reckoning: Reckoning) -> str:
     if not reckoning.verdict.eligible:
         return reckoning.verdict.reason
     if reckoning.origin is Origin.NOTHING:
-        return load_of(reckoning.peer)
+        return ", ".join([load_of(reckoning.peer), *_cautions(reckoning)])
     return _reason(reckoning)
+
+
+def caution(reckoning: Reckoning) -> str:
+    """What may go wrong there, though the peer may take the job; "" for nothing."""
+    short = reckoning.shortage
+    if short is None or not reckoning.verdict.eligible:
+        return ""
+    if short.ran_out:
+        return f"such a job ran out of memory with {_gib(short.need_gb)} GiB, it has {_gib(short.memory_gb)}"
+    return f"needs about {_gib(short.need_gb)} GiB, it has {_gib(short.memory_gb)}"
 
 
 def duration(seconds: float) -> str:
@@ -91,7 +106,7 @@ def duration(seconds: float) -> str:
 
 def _reason(reckoning: Reckoning) -> str:
     if reckoning.origin is Origin.NOTHING:
-        return f"it has {load_of(reckoning.peer)}"
+        return ", ".join([f"it has {load_of(reckoning.peer)}", *_cautions(reckoning)])
     done = duration(reckoning.start_s + reckoning.load_s + reckoning.run_s)
     guess = {
         Origin.ELSEWHERE: ["guessed from other peers"],
@@ -99,7 +114,7 @@ def _reason(reckoning: Reckoning) -> str:
         Origin.PEER: ["guessed from other graphs"],
         Origin.FLEET: ["guessed from other graphs"],
     }.get(reckoning.origin, [])
-    return ", ".join([f"done in about {done}: {_words(reckoning)}", *guess])
+    return ", ".join([f"done in about {done}: {_words(reckoning)}", *guess, *_cautions(reckoning)])
 
 
 def _words(reckoning: Reckoning) -> str:
@@ -113,3 +128,11 @@ def _words(reckoning: Reckoning) -> str:
 
 def _loads(reckoning: Reckoning) -> list[str]:
     return [f"loads {duration(reckoning.load_s)} first"] if reckoning.cold else []
+
+
+def _cautions(reckoning: Reckoning) -> list[str]:
+    return [words] if (words := caution(reckoning)) else []
+
+
+def _gib(gb: float) -> str:
+    return f"{gb:.1f}".removesuffix(".0") if gb < 9.95 else f"{gb:.0f}"

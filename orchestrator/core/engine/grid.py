@@ -12,6 +12,7 @@ from .eligibility import judge
 from .kinds import Kind
 from .knowledge import LONGEST_S, Knowledge
 from .levels import Floats
+from .memory import MemoryNeed
 from .need import Need
 from .peers import (
     OurJob,
@@ -38,15 +39,20 @@ _LOOK_SELDOM = 64
 @dataclass
 class Row:
     """What jobs of one group would meet on each peer; arrays by column, in seconds. ``own``: runs of this
-    kind were measured there. ``few`` peers may take them, and on ``warm`` of these nothing has to load."""
+    kind were measured there; where not, it is ``slower`` by this factor for want of memory. ``few`` peers may
+    take them, and on ``warm`` of these nothing has to load. ``gb`` and ``memory`` are as known at
+    ``revision``."""
 
     kind: Kind
     need: Need
     may: Bools
     own: Bools
+    slower: Floats
     run: Floats
     load: Floats
     gb: float = 0.0
+    memory: MemoryNeed | None = None
+    revision: int = -1
     weight_s: float = 0.0
     few: int = 0
     warm: int = 0
@@ -94,7 +100,7 @@ class Grid:
         if at is None:
             at = self._new_column(snapshot)
         column = self.column(at)
-        status = snapshot.status
+        status, memory_before = snapshot.status, column.memory
         is_told = status.vitals is not None and (is_new or column.snapshot.status.vitals is None)
         if is_new or status is not column.snapshot.status:
             column.memory = memory_of(status)
@@ -111,7 +117,8 @@ class Grid:
             for row in self.rows.values():
                 self._judge(row, at, judge(row.need, snapshot).eligible)
         self._reckon(at, column, now_s)
-        self._expect_anew(at, column, everything=is_new or is_told)
+        is_another = is_new or is_told or column.memory != memory_before
+        self._expect_anew(at, column, everything=is_another)
 
     def remove_peer(self, peer: str) -> None:
         at = self.index.pop(peer, None)
@@ -176,22 +183,32 @@ class Grid:
         if row is None:
             size = len(self.columns)
             may, own = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
-            row = Row(kind, need, may, own, np.ones(size), np.zeros(size))
+            row = Row(kind, need, may, own, np.ones(size), np.ones(size), np.zeros(size))
             for at, column in enumerate(self.columns):
                 if column is not None:
                     row.may[at] = judge(need, column.snapshot).eligible
-                    self._expect(row, at, column)
-            row.warm = int((row.may & (row.load == 0.0)).sum())
-            row.few, row.gb = int(row.may.sum()), self.knowledge.warm.gb(kind.files)
+            row.few = int(row.may.sum())
             self.rows[group] = row
             self.judged += 1
-        elif seen <= row.seen + row.seen // 8 and self.knowledge.runs_noted < row.look_at:
+        elif (
+            row.revision == self.knowledge.revision
+            and seen <= row.seen + row.seen // 8
+            and self.knowledge.runs_noted < row.look_at
+        ):
             return row
+        is_revised = row.revision != self.knowledge.revision and self._weigh(row)
         weight_s = self.knowledge.weight_s(kind)
         row.seen, row.look_at = seen, self.knowledge.runs_noted + (_LOOK_SELDOM if seen else 4)
-        if row.weight_s == 0.0 or abs(weight_s / row.weight_s - 1.0) > DRIFT:
+        if is_revised:
             row.weight_s = weight_s
-            np.copyto(row.run, np.minimum(weight_s / self.speed, LONGEST_S), where=~row.own)
+            for at, column in enumerate(self.columns):
+                if column is not None:
+                    self._expect(row, at, column)
+            row.warm = int((row.may & (row.load == 0.0)).sum())
+        elif abs(weight_s / row.weight_s - 1.0) > DRIFT:
+            row.weight_s = weight_s
+            run_s = np.minimum(weight_s * row.slower / self.speed, LONGEST_S)
+            np.copyto(row.run, run_s, where=~row.own)
         return row
 
     def drop_rows(self, kept: set[Hashable]) -> None:
@@ -212,10 +229,19 @@ class Grid:
                 setattr(self, name, np.append(getattr(self, name), False))
             for row in self.rows.values():
                 row.may, row.own = np.append(row.may, False), np.append(row.own, False)
+                row.slower = np.append(row.slower, 1.0)
                 row.run, row.load = np.append(row.run, 1.0), np.append(row.load, 0.0)
         self.columns[at] = Column(snapshot)
         self.index[snapshot.config.id] = at
         return at
+
+    def _weigh(self, row: Row) -> bool:
+        """Look up its files' sizes and its need of memory; whether they are others than before."""
+        knowledge, kind, before = self.knowledge, row.kind, (row.gb, row.memory)
+        knowledge.keep_sizes(kind.files)
+        row.revision = knowledge.revision
+        row.gb, row.memory = knowledge.warm.gb(kind.files), knowledge.memory_need(kind)
+        return (row.gb, row.memory) != before
 
     def _judge(self, row: Row, at: int, may: bool) -> None:
         change = int(may) - int(row.may[at])
@@ -301,6 +327,8 @@ class Grid:
     def _expect_run(self, row: Row, at: int, peer: str) -> None:
         row.own[at] = self.knowledge.ran(peer, row.kind)
         row.run[at] = self.knowledge.run_s(peer, row.kind)
+        shortage = None if row.own[at] else self.knowledge.shortage(peer, row.kind)
+        row.slower[at] = shortage.slower if shortage else 1.0
 
 
 def _standing(snapshot: PeerSnapshot, memory: int) -> tuple[object, ...]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .kinds import Kind
-from .learned import SHORTEST_S, KindRecord, Learned, PeerRecord, Row, RunRecord, run_key
+from .learned import SHORTEST_S, KindRecord, PeerRecord, Row, RunRecord, run_key
+from .memory import MemoryNeeds, Shortage
 from .samples import Samples
 
 GUESSED_RUN_S = 30.0  #: with no knowledge at all
@@ -38,13 +39,15 @@ class Origin(str, Enum):
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds that a kind would take on a peer. ``spread_s`` is about a standard deviation of their sum."""
+    """Seconds that a kind would take on a peer. ``spread_s`` is about a standard deviation of their sum.
+    ``shortage``: the peer has too little memory for it, and ``run_s`` is longer by that."""
 
     run_s: float
     load_s: float
     spread_s: float
     origin: Origin
     cold: tuple[str, ...] = ()
+    shortage: Shortage | None = None
 
 
 @dataclass
@@ -56,7 +59,7 @@ class News:
     signature: str = ""
 
 
-class Knowledge(Learned):
+class Knowledge(MemoryNeeds):
     """See the module. Peers go by id, seconds are durations; nothing here knows what time it is."""
 
     def __init__(self) -> None:
@@ -80,13 +83,9 @@ class Knowledge(Learned):
         if peer not in self._peers:
             self._peers.keep(peer, PeerRecord(0.0 if has_gpu else math.log(CPU_SPEED)))
 
-    def note_size(self, file: str, gb: float) -> None:
-        if 0 <= gb < 10_000:
-            self._sizes_gb.keep(file, gb)
-            self._mark("size", "", file)
-
     def note_begun(self, peer: str, kind: Kind) -> None:
         """A prompt of this kind begins there; anybody's."""
+        self.keep_sizes(kind.files)
         under_way = self._begun.setdefault(peer, [])
         under_way.append((kind.signature, self.warm.use(peer, kind.files)))
         del under_way[:-_BEGUN_KEPT]
@@ -113,6 +112,7 @@ class Knowledge(Learned):
             run.is_guessed = True
             run.total.add(run_s)
         self._learn(peer, kind, run_s)
+        self._had_enough(peer, kind)
         self._mark("run", peer, kind.signature)
         self._mark("head", peer, kind.signature)
         self.runs_noted += 1
@@ -146,7 +146,7 @@ class Knowledge(Learned):
 
     def estimate(self, peer: str, kind: Kind, warm: frozenset[str] | None = None) -> Estimate:
         """What this kind would take there; `warm` in place of what is warm there now."""
-        run_s, spread_s, origin = self._run_estimate(peer, kind)
+        run_s, spread_s, origin, shortage = self._run_estimate(peer, kind)
         cold: tuple[str, ...] = ()
         load_s = 0.0
         if kind.files:
@@ -154,7 +154,7 @@ class Knowledge(Learned):
                 f for f in kind.files if (not self.warm.is_warm(peer, f) if warm is None else f not in warm)
             )
             load_s = sum(self.load_s(peer, file) for file in cold)
-        return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold)
+        return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold, shortage)
 
     def run_s(self, peer: str, kind: Kind) -> float:
         """As ``estimate``, of the running alone."""
@@ -315,24 +315,24 @@ class Knowledge(Learned):
         shape = self._shapes.get(kind.shape) if kind.shape else None
         return shape.weight + math.log(kind.work) if shape and shape.count and kind.work > 0 else None
 
-    def _run_estimate(self, peer: str, kind: Kind) -> tuple[float, float, Origin]:
+    def _run_estimate(self, peer: str, kind: Kind) -> tuple[float, float, Origin, Shortage | None]:
         run = self._runs.get(run_key(peer, kind))
         if run and run.total:
             doubt = 0.3 * run.total.mean if run.is_guessed else 0.0
-            return run.total.mean, run.total.spread + doubt, Origin.HERE
+            return run.total.mean, run.total.spread + doubt, Origin.HERE, None
         record = self._peers.get(peer)
         speed = record.speed if record else 0.0
+        shortage = self.shortage(peer, kind)
+        if shortage is not None:
+            speed -= math.log(shortage.slower)
         doubt = 0.15 if record and record.count else 0.5
         weight = self._weight(kind)
         if weight is not None:
             is_same = kind.signature in self._kinds
             run_s = min(math.exp(weight - speed), LONGEST_S)
-            return (
-                run_s,
-                run_s * (doubt + (0 if is_same else 0.3)),
-                (Origin.ELSEWHERE if is_same else Origin.SHAPE),
-            )
+            spread_s = run_s * (doubt + (0 if is_same else 0.3))
+            return run_s, spread_s, Origin.ELSEWHERE if is_same else Origin.SHAPE, shortage
         run_s = min(self.typical_s() * math.exp(-speed), LONGEST_S)
         if self.is_blank:
-            return run_s, run_s, Origin.NOTHING
-        return run_s, 0.8 * run_s, Origin.PEER if record and record.count else Origin.FLEET
+            return run_s, run_s, Origin.NOTHING, shortage
+        return run_s, 0.8 * run_s, Origin.PEER if record and record.count else Origin.FLEET, shortage

@@ -16,6 +16,7 @@ SHORTEST_S = 1e-3  #: no run is noted that took less
 _OF_PEERS = ("speed", "foreign", "s_per_gb", "loads")
 _LOGARITHMS = ("kind", "shape", "speed")  #: topics whose first value is one
 RUNS_MAX, KINDS_MAX, PEERS_MAX, FILES_MAX = 20_000, 1_000, 2_000, 5_000
+TOLD_MAX = 20_000  #: sizes of files that no kind asked for yet
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,16 @@ class PeerRecord:
     loads: Samples = field(default_factory=Samples)
 
 
+@dataclass
+class MemoryRecord:
+    """In GiB, 0 where nothing tells. ``peak_gb``: the least that a run of a kind was seen to use at its most.
+    ``short_gb``: so much in all was too little, ``failures`` times since one last ran with no more."""
+
+    peak_gb: float = 0.0
+    short_gb: float = 0.0
+    failures: int = 0
+
+
 _V = TypeVar("_V")
 
 
@@ -94,6 +105,8 @@ class Learned:
         self._peers: _Bounded[PeerRecord] = _Bounded(PEERS_MAX, self._mark_peer)
         self._loads: _Bounded[Samples] = _Bounded(RUNS_MAX, self._mark_each("load"))
         self._sizes_gb: _Bounded[float] = _Bounded(FILES_MAX, partial(self._mark, "size", ""))
+        self._memory: _Bounded[MemoryRecord] = _Bounded(KINDS_MAX, partial(self._mark, "memory", ""))
+        self._told_gb: _Bounded[float] = _Bounded(TOLD_MAX, lambda file: None)
         self._fleet_foreign = Samples()
         self._changed: dict[tuple[str, str, str], None] = {}
         self._begun: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
@@ -105,11 +118,13 @@ class Learned:
         return tuple(self._row(*key) or Row(*key, ()) for key in changed)
 
     def rows(self) -> tuple[Row, ...]:
-        """All of it. What is warm is not in it: that is lost sooner than a file is read again."""
+        """All of it. What is warm is not in it: that is lost sooner than a file is read again. Nor are sizes
+        that no kind asked for."""
         keys = [("size", "", file) for file in self._sizes_gb]
         for topic in _OF_PEERS:
             keys += [(topic, peer, "") for peer in self._peers]
         keys += [("kind", "", name) for name in self._kinds] + [("shape", "", name) for name in self._shapes]
+        keys += [("memory", "", name) for name in self._memory]
         keys += [(topic, *_names(key)) for key in self._runs for topic in ("run", "head")]
         keys += [("load", *_names(key)) for key in self._loads]
         return tuple(row for key in keys if (row := self._row(*key)) is not None)
@@ -148,6 +163,9 @@ class Learned:
         if topic == "size":
             size = self._sizes_gb.get(name)
             return None if size is None else Row(topic, peer, name, (size,))
+        if topic == "memory":
+            need = self._memory.get(name)
+            return Row(topic, peer, name, (need.peak_gb, need.short_gb, need.failures)) if need else None
         if topic in ("kind", "shape"):
             entry = (self._kinds if topic == "kind" else self._shapes).get(name)
             if entry is None:
@@ -176,6 +194,9 @@ class Learned:
         samples = Samples(row.values[1:], min(int(row.values[0]), 1_000_000))
         if row.topic == "size":
             self._sizes_gb.keep(row.name, float(row.values[0]))
+        elif row.topic == "memory":
+            peak_gb, short_gb, failures = (min(float(v), 1e6) for v in row.values)
+            self._memory.keep(row.name, MemoryRecord(peak_gb, short_gb, int(failures)))
         elif row.topic in ("kind", "shape"):
             weight, count, work = (float(v) for v in row.values[:3])
             entry = KindRecord(row.note, work, min(max(weight, -40.0), 40.0), int(count))

@@ -12,6 +12,8 @@ from .need import Need
 
 SLOTS_PER_PEER = 2  #: one job runs there, one more waits so that the peer never idles between two
 _ALWAYS = PeerRules()
+_UNTOLD = "privateuseone"  #: DirectML: ComfyUI takes it for 1 GiB, whatever it has
+_SHARED = ("cpu", "mps")  #: devices whose memory is the machine's, with all that runs there
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def is_idle(peer: PeerSnapshot) -> bool:
 def memory_of(status: BackendStatus) -> int:
     """Bytes of its largest device, or of the machine where it tells no device; 0 while unknown."""
     vitals = status.vitals
-    if vitals is None:
+    if vitals is None or any(device.type == _UNTOLD for device in vitals.devices):
         return 0
     return max((d.vram_total_bytes for d in vitals.devices), default=0) or vitals.ram_total_bytes
 
@@ -89,6 +91,14 @@ def free_memory_of(status: BackendStatus) -> int:
     if vitals is None:
         return 0
     return max((d.vram_free_bytes for d in vitals.devices), default=0) or vitals.ram_free_bytes
+
+
+def used_memory_of(status: BackendStatus) -> int:
+    """Bytes in use of its largest device, by anything; 0 while unknown, or where it is the machine's."""
+    devices = status.vitals.devices if status.vitals else ()
+    own = [device for device in devices if device.type != _UNTOLD and device.type not in _SHARED]
+    largest = max(own, key=lambda device: device.vram_total_bytes, default=None)
+    return max(largest.vram_total_bytes - largest.vram_free_bytes, 0) if largest else 0
 
 
 def has_gpu(status: BackendStatus) -> bool:

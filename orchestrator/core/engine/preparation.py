@@ -13,7 +13,7 @@ from ..workflow.object_info import ObjectInfo
 from ..workflow.prompt import class_of, without_classes
 from ..workflow.result_nodes import ResultPlan, add_result_node
 from .parameter_patcher import patch_parameters
-from .requirements import localise_paths, unmet
+from .requirements import InputReference, input_references, localise_paths, unmet
 
 _NO_OUTPUTS = (
     "Nothing in this graph makes a file. Add a Save or Preview node, "
@@ -23,12 +23,14 @@ _NO_OUTPUTS = (
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prompt for one peer. ``unmet`` is empty when that peer can run it; ``error`` says why nobody can."""
+    """A prompt for one peer. ``unmet`` is empty when that peer can run it; ``error`` says why nobody can.
+    ``inputs``: where files of the master may have to go along."""
 
     prompt: Prompt
     unmet: tuple[str, ...] = ()
     plan: ResultPlan | None = None
     error: OrchestratorError | None = None
+    inputs: tuple[InputReference, ...] = ()
 
 
 def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
@@ -38,20 +40,20 @@ def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
         prompt = _graph(request, info)
         lacks = unmet(prompt, info)
         if lacks:
-            return Prepared(prompt, lacks)
+            return Prepared(prompt, lacks, inputs=input_references(prompt, info))
         if request.changes:
             prompt = patch_parameters(prompt, inspect_parameters(prompt, info), request.changes)
             lacks = unmet(prompt, info)
             if lacks:
-                return Prepared(prompt, lacks)
+                return Prepared(prompt, lacks, inputs=input_references(prompt, info))
         prompt = localise_paths(prompt, info)
         if request.result is not None:
             prompt, plan = add_result_node(prompt, request.result, info)
             # The node for the result is stock, but a peer may be older than it.
-            return Prepared(prompt, unmet(prompt, info), plan)
+            return Prepared(prompt, unmet(prompt, info), plan, inputs=input_references(prompt, info))
         if not any(info.is_output_node(class_of(node)) for node in prompt.values()):
             raise WorkflowError(_NO_OUTPUTS)
-        return Prepared(prompt)
+        return Prepared(prompt, inputs=input_references(prompt, info))
     except UnknownNodeError as exc:
         names = sorted({class_type for _, class_type, _ in exc.nodes})
         return Prepared({}, tuple(f"it lacks the node {name}" for name in names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,15 @@ def input_references(prompt: Prompt, info: ObjectInfo) -> tuple[InputReference, 
     )
 
 
+def oversized(files: Mapping[str, int], limit_bytes: int) -> tuple[str, ...]:
+    """The input files, each with its bytes, that a peer with this limit does not take, one phrase each."""
+    return tuple(
+        f"its upload limit of {_mib(limit_bytes)} MiB is below {name} ({_mib(size)} MiB)"
+        for name, size in sorted(files.items())
+        if size > limit_bytes
+    )
+
+
 def with_output_prefix(prompt: Prompt, folder: str) -> Prompt:
     """The prompt with every output file of its own below `folder`, so that no two runs share a name."""
     changed: Prompt = {}
@@ -95,6 +104,10 @@ def with_input(prompt: Prompt, node_id: str, name: str, value: Any) -> Prompt:
     """The prompt with one input changed."""
     node = prompt[node_id]
     return {**prompt, node_id: {**node, "inputs": {**node["inputs"], name: value}}}
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.4g}" if size_bytes < 10_000 << 20 else f"{size_bytes / 2**20:.0f}"
 
 
 def _choices(prompt: Prompt, info: ObjectInfo) -> Iterator[tuple[str, InputSpec, str]]:

@@ -83,6 +83,7 @@ class Scheduler:
         self.line = Line()
         self._grid = Grid(self.knowledge)
         self._placer = Placer(self._grid, self.line, self.policy)
+        self._revision = 0  #: of what is known of files and memory, at the last plan
 
     # What happens
 
@@ -108,6 +109,9 @@ class Scheduler:
         grid = self._grid
         if len(grid.rows) > 2 * len(self.line.groups) + 64:
             grid.drop_rows(set(self.line.groups))
+        if self._revision != self.knowledge.revision:
+            self._revision = self.knowledge.revision
+            self.line.changed.update(self.line.groups)
         starts = [self._start(pick, now_s) for pick in self._placer.look(now_s)]
         idle = grid.idle
         is_any_idle = bool(idle.any())
@@ -139,8 +143,10 @@ class Scheduler:
         """What each peer would do with such a job if it were sent now, the first to be done at the front,
         those that may not take it at the end."""
         ready = self._grid.ready_s(now_s)
+        self.knowledge.keep_sizes(kind.files)
+        need_gb = self.knowledge.memory_need(kind).gb
         found = [
-            self._reckoning(at, kind, need, float(ready[at]), now_s)
+            self._reckoning(at, kind, need, float(ready[at]), now_s, need_gb)
             for at, column in enumerate(self._grid.columns)
             if column is not None
         ]
@@ -170,7 +176,9 @@ class Scheduler:
         ]
         return sentence(grid.id(pick.at), reckonings, unnamed=len(grid.index) - len(reckonings))
 
-    def _reckoning(self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float) -> Reckoning:
+    def _reckoning(
+        self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float, need_gb: float = 0.0
+    ) -> Reckoning:
         snapshot, warm = self._grid.snapshot(at), self._grid.column(at).warm
         found = self.knowledge.estimate(snapshot.config.id, kind, warm)
         return Reckoning(
@@ -184,6 +192,8 @@ class Scheduler:
             found.cold,
             bool(kind.files),
             bool(self._grid.room[at] > 0),
+            need_gb,
+            found.shortage,
         )
 
     def _id(self, at: int) -> str:

@@ -25,6 +25,10 @@ class Warmth:
         if memory_gb > 0:
             self._memory_gb[peer] = memory_gb
 
+    def memory_gb(self, peer: str) -> float:
+        """0 while unknown."""
+        return self._memory_gb.get(peer, 0.0)
+
     def use(self, peer: str, files: Iterable[str]) -> tuple[str, ...]:
         """A prompt with these files begins there; returns those that it has to load."""
         warm = self._warm.setdefault(peer, OrderedDict())
