@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.core.engine.explain import Reckoning, caution, in_full
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
-from tests.fakes.answers import Handler, answer, endless, login_page, redirect, silence
+from tests.fakes.answers import Handler, announce, answer, endless, login_page, redirect, silence
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture, stock_classes
 from tests.fakes.master import HEALTH, Master, outcomes, started
@@ -158,6 +158,13 @@ async def test_a_size_that_is_none_is_left_out_and_the_others_count(
         f'[{{"name": "base.safetensors", "size": {size}}}, {{"size": 3}}]'
     )
     peer.answers[f"{FOLDERS}/gone"] = answer(status=404, content_type="text/plain")
+    await master.add("peer", peer)
+    await needs(master, 6 * GIB)
+
+
+async def test_what_was_told_before_a_peer_went_silent_counts(master: Master, peer: FakeComfyUI) -> None:
+    peer.models = {"checkpoints": {"base.safetensors": 6 * GIB}, "loras": {}}
+    peer.answers[f"{FOLDERS}/loras"] = announce(100, b"[")
     await master.add("peer", peer)
     await needs(master, 6 * GIB)
 
