@@ -206,7 +206,7 @@ class WaitingRoom:
         self._show_here()
         self._look_at_hours()
         now_s = asyncio.get_running_loop().time()
-        peers = self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s)
+        peers = self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s, request.priority)
         return Outlook(peers, self._paused, self.held, len(self._line))
 
     def _leave(self, ticket: Ticket) -> None:

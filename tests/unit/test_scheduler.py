@@ -411,6 +411,24 @@ def test_before_sending_each_peer_tells_what_it_would_need_the_soonest_first() -
     ]
 
 
+def test_before_sending_what_waits_goes_first_if_it_is_as_urgent_and_may_take_a_peer_away() -> None:
+    fleet = Fleet(peer("a"), peer("b"), peer("c"))
+    for name in "abc":
+        fleet.learn(name, SHORT, 10.0)
+    for n in range(12):
+        fleet.wait(f"j{n}", SHORT, "a", "b")
+    fleet.wait("elsewhere", SHORT, "c")
+
+    def told(*names: str, priority: float = 0.0) -> list[str]:
+        found = fleet.scheduler.reckon(SHORT, can_run(*names), 0.0, priority)
+        return [in_full(one) for one in found if one.verdict.eligible]
+
+    behind = "done in about 70 s: 12 waiting jobs go first, its turn in 60 s"
+    assert told("a", "b") == [behind, behind]
+    assert told("c") == ["done in about 20 s: 1 waiting job goes first, its turn in 10 s"]
+    assert told("a", priority=1.0) == ["done in about 10 s: nothing ahead"]
+
+
 @pytest.mark.parametrize(
     ("snapshot", "need", "reason"),
     [

@@ -1,18 +1,16 @@
 // @ts-check
 /** What the outlook tells, in the tab's head: one line, and behind it every peer with its reason. */
 import { h, keyedList, setChildren, setText } from "./dom.js";
-import { plural, t } from "./i18n.js";
+import { t } from "./i18n.js";
 
 /** @typedef {import("./outlook.js").Told} Told */
 
 /** @param {Pick<Told, "id" | "peers"> & Partial<Told>} told @returns {string} */
-export function outlookText({ id, peers, paused, held, waiting = 0 }) {
+export function outlookText({ id, peers, paused, held }) {
   const [first] = peers; // those that may not come last
   const said = whereText(id, first);
   if (held) return `${held} ${said}`;
-  if (!paused || !first?.eligible) return said;
-  if (!waiting) return t("Paused; once resumed: {said}", { said });
-  return plural(waiting, "Paused; once resumed, after {count} waiting job: {said}", "Paused; once resumed, after {count} waiting jobs: {said}", { said });
+  return paused && first?.eligible ? t("Paused; once resumed: {said}", { said }) : said;
 }
 
 /** @param {string} id @param {import("./api.js").Reckoning | undefined} first */

@@ -18,7 +18,8 @@ class Reckoning:
     """What one peer would do with the job, in seconds from now. ``finish_s`` is None for a peer that may not
     take it; ``spread_s`` is about a standard deviation of it. ``cold``: the files it would load first.
     ``has_room``: it can be handed the job now. ``need_gb``: the memory in GiB that such a job is expected to
-    need, 0 while unknown; ``shortage``: the peer has less, and is expected to be slower for it.
+    need, 0 while unknown; ``shortage``: the peer has less, and is expected to be slower for it. ``before``:
+    jobs that wait for a peer and go first.
     """
 
     verdict: PeerVerdict
@@ -33,6 +34,7 @@ class Reckoning:
     has_room: bool = True
     need_gb: float = 0.0
     shortage: Shortage | None = None
+    before: int = 0
 
     @property
     def finish_s(self) -> float | None:
@@ -80,9 +82,7 @@ def in_full(reckoning: Reckoning) -> str:
     """For a table of peers: when it would be done and what of that is waiting and loading."""
     if not reckoning.verdict.eligible:
         return reckoning.verdict.reason
-    if reckoning.origin is Origin.NOTHING:
-        return ", ".join([load_of(reckoning.peer), *_cautions(reckoning)])
-    return _reason(reckoning)
+    return _guessless(reckoning) if reckoning.origin is Origin.NOTHING else _reason(reckoning)
 
 
 def caution(reckoning: Reckoning) -> str:
@@ -106,7 +106,7 @@ def duration(seconds: float) -> str:
 
 def _reason(reckoning: Reckoning) -> str:
     if reckoning.origin is Origin.NOTHING:
-        return ", ".join([f"it has {load_of(reckoning.peer)}", *_cautions(reckoning)])
+        return f"it has {_guessless(reckoning)}"
     done = duration(reckoning.start_s + reckoning.load_s + reckoning.run_s)
     guess = {
         Origin.ELSEWHERE: ["guessed from other peers"],
@@ -117,13 +117,25 @@ def _reason(reckoning: Reckoning) -> str:
     return ", ".join([f"done in about {done}: {_words(reckoning)}", *guess, *_cautions(reckoning)])
 
 
+def _guessless(reckoning: Reckoning) -> str:
+    """Of a peer of which nothing was learned: how busy it is."""
+    first = [_first(reckoning)] if reckoning.before else []
+    return ", ".join([load_of(reckoning.peer), *first, *_cautions(reckoning)])
+
+
 def _words(reckoning: Reckoning) -> str:
     warm = ["model warm"] if reckoning.has_files and not reckoning.cold else []
     waiting = waiting_on(reckoning.peer)
     ahead = "nothing ahead"
-    if waiting:
+    if reckoning.before:
+        ahead = f"{_first(reckoning)}, its turn in {duration(reckoning.start_s)}"
+    elif waiting:
         ahead = f"{waiting} ahead for {duration(reckoning.start_s)}"
     return ", ".join([*warm, *_loads(reckoning), ahead])
+
+
+def _first(reckoning: Reckoning) -> str:
+    return f"{reckoning.before} waiting job{'s go' if reckoning.before > 1 else ' goes'} first"
 
 
 def _loads(reckoning: Reckoning) -> list[str]:

@@ -18,6 +18,7 @@ from .explain import OTHERS_MAX, Reckoning, duration, sentence
 from .grid import Bools, Grid
 from .kinds import Kind
 from .knowledge import Knowledge
+from .levels import Floats, fluid_level
 from .need import Need
 from .ordering import Line, WaitingJob
 from .peers import OurJob, PeerSnapshot
@@ -139,20 +140,32 @@ class Scheduler:
         starts = alone.plan(0.0).starts
         return Placement(starts[0].backend_id, starts[0].explain()) if starts else None
 
-    def reckon(self, kind: Kind, need: Need, now_s: float) -> tuple[Reckoning, ...]:
+    def reckon(self, kind: Kind, need: Need, now_s: float, priority: float = 0.0) -> tuple[Reckoning, ...]:
         """What each peer would do with such a job if it were sent now, the first to be done at the front,
-        those that may not take it at the end."""
+        those that may not take it at the end. What waits with this priority, or a higher one, goes first."""
         ready = self._grid.ready_s(now_s)
         self.knowledge.keep_sizes(kind.files)
         need_gb = self.knowledge.memory_need(kind).gb
-        found = [
-            self._reckoning(at, kind, need, float(ready[at]), now_s, need_gb)
-            for at, column in enumerate(self._grid.columns)
-            if column is not None
-        ]
-        return tuple(sorted(found, key=lambda r: (r.finish_s is None, r.finish_s or 0.0, r.verdict.name)))
+        live = [at for at, column in enumerate(self._grid.columns) if column is not None]
+        found = {at: self._reckoning(at, kind, need, float(ready[at]), now_s, need_gb) for at in live}
+        able = [at for at, reckoning in found.items() if reckoning.verdict.eligible]
+        before, turn_s = self._turn(able, priority, ready)
+        told = (replace(r, before=before, start_s=max(r.start_s, turn_s - now_s)) for r in found.values())
+        return tuple(sorted(told, key=lambda r: (r.finish_s is None, r.finish_s or 0.0, r.verdict.name)))
 
     # Within
+
+    def _turn(self, able: list[int], priority: float, ready: Floats) -> tuple[int, float]:
+        """How many waiting jobs go before a new one that may run on these peers, and by when the fleet could
+        have begun with the last of them."""
+        before, work_s = 0, 0.0
+        may = np.zeros(len(ready), np.bool_)
+        for key, group in self.line.groups.items():
+            row = self._grid.row(key, group.kind, group.need)
+            count = sum(number for its, number in group.tally.items() if its >= priority)
+            if count and row.may[able].any():
+                before, work_s, may = before + count, work_s + count * row.weight_s, may | row.may
+        return before, fluid_level(ready[may], self._grid.speed[may], work_s) if before else 0.0
 
     def _start(self, pick: Pick, now_s: float) -> Start:
         grid, at = self._grid, pick.at
