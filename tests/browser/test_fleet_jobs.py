@@ -165,7 +165,7 @@ async def test_waiting_jobs_are_dragged_to_another_place(screen: Screen, lone_ma
         for title in ("alpha", "beta", "gamma"):
             await submit(lone_master, title)
         await open_tab(screen)
-        names = screen.page.locator(".orc-windowed > .orc-row:has(.orc-moves:visible) .orc-name")
+        names = screen.page.locator(".orc-windowed > .orc-row:has(.orc-places:visible) .orc-name")
 
         async def line(*wanted: str) -> None:
             async def shown() -> bool:

@@ -304,7 +304,7 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
 
     async def line(*wanted: str) -> None:
         async def shown() -> bool:
-            titles = await page.locator(".orc-row:has(.orc-moves:visible) .orc-id").all_text_contents()
+            titles = await page.locator(".orc-row:has(.orc-places:visible) .orc-id").all_text_contents()
             return titles == [f"Prompt {job_id[:8]}" for job_id in wanted]
 
         await until(shown, f"the line is {wanted}")
@@ -337,6 +337,28 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
     assert (await job(master, c))["state"] == "cancelled"
 
 
+async def test_a_job_that_is_next_on_a_peer_is_given_to_another_one(screen: Screen, master: Session) -> None:
+    await open_workflow(screen, steps=40)
+    await switch_on(screen)
+    await screen.open_fleet_tab()
+    ids = await press_run(screen, master, 4)
+
+    async def next_one() -> dict[str, Any] | None:
+        jobs = [await job(master, job_id) for job_id in ids]
+        both_run = sum(one["begun_at"] is not None for one in jobs) == 2
+        return next((one for one in jobs if both_run and one["peer"] and one["begun_at"] is None), None)
+
+    found = await until(next_one, "a job is next on a peer")
+    other = "peer-2" if found["peer"] == "peer-1" else "peer-1"
+    its = row(screen, found["job_id"])
+    await its.get_by_text(f"queued on {found['peer']}").wait_for(timeout=SOON_MS)
+    await screen.picture("A job that is next on a peer")
+    await choose(its.get_by_label("Run on"), other)
+    await until(lambda: pinned(master, found["job_id"]), "it is pinned")
+    assert (await master.finished(found["job_id"])).succeeded
+    assert (await job(master, found["job_id"]))["peer"] == other
+
+
 async def test_of_a_very_long_line_only_what_is_in_sight_is_drawn(screen: Screen, master: Session) -> None:
     await master.patch("/orchestrator/settings", {"fleet_mode": True, "paused": True})
     graph = {
@@ -347,7 +369,7 @@ async def test_of_a_very_long_line_only_what_is_in_sight_is_drawn(screen: Screen
     await screen.open("light")
     await screen.open_fleet_tab()
     page = screen.page
-    rows = page.locator(".orc-row:has(.orc-moves:visible)")
+    rows = page.locator(".orc-row:has(.orc-places:visible)")
     await page.get_by_text("2 of 2 peers up · 230 waiting").wait_for(timeout=SOON_MS)
     await row(screen, ids[3]).get_by_role("button", name="To the top").click()
     await rows.first.get_by_text(f"Prompt {ids[3][:8]}").wait_for()

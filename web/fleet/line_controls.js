@@ -1,5 +1,5 @@
 // @ts-check
-/** What can be done to a job that waits: another place in the line, another peer. */
+/** What can be done to a job that no peer has begun: another peer and, while it waits here, another place. */
 import { h, setAttribute } from "./dom.js";
 import { jobTitle } from "./format.js";
 import { t } from "./i18n.js";
@@ -30,7 +30,8 @@ export function lineControls(store, move) {
   const top = button("pi-angle-double-up", () => move(job.job_id, { before: line.first }, t("{job} is first in the line.", { job: jobTitle(job) })));
   const up = button("pi-angle-up", () => move(job.job_id, { before: line.above }, t("{job} went up.", { job: jobTitle(job) })));
   const down = button("pi-angle-down", () => move(line.below, { before: job.job_id }, t("{job} went down.", { job: jobTitle(job) })));
-  const element = h("span", { class: "orc-moves" }, choice.element, top, up, down);
+  const places = h("span", { class: "orc-places" }, top, up, down);
+  const element = h("span", { class: "orc-moves" }, choice.element, places);
 
   const label = (/** @type {HTMLElement} */ control, /** @type {string} */ text, /** @type {boolean} */ able) => {
     setAttribute(control, "aria-label", t("{action}: {job}", { action: text, job: jobTitle(job) }));
@@ -41,9 +42,11 @@ export function lineControls(store, move) {
     element,
     show(/** @type {Job} */ next, /** @type {typeof line | null} */ neighbours) {
       job = next;
-      element.hidden = neighbours === null;
-      if (neighbours === null) return;
-      line = neighbours;
+      const isNext = job.state === "running" && !job.begun_at; // on a peer
+      element.hidden = neighbours === null && !isNext;
+      places.hidden = neighbours === null;
+      if (element.hidden) return;
+      line = neighbours ?? line;
       const pinned = pinnedTo(job, store.peers);
       choice.show(pinned ? { value: pinned.id, label: pinned.name } : anyPeer());
       setAttribute(choice.element, "aria-label", t("{action}: {job}", { action: t("Run on"), job: jobTitle(job) }));
