@@ -383,6 +383,19 @@ def test_a_machine_without_second_copies_is_no_place_for_one_and_its_jobs_get_no
     assert fleet.last.copies == ()
 
 
+@pytest.mark.parametrize(("run_s", "first"), [(3.0, ["d", "b"]), (4.0, ["d", "a"])])
+def test_of_the_last_jobs_one_that_has_a_single_peer_keeps_its_turn_unless_all_would_end_later(
+    run_s: float, first: list[str]
+) -> None:
+    fleet = Fleet(peer("p1"), peer("p2"))
+    fleet.learn("p1", SHORT, 3.0)
+    fleet.learn("p2", SHORT, run_s)
+    fleet.wait("d", SHORT, since_s=0.0)
+    fleet.wait("b", SHORT, since_s=0.1)
+    fleet.wait("a", SHORT, "p2", since_s=0.2)
+    assert [job_id for job_id, _ in fleet.plan(1.0)][:2] == first
+
+
 def test_the_plan_says_why_in_seconds_and_what_the_others_would_need() -> None:
     fleet = Fleet(peer("a"), peer("b"), peer("c"))
     fleet.learn("a", RED, 14.0, 12.0)

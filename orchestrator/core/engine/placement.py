@@ -352,6 +352,8 @@ class Placer:
     def _needs_its_peers(self, w: _Waiting) -> bool:
         if not w.row.seen:
             return True  # nobody knows how long these take: better to find out than to be late
+        if len(self._line) <= self._usable_count:
+            return False  # one for each peer is left: their order is tried out
         horizon_s = self._level(w, own=False) - self._now_s
         return self._level(w, own=True) - self._now_s >= CRITICAL * horizon_s
 
