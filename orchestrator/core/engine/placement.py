@@ -150,8 +150,8 @@ class Placer:
         line.weigh_clients(self._now_s)
         if grid.knowledge.runs_noted >= self._weigh_at:
             self._weigh_at = grid.knowledge.runs_noted + _WEIGH_EVERY
-            line.changed.update(line.groups)
-        changed, line.changed = line.changed, set()
+            line.changed.update(dict.fromkeys(line.groups))
+        changed, line.changed = line.changed, {}
         for key in changed:
             self._look_at_group(key)
         of = (grid.judged, self._groups_changed)
@@ -211,7 +211,7 @@ class Placer:
         job = OurJob(pick.head.job_id, pick.group, pick.row.need, pick.row.kind)
         grid.add_job(pick.at, job, pick.row, now_s)
         self.ready[pick.at] = grid.ready_at(pick.at, now_s)
-        line.changed.discard(pick.group)
+        line.changed.pop(pick.group, None)
         self._look_at_group(pick.group)
 
     # While there is much to do
