@@ -73,8 +73,8 @@ class _Level:
     jobs: int
 
 
-#: A group whose own peers need so much of the time that all peers need for all comes first.
-CRITICAL = 0.6
+#: A group whose own peers, behind one long job each, need so much of the time that all need for all comes first.
+CRITICAL = 0.85
 #: Loading what has room beside what is warm counts for so much of loading in place of it.
 BESIDE = 0.02
 #: With so many jobs or fewer, a start is tried out on all that is left.
@@ -353,8 +353,10 @@ class Placer:
     def _needs_its_peers(self, w: _Waiting) -> bool:
         if not w.row.seen:
             return True  # nobody knows how long these take: better to find out than to be late
+        own_speed = float(self._grid.speed[w.row.may].mean())
+        behind_s = max(other.row.weight_s for other in self._waiting.values()) / own_speed
         horizon_s = self._level(w, own=False) - self._now_s
-        return self._level(w, own=True) - self._now_s >= CRITICAL * horizon_s
+        return self._level(w, own=True) + behind_s - self._now_s >= CRITICAL * horizon_s
 
     # Near the end of the line
 
