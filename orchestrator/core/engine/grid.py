@@ -137,10 +137,13 @@ class Grid:
     def jobs(self, at: int) -> list[OurJob]:
         return self.column(at).jobs
 
-    def evicts(self, at: int, row: Row) -> bool:
-        """Whether that peer would have to let a warm file go for this row's."""
-        column = self.column(at)
-        return bool(column.warm) and row.gb > (column.room_gb or 0.0)
+    def evicted(self, at: int, row: Row) -> frozenset[str]:
+        """The warm files that the peer would have to let go for this row's."""
+        column, peer = self.column(at), self.id(at)
+        if not column.warm or row.gb <= (column.room_gb or 0.0):
+            return frozenset()
+        runs = [*(job.kind.files for job in column.jobs), row.kind.files]
+        return column.warm - self.knowledge.warm.after(peer, runs)
 
     def ready_s(self, now_s: float) -> Floats:
         """When each peer is expected to have nothing ahead."""

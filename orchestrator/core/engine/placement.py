@@ -25,17 +25,17 @@ from .peers import OurJob
 @dataclass(frozen=True)
 class Policy:
     """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long. A job
-    that would have to load first goes before one with a warm model only if it is due earlier, by the loading
-    times (``worth`` × loading / work that the loading is good for) ** ``power``, at most by ``put_off_s``.
+    in whose place other waiting ones would have to load again goes first only if it is due earlier, by that
+    loading times (``worth`` × loading / work that it is good for) ** ``power``, at most by ``put_off_s``.
     After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its priority.
     ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
     copy has to need less than this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
-    worth: float = 52.0
+    worth: float = 80.0
+    power: float = 1.5
     put_off_s: float = 600.0
-    power: float = 2.5
     starving_s: float = 600.0
     starving_turn: int = 8
     take_back_s: float = 0.5
@@ -75,8 +75,6 @@ class _Level:
 
 #: A group whose own peers, behind one long job each, need so much of the time that all need for all comes first.
 CRITICAL = 0.85
-#: Loading what has room beside what is warm counts for so much of loading in place of it.
-BESIDE = 0.02
 #: With so many jobs or fewer, a start is tried out on all that is left.
 END_PER_PEER, END_MAX = 4, 64
 #: A level is good for so much of the time that is left, or of the line.
@@ -231,21 +229,27 @@ class Placer:
                 return Pick(at, chosen.key, chosen.head, chosen.row, ready)
         return None
 
-    def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, float, int]:
-        row, load_s, due_s, gain_s = w.row, float(w.row.load[at]), w.head.due_s, 0.0
-        if load_s:
+    def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, bool, float, int]:
+        row, due_s, gain_s, is_cold = w.row, w.head.due_s, 0.0, w.row.load[at] > 0.0
+        if is_cold:
             gain_s = self._work_with[row.kind.files] / (1 + row.warm)
-            weight = 1.0 if self._grid.evicts(at, row) else BESIDE
-            due_s += weight * self._put_off_s(load_s, gain_s)
+            due_s += self._put_off_s(self._again_s(row, at), gain_s)
         few = row.few if self._is_critical(w) else self._usable_count
-        return -w.head.priority, few, due_s, -gain_s, row.few
+        return -w.head.priority, few, due_s, is_cold, -gain_s, row.few
 
-    def _put_off_s(self, load_s: float, gain_s: float) -> float:
+    def _again_s(self, row: Row, at: int) -> float:
+        """Seconds to load there again what this row's files would take the place of and waiting jobs need."""
+        lost = self._grid.evicted(at, row)
+        if lost:
+            lost &= {file for waiting in self._waiting.values() for file in waiting.row.kind.files}
+        return sum(self._grid.knowledge.load_s(self._grid.id(at), file) for file in lost)
+
+    def _put_off_s(self, again_s: float, gain_s: float) -> float:
         """How long a job is put off for those that need no loading: the longer, the less work of its kind the
         loading would be good for."""
         policy = self._policy
-        share = min(policy.worth * load_s / max(gain_s, 1e-9), 1e3)
-        return min(load_s * math.pow(share, policy.power), policy.put_off_s)
+        share = min(policy.worth * again_s / max(gain_s, 1e-9), 1e3)
+        return min(again_s * math.pow(share, policy.power), policy.put_off_s)
 
     def _longest_if_late(self, chosen: _Waiting, others: list[_Waiting], at: int, ready: float) -> _Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
