@@ -18,6 +18,7 @@ import numpy as np
 from .endgame import Batch, better_start
 from .grid import Bools, Grid, Row
 from .levels import fluid_level, share_out
+from .loading import again_s, is_needed_more
 from .ordering import Group, Head, Line
 from .peers import OurJob
 
@@ -25,15 +26,15 @@ from .peers import OurJob
 @dataclass(frozen=True)
 class Policy:
     """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long. A job
-    in whose place other waiting ones would have to load again goes first only if it is due earlier, by that
-    loading times (``worth`` × loading / work that it is good for) ** ``power``, at most by ``put_off_s``.
+    for which others would have to load again goes before those only if it is due earlier, by that loading
+    times (``worth`` × loading / waiting work with its files) ** ``power``, at most by ``put_off_s``.
     After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its priority.
     ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
     copy has to need less than this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
-    worth: float = 80.0
+    worth: float = 100.0
     power: float = 1.5
     put_off_s: float = 600.0
     starving_s: float = 600.0
@@ -223,33 +224,39 @@ class Placer:
                 if starving is not None:
                     return starving
         for n, w in enumerate(here):
-            if self._is_in_time(w, ready + float(w.row.load[at]) + float(w.row.run[at])):
+            is_in_time = self._is_in_time(w, ready + float(w.row.load[at]) + float(w.row.run[at]))
+            if is_in_time and not self._had_better_stay(w, here[n + 1 :], at):
                 chosen = self._longest_if_late(w, here[n + 1 :], at, ready)
                 chosen = self._better_near_the_end(chosen, at)
                 return Pick(at, chosen.key, chosen.head, chosen.row, ready)
         return None
 
     def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, bool, float, int]:
-        row, due_s, gain_s, is_cold = w.row, w.head.due_s, 0.0, w.row.load[at] > 0.0
+        row, due_s, gain_s, is_cold = w.row, w.head.due_s, 0.0, bool(w.row.load[at])
         if is_cold:
-            gain_s = self._work_with[row.kind.files] / (1 + row.warm)
-            due_s += self._put_off_s(self._again_s(row, at), gain_s)
+            work_s = self._work_with[row.kind.files]
+            gain_s = work_s / (1 + row.warm)
+            due_s += self._put_off_s(again_s(self._grid, at, row, self._rows()), work_s)
         few = row.few if self._is_critical(w) else self._usable_count
         return -w.head.priority, few, due_s, is_cold, -gain_s, row.few
 
-    def _again_s(self, row: Row, at: int) -> float:
-        """Seconds to load there again what this row's files would take the place of and waiting jobs need."""
-        lost = self._grid.evicted(at, row)
-        if lost:
-            lost &= {file for waiting in self._waiting.values() for file in waiting.row.kind.files}
-        return sum(self._grid.knowledge.load_s(self._grid.id(at), file) for file in lost)
-
-    def _put_off_s(self, again_s: float, gain_s: float) -> float:
-        """How long a job is put off for those that need no loading: the longer, the less work of its kind the
-        loading would be good for."""
+    def _put_off_s(self, loads_s: float, work_s: float) -> float:
+        """How long a job is put off for those that would have to load again: the longer, the less work of its
+        files there is."""
         policy = self._policy
-        share = min(policy.worth * again_s / max(gain_s, 1e-9), 1e3)
-        return min(again_s * math.pow(share, policy.power), policy.put_off_s)
+        share = min(policy.worth * loads_s / max(work_s, 1e-9), 1e3)
+        return min(loads_s * math.pow(share, policy.power), policy.put_off_s)
+
+    def _rows(self) -> Iterator[Row]:
+        return (w.row for w in self._waiting.values())
+
+    def _had_better_stay(self, w: _Waiting, others: list[_Waiting], at: int) -> bool:
+        """Whether the peer is needed more where it is than for this group, which other peers have warm."""
+        if not w.row.load[at] or not w.row.warm or self._is_critical(w):
+            return False
+        warm = [o.row for o in others if o.head.priority == w.head.priority and not o.row.load[at]]
+        waiting = ((o.row, o.work_s) for o in self._waiting.values())
+        return is_needed_more(self._grid, at, w.row, warm, waiting)
 
     def _longest_if_late(self, chosen: _Waiting, others: list[_Waiting], at: int, ready: float) -> _Waiting:
         """A long job that would come too late behind the chosen one goes before it."""

@@ -1,0 +1,51 @@
+"""Whether a peer had better load another model: what it would take the place of, and whose line then lasts longer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from .grid import Bools, Grid, Row
+from .levels import Floats
+
+
+def again_s(grid: Grid, at: int, row: Row, waiting: Iterable[Row]) -> float:
+    """Seconds to load again, on the peer in column `at`, what this row's files would take the place of there and
+    a waiting job needs."""
+    lost = grid.evicted(at, row)
+    if lost:
+        lost &= {file for other in waiting for file in other.kind.files}
+    return sum(grid.knowledge.load_s(grid.id(at), file) for file in lost)
+
+
+def is_needed_more(
+    grid: Grid, at: int, row: Row, others: Sequence[Row], waiting: Iterable[tuple[Row, float]]
+) -> bool:
+    """Whether one of the others, which are warm on the peer in column `at`, would have a longer line without that
+    peer than this row, which would take their place there, has without it as it is. ``waiting``: each row with
+    its seconds of work at speed 1."""
+    lost = grid.evicted(at, row)
+    displaced = [other for other in others if not lost.isdisjoint(other.kind.files)]
+    if not displaced:
+        return False
+    work_s = np.zeros(len(grid.speed))
+    for each, its_work_s in waiting:
+        work_s += np.where(_is_warm(each), its_work_s, 0.0)
+    rate = grid.speed / np.maximum(work_s, 1e-9)
+    lasts_s = _lasts_s(rate, _is_warm(row))
+    elsewhere = np.arange(len(rate)) != at
+    return any(_lasts_s(rate, _is_warm(other) & elsewhere) > lasts_s for other in displaced)
+
+
+def _is_warm(row: Row) -> Bools:
+    warm: Bools = row.may & (row.load == 0.0)
+    return warm
+
+
+def _lasts_s(rate: Floats, warm: Bools) -> float:
+    """Seconds until the line of a model is worked off by the peers that have it warm. Each of them is through
+    with all that is warm there in 1 / `rate`, and what it does of this line is in proportion."""
+    together = float(rate[warm].sum())
+    return 1.0 / together if together > 0.0 else math.inf
