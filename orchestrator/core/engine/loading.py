@@ -1,4 +1,4 @@
-"""Whether a peer had better load another model: what it would take the place of, and whose line then lasts longer."""
+"""What it costs to load another model: what it takes the place of, and whose line then lasts longer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .levels import Floats
 
 
 def again_s(grid: Grid, at: int, row: Row, waiting: Iterable[Row]) -> float:
-    """Seconds to load again, on the peer in column `at`, what this row's files would take the place of there and
-    a waiting job needs."""
+    """Seconds to load again, on the peer in column `at`, what this row's files would take the place of there
+    and a waiting job needs."""
     lost = grid.evicted(at, row)
     if lost:
         lost &= {file for other in waiting for file in other.kind.files}
@@ -23,9 +23,9 @@ def again_s(grid: Grid, at: int, row: Row, waiting: Iterable[Row]) -> float:
 def is_needed_more(
     grid: Grid, at: int, row: Row, others: Sequence[Row], waiting: Iterable[tuple[Row, float]]
 ) -> bool:
-    """Whether one of the others, which are warm on the peer in column `at`, would have a longer line without that
-    peer than this row, which would take their place there, has without it as it is. ``waiting``: each row with
-    its seconds of work at speed 1."""
+    """Whether a model that is warm on the peer in column `at`, and that this row's files would take the place
+    of, would have the longer line: that one without this peer, this row with only the peers that have it.
+    ``others``: rows that are warm there. ``waiting``: each row with its seconds of work at speed 1."""
     lost = grid.evicted(at, row)
     displaced = [other for other in others if not lost.isdisjoint(other.kind.files)]
     if not displaced:

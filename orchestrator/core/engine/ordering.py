@@ -22,7 +22,7 @@ from .need import Need
 #: jobs of whoever has most, counts as having waited so much longer.
 SHARE_FREE = 1.3
 SHARE_FREE_S = 60.0
-SHARE_FEW = 0.125
+SHARE_FEW = 0.05
 SHARE_WAIT_S = 300.0
 SHARE_HALF_S = 600.0
 
@@ -76,7 +76,9 @@ class Line:
         self._used: dict[str, tuple[float, float]] = {}
         self._clients: dict[str, int] = {}
         self.entered = 0  #: how often a job did
-        self.changed: dict[Hashable, None] = {}  #: groups of which a job came, went or changed its turn; in order
+        self.changed: dict[
+            Hashable, None
+        ] = {}  #: groups of which a job came, went or changed its turn; in order
         self._shares: dict[str, int] = {}  #: clients that had too much (-1) or too little (1)
         self._weighed_s = 0.0
 
