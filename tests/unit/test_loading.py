@@ -65,3 +65,23 @@ def test_a_job_that_only_one_peer_can_run_waits_its_turn_while_that_peer_is_in_t
             fleet.wait(f"any {n}", SHORT, since_s=float(n))
         fleet.wait("narrow", NARROW, "a", since_s=50.0)
         assert next(job for job, where in fleet.plan(50.0) if where == "a") == first
+
+
+@pytest.mark.parametrize(("narrow_since_s", "others_start"), [(5.0, False), (1_000.0, True)])
+def test_jobs_of_few_peers_give_a_turn_only_to_those_that_came_long_before_them(
+    narrow_since_s: float, others_start: bool
+) -> None:
+    fleet = Fleet(peer("a"), peer("b"))
+    for name in ("a", "b"):
+        fleet.learn(name, SHORT, 5.0)
+        fleet.learn(name, NARROW, 5.0)
+    for n in range(40):
+        fleet.wait(f"any {n}", SHORT)
+        fleet.wait(f"narrow {n}", NARROW, "a", since_s=narrow_since_s)
+    on_a: list[str] = []
+    for n in range(16):
+        at_s = 1_000.0 + 5.0 * n
+        on_a += [job for job, where in fleet.plan(at_s) if where == "a"]
+        for name in ("a", "b"):
+            fleet.end(name, at_s + 5.0)
+    assert any(job.startswith("any") for job in on_a) == others_start

@@ -29,7 +29,8 @@ class Policy:
     """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long. A job
     for which others would have to load again goes before those only if it is due earlier, by that loading
     times (``worth`` × loading / waiting work with its files) ** ``power``, at most by ``put_off_s``.
-    After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its priority.
+    After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its priority; and so does one
+    that came so much sooner than those of few peers that go before it.
     ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
     copy has to need less than this part of what the first one still needs.
     """
@@ -245,14 +246,16 @@ class Placer:
         return finish_s - self._now_s <= (1 + _GOOD_FOR) * (soonest_s - self._now_s)
 
     def _starving(self, at: int, here: list[Waiting], ready: float) -> Pick | None:
-        """A job that has waited long behind others of a higher priority, or that have fewer peers."""
+        """A job that has waited long behind others of a higher priority, or that came so long before those of
+        few peers that go first."""
         first = here[0]
         heads = [(w, head) for w in here if (head := self._line.head(w.group, oldest=True))]
         w, head = min(heads, key=lambda one: one[1].since_s)
-        if self._now_s - head.since_s < self._policy.starving_s:
-            return None
-        is_behind = head.priority < first.head.priority or first.row.few < w.row.few
-        return Pick(at, w.key, head, w.row, ready) if is_behind and w is not first else None
+        is_below = head.priority < first.head.priority
+        is_behind = is_below or first.row.few < w.row.few
+        waited_s = (self._now_s if is_below else first.head.since_s) - head.since_s
+        is_starving = is_behind and w is not first and waited_s >= self._policy.starving_s
+        return Pick(at, w.key, head, w.row, ready) if is_starving else None
 
     # How long everything takes
 
