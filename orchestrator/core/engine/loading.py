@@ -11,13 +11,11 @@ from .grid import Bools, Grid, Row
 from .levels import Floats
 
 
-def again_s(grid: Grid, at: int, row: Row, waiting: Iterable[Row]) -> float:
+def again_s(grid: Grid, at: int, row: Row, wanted: frozenset[str]) -> float:
     """Seconds to load again, on the peer in column `at`, what this row's files would take the place of there
-    and a waiting job needs."""
-    lost = grid.evicted(at, row)
-    if lost:
-        lost &= {file for other in waiting for file in other.kind.files}
-    return sum(grid.knowledge.load_s(grid.id(at), file) for file in lost)
+    and is `wanted`."""
+    lost = grid.evicted(at, row) & wanted
+    return sum(grid.knowledge.load_s(grid.id(at), file) for file in lost) if lost else 0.0
 
 
 def is_needed_more(

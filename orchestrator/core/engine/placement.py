@@ -191,7 +191,7 @@ class Placer:
         if is_cold:
             work_s = self._groups.work_with[row.kind.files]
             gain_s = work_s / (1 + row.warm)
-            due_s += self._put_off_s(again_s(self._grid, at, row, self._rows()), work_s)
+            due_s += self._put_off_s(again_s(self._grid, at, row, self._groups.files()), work_s)
         few = row.few if self._is_critical(w) else self._groups.usable_count
         return -w.head.priority, few, due_s, is_cold, -gain_s, row.few
 
@@ -201,9 +201,6 @@ class Placer:
         policy = self._policy
         share = min(policy.worth * loads_s / max(work_s, 1e-9), 1e3)
         return min(loads_s * math.pow(share, policy.power), policy.put_off_s)
-
-    def _rows(self) -> Iterator[Row]:
-        return (w.row for w in self._waiting.values())
 
     def _had_better_stay(self, w: Waiting, others: list[Waiting], at: int) -> bool:
         """Whether the peer is needed more where it is than for this group, which other peers have warm."""

@@ -38,6 +38,7 @@ class Groups:
         self.usable_count = 0
         self._usable_of = (-1, -1)
         self._changes = 0
+        self._files: tuple[int, frozenset[str]] = (0, frozenset())
         self._weigh_at = 0
 
     def update(self, now_s: float) -> bool:
@@ -59,6 +60,13 @@ class Groups:
             self.usable |= waiting.row.may
         self.usable_count = int(self.usable.sum())
         return True
+
+    def files(self) -> frozenset[str]:
+        """All that a waiting job needs."""
+        if self._files[0] != self._changes:
+            found = frozenset(file for w in self.all.values() for file in w.row.kind.files)
+            self._files = (self._changes, found)
+        return self._files[1]
 
     def note_start(self, key: Hashable) -> None:
         """A job of this group left the line for a peer."""
