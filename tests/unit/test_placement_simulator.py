@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from benchmarks.placement.measure import POLICIES, as_json, measure
 from benchmarks.placement.table import markdown, plot
 from benchmarks.placement.trace import Event, Job, Peer, Trace, read_trace, trace_of, write_trace
 
+ROOT = Path(__file__).parents[2]
 PAIR = (Peer("p1", 1.0, files=("a",)), Peer("p2", 4.0, files=("a",)))
 
 
@@ -59,6 +63,24 @@ def test_two_models_are_not_loaded_in_turns() -> None:
     mixed = tuple(Job(f"j{n}", work_s=5.0, kind="ab"[n % 2], files=("ab"[n % 2],)) for n in range(40))
     trace = Trace(peers, mixed, {"a": 10.0, "b": 10.0})
     assert measure(trace, "ours").load_s == pytest.approx(20.0)  # each of the two once
+
+
+def test_a_trace_gives_the_same_figures_in_every_process(tmp_path: Path) -> None:
+    write_trace(MAKERS["two-models"](1), tmp_path / "trace.json")
+    ask = [sys.executable, "-m", "benchmarks.placement", "--trace", str(tmp_path / "trace.json")]
+    found = []
+    for seed in ("1", "2"):
+        ran = subprocess.run(
+            [*ask, "--policy", "ours"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(json.loads(ran.stdout)["ours"])
+        del found[-1]["decisions_per_s"]
+    assert found[0] == found[1]
 
 
 def test_a_fresh_fleet_is_placed_as_well_as_by_the_shortest_queue() -> None:

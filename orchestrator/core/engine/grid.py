@@ -66,6 +66,7 @@ class Column:
     jobs: list[OurJob] = field(default_factory=list)
     warm: frozenset[str] = frozenset()
     room_gb: float | None = None
+    evicts: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     memory: int = -1
     standing: tuple[object, ...] = ()
     runs: int = 0
@@ -110,6 +111,7 @@ class Grid:
                 )
             self.tie[at] = 1e-3 / (1.0 + free_memory_of(status) / 2**30)
         column.snapshot, column.jobs = snapshot, list(snapshot.jobs)
+        column.evicts.clear()
         standing = _standing(snapshot, column.memory)
         if standing != column.standing:
             column.standing = standing
@@ -134,6 +136,7 @@ class Grid:
         """A job of this row goes to that peer."""
         column, peer = self.column(at), self.id(at)
         column.jobs.append(job)
+        column.evicts.clear()
         if self.idle[at]:
             self.end_s[at], self.idle[at] = now_s, False
         self.rest_s[at] += row.load[at] + row.run[at]
@@ -157,10 +160,17 @@ class Grid:
     def jobs(self, at: int) -> list[OurJob]:
         return self.column(at).jobs
 
-    def evicts(self, at: int, row: Row) -> bool:
-        """Whether that peer would have to let a warm file go for this row's."""
-        column = self.column(at)
-        return bool(column.warm) and row.gb > (column.room_gb or 0.0)
+    def evicted(self, at: int, row: Row) -> frozenset[str]:
+        """The warm files that the peer would have to let go for this row's."""
+        column, files = self.column(at), row.kind.files
+        known = column.evicts.get(files)
+        if known is None:
+            known = frozenset()
+            if column.warm and row.gb > (column.room_gb or 0.0):
+                runs = [*(job.kind.files for job in column.jobs), files]
+                known = column.warm - self.knowledge.warm.after(self.id(at), runs)
+            column.evicts[files] = known
+        return known
 
     def ready_s(self, now_s: float) -> Floats:
         """When each peer is expected to have nothing ahead."""

@@ -22,7 +22,7 @@ from .need import Need
 #: jobs of whoever has most, counts as having waited so much longer.
 SHARE_FREE = 1.3
 SHARE_FREE_S = 60.0
-SHARE_FEW = 0.125
+SHARE_FEW = 0.05
 SHARE_WAIT_S = 300.0
 SHARE_HALF_S = 600.0
 
@@ -76,7 +76,8 @@ class Line:
         self._used: dict[str, tuple[float, float]] = {}
         self._clients: dict[str, int] = {}
         self.entered = 0  #: how often a job did
-        self.changed: set[Hashable] = set()  #: groups of which a job came, went or changed its turn
+        #: groups of which a job came, went or changed its turn, in this order
+        self.changed: dict[Hashable, None] = {}
         self._shares: dict[str, int] = {}  #: clients that had too much (-1) or too little (1)
         self._weighed_s = 0.0
 
@@ -106,7 +107,7 @@ class Line:
         heapq.heappush(heap, (job.since_s, number, job.job_id))
         group.count += 1
         group.head = None
-        self.changed.add(job.group)
+        self.changed[job.group] = None
         self.entered += 1
         group.tally[job.priority] = group.tally.get(job.priority, 0) + 1
         self._clients[job.client] = self._clients.get(job.client, 0) + 1
@@ -120,7 +121,7 @@ class Line:
         group = self.groups[job.group]
         group.count -= 1
         group.head = None
-        self.changed.add(job.group)
+        self.changed[job.group] = None
         group.tally[job.priority] -= 1
         if not group.count:
             del self.groups[job.group]
@@ -148,7 +149,7 @@ class Line:
             self._shares, self._weighed_s = shares, now_s
             for key, group in self.groups.items():
                 group.head = None
-                self.changed.add(key)
+                self.changed[key] = None
 
     def head(self, group: Group, *, oldest: bool = False) -> Head | None:
         """Whose turn it is in this group; with `oldest`, whatever the priorities and clients are."""

@@ -17,26 +17,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .endgame import Batch, better_start
-from .grid import Bools, Grid, Row
+from .grid import Grid, Row
 from .levels import fluid_level, share_out
-from .ordering import Group, Head, Line
+from .loading import again_s, is_needed_more
+from .ordering import Head, Line
 from .peers import OurJob
+from .waiting import Groups, Waiting
 
 
 @dataclass(frozen=True)
 class Policy:
     """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long. A job
-    that would have to load first goes before one with a warm model only if it is due earlier, by the loading
-    times (``worth`` × loading / work that the loading is good for) ** ``power``, at most by ``put_off_s``.
-    After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its priority.
+    for which others would have to load again goes before those only if it is due earlier, by that loading
+    times (``worth`` × loading / waiting work with its files) ** ``power``, at most by ``put_off_s``.
+    After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its priority; so does one
+    that came so much sooner than the jobs of few peers that go before it.
     ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
     copy has to need less than this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
-    worth: float = 52.0
+    worth: float = 100.0
+    power: float = 1.5
     put_off_s: float = 600.0
-    power: float = 2.5
     starving_s: float = 600.0
     starving_turn: int = 8
     take_back_s: float = 0.5
@@ -56,34 +59,23 @@ class Pick:
     ready_s: float
 
 
-@dataclass
-class _Waiting:
-    key: Hashable
-    group: Group
-    row: Row
-    head: Head
-    work_s: float
-
-
 @dataclass(frozen=True)
 class _Level:
-    """By when some work can be done, as reckoned at a moment with so many jobs waiting."""
+    """By when some work can be done, as reckoned at a moment with so many jobs waiting; and what the longest
+    waiting job usually takes on these peers."""
 
     level_s: float
+    long_s: float
     at_s: float
     jobs: int
 
 
-#: A group whose own peers need so much of the time that all peers need for all comes first.
-CRITICAL = 0.6
-#: Loading what has room beside what is warm counts for so much of loading in place of it.
-BESIDE = 0.02
+#: A group comes first whose own peers, behind a long job each, need so much of the time of all for all.
+CRITICAL = 0.85
 #: With so many jobs or fewer, a start is tried out on all that is left.
 END_PER_PEER, END_MAX = 4, 64
 #: A level is good for so much of the time that is left, or of the line.
 _GOOD_FOR = 0.04
-#: What kinds weigh is looked up again after so many runs.
-_WEIGH_EVERY = 4
 #: A plan of the end is kept for so much of the time that it spans.
 _PLAN_FOR = 0.02
 #: A peer for which there was nothing is asked again after so much of the shortest run there.
@@ -101,13 +93,8 @@ class Placer:
         self.turn = 0
         self._now_s = 0.0
         self.ready = grid.ready_s(0.0)
-        self._waiting: dict[Hashable, _Waiting] = {}
-        self._work_with: dict[tuple[str, ...], float] = {}  #: seconds of waiting jobs, by their files
-        self._usable: Bools = np.zeros(0, np.bool_)
-        self._usable_count = 0
-        self._usable_of = (-1, -1)
-        self._groups_changed = 0
-        self._weigh_at = 0
+        self._groups = Groups(grid, line)
+        self._waiting = self._groups.all
         self._critical: dict[Hashable, bool] = {}
         self._within: dict[tuple[Hashable, Hashable], bool] = {}
         self._levels: dict[tuple[Hashable, float], _Level] = {}
@@ -128,7 +115,7 @@ class Placer:
             return
         self._look_at_the_line()
         self._critical.clear()
-        free = [at for at in free if self._usable[at] and self._declined.get(at, 0.0) <= now_s]
+        free = [at for at in free if self._groups.usable[at] and self._declined.get(at, 0.0) <= now_s]
         turns = [self._turn_of(at) for at in free]
         heapq.heapify(turns)
         while self._waiting and turns:
@@ -149,48 +136,12 @@ class Placer:
                     heapq.heappush(turns, self._turn_of(pick.at))
 
     def _look_at_the_line(self) -> None:
-        grid, line = self._grid, self._line
-        line.weigh_clients(self._now_s)
-        if grid.knowledge.runs_noted >= self._weigh_at:
-            self._weigh_at = grid.knowledge.runs_noted + _WEIGH_EVERY
-            line.changed.update(line.groups)
-        changed, line.changed = line.changed, set()
-        for key in changed:
-            self._look_at_group(key)
-        of = (grid.judged, self._groups_changed)
-        if of != self._usable_of:
-            self._usable_of = of
-            self._usable = np.zeros(len(self.ready), np.bool_)
-            for waiting in self._waiting.values():
-                self._usable |= waiting.row.may
-            self._usable_count = int(self._usable.sum())
-            needed = {waiting.row.kind.files for waiting in self._waiting.values()}
-            self._work_with = {files: s for files, s in self._work_with.items() if files in needed}
+        if self._groups.update(self._now_s):
             self._within.clear()
             self._levels.clear()
-        if self._declined_of != (line.entered, grid.judged):
-            self._declined_of = (line.entered, grid.judged)
+        if self._declined_of != (self._line.entered, self._grid.judged):
+            self._declined_of = (self._line.entered, self._grid.judged)
             self._declined.clear()
-
-    def _look_at_group(self, key: Hashable) -> None:
-        """What is kept of a group that changed, made anew."""
-        before, group = self._waiting.get(key), self._line.groups.get(key)
-        if before is not None:
-            self._work_with[before.row.kind.files] -= before.work_s
-        row = self._grid.row(key, group.kind, group.need) if group else None
-        head = self._line.head(group) if group else None
-        if group is None or row is None or head is None:
-            if before is not None:
-                del self._waiting[key]
-                self._groups_changed += 1
-            return
-        work_s, files = group.count * row.weight_s, row.kind.files
-        self._work_with[files] = self._work_with.get(files, 0.0) + work_s
-        if before is None or before.row is not row or before.group is not group:
-            self._waiting[key] = _Waiting(key, group, row, head, work_s)
-            self._groups_changed += 1
-        else:
-            before.head, before.work_s = head, work_s
 
     def _is_free(self, at: int) -> bool:
         """Whether it can be handed another job now."""
@@ -206,16 +157,17 @@ class Placer:
         grid, line, now_s = self._grid, self._line, self._now_s
         self.turn += 1
         line.leave(pick.head.job_id)
-        line.note_start(pick.head.client, float(pick.row.run[pick.at]) / max(self._usable_count, 1), now_s)
+        line.note_start(
+            pick.head.client, float(pick.row.run[pick.at]) / max(self._groups.usable_count, 1), now_s
+        )
         job = OurJob(pick.head.job_id, pick.group, pick.row.need, pick.row.kind)
         grid.add_job(pick.at, job, pick.row, now_s)
         self.ready[pick.at] = grid.ready_at(pick.at, now_s)
-        line.changed.discard(pick.group)
-        self._look_at_group(pick.group)
+        self._groups.note_start(pick.group)
 
     # While there is much to do
 
-    def _from_the_line(self, at: int, here: list[_Waiting]) -> Pick | None:
+    def _from_the_line(self, at: int, here: list[Waiting]) -> Pick | None:
         ready = float(self.ready[at])
         if len(here) > 1:
             here.sort(key=lambda w: self._rank(w, at))
@@ -224,29 +176,38 @@ class Placer:
                 if starving is not None:
                     return starving
         for n, w in enumerate(here):
-            if self._is_in_time(w, ready + float(w.row.load[at]) + float(w.row.run[at])):
+            is_in_time = self._is_in_time(w, ready + float(w.row.load[at]) + float(w.row.run[at]))
+            if is_in_time and not self._had_better_stay(w, here[n + 1 :], at):
                 chosen = self._longest_if_late(w, here[n + 1 :], at, ready)
                 chosen = self._better_near_the_end(chosen, at)
                 return Pick(at, chosen.key, chosen.head, chosen.row, ready)
         return None
 
-    def _rank(self, w: _Waiting, at: int) -> tuple[float, int, float, float, int]:
-        row, load_s, due_s, gain_s = w.row, float(w.row.load[at]), w.head.due_s, 0.0
-        if load_s:
-            gain_s = self._work_with[row.kind.files] / (1 + row.warm)
-            weight = 1.0 if self._grid.evicts(at, row) else BESIDE
-            due_s += weight * self._put_off_s(load_s, gain_s)
-        few = row.few if self._is_critical(w) else self._usable_count
-        return -w.head.priority, few, due_s, -gain_s, row.few
+    def _rank(self, w: Waiting, at: int) -> tuple[float, int, float, bool, float, int]:
+        row, due_s, gain_s, is_cold = w.row, w.head.due_s, 0.0, bool(w.row.load[at])
+        if is_cold:
+            work_s = self._groups.work_with[row.kind.files]
+            gain_s = work_s / (1 + row.warm)
+            due_s += self._put_off_s(again_s(self._grid, at, row, self._groups.files()), work_s)
+        few = row.few if self._is_critical(w) else self._groups.usable_count
+        return -w.head.priority, few, due_s, is_cold, -gain_s, row.few
 
-    def _put_off_s(self, load_s: float, gain_s: float) -> float:
-        """How long a job is put off for those that need no loading: the longer, the less work of its kind the
-        loading would be good for."""
+    def _put_off_s(self, loads_s: float, work_s: float) -> float:
+        """How long a job is put off for those that would have to load again: the longer, the less work of its
+        files there is."""
         policy = self._policy
-        share = min(policy.worth * load_s / max(gain_s, 1e-9), 1e3)
-        return min(load_s * math.pow(share, policy.power), policy.put_off_s)
+        share = min(policy.worth * loads_s / max(work_s, 1e-9), 1e3)
+        return min(loads_s * math.pow(share, policy.power), policy.put_off_s)
 
-    def _longest_if_late(self, chosen: _Waiting, others: list[_Waiting], at: int, ready: float) -> _Waiting:
+    def _had_better_stay(self, w: Waiting, others: list[Waiting], at: int) -> bool:
+        """Whether the peer is needed more where it is than for this group, which other peers have warm."""
+        if not w.row.load[at] or not w.row.warm or self._is_critical(w):
+            return False
+        warm = [o.row for o in others if o.head.priority == w.head.priority and not o.row.load[at]]
+        waiting = ((o.row, o.work_s) for o in self._waiting.values())
+        return is_needed_more(self._grid, at, w.row, warm, waiting)
+
+    def _longest_if_late(self, chosen: Waiting, others: list[Waiting], at: int, ready: float) -> Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
         load_s = float(chosen.row.load[at])
         after = ready + load_s + float(chosen.row.run[at])
@@ -262,10 +223,10 @@ class Placer:
                 best = w
         return best
 
-    def _better_near_the_end(self, chosen: _Waiting, at: int) -> _Waiting:
+    def _better_near_the_end(self, chosen: Waiting, at: int) -> Waiting:
         """The last few jobs are tried out: what goes first decides by when all are done."""
         alike = [w for w in self._waiting.values() if w.row.few and w.head.priority == chosen.head.priority]
-        if len(alike) < 2 or len(self._line) > min(END_PER_PEER * self._usable_count, END_MAX):
+        if len(alike) < 2 or len(self._line) > min(END_PER_PEER * self._groups.usable_count, END_MAX):
             return chosen
         batches = [
             Batch(w.key, w.group.count, np.where(w.row.may, w.row.run, np.inf), w.row.load) for w in alike
@@ -278,45 +239,51 @@ class Placer:
         soonest_s = float((self.ready + row.load + row.run)[row.may].min(initial=np.inf))
         return finish_s - self._now_s <= (1 + _GOOD_FOR) * (soonest_s - self._now_s)
 
-    def _starving(self, at: int, here: list[_Waiting], ready: float) -> Pick | None:
-        """A job that has waited long behind others of a higher priority, or that have fewer peers."""
+    def _starving(self, at: int, here: list[Waiting], ready: float) -> Pick | None:
+        """A job that has waited long behind others of a higher priority, or that came so long before those of
+        few peers that go first."""
         first = here[0]
         heads = [(w, head) for w in here if (head := self._line.head(w.group, oldest=True))]
         w, head = min(heads, key=lambda one: one[1].since_s)
-        if self._now_s - head.since_s < self._policy.starving_s:
-            return None
-        is_behind = head.priority < first.head.priority or first.row.few < w.row.few
-        return Pick(at, w.key, head, w.row, ready) if is_behind and w is not first else None
+        is_below = head.priority < first.head.priority
+        is_behind = is_below or first.row.few < w.row.few
+        waited_s = (self._now_s if is_below else first.head.since_s) - head.since_s
+        is_starving = is_behind and w is not first and waited_s >= self._policy.starving_s
+        return Pick(at, w.key, head, w.row, ready) if is_starving else None
 
     # How long everything takes
 
-    def _is_in_time(self, w: _Waiting, finish_s: float) -> bool:
+    def _is_in_time(self, w: Waiting, finish_s: float) -> bool:
         """Whether that is no later than the fleet could be through with all that goes before or with this
         group; or, for a group that few peers may take, than those could be through with it."""
-        is_for_all = w.row.few == self._usable_count
-        if not is_for_all and finish_s <= self._level(w, own=True):
+        is_for_all = w.row.few == self._groups.usable_count
+        if not is_for_all and finish_s <= self._level(w, own=True).level_s:
             return True
-        roughly = self._level(w, own=False)
+        roughly = self._level(w, own=False).level_s
         left_s = roughly - self._now_s
         if finish_s - self._now_s <= (1.0 - 2 * _GOOD_FOR) * left_s:
             return True
         if finish_s - self._now_s > (1.0 + 2 * _GOOD_FOR) * left_s:
             return False
-        return finish_s <= self._level(w, own=False, exact=True)
+        return finish_s <= self._level(w, own=False, exact=True).level_s
 
-    def _level(self, w: _Waiting, *, own: bool, exact: bool = False) -> float:
+    def _level(self, w: Waiting, *, own: bool, exact: bool = False) -> _Level:
         key = (w.key if own else None, w.head.priority)
         jobs = w.group.count if own else len(self._line)
         known = self._levels.get(key)
         if known is not None and not exact:
             left_s = known.level_s - self._now_s
             if self._now_s - known.at_s <= _GOOD_FOR * left_s and abs(jobs - known.jobs) <= _GOOD_FOR * jobs:
-                return known.level_s
-        may = w.row.may if own else self._usable
+                return known
+        may = w.row.may if own else self._groups.usable
         work_s = self._own_work_s(w) if own else self._work_s(w.head.priority)
-        level_s = fluid_level(self.ready[may], self._grid.speed[may], work_s)
-        self._levels[key] = _Level(level_s, self._now_s, jobs)
-        return level_s
+        speed = self._grid.speed[may]
+        long_s = (
+            max(o.row.weight_s for o in self._waiting.values()) * len(speed) / max(float(speed.sum()), 1e-9)
+        )
+        level = _Level(fluid_level(self.ready[may], speed, work_s), long_s, self._now_s, jobs)
+        self._levels[key] = level
+        return level
 
     def _work_s(self, priority: float) -> float:
         """Of all jobs of this priority and above."""
@@ -328,11 +295,11 @@ class Placer:
             if w.row.few
         )
 
-    def _own_work_s(self, w: _Waiting) -> float:
+    def _own_work_s(self, w: Waiting) -> float:
         """Of all jobs that only peers of this group may take."""
         return sum(o.work_s for o in self._waiting.values() if self._is_within(o, w))
 
-    def _is_within(self, inner: _Waiting, outer: _Waiting) -> bool:
+    def _is_within(self, inner: Waiting, outer: Waiting) -> bool:
         if inner.row.few > outer.row.few:
             return False
         known = self._within.get((inner.key, outer.key))
@@ -341,21 +308,22 @@ class Placer:
             self._within[inner.key, outer.key] = known
         return known
 
-    def _is_critical(self, w: _Waiting) -> bool:
-        if w.row.few == self._usable_count:
+    def _is_critical(self, w: Waiting) -> bool:
+        if w.row.few == self._groups.usable_count:
             return False
         known = self._critical.get(w.key)
         if known is None:
             known = self._critical[w.key] = self._needs_its_peers(w)
         return known
 
-    def _needs_its_peers(self, w: _Waiting) -> bool:
+    def _needs_its_peers(self, w: Waiting) -> bool:
         if not w.row.seen:
             return True  # nobody knows how long these take: better to find out than to be late
-        if len(self._line) <= self._usable_count:
+        if len(self._line) <= self._groups.usable_count:
             return False  # one for each peer is left: their order is tried out
-        horizon_s = self._level(w, own=False) - self._now_s
-        return self._level(w, own=True) - self._now_s >= CRITICAL * horizon_s
+        own = self._level(w, own=True)
+        horizon_s = self._level(w, own=False).level_s - self._now_s
+        return own.level_s + own.long_s - self._now_s >= CRITICAL * horizon_s
 
     # Near the end of the line
 
@@ -397,5 +365,5 @@ class Placer:
         self._plan_until_s = self._now_s + _PLAN_FOR * (last_s - self._now_s)
 
 
-def _rank_at_the_end(w: _Waiting) -> tuple[float, int, float]:
+def _rank_at_the_end(w: Waiting) -> tuple[float, int, float]:
     return -w.head.priority, w.row.few, -w.row.weight_s

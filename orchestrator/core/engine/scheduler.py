@@ -84,7 +84,6 @@ class Scheduler:
         self.line = Line()
         self._grid = Grid(self.knowledge)
         self._placer = Placer(self._grid, self.line, self.policy)
-        self._revision = 0  #: of what is known of files and memory, at the last plan
 
     # What happens
 
@@ -110,9 +109,6 @@ class Scheduler:
         grid = self._grid
         if len(grid.rows) > 2 * len(self.line.groups) + 64:
             grid.drop_rows(set(self.line.groups))
-        if self._revision != self.knowledge.revision:
-            self._revision = self.knowledge.revision
-            self.line.changed.update(self.line.groups)
         starts = [self._start(pick, now_s) for pick in self._placer.look(now_s)]
         idle = grid.idle
         is_any_idle = bool(idle.any())

@@ -1,0 +1,87 @@
+"""Which model a peer loads, and when: what the loading takes the place of decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.core.engine.kinds import Kind
+from tests.fakes.fleet import Fleet, peer
+
+SHORT, NARROW = Kind("short"), Kind("narrow")
+RED, BLUE, GREEN = (Kind(name, files=(f"{name}.safetensors",)) for name in ("red", "blue", "green"))
+
+
+def fleet_with(sizes_gb: dict[Kind, float], **warm: tuple[Kind, ...]) -> Fleet:
+    """Peers of 24 GB that each ran these kinds, 5 s each and 10 s of loading, in this order."""
+    fleet = Fleet(*(peer(name) for name in warm))
+    for kind, gb in sizes_gb.items():
+        fleet.scheduler.knowledge.note_size(kind.files[0], gb)
+    for name, kinds in warm.items():
+        for kind in kinds:
+            fleet.learn(name, kind, 5.0, 10.0)
+    return fleet
+
+
+@pytest.mark.parametrize(("blues", "goes"), [(2, "red 0"), (80, "blue 2")])
+def test_a_peer_changes_its_model_only_for_a_line_that_would_last_longer_than_its_own_without_it(
+    blues: int, goes: str
+) -> None:
+    fleet = fleet_with({RED: 20.0, BLUE: 20.0}, a=(RED,), b=(RED,), c=(BLUE,))
+    fleet.run_on("b", "red before", RED, 2_000.0)
+    fleet.run_on("c", "blue before", BLUE, 2_000.0)
+    for n in range(20):
+        fleet.wait(f"red {n}", RED, since_s=1_900.0 + n)
+    for n in range(2, 2 + blues):
+        fleet.wait(f"blue {n}", BLUE, since_s=float(n))
+    assert next(job for job, where in fleet.plan(2_000.0) if where == "a") == goes
+
+
+def test_a_job_is_put_off_for_a_model_that_another_waits_for_and_not_for_one_that_nobody_does() -> None:
+    for reds, first in ((2, "green 0"), (0, "blue 0")):
+        fleet = fleet_with({RED: 14.0, GREEN: 6.0, BLUE: 14.0}, a=(RED, GREEN))
+        for n in range(4):
+            fleet.wait(f"blue {n}", BLUE, since_s=float(n))
+        for n in range(40):
+            fleet.wait(f"green {n}", GREEN, since_s=4.0 + n)
+        for n in range(reds):
+            fleet.wait(f"red {n}", RED, since_s=50.0 + n)
+        assert fleet.plan(60.0)[0] == (first, "a")
+
+
+def test_of_two_that_came_together_the_one_whose_model_is_there_goes_first() -> None:
+    fleet = fleet_with({RED: 6.0, BLUE: 6.0}, a=(RED,))
+    fleet.wait("blue", BLUE)
+    fleet.wait("red", RED)
+    assert fleet.plan()[0] == ("red", "a")
+
+
+def test_a_job_that_only_one_peer_can_run_waits_its_turn_while_that_peer_is_in_time_with_it() -> None:
+    for others, first in ((40, "any 0"), (2, "narrow")):
+        fleet = Fleet(peer("a"), peer("b"))
+        for name in ("a", "b"):
+            fleet.learn(name, SHORT, 5.0)
+            fleet.learn(name, NARROW, 5.0)
+        for n in range(others):
+            fleet.wait(f"any {n}", SHORT, since_s=float(n))
+        fleet.wait("narrow", NARROW, "a", since_s=50.0)
+        assert next(job for job, where in fleet.plan(50.0) if where == "a") == first
+
+
+@pytest.mark.parametrize(("narrow_since_s", "others_start"), [(5.0, False), (1_000.0, True)])
+def test_jobs_of_few_peers_give_a_turn_only_to_those_that_came_long_before_them(
+    narrow_since_s: float, others_start: bool
+) -> None:
+    fleet = Fleet(peer("a"), peer("b"))
+    for name in ("a", "b"):
+        fleet.learn(name, SHORT, 5.0)
+        fleet.learn(name, NARROW, 5.0)
+    for n in range(40):
+        fleet.wait(f"any {n}", SHORT)
+        fleet.wait(f"narrow {n}", NARROW, "a", since_s=narrow_since_s)
+    on_a: list[str] = []
+    for n in range(16):
+        at_s = 1_000.0 + 5.0 * n
+        on_a += [job for job, where in fleet.plan(at_s) if where == "a"]
+        for name in ("a", "b"):
+            fleet.end(name, at_s + 5.0)
+    assert any(job.startswith("any") for job in on_a) == others_start
