@@ -48,11 +48,16 @@ def test_a_job_is_put_off_for_a_model_that_another_waits_for_and_not_for_one_tha
         assert fleet.plan(60.0)[0] == (first, "a")
 
 
-def test_of_two_that_came_together_the_one_whose_model_is_there_goes_first() -> None:
+@pytest.mark.parametrize(("later_s", "first"), [(0.5, "red"), (5.0, "blue")])
+def test_of_two_that_came_together_the_one_whose_model_is_there_goes_first(
+    later_s: float, first: str
+) -> None:
     fleet = fleet_with({RED: 6.0, BLUE: 6.0}, a=(RED,))
-    fleet.wait("blue", BLUE)
-    fleet.wait("red", RED)
-    assert fleet.plan()[0] == ("red", "a")
+    fleet.wait("blue", BLUE, since_s=0.0)
+    fleet.wait("red", RED, since_s=later_s)
+    for n in range(100):
+        fleet.wait(f"red {n}", RED, since_s=10.0)
+    assert fleet.plan(10.0)[0] == (first, "a")
 
 
 def test_a_job_that_only_one_peer_can_run_waits_its_turn_while_that_peer_is_in_time_with_it() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .levels import Floats
 
-_SLACK = 0.02  #: an end that is later by so much of what is left is as good
+_SLACK = 0.005  #: an end that is later by so much of what is left is as good
 
 
 @dataclass(frozen=True)

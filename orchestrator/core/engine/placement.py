@@ -72,6 +72,8 @@ class _Level:
 
 #: A group comes first whose own peers, behind a long job each, need so much of the time of all for all.
 CRITICAL = 0.85
+#: What came within so many seconds came together: where a model is warm, its job goes first.
+TOGETHER_S = 1.0
 #: With so many jobs or fewer, a start is tried out on all that is left.
 END_PER_PEER, END_MAX = 4, 64
 #: A level is good for so much of the time that is left, or of the line.
@@ -188,7 +190,8 @@ class Placer:
         if is_cold:
             work_s = self._groups.work_with[row.kind.files]
             gain_s = work_s / (1 + row.warm)
-            due_s += self._put_off_s(again_s(self._grid, at, row, self._groups.files()), work_s)
+            loads_s = again_s(self._grid, at, row, self._groups.files())
+            due_s += self._put_off_s(loads_s, work_s) if loads_s else TOGETHER_S
         few = row.few if self._is_critical(w) else self._groups.usable_count
         return -w.head.priority, few, due_s, is_cold, -gain_s, row.few
 
