@@ -16,9 +16,9 @@ def fluid_level(ready_s: Floats, speed: Floats, work_s: float) -> float:
     at speed 1, if it could be cut at will. Infinite without peers."""
     if not len(ready_s):
         return float("inf")
-    order = np.argsort(ready_s)
+    order = ready_s.argsort()
     ready, rate = ready_s[order], speed[order]
-    return float(np.min((work_s + np.cumsum(ready * rate)) / np.cumsum(rate)))
+    return float(((work_s + (ready * rate).cumsum()) / rate.cumsum()).min())
 
 
 def share_out(ready_s: Floats, run_s: Floats, count: int) -> Counts:

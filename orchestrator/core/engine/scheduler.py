@@ -216,16 +216,16 @@ class Scheduler:
         ready = grid.ready_s(now_s)
         ready[grid.behind & grid.stuck] = np.inf
         found: list[tuple[float, float, OurJob, int, int]] = []
-        behind = np.flatnonzero(grid.behind)
+        behind, free = np.flatnonzero(grid.behind), np.flatnonzero(idle)
         for there in behind[np.argsort(-ready[behind], kind="stable")[:TAKE_BACKS_MAX]].tolist():
             for job in grid.jobs(there):
                 if job.begun_at_s is not None or job.taking_back:
                     continue
                 row = grid.row(job.group, job.kind, job.need)
-                here = np.where(row.may & idle, ready + row.load + row.run, np.inf)
-                at = int(np.argmin(here))
-                takes_s = float(here[at]) - now_s
-                gain_s = float(ready[there]) - float(here[at])
+                here = np.where(row.may[free], ready[free] + row.load[free] + row.run[free], np.inf)
+                soonest = int(np.argmin(here))
+                at, takes_s = int(free[soonest]), float(here[soonest]) - now_s
+                gain_s = float(ready[there]) - float(here[soonest])
                 if np.isfinite(takes_s) and gain_s > policy.take_back_s + policy.take_back_share * takes_s:
                     found.append((gain_s, takes_s, job, there, at))
         chosen: dict[int, TakeBack] = {}
