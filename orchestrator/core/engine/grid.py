@@ -68,6 +68,7 @@ class Column:
     room_gb: float | None = None
     evicts: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     memory: int = -1
+    revision: int = -1
     standing: tuple[object, ...] = ()
     runs: int = 0
     loads: int = 0
@@ -120,6 +121,8 @@ class Grid:
                 self._judge(row, at, judge(row.need, snapshot).eligible)
         self._reckon(at, column, now_s)
         is_another = is_new or is_told or column.memory != memory_before
+        if is_another:
+            column.room_gb = self.knowledge.warm.room_gb(snapshot.config.id, column.warm)
         self._expect_anew(at, column, everything=is_another)
 
     def remove_peer(self, peer: str) -> None:
@@ -163,6 +166,10 @@ class Grid:
     def evicted(self, at: int, row: Row) -> frozenset[str]:
         """The warm files that the peer would have to let go for this row's."""
         column, files = self.column(at), row.kind.files
+        if column.revision != self.knowledge.revision:  # a file's size is another one
+            column.revision = self.knowledge.revision
+            column.room_gb = self.knowledge.warm.room_gb(self.id(at), column.warm)
+            column.evicts.clear()
         known = column.evicts.get(files)
         if known is None:
             known = frozenset()

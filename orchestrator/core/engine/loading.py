@@ -18,23 +18,27 @@ def again_s(grid: Grid, at: int, row: Row, wanted: frozenset[str]) -> float:
     return sum(grid.knowledge.load_s(grid.id(at), file) for file in lost) if lost else 0.0
 
 
-def is_needed_more(
-    grid: Grid, at: int, row: Row, others: Sequence[Row], waiting: Iterable[tuple[Row, float]]
-) -> bool:
+def is_needed_more(grid: Grid, at: int, row: Row, others: Sequence[Row], rate: Floats, soon: Bools) -> bool:
     """Whether a model that is warm on the peer in column `at`, and that this row's files would take the place
-    of, would have the longer line: that one without this peer, this row with only the peers that have it.
-    ``others``: rows that are warm there. ``waiting``: each row with its seconds of work at speed 1."""
+    of, would have the longer line: that one without this peer, this row with only the peers that have it and
+    come free ``soon``. ``others``: rows that are warm there; ``rate``: see ``rates``."""
     lost = grid.evicted(at, row)
     displaced = [other for other in others if not lost.isdisjoint(other.kind.files)]
     if not displaced:
         return False
+    lasts_s = _lasts_s(rate, _is_warm(row) & soon)
+    elsewhere = np.arange(len(rate)) != at
+    return any(_lasts_s(rate, _is_warm(other) & elsewhere) > lasts_s for other in displaced)
+
+
+def rates(grid: Grid, waiting: Iterable[tuple[Row, float]]) -> Floats:
+    """How often a second each peer would be through with all that is warm there. ``waiting``: each row with
+    its seconds of work at speed 1."""
     work_s = np.zeros(len(grid.speed))
     for each, its_work_s in waiting:
         work_s += np.where(_is_warm(each), its_work_s, 0.0)
-    rate = grid.speed / np.maximum(work_s, 1e-9)
-    lasts_s = _lasts_s(rate, _is_warm(row))
-    elsewhere = np.arange(len(rate)) != at
-    return any(_lasts_s(rate, _is_warm(other) & elsewhere) > lasts_s for other in displaced)
+    rate: Floats = grid.speed / np.maximum(work_s, 1e-9)
+    return rate
 
 
 def _is_warm(row: Row) -> Bools:

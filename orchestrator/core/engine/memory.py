@@ -74,6 +74,7 @@ class MemoryNeeds(Learned):
             if file not in self._sizes_gb and file in self._told_gb:
                 self._sizes_gb.keep(file, self._told_gb.pop(file))
                 self._mark("size", "", file)
+                self.revision += 1
 
     def note_peak(self, peer: str, kind: Kind, used_gb: float) -> None:
         """While this kind ran there, no more of the memory was in use. That tells its need where nothing else

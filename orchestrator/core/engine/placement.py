@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .endgame import Batch, better_start
-from .grid import Grid, Row
-from .levels import fluid_level, share_out
-from .loading import again_s, is_needed_more
+from .grid import Bools, Grid, Row
+from .levels import Floats, fluid_level, share_out
+from .loading import again_s, is_needed_more, rates
 from .ordering import Head, Line
 from .peers import OurJob
 from .waiting import Groups, Waiting
@@ -98,12 +98,15 @@ class Placer:
         self._groups = Groups(grid, line)
         self._waiting = self._groups.all
         self._critical: dict[Hashable, bool] = {}
-        self._within: dict[tuple[Hashable, Hashable], bool] = {}
+        self._by_peers: list[tuple[Bools, float]] = []
+        self._by_peers_of = -1
         self._levels: dict[tuple[Hashable, float], _Level] = {}
         self._plan: list[tuple[Hashable, dict[int, int]]] = []  #: how many of each group each peer gets
         self._plan_of, self._plan_until_s = (-1, -1), 0.0
         self._declined: dict[int, float] = {}
         self._declined_of = (-1, -1)
+        self._rate: Floats | None = None
+        self._stays: dict[tuple[object, ...], bool] = {}
 
     def look(self, now_s: float) -> Iterator[Pick]:
         """Each start, one by one; it is taken for done when the next one is asked for."""
@@ -138,8 +141,8 @@ class Placer:
                     heapq.heappush(turns, self._turn_of(pick.at))
 
     def _look_at_the_line(self) -> None:
+        self._by_peers_of = -1
         if self._groups.update(self._now_s):
-            self._within.clear()
             self._levels.clear()
         if self._declined_of != (self._line.entered, self._grid.judged):
             self._declined_of = (self._line.entered, self._grid.judged)
@@ -171,6 +174,7 @@ class Placer:
 
     def _from_the_line(self, at: int, here: list[Waiting]) -> Pick | None:
         ready = float(self.ready[at])
+        self._rate, self._stays = None, {}
         if len(here) > 1:
             here.sort(key=lambda w: self._rank(w, at))
             if self.turn % self._policy.starving_turn == 0:
@@ -206,9 +210,15 @@ class Placer:
         """Whether the peer is needed more where it is than for this group, which other peers have warm."""
         if not w.row.load[at] or not w.row.warm or self._is_critical(w):
             return False
-        warm = [o.row for o in others if o.head.priority == w.head.priority and not o.row.load[at]]
-        waiting = ((o.row, o.work_s) for o in self._waiting.values())
-        return is_needed_more(self._grid, at, w.row, warm, waiting)
+        key = (at, w.row.kind.files, w.row.may.tobytes(), w.head.priority)
+        known = self._stays.get(key)
+        if known is None:
+            if self._rate is None:
+                self._rate = rates(self._grid, ((o.row, o.work_s) for o in self._waiting.values()))
+            warm = [o.row for o in others if o.head.priority == w.head.priority and not o.row.load[at]]
+            soon = self.ready <= self._now_s + self._policy.put_off_s  # nobody waits for a peer longer
+            known = self._stays[key] = is_needed_more(self._grid, at, w.row, warm, self._rate, soon)
+        return known
 
     def _longest_if_late(self, chosen: Waiting, others: list[Waiting], at: int, ready: float) -> Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
@@ -300,16 +310,18 @@ class Placer:
 
     def _own_work_s(self, w: Waiting) -> float:
         """Of all jobs that only peers of this group may take."""
-        return sum(o.work_s for o in self._waiting.values() if self._is_within(o, w))
+        other = ~w.row.may
+        return sum(work_s for may, work_s in self._work_by_peers() if not np.any(may & other))
 
-    def _is_within(self, inner: Waiting, outer: Waiting) -> bool:
-        if inner.row.few > outer.row.few:
-            return False
-        known = self._within.get((inner.key, outer.key))
-        if known is None:
-            known = not bool(np.any(inner.row.may & ~outer.row.may))
-            self._within[inner.key, outer.key] = known
-        return known
+    def _work_by_peers(self) -> list[tuple[Bools, float]]:
+        """The work of the waiting jobs, by the peers that may take them: kinds are many, these are few."""
+        if self._by_peers_of != self.turn:
+            found: dict[bytes, tuple[Bools, float]] = {}
+            for o in (o for o in self._waiting.values() if o.row.few):
+                key = o.row.may.tobytes()
+                found[key] = o.row.may, o.work_s + (found[key][1] if key in found else 0.0)
+            self._by_peers_of, self._by_peers = self.turn, list(found.values())
+        return self._by_peers
 
     def _is_critical(self, w: Waiting) -> bool:
         if w.row.few == self._groups.usable_count:
