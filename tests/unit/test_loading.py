@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core.engine.kinds import Kind
+from orchestrator.core.models.backend import Health
 from tests.fakes.fleet import Fleet, peer
 
 SHORT, NARROW = Kind("short"), Kind("narrow")
@@ -90,3 +91,58 @@ def test_jobs_of_few_peers_give_a_turn_only_to_those_that_came_long_before_them(
         for name in ("a", "b"):
             fleet.end(name, at_s + 5.0)
     assert any(job.startswith("any") for job in on_a) == others_start
+
+
+def test_a_model_that_only_a_long_busy_peer_has_is_loaded_by_another_one() -> None:
+    fleet = fleet_with({RED: 20.0, BLUE: 20.0}, a=(RED,), b=(BLUE,))
+    video = Kind("video", files=BLUE.files)
+    fleet.learn("b", video, 36_000.0)
+    fleet.run_on("b", "video", video, 100.0)
+    for n in range(100):
+        fleet.wait(f"early red {n}", RED, since_s=100.0)
+    fleet.wait("blue", BLUE, since_s=100.0)
+    started: dict[str, float] = {}
+    for n in range(300):
+        at_s = 100.0 + 5.0 * n
+        fleet.wait(f"red {n}", RED, since_s=at_s)  # there is always another one
+        started.update(dict.fromkeys((job for job, where in fleet.plan(at_s) if where == "a"), at_s))
+        fleet.end("a", at_s + 5.0)
+    assert "blue" in started
+    assert started["blue"] < max(started.values())  # and not because all else was done
+
+
+def test_jobs_for_a_peer_that_is_away_make_no_others_urgent() -> None:
+    chosen = []
+    for away in (0, 100):
+        fleet = Fleet(peer("a"), peer("b"), peer("c", health=Health.DOWN))
+        for kind in (SHORT, NARROW):
+            fleet.learn("a", kind, 10.0)
+            fleet.learn("b", kind, 10.0)
+        for n in range(40):
+            fleet.wait(f"any {n}", SHORT, since_s=float(n))
+        for n in range(4):
+            fleet.wait(f"narrow {n}", NARROW, "a", since_s=50.0 + n)
+        for n in range(away):
+            fleet.wait(f"away {n}", NARROW, "c", since_s=60.0)
+        chosen.append([job for job, where in fleet.plan(100.0) if where == "a"])
+    assert chosen[0] == chosen[1]
+
+
+def test_a_size_that_is_told_late_counts_for_what_a_loading_displaces() -> None:
+    chosen = []
+    for is_late in (False, True):
+        fleet = fleet_with({} if is_late else {RED: 20.0, BLUE: 12.0}, a=(RED,), b=(RED,), c=(BLUE,))
+        if is_late:
+            for name, kinds in (("a", RED), ("b", RED), ("c", BLUE)):
+                fleet.learn(name, kinds, 5.0, 10.0)
+            fleet.scheduler.knowledge.note_sizes({RED.files[0]: 20.0, BLUE.files[0]: 12.0})
+            for snapshot in fleet.peers.values():
+                fleet.scheduler.set_peer(snapshot, 0.0)
+        fleet.run_on("b", "red before", RED, 2_000.0)
+        fleet.run_on("c", "blue before", BLUE, 2_000.0)
+        for n in range(20):
+            fleet.wait(f"red {n}", RED, since_s=1_900.0 + n)
+        for n in range(2):
+            fleet.wait(f"blue {n}", BLUE, since_s=2.0 + n)
+        chosen.append(next(job for job, where in fleet.plan(2_000.0) if where == "a"))
+    assert chosen == ["red 0", "red 0"]

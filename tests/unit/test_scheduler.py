@@ -349,6 +349,7 @@ def test_before_sending_what_waits_goes_first_if_it_is_as_urgent_and_may_take_a_
     assert told("a", "b") == [behind, behind]
     assert told("c") == ["done in about 20 s: 1 waiting job goes first, its turn in 10 s"]
     assert told("a", priority=1.0) == ["done in about 10 s: nothing ahead"]
+    assert sorted(told("b", "c")) == [told("c")[0], behind]  # each peer has the line of its own
 
 
 @pytest.mark.parametrize(

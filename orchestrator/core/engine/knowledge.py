@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .kinds import Kind
-from .learned import SHORTEST_S, KindRecord, PeerRecord, Row, RunRecord, run_key
+from .learned import SHORTEST_S, KindRecord, News, PeerRecord, Row, RunRecord, run_key
 from .memory import MemoryNeeds, Shortage
 from .samples import Samples
 
@@ -50,21 +50,11 @@ class Estimate:
     shortage: Shortage | None = None
 
 
-@dataclass
-class News:
-    """How many runs and loadings were noted of a peer, and the kind of the last run."""
-
-    runs: int = 0
-    loads: int = 0
-    signature: str = ""
-
-
 class Knowledge(MemoryNeeds):
     """See the module. Peers go by id, seconds are durations; nothing here knows what time it is."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.news: dict[str, News] = {}
         self.runs_noted = 0
         self._typical = (0, GUESSED_RUN_S)
 

@@ -63,6 +63,15 @@ class PeerRecord:
 
 
 @dataclass
+class News:
+    """How many runs and loadings were noted of a peer, and the kind of the last run."""
+
+    runs: int = 0
+    loads: int = 0
+    signature: str = ""
+
+
+@dataclass
 class MemoryRecord:
     """In GiB, 0 where nothing tells. ``peak_gb``: the least that a run of a kind was seen to use at its most.
     ``short_gb``: so much in all was too little, ``failures`` times since one last ran with no more."""
@@ -109,6 +118,7 @@ class Learned:
         self._told_gb: _Bounded[float] = _Bounded(TOLD_MAX, lambda file: None)
         self._fleet_foreign = Samples()
         self._changed: dict[tuple[str, str, str], None] = {}
+        self.news: dict[str, News] = {}
         self._begun: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
         self.warm = Warmth(self._sizes_gb.get)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .kinds import Kind
-from .learned import Learned, MemoryRecord, run_key
+from .learned import Learned, MemoryRecord, News, run_key
 
 #: Needs are estimates: a peer is short only of clearly less.
 SHORT = 1.1
@@ -97,6 +97,7 @@ class MemoryNeeds(Learned):
         record.short_gb = max(record.short_gb, memory_gb)
         record.failures += 1
         self._runs.lose(run_key(peer, kind))
+        self.news.setdefault(peer, News()).runs += 2  # more than one: all is to be expected anew
         self._mark("memory", "", kind.signature)
         self.revision += 1
 

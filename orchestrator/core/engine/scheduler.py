@@ -145,23 +145,35 @@ class Scheduler:
         live = [at for at, column in enumerate(self._grid.columns) if column is not None]
         found = {at: self._reckoning(at, kind, need, float(ready[at]), now_s, need_gb) for at in live}
         able = [at for at, reckoning in found.items() if reckoning.verdict.eligible]
-        before, turn_s = self._turn(able, priority, ready)
-        told = (replace(r, before=before, start_s=max(r.start_s, turn_s - now_s)) for r in found.values())
-        return tuple(sorted(told, key=lambda r: (r.finish_s is None, r.finish_s or 0.0, r.verdict.name)))
+        for at, (before, turn_s) in self._turns(able, priority, ready).items():
+            found[at] = replace(found[at], before=before, start_s=max(found[at].start_s, turn_s - now_s))
+        return tuple(
+            sorted(found.values(), key=lambda r: (r.finish_s is None, r.finish_s or 0.0, r.verdict.name))
+        )
 
     # Within
 
-    def _turn(self, able: list[int], priority: float, ready: Floats) -> tuple[int, float]:
-        """How many waiting jobs go before a new one that may run on these peers, and by when the fleet could
-        have begun with the last of them."""
-        before, work_s = 0, 0.0
-        may = np.zeros(len(ready), np.bool_)
+    def _turns(self, able: list[int], priority: float, ready: Floats) -> dict[int, tuple[int, float]]:
+        """For each of these peers: how many waiting jobs that may run there go before a new one, and by when
+        the peers that may take those could have begun with the last of them."""
+        groups: dict[bytes, tuple[Bools, int, float]] = {}
         for key, group in self.line.groups.items():
             row = self._grid.row(key, group.kind, group.need)
             count = sum(number for its, number in group.tally.items() if its >= priority)
-            if count and row.may[able].any():
-                before, work_s, may = before + count, work_s + count * row.weight_s, may | row.may
-        return before, fluid_level(ready[may], self._grid.speed[may], work_s) if before else 0.0
+            if count:
+                _, jobs, work_s = groups.get(mask := row.may.tobytes(), (row.may, 0, 0.0))
+                groups[mask] = row.may, jobs + count, work_s + count * row.weight_s
+        found: dict[tuple[bytes, ...], tuple[int, float]] = {(): (0, 0.0)}
+        turns: dict[int, tuple[int, float]] = {}
+        for at in able:
+            here = tuple(mask for mask, (may, *_) in groups.items() if may[at])
+            if here not in found:
+                those = [groups[mask] for mask in here]
+                may = np.logical_or.reduce([may for may, *_ in those])
+                level_s = fluid_level(ready[may], self._grid.speed[may], sum(one[2] for one in those))
+                found[here] = sum(one[1] for one in those), level_s
+            turns[at] = found[here]
+        return turns
 
     def _start(self, pick: Pick, now_s: float) -> Start:
         grid, at = self._grid, pick.at
