@@ -14,40 +14,40 @@ from orchestrator.core.engine.peers import OurJob, PeerSnapshot
 from orchestrator.core.engine.scheduler import Scheduler, Start
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
 
-GROUPS = 12
+GROUPS, MANY_GROUPS = 12, 200
 DECISIONS = 2_000
 
 
-def cost(peers: int, waiting: int, *, words: bool = False) -> tuple[float, float]:
+def cost(peers: int, waiting: int, *, words: bool = False, groups: int = GROUPS) -> tuple[float, float]:
     """Microseconds a decision, over a full fleet of which one job after another ends: telling of the end, of
     the run and of the next beginning, and the plan; with `words`, the explanation of each too. And megabytes
     of fleet, line and knowledge together."""
     dice = random.Random(1)
     tracemalloc.start()
     scheduler = Scheduler(Knowledge())
-    kinds = [Kind(f"k{n}", files=(f"m{n // 2}",)) for n in range(GROUPS)]
+    kinds = [Kind(f"k{n}", files=(f"m{n * 6 // groups}",)) for n in range(groups)]
     status = BackendStatus(Health.UP, "", Vitals(devices=(Device("gpu", "cuda", 24 * 2**30, 24 * 2**30),)))
     configs = [BackendConfig(id=f"p{n}", host="127.0.0.1") for n in range(peers)]
-    may = [{c.id: () if n < 2 or dice.random() < 0.6 else ("no",) for c in configs} for n in range(GROUPS)]
+    may = [{c.id: () if n < 2 or dice.random() < 0.6 else ("no",) for c in configs} for n in range(groups)]
     needs = [Need(unmet=lacks) for lacks in may]
     speeds = {config.id: dice.choice((1.0, 1.5, 2.0, 3.0)) for config in configs}
     now_s = 0.0
     for config in configs:
         scheduler.set_peer(PeerSnapshot(config, status), now_s)
     for n in range(waiting + peers * 2):
-        which = dice.randrange(GROUPS)
+        which = dice.randrange(groups)
         scheduler.enter(WaitingJob(f"j{n}", which, needs[which], kinds[which], 0.0, "me", float(n) / 1e6))
     on: dict[str, list[OurJob]] = {config.id: [] for config in configs}
     by_id = {config.id: config for config in configs}
 
     def hand_over(starts: tuple[Start, ...]) -> None:
         for start in starts:
-            group = int(groups[start.job_id])
+            group = int(group_of[start.job_id])
             on[start.backend_id].append(OurJob(start.job_id, group, needs[group], kinds[group]))
             if words:
                 start.explain()
 
-    groups = {job.job_id: str(job.group) for job in scheduler.line}
+    group_of = {job.job_id: str(job.group) for job in scheduler.line}
     hand_over(scheduler.plan(now_s).starts)
     megabytes = tracemalloc.get_traced_memory()[0] / 1e6
     tracemalloc.stop()
@@ -74,13 +74,13 @@ def cost(peers: int, waiting: int, *, words: bool = False) -> tuple[float, float
 
 def cost_table() -> str:
     lines = [
-        "| peers | waiting jobs | µs a decision | decisions / s | with its words | MB |",
-        "|---|---|---|---|---|---|",
+        "| peers | waiting jobs | kinds | µs a decision | decisions / s | with its words | MB |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for peers in (10, 100, 1_000):
-        for waiting in (1_000, 10_000, 100_000):
-            each, megabytes = cost(peers, waiting)
-            worded, _ = cost(peers, waiting, words=True)
-            cells = (peers, waiting, *(f"{v:.0f}" for v in (each, 1e6 / each, 1e6 / worded, megabytes)))
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
+    sizes = [(peers, waiting, GROUPS) for peers in (10, 100, 1_000) for waiting in (1_000, 10_000, 100_000)]
+    for peers, waiting, groups in [*sizes, (100, 10_000, MANY_GROUPS)]:
+        each, megabytes = cost(peers, waiting, groups=groups)
+        worded, _ = cost(peers, waiting, words=True, groups=groups)
+        figures = (f"{value:.0f}" for value in (each, 1e6 / each, 1e6 / worded, megabytes))
+        lines.append("| " + " | ".join(map(str, (peers, waiting, groups, *figures))) + " |")
     return "\n".join(lines)
