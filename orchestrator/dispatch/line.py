@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..backends.manager import BackendManager
+from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Job
 from ..errors import ConfigError, NotFoundError
 from .ports import Journal
@@ -62,14 +63,17 @@ class Line:
         to another one, or taken back from there.
 
         Raises:
-            NotFoundError: it is too late. ConfigError: there is no such peer. StoreError: see ``move``.
-            PeerError: the peer that has it cannot be asked.
+            NotFoundError: it is too late. ConfigError: there is no such peer, or it cannot run the job.
+            StoreError: see ``move``. PeerError: the peer that has it cannot be asked.
         """
         entry = self._register.get(job_id)
         ticket, wanted = entry.ticket, self._manager.find(peer) if peer else None
         if peer and wanted is None:
             raise ConfigError(f"There is no peer {peer}.")
-        is_elsewhere = wanted is not None and self._room.fleet.has(ticket) and ticket.backend_id != wanted.id
+        is_placed = self._room.fleet.has(ticket)
+        is_elsewhere = wanted is not None and is_placed and ticket.backend_id != wanted.id
+        if wanted is not None and not entry.job.state.is_final and (is_elsewhere or not is_placed):
+            await self._check(entry, wanted)
         if entry.job.state.is_final or (is_elsewhere and not await _got_back(ticket)):
             raise NotFoundError(f"Job {job_id} cannot be given a peer now: {self._whereabouts(entry)}.")
         if wanted is not None and peer != wanted.id:
@@ -79,6 +83,18 @@ class Line:
         self._room.reconsider(ticket)
         await self._journal.save_request(entry.job)
         return entry.job
+
+    async def _check(self, entry: Entry, wanted: BackendConfig) -> None:
+        """Given to a peer that cannot run it, a job would fail.
+
+        Raises:
+            ConfigError
+        """
+        if reason := await self._room.objection(entry.ticket, wanted.id):
+            raise ConfigError(
+                f"{wanted.name} cannot run job {entry.job.id}: {reason}. The job stays as it is. "
+                "Choose another peer."
+            )
 
     def _whereabouts(self, entry: Entry | None) -> str:
         """Why a person's wish for it came too late."""
