@@ -74,7 +74,8 @@ class Line:
         is_elsewhere = wanted is not None and is_placed and ticket.backend_id != wanted.id
         if wanted is not None and not entry.job.state.is_final and (is_elsewhere or not is_placed):
             await self._check(entry, wanted)
-        if entry.job.state.is_final or (is_elsewhere and not await _got_back(ticket)):
+        is_free = wanted is None or await self._got_back(ticket, wanted.id)
+        if entry.job.state.is_final or not is_free:
             raise NotFoundError(f"Job {job_id} cannot be given a peer now: {self._whereabouts(entry)}.")
         if wanted is not None and peer != wanted.id:
             peer = wanted.name  # in its own letters
@@ -96,6 +97,19 @@ class Line:
                 "Choose another peer."
             )
 
+    async def _got_back(self, ticket: Ticket, wanted_id: str) -> bool:
+        """Get it back from any other peer; False when it was too late."""
+        fleet = self._room.fleet
+        while fleet.has(ticket) and ticket.backend_id != wanted_id:
+            take_back = ticket.take_back
+            if ticket.call_off():
+                break
+            if not await take_back():
+                return False
+            if ticket.take_back == take_back:
+                break  # else somebody else took it back, and it is on the next peer by now
+        return True
+
     def _whereabouts(self, entry: Entry | None) -> str:
         """Why a person's wish for it came too late."""
         if entry is None:
@@ -107,7 +121,3 @@ class Line:
         config = self._manager.find(entry.ticket.backend_id)
         name = config.name if config else HERE
         return f"it is on its way to {name}" if entry.job.begun_at is None else f"{name} has begun it"
-
-
-async def _got_back(ticket: Ticket) -> bool:
-    return ticket.call_off() or await ticket.take_back()

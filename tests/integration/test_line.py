@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from orchestrator.core.models.job import Job, JobState, Source
 from orchestrator.errors import ConfigError, NotFoundError
@@ -275,6 +276,39 @@ async def test_a_job_that_a_peer_has_not_begun_is_taken_back_for_the_one_that_a_
     await until(lambda: b.pending, "the other one has it")
     assert a.pending == []
     assert outcomes(master.job(job)) == ["taken_back", ""]
+
+
+async def test_of_two_choices_at_once_the_one_that_comes_too_late_is_refused(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    await master.add("b", b)
+    async with FakeComfyUI() as c:
+        c.on_prompt = "hold"
+        await master.add("c", c)
+        await all_known(master)
+        job = await queued(master, a, prompt=picture(2), peer="a")
+        asked, go_on, stock = asyncio.Event(), asyncio.Event(), a._post_queue
+
+        async def slow(request: web.Request) -> web.StreamResponse:
+            if request.method == "GET":
+                return await a._get_queue(request)
+            asked.set()
+            await go_on.wait()
+            return await stock(request)
+
+        a.answers["/queue"] = slow
+        later = asyncio.create_task(master.runtime.pin_job(job.id, "c"))
+        await until(asked.is_set, "the peer is asked for it")
+        del a.answers["/queue"]
+        await master.runtime.pin_job(job.id, "b")
+        await master.running_on(b, job)
+        await begun(master, job)
+        go_on.set()
+        with pytest.raises(NotFoundError, match="b has begun it"):
+            await later
+        assert master.job(job).request.peer == "b"
+        assert c.asked("/prompt") == []
 
 
 async def all_known(master: Master) -> None:
