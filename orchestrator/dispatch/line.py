@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..backends.manager import BackendManager
 from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, Job
+from ..core.models.job import HERE, Job, JobState
 from ..errors import ConfigError, NotFoundError
 from .ports import Journal
 from .register import Entry, Register
@@ -120,4 +120,7 @@ class Line:
             return "it is between two tries; wait a moment"
         config = self._manager.find(entry.ticket.backend_id)
         name = config.name if config else HERE
-        return f"it is on its way to {name}" if entry.job.begun_at is None else f"{name} has begun it"
+        if entry.job.begun_at is not None:
+            return f"{name} has begun it"
+        is_sent = entry.job.state is JobState.RUNNING
+        return f"{name} has it already" if is_sent else f"it is on its way to {name}"

@@ -278,6 +278,29 @@ async def test_a_job_that_a_peer_has_not_begun_is_taken_back_for_the_one_that_a_
     assert outcomes(master.job(job)) == ["taken_back", ""]
 
 
+async def test_after_a_restart_a_job_that_a_peer_has_not_begun_is_taken_back_for_the_chosen_one(
+    tmp_path: Path, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        await master.add("a", a)
+        await master.add("b", b)
+        job = await queued(master, a, prompt=picture(2), peer="a")
+    async with started(tmp_path) as master:
+        a.requests.clear()
+        await until(lambda: a.asked(f"/history/{master.prompt_id(job)}"), "it is followed again")
+        first = next(known for known in master.runtime.jobs() if master.prompt_id(known) == a.running)
+        with pytest.raises(NotFoundError, match="a has it already"):  # whether it was begun is not told again
+            await master.runtime.pin_job(first.id, "b")
+        await master.runtime.pin_job(job.id, "b")
+        await master.running_on(b, job)
+        assert (a.running, a.pending) == (master.prompt_id(first), [])
+        assert outcomes(master.job(job)) == ["taken_back", ""]
+        with pytest.raises(NotFoundError, match="b has begun it"):
+            await master.runtime.pin_job(job.id, "a")
+        await b.finish(b.running or "")
+        assert (await master.end_of(job)).state is JobState.DONE
+
+
 async def test_of_two_choices_at_once_the_one_that_comes_too_late_is_refused(
     master: Master, a: FakeComfyUI, b: FakeComfyUI
 ) -> None:
