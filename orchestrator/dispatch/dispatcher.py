@@ -277,7 +277,7 @@ class Dispatcher:
             config = self._manager.find(entry.job.backend_id)  # it may be removed meanwhile
             try:
                 return await self._go_on(entry)
-            except JobLostError as exc:  # it may never have been there: no fault of the peer's
+            except (JobLostError, TakenBackError) as exc:  # lost: perhaps never there, no fault of the peer's
                 self._recovery.back_to_the_line(entry, exc)
             except (PeerError, ResultError) as exc:
                 last = exc
@@ -285,6 +285,7 @@ class Dispatcher:
                     raise
                 await self._recovery.after_failure(entry, config, exc)
             finally:
+                entry.ticket.take_back = too_late
                 self._room.release(entry.ticket)
         while True:
             await self._recovery.pay_for_retry(entry)
@@ -341,8 +342,6 @@ class Dispatcher:
         await self._journal.save_job(job)  # nobody hears of an attempt that a crash could forget
         entry.job = job
         self.register.announce(entry)
-
-        entry.ticket.take_back = run.take_back
         return await self._followed(entry, run, config.name)
 
     async def _go_on(self, entry: Entry) -> dict[str, Any]:
@@ -355,6 +354,7 @@ class Dispatcher:
         report = Reporter(
             self.register, entry, peer, partial(self._room.begun, entry.ticket), run.output_nodes
         )
+        entry.ticket.take_back = run.take_back
 
         def may_outlive() -> bool:
             return self._closing and entry.job.request.source is not Source.NODE and not entry.cancel_reason

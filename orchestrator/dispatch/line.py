@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..backends.manager import BackendManager
-from ..core.models.job import HERE, Job
+from ..core.models.backend import BackendConfig
+from ..core.models.job import HERE, Job, JobState
 from ..errors import ConfigError, NotFoundError
 from .ports import Journal
 from .register import Entry, Register
@@ -62,15 +63,19 @@ class Line:
         to another one, or taken back from there.
 
         Raises:
-            NotFoundError: it is too late. ConfigError: there is no such peer. StoreError: see ``move``.
-            PeerError: the peer that has it cannot be asked.
+            NotFoundError: it is too late. ConfigError: there is no such peer, or it cannot run the job.
+            StoreError: see ``move``. PeerError: the peer that has it cannot be asked.
         """
         entry = self._register.get(job_id)
         ticket, wanted = entry.ticket, self._manager.find(peer) if peer else None
         if peer and wanted is None:
             raise ConfigError(f"There is no peer {peer}.")
-        is_elsewhere = wanted is not None and self._room.fleet.has(ticket) and ticket.backend_id != wanted.id
-        if entry.job.state.is_final or (is_elsewhere and not await _got_back(ticket)):
+        is_placed = self._room.fleet.has(ticket)
+        is_elsewhere = wanted is not None and is_placed and ticket.backend_id != wanted.id
+        if wanted is not None and not entry.job.state.is_final and (is_elsewhere or not is_placed):
+            await self._check(entry, wanted)
+        is_free = wanted is None or await self._got_back(ticket, wanted.id)
+        if entry.job.state.is_final or not is_free:
             raise NotFoundError(f"Job {job_id} cannot be given a peer now: {self._whereabouts(entry)}.")
         if wanted is not None and peer != wanted.id:
             peer = wanted.name  # in its own letters
@@ -79,6 +84,31 @@ class Line:
         self._room.reconsider(ticket)
         await self._journal.save_request(entry.job)
         return entry.job
+
+    async def _check(self, entry: Entry, wanted: BackendConfig) -> None:
+        """Given to a peer that cannot run it, a job would fail.
+
+        Raises:
+            ConfigError
+        """
+        if reason := await self._room.objection(entry.ticket, wanted.id):
+            raise ConfigError(
+                f"{wanted.name} cannot run job {entry.job.id}: {reason}. The job stays as it is. "
+                "Choose another peer."
+            )
+
+    async def _got_back(self, ticket: Ticket, wanted_id: str) -> bool:
+        """Get it back from any other peer; False when it was too late."""
+        fleet = self._room.fleet
+        while fleet.has(ticket) and ticket.backend_id != wanted_id:
+            take_back = ticket.take_back
+            if ticket.call_off():
+                break
+            if not await take_back():
+                return False
+            if ticket.take_back == take_back:
+                break  # else somebody else took it back, and it is on the next peer by now
+        return True
 
     def _whereabouts(self, entry: Entry | None) -> str:
         """Why a person's wish for it came too late."""
@@ -90,8 +120,7 @@ class Line:
             return "it is between two tries; wait a moment"
         config = self._manager.find(entry.ticket.backend_id)
         name = config.name if config else HERE
-        return f"it is on its way to {name}" if entry.job.begun_at is None else f"{name} has begun it"
-
-
-async def _got_back(ticket: Ticket) -> bool:
-    return ticket.call_off() or await ticket.take_back()
+        if entry.job.begun_at is not None:
+            return f"{name} has begun it"
+        is_sent = entry.job.state is JobState.RUNNING
+        return f"{name} has it already" if is_sent else f"it is on its way to {name}"

@@ -85,6 +85,7 @@ class RemotePrompt:
 
     async def go_on(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Mapping[str, Any]:
         """Stay with a prompt that an earlier process sent; otherwise as ``run``."""
+        self._is_there = True
         self._ended.set()  # it may have: look at once
         with self._hearing(on_event):
             return await self._follow(self._ended)

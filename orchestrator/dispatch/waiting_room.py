@@ -190,6 +190,16 @@ class WaitingRoom:
             self._scheduler.leave(ticket.id)
         self._think_anew()
 
+    async def objection(self, ticket: Ticket, backend_id: str) -> str:
+        """Why the job would fail if this peer alone might run it; "" when it would run there, or wait."""
+        self._preparing.look()
+        if ticket.begun_at_s is None and self._preparing.is_due(ticket):
+            await self._try_to_prepare(ticket)
+        need = replace(self._preparing.need(ticket), peer=backend_id)
+        found = judge(need, self.fleet.snapshot(backend_id))
+        may_wait = ticket.request.wait_for_peer and not found.permanent
+        return "" if found.eligible or may_wait else found.reason
+
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
         return self._preparing.prepared(ticket, backend_id)

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from orchestrator.core.models.job import Job, JobState, Source
 from orchestrator.errors import ConfigError, NotFoundError
@@ -198,8 +200,7 @@ async def test_a_waiting_job_is_sent_to_the_peer_that_a_person_chose(
 async def sending(master: Master, a: FakeComfyUI, **request: object) -> Job:
     """A job whose input file is on its way to a peer that does not answer."""
     (master.input / "cat.png").write_bytes(b"a cat")
-    manager = master.runtime.manager
-    await until(lambda: all(manager.get_object_info(peer.id) for peer in manager.all()), "all are known")
+    await all_known(master)
     a.freeze()
     job = await master.submit(loaded_picture("cat.png"), **request)
     await until(lambda: "sending input files to a" in master.job(job).progress_text, "it is on its way")
@@ -253,22 +254,142 @@ async def test_a_job_whose_files_are_being_sent_can_be_cancelled_whatever_peer_i
     assert b.asked("/prompt") == []
 
 
+async def queued(master: Master, a: FakeComfyUI, **request: Any) -> Job:
+    """A job that waits in the own queue of a peer, behind another."""
+    await begun(master, await master.submit(picture(), peer="a"))
+    job = await master.submit(**request)
+    await until(lambda: a.pending, "it waits in the peer's own queue")
+    await master.reaches(job, JobState.RUNNING)
+    # The answer of its POST may arrive later than the job does.
+    await until(lambda: a.asked(f"/history/{master.prompt_id(job)}"), "the master follows it")
+    return job
+
+
 async def test_a_job_that_a_peer_has_not_begun_is_taken_back_for_the_one_that_a_person_chose(
     master: Master, a: FakeComfyUI, b: FakeComfyUI
 ) -> None:
     await master.add("a", a)
     await master.add("b", b)
-    first, busy = await master.submit(picture(), peer="a"), await master.submit(picture(1), peer="b")
-    await begun(master, first, busy)
-    job = await master.submit(picture(2), peer="a")
-    await until(lambda: a.pending, "it waits in the peer's own queue")
-    await master.reaches(job, JobState.RUNNING)
-    # The answer of its POST may arrive later than the job does.
-    await until(lambda: a.asked(f"/history/{master.prompt_id(job)}"), "the master follows it")
+    await begun(master, await master.submit(picture(), peer="b"))
+    job = await queued(master, a, prompt=picture(2), peer="a")
     await master.runtime.pin_job(job.id, "b")
     await until(lambda: b.pending, "the other one has it")
     assert a.pending == []
     assert outcomes(master.job(job)) == ["taken_back", ""]
+
+
+async def test_after_a_restart_a_job_that_a_peer_has_not_begun_is_taken_back_for_the_chosen_one(
+    tmp_path: Path, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        await master.add("a", a)
+        await master.add("b", b)
+        job = await queued(master, a, prompt=picture(2), peer="a")
+    async with started(tmp_path) as master:
+        a.requests.clear()
+        await until(lambda: a.asked(f"/history/{master.prompt_id(job)}"), "it is followed again")
+        first = next(known for known in master.runtime.jobs() if master.prompt_id(known) == a.running)
+        with pytest.raises(NotFoundError, match="a has it already"):  # whether it was begun is not told again
+            await master.runtime.pin_job(first.id, "b")
+        await master.runtime.pin_job(job.id, "b")
+        await master.running_on(b, job)
+        assert (a.running, a.pending) == (master.prompt_id(first), [])
+        assert outcomes(master.job(job)) == ["taken_back", ""]
+        with pytest.raises(NotFoundError, match="b has begun it"):
+            await master.runtime.pin_job(job.id, "a")
+        await b.finish(b.running or "")
+        assert (await master.end_of(job)).state is JobState.DONE
+
+
+async def test_of_two_choices_at_once_the_one_that_comes_too_late_is_refused(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    await master.add("b", b)
+    async with FakeComfyUI() as c:
+        c.on_prompt = "hold"
+        await master.add("c", c)
+        await all_known(master)
+        job = await queued(master, a, prompt=picture(2), peer="a")
+        asked, go_on, stock = asyncio.Event(), asyncio.Event(), a._post_queue
+
+        async def slow(request: web.Request) -> web.StreamResponse:
+            if request.method == "GET":
+                return await a._get_queue(request)
+            asked.set()
+            await go_on.wait()
+            return await stock(request)
+
+        a.answers["/queue"] = slow
+        later = asyncio.create_task(master.runtime.pin_job(job.id, "c"))
+        await until(asked.is_set, "the peer is asked for it")
+        del a.answers["/queue"]
+        await master.runtime.pin_job(job.id, "b")
+        await master.running_on(b, job)
+        await begun(master, job)
+        go_on.set()
+        with pytest.raises(NotFoundError, match="b has begun it"):
+            await later
+        assert master.job(job).request.peer == "b"
+        assert c.asked("/prompt") == []
+
+
+async def all_known(master: Master) -> None:
+    manager = master.runtime.manager
+    await until(lambda: all(manager.get_object_info(peer.id) for peer in manager.all()), "all are known")
+
+
+BAD_CHOICES = [
+    pytest.param({"prompt": picture(2, made_by="RareNode")}, "RareNode", id="lacks a node"),
+    pytest.param({"prompt": picture(2), "tags": ("fast",)}, "no tag fast", id="lacks a tag"),
+    pytest.param({"prompt": picture(2), "avoid": ("b",)}, "avoids it", id="is avoided"),
+    pytest.param({"prompt": picture(2), "wait_for_peer": False}, "switched off", id="is not waited for"),
+]
+
+
+@pytest.mark.parametrize(("wishes", "why"), BAD_CHOICES)
+async def test_a_job_is_not_taken_back_for_a_chosen_peer_that_cannot_run_it(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI, wishes: dict[str, Any], why: str
+) -> None:
+    await master.add("a", a, tags=["fast"])
+    await master.add("b", b, enabled="wait_for_peer" not in wishes)
+    if why != "switched off":
+        await all_known(master)
+    job = await queued(master, a, **wishes)
+    with pytest.raises(ConfigError, match=f"b cannot run .*{why}.*Choose another peer"):
+        await master.runtime.pin_job(job.id, "b")
+    assert [seen.method for seen in a.asked("/queue") if seen.method == "POST"] == []
+    assert master.job(job).request.peer == ""
+    await a.finish(a.running or "")
+    await a.finish(a.running or "")
+    assert outcomes(await master.end_of(job)) == ["done"]
+
+
+@pytest.mark.parametrize(("wishes", "why"), BAD_CHOICES[:3])
+async def test_a_waiting_job_is_not_given_to_a_chosen_peer_that_cannot_run_it(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI, wishes: dict[str, Any], why: str
+) -> None:
+    await master.add("a", a, tags=["fast"])
+    await master.add("b", b)
+    await all_known(master)
+    await master.runtime.change_preferences({"paused": True})
+    job = await master.submit(**wishes)
+    await until(lambda: waiting(master), "it waits")
+    with pytest.raises(ConfigError, match=why):
+        await master.runtime.pin_job(job.id, "b")
+    await master.runtime.change_preferences({"paused": False})
+    await until(lambda: a.running, "it runs on the other one")
+
+
+async def test_a_job_that_waits_for_peers_is_given_to_one_that_is_down(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    await master.add("a", a)
+    await master.add("b", b, enabled=False)
+    job = await queued(master, a, prompt=picture(2))
+    await master.runtime.pin_job(job.id, "b")
+    await master.reaches(job, JobState.WAITING)
+    assert master.job(job).request.peer == "b"
 
 
 async def begun(master: Master, *jobs: Job) -> None:
