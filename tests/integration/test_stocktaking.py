@@ -162,6 +162,15 @@ async def test_a_size_that_is_none_is_left_out_and_the_others_count(
     await needs(master, 6 * GIB)
 
 
+async def test_a_folder_whose_name_is_no_text_is_left_out_and_the_others_count(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    peer.models = {"checkpoints": {"base.safetensors": 6 * GIB}}
+    peer.answers[FOLDERS] = answer('[{"name": "\\ud800"}, {"name": "checkpoints"}]')
+    await master.add("peer", peer)
+    await needs(master, 6 * GIB)
+
+
 async def test_what_was_told_before_a_peer_went_silent_counts(master: Master, peer: FakeComfyUI) -> None:
     peer.models = {"checkpoints": {"base.safetensors": 6 * GIB}, "loras": {}}
     peer.answers[f"{FOLDERS}/loras"] = announce(100, b"[")
