@@ -261,6 +261,20 @@ async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(ro
     assert found[HERE].run_s > 5 * found["a"].run_s
 
 
+@pytest.mark.parametrize("is_wanted", [False, True])
+async def test_this_machine_is_asked_what_it_computes_on_only_while_it_helps(
+    room: Room, is_wanted: bool
+) -> None:
+    here, asked = HelpingHere(room), list[None]()
+    room.room.vitals_here = lambda: asked.append(None)
+    here.becomes(is_wanted=is_wanted)
+    room.add("a")
+    await room.room.outlook(JobRequest(prompt=picture()))
+    ticket = room.submit()
+    await room.until(lambda: room.placed == [ticket])
+    assert bool(asked) is is_wanted
+
+
 async def test_a_peer_without_a_card_is_known_for_it_as_soon_as_it_tells(room: Room) -> None:
     for name, kind in (("a", "cpu"), ("bb", "cuda")):
         room.add(name)
