@@ -29,7 +29,7 @@ def load(db: sa.Connection) -> tuple[Row, ...]:
     for topic, peer, name, numbers, note in db.execute(query).all():
         try:
             found.append(Row(topic, peer, name, tuple(map(float, json.loads(numbers))), note))
-        except (ValueError, TypeError) as exc:
+        except (ValueError, TypeError, OverflowError, RecursionError) as exc:
             log.warning("What was learned as %s of %s cannot be read and is left out: %s", topic, name, exc)
     return tuple(found)
 

@@ -148,7 +148,7 @@ def model_folders(body: object) -> tuple[str, ...]:
     """GET /experiment/models: the kinds of model files, by their folders' names."""
     entries = body if isinstance(body, list) else []
     names = (text(entry.get("name")) for entry in entries[:MAX_FOLDERS] if isinstance(entry, Mapping))
-    return tuple(dict.fromkeys(filter(None, names)))
+    return tuple(dict.fromkeys(name for name in names if name and _is_unicode(name)))
 
 
 def model_sizes(body: object) -> dict[str, int]:
@@ -158,13 +158,22 @@ def model_sizes(body: object) -> dict[str, int]:
     for entry in (body if isinstance(body, list) else [])[:MAX_FILES]:
         name = entry.get("name") if isinstance(entry, Mapping) else None
         size = _size(entry.get("size")) if isinstance(entry, Mapping) else 0
-        if size and isinstance(name, str) and 0 < len(name) <= FILE_NAME_MAX:
+        if size and isinstance(name, str) and 0 < len(name) <= FILE_NAME_MAX and _is_unicode(name):
             sizes.setdefault(name.replace("\\", "/"), size)
     return sizes
 
 
 def text(value: object, most: int = TEXT_MAX) -> str:
     return value[:most] if isinstance(value, str) else ""
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether it can be asked for and kept: JSON can hold half a surrogate pair, an address cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _size(value: object) -> int:

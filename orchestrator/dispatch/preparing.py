@@ -16,6 +16,7 @@ from ..core.workflow.object_info import ObjectInfo
 from .ticket import Ticket
 
 IN_PLACE_NODES = 100  #: up to so many are prepared quicker than a thread is asked to
+SIZES_S = 1.0  #: until a disk with input files counts as hung: all jobs wait meanwhile, whatever they need
 HERE_ID = "this-machine"  #: the master itself, where a peer's id stands in a choice
 _NOT_HERE = ("this machine runs only whole prompts of the Run button that may go anywhere",)
 
@@ -28,6 +29,8 @@ class Preparing:
     ) -> None:
         self._manager = manager
         self._input_bytes = input_bytes
+        self._one_look = asyncio.Lock()
+        self._look_at_disk: asyncio.Future[dict[str, int]] | None = None  #: the last one, which may be hung
         self._lists: dict[str, ObjectInfo] = {}
         self._limits: dict[str, int] = {}  #: bytes that the peers take of an input file, where they told
         self._edition = 0  #: of both
@@ -51,7 +54,7 @@ class Preparing:
             ticket.kind = kind if kind is not None else ticket.kind
             names = {reference.value for prepared in made for reference in prepared.inputs}
             if names:
-                ticket.input_bytes.update(await asyncio.to_thread(self._sizes, names))
+                ticket.input_bytes.update(await self._sizes_in_time(names))
         ticket.oversized = self._oversized(ticket, limits)
         lacks = tuple((id(info), p.unmet, str(p.error or "")) for info, p in ticket.prepared.items())
         request, tried = ticket.request, tuple(ticket.tried.items())
@@ -88,6 +91,18 @@ class Preparing:
         if (lists, limits) != (self._lists, self._limits):
             self._lists, self._limits = lists, limits
             self._edition += 1
+
+    async def _sizes_in_time(self, names: Collection[str]) -> dict[str, int]:
+        """Bytes of the files here by name; of none while the disk hangs: then the upload will tell.
+
+        A hung look keeps its thread, so there is never more than one."""
+        async with self._one_look:
+            if self._look_at_disk is not None and not self._look_at_disk.done():
+                return {}
+            loop = asyncio.get_running_loop()
+            look = self._look_at_disk = loop.run_in_executor(None, self._sizes, names)
+            await asyncio.wait({look}, timeout=SIZES_S)
+            return look.result() if look.done() else {}
 
     def _sizes(self, names: Collection[str]) -> dict[str, int]:
         sizes = ((name, self._input_bytes(name)) for name in names)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ..backends.client import ComfyUIClient
 from ..backends.manager import BackendManager
+from ..core.engine.learned import TOLD_MAX
 from ..core.engine.requirements import is_model_file
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import PeerError, PeerProtocolError, PeerRefusedError
@@ -21,7 +22,7 @@ from .ports import Peers
 log = logging.getLogger(__name__)
 
 LIMIT_S = 120.0  #: for all of a peer's folders
-FILES_MAX = 20_000  #: of one peer
+FILES_MAX = TOLD_MAX // 4  #: of one peer: one that makes up names must not push out what others told
 
 
 class Stocktaking:

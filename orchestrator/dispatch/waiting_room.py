@@ -341,7 +341,8 @@ class WaitingRoom:
         )
 
     def _show_here(self) -> None:
-        self.fleet.show_here(self.helps_here(), self.is_free_here(), self.vitals_here())
+        helps = self.helps_here()  # while it does not, its driver need not be asked
+        self.fleet.show_here(helps, self.is_free_here(), self.vitals_here() if helps else None)
 
     def _carry_out(self) -> None:
         loop = asyncio.get_running_loop()

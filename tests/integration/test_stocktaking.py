@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.backends import wire
 from orchestrator.core.engine.explain import Reckoning, caution, in_full
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
 from tests.fakes.answers import Handler, announce, answer, endless, login_page, redirect, silence
@@ -162,11 +163,38 @@ async def test_a_size_that_is_none_is_left_out_and_the_others_count(
     await needs(master, 6 * GIB)
 
 
+async def test_a_folder_whose_name_is_no_text_is_left_out_and_the_others_count(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    peer.models = {"checkpoints": {"base.safetensors": 6 * GIB}}
+    peer.answers[FOLDERS] = answer('[{"name": "\\ud800"}, {"name": "checkpoints"}]')
+    await master.add("peer", peer)
+    await needs(master, 6 * GIB)
+
+
 async def test_what_was_told_before_a_peer_went_silent_counts(master: Master, peer: FakeComfyUI) -> None:
     peer.models = {"checkpoints": {"base.safetensors": 6 * GIB}, "loras": {}}
     peer.answers[f"{FOLDERS}/loras"] = announce(100, b"[")
     await master.add("peer", peer)
     await needs(master, 6 * GIB)
+
+
+async def test_a_peer_that_makes_up_names_does_not_push_out_what_others_told(
+    master: Master, peer: FakeComfyUI, other: FakeComfyUI
+) -> None:
+    names = ["base.safetensors", "told.safetensors", "a0.safetensors"]
+    loader = {"input": {"required": {"ckpt_name": [names, {}]}}, "output": ["MODEL"]}
+    peer.object_info["CheckpointLoaderSimple"] = loader
+    peer.models = {"checkpoints": {"base.safetensors": 6 * GIB, "told.safetensors": 2 * GIB}}
+    await master.add("peer", peer)
+    await needs(master, 2 * GIB, with_model("told.safetensors"))
+    other.models = {
+        folder: {f"{folder}{number}.safetensors": GIB for number in range(wire.MAX_FILES)}
+        for folder in ("a", "b", "c", "d", "e")
+    }
+    await master.add("other", other)
+    await needs(master, GIB, with_model("a0.safetensors"))
+    assert (await told(master))["peer"].need_gb == 6.0
 
 
 async def test_nothing_waits_for_the_sizes(master: Master, peer: FakeComfyUI) -> None:

@@ -683,11 +683,16 @@ async def test_what_was_learned_is_kept_and_replaced_by_its_key(store: Store) ->
     assert await store.load_learned() == (newer,)
 
 
-async def test_a_lesson_that_makes_no_sense_is_left_out(path: Path) -> None:
+@pytest.mark.parametrize(
+    "numbers",
+    ['[1, "x', "7", "[null]", f"[1{'0' * 400}]", "[" * 200_000],
+    ids=["torn", "no list", "no numbers", "too large", "nested without end"],
+)
+async def test_a_lesson_that_makes_no_sense_is_left_out(path: Path, numbers: str) -> None:
     kept = Row("run", "a", "k", (1.0, 2.5))
     async with opened(path) as store:
         await store.save_learned([kept, Row("run", "b", "k", (1.0,))])
-    run_sql(path, "UPDATE learned SET numbers = '[1, \"x' WHERE peer = 'b'")
+    run_sql(path, f"UPDATE learned SET numbers = '{numbers}' WHERE peer = 'b'")
     async with opened(path) as again:
         assert await again.load_learned() == (kept,)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -20,7 +21,8 @@ from orchestrator.dispatch.preparing import HERE_ID, Preparing
 from orchestrator.dispatch.ticket import Ticket
 from orchestrator.dispatch.waiting_room import PREPARED_AT_ONCE, WaitingRoom
 from orchestrator.errors import NoEligiblePeerError
-from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.graphs import loaded_picture, picture, stock_classes
+from tests.fakes.waiting import until_told
 
 TURNS_MAX = 10_000
 DEADLINE_S = 10.0  #: less than it takes until a job is looked at again in any case
@@ -31,9 +33,9 @@ class Room:
 
     def __init__(self) -> None:
         self.manager = BackendManager()
-        self.room = WaitingRoom(
-            self.manager, Scheduler(), Preparing(self.manager), SentPrompts().__contains__
-        )
+        self.input_bytes: Callable[[str], int | None] = lambda value: None  #: asked in a thread
+        preparing = Preparing(self.manager, lambda value: self.input_bytes(value))
+        self.room = WaitingRoom(self.manager, Scheduler(), preparing, SentPrompts().__contains__)
         self.placed: list[Ticket] = []  #: in this order
         self.lets_go = True  #: each leaves its peer at once
         self.stories: dict[str, asyncio.Task[None]] = {}
@@ -167,6 +169,36 @@ async def test_what_a_peer_did_to_one_job_does_not_keep_others_of_its_kind_from_
     await room.until(lambda: third in room.placed)
 
 
+async def test_input_files_on_a_hung_disk_hold_up_no_job(room: Room) -> None:
+    room.add("a")
+    gate, asked = threading.Event(), list[str]()
+
+    def look(value: str) -> int | None:
+        asked.append(value)
+        gate.wait()
+        return 7
+
+    room.input_bytes = look
+    try:
+        hung, other = (room.submit(loaded_picture(name)) for name in ("cat.png", "dog.png"))
+        without = room.submit(picture())
+        await asyncio.wait_for(room.stories[without.id], DEADLINE_S)
+        outlook = room.room.outlook(JobRequest(prompt=loaded_picture("owl.png")))
+        assert len((await asyncio.wait_for(outlook, DEADLINE_S)).peers) == 1
+        await asyncio.wait([room.stories[hung.id], room.stories[other.id]], timeout=DEADLINE_S)
+        assert set(room.placed) == {hung, other, without}
+        assert (asked, hung.input_bytes, other.input_bytes) == (["cat.png"], {}, {})
+    finally:
+        gate.set()
+
+    async def is_known_again() -> bool:
+        ticket = room.submit(loaded_picture("emu.png"))
+        await room.stories[ticket.id]
+        return ticket.input_bytes == {"emu.png": 7}
+
+    await until_told(is_known_again, "the disk is looked at again")
+
+
 class HelpingHere:
     """This machine, which may take jobs of fleet mode."""
 
@@ -227,6 +259,20 @@ async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(ro
     found = {r.verdict.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
     assert found[HERE].peer.status.vitals == SMALL
     assert found[HERE].run_s > 5 * found["a"].run_s
+
+
+@pytest.mark.parametrize("is_wanted", [False, True])
+async def test_this_machine_is_asked_what_it_computes_on_only_while_it_helps(
+    room: Room, is_wanted: bool
+) -> None:
+    here, asked = HelpingHere(room), list[None]()
+    room.room.vitals_here = lambda: asked.append(None)
+    here.becomes(is_wanted=is_wanted)
+    room.add("a")
+    await room.room.outlook(JobRequest(prompt=picture()))
+    ticket = room.submit()
+    await room.until(lambda: room.placed == [ticket])
+    assert bool(asked) is is_wanted
 
 
 async def test_a_peer_without_a_card_is_known_for_it_as_soon_as_it_tells(room: Room) -> None:

@@ -111,6 +111,12 @@ def test_sizes_of_models_are_read_and_the_first_place_of_a_name_counts() -> None
     assert wire.model_folders(folders) == ("loras", "vae")
 
 
+def test_names_of_models_with_half_a_surrogate_pair_are_left_out() -> None:
+    names = ("\ud800", "sub/\udfffx", "ein Käse 🧀")
+    assert wire.model_folders([{"name": name} for name in names]) == ("ein Käse 🧀",)
+    assert wire.model_sizes([{"name": name, "size": 5} for name in names]) == {"ein Käse 🧀": 5}
+
+
 def test_nan_is_parsed_as_comfyui_writes_it() -> None:
     assert math.isnan(wire.parse_json('{"loss": NaN}')["loss"])
 

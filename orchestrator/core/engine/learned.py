@@ -16,7 +16,7 @@ SHORTEST_S = 1e-3  #: no run is noted that took less
 _OF_PEERS = ("speed", "foreign", "s_per_gb", "loads")
 _LOGARITHMS = ("kind", "shape", "speed")  #: topics whose first value is one
 RUNS_MAX, KINDS_MAX, PEERS_MAX, FILES_MAX = 20_000, 1_000, 2_000, 5_000
-TOLD_MAX = 20_000  #: sizes of files that no kind asked for yet
+TOLD_MAX = 40_000  #: sizes of files that no kind asked for yet
 
 
 @dataclass(frozen=True)
