@@ -137,7 +137,8 @@ async def test_a_file_that_is_on_its_way_for_one_job_is_not_sent_for_the_next(
 
     peer.answers["/upload/image"] = slow
     jobs = [await master.submit(loaded_picture("cat.png")) for _ in range(2)]
-    await until(lambda: len(peer.asked("/features")) == 2, "both have come to their files")
+    # Once for the list of nodes, and once for each.
+    await until(lambda: len(peer.asked("/features")) == 3, "both have come to their files")
     await until(lambda: peer.asked("/upload/image"), "one of them sends")
     await asyncio.wait([asyncio.create_task(master.end_of(job)) for job in jobs], timeout=0.1)
     go.set()
