@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +337,32 @@ async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:
     assert (answer["paused"], answer["held"], answer["waiting"]) == (False, "", 0)
     await host.runtime.change_preferences({"paused": True})
     assert (await host.ask("POST", "/orchestrator/explain", {"prompt": PROMPT}))[1]["paused"] is True
+
+
+async def test_explain_names_all_that_each_of_three_peers_lacks_and_the_nearest_file(host: Host) -> None:
+    def with_models(*names: str) -> dict[str, Any]:
+        loader = {"input": {"required": {"ckpt_name": [list(names), {}]}}, "output": ["MODEL"]}
+        return {**stock_classes("Rare"), "CheckpointLoaderSimple": loader}
+
+    bare, other, tagged = FakeComfyUI(), FakeComfyUI(), FakeComfyUI()
+    bare.object_info = stock_classes()
+    other.object_info = with_models("photo_v2.safetensors", "sketch.safetensors")
+    tagged.object_info = with_models("photo_v1.safetensors")
+    loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "photo_v1.safetensors"}}
+    rare = {"class_type": "Rare", "inputs": {"width": 8}}
+    asked = {"prompt": {**picture(), "8": loader, "9": rare}, "avoid": ["tagged"]}
+    async with bare, other, tagged:
+        for name, fake in (("bare", bare), ("other", other), ("tagged", tagged)):
+            added = await host.add_peer(name=name, url=fake.url, enabled=True)
+            await until(partial(host.runtime.manager.get_object_info, added["id"]), "its nodes are known")
+        _, answer = await host.ask("POST", "/orchestrator/explain", asked)
+    assert {told["name"]: told["reason"] for told in answer["peers"]} == {
+        "bare": "it lacks the node Rare; "
+        "it lacks the file photo_v1.safetensors, wanted by node 8 (ckpt_name)",
+        "other": "it lacks the file photo_v1.safetensors, wanted by node 8 (ckpt_name) "
+        "(it has photo_v2.safetensors)",
+        "tagged": "the job avoids it",
+    }
 
 
 async def test_changes_that_fit_no_parameter_are_the_reason_why_no_peer_can_run_it(host: Host) -> None:
