@@ -76,10 +76,8 @@ class Preparing:
             if known is not None:
                 lacks = (str(known[1].error),) if known[1].error else known[1].unmet
                 unmet[config.id] = lacks + ticket.oversized.get(config.id, ())
-        request, tried = (
-            ticket.request,
-            dict(ticket.tried),
-        )  # as it is now: others of its group share the need
+        request = ticket.request
+        tried = dict(ticket.tried)  # as it is now: others of its group share the need
         return Need(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid)
 
     def look(self) -> None:

@@ -65,7 +65,6 @@ class Column:
     snapshot: PeerSnapshot
     jobs: list[OurJob] = field(default_factory=list)
     warm: frozenset[str] = frozenset()
-    room_gb: float | None = None
     evicts: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     memory: int = -1
     revision: int = -1
@@ -121,8 +120,6 @@ class Grid:
                 self._judge(row, at, judge(row.need, snapshot).eligible)
         self._reckon(at, column, now_s)
         is_another = is_new or is_told or column.memory != memory_before
-        if is_another:
-            column.room_gb = self.knowledge.warm.room_gb(snapshot.config.id, column.warm)
         self._expect_anew(at, column, everything=is_another)
 
     def remove_peer(self, peer: str) -> None:
@@ -168,12 +165,11 @@ class Grid:
         column, files = self.column(at), row.kind.files
         if column.revision != self.knowledge.revision:  # a file's size is another one
             column.revision = self.knowledge.revision
-            column.room_gb = self.knowledge.warm.room_gb(self.id(at), column.warm)
             column.evicts.clear()
         known = column.evicts.get(files)
         if known is None:
             known = frozenset()
-            if column.warm and row.gb > (column.room_gb or 0.0):
+            if column.warm and row.gb > self.knowledge.warm.room_gb(self.id(at), column.warm):
                 runs = [*(job.kind.files for job in column.jobs), files]
                 known = column.warm - self.knowledge.warm.after(self.id(at), runs)
             column.evicts[files] = known
@@ -296,7 +292,7 @@ class Grid:
         self.idle[at] = not column.jobs and is_idle(snapshot)
         self.stuck[at] = is_stuck(snapshot)
         self.behind[at] = waits and self._is_behind(at, column)
-        if column.room_gb is None or (warm is not column.warm and warm != column.warm):
+        if warm is not column.warm and warm != column.warm:
             self._now_warm(at, column, warm)
 
     def _is_behind(self, at: int, column: Column) -> bool:
@@ -305,7 +301,6 @@ class Grid:
 
     def _now_warm(self, at: int, column: Column, warm: frozenset[str]) -> None:
         column.warm = warm
-        column.room_gb = self.knowledge.warm.room_gb(column.snapshot.config.id, warm)
         self._loads_anew(at, column)
 
     def _expect_anew(self, at: int, column: Column, *, everything: bool = False) -> None:

@@ -358,8 +358,8 @@ class Placer:
                     break
             else:
                 runs = (float(w.row.run[column]) for w in self._waiting.values() if w.row.may[column])
-                again_s = max(self._now_s + _ASK_AGAIN * min(runs, default=0.0), self._plan_until_s)
-                self._declined[column] = again_s
+                until_s = max(self._now_s + _ASK_AGAIN * min(runs, default=0.0), self._plan_until_s)
+                self._declined[column] = until_s
         return picks
 
     def _share_all_out(self) -> None:
