@@ -88,6 +88,24 @@ def test_a_kind_seen_elsewhere_is_scaled_by_the_peers_relative_speed() -> None:
     assert found.origin is Origin.ELSEWHERE
 
 
+def test_runs_too_short_to_tell_do_not_make_a_peer_slow() -> None:
+    knowledge = Knowledge()
+    for n in range(20):
+        ran(knowledge, "a", Kind(f"tiny {n}"), 0.05)
+        ran(knowledge, "b", Kind(f"tiny {n}"), 0.4)
+    ran(knowledge, "a", PLAIN, 10.0)
+    assert knowledge.estimate("b", PLAIN).run_s < 1.5 * knowledge.estimate("a", PLAIN).run_s
+
+
+def test_a_few_long_runs_tell_how_slow_a_peer_is() -> None:
+    knowledge = Knowledge()
+    for n in range(4):
+        ran(knowledge, "a", Kind(f"long {n}"), 10.0)
+        ran(knowledge, "b", Kind(f"long {n}"), 40.0)
+    ran(knowledge, "a", PLAIN, 10.0)
+    assert knowledge.estimate("b", PLAIN).run_s == pytest.approx(40.0, rel=0.25)
+
+
 def test_another_size_of_the_same_graph_is_scaled_by_its_work() -> None:
     knowledge = Knowledge()
     ran(knowledge, "p", Kind("small", "shape", 100.0), 4.0)

@@ -24,6 +24,8 @@ GUESSED_S_PER_GB = 1.0
 CPU_SPEED = 0.05  #: of a peer that computes without a GPU, until something ran there
 _BEGUN_KEPT = 8  #: the end of a run may be told after the next one began; never of so many
 LONGEST_S = 30 * 86_400.0
+#: Seconds that any run takes more or less for reasons of its own, and the share of its time besides.
+JITTER_S, JITTER_SHARE = 0.2, 0.15
 
 
 class Origin(str, Enum):
@@ -280,14 +282,16 @@ class Knowledge(MemoryNeeds):
         else:
             if entry.count == 0:
                 entry.weight = known
-            error = seen - (entry.weight - record.speed)
+            expected = entry.weight - record.speed
+            error = seen - expected
             gain_kind = 1.0 / (1.0 + min(entry.count, 30))
-            gain_peer = 1.0 / (1.0 + min(record.count, 30))
+            trust = _trust(min(run_s, math.exp(min(expected, 20.0))))
+            gain_peer = trust / (1.0 + min(record.count, 30.0))
             share = gain_kind / (gain_kind + gain_peer)
             step = max(gain_kind, gain_peer, 0.05)
             entry.weight += error * step * share
             record.speed -= error * step * (1.0 - share)
-            record.count += 1
+            record.count += trust
         entry.count += 1
         if kind.shape and kind.work > 0:
             shape = self._shapes.keep(kind.shape, self._shapes.get(kind.shape) or KindRecord(kind.shape, 1.0))
@@ -315,7 +319,7 @@ class Knowledge(MemoryNeeds):
         shortage = self.shortage(peer, kind)
         if shortage is not None:
             speed -= math.log(shortage.slower)
-        doubt = 0.15 if record and record.count else 0.5
+        doubt = 0.15 + 0.35 / (1.0 + (record.count if record else 0.0))
         weight = self._weight(kind)
         if weight is not None:
             is_same = kind.signature in self._kinds
@@ -325,4 +329,11 @@ class Knowledge(MemoryNeeds):
         run_s = min(self.typical_s() * math.exp(-speed), LONGEST_S)
         if self.is_blank:
             return run_s, run_s, Origin.NOTHING, shortage
-        return run_s, 0.8 * run_s, Origin.PEER if record and record.count else Origin.FLEET, shortage
+        return run_s, 0.8 * run_s, Origin.PEER if record and record.count >= 1.0 else Origin.FLEET, shortage
+
+
+def _trust(run_s: float) -> float:
+    """How much a run of so many seconds tells of its peer's speed, 0 to 1: its precision as a measurement of
+    the logarithm, against that of a very long one. A tenth of a second is mostly chance."""
+    chance = JITTER_S / run_s / JITTER_SHARE
+    return 1.0 / (1.0 + chance * chance)

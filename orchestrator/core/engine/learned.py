@@ -53,10 +53,11 @@ class KindRecord:
 
 @dataclass
 class PeerRecord:
-    """``speed`` is a logarithm, from ``count`` runs of kinds that others ran too; 0 is the usual one."""
+    """``speed`` is a logarithm, from ``count`` runs of kinds that others ran too, a short one counting for
+    less than one; 0 is the usual speed."""
 
     speed: float = 0.0
-    count: int = 0
+    count: float = 0.0
     foreign: Samples = field(default_factory=Samples)
     s_per_gb: Samples = field(default_factory=Samples)
     loads: Samples = field(default_factory=Samples)
@@ -219,7 +220,7 @@ class Learned:
             self._loads.keep(f"{row.peer}\n{row.name}", samples)
         elif row.topic == "speed":
             record = self._peer(row.peer)
-            record.speed, record.count = min(max(float(row.values[0]), -12.0), 12.0), int(row.values[1])
+            record.speed, record.count = min(max(float(row.values[0]), -12.0), 12.0), float(row.values[1])
         elif row.topic in _OF_PEERS:
             setattr(self._peer(row.peer), row.topic, samples)
 
