@@ -351,9 +351,8 @@ class Dispatcher:
         return await self._followed(entry, run, self._manager.get(entry.job.backend_id).name)
 
     async def _followed(self, entry: Entry, run: AttemptRun, peer: str) -> dict[str, Any]:
-        report = Reporter(
-            self.register, entry, peer, partial(self._room.begun, entry.ticket), run.output_nodes
-        )
+        begun = partial(self._room.begun, entry.ticket)
+        report = Reporter(self.register, entry, peer, begun, run.output_nodes, run.seeded_nodes)
         entry.ticket.take_back = run.take_back
 
         def may_outlive() -> bool:

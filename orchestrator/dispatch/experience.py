@@ -63,13 +63,17 @@ class Experience:
 
     def note_run(self, entry: Entry, report: Reporter) -> None:
         """The present attempt of a job was done."""
-        ticket, times = entry.ticket, report.measured()
+        ticket, found, attempt = entry.ticket, report.measured(), entry.job.attempts[-1]
+        knowledge, peak = self._fleet.knowledge, self._peaks.pop(attempt.prompt_id, None)
         # Where a second copy was through before, the ticket is the other one's.
-        if times is not None and entry.job.attempts[-1].backend_id == ticket.backend_id:
-            self._fleet.knowledge.note_run(ticket.backend_id, ticket.kind, *times)
-            peak = self._peaks.pop(entry.job.attempts[-1].prompt_id, None)
-            if peak is not None and peak.polls >= POLLS_MIN:
-                self._fleet.knowledge.note_peak(ticket.backend_id, ticket.kind, peak.used_bytes / 2**30)
+        if found is None or attempt.backend_id != ticket.backend_id:
+            return
+        if found.is_part:
+            knowledge.note_part(ticket.backend_id, ticket.kind, found.total_s)
+            return
+        knowledge.note_run(ticket.backend_id, ticket.kind, found.total_s, found.head_s)
+        if peak is not None and peak.polls >= POLLS_MIN:
+            knowledge.note_peak(ticket.backend_id, ticket.kind, peak.used_bytes / 2**30)
 
     def note_too_little(self, ticket: Ticket, backend_id: str) -> None:
         """A job ran out of memory there."""

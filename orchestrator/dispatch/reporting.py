@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -14,8 +14,19 @@ from ..core.workflow.outputs import ProgressMeter
 from .register import Entry, Register
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Seconds from the peer's first word to its last, and until the first step of a node where one was told.
+    ``is_part``: what makes something new with each seed was in the peer's cache."""
+
+    total_s: float
+    head_s: float | None
+    is_part: bool
+
+
 class Reporter:
-    """`output_nodes`: those whose running alone says nothing of how long the work takes."""
+    """`output_nodes`: those whose running alone says nothing of how long the work takes. `seeded_nodes`:
+    those that make something new with each seed."""
 
     def __init__(
         self,
@@ -24,10 +35,12 @@ class Reporter:
         peer: str,
         on_begun: Callable[[], None],
         output_nodes: Collection[str] = (),
+        seeded_nodes: frozenset[str] = frozenset(),
     ) -> None:
         self._on_begun = on_begun
         self._output_nodes = output_nodes
-        self._has_computed = False
+        self._seeded_nodes = seeded_nodes
+        self._has_computed = self._is_part = False
         self._begun_at_s = self._loaded_at_s = self._ended_at_s = 0.0
         self._register = register
         self._entry = entry
@@ -48,17 +61,21 @@ class Reporter:
         if isinstance(message, PeerEvent):
             node = message.data.get("node") if message.type == "executing" else None
             self._has_computed |= node is not None and node not in self._output_nodes
+            if message.type == "execution_cached":
+                cached = message.data.get("nodes")
+                self._is_part = isinstance(cached, list) and not self._seeded_nodes.isdisjoint(
+                    map(str, cached)
+                )
             if message.type == "execution_success":
                 self._ended_at_s = entry.heard_at_s
         self._register.hear(entry, message)
 
-    def measured(self) -> tuple[float, float | None] | None:
-        """Seconds from the peer's first word to its last, and until the first step of a node where one was
-        told; None where nothing was computed, or not all of it was heard."""
+    def measured(self) -> Measured | None:
+        """None where nothing was computed, or not all of it was heard."""
         if not (self._has_computed and self._begun_at_s and self._ended_at_s):
             return None
         head_s = self._loaded_at_s - self._begun_at_s if self._loaded_at_s else None
-        return self._ended_at_s - self._begun_at_s, head_s
+        return Measured(self._ended_at_s - self._begun_at_s, head_s, self._is_part)
 
     def on_trouble(self, text: str) -> None:
         self._register.say(self._entry, text)

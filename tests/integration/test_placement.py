@@ -77,6 +77,30 @@ async def test_a_run_that_was_answered_from_the_cache_teaches_nothing(master: Ma
     assert (await told(master))["a"].origin is Origin.NOTHING
 
 
+async def test_a_run_that_found_its_seeds_work_in_the_cache_is_not_taken_for_a_whole_one(
+    master: Master, a: FakeComfyUI
+) -> None:
+    a.object_info = stock_classes("Sampler")
+    a.object_info["Sampler"]["input"]["required"]["seed"] = ["INT", {"default": 0}]
+    a.on_prompt = "hold"
+    await master.add("a", a)
+    graph = picture() | {"0": {"class_type": "Sampler", "inputs": {"width": 64, "seed": 7}}}
+    graph["1"]["inputs"]["after"] = ["0", 0]
+
+    async def runs(color: int, *cached: str) -> float:
+        graph["1"]["inputs"]["color"] = color
+        job = await master.submit(graph)
+        prompt_id = await master.running_on(a, job)
+        await a.send(prompt_id, "execution_cached", nodes=list(cached))
+        await a.send(prompt_id, "executing", node="1")
+        await a.finish(prompt_id)
+        assert (await master.end_of(job)).state is JobState.DONE
+        return (await told(master))["a"].run_s
+
+    whole_s = await runs(1)
+    assert await runs(2, "0") == whole_s
+
+
 async def test_what_was_learned_outlives_a_restart_and_goes_with_its_peer(
     tmp_path: Path, a: FakeComfyUI
 ) -> None:

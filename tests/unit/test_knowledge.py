@@ -88,6 +88,15 @@ def test_a_kind_seen_elsewhere_is_scaled_by_the_peers_relative_speed() -> None:
     assert found.origin is Origin.ELSEWHERE
 
 
+def test_a_run_whose_work_lay_in_the_cache_does_not_pass_for_a_whole_one() -> None:
+    knowledge = Knowledge()
+    knowledge.note_part("p", PLAIN, 0.5)
+    assert knowledge.estimate("p", PLAIN).run_s == pytest.approx(0.5)  # nothing better is known
+    ran(knowledge, "p", PLAIN, 20.0)
+    knowledge.note_part("p", PLAIN, 0.5)
+    assert knowledge.estimate("p", PLAIN).run_s == pytest.approx(20.0)
+
+
 def test_runs_too_short_to_tell_do_not_make_a_peer_slow() -> None:
     knowledge = Knowledge()
     for n in range(20):

@@ -100,16 +100,21 @@ class Knowledge(MemoryNeeds):
             run.total.add(run_s)
             if head_s is not None:
                 run.head.add(head_s)
-        elif not run.total or run.is_guessed:
-            run.is_guessed = True
-            run.total.add(run_s)
+        else:
+            self._guess(run, run_s)
         self._learn(peer, kind, run_s)
         self._had_enough(peer, kind)
-        self._mark("run", peer, kind.signature)
-        self._mark("head", peer, kind.signature)
-        self.runs_noted += 1
-        news = self.news.setdefault(peer, News())
-        news.runs, news.signature = news.runs + 1, kind.signature
+        self._tell(peer, kind)
+
+    def note_part(self, peer: str, kind: Kind, total_s: float) -> None:
+        """A prompt that had begun there was done after `total_s`, but much of its work lay in the peer's
+        cache. That stands for its run time only until a whole run is seen."""
+        self._cold_at_its_begin(peer, kind)
+        if SHORTEST_S <= total_s <= LONGEST_S:
+            self._guess(self._run(peer, kind), total_s)
+            if self._weight(kind) is None:
+                self._learn(peer, kind, total_s)
+            self._tell(peer, kind)
 
     def note_foreign(self, peer: str, run_s: float) -> None:
         """Somebody else's prompt ran there for so long."""
@@ -217,6 +222,18 @@ class Knowledge(MemoryNeeds):
         return self._fleet_foreign.mean or self.typical_s()
 
     # Within
+
+    def _guess(self, run: RunRecord, run_s: float) -> None:
+        if not run.total or run.is_guessed:
+            run.is_guessed = True
+            run.total.add(run_s)
+
+    def _tell(self, peer: str, kind: Kind) -> None:
+        self._mark("run", peer, kind.signature)
+        self._mark("head", peer, kind.signature)
+        self.runs_noted += 1
+        news = self.news.setdefault(peer, News())
+        news.runs, news.signature = news.runs + 1, kind.signature
 
     def _cold_at_its_begin(self, peer: str, kind: Kind) -> tuple[str, ...]:
         under_way = self._begun.get(peer, [])

@@ -34,7 +34,7 @@ class Row:
 @dataclass
 class RunRecord:
     """``total`` from the first to the last sign of a run with warm models, ``head`` of it until the first
-    step. While ``is_guessed``, only runs that also loaded were seen."""
+    step. While ``is_guessed``, only runs that also loaded, or left out much of the work, were seen."""
 
     total: Samples = field(default_factory=Samples)
     head: Samples = field(default_factory=Samples)

@@ -11,8 +11,8 @@ from typing import Any
 from ...errors import ConfigError
 from ..models.job import JobRequest
 from ..workflow.inspector import inspect_parameters
+from ..workflow.prompt import SEED_NAMES
 
-SEED_NAMES = frozenset({"seed", "noise_seed"})
 _SEEDS = 2**64
 SHOWN_SEEDS = (
     2**50

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..models.workflow import Node
+from .prompt import SEED_NAMES
 from .widgets import Widget
 
 _CONTROL_VALUES = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
@@ -53,7 +54,7 @@ def told_widgets(node: Node) -> list[Widget]:
         if not values:
             break
         widgets.append(Widget(name, values.pop(0)))
-        if name in ("seed", "noise_seed") and values and values[0] in _CONTROL_VALUES:
+        if name in SEED_NAMES and values and values[0] in _CONTROL_VALUES:
             values.pop(0)
     return widgets
 

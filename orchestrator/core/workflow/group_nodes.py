@@ -15,6 +15,7 @@ from ..models.workflow import SUBGRAPH_INPUT_NODE, Boundary, GroupNode, Link, No
 from .live_graph import PRIMITIVE, REROUTE, LiveGraph, LiveNode
 from .object_info import COMBO, InputSpec, ObjectInfo
 from .promotion import promote
+from .prompt import SEED_NAMES
 from .widgets import Socket, Widget, class_specs
 
 PREFIXES = ("workflow>", "workflow/")
@@ -152,7 +153,7 @@ class _Builder:
     def _add(self, node: Node, spec: InputSpec) -> str:
         name = self._name(node, spec)
         raw = _raw(spec)
-        if spec.name in ("seed", "noise_seed"):
+        if spec.name in SEED_NAMES:
             raw[1] = {**raw[1], "control_after_generate": True}
         self._made.specs[name] = raw
         return name

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ...errors import WorkflowError
 from ..models.workflow import EMPTY
+from .prompt import SEED_NAMES
 
 Section = Literal["required", "optional", "hidden"]
 UploadKind = Literal["image", "video", "audio", "file"]
@@ -211,7 +212,7 @@ class ObjectInfo:
         definition = self._definition(class_type)
         if isinstance(definition, (list, tuple)) and all(isinstance(name, str) for name in definition):
             for name in definition:
-                yield InputSpec(name, "INT" if name in ("seed", "noise_seed") else ANY_VALUE)
+                yield InputSpec(name, "INT" if name in SEED_NAMES else ANY_VALUE)
             return
         if not isinstance(definition, Mapping):
             raise _malformed(class_type, "the definition is " + _kind(definition))

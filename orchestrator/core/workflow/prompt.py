@@ -8,6 +8,9 @@ from typing import Any, TypeGuard
 
 from ..models.job import Prompt
 
+#: Inputs that hold a seed: what is drawn anew for each run.
+SEED_NAMES = frozenset({"seed", "noise_seed"})
+
 
 def is_link(value: object) -> TypeGuard[list[Any]]:
     """Whether an input's value is ``[node id, slot]``."""

@@ -21,6 +21,7 @@ from .object_info import (
     dynamic_options,
     template_inputs,
 )
+from .prompt import SEED_NAMES
 from .values import MISSING, default_value, js_text
 
 _AUDIO_PLAYERS = frozenset(
@@ -220,7 +221,7 @@ def _companions(spec: InputSpec) -> list[Widget]:
     """Widgets that exist only beside another: they take a place in the file but are not sent."""
     control = spec.options.get("control_after_generate")
     if spec.type == "INT" and control is None:
-        control = spec.name in ("seed", "noise_seed")
+        control = spec.name in SEED_NAMES
     if spec.type == COMBO:
         found = _remote_companions(spec)
         if control:
