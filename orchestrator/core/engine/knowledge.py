@@ -26,6 +26,8 @@ _BEGUN_KEPT = 8  #: the end of a run may be told after the next one began; never
 LONGEST_S = 30 * 86_400.0
 #: Seconds that any run takes more or less for reasons of its own, and the share of its time besides.
 JITTER_S, JITTER_SHARE = 0.2, 0.15
+SURE_RUNS = 3  #: so many of one kind on one peer speak for themselves
+ODD = 2.0  #: times as long as likely: fewer do not
 
 
 class Origin(str, Enum):
@@ -112,8 +114,6 @@ class Knowledge(MemoryNeeds):
         self._cold_at_its_begin(peer, kind)
         if SHORTEST_S <= total_s <= LONGEST_S:
             self._guess(self._run(peer, kind), total_s)
-            if self._weight(kind) is None:
-                self._learn(peer, kind, total_s)
             self._tell(peer, kind)
 
     def note_foreign(self, peer: str, run_s: float) -> None:
@@ -156,7 +156,9 @@ class Knowledge(MemoryNeeds):
     def run_s(self, peer: str, kind: Kind) -> float:
         """As ``estimate``, of the running alone."""
         run = self._runs.get(run_key(peer, kind))
-        return run.total.mean if run and run.total else self._run_estimate(peer, kind)[0]
+        return (
+            self._own_run_s(peer, kind, run.total) if run and run.total else self._run_estimate(peer, kind)[0]
+        )
 
     def ran(self, peer: str, kind: Kind) -> bool:
         """Whether a run of this kind was measured there."""
@@ -329,8 +331,9 @@ class Knowledge(MemoryNeeds):
     def _run_estimate(self, peer: str, kind: Kind) -> tuple[float, float, Origin, Shortage | None]:
         run = self._runs.get(run_key(peer, kind))
         if run and run.total:
-            doubt = 0.3 * run.total.mean if run.is_guessed else 0.0
-            return run.total.mean, run.total.spread + doubt, Origin.HERE, None
+            run_s = self._own_run_s(peer, kind, run.total)
+            doubt = 0.3 * run_s if run.is_guessed else 0.0
+            return run_s, run.total.spread + doubt, Origin.HERE, None
         record = self._peers.get(peer)
         speed = record.speed if record else 0.0
         shortage = self.shortage(peer, kind)
@@ -347,6 +350,15 @@ class Knowledge(MemoryNeeds):
         if self.is_blank:
             return run_s, run_s, Origin.NOTHING, shortage
         return run_s, 0.8 * run_s, Origin.PEER if record and record.count >= 1.0 else Origin.FLEET, shortage
+
+    def _own_run_s(self, peer: str, kind: Kind, seen: Samples) -> float:
+        """The mean of what was measured there. One or two runs that took much longer than the kind elsewhere
+        and the peer's speed make likely may have met a bad moment, and are half believed."""
+        entry, record = self._kinds.get(kind.signature), self._peers.get(peer)
+        if seen.count >= SURE_RUNS or entry is None or record is None or entry.count <= seen.count:
+            return seen.mean
+        likely_s = math.exp(min(entry.weight - record.speed, 20.0))
+        return math.sqrt(seen.mean * likely_s) if seen.mean > ODD * likely_s else seen.mean
 
 
 def _trust(run_s: float) -> float:
