@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -43,3 +43,14 @@ async def peers(fleet: Fleet, http: aiohttp.ClientSession) -> list[Session]:
 def workspace(tmp_path: Path) -> Path:
     """Where a test's own extra processes live."""
     return tmp_path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fleet = item.funcargs.get("fleet")
+    if report.failed and call.when == "call" and isinstance(fleet, Fleet):
+        report.sections.append(("what the fleet did", fleet.account()))
+    return report

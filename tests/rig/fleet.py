@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from .comfy import ComfyProcess
-from .environment import Setup
+from .comfy import ComfyProcess, request
+from .environment import RigError, Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER_PACK = Path(__file__).with_name("peer_pack")
@@ -74,6 +74,20 @@ class Fleet:
     def add_peer(self, peer: ComfyProcess) -> None:
         headers = {"X-Orchestrator-Token": self.token}
         self.master.post("/orchestrator/peers", {"name": peer.name, "url": peer.url}, headers)
+
+    def account(self) -> str:
+        """The peers, and the last jobs with why each went where it did: for the report of a failed test."""
+        try:
+            peers = request(f"{self.master.url}/orchestrator/peers")["peers"]
+            jobs = request(f"{self.master.url}/orchestrator/jobs?limit=12")["jobs"]
+        except (OSError, RigError) as exc:
+            return f"The master does not say: {exc}"
+        lines = [f"{peer['name']}: {peer['health']} {peer['reason']}" for peer in peers]
+        for job in jobs:
+            lines.append(
+                f"{job['job_id']} {job['title']}: {job['state']}, {job['explanation'] or job['error']}"
+            )
+        return "\n".join(lines)
 
     def stop(self) -> None:
         for process in self.all:
