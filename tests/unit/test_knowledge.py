@@ -69,6 +69,23 @@ def test_a_run_that_had_to_load_against_expectation_does_not_spoil_the_run_time_
     assert knowledge.estimate("p", PORTRAIT).run_s == pytest.approx(8.0)
 
 
+def test_models_that_turn_out_not_to_fit_together_are_expected_to_be_loaded_in_turn() -> None:
+    knowledge = Knowledge()
+    knowledge.note_peer("p", memory_gb=24.0)
+    other = Kind("other", "shape", 100.0, ("b.safetensors",))
+    for kind in (PORTRAIT, other):
+        ran(knowledge, "p", kind, 28.0, 20.5)
+        for _ in range(3):
+            ran(knowledge, "p", kind, 8.0, 0.5)
+    assert knowledge.estimate("p", PORTRAIT).load_s == 0.0  # both have room, one would think
+    ran(knowledge, "p", PORTRAIT, 18.0, 10.5)
+    assert knowledge.estimate("p", PORTRAIT).load_s == 0.0
+    assert knowledge.estimate("p", other).load_s == pytest.approx(20.0, rel=0.1)
+    ran(knowledge, "p", other, 8.0, 0.5)  # it was there after all
+    ran(knowledge, "p", PORTRAIT, 8.0, 0.5)
+    assert knowledge.estimate("p", other).load_s == 0.0
+
+
 def test_one_odd_run_among_several_does_not_move_the_mean() -> None:
     knowledge = Knowledge()
     for total_s in (10.0, 10.2, 300.0, 9.8, 10.0):

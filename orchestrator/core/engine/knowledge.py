@@ -27,6 +27,7 @@ LONGEST_S = 30 * 86_400.0
 #: Seconds that any run takes more or less for reasons of its own, and the share of its time besides.
 JITTER_S, JITTER_SHARE = 0.2, 0.15
 SURE_RUNS = 3  #: so many of one kind on one peer speak for themselves
+ODD_LOAD_S = 2.0  #: a loading that nobody expected is told from chance when it took longer
 ODD = 2.0  #: times as long as likely: fewer do not
 
 
@@ -93,7 +94,12 @@ class Knowledge(MemoryNeeds):
         run = self._run(peer, kind)
         load_s = self._load_part(run, bool(cold), peer, cold, total_s, head_s)
         if cold and load_s is not None:
+            expected_s = sum(self.load_s(peer, file) for file in cold)
+            if expected_s > ODD_LOAD_S and load_s < 0.1 * expected_s:
+                self.warm.was_there(peer)
             self._note_load(peer, cold, load_s)
+        elif load_s and self.warm.loaded_again(peer, kind.files):
+            self._note_load(peer, kind.files, load_s)
         run_s = max(total_s - (load_s or 0.0), SHORTEST_S)
         if not load_s and not cold:
             if run.is_guessed:
@@ -261,7 +267,7 @@ class Knowledge(MemoryNeeds):
         """How much of a run was loading; None where one cannot tell."""
         if not was_cold:
             usual_s = run.head.mean
-            is_odd = head_s is not None and bool(run.head) and head_s > 2 * usual_s + 2.0
+            is_odd = head_s is not None and bool(run.head) and head_s > 2 * usual_s + ODD_LOAD_S
             return head_s - usual_s if is_odd and head_s is not None else 0.0
         if head_s is not None:
             return max(head_s - run.head.mean, 0.0)

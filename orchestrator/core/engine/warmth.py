@@ -19,11 +19,13 @@ class Warmth:
         self._size_gb = size_gb
         self._warm: dict[str, OrderedDict[str, None]] = {}
         self._memory_gb: dict[str, float] = {}
+        self._fits_gb: dict[str, float] = {}  #: seen to hold less than its memory
         self._sets: dict[str, frozenset[str]] = {}
 
     def set_memory(self, peer: str, memory_gb: float) -> None:
-        if memory_gb > 0:
+        if memory_gb > 0 and memory_gb != self._memory_gb.get(peer):
             self._memory_gb[peer] = memory_gb
+            self._fits_gb.pop(peer, None)
 
     def memory_gb(self, peer: str) -> float:
         """0 while unknown."""
@@ -38,6 +40,22 @@ class Warmth:
             self._sets.pop(peer, None)
         self._touch(peer, warm, wanted)
         return cold
+
+    def loaded_again(self, peer: str, files: Iterable[str]) -> bool:
+        """These were taken for warm and had to be loaded: what is warm by reckoning does not all fit. False
+        where there was nothing else that could have taken their place."""
+        warm = self._warm.setdefault(peer, OrderedDict())
+        wanted = tuple(files)
+        others = [self._gb(file) for file in warm if file not in wanted]
+        if others:
+            self._fits_gb[peer] = self.gb(warm) - min(others) / 2
+            self._touch(peer, warm, wanted)
+            self._sets.pop(peer, None)
+        return bool(others)
+
+    def was_there(self, peer: str) -> None:
+        """What was taken for cold there needed no loading: more fits than was thought."""
+        self._fits_gb.pop(peer, None)
 
     def of(self, peer: str) -> frozenset[str]:
         """The files; the same object while they are the same."""
@@ -61,7 +79,7 @@ class Warmth:
 
     def room_gb(self, peer: str, warm: frozenset[str]) -> float:
         """What can be loaded there beside `warm` before something has to go."""
-        return self._memory_gb.get(peer, UNKNOWN_MEMORY_GB) - sum(map(self._gb, warm))
+        return self._holds_gb(peer) - sum(map(self._gb, warm))
 
     def gb(self, files: Iterable[str]) -> float:
         return sum(map(self._gb, files))
@@ -74,17 +92,22 @@ class Warmth:
         self._warm.pop(peer, None)
         self._sets.pop(peer, None)
         self._memory_gb.pop(peer, None)
+        self._fits_gb.pop(peer, None)
 
     def _touch(self, peer: str, warm: OrderedDict[str, None], wanted: tuple[str, ...]) -> None:
         for file in wanted:
             warm[file] = None
             warm.move_to_end(file)
-        memory = self._memory_gb.get(peer, UNKNOWN_MEMORY_GB)
+        memory = self._holds_gb(peer)
         sizes = {file: self._gb(file) for file in warm}
         total = sum(sizes.values())
         while (total > memory or len(warm) > FILES_MAX) and len(warm) > max(1, len(wanted)):
             file, _ = warm.popitem(last=False)
             total -= sizes[file]
+
+    def _holds_gb(self, peer: str) -> float:
+        memory_gb = self._memory_gb.get(peer, UNKNOWN_MEMORY_GB)
+        return min(memory_gb, self._fits_gb.get(peer, memory_gb))
 
     def _gb(self, file: str) -> float:
         size = self._size_gb(file)
