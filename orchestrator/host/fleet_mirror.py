@@ -111,7 +111,8 @@ class FleetMirror:
         elif message.type in _AT_ONCE:
             shown.kept.append((message.type, sanitise({**message.data, "prompt_id": job.id})))
             self._send(job, message.type, message.data)
-        elif message.type in _PROGRESS:
+        elif message.type in _PROGRESS and message.data.get("node", "") is not None:
+            # The peer's word that nothing runs any more is not ours: its results are still to be fetched.
             shown.newest[message.type] = message.data
             shown.due.add(message.type)
             if shown.timer is None:

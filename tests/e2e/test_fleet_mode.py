@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.fakes.proxy import Proxy
 from tests.rig.fleet import Fleet
 
 from .graphs import Graph, node, sampled, sleep, stamp
@@ -45,6 +46,15 @@ def working(seed: int, seconds: float = 1.0) -> Graph:
 
 async def peers_of(master: Session, *finished: Finished) -> list[str]:
     return [(await master.get(f"/orchestrator/jobs/{done.prompt_id}"))["peer"] for done in finished]
+
+
+def is_end(event: dict[str, Any]) -> bool:
+    """Whether a page takes it for the end of a prompt: nothing runs any more."""
+    return event["type"] == "executing" and event["data"]["node"] is None
+
+
+async def heard_end(heard: list[dict[str, Any]]) -> bool:
+    return any(map(is_end, heard))
 
 
 def local(seed: int) -> Graph:
@@ -117,15 +127,7 @@ async def test_the_page_that_asked_hears_everything_under_its_own_prompt_id(flee
     graph = saved(sampled(seed=8, steps=6), "5")
     async with fleet_mode.listening() as (client_id, heard):
         prompt_id = await fleet_mode.queue(graph, client_id=client_id)
-
-        async def ended() -> bool:
-            return any(
-                event["type"] == "executing" and event["data"]["node"] is None
-                for event in heard
-                if event["type"] != "binary"
-            )
-
-        await until(ended, "the page hears the end")
+        await until(lambda: heard_end(heard), "the page hears the end")
     events = [event for event in heard if event["type"] not in ("binary", "status")]
     mine = [event for event in events if not event["type"].startswith("orchestrator.")]
     told = [event for event in mine if event["type"] != "feature_flags"]
@@ -136,6 +138,23 @@ async def test_the_page_that_asked_hears_everything_under_its_own_prompt_id(flee
     executed = next(event["data"] for event in told if event["type"] == "executed")
     assert executed["node"] == "9"
     assert (await fleet_mode.picture(executed["output"]["images"][0])).shape == (64, 64, 3)
+
+
+async def test_a_page_hears_of_the_end_only_once_the_pictures_are_here(
+    fleet_mode: Session, fleet: Fleet
+) -> None:
+    async with Proxy(int(fleet.peers[0].url.rsplit(":", 1)[1])) as proxy:
+        added = await fleet_mode.post("/orchestrator/peers", {"url": proxy.url, "name": "far"}, status=201)
+        await until(fleet_mode.peers_are_up, "the peers are up")
+        proxy.cuts, proxy.cut_requests = 1, lambda data: b"/view?" in data
+        to_far = {"orchestrator": {"peer": "far"}}
+        async with fleet_mode.listening() as (client_id, heard):
+            await fleet_mode.run(working(seed=9), client_id=client_id, extra_data=to_far)
+            await until(lambda: heard_end(heard), "the page hears the end")
+        await fleet_mode.delete(f"/orchestrator/peers/{added['id']}")
+        assert proxy.cuts == 0
+    kinds = [event["type"] for event in heard if event["type"] not in ("binary", "status")]
+    assert sum(map(is_end, heard)) == 1 and kinds[-2:] == ["execution_success", "executing"]
 
 
 async def test_the_hosts_own_list_of_jobs_has_them_where_there_is_one(
