@@ -79,7 +79,7 @@ class Ours:
             if self._world.take_back(self._jobs[back.job_id]):
                 self._enter(self._jobs[back.job_id])
                 self._changed[back.backend_id] = None
-        if plan.take_backs:
+        if plan.take_backs or plan.look_again_s == 0.0:
             self._world.wake(now_s)
         elif plan.look_again_s is not None:
             moment_s = now_s + max(plan.look_again_s, 0.01)

@@ -366,7 +366,8 @@ class WaitingRoom:
         if self._line or any(ticket.begun_at_s is None for ticket in self.fleet.tickets()):
             # What was expected to end may not have: whoever is behind it may be better off elsewhere by then.
             pause_s = LOOK_AGAIN_S if plan.look_again_s is None else plan.look_again_s
-            pause_s = min(max(pause_s, LOOK_AGAIN_MIN_S), LOOK_AGAIN_S)
+            if pause_s:  # else there is more to start at once, after whatever else the loop has to do
+                pause_s = min(max(pause_s, LOOK_AGAIN_MIN_S), LOOK_AGAIN_S)
             self._timer = loop.call_later(pause_s, self._dirty.set)
 
     def _seat(self, ticket: Ticket, backend_id: str, why: str) -> None:

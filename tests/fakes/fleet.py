@@ -37,8 +37,10 @@ class Fleet:
     """A scheduler with peers that are told of by hand. What it plans is handed over, and begun at once where
     nothing is ahead."""
 
-    def __init__(self, *peers: PeerSnapshot, policy: Policy | None = None) -> None:
-        self.scheduler = Scheduler(Knowledge(), policy)
+    def __init__(
+        self, *peers: PeerSnapshot, policy: Policy | None = None, knowledge: Knowledge | None = None
+    ) -> None:
+        self.scheduler = Scheduler(knowledge or Knowledge(), policy)
         self.peers = {one.config.id: one for one in peers}
         self.jobs: dict[str, WaitingJob] = {}
         self.now_s = 0.0

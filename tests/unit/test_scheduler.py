@@ -10,10 +10,11 @@ import pytest
 
 from orchestrator.core.engine.explain import in_full
 from orchestrator.core.engine.kinds import Kind
+from orchestrator.core.engine.knowledge import Knowledge
 from orchestrator.core.engine.need import Need
 from orchestrator.core.engine.ordering import WaitingJob
 from orchestrator.core.engine.peers import SLOTS_PER_PEER, PeerSnapshot
-from orchestrator.core.engine.placement import Policy
+from orchestrator.core.engine.placement import STARTS_AT_ONCE, Policy
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import Health
 from orchestrator.core.models.rules import PeerRules, parse_hours
@@ -431,3 +432,58 @@ def test_of_files_that_no_waiting_job_needs_nothing_is_kept() -> None:
         scheduler.leave("job")
     gc.collect()
     assert len(kept) < 200
+
+
+# A plan that would take long comes in parts
+
+
+def test_a_plan_is_broken_off_after_some_starts_and_goes_on_when_it_is_asked_again() -> None:
+    count = STARTS_AT_ONCE * 2
+    fleet = Fleet(*(peer(f"p{n}") for n in range(count)))
+    fleet.run_on("p0", "taken back otherwise", SHORT, None)
+    for n in range(3 * count):
+        fleet.wait(f"j{n}", SHORT, since_s=float(n))
+    found, parts = fleet.plan(), 1
+    while fleet.last.look_again_s == 0.0:
+        assert len(fleet.last.starts) == STARTS_AT_ONCE
+        assert fleet.last.take_backs == ()
+        found, parts = found + fleet.plan(), parts + 1
+    assert len({job for job, _ in found}) == len(found) == 2 * count - 1
+    assert parts > len(found) // STARTS_AT_ONCE
+
+
+def test_nothing_is_started_before_the_whole_line_was_looked_at() -> None:
+    fleet = Fleet(*(peer(f"p{n}") for n in range(50)))
+    for n in range(800):
+        fleet.wait(f"j{n}", Kind(f"kind {n}"), client=str(n), priority=float(n > 750))
+    assert fleet.plan() == []
+    assert fleet.last.look_again_s == 0.0
+    starts = fleet.plan()
+    assert len(starts) == STARTS_AT_ONCE
+    assert {f"j{n}" for n in range(751, 800)} <= {job for job, _ in starts}
+
+
+class Counting(Knowledge):
+    """How often it was asked what a kind weighs."""
+
+    asked = 0
+
+    def weight_s(self, kind: Kind) -> float:
+        self.asked += 1
+        return super().weight_s(kind)
+
+
+def test_what_many_kinds_weigh_is_looked_up_now_and_then_and_not_for_each_decision() -> None:
+    knowledge = Counting()
+    fleet = Fleet(peer("a"), knowledge=knowledge)
+    for n, kind in enumerate(Kind(f"kind {n}") for n in range(50)):
+        for _ in range(3):
+            fleet.learn("a", kind, 5.0)
+        for m in range(10):
+            fleet.wait(f"j{n} {m}", kind, since_s=float(m))
+    fleet.plan()
+    before = knowledge.asked
+    for n in range(1, 41):
+        fleet.end("a", 5.0 * n)
+        assert len(fleet.plan(5.0 * n)) == 1
+    assert knowledge.asked - before < 4 * 40

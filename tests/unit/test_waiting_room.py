@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.backends.manager import BackendManager
+from orchestrator.core.engine.placement import STARTS_AT_ONCE
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, QueueState, Vitals
 from orchestrator.core.models.job import HERE, JobRequest, Prompt, Source
@@ -103,6 +104,24 @@ async def test_a_long_line_leaves_turns_to_others_while_it_is_prepared_anew(room
 
     await room.until(look)
     assert max(now - then for then, now in itertools.pairwise(seen)) <= PREPARED_AT_ONCE
+
+
+async def test_a_plan_that_comes_in_parts_leaves_turns_to_others_between_them(room: Room) -> None:
+    room.lets_go, room.room.paused = False, True
+    for number in range(STARTS_AT_ONCE):
+        room.add("a" * (number + 1))
+    tickets = [room.submit() for _ in range(2 * STARTS_AT_ONCE)]
+    for ticket in tickets:
+        await room.until(lambda ticket=ticket: ticket.group is not None)
+    seen = [0]
+
+    def look() -> bool:
+        seen.append(sum(bool(ticket.backend_id) for ticket in tickets))
+        return seen[-1] == len(tickets)
+
+    room.room.paused = False
+    await room.until(look)
+    assert max(now - then for then, now in itertools.pairwise(seen)) == STARTS_AT_ONCE
 
 
 @pytest.mark.parametrize("is_first", [False, True])

@@ -49,7 +49,7 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
         return no("it is draining and takes no new jobs")
     if config.id in need.tried:
         return no(need.tried[config.id])
-    if 0 < memory_of(status) < need.memory_bytes:
+    if need.memory_bytes and 0 < memory_of(status) < need.memory_bytes:
         return no(f"a peer with more memory had too little for it ({need.memory_bytes / 2**30:.0f} GiB)")
     if status.health is Health.UNKNOWN:
         return no("it has not answered yet", settling=True)

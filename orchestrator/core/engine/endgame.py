@@ -45,11 +45,11 @@ def _longest_first(ready_s: Floats, batches: Sequence[Batch]) -> tuple[float, di
     ready, end_s = ready_s.copy(), 0.0
     first: dict[int, Hashable] = {}
     for batch in sorted(batches, key=lambda batch: -float(batch.run.min(initial=np.inf))):
-        load = batch.load.copy()
+        done, run = ready + batch.load + batch.run, batch.run
         for _ in range(batch.count):
-            done = ready + load + batch.run
-            at = int(np.argmin(done))
-            ready[at], load[at] = done[at], 0.0
+            at = int(done.argmin())
+            ready[at] = done_s = done.item(at)
+            done[at] = done_s + run[at]  # loaded already
             first.setdefault(at, batch.key)
-            end_s = max(end_s, float(done[at]))
+            end_s = max(end_s, done_s)
     return end_s, first

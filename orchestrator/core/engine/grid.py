@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
-import numpy.typing as npt
 
 from .eligibility import judge
 from .kinds import Kind
 from .knowledge import LONGEST_S, Knowledge
 from .levels import Floats
-from .memory import MemoryNeed
 from .need import Need
 from .peers import (
     OurJob,
@@ -25,8 +24,7 @@ from .peers import (
     ours_on,
     slots_of,
 )
-
-Bools = npt.NDArray[np.bool_]
+from .rows import Row, Rows
 
 #: An overdue prompt is taken to need so much again of the time that it is late by.
 OVERDUE = 0.5
@@ -34,33 +32,10 @@ OVERDUE = 0.5
 DRIFT = 0.1
 SPEED_DRIFT = 0.03
 _LOOK_SELDOM = 64
+_BY_COLUMN = ("end_s", "rest_s", "overdue", "speed", "tie", "room", "is_vague", "idle", "stuck", "behind")
 
 
-@dataclass
-class Row:
-    """What jobs of one group would meet on each peer; arrays by column, in seconds. ``own``: runs of this
-    kind were measured there; where not, it is ``slower`` by this factor for want of memory. ``few`` peers may
-    take them, and on ``warm`` of these nothing has to load. ``gb`` and ``memory`` are as known at
-    ``revision``."""
-
-    kind: Kind
-    need: Need
-    may: Bools
-    own: Bools
-    slower: Floats
-    run: Floats
-    load: Floats
-    gb: float = 0.0
-    memory: MemoryNeed | None = None
-    revision: int = -1
-    weight_s: float = 0.0
-    few: int = 0
-    warm: int = 0
-    seen: int = 0
-    look_at: int = 0
-
-
-@dataclass
+@dataclass(eq=False)
 class Column:
     snapshot: PeerSnapshot
     jobs: list[OurJob] = field(default_factory=list)
@@ -84,7 +59,7 @@ class Grid:
         self.knowledge = knowledge
         self.columns: list[Column | None] = []
         self.index: dict[str, int] = {}
-        self.rows: dict[Hashable, Row] = {}
+        self.rows = Rows()
         self.end_s, self.rest_s, self.overdue = np.zeros(0), np.zeros(0), np.zeros(0)
         self.speed, self.tie = np.zeros(0), np.zeros(0)
         self.room = np.zeros(0, np.int64)
@@ -116,8 +91,10 @@ class Grid:
         if standing != column.standing:
             column.standing = standing
             self.judged += 1
-            for row in self.rows.values():
-                self._judge(row, at, judge(row.need, snapshot).eligible)
+            may = np.zeros(len(self.rows.few), np.bool_)
+            for row in self.rows.of.values():
+                may[row.number] = judge(row.need, snapshot).eligible
+            self.rows.judge(at, may)
         self._reckon(at, column, now_s)
         is_another = is_new or is_told or column.memory != memory_before
         self._expect_anew(at, column, everything=is_another)
@@ -126,8 +103,7 @@ class Grid:
         at = self.index.pop(peer, None)
         if at is not None:
             self.judged += 1
-            for row in self.rows.values():
-                self._judge(row, at, False)
+            self.rows.judge(at, np.zeros(len(self.rows.few), np.bool_))
             self.columns[at] = None
             self.room[at], self.idle[at], self.end_s[at] = 0, False, np.inf
             self.stuck[at] = self.behind[at] = False
@@ -191,59 +167,49 @@ class Grid:
 
     def row(self, group: Hashable, kind: Kind, need: Need) -> Row:
         """The row of a group, made when it is asked for first."""
-        row = self.rows.get(group)
-        seen = self.knowledge.times_seen(kind)
+        row = self.rows.of.get(group)
         if row is None:
-            size = len(self.columns)
-            may, own = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
-            row = Row(kind, need, may, own, np.ones(size), np.ones(size), np.zeros(size))
-            for at, column in enumerate(self.columns):
-                if column is not None:
-                    row.may[at] = judge(need, column.snapshot).eligible
-            row.few = int(row.may.sum())
-            self.rows[group] = row
+            may = [column is not None and judge(need, column.snapshot).eligible for column in self.columns]
+            row = self.rows.add(group, kind, need, may)
             self.judged += 1
-        elif (
-            row.revision == self.knowledge.revision
-            and seen <= row.seen + row.seen // 8
-            and self.knowledge.runs_noted < row.look_at
-        ):
-            return row
-        is_revised = row.revision != self.knowledge.revision and self._weigh(row)
-        weight_s = self.knowledge.weight_s(kind)
-        row.seen, row.look_at = seen, self.knowledge.runs_noted + (_LOOK_SELDOM if seen else 4)
-        if is_revised:
-            row.weight_s = weight_s
-            for at, column in enumerate(self.columns):
-                if column is not None:
-                    self._expect(row, at, column)
-            row.warm = int((row.may & (row.load == 0.0)).sum())
-        elif abs(weight_s / row.weight_s - 1.0) > DRIFT:
-            row.weight_s = weight_s
-            run_s = np.minimum(weight_s * row.slower / self.speed, LONGEST_S)
-            np.copyto(row.run, run_s, where=~row.own)
+        if self.is_outdated(row):
+            self.look_up(row)
         return row
 
-    def drop_rows(self, kept: set[Hashable]) -> None:
-        for group in [group for group in self.rows if group not in kept]:
-            del self.rows[group]
+    def is_outdated(self, row: Row) -> bool:
+        """Whether what its kind weighs or needs is to be looked up again."""
+        knowledge = self.knowledge
+        return (
+            row.revision != knowledge.revision
+            or knowledge.runs_noted >= row.look_at
+            or knowledge.times_seen(row.kind) > row.seen_until
+        )
+
+    def look_up(self, row: Row) -> None:
+        """Look up what its kind weighs and needs; if that is another than before, reckon the row anew."""
+        rows, knowledge, seen = self.rows, self.knowledge, self.knowledge.times_seen(row.kind)
+        is_revised = row.revision != knowledge.revision and self._weigh(row)
+        weight_s = knowledge.weight_s(row.kind)
+        rows.seen[row.number], row.seen_until = seen, seen + seen // 8
+        row.look_at = knowledge.runs_noted + (_LOOK_SELDOM if seen else 4)
+        if is_revised:
+            rows.weight_s[row.number] = weight_s
+            self._expect_row(row)
+        elif abs(weight_s / row.weight_s - 1.0) > DRIFT:
+            rows.weight_s[row.number] = weight_s
+            run_s = np.minimum(weight_s * row.slower / self.speed, LONGEST_S)
+            np.copyto(row.run, run_s, where=~row.own)
 
     # Within
 
     def _new_column(self, snapshot: PeerSnapshot) -> int:
-        at = len(self.columns)
-        if None in self.columns:
-            at = self.columns.index(None)
-        else:
+        if None not in self.columns:
             self.columns.append(None)
-            for name in ("end_s", "rest_s", "overdue", "room", "speed", "tie"):
-                setattr(self, name, np.append(getattr(self, name), 0).astype(getattr(self, name).dtype))
-            for name in ("is_vague", "idle", "stuck", "behind"):
-                setattr(self, name, np.append(getattr(self, name), False))
-            for row in self.rows.values():
-                row.may, row.own = np.append(row.may, False), np.append(row.own, False)
-                row.slower = np.append(row.slower, 1.0)
-                row.run, row.load = np.append(row.run, 1.0), np.append(row.load, 0.0)
+            for name in _BY_COLUMN:
+                old = getattr(self, name)
+                setattr(self, name, np.append(old, np.zeros(1, old.dtype)))
+            self.rows.widen(len(self.columns))
+        at = self.columns.index(None)
         self.columns[at] = Column(snapshot)
         self.index[snapshot.config.id] = at
         return at
@@ -255,13 +221,6 @@ class Grid:
         row.revision = knowledge.revision
         row.gb, row.memory = knowledge.warm.gb(kind.files), knowledge.memory_need(kind)
         return (row.gb, row.memory) != before
-
-    def _judge(self, row: Row, at: int, may: bool) -> None:
-        change = int(may) - int(row.may[at])
-        row.few += change
-        if row.load[at] == 0.0:
-            row.warm += change
-        row.may[at] = may
 
     def _reckon(self, at: int, column: Column, now_s: float) -> None:
         """When a peer will be through with what it has."""
@@ -316,7 +275,7 @@ class Grid:
                 column.speed = speed
             is_all = everything or drifted or runs != column.runs + 1
             column.runs = runs
-            for row in self.rows.values():
+            for row in self.rows.of.values():
                 if is_all or row.kind.signature == last:
                     self._expect_run(row, at, peer)
         if everything or loads != column.loads:
@@ -324,23 +283,21 @@ class Grid:
             self._loads_anew(at, column)
 
     def _loads_anew(self, at: int, column: Column) -> None:
-        peer = column.snapshot.config.id
-        for row in self.rows.values():
-            before, now = row.load[at], self.knowledge.loads_s(peer, row.kind, column.warm)
-            row.load[at] = now
-            if row.may[at]:
-                row.warm += int(now == 0.0) - int(before == 0.0)
+        knowledge, peer = self.knowledge, column.snapshot.config.id
+        self.rows.load_anew(at, [knowledge.loads_s(peer, f, column.warm) for f in self.rows.file_sets])
 
-    def _expect(self, row: Row, at: int, column: Column) -> None:
-        peer = column.snapshot.config.id
-        self._expect_run(row, at, peer)
-        row.load[at] = self.knowledge.loads_s(peer, row.kind, column.warm)
+    def _expect_row(self, row: Row) -> None:
+        knowledge, files = self.knowledge, row.kind.files
+        live = {at: column for at, column in enumerate(self.columns) if column is not None}
+        if live:
+            at, peers = list(live), [column.snapshot.config.id for column in live.values()]
+            row.run[at], row.own[at], row.slower[at] = zip(*knowledge.runs(row.kind, peers), strict=True)
+            warm = (column.warm for column in live.values())
+            row.load[at] = list(map(knowledge.loads_s, peers, repeat(files), warm))
+        self.rows.warm[row.number] = (row.may & (row.load == 0.0)).sum()
 
     def _expect_run(self, row: Row, at: int, peer: str) -> None:
-        row.own[at] = self.knowledge.ran(peer, row.kind)
-        row.run[at] = self.knowledge.run_s(peer, row.kind)
-        shortage = None if row.own[at] else self.knowledge.shortage(peer, row.kind)
-        row.slower[at] = shortage.slower if shortage else 1.0
+        ((row.run[at], row.own[at], row.slower[at]),) = self.knowledge.runs(row.kind, (peer,))
 
 
 def _standing(snapshot: PeerSnapshot, memory: int) -> tuple[object, ...]:

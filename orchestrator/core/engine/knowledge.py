@@ -15,7 +15,7 @@ from enum import Enum
 
 from .kinds import Kind
 from .learned import SHORTEST_S, KindRecord, News, PeerRecord, Row, RunRecord, run_key
-from .memory import MemoryNeeds, Shortage
+from .memory import MemoryNeeds, Shortage, shortage_of
 from .samples import Samples
 
 GUESSED_RUN_S = 30.0  #: with no knowledge at all
@@ -159,23 +159,29 @@ class Knowledge(MemoryNeeds):
             load_s = sum(self.load_s(peer, file) for file in cold)
         return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold, shortage)
 
+    def runs(self, kind: Kind, peers: Iterable[str]) -> list[tuple[float, bool, float]]:
+        """For each of these peers the seconds that running alone would take, whether that was measured there,
+        and, where it was not, how many times as long it is taken to be for want of memory."""
+        weight, need, found = self._weight(kind), self.memory_need(kind), []
+        for peer in peers:
+            run = self._runs.get(run_key(peer, kind))
+            if run and run.total:
+                found.append((self._own_run_s(peer, kind, run.total), True, 1.0))
+            else:
+                shortage = shortage_of(need, self.warm.memory_gb(peer))
+                derived_s = self._derived_s(peer, weight, shortage)
+                found.append((derived_s, False, shortage.slower if shortage else 1.0))
+        return found
+
     def run_s(self, peer: str, kind: Kind) -> float:
         """As ``estimate``, of the running alone."""
-        run = self._runs.get(run_key(peer, kind))
-        return (
-            self._own_run_s(peer, kind, run.total) if run and run.total else self._run_estimate(peer, kind)[0]
-        )
+        return self.runs(kind, (peer,))[0][0]
 
-    def ran(self, peer: str, kind: Kind) -> bool:
-        """Whether a run of this kind was measured there."""
-        run = self._runs.get(run_key(peer, kind))
-        return run is not None and bool(run.total)
-
-    def loads_s(self, peer: str, kind: Kind, warm: frozenset[str]) -> float:
-        """Seconds to load what is not `warm` there."""
-        if not kind.files or warm.issuperset(kind.files):
+    def loads_s(self, peer: str, files: tuple[str, ...], warm: frozenset[str]) -> float:
+        """Seconds to load those of these files that are not `warm` there."""
+        if not files or warm.issuperset(files):
             return 0.0
-        return sum(self.load_s(peer, file) for file in kind.files if file not in warm)
+        return sum(self.load_s(peer, file) for file in files if file not in warm)
 
     @property
     def is_blank(self) -> bool:
@@ -341,21 +347,25 @@ class Knowledge(MemoryNeeds):
             doubt = 0.3 * run_s if run.is_guessed else 0.0
             return run_s, run.total.spread + doubt, Origin.HERE, None
         record = self._peers.get(peer)
-        speed = record.speed if record else 0.0
-        shortage = self.shortage(peer, kind)
-        if shortage is not None:
-            speed -= math.log(shortage.slower)
-        doubt = 0.15 + 0.35 / (1.0 + (record.count if record else 0.0))
-        weight = self._weight(kind)
+        shortage, weight = self.shortage(peer, kind), self._weight(kind)
+        run_s = self._derived_s(peer, weight, shortage)
         if weight is not None:
             is_same = kind.signature in self._kinds
-            run_s = min(math.exp(weight - speed), LONGEST_S)
+            doubt = 0.15 + 0.35 / (1.0 + (record.count if record else 0.0))
             spread_s = run_s * (doubt + (0 if is_same else 0.3))
             return run_s, spread_s, Origin.ELSEWHERE if is_same else Origin.SHAPE, shortage
-        run_s = min(self.typical_s() * math.exp(-speed), LONGEST_S)
         if self.is_blank:
             return run_s, run_s, Origin.NOTHING, shortage
         return run_s, 0.8 * run_s, Origin.PEER if record and record.count >= 1.0 else Origin.FLEET, shortage
+
+    def _derived_s(self, peer: str, weight: float | None, shortage: Shortage | None) -> float:
+        """What a run would take where none was measured."""
+        record = self._peers.get(peer)
+        speed = record.speed if record else 0.0
+        if shortage is not None:
+            speed -= math.log(shortage.slower)
+        run_s = self.typical_s() * math.exp(-speed) if weight is None else math.exp(weight - speed)
+        return min(run_s, LONGEST_S)
 
     def _own_run_s(self, peer: str, kind: Kind, seen: Samples) -> float:
         """The mean of what was measured there. One or two runs that took much longer than the kind elsewhere

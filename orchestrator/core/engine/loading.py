@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 
-from .grid import Bools, Grid, Row
-from .levels import Floats
+from .grid import Grid
+from .levels import Bools, Floats, Ints, in_turn
+from .rows import Row
 
 
 def again_s(grid: Grid, at: int, row: Row, wanted: frozenset[str]) -> float:
@@ -18,36 +16,39 @@ def again_s(grid: Grid, at: int, row: Row, wanted: frozenset[str]) -> float:
     return sum(grid.knowledge.load_s(grid.id(at), file) for file in lost) if lost else 0.0
 
 
-def is_needed_more(grid: Grid, at: int, row: Row, others: Sequence[Row], rate: Floats, soon: Bools) -> bool:
+def is_needed_more(grid: Grid, at: int, row: Row, others: Ints, rate: Floats, soon: Bools) -> bool:
     """Whether a model that is warm on the peer in column `at`, and that this row's files would take the place
     of, would have the longer line: that one without this peer, this row with only the peers that have it and
-    come free ``soon``. ``others``: rows that are warm there; ``rate``: see ``rates``."""
+    come free ``soon``. ``others``: the numbers of rows that are warm there; ``rate``: see ``rates``."""
     lost = grid.evicted(at, row)
-    displaced = [other for other in others if not lost.isdisjoint(other.kind.files)]
-    if not displaced:
+    if not lost:
         return False
-    lasts_s = _lasts_s(rate, _is_warm(row) & soon)
+    is_lost = np.array([not lost.isdisjoint(files) for files in grid.rows.file_sets])
+    displaced = others[is_lost[grid.rows.files[others]]]
+    if not len(displaced):
+        return False
+    lasts_s = _lasts_s(rate, _are_warm(grid, np.array([row.number])) & soon)
     elsewhere = np.arange(len(rate)) != at
-    return any(_lasts_s(rate, _is_warm(other) & elsewhere) > lasts_s for other in displaced)
+    return bool(_lasts_s(rate, _are_warm(grid, displaced) & elsewhere).max() > lasts_s.max())
 
 
-def rates(grid: Grid, waiting: Iterable[tuple[Row, float]]) -> Floats:
-    """How often a second each peer would be through with all that is warm there. ``waiting``: each row with
-    its seconds of work at speed 1."""
-    work_s = np.zeros(len(grid.speed))
-    for each, its_work_s in waiting:
-        work_s += np.where(_is_warm(each), its_work_s, 0.0)
-    rate: Floats = grid.speed / np.maximum(work_s, 1e-9)
+def rates(grid: Grid, waiting: Ints, work_s: Floats) -> Floats:
+    """How often a second each peer would be through with all that is warm there. ``waiting``: the numbers of
+    rows, each with its seconds of work at speed 1."""
+    together_s = np.where(_are_warm(grid, waiting), work_s[:, None], 0.0).sum(axis=0)
+    rate: Floats = grid.speed / np.maximum(together_s, 1e-9)
     return rate
 
 
-def _is_warm(row: Row) -> Bools:
-    warm: Bools = row.may & (row.load == 0.0)
+def _are_warm(grid: Grid, rows: Ints) -> Bools:
+    warm: Bools = grid.rows.may[rows] & (grid.rows.load[rows] == 0.0)
     return warm
 
 
-def _lasts_s(rate: Floats, warm: Bools) -> float:
-    """Seconds until the line of a model is worked off by the peers that have it warm. Each of them is through
-    with all that is warm there in 1 / `rate`, and what it does of this line is in proportion."""
-    together = float(rate[warm].sum())
-    return 1.0 / together if together > 0.0 else math.inf
+def _lasts_s(rate: Floats, warm: Bools) -> Floats:
+    """Seconds until the line of a model is worked off by the peers that have it warm, for each row of these.
+    Each peer is through with all that is warm there in 1 / `rate`, and what it does of this line is in
+    proportion."""
+    together = in_turn(np.where(warm, rate, 0.0))
+    lasts_s: Floats = np.divide(1.0, together, out=np.full(len(together), np.inf), where=together > 0.0)
+    return lasts_s

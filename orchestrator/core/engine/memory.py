@@ -45,6 +45,18 @@ class Shortage:
     ran_out: bool = False
 
 
+def shortage_of(need: MemoryNeed, memory_gb: float) -> Shortage | None:
+    """Whether so much memory, 0 while unknown, is clearly less than is needed."""
+    if not memory_gb:
+        return None
+    if memory_gb < SHORT * need.short_gb:
+        slower = min(RAN_OUT * need.failures, RAN_OUT_MAX)
+        return Shortage(need.short_gb, memory_gb, max(slower, 1.0), ran_out=True)
+    if SHORT * memory_gb < need.gb:
+        return Shortage(need.gb, memory_gb, min(need.gb / memory_gb, SLOWER_MAX))
+    return None
+
+
 class MemoryNeeds(Learned):
     """``revision`` is another one whenever a need or a file's size turned out to be another."""
 
@@ -111,16 +123,7 @@ class MemoryNeeds(Learned):
 
     def shortage(self, peer: str, kind: Kind) -> Shortage | None:
         """Whether the peer has clearly less memory than this kind needs."""
-        memory_gb = self.warm.memory_gb(peer)
-        if not memory_gb:
-            return None
-        gb, short_gb, failures = self.memory_need(kind)
-        if memory_gb < SHORT * short_gb:
-            slower = min(RAN_OUT * failures, RAN_OUT_MAX)
-            return Shortage(short_gb, memory_gb, max(slower, 1.0), ran_out=True)
-        if SHORT * memory_gb < gb:
-            return Shortage(gb, memory_gb, min(gb / memory_gb, SLOWER_MAX))
-        return None
+        return shortage_of(self.memory_need(kind), self.warm.memory_gb(peer))
 
     def _had_enough(self, peer: str, kind: Kind) -> None:
         """One of this kind ran there: where as much was too little once, it was bad luck."""

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .kinds import UNKNOWN_KIND, Kind
 from .need import Need
@@ -45,8 +46,7 @@ class WaitingJob:
 _Entry = tuple[float, int, str]
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """The next job of a group."""
 
     job_id: str
@@ -153,7 +153,7 @@ class Line:
 
     def head(self, group: Group, *, oldest: bool = False) -> Head | None:
         """Whose turn it is in this group; with `oldest`, whatever the priorities and clients are."""
-        if group.head is not None and not oldest:
+        if group.head is not None and (not oldest or len(group.heaps) == 1):
             return group.head
         best: tuple[tuple[float, float], Head] | None = None
         for (priority, client), heap in list(group.heaps.items()):

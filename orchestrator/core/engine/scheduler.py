@@ -7,7 +7,7 @@ it starts out of the line. Of what runs it tells ``knowledge``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from .eligibility import judge, no_peer_error
 from .explain import OTHERS_MAX, Reckoning, duration, sentence
-from .grid import Bools, Grid
+from .grid import Grid
 from .kinds import Kind
 from .knowledge import Knowledge
-from .levels import Floats, fluid_level
+from .levels import Bools, Floats, fluid_level
 from .need import Need
 from .ordering import Line, WaitingJob
 from .peers import OurJob, PeerSnapshot
@@ -69,7 +69,8 @@ class SecondCopy:
 @dataclass(frozen=True)
 class Plan:
     """What to do now. ``look_again_s``: in so many seconds there is more to decide, even if nothing happens
-    until then; None when there is not."""
+    until then; None when there is not. At 0 this is only the first part of what there is to do now: the plan
+    was broken off before it took too long."""
 
     starts: tuple[Start, ...] = ()
     take_backs: tuple[TakeBack, ...] = ()
@@ -105,11 +106,13 @@ class Scheduler:
     # What to do
 
     def plan(self, now_s: float) -> Plan:
-        """Everything that is to be done now. Started jobs are out of the line and count for their peers."""
+        """What is to be done now. Started jobs are out of the line and count for their peers."""
         grid = self._grid
         if len(grid.rows) > 2 * len(self.line.groups) + 64:
-            grid.drop_rows(set(self.line.groups))
+            grid.rows.keep_only(set(self.line.groups))
         starts = [self._start(pick, now_s) for pick in self._placer.look(now_s)]
+        if self._placer.has_more:
+            return Plan(tuple(starts), look_again_s=0.0)
         idle = grid.idle
         is_any_idle = bool(idle.any())
         return Plan(
@@ -177,7 +180,7 @@ class Scheduler:
 
     def _start(self, pick: Pick, now_s: float) -> Start:
         grid, at = self._grid, pick.at
-        load_s, run_s = float(pick.row.load[at]), float(pick.row.run[at])
+        load_s, run_s = pick.row.load.item(at), pick.row.run.item(at)
         finish_s = pick.ready_s + load_s + run_s - now_s
         explain = partial(self._explain, pick, now_s, load_s, run_s)
         return Start(pick.head.job_id, grid.id(at), finish_s, explain)
@@ -229,15 +232,19 @@ class Scheduler:
         ready[grid.behind & grid.stuck] = np.inf
         found: list[tuple[float, float, OurJob, int, int]] = []
         behind, free = np.flatnonzero(grid.behind), np.flatnonzero(idle)
+        ready_free = ready[free]
+        soonest: dict[Hashable, tuple[int, float]] = {}  #: by group: which idle peer, and when
         for there in behind[np.argsort(-ready[behind], kind="stable")[:TAKE_BACKS_MAX]].tolist():
             for job in grid.jobs(there):
                 if job.begun_at_s is not None or job.taking_back:
                     continue
-                row = grid.row(job.group, job.kind, job.need)
-                here = np.where(row.may[free], ready[free] + row.load[free] + row.run[free], np.inf)
-                soonest = int(np.argmin(here))
-                at, takes_s = int(free[soonest]), float(here[soonest]) - now_s
-                gain_s = float(ready[there]) - float(here[soonest])
+                if job.group not in soonest:
+                    row = grid.row(job.group, job.kind, job.need)
+                    here = np.where(row.may[free], ready_free + row.load[free] + row.run[free], np.inf)
+                    first = int(here.argmin())
+                    soonest[job.group] = int(free[first]), here.item(first)
+                at, done_s = soonest[job.group]
+                gain_s, takes_s = ready.item(there) - done_s, done_s - now_s
                 if np.isfinite(takes_s) and gain_s > policy.take_back_s + policy.take_back_share * takes_s:
                     found.append((gain_s, takes_s, job, there, at))
         chosen: dict[int, TakeBack] = {}
@@ -276,4 +283,4 @@ class Scheduler:
         grid = self._grid
         later = self._placer.ready - now_s - self.policy.prefetch_lead_s
         due = later[(grid.room > 0) & (later > 0)]
-        return float(due.min()) if len(due) else None
+        return float(np.minimum.reduce(due)) if len(due) else None

@@ -1,0 +1,134 @@
+"""By when all that waits could be done, by the fleet or by the peers of one group; kept while near enough.
+
+A start is measured by that: what is through before delays nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .grid import Grid
+from .levels import Bools, Floats, Ints, fluid_level, fluid_levels
+from .ordering import Line
+from .waiting import Groups, Waiting
+
+#: A group comes first whose own peers, behind a long job each, need so much of the time of all for all.
+CRITICAL = 0.85
+#: A level is good for so much of the time that is left, or of the line.
+GOOD_FOR = 0.04
+
+
+#: By when some work can be done, as reckoned at a moment with so many jobs waiting.
+_Level = tuple[float, float, int]
+
+
+class Horizon:
+    def __init__(self, grid: Grid, line: Line, groups: Groups) -> None:
+        self._grid = grid
+        self._line = line
+        self._groups = groups
+        self._now_s = 0.0
+        self._ready: Floats = np.zeros(0)
+        self._of_all: dict[float, _Level] = {}
+        # By row, of a group and its own peers: as in _Level, what the longest waiting job usually takes on
+        # these peers, and whether the group is critical, -1 where that was not asked in this look.
+        self._level_s, self._long_s = np.zeros(0), np.zeros(0)
+        self._at_s, self._jobs = np.zeros(0), np.zeros(0, np.int64)
+        self._critical, self._unasked = np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    def look(self, now_s: float, ready: Floats, *, anew: bool) -> None:
+        """A look begins. `ready`: when each peer is expected to have nothing ahead; the caller keeps it true.
+        All is to be reckoned `anew` when groups, or verdicts on peers, are others now."""
+        self._now_s, self._ready = now_s, ready
+        if anew:
+            size = len(self._groups.count)
+            self._of_all.clear()
+            self._level_s, self._long_s = np.full(size, np.nan), np.zeros(size)
+            self._at_s, self._jobs = np.zeros(size), np.zeros(size, np.int64)
+            self._unasked = np.where(self._grid.rows.few == self._groups.usable_count, 0, -1)
+        self._critical = self._unasked.copy()
+
+    def is_in_time(self, w: Waiting, finish_s: float) -> bool:
+        """Whether that is no later than the fleet could be through with all that goes before or with this
+        group; or, for a group that few peers may take, than those could be through with it."""
+        if w.row.few != self._groups.usable_count and finish_s <= self._own_level_s(w.row.number):
+            return True
+        left_s = self._level_of_all_s(w.head.priority) - self._now_s
+        if finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * left_s:
+            return True
+        if finish_s - self._now_s > (1.0 + 2 * GOOD_FOR) * left_s:
+            return False
+        return finish_s <= self._level_of_all_s(w.head.priority, exact=True)
+
+    def are_surely_in_time(self, rows: Ints, finish_s: Floats, priority: float) -> Bools:
+        """As ``is_in_time``, of many groups of one priority, as far as what is kept tells; False else."""
+        is_for_all, is_good = self._grid.rows.few[rows] == self._groups.usable_count, self._are_good(rows)
+        surely = is_good & (finish_s <= self._level_s[rows])
+        known = self._of_all.get(priority)
+        if known is not None and self._is_good(known, len(self._line)):
+            left_s = known[0] - self._now_s
+            surely |= (is_for_all | is_good) & (finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * left_s)
+        return surely
+
+    def are_critical(self, rows: Ints) -> Bools:
+        """Whether so few peers may take these groups that they come first."""
+        unknown = rows[self._critical[rows] < 0]
+        if len(unknown):
+            self._critical[unknown] = self._need_their_peers(unknown)
+        critical: Bools = self._critical[rows] > 0
+        return critical
+
+    def is_critical(self, w: Waiting) -> bool:
+        known = self._critical.item(w.row.number)
+        return bool(known > 0 if known >= 0 else self.are_critical(np.array([w.row.number]))[0])
+
+    def _need_their_peers(self, rows: Ints) -> Bools:
+        needs: Bools = self._grid.rows.seen[rows] == 0  # better to find out how long they take than be late
+        if len(self._line) <= self._groups.usable_count:
+            return needs  # one for each peer is left: their order is tried out
+        known = rows[~needs]
+        if len(known):
+            self._keep_good(known)
+            left_s, horizon_s = self._level_s[known] + self._long_s[known] - self._now_s, np.zeros(len(known))
+            for priority in set((priorities := self._groups.priority[known]).tolist()):
+                horizon_s[priorities == priority] = self._level_of_all_s(priority) - self._now_s
+            needs[~needs] = left_s >= CRITICAL * horizon_s
+        return needs
+
+    # Levels
+
+    def _level_of_all_s(self, priority: float, *, exact: bool = False) -> float:
+        known, jobs = self._of_all.get(priority), len(self._line)
+        if known is None or exact or not self._is_good(known, jobs):
+            usable, work_s = self._groups.usable, self._groups.work_from(priority)
+            level_s = fluid_level(self._ready[usable], self._grid.speed[usable], work_s)
+            known = self._of_all[priority] = (level_s, self._now_s, jobs)
+        return known[0]
+
+    def _own_level_s(self, row: int) -> float:
+        known = self._level_s.item(row), self._at_s.item(row), self._jobs.item(row)
+        if not self._is_good(known, self._groups.count.item(row)):
+            self._keep_good(np.array([row]))
+        return self._level_s.item(row)
+
+    def _is_good(self, known: _Level, jobs: int) -> bool:
+        level_s, at_s, jobs_then = known
+        is_recent = self._now_s - at_s <= GOOD_FOR * (level_s - self._now_s)
+        return is_recent and abs(jobs - jobs_then) <= GOOD_FOR * jobs
+
+    def _are_good(self, rows: Ints) -> Bools:
+        jobs, left_s = self._groups.count[rows], self._level_s[rows] - self._now_s
+        is_recent = self._now_s - self._at_s[rows] <= GOOD_FOR * left_s
+        good: Bools = is_recent & (np.abs(jobs - self._jobs[rows]) <= GOOD_FOR * jobs)
+        return good
+
+    def _keep_good(self, rows: Ints) -> None:
+        """Reckon anew which of these groups' own levels are not near enough."""
+        old = rows[~self._are_good(rows)]
+        if not len(old):
+            return
+        grid, groups, may = self._grid, self._groups, self._grid.rows.may[old]
+        self._level_s[old] = fluid_levels(self._ready, grid.speed, may, groups.work_within(old))
+        longest_s = float(np.maximum.reduce(grid.rows.weight_s[groups.rows]))
+        self._long_s[old] = longest_s * grid.rows.few[old] / np.maximum(may @ grid.speed, 1e-9)
+        self._at_s[old], self._jobs[old] = self._now_s, groups.count[old]
