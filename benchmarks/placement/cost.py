@@ -60,10 +60,9 @@ def cost(peers: int, waiting: int, *, words: bool = False, groups: int = GROUPS)
         done, on[peer] = on[peer][0], on[peer][1:]
         jobs = tuple(OurJob(j.job_id, j.group, j.need, j.kind, now_s) for j in on[peer][:1])
         begun = time.thread_time()
-        scheduler.knowledge.note_begun(peer, done.kind)
-        scheduler.knowledge.note_run(
-            peer, done.kind, (10.0 + int(done.kind.signature[1:])) / speeds[peer], 0.5
-        )
+        cold = scheduler.knowledge.note_begun(peer, done.kind)
+        run_s = (10.0 + int(done.kind.signature[1:])) / speeds[peer]
+        scheduler.knowledge.note_run(peer, done.kind, run_s, 0.5, cold)
         scheduler.set_peer(PeerSnapshot(by_id[peer], status, jobs=jobs), now_s)
         starts = scheduler.plan(now_s).starts
         hand_over(starts)

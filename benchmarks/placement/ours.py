@@ -29,6 +29,7 @@ class Ours:
         self._generations: dict[str, int] = {}
         self._changed: dict[str, None] = {}
         self._woken_s = -1.0
+        self._cold: dict[str, tuple[str, ...]] = {}
         for file, gb in world.trace.sizes_gb.items():
             self.scheduler.knowledge.note_size(file, gb)
         for peer in world.trace.peers:
@@ -45,14 +46,15 @@ class Ours:
         self._enter(job)
 
     def begun(self, job: Job, peer: str) -> None:
-        self.scheduler.knowledge.note_begun(peer, self._kind(job))
+        self._cold[job.id] = self.scheduler.knowledge.note_begun(peer, self._kind(job))
         self._changed[peer] = None
 
     def ended(self, job: Job, peer: str, total_s: float, head_s: float) -> None:
-        self.scheduler.knowledge.note_run(peer, self._kind(job), total_s, head_s)
+        self.scheduler.knowledge.note_run(peer, self._kind(job), total_s, head_s, self._cold.pop(job.id, ()))
         self._changed[peer] = None
 
     def came_back(self, job: Job, peer: str) -> None:
+        self._cold.pop(job.id, None)
         self._enter(job)
 
     def peer_changed(self, peer: str) -> None:
@@ -96,7 +98,14 @@ class Ours:
     def _set_peer(self, peer: str) -> None:
         station, now_s = self._world.stations[peer], self._world.now_s
         jobs = tuple(
-            OurJob(run.job.id, key, self._needs[key], self._kind(run.job), run.begun_s)
+            OurJob(
+                run.job.id,
+                key,
+                self._needs[key],
+                self._kind(run.job),
+                run.begun_s,
+                cold=self._cold.get(run.job.id, ()),
+            )
             for run in station.runs
             if run.job is not None
             for key in [(run.job.kind, run.job.files, run.job.classes, run.job.vram_gb)]

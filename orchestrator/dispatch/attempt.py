@@ -17,7 +17,7 @@ from ..core.engine.requirements import with_output_prefix
 from ..core.models.job import InputFile, JobRequest, OutputFile, RemoteFile
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outputs_told, shown_of, texts_of
-from ..core.workflow.prompt import SEED_NAMES, class_of, title_of
+from ..core.workflow.prompt import class_of, seeded_nodes, title_of
 from ..errors import LocalDiskError, PeerError, PromptRefusedError
 from .remote_prompt import FollowPolicy, RemotePrompt
 from .results import Counters, Earlier, Results
@@ -74,11 +74,7 @@ class AttemptRun:
     @property
     def seeded_nodes(self) -> frozenset[str]:
         """Those that make something new with each seed."""
-        return frozenset(
-            node_id
-            for node_id, node in self._prompt.items()
-            if any(type(node["inputs"].get(name)) is int for name in SEED_NAMES)
-        )
+        return seeded_nodes(self._prompt)
 
     @property
     def has_inputs(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,12 @@ from ..backends.manager import BackendManager
 from ..core.engine.kinds import kind_of
 from ..core.engine.peers import used_memory_of
 from ..core.models.backend import BackendStatus
+from ..core.workflow.prompt import links_of, seeded_nodes
 from ..errors import NotFoundError, OrchestratorError, PeerError
 from .ports import Journal, Peers
 from .preparing import HERE_ID
 from .register import Entry
-from .reporting import Reporter
+from .reporting import Measured, Reporter
 from .ticket import Ticket
 from .waiting_room import WaitingRoom
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 KEEP_EVERY_S = 20.0
 _MOMENT_MAX_MS = 1e15  #: JSON has numbers that no clock shows, and no float holds
 POLLS_MIN = 3  #: a run that fewer polls met may have used more than they saw
+UNSEEN_S = 5.0  #: a foreign prompt may have begun and ended so long outside of two polls
 PEAKS_MAX = 2_000  #: of prompts that run, or ran and nobody asked for
 _BEGIN, _END = "execution_start", "execution_success"
 
@@ -64,26 +66,22 @@ class Experience:
     def note_run(self, entry: Entry, report: Reporter) -> None:
         """The present attempt of a job was done."""
         ticket, found, attempt = entry.ticket, report.measured(), entry.job.attempts[-1]
-        knowledge, peak = self._fleet.knowledge, self._peaks.pop(attempt.prompt_id, None)
+        peak = self._peaks.pop(attempt.prompt_id, None)
         # Where a second copy was through before, the ticket is the other one's.
-        if found is None or attempt.backend_id != ticket.backend_id:
-            return
-        if found.is_part:
-            knowledge.note_part(ticket.backend_id, ticket.kind, found.total_s)
-            return
-        knowledge.note_run(ticket.backend_id, ticket.kind, found.total_s, found.head_s)
-        if peak is not None and peak.polls >= POLLS_MIN:
-            knowledge.note_peak(ticket.backend_id, ticket.kind, peak.used_bytes / 2**30)
+        if found is not None and attempt.backend_id == ticket.backend_id:
+            self._learn(ticket, found, peak)
 
     def note_too_little(self, ticket: Ticket, backend_id: str) -> None:
         """A job ran out of memory there."""
         self._fleet.knowledge.note_too_little(backend_id, ticket.kind)
 
-    def note_here(self, ticket: Ticket) -> None:
-        """The master itself was through with a job."""
-        if ticket.begun_at_s is not None:
+    def note_here(self, ticket: Ticket, cached: Set[str]) -> None:
+        """The master itself was through with a job; these nodes were in its cache."""
+        prompt = ticket.request.prompt
+        used = {source for node in prompt.values() for _, source, _ in links_of(node)}
+        if ticket.begun_at_s is not None and used - cached:  # else nothing was computed, only shown or stored
             total_s = asyncio.get_running_loop().time() - ticket.begun_at_s
-            self._fleet.knowledge.note_run(ticket.backend_id, ticket.kind, total_s)
+            self._learn(ticket, Measured(total_s, None, not cached.isdisjoint(seeded_nodes(prompt))))
 
     async def aclose(self) -> None:
         tasks = tuple(self._tasks)
@@ -91,6 +89,18 @@ class Experience:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._save()
+
+    def _learn(self, ticket: Ticket, found: Measured, peak: _Peak | None = None) -> None:
+        knowledge, where, kind = self._fleet.knowledge, ticket.backend_id, ticket.kind
+        try:
+            if found.is_part:
+                knowledge.note_part(where, kind, found.total_s)
+                return
+            knowledge.note_run(where, kind, found.total_s, found.head_s, ticket.cold)
+            if peak is not None and peak.polls >= POLLS_MIN:
+                knowledge.note_peak(where, kind, peak.used_bytes / 2**30)
+        except Exception:  # what a run teaches must not decide the fate of a job that is done
+            log.exception("Nothing was learned of a run of %.3f s on %s.", found.total_s, where)
 
     async def _keep(self) -> None:
         while True:
@@ -134,7 +144,8 @@ class Experience:
             return
         took_s = _duration_s(record) if record else None
         knowledge = self._fleet.knowledge
-        knowledge.note_foreign(backend_id, took_s or seconds)
+        # Its own clock is believed only as far as ours could have missed something.
+        knowledge.note_foreign(backend_id, min(took_s or seconds, seconds + UNSEEN_S))
         if kind is not None:
             knowledge.note_begun(backend_id, kind)
         self._fleet.show(backend_id)

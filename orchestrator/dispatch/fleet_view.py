@@ -157,6 +157,7 @@ class FleetView:
                 ticket.begun_at_s,
                 ticket.taking_back,
                 ticket.is_copied,
+                ticket.cold,
             )
             for ticket in there
         )

@@ -50,6 +50,6 @@ class OnMaster:
         self._room.begun(entry.ticket)
         entry.job = job
         self._register.announce(entry)
-        results = await self._here.run(job)
-        self._experience.note_here(entry.ticket)
-        return results
+        ran = await self._here.run(job)
+        self._experience.note_here(entry.ticket, ran.cached)
+        return ran.results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..backends.client import ComfyUIClient
@@ -28,10 +29,18 @@ class Peers(Protocol):
     def events(self, config: BackendConfig) -> EventStream: ...
 
 
+@dataclass(frozen=True)
+class RanHere:
+    """``results``: what the job's record gains; ``cached``: the nodes that were in the cache."""
+
+    results: dict[str, Any]
+    cached: frozenset[str]
+
+
 class Here(Protocol):
     """The master as a place to run (host/this_machine.py)."""
 
     def is_wanted(self) -> bool: ...
     def is_free(self) -> bool: ...
     def vitals(self) -> Vitals | None: ...
-    async def run(self, job: Job) -> dict[str, Any]: ...
+    async def run(self, job: Job) -> RanHere: ...

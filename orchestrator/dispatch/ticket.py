@@ -36,12 +36,13 @@ class Ticket:
     clock, from which it counts as waiting, or a lower number that somebody gave it. ``kind``: what kind of
     work it is; ``group``: equal for jobs that are all the same to placement, None until its prompt is
     prepared, for peers as they were in that ``edition``. ``begun_at_s``: when its peer started it, on the
-    same clock; ``is_copied``: it runs, or ran, elsewhere too. ``take_back`` gets it back from a peer that has
-    not begun it; False when it was too late. ``call_off`` does so while its files are still being sent there,
-    False when they are not. ``may_run_here``: the master itself has not refused it.
-    ``memory_bytes``: a peer with so much had too little memory for it. ``input_bytes``: of each file here
-    that its inputs name; ``oversized``: what peers, by id, do not take of them. ``lost_in_outage``: it was
-    under way when most of the fleet was lost, and waits for it even if it would not wait for a first one.
+    same clock; ``cold``: the model files that it had to load then; ``is_copied``: it runs, or ran,
+    elsewhere too. ``take_back`` gets it back from a peer that has not begun it; False when it was too late.
+    ``call_off`` does so while its files are still being sent there, False when they are not.
+    ``may_run_here``: the master itself has not refused it. ``memory_bytes``: a peer with so much had too
+    little memory for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what
+    peers, by id, do not take of them. ``lost_in_outage``: it was under way when most of the fleet was lost,
+    and waits for it even if it would not wait for a first one.
     """
 
     request: JobRequest
@@ -51,6 +52,7 @@ class Ticket:
     call_off: Callable[[], bool] = not_on_its_way
     rank: Rank | None = None
     begun_at_s: float | None = None
+    cold: tuple[str, ...] = ()
     prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)
     kind: Kind = UNKNOWN_KIND
     group: Hashable = None

@@ -133,7 +133,7 @@ class WaitingRoom:
         if ticket.rank is None:
             self.enter(ticket)
         ticket.settled = ticket.taking_back = ticket.is_copied = False
-        ticket.begun_at_s = ticket.group = None
+        ticket.begun_at_s, ticket.group, ticket.cold = None, None, ()
         self._line.add(ticket)
         self._waiting[ticket.id] = ticket
         self._new.append(ticket)
@@ -163,7 +163,7 @@ class WaitingRoom:
         """Its peer has started it."""
         if ticket.begun_at_s is None and self.fleet.has(ticket):
             ticket.begun_at_s = asyncio.get_running_loop().time()
-            self.fleet.knowledge.note_begun(ticket.backend_id, ticket.kind)
+            ticket.cold = self.fleet.knowledge.note_begun(ticket.backend_id, ticket.kind)
             self.fleet.show(ticket.backend_id)
 
     def release(self, ticket: Ticket) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from ..core.models.backend import Vitals
 from ..core.models.job import HERE, Job, OutputFile
 from ..core.workflow.outputs import check_success, files_of
+from ..dispatch.ports import RanHere
 from ..dispatch.transport import Folders
 from ..errors import JobCancelledError, PromptRefusedError
 from .own_devices import OwnDevices, host_management
@@ -48,8 +49,8 @@ class ThisMachine:
         """What it computes on; None where the host does not tell."""
         return self._devices.vitals()
 
-    async def run(self, job: Job) -> dict[str, Any]:
-        """Run it as the host runs any prompt, under the job's id; return what the job's record gains.
+    async def run(self, job: Job) -> RanHere:
+        """Run it as the host runs any prompt, under the job's id.
 
         Raises:
             PromptRefusedError: the host's validation says no. PeerExecutionError: a node raised.
@@ -72,7 +73,8 @@ class ThisMachine:
             self._stop(job.id)
             raise
         outputs = check_success(entry, HERE)
-        return {"outputs": self._files(outputs, prompt), "shown": outputs}
+        results = {"outputs": self._files(outputs, prompt), "shown": outputs}
+        return RanHere(results, _cached(entry))
 
     async def _end_of(self, prompt_id: str) -> Mapping[str, Any]:
         while prompt_id not in self._queue.history:
@@ -105,3 +107,10 @@ class ThisMachine:
             for file in files_of(outputs, prompt)
             if file.type in roots
         )
+
+
+def _cached(entry: Mapping[str, Any]) -> frozenset[str]:
+    """The nodes that a history entry says were in the cache."""
+    messages = (entry.get("status") or {}).get("messages") or ()
+    told = (data for kind, data in messages if kind == "execution_cached")
+    return frozenset(str(node_id) for data in told for node_id in data.get("nodes") or ())

@@ -51,8 +51,8 @@ class Fleet:
         """Three runs of this kind there, the first of which loaded."""
         knowledge = self.scheduler.knowledge
         for total_s, head_s in ((run_s + load_s, load_s), (run_s, 0.0), (run_s, 0.0)):
-            knowledge.note_begun(peer, kind)
-            knowledge.note_run(peer, kind, total_s, head_s)
+            cold = knowledge.note_begun(peer, kind)
+            knowledge.note_run(peer, kind, total_s, head_s, cold)
         self.scheduler.set_peer(self.peers[peer], self.now_s)
 
     def wait(
@@ -91,15 +91,16 @@ class Fleet:
         self.now_s = at_s
         running, *rest = self.peers[peer].jobs
         assert running.begun_at_s is not None
-        self.scheduler.knowledge.note_run(peer, running.kind, at_s - running.begun_at_s, 0.0)
-        jobs = [replace(job, begun_at_s=at_s) if n == 0 else job for n, job in enumerate(rest)]
-        self._set(peer, replace(self.peers[peer], jobs=tuple(jobs)))
+        self.scheduler.knowledge.note_run(peer, running.kind, at_s - running.begun_at_s, 0.0, running.cold)
+        if rest:
+            cold = self.scheduler.knowledge.note_begun(peer, rest[0].kind)
+            rest[0] = replace(rest[0], begun_at_s=at_s, cold=cold)
+        self._set(peer, replace(self.peers[peer], jobs=tuple(rest)))
 
     def _put(self, peer: str, job_id: str, begun_at_s: float | None) -> None:
         job, there = self.jobs[job_id], self.peers[peer]
-        ours = OurJob(job_id, job.group, job.need, job.kind, begun_at_s)
-        if begun_at_s is not None:
-            self.scheduler.knowledge.note_begun(peer, job.kind)
+        cold = () if begun_at_s is None else self.scheduler.knowledge.note_begun(peer, job.kind)
+        ours = OurJob(job_id, job.group, job.need, job.kind, begun_at_s, cold=cold)
         self._set(peer, replace(there, jobs=(*there.jobs, ours)))
 
     def _set(self, peer: str, snapshot: PeerSnapshot) -> None:

@@ -34,8 +34,8 @@ def fleet_of(**memory_gb: float) -> Knowledge:
 
 
 def ran(knowledge: Knowledge, peer: str, kind: Kind, run_s: float = 10.0) -> None:
-    knowledge.note_begun(peer, kind)
-    knowledge.note_run(peer, kind, run_s, 0.0)
+    cold = knowledge.note_begun(peer, kind)
+    knowledge.note_run(peer, kind, run_s, 0.0, cold)
 
 
 def ran_with(knowledge: Knowledge, peer: str, kind: Kind, used_gb: float) -> float:

@@ -406,8 +406,8 @@ def test_an_idle_peer_that_never_loaded_a_model_gets_a_job_beside_one_where_it_i
     for name in ("a", "b"):
         scheduler.set_peer(peer(name), 0.0)
     for seconds in (2.4, 2.3):
-        scheduler.knowledge.note_begun("a", kind)
-        scheduler.knowledge.note_run("a", kind, seconds, 0.1)
+        cold = scheduler.knowledge.note_begun("a", kind)
+        scheduler.knowledge.note_run("a", kind, seconds, 0.1, cold)
     for number in range(2):
         scheduler.enter(WaitingJob(f"j{number}", "g", can_run("a", "b"), kind, since_s=1.0 + number))
     for name in ("a", "b"):

@@ -240,7 +240,9 @@ class Grid:
                 rest_s += found.load_s + found.run_s
                 waits = True
             else:
-                lasts_s = knowledge.loading_s(peer, job.kind) + knowledge.run_s(peer, job.kind)
+                lasts_s = sum(knowledge.load_s(peer, file) for file in job.cold) + knowledge.run_s(
+                    peer, job.kind
+                )
                 end_s, overdue = job.begun_at_s + lasts_s, OVERDUE
         if waits:
             warm = knowledge.warm.after(peer, [job.kind.files for job in column.jobs])

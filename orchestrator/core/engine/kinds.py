@@ -107,7 +107,7 @@ def _is_choice(info: ObjectInfo | None, class_type: str, name: str) -> bool:
 
 def _work(sizes: Mapping[str, float]) -> float:
     factors = (value for name, value in sizes.items() if name not in _NOT_FACTORS and value > 0)
-    return min(reduce(lambda a, b: a * b, factors, 1.0), 1e30)
+    return min(max(reduce(lambda a, b: a * b, factors, 1.0), 1e-6), 1e30)
 
 
 def _hashes(prompt: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from .belief import SURE_AFTER, believed_s, is_stale, trust
 from .kinds import Kind
 from .learned import SHORTEST_S, KindRecord, News, PeerRecord, Row, RunRecord, run_key
 from .memory import MemoryNeeds, Shortage, shortage_of
@@ -22,13 +23,11 @@ GUESSED_RUN_S = 30.0  #: with no knowledge at all
 GUESSED_LOAD_S = 1.0  #: low: an idle peer that has not loaded it yet is tried, and then it is known
 GUESSED_S_PER_GB = 1.0
 CPU_SPEED = 0.05  #: of a peer that computes without a GPU, until something ran there
-_BEGUN_KEPT = 8  #: the end of a run may be told after the next one began; never of so many
 LONGEST_S = 30 * 86_400.0
-#: Seconds that any run takes more or less for reasons of its own, and the share of its time besides.
-JITTER_S, JITTER_SHARE = 0.2, 0.15
-SURE_RUNS = 3  #: so many of one kind on one peer speak for themselves
+SHORTEST_LOG, LONGEST_LOG = math.log(SHORTEST_S), math.log(LONGEST_S)
+SPEED_STEP_MAX = math.log(10.0)  #: no single run says more of a peer
+OF_SHAPE = 0.1  #: what the run of a kind that was only known by its shape says of a peer, of a known one's
 ODD_LOAD_S = 2.0  #: a loading that nobody expected is told from chance when it took longer
-ODD = 2.0  #: times as long as likely: fewer do not
 
 
 class Origin(str, Enum):
@@ -78,18 +77,23 @@ class Knowledge(MemoryNeeds):
         if peer not in self._peers:
             self._peers.keep(peer, PeerRecord(0.0 if has_gpu else math.log(CPU_SPEED)))
 
-    def note_begun(self, peer: str, kind: Kind) -> None:
-        """A prompt of this kind begins there; anybody's."""
+    def note_begun(self, peer: str, kind: Kind) -> tuple[str, ...]:
+        """A prompt of this kind begins there, anybody's; returns the files that it has to load first."""
         self.keep_sizes(kind.files)
-        under_way = self._begun.setdefault(peer, [])
-        under_way.append((kind.signature, self.warm.use(peer, kind.files)))
-        del under_way[:-_BEGUN_KEPT]
+        return self.warm.use(peer, kind.files)
 
-    def note_run(self, peer: str, kind: Kind, total_s: float, head_s: float | None = None) -> None:
-        """A prompt that had begun there was done after `total_s`, its first step told after `head_s`."""
+    def note_run(
+        self,
+        peer: str,
+        kind: Kind,
+        total_s: float,
+        head_s: float | None = None,
+        cold: tuple[str, ...] = (),
+    ) -> None:
+        """A prompt that had begun there with these files `cold` was done after `total_s`, its first step told
+        after `head_s`."""
         if not SHORTEST_S <= total_s <= LONGEST_S:
             return
-        cold = self._cold_at_its_begin(peer, kind)
         head_s = None if head_s is None else min(max(head_s, 0.0), total_s)
         run = self._run(peer, kind)
         load_s = self._load_part(run, bool(cold), peer, cold, total_s, head_s)
@@ -97,7 +101,8 @@ class Knowledge(MemoryNeeds):
             expected_s = sum(self.load_s(peer, file) for file in cold)
             if expected_s > ODD_LOAD_S and load_s < 0.1 * expected_s:
                 self.warm.was_there(peer)
-            self._note_load(peer, cold, load_s)
+            else:
+                self._note_load(peer, cold, load_s)
         elif load_s and self.warm.loaded_again(peer, kind.files):
             self._note_load(peer, kind.files, load_s)
         run_s = max(total_s - (load_s or 0.0), SHORTEST_S)
@@ -112,15 +117,15 @@ class Knowledge(MemoryNeeds):
             self._guess(run, run_s)
         self._learn(peer, kind, run_s)
         self._had_enough(peer, kind)
-        self._tell(peer, kind)
+        self._tell(peer, kind, run)
 
     def note_part(self, peer: str, kind: Kind, total_s: float) -> None:
         """A prompt that had begun there was done after `total_s`, but much of its work lay in the peer's
         cache. That stands for its run time only until a whole run is seen."""
-        self._cold_at_its_begin(peer, kind)
         if SHORTEST_S <= total_s <= LONGEST_S:
-            self._guess(self._run(peer, kind), total_s)
-            self._tell(peer, kind)
+            run = self._run(peer, kind)
+            self._guess(run, total_s)
+            self._tell(peer, kind, run)
 
     def note_foreign(self, peer: str, run_s: float) -> None:
         """Somebody else's prompt ran there for so long."""
@@ -132,13 +137,11 @@ class Knowledge(MemoryNeeds):
     def note_restart(self, peer: str) -> None:
         """Its process is another one, or it was asked to free its memory: nothing is warm there."""
         self.warm.forget(peer)
-        self._begun.pop(peer, None)
 
     def forget_peer(self, peer: str) -> None:
         """It was removed for good."""
         self._peers.lose(peer)
         self.warm.remove(peer)
-        self._begun.pop(peer, None)
         self.news.pop(peer, None)
         for key in [key for key in self._runs if key.startswith(f"{peer}\n")]:
             self._runs.lose(key)
@@ -166,7 +169,7 @@ class Knowledge(MemoryNeeds):
         for peer in peers:
             run = self._runs.get(run_key(peer, kind))
             if run and run.total:
-                found.append((self._own_run_s(peer, kind, run.total), True, 1.0))
+                found.append((self._own_run_s(peer, kind, run), True, 1.0))
             else:
                 shortage = shortage_of(need, self.warm.memory_gb(peer))
                 derived_s = self._derived_s(peer, weight, shortage)
@@ -191,9 +194,11 @@ class Knowledge(MemoryNeeds):
     def load_s(self, peer: str, file: str) -> float:
         """Seconds to get this file into that peer's memory."""
         seen = self._loads.get(f"{peer}\n{file}")
-        if seen:
-            return seen.mean
         gb, known = self._sizes_gb.get(file), self._peers.get(peer)
+        if seen:
+            if gb is None or seen.count >= SURE_AFTER:
+                return seen.mean
+            return believed_s(seen.mean, seen.count, gb * self._usual_s_per_gb())
         if gb is not None:
             return gb * (known.s_per_gb.mean if known and known.s_per_gb else self._usual_s_per_gb())
         return known.loads.mean if known and known.loads else GUESSED_LOAD_S
@@ -216,13 +221,6 @@ class Knowledge(MemoryNeeds):
             self._typical = (self.runs_noted + (1 if len(seen) < 20 else 16), value)
         return self._typical[1]
 
-    def loading_s(self, peer: str, kind: Kind) -> float:
-        """Seconds of loading within the run of this kind that has begun there."""
-        for signature, cold in reversed(self._begun.get(peer, ())):
-            if signature == kind.signature:
-                return sum(self.load_s(peer, file) for file in cold)
-        return 0.0
-
     def times_seen(self, kind: Kind) -> int:
         """How many runs of this kind there were, on any peer."""
         entry = self._kinds.get(kind.signature)
@@ -242,20 +240,13 @@ class Knowledge(MemoryNeeds):
             run.is_guessed = True
             run.total.add(run_s)
 
-    def _tell(self, peer: str, kind: Kind) -> None:
+    def _tell(self, peer: str, kind: Kind, run: RunRecord) -> None:
+        run.noted_at = self.times_seen(kind)
         self._mark("run", peer, kind.signature)
         self._mark("head", peer, kind.signature)
         self.runs_noted += 1
         news = self.news.setdefault(peer, News())
         news.runs, news.signature = news.runs + 1, kind.signature
-
-    def _cold_at_its_begin(self, peer: str, kind: Kind) -> tuple[str, ...]:
-        under_way = self._begun.get(peer, [])
-        for at, (signature, cold) in enumerate(under_way):
-            if signature == kind.signature:
-                del under_way[: at + 1]
-                return cold
-        return self.warm.use(peer, kind.files)
 
     def _usual_s_per_gb(self) -> float:
         seen = [p.s_per_gb.mean for p in list(self._peers.values())[-20:] if p.s_per_gb]
@@ -311,18 +302,19 @@ class Knowledge(MemoryNeeds):
         if known is None:
             entry.weight = seen + record.speed
         else:
+            expected = known - record.speed
+            error = min(max(seen - expected, -SPEED_STEP_MAX), SPEED_STEP_MAX)
+            gain_kind = 1.0 / (1.0 + min(entry.count, 30))
+            weighs = trust(min(run_s, math.exp(_bounded(expected))))
             if entry.count == 0:
                 entry.weight = known
-            expected = entry.weight - record.speed
-            error = seen - expected
-            gain_kind = 1.0 / (1.0 + min(entry.count, 30))
-            trust = _trust(min(run_s, math.exp(min(expected, 20.0))))
-            gain_peer = trust / (1.0 + min(record.count, 30.0))
+                weighs *= OF_SHAPE
+            gain_peer = weighs / (1.0 + min(record.count, 30.0))
             share = gain_kind / (gain_kind + gain_peer)
             step = max(gain_kind, gain_peer, 0.05)
             entry.weight += error * step * share
             record.speed -= error * step * (1.0 - share)
-            record.count += trust
+            record.count += weighs
         entry.count += 1
         if kind.shape and kind.work > 0:
             shape = self._shapes.keep(kind.shape, self._shapes.get(kind.shape) or KindRecord(kind.shape, 1.0))
@@ -336,14 +328,15 @@ class Knowledge(MemoryNeeds):
     def _weight(self, kind: Kind) -> float | None:
         entry = self._kinds.get(kind.signature)
         if entry and entry.count:
-            return entry.weight
+            return _bounded(entry.weight)
         shape = self._shapes.get(kind.shape) if kind.shape else None
-        return shape.weight + math.log(kind.work) if shape and shape.count and kind.work > 0 else None
+        is_known = shape is not None and shape.count and kind.work > 0
+        return _bounded(shape.weight + math.log(kind.work)) if shape and is_known else None
 
     def _run_estimate(self, peer: str, kind: Kind) -> tuple[float, float, Origin, Shortage | None]:
         run = self._runs.get(run_key(peer, kind))
         if run and run.total:
-            run_s = self._own_run_s(peer, kind, run.total)
+            run_s = self._own_run_s(peer, kind, run)
             doubt = 0.3 * run_s if run.is_guessed else 0.0
             return run_s, run.total.spread + doubt, Origin.HERE, None
         record = self._peers.get(peer)
@@ -367,18 +360,18 @@ class Knowledge(MemoryNeeds):
         run_s = self.typical_s() * math.exp(-speed) if weight is None else math.exp(weight - speed)
         return min(run_s, LONGEST_S)
 
-    def _own_run_s(self, peer: str, kind: Kind, seen: Samples) -> float:
-        """The mean of what was measured there. One or two runs that took much longer than the kind elsewhere
-        and the peer's speed make likely may have met a bad moment, and are half believed."""
-        entry, record = self._kinds.get(kind.signature), self._peers.get(peer)
-        if seen.count >= SURE_RUNS or entry is None or record is None or entry.count <= seen.count:
+    def _own_run_s(self, peer: str, kind: Kind, run: RunRecord) -> float:
+        """What was measured there, as far as it is believed. What is old is put to the test: the kind is then
+        taken to run as on a usual peer, until it did or did not."""
+        entry, record, seen = self._kinds.get(kind.signature), self._peers.get(peer), run.total
+        if entry is None or record is None or entry.count <= seen.count:
             return seen.mean
-        likely_s = math.exp(min(entry.weight - record.speed, 20.0))
-        return math.sqrt(seen.mean * likely_s) if seen.mean > ODD * likely_s else seen.mean
+        weight = _bounded(entry.weight)
+        if is_stale(seen.count, entry.count - run.noted_at):
+            return min(seen.mean, math.exp(weight))
+        return believed_s(seen.mean, seen.count, math.exp(_bounded(weight - record.speed)))
 
 
-def _trust(run_s: float) -> float:
-    """How much a run of so many seconds tells of its peer's speed, 0 to 1: its precision as a measurement of
-    the logarithm, against that of a very long one. A tenth of a second is mostly chance."""
-    chance = JITTER_S / run_s / JITTER_SHARE
-    return 1.0 / (1.0 + chance * chance)
+def _bounded(log_s: float) -> float:
+    """The logarithm of seconds that anything could take."""
+    return min(max(log_s, SHORTEST_LOG), LONGEST_LOG)

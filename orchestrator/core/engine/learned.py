@@ -34,11 +34,13 @@ class Row:
 @dataclass
 class RunRecord:
     """``total`` from the first to the last sign of a run with warm models, ``head`` of it until the first
-    step. While ``is_guessed``, only runs that also loaded, or left out much of the work, were seen."""
+    step. While ``is_guessed``, only runs that also loaded, or left out much of the work, were seen.
+    ``noted_at``: how many runs of the kind there were, anywhere, with its last one here."""
 
     total: Samples = field(default_factory=Samples)
     head: Samples = field(default_factory=Samples)
     is_guessed: bool = False
+    noted_at: int = 0
 
 
 @dataclass
@@ -120,7 +122,6 @@ class Learned:
         self._fleet_foreign = Samples()
         self._changed: dict[tuple[str, str, str], None] = {}
         self.news: dict[str, News] = {}
-        self._begun: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
         self.warm = Warmth(self._sizes_gb.get)
 
     def take_changes(self) -> tuple[Row, ...]:
@@ -142,11 +143,18 @@ class Learned:
 
     def read(self, rows: Iterable[Row]) -> None:
         """Take over what ``rows`` gave once. A row that makes no sense is left out."""
+        ran: list[Row] = []
         for row in rows:
             try:
                 self._read(row)
             except (ValueError, OverflowError, IndexError):
                 continue
+            if row.topic == "run":
+                ran.append(row)
+        for row in ran:  # whichever came first, the kind's row or this one
+            run, kind = self._runs.get(run_key(row.peer, Kind(row.name))), self._kinds.get(row.name)
+            if run and kind:
+                run.noted_at = kind.count
 
     def _run(self, peer: str, kind: Kind) -> RunRecord:
         key = run_key(peer, kind)

@@ -19,8 +19,8 @@ _SHARED = ("cpu", "mps")  #: devices whose memory is the machine's, with all tha
 @dataclass(frozen=True)
 class OurJob:
     """A job of ours on a peer. ``begun_at_s`` is None until the peer starts it; until then it can be taken
-    back, unless it is being taken back already. ``is_copied``: it runs elsewhere too, or did. The rest is as
-    it was in the line."""
+    back, unless it is being taken back already. ``is_copied``: it runs elsewhere too, or did. ``cold``: what
+    it had to load when it began. The rest is as it was in the line."""
 
     job_id: str
     group: Hashable = None
@@ -29,6 +29,7 @@ class OurJob:
     begun_at_s: float | None = None
     taking_back: bool = False
     is_copied: bool = False
+    cold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

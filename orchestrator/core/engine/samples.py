@@ -42,8 +42,10 @@ class Samples:
         if not values:
             self.mean = self.spread = 0.0
             return
-        cut = 2 if len(values) >= 7 else 1 if len(values) >= 3 else 0
-        inner = values[cut : len(values) - cut] or values
+        # What goes wrong takes longer: of few, only the longest is left out.
+        low = 2 if len(values) >= 7 else 1 if len(values) >= 5 else 0
+        high = 2 if len(values) >= 6 else 1 if len(values) >= 3 else 0
+        inner = values[low : len(values) - high]
         self.mean = sum(inner) / len(inner)
         if len(values) < 2:
             self.spread = self.mean * 0.25

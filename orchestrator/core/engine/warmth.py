@@ -47,11 +47,11 @@ class Warmth:
         warm = self._warm.setdefault(peer, OrderedDict())
         wanted = tuple(files)
         others = [self._gb(file) for file in warm if file not in wanted]
-        if others:
+        if wanted and others:
             self._fits_gb[peer] = self.gb(warm) - min(others) / 2
             self._touch(peer, warm, wanted)
             self._sets.pop(peer, None)
-        return bool(others)
+        return bool(wanted and others)
 
     def was_there(self, peer: str) -> None:
         """What was taken for cold there needed no loading: more fits than was thought."""
@@ -86,6 +86,7 @@ class Warmth:
 
     def forget(self, peer: str) -> None:
         self._warm.pop(peer, None)
+        self._fits_gb.pop(peer, None)
         self._sets.pop(peer, None)
 
     def remove(self, peer: str) -> None:

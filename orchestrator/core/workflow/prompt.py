@@ -33,6 +33,19 @@ def links_of(node: object) -> Iterator[tuple[str, str, int]]:
                 yield str(name), str(value[0]), value[1]
 
 
+def seeded_nodes(prompt: Mapping[str, Any]) -> frozenset[str]:
+    """Ids of those that make something new of their inputs with each seed, as samplers do. A node that only
+    hands out a seed, or noise, is none."""
+    found = set()
+    for node_id, node in prompt.items():
+        inputs = node.get("inputs") if isinstance(node, Mapping) else None
+        links = {name for name, _, _ in links_of(node)}
+        has_seed = isinstance(inputs, Mapping) and not SEED_NAMES.isdisjoint(inputs)
+        if (has_seed and links - SEED_NAMES) or "noise" in links:
+            found.add(node_id)
+    return frozenset(found)
+
+
 def class_of(node: object) -> str:
     """The node's class, or "" where the prompt does not tell."""
     value = node.get("class_type") if isinstance(node, Mapping) else None
