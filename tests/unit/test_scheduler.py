@@ -454,13 +454,13 @@ def test_a_plan_is_broken_off_after_some_starts_and_goes_on_when_it_is_asked_aga
 
 def test_nothing_is_started_before_the_whole_line_was_looked_at() -> None:
     fleet = Fleet(*(peer(f"p{n}") for n in range(50)))
-    for n in range(800):
-        fleet.wait(f"j{n}", Kind(f"kind {n}"), client=str(n), priority=float(n > 750))
+    for n in range(300):
+        fleet.wait(f"j{n}", Kind(f"kind {n}"), client=str(n), priority=float(n > 250))
     assert fleet.plan() == []
     assert fleet.last.look_again_s == 0.0
     starts = fleet.plan()
     assert len(starts) == STARTS_AT_ONCE
-    assert {f"j{n}" for n in range(751, 800)} <= {job for job, _ in starts}
+    assert {f"j{n}" for n in range(251, 300)} <= {job for job, _ in starts}
 
 
 class Counting(Knowledge):

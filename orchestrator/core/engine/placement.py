@@ -144,13 +144,13 @@ class Placer:
 
     def _is_free(self, at: int) -> bool:
         """Whether it can be handed another job now."""
-        soon = self.ready[at] <= self._now_s + self._policy.prefetch_lead_s
-        return bool(self._grid.room[at] > 0 and (soon or self._grid.is_vague[at]))
+        soon = self.ready.item(at) <= self._now_s + self._policy.prefetch_lead_s
+        return self._grid.room.item(at) > 0 and (soon or self._grid.is_vague.item(at))
 
     def _turn_of(self, at: int) -> tuple[float, float, float, int]:
         """Which free peer is asked first: the one that is through first, the quickest of equals."""
         grid = self._grid
-        return float(self.ready[at]), -float(grid.speed[at]), float(grid.tie[at]), at
+        return self.ready.item(at), -grid.speed.item(at), grid.tie.item(at), at
 
     def _started(self, pick: Pick) -> None:
         grid, line, now_s = self._grid, self._line, self._now_s
@@ -168,7 +168,7 @@ class Placer:
 
     def _from_the_line(self, at: int, here: Ints) -> Pick | None:
         """The next job in the line among the groups of these rows, all of which the peer may take."""
-        rows, ready = self._grid.rows, float(self.ready[at])
+        rows, ready = self._grid.rows, self.ready.item(at)
         self._rate, self._stays = None, {}
         if len(here) > 1:
             here = self._ranked(here, at)
@@ -176,11 +176,10 @@ class Placer:
                 starving = self._starving(at, here, ready)
                 if starving is not None:
                     return starving
-        finish_s = (ready + rows.load[:, at][here] + rows.run[:, at][here]).tolist()
         for n, number in enumerate(here.tolist()):
             w = self._groups.at_row[number]
-            is_in_time = self._horizon.is_in_time(w, finish_s[n])
-            if is_in_time and not self._had_better_stay(w, here[n + 1 :], at):
+            finish_s = ready + rows.load.item(number, at) + rows.run.item(number, at)
+            if self._horizon.is_in_time(w, finish_s) and not self._had_better_stay(w, here[n + 1 :], at):
                 chosen = self._longest_if_late(w, here[n + 1 :], at, ready)
                 chosen = self._better_near_the_end(chosen, at)
                 return Pick(at, chosen.key, chosen.head, chosen.row, ready)
@@ -235,16 +234,16 @@ class Placer:
         longer = others[rows.weight_s[others] > chosen.row.weight_s]
         if not len(longer):
             return chosen
-        load_s = float(chosen.row.load[at])
-        after = ready + load_s + float(chosen.row.run[at])
+        load_s = chosen.row.load.item(at)
+        after = ready + load_s + chosen.row.run.item(at)
         longer = longer[(self._groups.priority[longer] == priority) & (rows.load[:, at][longer] <= load_s)]
         if len(longer) > _ONE_BY_ONE:
             longer = longer[~horizon.are_surely_in_time(longer, after + rows.run[:, at][longer], priority)]
         best = chosen
-        for w in map(self._groups.at_row.__getitem__, longer.tolist()):
-            if w.row.weight_s > best.row.weight_s:
-                run_s, its_load_s = float(w.row.run[at]), float(w.row.load[at])
-                finish_s = ready + its_load_s + run_s
+        for number in longer.tolist():
+            if rows.weight_s.item(number) > best.row.weight_s:
+                w, run_s = self._groups.at_row[number], rows.run.item(number, at)
+                finish_s = ready + rows.load.item(number, at) + run_s
                 is_late_behind = not horizon.is_in_time(w, after + run_s)
                 if is_late_behind and (horizon.is_in_time(w, finish_s) or self._is_soonest(w.row, finish_s)):
                     best = w

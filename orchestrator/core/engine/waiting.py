@@ -15,8 +15,8 @@ from .rows import Row
 
 #: What kinds weigh is looked up again after so many runs.
 _WEIGH_EVERY = 4
-#: So many new groups times peers are reckoned in one go: it takes about a tenth of a second.
-_CELLS_AT_ONCE = 20_000
+#: So many new groups times peers are reckoned in one go, which takes a twentieth of a second or so.
+_CELLS_AT_ONCE = 10_000
 
 
 @dataclass
