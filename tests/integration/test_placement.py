@@ -84,8 +84,14 @@ async def test_a_run_that_found_its_seeds_work_in_the_cache_is_not_taken_for_a_w
     a.object_info["Sampler"]["input"]["required"]["seed"] = ["INT", {"default": 0}]
     a.on_prompt = "hold"
     await master.add("a", a)
-    graph = picture() | {"0": {"class_type": "Sampler", "inputs": {"width": 64, "seed": 7}}}
-    graph["1"]["inputs"]["after"] = ["0", 0]
+    graph = picture() | {
+        "empty": {"class_type": "EmptyImage", "inputs": {"width": 64, "color": 0}},
+        "sampler": {
+            "class_type": "Sampler",
+            "inputs": {"width": 64, "seed": 7, "latent_image": ["empty", 0]},
+        },
+    }
+    graph["1"]["inputs"]["after"] = ["sampler", 0]
 
     async def runs(color: int, *cached: str) -> float:
         graph["1"]["inputs"]["color"] = color
@@ -98,7 +104,7 @@ async def test_a_run_that_found_its_seeds_work_in_the_cache_is_not_taken_for_a_w
         return (await told(master))["a"].run_s
 
     whole_s = await runs(1)
-    assert await runs(2, "0") == whole_s
+    assert await runs(2, "empty", "sampler") == whole_s
 
 
 async def test_what_was_learned_outlives_a_restart_and_goes_with_its_peer(
