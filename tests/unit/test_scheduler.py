@@ -306,6 +306,23 @@ def test_of_the_last_jobs_one_that_has_a_single_peer_keeps_its_turn_unless_all_w
     assert [job_id for job_id, _ in fleet.plan(1.0)][:2] == first
 
 
+def test_an_idle_peer_gets_work_again_long_after_it_was_seen_to_be_slow() -> None:
+    fleet = Fleet(peer("a"), peer("b"))
+    fleet.learn("a", RED, 5.0)
+    fleet.learn("b", RED, 60.0)
+    on_b, now_s = 0, 0.0
+    for n in range(0, 1200, 4):
+        for job in range(4):
+            fleet.wait(f"j{n + job}", RED)
+        while len(fleet.scheduler.line) or any(one.jobs for one in fleet.peers.values()):
+            on_b += sum(where == "b" for _, where in fleet.plan(now_s))
+            now_s += 5.0
+            for name, one in fleet.peers.items():
+                if one.jobs:
+                    fleet.end(name, now_s)  # b has become as quick as a
+    assert on_b > 100
+
+
 def test_the_plan_says_why_in_seconds_and_what_the_others_would_need() -> None:
     fleet = Fleet(peer("a"), peer("b"), peer("c"))
     fleet.learn("a", RED, 14.0, 12.0)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from .belief import SURE_AFTER, believed_s, is_stale, trust
+from .belief import ODD, SURE_AFTER, believed_s, is_stale, trust
 from .kinds import Kind
 from .learned import SHORTEST_S, KindRecord, News, PeerRecord, Row, RunRecord, run_key
 from .memory import MemoryNeeds, Shortage, shortage_of
@@ -107,7 +107,7 @@ class Knowledge(MemoryNeeds):
             self._note_load(peer, kind.files, load_s)
         run_s = max(total_s - (load_s or 0.0), SHORTEST_S)
         if not load_s and not cold:
-            if run.is_guessed:
+            if run.is_guessed or self._is_refuted(run, kind, run_s):
                 run.total.clear()
                 run.is_guessed = False
             run.total.add(run_s)
@@ -359,6 +359,11 @@ class Knowledge(MemoryNeeds):
             speed -= math.log(shortage.slower)
         run_s = self.typical_s() * math.exp(-speed) if weight is None else math.exp(weight - speed)
         return min(run_s, LONGEST_S)
+
+    def _is_refuted(self, run: RunRecord, kind: Kind, run_s: float) -> bool:
+        """Whether what was measured there is old, and this run shows that it does not hold any more."""
+        is_old = is_stale(run.total.count, self.times_seen(kind) - run.noted_at)
+        return is_old and not 1 / ODD < run_s / max(run.total.mean, SHORTEST_S) < ODD
 
     def _own_run_s(self, peer: str, kind: Kind, run: RunRecord) -> float:
         """What was measured there, as far as it is believed. What is old is put to the test: the kind is then
