@@ -195,6 +195,9 @@ def test_a_run_whose_work_lay_in_the_cache_does_not_pass_for_a_whole_one() -> No
     ran(knowledge, "p", PLAIN, 20.0)
     knowledge.note_part("p", PLAIN, 0.5)
     assert knowledge.estimate("p", PLAIN).run_s == pytest.approx(20.0)
+    for _ in range(6):
+        knowledge.note_part("p", PLAIN, 40.0)
+    assert knowledge.estimate("p", PLAIN).run_s == pytest.approx(40.0)  # the whole takes no less
 
 
 def test_a_single_run_that_met_a_bad_moment_is_not_wholly_believed_of_a_peer_that_is_known() -> None:

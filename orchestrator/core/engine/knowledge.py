@@ -124,6 +124,8 @@ class Knowledge(MemoryNeeds):
         cache. That stands for its run time only until a whole run is seen."""
         if SHORTEST_S <= total_s <= LONGEST_S:
             run = self._run(peer, kind)
+            if run.total and not run.is_guessed and total_s > run.total.mean:
+                run.total.add(total_s)  # the whole takes longer still
             self._guess(run, total_s)
             self._tell(peer, kind, run)
 
