@@ -7,12 +7,13 @@ the guilty nodes. Checks that only a class's own code can do are left to the pee
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..models.job import Prompt
 from ..workflow.object_info import COMBO, InputSpec, ObjectInfo
 from ..workflow.prompt import class_of, is_link, links_of
+from .requirements import unmet
 
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
 _LISTED_UP_TO = 20
@@ -21,11 +22,13 @@ _LISTED_UP_TO = 20
 @dataclass(frozen=True)
 class Validation:
     """``outputs``: the output nodes that can run. ``error`` is None when there is at least one; it and
-    ``node_errors`` (node id -> errors, class_type, dependent_outputs) are as in ComfyUI's answer."""
+    ``node_errors`` (node id -> errors, class_type, dependent_outputs) are as in ComfyUI's answer. ``lacks``:
+    what the peer has not that the prompt needs, in words, where that is why."""
 
     outputs: tuple[str, ...] = ()
     node_errors: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
+    lacks: tuple[str, ...] = ()
 
 
 def validate(
@@ -37,7 +40,7 @@ def validate(
     """Check `prompt`, or what its output nodes `targets` need. `has_file` tells of uploadable input files."""
     unknown = {i: class_of(node) for i, node in prompt.items() if class_of(node) not in info}
     if unknown:
-        return _unknown_classes(unknown)
+        return replace(_unknown_classes(unknown), lacks=unmet(prompt, info))
     outputs = [
         node_id
         for node_id, node in prompt.items()
@@ -71,8 +74,8 @@ def validate(
     if good:
         return Validation(tuple(good), node_errors)
     lines = [f"{e['message']}: {e['details']}" for node_id in node_errors for e in found[node_id]]
-    message = "Prompt outputs failed validation"
-    return Validation((), node_errors, _error("prompt_outputs_failed_validation", message, "\n".join(lines)))
+    error = _error("prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines))
+    return Validation((), node_errors, error, unmet(prompt, info))
 
 
 def agree(answers: Mapping[str, Validation | str]) -> Validation:
@@ -84,10 +87,10 @@ def agree(answers: Mapping[str, Validation | str]) -> Validation:
     fine = [answer for answer in asked if answer.error is None]
     if fine:
         return max(fine, key=lambda answer: len(answer.outputs))
-    lines = [
-        f"{name}: {_told(answer) if isinstance(answer, Validation) else answer}"
-        for name, answer in answers.items()
-    ]
+    alike: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        alike.setdefault(_told(answer) if isinstance(answer, Validation) else answer, []).append(name)
+    lines = [f"{', '.join(names)}: {words}" for words, names in alike.items()]
     if not answers:
         lines = ["No peer is registered. Open the Fleet tab and add the address of one, or leave fleet mode."]
     nearest = min(asked, key=lambda answer: len(answer.node_errors), default=None)
@@ -98,7 +101,7 @@ def agree(answers: Mapping[str, Validation | str]) -> Validation:
 
 def _told(answer: Validation) -> str:
     error = answer.error or {}
-    return "; ".join(part for part in (error.get("message"), error.get("details")) if part)
+    return "; ".join(answer.lacks) or error.get("details") or error.get("message") or ""
 
 
 def _unknown_classes(unknown: Mapping[str, str]) -> Validation:
