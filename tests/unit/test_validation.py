@@ -191,18 +191,18 @@ def test_the_nearest_miss_leads_and_every_peer_says_what_it_lacks() -> None:
 
 def test_peers_that_lack_the_same_say_so_once_and_name_the_nearest_file() -> None:
     classes = {
-        "Loader": {"input": {"required": {"ckpt_name": [["base-2.safetensors"]]}}, "output": ["MODEL"]},
+        "Loader": {"input": {"required": {"ckpt_name": [["one-2.safetensors"]]}}, "output": ["MODEL"]},
         "Save": {"input": {"required": {"model": ["MODEL"]}}, "output": [], "output_node": True},
     }
     prompt = {
-        "1": {"class_type": "Loader", "inputs": {"ckpt_name": "base-1.safetensors"}},
+        "1": {"class_type": "Loader", "inputs": {"ckpt_name": "one-1.safetensors"}},
         "2": {"class_type": "Save", "inputs": {"model": ["1", 0]}},
     }
     lacking = validate(prompt, ObjectInfo(classes))
     found = agree({"a": lacking, "b": lacking, "c": "it is switched off in the Fleet tab"})
     assert found.error is not None
     assert found.error["details"].split("\n") == [
-        "a, b: it lacks the file base-1.safetensors, wanted by node 1 (ckpt_name) (it has base-2.safetensors)",
+        "a, b: it lacks the file one-1.safetensors, wanted by node 1 (ckpt_name) (it has one-2.safetensors)",
         "c: it is switched off in the Fleet tab",
     ]
 
