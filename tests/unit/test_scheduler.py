@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import weakref
 from dataclasses import replace
 
@@ -169,6 +170,28 @@ def test_a_low_priority_does_not_starve() -> None:
         started += [job for job, _ in fleet.plan(5.0 * n)]
         fleet.end("a", 5.0 * (n + 1))
     assert "humble" in started
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_a_low_priority_starves_on_no_peer_of_equals_that_take_turns(count: int) -> None:
+    policy = Policy(starving_s=100.0, starving_turn=4)
+    names = "abcdefgh"[:count]
+    for only in names:
+        fleet = Fleet(*map(peer, names), policy=policy)
+        for name in names:
+            fleet.learn(name, SHORT, 10.0)
+        fleet.wait("humble", SHORT, only, priority=-1.0)
+        numbers = itertools.count()
+        for _ in range(3 * count):
+            fleet.wait(f"urgent {next(numbers)}", SHORT)
+        there: list[str] = []  #: what that peer started once the job was starving
+        for n in range(20):
+            for job, where in fleet.plan(10.0 * n):
+                fleet.wait(f"urgent {next(numbers)}", SHORT, since_s=10.0 * n)
+                there += [job] if where == only and 10.0 * n >= policy.starving_s else []
+            for name in names:
+                fleet.end(name, 10.0 * (n + 1))
+        assert "humble" in there[: policy.starving_turn]
 
 
 def test_a_cold_model_does_not_starve_behind_a_warm_one() -> None:
