@@ -344,6 +344,20 @@ def test_the_plan_says_why_in_seconds_and_what_the_others_would_need() -> None:
     assert start.finish_s == pytest.approx(14.0)
 
 
+def test_of_two_jobs_for_one_peer_in_a_plan_the_second_is_said_to_have_the_first_ahead() -> None:
+    for is_learned, said in (
+        (True, ["done in about 5 s: nothing ahead", "done in about 10 s: 1 ahead for 5 s"]),
+        (False, ["it has nothing in its queue, 8.0 GiB free", "it has 1 in its queue, 8.0 GiB free"]),
+    ):
+        fleet = Fleet(peer("a"))
+        if is_learned:
+            fleet.learn("a", SHORT, 5.0)
+        for job_id in ("1", "2"):
+            fleet.wait(job_id, SHORT)
+        starts = fleet.scheduler.plan(0.0).starts
+        assert [start.explain() for start in starts] == [f"on a because {words}" for words in said]
+
+
 def test_before_sending_each_peer_tells_what_it_would_need_the_soonest_first() -> None:
     fleet = Fleet(peer("a"), peer("b"), peer("c", health=Health.DOWN, reason="off"))
     fleet.learn("a", SHORT, 20.0)

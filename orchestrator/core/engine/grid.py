@@ -133,6 +133,11 @@ class Grid:
     def id(self, at: int) -> str:
         return self.column(at).snapshot.config.id
 
+    def ahead(self, at: int) -> int:
+        """Prompts in its queue, those included that were given to it since its snapshot was taken."""
+        column = self.column(at)
+        return column.snapshot.foreign + max(len(column.jobs), ours_on(column.snapshot))
+
     def jobs(self, at: int) -> list[OurJob]:
         return self.column(at).jobs
 

@@ -182,10 +182,10 @@ class Scheduler:
         grid, at = self._grid, pick.at
         load_s, run_s = pick.row.load.item(at), pick.row.run.item(at)
         finish_s = pick.ready_s + load_s + run_s - now_s
-        explain = partial(self._explain, pick, now_s, load_s, run_s)
+        explain = partial(self._explain, pick, now_s, load_s, run_s, grid.ahead(at))
         return Start(pick.head.job_id, grid.id(at), finish_s, explain)
 
-    def _explain(self, pick: Pick, now_s: float, load_s: float, run_s: float) -> str:
+    def _explain(self, pick: Pick, now_s: float, load_s: float, run_s: float, ahead: int) -> str:
         """Why the peer of this pick, and what of those that would have been next best."""
         grid, row = self._grid, pick.row
         ready = grid.ready_s(now_s)
@@ -193,7 +193,8 @@ class Scheduler:
         live = [at for at in np.argsort(finish)[: OTHERS_MAX + 2].tolist() if grid.columns[at] is not None]
         others = [at for at in live if at != pick.at][:OTHERS_MAX]
         mine = self._reckoning(pick.at, row.kind, row.need, pick.ready_s, now_s)
-        mine = replace(mine, load_s=load_s, run_s=run_s, cold=mine.cold if load_s else ())
+        # since it was picked, it and others have joined the queue there
+        mine = replace(mine, load_s=load_s, run_s=run_s, cold=mine.cold if load_s else (), ahead=ahead)
         reckonings = [
             mine,
             *(self._reckoning(at, row.kind, row.need, float(ready[at]), now_s) for at in others),
@@ -218,6 +219,7 @@ class Scheduler:
             bool(self._grid.room[at] > 0),
             need_gb,
             found.shortage,
+            self._grid.ahead(at),
         )
 
     def _id(self, at: int) -> str:
