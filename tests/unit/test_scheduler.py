@@ -391,6 +391,32 @@ def test_before_sending_what_waits_goes_first_if_it_is_as_urgent_and_may_take_a_
 
 
 @pytest.mark.parametrize(
+    ("d_runs_s", "b", "d"),
+    [
+        (30.0, "done in about 40 s: 1 waiting job goes first, its turn in 20 s",
+         "done in about 60 s: 1 ahead for 30 s"),
+        (5.0, "done in about 20 s: nothing ahead",
+         "done in about 15 s: 1 waiting job goes first, its turn in 10 s"),
+    ],
+)  # fmt: skip
+def test_before_sending_peers_that_fewer_waiting_jobs_leave_over_are_free_at_once(
+    d_runs_s: float, b: str, d: str
+) -> None:
+    fleet = Fleet(peer("a"), peer("b"), peer("c"), peer("d"))
+    for name, run_s in (("a", 60.0), ("b", 20.0), ("c", 30.0), ("d", d_runs_s)):
+        fleet.learn(name, SHORT, run_s)
+    fleet.run_on("d", "running", SHORT)
+    fleet.wait("waiting", SHORT)
+    found = fleet.scheduler.reckon(SHORT, can_run("a", "b", "c", "d"), 0.0)
+    assert {one.verdict.name: in_full(one) for one in found} == {
+        "a": "done in about 60 s: nothing ahead",
+        "b": b,
+        "c": "done in about 30 s: nothing ahead",
+        "d": d,
+    }
+
+
+@pytest.mark.parametrize(
     ("snapshot", "need", "reason"),
     [
         (peer("a"), Need(unmet={"a": ()}, avoid=("a",)), "the job avoids it"),

@@ -18,7 +18,7 @@ from .explain import OTHERS_MAX, Reckoning, duration, sentence
 from .grid import Grid
 from .kinds import Kind
 from .knowledge import Knowledge
-from .levels import Bools, Floats, fluid_level
+from .levels import Bools, Floats, share_out
 from .need import Need
 from .ordering import Line, WaitingJob
 from .peers import OurJob, PeerSnapshot
@@ -76,6 +76,15 @@ class Plan:
     take_backs: tuple[TakeBack, ...] = ()
     copies: tuple[SecondCopy, ...] = ()
     look_again_s: float | None = None
+
+
+@dataclass
+class _Before:
+    """Waiting jobs that the same peers may take: what all would load on each, and how long they would run."""
+
+    may: Bools
+    takes_s: Floats
+    jobs: int = 0
 
 
 class Scheduler:
@@ -158,25 +167,35 @@ class Scheduler:
 
     def _turns(self, able: list[int], priority: float, ready: Floats) -> dict[int, tuple[int, float]]:
         """For each of these peers: how many waiting jobs that may run there go before a new one, and by when
-        the peers that may take those could have begun with the last of them."""
-        groups: dict[bytes, tuple[Bools, int, float]] = {}
+        it is through with its share of them; 0 jobs where it gets none."""
+        groups: dict[bytes, _Before] = {}
         for key, group in self.line.groups.items():
             row = self._grid.row(key, group.kind, group.need)
             count = sum(number for its, number in group.tally.items() if its >= priority)
             if count:
-                _, jobs, work_s = groups.get(mask := row.may.tobytes(), (row.may, 0, 0.0))
-                groups[mask] = row.may, jobs + count, work_s + count * row.weight_s
-        found: dict[tuple[bytes, ...], tuple[int, float]] = {(): (0, 0.0)}
+                nothing = _Before(row.may, np.zeros((2, len(row.may))))
+                before = groups.setdefault(row.may.tobytes(), nothing)
+                before.jobs += count
+                before.takes_s += count * np.array((row.load, row.run))
+        found: dict[tuple[bytes, ...], dict[int, tuple[int, float]]] = {(): {}}
         turns: dict[int, tuple[int, float]] = {}
         for at in able:
-            here = tuple(mask for mask, (may, *_) in groups.items() if may[at])
+            here = tuple(mask for mask, before in groups.items() if before.may[at])
             if here not in found:
-                those = [groups[mask] for mask in here]
-                may = np.logical_or.reduce([may for may, *_ in those])
-                level_s = fluid_level(ready[may], self._grid.speed[may], sum(one[2] for one in those))
-                found[here] = sum(one[1] for one in those), level_s
-            turns[at] = found[here]
+                found[here] = self._turns_behind([groups[mask] for mask in here], ready)
+            turns[at] = found[here].get(at, (0, 0.0))
         return turns
+
+    def _turns_behind(self, groups: list[_Before], ready: Floats) -> dict[int, tuple[int, float]]:
+        """The same behind these, without the peers that get none of them."""
+        may, jobs = np.logical_or.reduce([its.may for its in groups]), sum(its.jobs for its in groups)
+        load_s, run_s = np.add.reduce([its.takes_s for its in groups])[:, may] / jobs
+        start_s = ready[may] + load_s
+        given = share_out(start_s + self._grid.tie[may], run_s, jobs)
+        until_s = start_s + given * run_s
+        takes = given > 0
+        theirs = np.flatnonzero(may)[takes].tolist()
+        return {at: (jobs, end_s) for at, end_s in zip(theirs, until_s[takes].tolist(), strict=True)}
 
     def _start(self, pick: Pick, now_s: float) -> Start:
         grid, at = self._grid, pick.at
