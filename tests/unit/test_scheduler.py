@@ -276,6 +276,36 @@ def test_but_not_by_one_that_would_need_longer() -> None:
     assert fleet.last.take_backs == ()
 
 
+@pytest.mark.parametrize(("kind", "goes_to"), [(SHORT, ["slow"]), (LONG, [])])
+def test_where_a_job_is_late_others_of_its_kind_are_taken_to_need_as_long_while_it_runs(
+    kind: Kind, goes_to: list[str]
+) -> None:
+    fleet = Fleet(peer("quick"), peer("slow"))
+    for one in (SHORT, LONG):
+        fleet.learn("quick", one, 10.0)
+        fleet.learn("slow", one, 60.0)
+    fleet.run_on("quick", "late", SHORT)
+    late = fleet.peers["quick"]
+    fleet.run_on("quick", "second", kind, None)
+    fleet.plan(15.0)
+    assert fleet.last.take_backs == ()
+    fleet.scheduler.set_peer(fleet.peers["quick"], 60.0)
+    fleet.plan(60.0)
+    assert [back.to for back in fleet.last.take_backs] == goes_to
+
+    fleet.scheduler.set_peer(late, 60.0)
+    fleet.wait("second", kind)  # taken back, it is not sent there again
+    starts = fleet.scheduler.plan(60.0).starts
+    assert [start.backend_id for start in starts] == goes_to
+    assert all("on slow because done in about 60 s" in start.explain() for start in starts)
+    assert all("(quick: 85 s)" in start.explain() for start in starts)
+
+    fleet.scheduler.set_peer(replace(late, jobs=()), 61.0)
+    fleet.wait("third", kind)
+    start = fleet.scheduler.plan(61.0).starts[0]
+    assert (start.backend_id, start.finish_s) == ("quick", pytest.approx(10.0))
+
+
 def test_a_second_copy_runs_on_a_much_faster_idle_peer_when_that_is_wished() -> None:
     for wished in (False, True):
         fleet = Fleet(peer("fast"), peer("slow"), policy=Policy(second_copies=wished))

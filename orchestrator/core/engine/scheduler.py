@@ -223,14 +223,15 @@ class Scheduler:
     def _reckoning(
         self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float, need_gb: float = 0.0
     ) -> Reckoning:
-        snapshot, warm = self._grid.snapshot(at), self._grid.column(at).warm
-        found = self.knowledge.estimate(snapshot.config.id, kind, warm)
+        column = self._grid.column(at)
+        snapshot = column.snapshot
+        found = self.knowledge.estimate(snapshot.config.id, kind, column.warm)
         return Reckoning(
             judge(need, snapshot),
             snapshot,
             max(ready_s - now_s, 0.0),
             found.load_s,
-            found.run_s,
+            max(found.run_s, column.slow_s(kind)),
             found.spread_s,
             found.origin,
             found.cold,
