@@ -70,6 +70,7 @@ class FleetMirror:
             # The host shows and tells what it runs itself.
             self._native.forget(job.id)
             shown.is_running = shown.is_listed = False
+            shown.forget_attempt()
             if job.state.is_final:
                 del self._shown[job.id]
             return
@@ -82,12 +83,12 @@ class FleetMirror:
             self._send(job, "execution_start", {"timestamp": _ms(job.begun_at), "remote": True})
         elif job.begun_at is None and (shown.is_running or not shown.is_listed):
             shown.is_running = False
+            shown.forget_attempt()
             self._native.show_waiting(_item(job, shown))
         shown.is_listed = True
 
     def _finish(self, job: Job, shown: _Shown) -> None:
-        if shown.timer:
-            shown.timer.cancel()
+        shown.cancel_timer()
         if job.state is JobState.CANCELLED and not shown.is_running:
             self._native.forget(job.id)
             return
@@ -158,6 +159,18 @@ class _Shown:
         self.told_at = float("-inf")
         self.timer: asyncio.TimerHandle | None = None
         self.sending: asyncio.Task[None] | None = None
+
+    def forget_attempt(self) -> None:
+        """What a peer said counts for its own attempt alone."""
+        self.cancel_timer()
+        self.kept.clear()
+        self.newest.clear()
+        self.due.clear()
+
+    def cancel_timer(self) -> None:
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
 
 
 def _item(job: Job, shown: _Shown) -> Item:

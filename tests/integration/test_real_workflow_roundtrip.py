@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.engine.overrides import parse_overrides
-from orchestrator.core.engine.parameter_patcher import changed_parameters, patch_parameters
+from orchestrator.core.engine.parameter_patcher import patch_parameters
 from orchestrator.core.workflow.converter import workflow_to_api
 from orchestrator.core.workflow.inspector import inspect_parameters
 from orchestrator.core.workflow.object_info import ObjectInfo
@@ -47,8 +47,12 @@ def test_a_template_is_parsed_converted_inspected_and_patched() -> None:
     )
 
     changes = {
-        change.address.rpartition(".")[2]: change.after for change in changed_parameters(prompt, after)
+        name: value
+        for node_id, node in after.items()
+        for name, value in node["inputs"].items()
+        if value != prompt[node_id]["inputs"].get(name)
     }
+    assert after.keys() == prompt.keys()
     assert changes == {"seed": 2**64 - 1, "steps": 7, "width": 512}
     assert set(parsed["node_ids"]) >= set(prompt)
     assert parameters[0].multiline and parameters[0].type == "STRING"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.parameter_patcher import Change, changed_parameters, patch_parameters
+from orchestrator.core.engine.parameter_patcher import patch_parameters
 from orchestrator.core.workflow.inspector import inspect_parameters
 from orchestrator.errors import ParameterError, WorkflowError
 
@@ -69,8 +69,9 @@ def test_a_parameter_is_found_by_address_title_class_or_bare_name(
 
 
 def test_several_changes_at_once_leave_everything_else_alone() -> None:
-    after = patched({"seed": 1, "Negative.text": "x"})
-    assert changed_parameters(PROMPT, after) == [Change("3.seed", 5, 1), Change("7.text", "bad", "x")]
+    expected = copy.deepcopy(PROMPT)
+    expected["3"]["inputs"]["seed"], expected["7"]["inputs"]["text"] = 1, "x"
+    assert patched({"seed": 1, "Negative.text": "x"}) == expected
 
 
 def test_the_prompt_that_is_given_stays_untouched() -> None:
@@ -128,12 +129,13 @@ def test_an_input_file_need_not_be_in_the_list_yet() -> None:
 
 @pytest.mark.parametrize(
     ("target", "value", "expected"),
-    [("seed", "42", 42), ("seed", 41.6, 42), ("cfg", "3.5", 3.5), ("cfg", 4, 4), ("add_noise", "no", False),
-     ("add_noise", 1, True), ("7.text", 5, "5"), ("7.text", True, "true")],
+    [("3.seed", "42", 42), ("3.seed", 41.6, 42), ("3.cfg", "3.5", 3.5), ("3.cfg", 4, 4),
+     ("3.add_noise", "no", False), ("3.add_noise", 1, True), ("7.text", 5, "5"), ("7.text", True, "true")],
 )  # fmt: skip
 def test_values_are_coerced_as_the_widget_would(target: str, value: Any, expected: Any) -> None:
-    changes = changed_parameters(PROMPT, patched({target: value})) or [Change("", None, expected)]
-    assert changes[0].after == expected and type(changes[0].after) is type(expected)
+    node_id, _, name = target.partition(".")
+    after = patched({target: value})[node_id]["inputs"][name]
+    assert after == expected and type(after) is type(expected)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import weakref
 from dataclasses import replace
 
@@ -171,6 +172,28 @@ def test_a_low_priority_does_not_starve() -> None:
     assert "humble" in started
 
 
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_a_low_priority_starves_on_no_peer_of_equals_that_take_turns(count: int) -> None:
+    policy = Policy(starving_s=100.0, starving_turn=4)
+    names = "abcdefgh"[:count]
+    for only in names:
+        fleet = Fleet(*map(peer, names), policy=policy)
+        for name in names:
+            fleet.learn(name, SHORT, 10.0)
+        fleet.wait("humble", SHORT, only, priority=-1.0)
+        numbers = itertools.count()
+        for _ in range(3 * count):
+            fleet.wait(f"urgent {next(numbers)}", SHORT)
+        there: list[str] = []  #: what that peer started once the job was starving
+        for n in range(20):
+            for job, where in fleet.plan(10.0 * n):
+                fleet.wait(f"urgent {next(numbers)}", SHORT, since_s=10.0 * n)
+                there += [job] if where == only and 10.0 * n >= policy.starving_s else []
+            for name in names:
+                fleet.end(name, 10.0 * (n + 1))
+        assert "humble" in there[: policy.starving_turn]
+
+
 def test_a_cold_model_does_not_starve_behind_a_warm_one() -> None:
     fleet = Fleet(peer("a", free_bytes=GIB))
     for file in (*RED.files, *BLUE.files):
@@ -251,6 +274,36 @@ def test_but_not_by_one_that_would_need_longer() -> None:
     fleet.run_on("fast", "second", SHORT, None)
     fleet.plan(1.0)
     assert fleet.last.take_backs == ()
+
+
+@pytest.mark.parametrize(("kind", "goes_to"), [(SHORT, ["slow"]), (LONG, [])])
+def test_where_a_job_is_late_others_of_its_kind_are_taken_to_need_as_long_while_it_runs(
+    kind: Kind, goes_to: list[str]
+) -> None:
+    fleet = Fleet(peer("quick"), peer("slow"))
+    for one in (SHORT, LONG):
+        fleet.learn("quick", one, 10.0)
+        fleet.learn("slow", one, 60.0)
+    fleet.run_on("quick", "late", SHORT)
+    late = fleet.peers["quick"]
+    fleet.run_on("quick", "second", kind, None)
+    fleet.plan(15.0)
+    assert fleet.last.take_backs == ()
+    fleet.scheduler.set_peer(fleet.peers["quick"], 60.0)
+    fleet.plan(60.0)
+    assert [back.to for back in fleet.last.take_backs] == goes_to
+
+    fleet.scheduler.set_peer(late, 60.0)
+    fleet.wait("second", kind)  # taken back, it is not sent there again
+    starts = fleet.scheduler.plan(60.0).starts
+    assert [start.backend_id for start in starts] == goes_to
+    assert all("on slow because done in about 60 s" in start.explain() for start in starts)
+    assert all("(quick: 85 s)" in start.explain() for start in starts)
+
+    fleet.scheduler.set_peer(replace(late, jobs=()), 61.0)
+    fleet.wait("third", kind)
+    start = fleet.scheduler.plan(61.0).starts[0]
+    assert (start.backend_id, start.finish_s) == ("quick", pytest.approx(10.0))
 
 
 def test_a_second_copy_runs_on_a_much_faster_idle_peer_when_that_is_wished() -> None:
@@ -338,6 +391,20 @@ def test_the_plan_says_why_in_seconds_and_what_the_others_would_need() -> None:
     assert start.finish_s == pytest.approx(14.0)
 
 
+def test_of_two_jobs_for_one_peer_in_a_plan_the_second_is_said_to_have_the_first_ahead() -> None:
+    for is_learned, said in (
+        (True, ["done in about 5 s: nothing ahead", "done in about 10 s: 1 ahead for 5 s"]),
+        (False, ["it has nothing in its queue, 8.0 GiB free", "it has 1 in its queue, 8.0 GiB free"]),
+    ):
+        fleet = Fleet(peer("a"))
+        if is_learned:
+            fleet.learn("a", SHORT, 5.0)
+        for job_id in ("1", "2"):
+            fleet.wait(job_id, SHORT)
+        starts = fleet.scheduler.plan(0.0).starts
+        assert [start.explain() for start in starts] == [f"on a because {words}" for words in said]
+
+
 def test_before_sending_each_peer_tells_what_it_would_need_the_soonest_first() -> None:
     fleet = Fleet(peer("a"), peer("b"), peer("c", health=Health.DOWN, reason="off"))
     fleet.learn("a", SHORT, 20.0)
@@ -368,6 +435,32 @@ def test_before_sending_what_waits_goes_first_if_it_is_as_urgent_and_may_take_a_
     assert told("c") == ["done in about 20 s: 1 waiting job goes first, its turn in 10 s"]
     assert told("a", priority=1.0) == ["done in about 10 s: nothing ahead"]
     assert sorted(told("b", "c")) == [told("c")[0], behind]  # each peer has the line of its own
+
+
+@pytest.mark.parametrize(
+    ("d_runs_s", "b", "d"),
+    [
+        (30.0, "done in about 40 s: 1 waiting job goes first, its turn in 20 s",
+         "done in about 60 s: 1 ahead for 30 s"),
+        (5.0, "done in about 20 s: nothing ahead",
+         "done in about 15 s: 1 waiting job goes first, its turn in 10 s"),
+    ],
+)  # fmt: skip
+def test_before_sending_peers_that_fewer_waiting_jobs_leave_over_are_free_at_once(
+    d_runs_s: float, b: str, d: str
+) -> None:
+    fleet = Fleet(peer("a"), peer("b"), peer("c"), peer("d"))
+    for name, run_s in (("a", 60.0), ("b", 20.0), ("c", 30.0), ("d", d_runs_s)):
+        fleet.learn(name, SHORT, run_s)
+    fleet.run_on("d", "running", SHORT)
+    fleet.wait("waiting", SHORT)
+    found = fleet.scheduler.reckon(SHORT, can_run("a", "b", "c", "d"), 0.0)
+    assert {one.verdict.name: in_full(one) for one in found} == {
+        "a": "done in about 60 s: nothing ahead",
+        "b": b,
+        "c": "done in about 30 s: nothing ahead",
+        "d": d,
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .eligibility import PeerVerdict
 from .knowledge import Origin
 from .memory import Shortage
-from .peers import PeerSnapshot, load_of, waiting_on
+from .peers import PeerSnapshot, load_of
 
 OTHERS_MAX = 8  #: so many other peers are spoken of
 
@@ -18,8 +18,8 @@ class Reckoning:
     """What one peer would do with the job, in seconds from now. ``finish_s`` is None for a peer that may not
     take it; ``spread_s`` is about a standard deviation of it. ``cold``: the files it would load first.
     ``has_room``: it can be handed the job now. ``need_gb``: the memory in GiB that such a job is expected to
-    need, 0 while unknown; ``shortage``: the peer has less, and is expected to be slower for it. ``before``:
-    jobs that wait for a peer and go first.
+    need, 0 while unknown; ``shortage``: the peer has less, and is expected to be slower for it. ``ahead``:
+    prompts in its queue, anybody's; ``before``: jobs that wait for a peer and go first.
     """
 
     verdict: PeerVerdict
@@ -34,6 +34,7 @@ class Reckoning:
     has_room: bool = True
     need_gb: float = 0.0
     shortage: Shortage | None = None
+    ahead: int = 0
     before: int = 0
 
     @property
@@ -68,7 +69,7 @@ def in_short(reckoning: Reckoning) -> str:
     if not reckoning.verdict.eligible:
         return reckoning.verdict.reason
     words = (
-        [load_of(reckoning.peer)]
+        [load_of(reckoning.peer, reckoning.ahead)]
         if reckoning.origin is Origin.NOTHING
         else [f"{duration(reckoning.start_s + reckoning.load_s + reckoning.run_s)}", *_loads(reckoning)]
     )
@@ -120,17 +121,16 @@ def _reason(reckoning: Reckoning) -> str:
 def _guessless(reckoning: Reckoning) -> str:
     """Of a peer of which nothing was learned: how busy it is."""
     first = [_first(reckoning)] if reckoning.before else []
-    return ", ".join([load_of(reckoning.peer), *first, *_cautions(reckoning)])
+    return ", ".join([load_of(reckoning.peer, reckoning.ahead), *first, *_cautions(reckoning)])
 
 
 def _words(reckoning: Reckoning) -> str:
     warm = ["model warm"] if reckoning.has_files and not reckoning.cold else []
-    waiting = waiting_on(reckoning.peer)
     ahead = "nothing ahead"
     if reckoning.before:
         ahead = f"{_first(reckoning)}, its turn in {duration(reckoning.start_s)}"
-    elif waiting:
-        ahead = f"{waiting} ahead for {duration(reckoning.start_s)}"
+    elif reckoning.ahead:
+        ahead = f"{reckoning.ahead} ahead for {duration(reckoning.start_s)}"
     return ", ".join([*warm, *_loads(reckoning), ahead])
 
 

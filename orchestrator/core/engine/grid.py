@@ -37,6 +37,8 @@ _BY_COLUMN = ("end_s", "rest_s", "overdue", "speed", "tie", "room", "is_vague", 
 
 @dataclass(eq=False)
 class Column:
+    """``late``: the kind of what should have ended there by now, and how long that has run."""
+
     snapshot: PeerSnapshot
     jobs: list[OurJob] = field(default_factory=list)
     warm: frozenset[str] = frozenset()
@@ -47,6 +49,12 @@ class Column:
     runs: int = 0
     loads: int = 0
     speed: float = 1.0
+    late: tuple[str, float] = ("", 0.0)
+
+    def slow_s(self, kind: Kind) -> float:
+        """What a run of this kind takes there at least, as one that is late shows. Both what is in its queue
+        and what may come there go by it: a job taken back would return otherwise."""
+        return self.late[1] if self.late[0] == kind.signature else 0.0
 
 
 class Grid:
@@ -95,9 +103,14 @@ class Grid:
             for row in self.rows.of.values():
                 may[row.number] = judge(row.need, snapshot).eligible
             self.rows.judge(at, may)
+        was_late = column.late[0]
         self._reckon(at, column, now_s)
         is_another = is_new or is_told or column.memory != memory_before
         self._expect_anew(at, column, everything=is_another)
+        if slow := {was_late, column.late[0]} - {""}:
+            for row in self.rows.of.values():
+                if row.kind.signature in slow:
+                    self._expect_run(row, at, snapshot.config.id)
 
     def remove_peer(self, peer: str) -> None:
         at = self.index.pop(peer, None)
@@ -132,6 +145,11 @@ class Grid:
 
     def id(self, at: int) -> str:
         return self.column(at).snapshot.config.id
+
+    def ahead(self, at: int) -> int:
+        """Prompts in its queue, those included that were given to it since its snapshot was taken."""
+        column = self.column(at)
+        return column.snapshot.foreign + max(len(column.jobs), ours_on(column.snapshot))
 
     def jobs(self, at: int) -> list[OurJob]:
         return self.column(at).jobs
@@ -236,16 +254,17 @@ class Grid:
                 rest_s -= each
                 end_s, overdue = snapshot.foreign_since_s + each, OVERDUE
         warm, waits = knowledge.warm.of(peer), False
+        column.late = ("", 0.0)
         for job in column.jobs:
             if job.begun_at_s is None:
                 found = knowledge.estimate(peer, job.kind, warm)
-                rest_s += found.load_s + found.run_s
+                rest_s += found.load_s + max(found.run_s, column.slow_s(job.kind))
                 waits = True
             else:
-                lasts_s = sum(knowledge.load_s(peer, file) for file in job.cold) + knowledge.run_s(
-                    peer, job.kind
-                )
-                end_s, overdue = job.begun_at_s + lasts_s, OVERDUE
+                computes_at_s = job.begun_at_s + sum(knowledge.load_s(peer, file) for file in job.cold)
+                end_s, overdue = computes_at_s + knowledge.run_s(peer, job.kind), OVERDUE
+                if now_s > end_s and job.kind.signature:
+                    column.late = job.kind.signature, now_s - computes_at_s
         if waits:
             warm = knowledge.warm.after(peer, [job.kind.files for job in column.jobs])
         count = max(len(column.jobs), ours_on(snapshot))
@@ -301,7 +320,8 @@ class Grid:
         self.rows.warm[row.number] = (row.may & (row.load == 0.0)).sum()
 
     def _expect_run(self, row: Row, at: int, peer: str) -> None:
-        ((row.run[at], row.own[at], row.slower[at]),) = self.knowledge.runs(row.kind, (peer,))
+        ((run_s, row.own[at], row.slower[at]),) = self.knowledge.runs(row.kind, (peer,))
+        row.run[at] = max(run_s, self.column(at).slow_s(row.kind))
 
 
 def _standing(snapshot: PeerSnapshot, memory: int) -> tuple[object, ...]:

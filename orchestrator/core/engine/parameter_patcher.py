@@ -5,26 +5,16 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ParameterError
-from ..workflow.inspector import Parameter, inspect_parameters, unwrapped
+from ..workflow.inspector import Parameter, inspect_parameters
 from ..workflow.parser import check_prompt, check_value
 from ..workflow.prompt import is_link, title_of
 
 Prompt = dict[str, dict[str, Any]]
 _MAX_CANDIDATES = 12
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One input whose value differs between two prompts; None stands for an input that is not there."""
-
-    address: str
-    before: Any
-    after: Any
 
 
 def patch_parameters(
@@ -44,20 +34,6 @@ def patch_parameters(
         parameter = find_parameter(prompt, list(known.values()), target)
         prompt[parameter.node_id]["inputs"][parameter.input] = _prompt_value(parameter, value)
     return prompt
-
-
-def changed_parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """Every input of nodes in both prompts whose value differs, in the order of `after`."""
-    changes: list[Change] = []
-    for node_id, node in after.items():
-        if node_id not in before:
-            continue
-        old, new = before[node_id].get("inputs", {}), node.get("inputs", {})
-        for name in dict.fromkeys([*old, *new]):
-            if old.get(name) != new.get(name) or type(old.get(name)) is not type(new.get(name)):
-                change = Change(f"{node_id}.{name}", unwrapped(old.get(name)), unwrapped(new.get(name)))
-                changes.append(change)
-    return changes
 
 
 def find_parameter(prompt: Mapping[str, Any], parameters: Sequence[Parameter], target: str) -> Parameter:

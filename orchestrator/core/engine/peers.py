@@ -108,8 +108,8 @@ def has_gpu(status: BackendStatus) -> bool:
     return not devices or any(device.type != "cpu" for device in devices)
 
 
-def load_of(peer: PeerSnapshot) -> str:
-    """How busy it is, in words."""
-    waiting, free = waiting_on(peer), free_memory_of(peer.status)
+def load_of(peer: PeerSnapshot, waiting: int) -> str:
+    """How busy it is with so many prompts in its queue, in words."""
+    free = free_memory_of(peer.status)
     queue = "nothing in its queue" if not waiting else f"{waiting} in its queue"
     return f"{queue}, {free / 2**30:.1f} GiB free" if free else queue

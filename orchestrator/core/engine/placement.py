@@ -33,8 +33,8 @@ class Policy:
     """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long. A job
     for which others would have to load again goes before those only if it is due earlier, by that loading
     times (``worth`` × loading / waiting work with its files) ** ``power``, at most by ``put_off_s``.
-    After `starving_s` of waiting a job gets one of `starving_turn` starts, whatever its priority; so does one
-    that came so much sooner than the jobs of few peers that go before it.
+    After `starving_s` of waiting a job gets one of `starving_turn` starts of each peer that may run it,
+    whatever its priority; so does one that came so much sooner than the jobs of few peers that go before it.
     ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
     copy has to need less than this part of what the first one still needs.
     """
@@ -96,6 +96,7 @@ class Placer:
         self._declined_of = (-1, -1)
         self._rate: Floats | None = None
         self._stays: dict[tuple[object, ...], bool] = {}
+        self._unstarved: dict[int, int] = {}
 
     def look(self, now_s: float) -> Iterator[Pick]:
         """Each start, one by one; it is taken for done when the next one is asked for."""
@@ -155,6 +156,7 @@ class Placer:
     def _started(self, pick: Pick) -> None:
         grid, line, now_s = self._grid, self._line, self._now_s
         self.turn += 1
+        self._unstarved[pick.at] = self._since_starving(pick.at) + 1
         line.leave(pick.head.job_id)
         line.note_start(
             pick.head.client, float(pick.row.run[pick.at]) / max(self._groups.usable_count, 1), now_s
@@ -172,7 +174,8 @@ class Placer:
         self._rate, self._stays = None, {}
         if len(here) > 1:
             here = self._ranked(here, at)
-            if self.turn % self._policy.starving_turn == 0:
+            if self._since_starving(at) >= self._policy.starving_turn:
+                self._unstarved[at] = 0
                 starving = self._starving(at, here, ready)
                 if starving is not None:
                     return starving
@@ -266,6 +269,13 @@ class Placer:
         """Whether a job of this row could not be done much sooner, wherever it went."""
         soonest_s = float((self.ready + row.load + row.run)[row.may].min(initial=np.inf))
         return finish_s - self._now_s <= (1 + GOOD_FOR) * (soonest_s - self._now_s)
+
+    def _since_starving(self, at: int) -> int:
+        """How many starts ago that column asked for a starving job. Each has a count of its own: the turns of
+        one for all could fall on the same column for ever. They begin out of step, so that not all ask at
+        once; a peer that gets the column of a removed one goes on with its count."""
+        turn = self._policy.starving_turn
+        return self._unstarved.get(at, turn - at % turn)
 
     def _starving(self, at: int, here: Ints, ready: float) -> Pick | None:
         """A job that has waited long behind others of a higher priority, or that came so long before those of

@@ -18,7 +18,7 @@ from .explain import OTHERS_MAX, Reckoning, duration, sentence
 from .grid import Grid
 from .kinds import Kind
 from .knowledge import Knowledge
-from .levels import Bools, Floats, fluid_level
+from .levels import Bools, Floats, share_out
 from .need import Need
 from .ordering import Line, WaitingJob
 from .peers import OurJob, PeerSnapshot
@@ -76,6 +76,15 @@ class Plan:
     take_backs: tuple[TakeBack, ...] = ()
     copies: tuple[SecondCopy, ...] = ()
     look_again_s: float | None = None
+
+
+@dataclass
+class _Before:
+    """Waiting jobs that the same peers may take: what all would load on each, and how long they would run."""
+
+    may: Bools
+    takes_s: Floats
+    jobs: int = 0
 
 
 class Scheduler:
@@ -158,34 +167,44 @@ class Scheduler:
 
     def _turns(self, able: list[int], priority: float, ready: Floats) -> dict[int, tuple[int, float]]:
         """For each of these peers: how many waiting jobs that may run there go before a new one, and by when
-        the peers that may take those could have begun with the last of them."""
-        groups: dict[bytes, tuple[Bools, int, float]] = {}
+        it is through with its share of them; 0 jobs where it gets none."""
+        groups: dict[bytes, _Before] = {}
         for key, group in self.line.groups.items():
             row = self._grid.row(key, group.kind, group.need)
             count = sum(number for its, number in group.tally.items() if its >= priority)
             if count:
-                _, jobs, work_s = groups.get(mask := row.may.tobytes(), (row.may, 0, 0.0))
-                groups[mask] = row.may, jobs + count, work_s + count * row.weight_s
-        found: dict[tuple[bytes, ...], tuple[int, float]] = {(): (0, 0.0)}
+                nothing = _Before(row.may, np.zeros((2, len(row.may))))
+                before = groups.setdefault(row.may.tobytes(), nothing)
+                before.jobs += count
+                before.takes_s += count * np.array((row.load, row.run))
+        found: dict[tuple[bytes, ...], dict[int, tuple[int, float]]] = {(): {}}
         turns: dict[int, tuple[int, float]] = {}
         for at in able:
-            here = tuple(mask for mask, (may, *_) in groups.items() if may[at])
+            here = tuple(mask for mask, before in groups.items() if before.may[at])
             if here not in found:
-                those = [groups[mask] for mask in here]
-                may = np.logical_or.reduce([may for may, *_ in those])
-                level_s = fluid_level(ready[may], self._grid.speed[may], sum(one[2] for one in those))
-                found[here] = sum(one[1] for one in those), level_s
-            turns[at] = found[here]
+                found[here] = self._turns_behind([groups[mask] for mask in here], ready)
+            turns[at] = found[here].get(at, (0, 0.0))
         return turns
+
+    def _turns_behind(self, groups: list[_Before], ready: Floats) -> dict[int, tuple[int, float]]:
+        """The same behind these, without the peers that get none of them."""
+        may, jobs = np.logical_or.reduce([its.may for its in groups]), sum(its.jobs for its in groups)
+        load_s, run_s = np.add.reduce([its.takes_s for its in groups])[:, may] / jobs
+        start_s = ready[may] + load_s
+        given = share_out(start_s + self._grid.tie[may], run_s, jobs)
+        until_s = start_s + given * run_s
+        takes = given > 0
+        theirs = np.flatnonzero(may)[takes].tolist()
+        return {at: (jobs, end_s) for at, end_s in zip(theirs, until_s[takes].tolist(), strict=True)}
 
     def _start(self, pick: Pick, now_s: float) -> Start:
         grid, at = self._grid, pick.at
         load_s, run_s = pick.row.load.item(at), pick.row.run.item(at)
         finish_s = pick.ready_s + load_s + run_s - now_s
-        explain = partial(self._explain, pick, now_s, load_s, run_s)
+        explain = partial(self._explain, pick, now_s, load_s, run_s, grid.ahead(at))
         return Start(pick.head.job_id, grid.id(at), finish_s, explain)
 
-    def _explain(self, pick: Pick, now_s: float, load_s: float, run_s: float) -> str:
+    def _explain(self, pick: Pick, now_s: float, load_s: float, run_s: float, ahead: int) -> str:
         """Why the peer of this pick, and what of those that would have been next best."""
         grid, row = self._grid, pick.row
         ready = grid.ready_s(now_s)
@@ -193,7 +212,8 @@ class Scheduler:
         live = [at for at in np.argsort(finish)[: OTHERS_MAX + 2].tolist() if grid.columns[at] is not None]
         others = [at for at in live if at != pick.at][:OTHERS_MAX]
         mine = self._reckoning(pick.at, row.kind, row.need, pick.ready_s, now_s)
-        mine = replace(mine, load_s=load_s, run_s=run_s, cold=mine.cold if load_s else ())
+        # since it was picked, it and others have joined the queue there
+        mine = replace(mine, load_s=load_s, run_s=run_s, cold=mine.cold if load_s else (), ahead=ahead)
         reckonings = [
             mine,
             *(self._reckoning(at, row.kind, row.need, float(ready[at]), now_s) for at in others),
@@ -203,14 +223,15 @@ class Scheduler:
     def _reckoning(
         self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float, need_gb: float = 0.0
     ) -> Reckoning:
-        snapshot, warm = self._grid.snapshot(at), self._grid.column(at).warm
-        found = self.knowledge.estimate(snapshot.config.id, kind, warm)
+        column = self._grid.column(at)
+        snapshot = column.snapshot
+        found = self.knowledge.estimate(snapshot.config.id, kind, column.warm)
         return Reckoning(
             judge(need, snapshot),
             snapshot,
             max(ready_s - now_s, 0.0),
             found.load_s,
-            found.run_s,
+            max(found.run_s, column.slow_s(kind)),
             found.spread_s,
             found.origin,
             found.cold,
@@ -218,6 +239,7 @@ class Scheduler:
             bool(self._grid.room[at] > 0),
             need_gb,
             found.shortage,
+            self._grid.ahead(at),
         )
 
     def _id(self, at: int) -> str:
