@@ -62,6 +62,7 @@ app.registerExtension({
   ...mode.parts,
   commands: [...mode.parts.commands, ...commandsOf({ api: fleetApi, store, manager: () => app.extensionManager })],
   afterConfigureGraph: () => outlook.graphChanged(),
+  nodeCreated: () => outlook.graphChanged(), // a graph in API format is opened by this alone
   getNodeMenuItems: (node) => menu.itemsOf(node),
   async setup() {
     loadStyles();

@@ -27,6 +27,14 @@ OVERRIDE = """changes => {
   window.app.api.dispatchCustomEvent("graphChanged", null);
 }"""
 LINE = ".orc-outlook summary"
+OPEN_FILE = """text =>
+  window.app.handleFile(new File([text], "graph.json", {type: "application/json"}))"""
+NOWHERE = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+    "2": {"class_type": "UpscaleModelLoader", "inputs": {"model_name": "no-peer-has.pth"}},
+    "3": {"class_type": "ImageUpscaleWithModel", "inputs": {"upscale_model": ["2", 0], "image": ["1", 0]}},
+    "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "x"}},
+}
 ANOTHER_SEED = """seed => {
   const sampler = window.app.graph.nodes.find(node => node.type === "KSampler");
   sampler.widgets.find(widget => widget.name === "seed").value = seed;
@@ -82,6 +90,16 @@ async def test_the_tab_tells_where_the_graph_would_run_and_by_when(
     await screen.picture(f"Outlook without a peer in {palette}")
     await screen.page.get_by_role("switch", name="Fleet mode").click()
     await line.wait_for(state="hidden", timeout=SOON_MS)
+
+
+async def test_it_speaks_of_a_graph_that_is_opened_in_api_format(screen: Screen, master: Session) -> None:
+    await open_workflow(screen, steps=3, palette="dark")
+    await screen.open_fleet_tab()
+    await switch_on(screen)
+    line = screen.page.locator(LINE)
+    await line.filter(has_text="This graph: peer-").wait_for(timeout=SOON_MS)
+    await screen.page.evaluate(OPEN_FILE, json.dumps(NOWHERE))
+    await line.filter(has_text="No peer can run this graph now").wait_for(timeout=SOON_MS)
 
 
 @pytest.mark.parametrize("palette", ["dark", "light"])
