@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 
 from ..backends.manager import BackendManager
-from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
+from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error, waiting_for
 from ..core.engine.explain import Outlook
 from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
@@ -40,6 +40,7 @@ class _Judgement:
     verdicts: tuple[PeerVerdict, ...]
     fits_here: bool = False
     refusal: NoEligiblePeerError | None = None
+    waits: str = ""  #: what for, where there is a refusal
 
 
 class WaitingRoom:
@@ -294,7 +295,8 @@ class WaitingRoom:
                 verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
                 refusal = None if any(v.eligible for v in verdicts) else no_peer_error(verdicts)
                 fits_here = here is not None and judge(need, here).eligible
-                judged[ticket.group] = _Judgement(need, verdicts, fits_here, refusal)
+                waits = waiting_for(verdicts) if refusal else ""
+                judged[ticket.group] = _Judgement(need, verdicts, fits_here, refusal, waits)
             self._consider(ticket, judged[ticket.group])
 
     def _consider(self, ticket: Ticket, found: _Judgement) -> None:
@@ -321,7 +323,7 @@ class WaitingRoom:
         elif ticket.tried or refusal.permanent or not waits:
             self._refuse(ticket, refusal)
         else:
-            ticket.on_waiting(str(refusal))
+            ticket.on_waiting(found.waits)
 
     def _is_helping(self) -> bool:
         self._helped = self.helps_here()

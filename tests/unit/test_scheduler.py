@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.core.engine.eligibility import judge, waiting_for
 from orchestrator.core.engine.explain import in_full
 from orchestrator.core.engine.kinds import Kind
 from orchestrator.core.engine.knowledge import Knowledge
@@ -73,6 +74,7 @@ def test_the_decision_explains_itself_for_every_peer() -> None:
         (peer("a"), Need(unmet={"a": ("it lacks the node X", "and Y")}), "it lacks the node X; and Y"),
         (peer("a"), Need(unmet={"a": ()}, tried={"a": "it failed"}), "it failed"),
         (peer("a"), Need(peer="z", unmet={"a": ()}), "the job is pinned to z"),
+        (peer("a"), Need(peer="z", peer_name="gpu-1", unmet={"a": ()}), "the job is pinned to gpu-1"),
         (peer("a"), Need(tags=("t",), unmet={"a": ()}), "it has no tag t"),
     ],
 )
@@ -91,6 +93,41 @@ def test_a_refusal_lists_every_peer_and_is_permanent_only_when_waiting_cannot_he
     with pytest.raises(NoEligiblePeerError) as caught:
         Scheduler().select_backend(lacking, [peer("a"), peer("b", health=Health.DOWN, reason="off")])
     assert not caught.value.permanent
+
+
+@pytest.mark.parametrize(
+    ("others", "begins"),
+    [
+        ((peer("b", health=Health.DOWN, reason="refused"),), "waiting for b, which is down. b: refused. "),
+        ((peer("b", enabled=False),), "waiting for b, which is switched off. "),
+        (
+            (peer("b", draining=True), peer("c", enabled=False)),
+            "waiting for b, which is draining, or 1 other peer. ",
+        ),
+        ((replace(peer("b"), is_open=False),), "waiting for b, which is outside its hours. "),
+    ],
+)
+def test_a_job_waits_for_the_peer_that_has_all_it_wants(
+    others: tuple[PeerSnapshot, ...], begins: str
+) -> None:
+    need = Need(unmet={"a": ("it lacks the node X",), "b": (), "c": ()})
+    said = waiting_for([judge(need, one) for one in (peer("a"), *others)])
+    assert said.startswith(begins)
+    assert said.endswith(" No other peer can run it. a: it lacks the node X.")
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        Need(unmet={"a": ("it lacks the node X",)}),
+        Need(),
+        Need(unmet={"a": ()}, tried={"a": "it failed"}),
+    ],
+    ids=["lacks", "untold", "tried"],
+)
+def test_no_job_waits_for_a_peer_that_would_not_do(away: Need) -> None:
+    verdict = judge(away, peer("a", health=Health.DOWN, reason="Is it on?"))
+    assert waiting_for([verdict]).startswith("No peer can run this. a: ")
 
 
 # A plan over the whole line

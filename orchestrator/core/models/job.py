@@ -175,6 +175,11 @@ class Job:
     begun_at: datetime | None = field(default=None, compare=False)
     ended_at: datetime | None = None
 
+    @property
+    def label(self) -> str:
+        """What people are told of it: its title, else as much of its id as they see elsewhere."""
+        return self.request.title or self.id[:8]
+
     def to(self, state: JobState, **changes: Any) -> Job:
         """The job in its next state.
 
