@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..core.engine.knowledge import Origin
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
@@ -192,6 +194,7 @@ SCHEMAS: dict[str, Schema] = {
         **fields(
             {
                 **{"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT, "is_guess": FLAG},
+                "origin": {"enum": [origin.value for origin in Origin]},
                 **dict.fromkeys(("start_s", "load_s", "run_s", "finish_s"), SECONDS),
                 "need_bytes": {
                     "type": ["integer", "null"],

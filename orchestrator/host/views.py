@@ -73,7 +73,8 @@ def outlook_view(outlook: Outlook) -> dict[str, Any]:
 
 def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
     """What a peer would do with a job, in seconds from now; None for one that may not take it. ``is_guess``:
-    such a job never ran there. ``need_bytes``: of memory, as expected; None while unknown."""
+    such a job never ran there; ``origin``: what the times are taken from. ``need_bytes``: of memory, as
+    expected; None while unknown."""
     verdict, able = reckoning.verdict, reckoning.verdict.eligible
     here = verdict.backend_id == HERE_ID
     return {
@@ -82,6 +83,7 @@ def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
         "eligible": able,
         "reason": in_full(reckoning),
         "is_guess": reckoning.origin is not Origin.HERE,
+        "origin": reckoning.origin.value,
         "need_bytes": round(reckoning.need_gb * 2**30) or None,
         "caution": caution(reckoning),
         "start_s": reckoning.start_s if able else None,

@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 BADGES = """() => window.app.graph.nodes.find(node => node.type === "RemoteDispatch")
   ?.badges.map(badge => badge.text ?? "") ?? []"""
-FORETELLS = f"() => ({BADGES})().some(text => /^peer-\\d ≈ (\\?|[\\d:]+ (s|min))$/.test(text))"
+FORETELLS = f"() => ({BADGES})().some(text => /^peer-\\d (≈ \\?|(≈|roughly) [\\d:]+ (s|min))$/.test(text))"
 NAMES = f"() => ({BADGES})().some(text => /^peer-\\d$/.test(text))"
-KNOWS_TIME = f"() => ({BADGES})().some(text => /^peer-\\d ≈ [\\d:]+ s$/.test(text))"
-TAKES_MINUTES = f"() => ({BADGES})().some(text => /^peer-\\d ≈ [\\d:]+ (min|h)$/.test(text))"
+KNOWS_TIME = f"() => ({BADGES})().some(text => /^peer-\\d (≈|roughly) [\\d:]+ s$/.test(text))"
+TAKES_MINUTES = f"() => ({BADGES})().some(text => /^peer-\\d roughly [\\d:]+ (min|h)$/.test(text))"
 OVERRIDE = """changes => {
   const node = window.app.graph.nodes.find(node => node.type === "RemoteDispatch");
   node.widgets.find(widget => widget.name === "overrides").value = changes;
