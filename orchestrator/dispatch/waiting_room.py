@@ -14,7 +14,7 @@ from ..core.engine.explain import Outlook
 from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.preparation import Prepared
-from ..core.engine.scheduler import Placement, Scheduler, SecondCopy
+from ..core.engine.scheduler import Placement, Scheduler, SecondCopy, Start
 from ..core.models.backend import Vitals
 from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
@@ -352,7 +352,7 @@ class WaitingRoom:
         plan = self._scheduler.plan(loop.time())
         reasons = [start.explain() for start in plan.starts]  # before anything changes
         for start, why in zip(plan.starts, reasons, strict=True):
-            self._seat(self._waiting[start.job_id], start.backend_id, why)
+            self._seat(self._waiting[start.job_id], start, why)
         for copy in plan.copies:
             self.on_copy(copy)
         take_backs = () if self.held else plan.take_backs
@@ -372,11 +372,11 @@ class WaitingRoom:
                 pause_s = min(max(pause_s, LOOK_AGAIN_MIN_S), LOOK_AGAIN_S)
             self._timer = loop.call_later(pause_s, self._dirty.set)
 
-    def _seat(self, ticket: Ticket, backend_id: str, why: str) -> None:
-        self.fleet.put(ticket, backend_id)
-        where = HERE if backend_id == HERE_ID else backend_id
+    def _seat(self, ticket: Ticket, start: Start, why: str) -> None:
+        self.fleet.put(ticket, start.backend_id)
+        where = HERE if start.backend_id == HERE_ID else start.backend_id
         if ticket.future is not None and not ticket.future.done():
-            ticket.future.set_result(Placement(where, why))
+            ticket.future.set_result(Placement(where, why, start.takes_s))
         else:
             self.release(ticket)
 

@@ -164,7 +164,7 @@ SCHEMAS: dict[str, Schema] = {
             "job_id": TEXT,
             "state": choices("waiting", "running", "done", "failed", "cancelled", "set_aside"),
             "source": choices("node", "http", "fleet"),
-            **{"title": TEXT, "pinned_to": TEXT, "peer_id": TEXT, "peer": TEXT},
+            **{"title": TEXT, "pinned_to": TEXT, "peer_id": TEXT, "peer": TEXT, "expected_s": SECONDS},
             "retry_of": {**TEXT, "description": "The ended job that this one repeats, if any."},
             "batch": {"oneOf": [ref("BatchPlace"), {"type": "null"}]},
             "inputs": {
@@ -194,7 +194,7 @@ SCHEMAS: dict[str, Schema] = {
         **fields(
             {
                 **{"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT, "is_guess": FLAG},
-                "origin": {"enum": [origin.value for origin in Origin]},
+                "origin": {**TEXT, "enum": [origin.value for origin in Origin]},
                 **dict.fromkeys(("start_s", "load_s", "run_s", "finish_s"), SECONDS),
                 "need_bytes": {
                     "type": ["integer", "null"],

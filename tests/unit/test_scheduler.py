@@ -355,7 +355,22 @@ def test_the_plan_says_why_in_seconds_and_what_the_others_would_need() -> None:
         "on a because done in about 14 s: model warm, nothing ahead "
         "(b: 31 s, loads 12 s first; c: it lacks the file x)"
     )
-    assert start.finish_s == pytest.approx(14.0)
+    assert (start.finish_s, start.takes_s) == (pytest.approx(14.0), pytest.approx(14.0))
+
+
+def test_a_start_says_how_long_the_peer_works_unless_it_is_guessed_from_other_graphs() -> None:
+    fleet = Fleet(peer("a"))
+    fleet.learn("a", SHORT, 3.0)
+    for job_id, kind in (("known", SHORT), ("behind it", SHORT)):
+        fleet.wait(job_id, kind)
+    fleet.plan()
+    assert [start.takes_s for start in fleet.last.starts] == [pytest.approx(3.0), pytest.approx(3.0)]
+    assert fleet.last.starts[1].finish_s == pytest.approx(6.0)
+    other = Fleet(peer("a"))
+    other.learn("a", SHORT, 3.0)
+    other.wait("unknown", LONG)
+    other.plan()
+    assert [start.takes_s for start in other.last.starts] == [None]
 
 
 def test_before_sending_each_peer_tells_what_it_would_need_the_soonest_first() -> None:

@@ -108,12 +108,11 @@ export function jobTitle(job) {
   return job.title || (job.source === "node" ? t("Remote Dispatch node") : jobId(job));
 }
 
-/** How long it runs, and how long it most likely will. @param {Job} job @param {number} nowMs
- * @param {number | null} typicalMs */
-export function jobTime(job, nowMs, typicalMs) {
+/** How long it runs, and how long it most likely will. @param {Job} job @param {number} nowMs */
+export function jobTime(job, nowMs) {
   const elapsed = jobDuration(job, nowMs);
-  if (job.state !== "running" || !elapsed || !typicalMs) return elapsed;
-  return t("{elapsed} of about {usual}", { elapsed, usual: wholeDuration(typicalMs / 1000) });
+  if (job.state !== "running" || !elapsed || !job.expected_s) return elapsed;
+  return t("{elapsed} of about {usual}", { elapsed, usual: wholeDuration(job.expected_s) });
 }
 
 /** What the peer itself said of a failure. @param {Job} job @returns {string} "" where it said nothing */

@@ -10,6 +10,8 @@ from .knowledge import Origin
 from .memory import Shortage
 from .peers import PeerSnapshot, load_of, waiting_on
 
+#: Where a time that is of this very graph comes from; one of other graphs may be off many times over.
+SAME_GRAPH = frozenset({Origin.HERE, Origin.ELSEWHERE, Origin.SHAPE})
 OTHERS_MAX = 8  #: so many other peers are spoken of
 
 
