@@ -37,7 +37,7 @@ document.addEventListener("visibilitychange", () => outlook.look());
 new NodeOutlook(() => app.rootGraph ?? app.graph, badge(QUIET), badge(RAN)).listen(outlook, api);
 
 const places = new WhereTable(() => fleetApi.where());
-const peerOnly = new PeerOnly(places, app, badge(QUIET));
+const peerOnly = new PeerOnly(places, app, badge(QUIET), () => store.peers.length);
 peerOnly.listen(api);
 offerFleet(api, places, () => Boolean(store.settings?.fleet_mode));
 
@@ -69,6 +69,7 @@ app.registerExtension({
     mode.start();
     variations.start();
     store.refreshPeers().catch(() => {}); // the tab says what is wrong
+    store.readLine(); // the button counts what waits
     let unmount = () => {};
     app.extensionManager.registerSidebarTab({
       id: TAB_ID,

@@ -116,6 +116,14 @@ def test_a_job_waits_for_the_peer_that_has_all_it_wants(
     assert said.endswith(" No other peer can run it. a: it lacks the node X.")
 
 
+def test_no_reason_tells_the_name_of_its_peer_twice() -> None:
+    tried = Need(unmet={"a": (), "b": ()}, tried={"b": "b went away with the job."})
+    placement = Scheduler().select_backend(tried, [peer("a"), peer("b")])
+    assert placement is not None and placement.explanation.endswith("(b went away with the job.)")
+    with pytest.raises(NoEligiblePeerError, match=r"^No peer can run this\. b went away with the job\.$"):
+        Scheduler().select_backend(tried, [peer("b")])
+
+
 @pytest.mark.parametrize(
     "away",
     [

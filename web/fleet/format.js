@@ -157,12 +157,15 @@ export function placeOf(job) {
 /** @param {Job} job */
 export const jobWord = (job) => outcomeWord(job.state);
 
+/** With the peer's name before it, unless it begins with that. @param {string} peer @param {string} said */
+export const saidOf = (peer, said) => (said.startsWith(`${peer} `) ? said : `${peer}: ${said}`);
+
 /** Why the job went elsewhere, attempt by attempt; the last failure of a failed job is its `error`.
  * @param {Job} job @returns {string[]} */
 export function failedAttempts(job) {
   return (job.error ? job.attempts.slice(0, -1) : job.attempts)
     .filter((attempt) => attempt.ended_at && attempt.outcome !== "done")
-    .map((attempt) => `${attempt.peer}: ${attempt.reason || outcomeWord(attempt.outcome)}`);
+    .map(({ peer, reason, outcome }) => saidOf(peer, reason || outcomeWord(outcome)));
 }
 
 /** @param {number} progress 0..1 @returns {number} whole percent, 0..100 */

@@ -104,6 +104,11 @@ def waiting_for(verdicts: Sequence[PeerVerdict]) -> str:
     return f"waiting for {first.name}, which {first.awaited}{also}. {_listed(awaited)}{rest}"
 
 
+def said_of(name: str, words: str) -> str:
+    """With the peer's name before it, unless it begins with that."""
+    return words if words.startswith(f"{name} ") else f"{name}: {words}"
+
+
 def _listed(verdicts: Sequence[PeerVerdict]) -> str:
-    listed = "; ".join(f"{verdict.name}: {verdict.reason}" for verdict in verdicts)
+    listed = "; ".join(said_of(verdict.name, verdict.reason) for verdict in verdicts)
     return listed if listed.endswith((".", "?", "!")) else f"{listed}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .eligibility import PeerVerdict
+from .eligibility import PeerVerdict, said_of
 from .knowledge import Origin
 from .memory import Shortage
 from .peers import PeerSnapshot, load_of, waiting_on
@@ -58,7 +58,7 @@ class Outlook:
 def sentence(chosen: str, reckonings: Sequence[Reckoning], *, unnamed: int = 0) -> str:
     """Why `chosen`, and what of the others; `unnamed` more are counted only."""
     mine = next(r for r in reckonings if r.verdict.backend_id == chosen)
-    others = [f"{r.verdict.name}: {in_short(r)}" for r in reckonings if r is not mine]
+    others = [said_of(r.verdict.name, in_short(r)) for r in reckonings if r is not mine]
     hidden = unnamed + max(len(others) - OTHERS_MAX, 0)
     listed = others[:OTHERS_MAX] + ([f"and {hidden} more"] if hidden else [])
     because = f"on {mine.verdict.name} because {_reason(mine)}"
