@@ -381,6 +381,15 @@ def test_a_start_says_how_long_the_peer_works_unless_it_is_guessed_from_other_gr
     assert [start.takes_s for start in other.last.starts] == [None]
 
 
+def test_a_time_that_is_taken_from_other_graphs_is_only_perhaps() -> None:
+    fleet = Fleet(peer("a"))
+    fleet.learn("a", SHORT, 20.0)
+    (known,) = fleet.scheduler.reckon(SHORT, can_run("a"), 0.0)
+    (other,) = fleet.scheduler.reckon(LONG, can_run("a"), 0.0)
+    assert in_full(known) == "done in about 20 s: nothing ahead"
+    assert in_full(other) == "done in perhaps 20 s: nothing ahead, guessed from other graphs"
+
+
 def test_before_sending_each_peer_tells_what_it_would_need_the_soonest_first() -> None:
     fleet = Fleet(peer("a"), peer("b"), peer("c", health=Health.DOWN, reason="off"))
     fleet.learn("a", SHORT, 20.0)

@@ -116,7 +116,8 @@ def _reason(reckoning: Reckoning) -> str:
         Origin.PEER: ["guessed from other graphs"],
         Origin.FLEET: ["guessed from other graphs"],
     }.get(reckoning.origin, [])
-    return ", ".join([f"done in about {done}: {_words(reckoning)}", *guess, *_cautions(reckoning)])
+    about = "about" if reckoning.origin in SAME_GRAPH else "perhaps"
+    return ", ".join([f"done in {about} {done}: {_words(reckoning)}", *guess, *_cautions(reckoning)])
 
 
 def _guessless(reckoning: Reckoning) -> str:
