@@ -354,9 +354,10 @@ class Runtime:
         answers: dict[str, Validation | str] = {}
         found: dict[ObjectInfo, Validation] = {}
         resolve = self._settings.folders.resolve_input
+        pinned = self.manager.find(peer)
         for config in self.manager.all():
             if peer and peer not in (config.id, config.name):
-                answers[config.name] = f"the prompt is pinned to {peer}"
+                answers[config.name] = f"the prompt is pinned to {pinned.name if pinned else peer}"
             elif not set(tags) <= set(config.tags):
                 answers[config.name] = f"it has no tag {', '.join(sorted(set(tags) - set(config.tags)))}"
             elif not config.enabled:

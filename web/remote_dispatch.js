@@ -37,7 +37,7 @@ document.addEventListener("visibilitychange", () => outlook.look());
 new NodeOutlook(() => app.rootGraph ?? app.graph, badge(QUIET), badge(RAN)).listen(outlook, api);
 
 const places = new WhereTable(() => fleetApi.where());
-const peerOnly = new PeerOnly(places, app, badge(QUIET));
+const peerOnly = new PeerOnly(places, app, badge(QUIET), () => store.peers.length);
 peerOnly.listen(api);
 offerFleet(api, places, () => Boolean(store.settings?.fleet_mode));
 
@@ -62,12 +62,14 @@ app.registerExtension({
   ...mode.parts,
   commands: [...mode.parts.commands, ...commandsOf({ api: fleetApi, store, manager: () => app.extensionManager })],
   afterConfigureGraph: () => outlook.graphChanged(),
+  nodeCreated: () => outlook.graphChanged(), // a graph in API format is opened by this alone
   getNodeMenuItems: (node) => menu.itemsOf(node),
   async setup() {
     loadStyles();
     mode.start();
     variations.start();
     store.refreshPeers().catch(() => {}); // the tab says what is wrong
+    store.readLine(); // the button counts what waits
     let unmount = () => {};
     app.extensionManager.registerSidebarTab({
       id: TAB_ID,

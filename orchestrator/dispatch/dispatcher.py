@@ -335,6 +335,7 @@ class Dispatcher:
             attempts=(*entry.job.attempts, attempt),
             inputs=run.inputs,
             explanation=placement.explanation,
+            expected_s=placement.takes_s,
             progress=0.0,
             progress_text=f"queued on {config.name}",
             started_at=entry.job.started_at or attempt.started_at,

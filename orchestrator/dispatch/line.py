@@ -49,7 +49,8 @@ class Line:
         for wanted in filter(None, (job_id, before)):
             if wanted not in waiting:
                 known = self._register.find(wanted)
-                raise NotFoundError(f"Job {wanted} has no place in the line: {self._whereabouts(known)}.")
+                label = known.job.label if known else wanted
+                raise NotFoundError(f"The job {label} has no place in the line: {self._whereabouts(known)}.")
         behind = self._register.get(before).ticket if before else None
         entry = self._register.get(job_id)
         self._room.move(entry.ticket, behind)
@@ -76,7 +77,9 @@ class Line:
             await self._check(entry, wanted)
         is_free = wanted is None or await self._got_back(ticket, wanted.id)
         if entry.job.state.is_final or not is_free:
-            raise NotFoundError(f"Job {job_id} cannot be given a peer now: {self._whereabouts(entry)}.")
+            raise NotFoundError(
+                f"The job {entry.job.label} cannot be given a peer now: {self._whereabouts(entry)}."
+            )
         if wanted is not None and peer != wanted.id:
             peer = wanted.name  # in its own letters
         ticket.request = replace(ticket.request, peer=peer)
@@ -93,7 +96,7 @@ class Line:
         """
         if reason := await self._room.objection(entry.ticket, wanted.id):
             raise ConfigError(
-                f"{wanted.name} cannot run job {entry.job.id}: {reason}. The job stays as it is. "
+                f"{wanted.name} cannot run the job {entry.job.label}: {reason}. It stays as it is. "
                 "Choose another peer."
             )
 

@@ -42,6 +42,7 @@ class OnMaster:
             backend_id=HERE,
             attempts=(*entry.job.attempts, Attempt(entry.job.id, HERE, now, begun_at=now)),
             explanation=placement.explanation,
+            expected_s=placement.takes_s,
             progress_text=f"on {HERE}",
             started_at=entry.job.started_at or now,
             begun_at=now,

@@ -78,7 +78,9 @@ class Preparing:
                 unmet[config.id] = lacks + ticket.oversized.get(config.id, ())
         request = ticket.request
         tried = dict(ticket.tried)  # as it is now: others of its group share the need
-        return Need(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid)
+        pinned = self._manager.find(request.peer) if request.peer else None
+        name = pinned.name if pinned else ""
+        return Need(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid, name)
 
     def look(self) -> None:
         """Note when a peer has other nodes or limits, or is new or gone: then jobs have other needs."""

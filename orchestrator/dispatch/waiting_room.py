@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 
 from ..backends.manager import BackendManager
-from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error
+from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error, waiting_for
 from ..core.engine.explain import Outlook
 from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.preparation import Prepared
-from ..core.engine.scheduler import Placement, Scheduler, SecondCopy
+from ..core.engine.scheduler import Placement, Scheduler, SecondCopy, Start
 from ..core.models.backend import Vitals
 from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
@@ -40,6 +40,7 @@ class _Judgement:
     verdicts: tuple[PeerVerdict, ...]
     fits_here: bool = False
     refusal: NoEligiblePeerError | None = None
+    waits: str = ""  #: what for, where there is a refusal
 
 
 class WaitingRoom:
@@ -294,7 +295,8 @@ class WaitingRoom:
                 verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
                 refusal = None if any(v.eligible for v in verdicts) else no_peer_error(verdicts)
                 fits_here = here is not None and judge(need, here).eligible
-                judged[ticket.group] = _Judgement(need, verdicts, fits_here, refusal)
+                waits = waiting_for(verdicts) if refusal else ""
+                judged[ticket.group] = _Judgement(need, verdicts, fits_here, refusal, waits)
             self._consider(ticket, judged[ticket.group])
 
     def _consider(self, ticket: Ticket, found: _Judgement) -> None:
@@ -321,7 +323,7 @@ class WaitingRoom:
         elif ticket.tried or refusal.permanent or not waits:
             self._refuse(ticket, refusal)
         else:
-            ticket.on_waiting(str(refusal))
+            ticket.on_waiting(found.waits)
 
     def _is_helping(self) -> bool:
         self._helped = self.helps_here()
@@ -350,7 +352,7 @@ class WaitingRoom:
         plan = self._scheduler.plan(loop.time())
         reasons = [start.explain() for start in plan.starts]  # before anything changes
         for start, why in zip(plan.starts, reasons, strict=True):
-            self._seat(self._waiting[start.job_id], start.backend_id, why)
+            self._seat(self._waiting[start.job_id], start, why)
         for copy in plan.copies:
             self.on_copy(copy)
         take_backs = () if self.held else plan.take_backs
@@ -370,11 +372,11 @@ class WaitingRoom:
                 pause_s = min(max(pause_s, LOOK_AGAIN_MIN_S), LOOK_AGAIN_S)
             self._timer = loop.call_later(pause_s, self._dirty.set)
 
-    def _seat(self, ticket: Ticket, backend_id: str, why: str) -> None:
-        self.fleet.put(ticket, backend_id)
-        where = HERE if backend_id == HERE_ID else backend_id
+    def _seat(self, ticket: Ticket, start: Start, why: str) -> None:
+        self.fleet.put(ticket, start.backend_id)
+        where = HERE if start.backend_id == HERE_ID else start.backend_id
         if ticket.future is not None and not ticket.future.done():
-            ticket.future.set_result(Placement(where, why))
+            ticket.future.set_result(Placement(where, why, start.takes_s))
         else:
             self.release(ticket)
 

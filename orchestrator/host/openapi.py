@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..core.engine.knowledge import Origin
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
@@ -162,7 +164,7 @@ SCHEMAS: dict[str, Schema] = {
             "job_id": TEXT,
             "state": choices("waiting", "running", "done", "failed", "cancelled", "set_aside"),
             "source": choices("node", "http", "fleet"),
-            **{"title": TEXT, "pinned_to": TEXT, "peer_id": TEXT, "peer": TEXT},
+            **{"title": TEXT, "pinned_to": TEXT, "peer_id": TEXT, "peer": TEXT, "expected_s": SECONDS},
             "retry_of": {**TEXT, "description": "The ended job that this one repeats, if any."},
             "batch": {"oneOf": [ref("BatchPlace"), {"type": "null"}]},
             "inputs": {
@@ -192,6 +194,7 @@ SCHEMAS: dict[str, Schema] = {
         **fields(
             {
                 **{"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT, "is_guess": FLAG},
+                "origin": {**TEXT, "enum": [origin.value for origin in Origin]},
                 **dict.fromkeys(("start_s", "load_s", "run_s", "finish_s"), SECONDS),
                 "need_bytes": {
                     "type": ["integer", "null"],

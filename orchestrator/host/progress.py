@@ -87,7 +87,8 @@ class NodeProgress:
         if job.state is JobState.RUNNING:
             text = f"on {self._peer_name(job.backend_id)}: {job.progress_text}"
         elif job.state is JobState.WAITING:
-            text = f"waiting: {job.explanation}" if job.explanation else "waiting for a peer"
+            text = job.explanation or "waiting for a peer"
+            text = text if text.startswith("waiting") else f"waiting: {text}"
         elif job.state is JobState.DONE:
             text = job.explanation
         else:

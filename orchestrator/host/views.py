@@ -73,7 +73,8 @@ def outlook_view(outlook: Outlook) -> dict[str, Any]:
 
 def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
     """What a peer would do with a job, in seconds from now; None for one that may not take it. ``is_guess``:
-    such a job never ran there. ``need_bytes``: of memory, as expected; None while unknown."""
+    such a job never ran there; ``origin``: what the times are taken from. ``need_bytes``: of memory, as
+    expected; None while unknown."""
     verdict, able = reckoning.verdict, reckoning.verdict.eligible
     here = verdict.backend_id == HERE_ID
     return {
@@ -82,6 +83,7 @@ def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
         "eligible": able,
         "reason": in_full(reckoning),
         "is_guess": reckoning.origin is not Origin.HERE,
+        "origin": reckoning.origin.value,
         "need_bytes": round(reckoning.need_gb * 2**30) or None,
         "caution": caution(reckoning),
         "start_s": reckoning.start_s if able else None,
@@ -140,6 +142,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "explanation": job.explanation,
         "progress": min(max(job.progress, 0.0), 1.0),
         "progress_text": job.progress_text,
+        "expected_s": job.expected_s if job.state is JobState.RUNNING else None,
         "previews": job.previews if job.state is JobState.RUNNING else 0,
         "created_at": _moment(job.created_at),
         "started_at": _moment(job.started_at),

@@ -164,7 +164,10 @@ async def test_waiting_jobs_are_dragged_to_another_place(screen: Screen, lone_ma
     async with scripted(lone_master, "gpu-1"):
         for title in ("alpha", "beta", "gamma"):
             await submit(lone_master, title)
-        await open_tab(screen)
+        await screen.open("dark")
+        button = screen.page.locator(".orc-fleet-toggle[aria-label*='3 waiting']")
+        await button.wait_for(timeout=SOON_MS)  # before anybody opened the tab
+        await screen.open_fleet_tab()
         names = screen.page.locator(".orc-windowed > .orc-row:has(.orc-places:visible) .orc-name")
 
         async def line(*wanted: str) -> None:

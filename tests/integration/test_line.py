@@ -334,6 +334,32 @@ async def test_of_two_choices_at_once_the_one_that_comes_too_late_is_refused(
         assert c.asked("/prompt") == []
 
 
+async def test_people_are_told_the_name_of_the_peer_and_of_the_job(
+    master: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    """The page gives a job its peer by id."""
+    await master.add("a", a)
+    there = await master.add("b", b)
+    await all_known(master)
+    (job,) = await held(master, 1)
+    await until(lambda: waiting(master), "it waits")
+    lacking = picture(made_by="RareNode")
+    found = await master.runtime.check_prompt(lacking, None, peer=there)
+    assert "a: the prompt is pinned to b" in str(found.error)
+    titled = await master.submit(lacking, title="A rare picture")
+    with pytest.raises(ConfigError, match="b cannot run the job A rare picture: "):
+        await master.runtime.pin_job(titled.id, there)
+    untitled = await master.submit(lacking, source=Source.NODE)
+    with pytest.raises(ConfigError, match=f"b cannot run the job {untitled.id[:8]}: "):
+        await master.runtime.pin_job(untitled.id, there)
+    await master.runtime.pin_job(job.id, there)
+    await b.go_down()
+    await until(lambda: "which is down" in master.job(job).explanation, "it says what it waits for")
+    said = master.job(job).explanation
+    assert said.startswith("waiting for b, which is down. b: ")
+    assert "a: the job is pinned to b." in said
+
+
 async def all_known(master: Master) -> None:
     manager = master.runtime.manager
     await until(lambda: all(manager.get_object_info(peer.id) for peer in manager.all()), "all are known")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from orchestrator.core.models.job import JobRequest, JobState, Prompt, ResultLink, Source
+from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt, ResultLink, Source
 from orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash
 from orchestrator.host.node_request import AUTOMATIC, FAIL, node_request
 from orchestrator.host.prefetch import Prefetch
+from orchestrator.host.progress import NodeProgress
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture
 from tests.fakes.master import Master, started
@@ -45,6 +49,26 @@ async def test_the_attempt_of_a_node_is_in_the_journal_before_its_peer_hears_of_
     with closing(sqlite3.connect(master.data / "journal.sqlite3")) as journal:
         stored = journal.execute("SELECT prompt_id FROM attempts WHERE job_id = ?", (job.id,)).fetchall()
     assert stored == [(peer.prompts[0].id,)]
+
+
+async def test_a_node_says_once_that_it_waits_and_for_what() -> None:
+    said: list[str] = []
+    server = SimpleNamespace(client_id="page", send_progress_text=lambda text, *where: said.append(text))
+    progress = NodeProgress(
+        server=server,
+        registry=None,
+        node_loop=asyncio.get_running_loop(),
+        node_id="7",
+        node_ids=frozenset(),
+        peer_name=str,
+    )
+    for reason in ("", "waiting for b, which is down. b: off.", "No peer can run this."):
+        progress(Job("j", JobRequest(), datetime.now(timezone.utc), explanation=reason))
+    assert said == [
+        "waiting for a peer",
+        "waiting for b, which is down. b: off.",
+        "waiting: No peer can run this.",
+    ]
 
 
 # What is started ahead

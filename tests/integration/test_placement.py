@@ -211,6 +211,7 @@ async def test_a_job_says_by_when_it_should_be_done_and_why_there(master: Master
     job = await ran(master, a, 2)
     assert "on a because done in about" in job.explanation
     assert "nothing ahead" in job.explanation
+    assert job.expected_s is not None
 
 
 async def test_a_job_avoids_the_peers_it_is_told_to(master: Master, a: FakeComfyUI, b: FakeComfyUI) -> None:

@@ -333,6 +333,7 @@ async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:
     (told,) = answer["peers"]
     assert (told["id"], told["name"], told["eligible"], told["finish_s"]) == (off["id"], "Off", False, None)
     assert "switched off" in told["reason"]
+    assert (told["is_guess"], told["origin"]) == (True, "nothing")
     assert host.runtime.jobs() == ()
     assert (answer["paused"], answer["held"], answer["waiting"]) == (False, "", 0)
     await host.runtime.change_preferences({"paused": True})

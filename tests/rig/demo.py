@@ -46,8 +46,10 @@ def run(*, once: bool, say: Say = print) -> None:
         say(f"On screen  {fleet.master.url}  (Workflows → {ON_SCREEN}; the Fleet tab shows both peers)")
         say(f"({time.monotonic() - began:.0f} s in all)")
         if not once:
-            say("\nCtrl-C ends the master and both peers.")
-            watch_over(fleet.all)
+            peers = " or ".join(f"{peer.name} is process {peer.pid}" for peer in fleet.peers)
+            say(f"\nTo see what becomes of its jobs when a machine fails, end a peer: {peers}.")
+            say("Ctrl-C ends the master and both peers.")
+            watch_over(fleet.master, fleet.peers, say)
 
 
 def put_on_screen(master: ComfyProcess) -> None:
@@ -143,12 +145,16 @@ class ProgressLine:
             sys.stdout.write("\n")
 
 
-def watch_over(processes: list[ComfyProcess]) -> None:
-    """Until Ctrl-C; says so if one of them ends by itself."""
+def watch_over(
+    master: ComfyProcess, peers: list[ComfyProcess], say: Say, pause: Callable[[float], None] = time.sleep
+) -> None:
+    """Until Ctrl-C or the master's end. Peers may end: who tries that out wants to see the others go on."""
     while True:
-        for process in processes:
-            process.check_alive()
-        time.sleep(1)
+        master.check_alive()
+        for peer in [peer for peer in peers if not peer.is_running]:
+            say(f"{peer.name} ended. The Fleet tab shows how the others go on; its log is {peer.log}")
+            peers = [other for other in peers if other is not peer]
+        pause(1)
 
 
 def wait_until(condition: Callable[[], bool], limit_s: float, otherwise: str) -> None:

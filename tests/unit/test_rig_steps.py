@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tests.rig.demo import watch_over
+from tests.rig.environment import RigError
 from tests.rig.steps import Step, alone, do_missing
 
 
@@ -102,3 +106,29 @@ def test_only_one_sets_up_and_the_other_finds_it_done(workshop: Workshop, tmp_pa
     other.join(10)
     assert not other.is_alive()
     assert workshop.done == ["a"]
+
+
+def test_the_demo_goes_on_when_a_peer_ends_and_ends_with_its_master() -> None:
+    peers: list[Any] = [
+        SimpleNamespace(name=f"peer-{n}", log=f"peer-{n}.log", is_running=True) for n in (1, 2)
+    ]
+    ends = iter((peers[0], None, peers[1], None))
+    said: list[str] = []
+    left = 5
+
+    def check_alive() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise RigError("The master ended.")
+
+    def pause(seconds: float) -> None:
+        ending = next(ends)
+        if ending is not None:
+            ending.is_running = False
+
+    master: Any = SimpleNamespace(check_alive=check_alive)
+    with pytest.raises(RigError, match="The master ended"):
+        watch_over(master, peers, said.append, pause)
+    assert [line.partition(".")[0] for line in said] == ["peer-1 ended", "peer-2 ended"]
+    assert len(peers) == 2

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.core.engine.eligibility import judge, waiting_for
 from orchestrator.core.engine.explain import in_full
 from orchestrator.core.engine.kinds import Kind
 from orchestrator.core.engine.knowledge import Knowledge
@@ -74,6 +75,7 @@ def test_the_decision_explains_itself_for_every_peer() -> None:
         (peer("a"), Need(unmet={"a": ("it lacks the node X", "and Y")}), "it lacks the node X; and Y"),
         (peer("a"), Need(unmet={"a": ()}, tried={"a": "it failed"}), "it failed"),
         (peer("a"), Need(peer="z", unmet={"a": ()}), "the job is pinned to z"),
+        (peer("a"), Need(peer="z", peer_name="gpu-1", unmet={"a": ()}), "the job is pinned to gpu-1"),
         (peer("a"), Need(tags=("t",), unmet={"a": ()}), "it has no tag t"),
     ],
 )
@@ -92,6 +94,49 @@ def test_a_refusal_lists_every_peer_and_is_permanent_only_when_waiting_cannot_he
     with pytest.raises(NoEligiblePeerError) as caught:
         Scheduler().select_backend(lacking, [peer("a"), peer("b", health=Health.DOWN, reason="off")])
     assert not caught.value.permanent
+
+
+@pytest.mark.parametrize(
+    ("others", "begins"),
+    [
+        ((peer("b", health=Health.DOWN, reason="refused"),), "waiting for b, which is down. b: refused. "),
+        ((peer("b", enabled=False),), "waiting for b, which is switched off. "),
+        (
+            (peer("b", draining=True), peer("c", enabled=False)),
+            "waiting for b, which is draining, or 1 other peer. ",
+        ),
+        ((replace(peer("b"), is_open=False),), "waiting for b, which is outside its hours. "),
+    ],
+)
+def test_a_job_waits_for_the_peer_that_has_all_it_wants(
+    others: tuple[PeerSnapshot, ...], begins: str
+) -> None:
+    need = Need(unmet={"a": ("it lacks the node X",), "b": (), "c": ()})
+    said = waiting_for([judge(need, one) for one in (peer("a"), *others)])
+    assert said.startswith(begins)
+    assert said.endswith(" No other peer can run it. a: it lacks the node X.")
+
+
+def test_no_reason_tells_the_name_of_its_peer_twice() -> None:
+    tried = Need(unmet={"a": (), "b": ()}, tried={"b": "b went away with the job."})
+    placement = Scheduler().select_backend(tried, [peer("a"), peer("b")])
+    assert placement is not None and placement.explanation.endswith("(b went away with the job.)")
+    with pytest.raises(NoEligiblePeerError, match=r"^No peer can run this\. b went away with the job\.$"):
+        Scheduler().select_backend(tried, [peer("b")])
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        Need(unmet={"a": ("it lacks the node X",)}),
+        Need(),
+        Need(unmet={"a": ()}, tried={"a": "it failed"}),
+    ],
+    ids=["lacks", "untold", "tried"],
+)
+def test_no_job_waits_for_a_peer_that_would_not_do(away: Need) -> None:
+    verdict = judge(away, peer("a", health=Health.DOWN, reason="Is it on?"))
+    assert waiting_for([verdict]).startswith("No peer can run this. a: ")
 
 
 # A plan over the whole line
@@ -388,7 +433,31 @@ def test_the_plan_says_why_in_seconds_and_what_the_others_would_need() -> None:
         "on a because done in about 14 s: model warm, nothing ahead "
         "(b: 31 s, loads 12 s first; c: it lacks the file x)"
     )
-    assert start.finish_s == pytest.approx(14.0)
+    assert (start.finish_s, start.takes_s) == (pytest.approx(14.0), pytest.approx(14.0))
+
+
+def test_a_start_says_how_long_the_peer_works_unless_it_is_guessed_from_other_graphs() -> None:
+    fleet = Fleet(peer("a"))
+    fleet.learn("a", SHORT, 3.0)
+    for job_id, kind in (("known", SHORT), ("behind it", SHORT)):
+        fleet.wait(job_id, kind)
+    fleet.plan()
+    assert [start.takes_s for start in fleet.last.starts] == [pytest.approx(3.0), pytest.approx(3.0)]
+    assert fleet.last.starts[1].finish_s == pytest.approx(6.0)
+    other = Fleet(peer("a"))
+    other.learn("a", SHORT, 3.0)
+    other.wait("unknown", LONG)
+    other.plan()
+    assert [start.takes_s for start in other.last.starts] == [None]
+
+
+def test_a_time_that_is_taken_from_other_graphs_is_only_perhaps() -> None:
+    fleet = Fleet(peer("a"))
+    fleet.learn("a", SHORT, 20.0)
+    (known,) = fleet.scheduler.reckon(SHORT, can_run("a"), 0.0)
+    (other,) = fleet.scheduler.reckon(LONG, can_run("a"), 0.0)
+    assert in_full(known) == "done in about 20 s: nothing ahead"
+    assert in_full(other) == "done in perhaps 20 s: nothing ahead, guessed from other graphs"
 
 
 def test_of_two_jobs_for_one_peer_in_a_plan_the_second_is_said_to_have_the_first_ahead() -> None:

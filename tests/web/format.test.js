@@ -83,6 +83,8 @@ test("attempts tell why a job went elsewhere, without repeating its error", () =
   assert.deepEqual(failedAttempts(job({ attempts: [failed, { ...last, ended_at: null }] })), ["attic: refused"]);
   assert.deepEqual(failedAttempts(job({ attempts: [failed, last], error: { code: "x", message: "y" } })), ["attic: refused"]);
   assert.deepEqual(failedAttempts(job({ attempts: [last, last] })), Array(2).fill("gpu-1: execution_error"));
+  const away = { ...failed, reason: "attic went away with the job." };
+  assert.deepEqual(failedAttempts(job({ attempts: [away, { ...last, ended_at: null }] })), ["attic went away with the job."]);
 });
 
 test("progress stays between 0 and 100", () => {

@@ -61,9 +61,9 @@ test("what the peer said itself is told with its type and trace", () => {
 
 test("a running job says how long it most likely takes", () => {
   const now = Date.parse("2026-01-01T10:00:14.000Z");
-  assert.equal(jobTime(job(), now, 40_400), "12 s of about 40 s");
-  assert.equal(jobTime(job(), now, null), "12 s");
-  assert.equal(jobTime(job({ state: "done", ended_at: "2026-01-01T10:00:05.000Z" }), now, 40_000), "3.0 s");
+  assert.equal(jobTime(job({ expected_s: 40.4 }), now), "12 s of about 40 s");
+  assert.equal(jobTime(job(), now), "12 s");
+  assert.equal(jobTime(job({ expected_s: 40, state: "done", ended_at: "2026-01-01T10:00:05.000Z" }), now), "3.0 s");
 });
 
 test("a failed job belongs to the peer that tried it last", () => {

@@ -36,6 +36,13 @@ test("disabled and draining peers are not counted", () => {
   assert.equal(whereRunGoes(ON, []), "Run has no peer to use");
 });
 
+test("a peer that is down is not counted while another one answers", () => {
+  const lost = peer({ id: "c", name: "gpu-3", health: "down" });
+  assert.equal(whereRunGoes(ON, [...two, lost]), "Run uses your 2 peers");
+  assert.equal(whereRunGoes(ON, [two[0], lost]), "Run uses your peer gpu-1");
+  assert.equal(whereRunGoes(ON, [lost]), "Run uses your peer gpu-3");
+});
+
 test("a pause is told, and nothing when nothing changed", () => {
   assert.equal(whatChanged(ON, { ...ON, paused: true }, two)[0].summary, "The fleet's queue is paused");
   assert.equal(whatChanged({ ...ON, paused: true }, ON, two)[0].summary, "The fleet's queue goes on");

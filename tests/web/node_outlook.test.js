@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { NodeOutlook, outlookBadge } from "../../web/fleet/node_outlook.js";
 
-const able = (name, finish_s) => ({ name, eligible: true, finish_s });
+const able = (name, finish_s, origin = "here") => ({ name, eligible: true, finish_s, origin, is_guess: origin !== "here" });
 const told = (changes = {}) => ({ id: "7", upstream: ["1", "2"], key: "a", change: 1, peers: [able("gpu-2", 14.2)], ...changes });
 
 function page() {
@@ -27,10 +27,17 @@ test("the badge says where and by when, where that is known", () => {
   const badge = (peers, more = {}) => outlookBadge({ peers, ...more });
   assert.equal(badge([able("gpu-2", 14.2), able("gpu-1", 20)]), "gpu-2 ≈ 14 s");
   assert.equal(badge([able("gpu-2", 0.1)]), "gpu-2 ≈ 1 s");
-  assert.equal(badge([able("gpu-2", null)]), "gpu-2 ≈ ?");
+  assert.equal(badge([able("gpu-2", null, "nothing")]), "gpu-2 ≈ ?");
   assert.equal(badge([{ name: "gpu-1", eligible: false, finish_s: null }], { paused: true }), "no peer now");
   assert.equal(badge([able("gpu-2", 14.2)], { paused: true, held: "" }), "paused; then gpu-2 ≈ 14 s");
   assert.equal(badge([able("gpu-2", 14.2)], { paused: true, held: "Many were lost." }), "held; then gpu-2 ≈ 14 s");
+});
+
+test("the badge does not hide a guess, and tells no time that is taken from other graphs", () => {
+  const badge = (origin) => outlookBadge({ peers: [able("gpu-2", 14.2, origin)] });
+  assert.deepEqual(["here", "elsewhere", "shape"].map(badge), ["gpu-2 ≈ 14 s", "gpu-2 roughly 14 s", "gpu-2 roughly 14 s"]);
+  assert.deepEqual(["peer", "fleet", "nothing"].map(badge), Array(3).fill("gpu-2 ≈ ?"));
+  assert.equal(outlookBadge({ peers: [able("gpu-2", 14.2, "shape")], paused: true }), "paused; then gpu-2 roughly 14 s");
 });
 
 test("it is on the node that wants it, or on the subgraph's box, beside the badges that are there", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { outlookText } from "../../web/fleet/outlook_lines.js";
+import { otherLines, outlookText } from "../../web/fleet/outlook_lines.js";
 import { partsOf, traitsOf } from "../../web/fleet/outlook_parts.js";
 
 const node = (class_type, inputs = {}) => ({ class_type, inputs });
@@ -63,6 +63,8 @@ test("the line names the first peer and its reason, or says that there is none",
   assert.equal(outlookText({ id: "7", peers: [able] }), "Remote Dispatch 7: gpu-2, done in about 14 s: model warm, nothing ahead");
   assert.equal(outlookText({ id: "", peers: [not] }), "No peer can run this graph now");
   assert.equal(outlookText({ id: "7", peers: [not] }), "Remote Dispatch 7: no peer can run it now");
+  assert.deepEqual(otherLines({ peers: [able, not] }), ["gpu-1: it is outside its hours"]);
+  assert.deepEqual(otherLines({ peers: [not] }), ["gpu-1: it is outside its hours"]);
 });
 
 test("while nothing is started the line says so, and what will be then", () => {

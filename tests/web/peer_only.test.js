@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { PeerOnly } from "../../web/fleet/peer_only.js";
+import { onlyOn, PeerOnly } from "../../web/fleet/peer_only.js";
 
 /** A host whose reading of its node definitions ends when the test says so. */
 function host() {
@@ -48,4 +48,11 @@ test("once the page has read the nodes it looks again for what the open graph la
   readings[0].resolve();
   await settle();
   assert.deepEqual(looks, [{ silent: true, reloadDefs: false, after: 1 }]);
+});
+
+test("the badge counts the peers that have a node, unless all do", () => {
+  assert.equal(onlyOn(["gpu-1"], 3), "only on gpu-1");
+  assert.equal(onlyOn(["gpu-1"], 1), "only on gpu-1");
+  assert.equal(onlyOn(["gpu-1", "gpu-2"], 3), "only on 2 peers");
+  assert.equal(onlyOn(["gpu-1", "gpu-2", "gpu-3"], 3), "only on the peers");
 });

@@ -9,7 +9,7 @@
  *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
  *   node_types: number | null, running?: Running | null, exclusive?: boolean, only_idle?: boolean, hours?: string}} Peer
  * @typedef {{id: string, name: string, eligible: boolean, reason: string, caution?: string, is_guess: boolean,
- *   start_s: number | null, load_s: number | null, run_s: number | null, finish_s: number | null,
+ *   origin: "here" | "elsewhere" | "shape" | "peer" | "fleet" | "nothing", start_s: number | null, load_s: number | null, run_s: number | null, finish_s: number | null,
  *   need_bytes?: number | null}} Reckoning seconds from now
  * @typedef {{peers: Reckoning[], paused: boolean, held: string, waiting: number}} Explained soonest first
  * @typedef {{job_id: string | null, prompt_id: string, whose: "ours" | "others", title: string, node: string,
@@ -29,7 +29,7 @@
  * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string, batch?: BatchPlace | null,
  *   peer_id: string, peer: string, attempts: Attempt[], inputs?: {name: string, sha256: string}[], outputs: Output[], texts: string[],
  *   error: ({code: string, message: string} & Record<string, any>) | null, explanation: string, progress: number,
- *   progress_text: string, previews?: number, created_at: string, started_at: string | null, begun_at: string | null,
+ *   progress_text: string, expected_s?: number | null, previews?: number, created_at: string, started_at: string | null, begun_at: string | null,
  *   ended_at: string | null}} Job
  * @typedef {{waiting: number, running: number, ended: number}} Counts
  * @typedef {{jobs: Job[], line: string[], counts: Counts}} Jobs `line`: ids of waiting ones, the next first

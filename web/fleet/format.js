@@ -108,12 +108,11 @@ export function jobTitle(job) {
   return job.title || (job.source === "node" ? t("Remote Dispatch node") : jobId(job));
 }
 
-/** How long it runs, and how long it most likely will. @param {Job} job @param {number} nowMs
- * @param {number | null} typicalMs */
-export function jobTime(job, nowMs, typicalMs) {
+/** How long it runs, and how long it most likely will. @param {Job} job @param {number} nowMs */
+export function jobTime(job, nowMs) {
   const elapsed = jobDuration(job, nowMs);
-  if (job.state !== "running" || !elapsed || !typicalMs) return elapsed;
-  return t("{elapsed} of about {usual}", { elapsed, usual: wholeDuration(typicalMs / 1000) });
+  if (job.state !== "running" || !elapsed || !job.expected_s) return elapsed;
+  return t("{elapsed} of about {usual}", { elapsed, usual: wholeDuration(job.expected_s) });
 }
 
 /** What the peer itself said of a failure. @param {Job} job @returns {string} "" where it said nothing */
@@ -158,12 +157,15 @@ export function placeOf(job) {
 /** @param {Job} job */
 export const jobWord = (job) => outcomeWord(job.state);
 
+/** With the peer's name before it, unless it begins with that. @param {string} peer @param {string} said */
+export const saidOf = (peer, said) => (said.startsWith(`${peer} `) ? said : `${peer}: ${said}`);
+
 /** Why the job went elsewhere, attempt by attempt; the last failure of a failed job is its `error`.
  * @param {Job} job @returns {string[]} */
 export function failedAttempts(job) {
   return (job.error ? job.attempts.slice(0, -1) : job.attempts)
     .filter((attempt) => attempt.ended_at && attempt.outcome !== "done")
-    .map((attempt) => `${attempt.peer}: ${attempt.reason || outcomeWord(attempt.outcome)}`);
+    .map(({ peer, reason, outcome }) => saidOf(peer, reason || outcomeWord(outcome)));
 }
 
 /** @param {number} progress 0..1 @returns {number} whole percent, 0..100 */

@@ -94,7 +94,7 @@ export function jobRow(deps, neighbours) {
       setText(idKind, kind);
       setText(idNumber, number);
       id.hidden = jobTitle(job) === jobId(job);
-      setText(time, jobTime(job, store.now(), store.typicalMs(job.peer_id)));
+      setText(time, jobTime(job, store.now()));
       setAttribute(element, "data-job", line === null ? null : job.job_id);
       grip.hidden = line === null;
       preview.show(running ? job : null);

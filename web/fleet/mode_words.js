@@ -21,7 +21,8 @@ export function hindrance(peers) {
 
 /** @param {Peer[]} peers @returns {string} "2 peers", or "peer gpu-1" when there is one */
 function usedPeers(peers) {
-  const used = inUse(peers);
+  const answering = inUse(peers).filter(({ health }) => health === "up" || health === "unknown");
+  const used = answering.length ? answering : inUse(peers); // what stands in the way is told beside it
   return used.length === 1 ? t("peer {name}", { name: used[0].name }) : plural(used.length, "{count} peer", "{count} peers");
 }
 

@@ -7,10 +7,20 @@ import { t } from "./i18n.js";
  * @typedef {import("./node_badges.js").Graph} Graph @typedef {(text: string) => object | null} MakeBadge
  * @typedef {{text: string, badge: object | null}} Mark */
 
+/** Such a graph never ran: a time taken from other graphs may be off many times over. The tab tells it, and that. */
+const UNKNOWN = new Set(["peer", "fleet", "nothing"]);
+
+/** @param {import("./api.js").Reckoning} first @returns {string} */
+function byWhen({ finish_s: finish, is_guess: isGuess, origin }) {
+  if (finish === null || UNKNOWN.has(origin)) return "≈ ?";
+  const time = wholeDuration(finish);
+  return isGuess ? t("roughly {time}", { time }) : `≈ ${time}`;
+}
+
 /** @param {Pick<Told, "peers"> & Partial<Told>} told @returns {string} "gpu-2 ≈ 14 s" */
 export function outlookBadge({ peers: [first], paused, held }) {
   if (!first?.eligible) return t("no peer now");
-  const said = `${first.name} ≈ ${first.finish_s === null ? "?" : wholeDuration(first.finish_s)}`;
+  const said = `${first.name} ${byWhen(first)}`;
   if (held) return t("held; then {said}", { said });
   return paused ? t("paused; then {said}", { said }) : said;
 }

@@ -1,6 +1,7 @@
 // @ts-check
 /** What the outlook tells, in the tab's head: one line, and behind it every peer with its reason. */
-import { h, keyedList, setChildren, setText } from "./dom.js";
+import { h, keyedList, setAttribute, setChildren, setText } from "./dom.js";
+import { saidOf } from "./format.js";
 import { t } from "./i18n.js";
 
 /** @typedef {import("./outlook.js").Told} Told */
@@ -40,14 +41,20 @@ export function outlookLines(outlook) {
   };
 }
 
+/** Of the peers that the line does not speak of. @param {Pick<Told, "peers">} told @returns {string[]} */
+export const otherLines = ({ peers }) =>
+  peers.slice(peers[0]?.eligible ? 1 : 0).map(({ name, reason }) => saidOf(name, reason));
+
 function outlookLine() {
   const summary = h("summary");
   const list = h("ul", { class: "orc-tried" });
+  const element = h("details", {}, summary, list);
   return {
-    element: h("details", {}, summary, list),
+    element,
     update(/** @type {Told} */ told) {
       setText(summary, outlookText(told));
-      const lines = told.peers.map(({ name, reason }) => `${name}: ${reason}`);
+      const lines = otherLines(told);
+      setAttribute(element, "data-alone", !lines.length);
       setChildren(list, lines.join("\n"), () => lines.map((line) => h("li", {}, line)));
     },
   };

@@ -19,6 +19,7 @@ export class PeerOnly {
   #table;
   #app;
   #badge;
+  #peers;
   /** @type {Promise<void> | null} */
   #reloading = null;
   #isStale = false;
@@ -27,11 +28,13 @@ export class PeerOnly {
    * @param {import("./where.js").WhereTable} table
    * @param {App} app
    * @param {(text: string) => object | null} badge the host's own; null where it has none
+   * @param {() => number} peers how many there are
    */
-  constructor(table, app, badge) {
+  constructor(table, app, badge, peers) {
     this.#table = table;
     this.#app = app;
     this.#badge = badge;
+    this.#peers = peers;
   }
 
   /** What an extension's definition gains. The host waits for the first two. */
@@ -85,8 +88,7 @@ export class PeerOnly {
   #mark(node) {
     this.#label(node);
     const peers = this.#table.peersOf(node.comfyClass ?? node.type);
-    const where = peers.length > 1 ? plural(peers.length, "{count} peer", "{count} peers") : peers[0]; // it has little room
-    const badge = peers.length ? this.#badge(t("only on {peers}", { peers: where })) : null;
+    const badge = peers.length ? this.#badge(onlyOn(peers, this.#peers())) : null;
     if (badge) node.badges = [...(node.badges ?? []), badge];
   }
 
@@ -134,4 +136,10 @@ export class PeerOnly {
       if (words) entry.append(h("span", { class: "orc-place" }, ` · ${words}`));
     }
   }
+}
+
+/** Of what this machine lacks, in little room. @param {string[]} peers that have it @param {number} all of them */
+export function onlyOn(peers, all) {
+  if (peers.length > 1 && peers.length === all) return t("only on the peers");
+  return t("only on {peers}", { peers: peers.length > 1 ? plural(peers.length, "{count} peer", "{count} peers") : peers[0] });
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import NoEligiblePeerError
@@ -16,7 +16,8 @@ class PeerVerdict:
     """Whether a peer may take the job, and why not.
 
     ``permanent``: only a change at that peer or in the job would help. ``settling``: wait a moment, it is
-    being asked right now.
+    being asked right now. ``awaited``: it has all that the job wants, and this alone keeps it from it; the
+    end of a sentence that begins with "which".
     """
 
     backend_id: str
@@ -25,6 +26,16 @@ class PeerVerdict:
     reason: str = ""
     permanent: bool = False
     settling: bool = False
+    awaited: str = ""
+
+
+_AWAY: Mapping[Health, str] = {
+    Health.SUSPECT: "does not answer",
+    Health.DOWN: "is down",
+    Health.EJECTED: "is resting",
+    Health.ZOMBIE: "stands still",
+    Health.NEEDS_KEY: "needs a key",
+}
 
 
 def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
@@ -34,8 +45,12 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
     def no(reason: str, *, permanent: bool = False, settling: bool = False) -> PeerVerdict:
         return PeerVerdict(config.id, config.name, False, reason, permanent, settling)
 
+    def away(reason: str, which: str) -> PeerVerdict:
+        has_all = need.unmet.get(config.id) == ()
+        return PeerVerdict(config.id, config.name, False, reason, awaited=which if has_all else "")
+
     if need.peer and need.peer not in (config.id, config.name):
-        return no(f"the job is pinned to {need.peer}", permanent=True)
+        return no(f"the job is pinned to {need.peer_name or need.peer}", permanent=True)
     absent = [tag for tag in need.tags if tag not in config.tags]
     if absent:
         return no(f"it has no tag {', '.join(absent)}", permanent=True)
@@ -43,26 +58,26 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
         return no("the job avoids it", permanent=True)
     if rules.exclusive and not need.peer and not need.tags:
         return no("it takes only jobs that name it or one of its tags", permanent=True)
-    if not config.enabled:
-        return no("it is switched off in the Fleet tab")
-    if config.draining:
-        return no("it is draining and takes no new jobs")
     if config.id in need.tried:
         return no(need.tried[config.id])
+    if not config.enabled:
+        return away("it is switched off in the Fleet tab", "is switched off")
+    if config.draining:
+        return away("it is draining and takes no new jobs", "is draining")
     if need.memory_bytes and 0 < memory_of(status) < need.memory_bytes:
         return no(f"a peer with more memory had too little for it ({need.memory_bytes / 2**30:.0f} GiB)")
     if status.health is Health.UNKNOWN:
         return no("it has not answered yet", settling=True)
     if status.health is not Health.UP:
-        return no(status.reason or f"it is {status.health.value}")
+        return away(status.reason or f"it is {status.health.value}", _AWAY[status.health])
     if config.id not in need.unmet:
         return no("its list of nodes is still being read", settling=True)
     if need.unmet[config.id]:
         return no("; ".join(need.unmet[config.id]), permanent=True)
     if not peer.is_open:
-        return no("it is outside its hours")
+        return away("it is outside its hours", "is outside its hours")
     if rules.only_idle and peer.foreign:
-        return no("somebody else uses it, and it is for idle times only")
+        return away("somebody else uses it, and it is for idle times only", "is in use by somebody else")
     return PeerVerdict(config.id, config.name, True)
 
 
@@ -71,7 +86,29 @@ def no_peer_error(verdicts: Sequence[PeerVerdict]) -> NoEligiblePeerError:
     if not verdicts:
         return NoEligiblePeerError("No peer is registered. Open the Fleet tab and add the address of one.")
     reasons = {verdict.name: verdict.reason for verdict in verdicts}
-    listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     return NoEligiblePeerError(
-        f"No peer can run this. {listed}.", reasons, permanent=all(v.permanent for v in verdicts)
+        f"No peer can run this. {_listed(verdicts)}", reasons, permanent=all(v.permanent for v in verdicts)
     )
+
+
+def waiting_for(verdicts: Sequence[PeerVerdict]) -> str:
+    """What a job waits for, the one thing that a person can do something about at the front: a row shows
+    little more. Without a peer that would do, the refusal."""
+    awaited = [verdict for verdict in verdicts if verdict.awaited]
+    if not awaited:
+        return str(no_peer_error(verdicts))
+    first, *more = awaited
+    also = f", or {len(more)} other peer{'s' if len(more) > 1 else ''}" if more else ""
+    unfit = [verdict for verdict in verdicts if not verdict.awaited]
+    rest = f" No other peer can run it. {_listed(unfit)}" if unfit else ""
+    return f"waiting for {first.name}, which {first.awaited}{also}. {_listed(awaited)}{rest}"
+
+
+def said_of(name: str, words: str) -> str:
+    """With the peer's name before it, unless it begins with that."""
+    return words if words.startswith(f"{name} ") else f"{name}: {words}"
+
+
+def _listed(verdicts: Sequence[PeerVerdict]) -> str:
+    listed = "; ".join(said_of(verdict.name, verdict.reason) for verdict in verdicts)
+    return listed if listed.endswith((".", "?", "!")) else f"{listed}."

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .eligibility import PeerVerdict
+from .eligibility import PeerVerdict, said_of
 from .knowledge import Origin
 from .memory import Shortage
 from .peers import PeerSnapshot, load_of
 
+#: Where a time that is of this very graph comes from; one of other graphs may be off many times over.
+SAME_GRAPH = frozenset({Origin.HERE, Origin.ELSEWHERE, Origin.SHAPE})
 OTHERS_MAX = 8  #: so many other peers are spoken of
 
 
@@ -57,7 +59,7 @@ class Outlook:
 def sentence(chosen: str, reckonings: Sequence[Reckoning], *, unnamed: int = 0) -> str:
     """Why `chosen`, and what of the others; `unnamed` more are counted only."""
     mine = next(r for r in reckonings if r.verdict.backend_id == chosen)
-    others = [f"{r.verdict.name}: {in_short(r)}" for r in reckonings if r is not mine]
+    others = [said_of(r.verdict.name, in_short(r)) for r in reckonings if r is not mine]
     hidden = unnamed + max(len(others) - OTHERS_MAX, 0)
     listed = others[:OTHERS_MAX] + ([f"and {hidden} more"] if hidden else [])
     because = f"on {mine.verdict.name} because {_reason(mine)}"
@@ -115,7 +117,8 @@ def _reason(reckoning: Reckoning) -> str:
         Origin.PEER: ["guessed from other graphs"],
         Origin.FLEET: ["guessed from other graphs"],
     }.get(reckoning.origin, [])
-    return ", ".join([f"done in about {done}: {_words(reckoning)}", *guess, *_cautions(reckoning)])
+    about = "about" if reckoning.origin in SAME_GRAPH else "perhaps"
+    return ", ".join([f"done in {about} {done}: {_words(reckoning)}", *guess, *_cautions(reckoning)])
 
 
 def _guessless(reckoning: Reckoning) -> str:

@@ -11,7 +11,7 @@ class Need:
     """What a job asks of a peer. ``unmet`` holds, per peer id, what that peer lacks; a peer that is not
     in it has not told its node list yet. ``tried`` are peers that already failed this job, with the reason.
     ``memory_bytes``: so much memory in all was too little for it; one with less need not try. ``avoid``: ids
-    or names of peers that its sender does not want.
+    or names of peers that its sender does not want. ``peer_name``: what people call the peer it is pinned to.
     """
 
     peer: str = ""
@@ -20,3 +20,4 @@ class Need:
     tried: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int = 0
     avoid: tuple[str, ...] = ()
+    peer_name: str = ""

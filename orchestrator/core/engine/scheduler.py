@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from .eligibility import judge, no_peer_error
-from .explain import OTHERS_MAX, Reckoning, duration, sentence
+from .explain import OTHERS_MAX, SAME_GRAPH, Reckoning, duration, sentence
 from .grid import Grid
 from .kinds import Kind
 from .knowledge import Knowledge
@@ -30,20 +30,23 @@ TAKE_BACKS_MAX = 16
 
 @dataclass(frozen=True)
 class Placement:
-    """The peer chosen, and why, in words."""
+    """The peer chosen, and why, in words. ``takes_s``: see Start."""
 
     backend_id: str
     explanation: str
+    takes_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Start:
-    """A waiting job goes to a peer now. ``finish_s``: in so many seconds it should be done. ``explain`` puts
-    the reasons into words; to be asked before anything else changes."""
+    """A waiting job goes to a peer now. ``finish_s``: in so many seconds it should be done. ``takes_s``: for
+    so many the peer works on it; None where nothing of this graph is known. ``explain`` puts the reasons into
+    words; to be asked before anything else changes."""
 
     job_id: str
     backend_id: str
     finish_s: float
+    takes_s: float | None
     explain: Callable[[], str]
 
 
@@ -146,7 +149,7 @@ class Scheduler:
             alone.set_peer(peer, 0.0)
         alone.enter(WaitingJob("", need=need))
         starts = alone.plan(0.0).starts
-        return Placement(starts[0].backend_id, starts[0].explain()) if starts else None
+        return Placement(starts[0].backend_id, starts[0].explain(), starts[0].takes_s) if starts else None
 
     def reckon(self, kind: Kind, need: Need, now_s: float, priority: float = 0.0) -> tuple[Reckoning, ...]:
         """What each peer would do with such a job if it were sent now, the first to be done at the front,
@@ -201,8 +204,10 @@ class Scheduler:
         grid, at = self._grid, pick.at
         load_s, run_s = pick.row.load.item(at), pick.row.run.item(at)
         finish_s = pick.ready_s + load_s + run_s - now_s
+        origin = self.knowledge.estimate(grid.id(at), pick.row.kind, grid.column(at).warm).origin
+        takes_s = load_s + run_s if origin in SAME_GRAPH else None
         explain = partial(self._explain, pick, now_s, load_s, run_s, grid.ahead(at))
-        return Start(pick.head.job_id, grid.id(at), finish_s, explain)
+        return Start(pick.head.job_id, grid.id(at), finish_s, takes_s, explain)
 
     def _explain(self, pick: Pick, now_s: float, load_s: float, run_s: float, ahead: int) -> str:
         """Why the peer of this pick, and what of those that would have been next best."""

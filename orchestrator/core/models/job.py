@@ -152,7 +152,8 @@ class Job:
     ``inputs``: what its last attempt was sent with.
     ``shown``: what each node shows, as ComfyUI's history has it, with the names the files got here.
     ``previews``: how many pictures of its progress came so far; only the last one is kept.
-    ``begun_at``: when the peer began with it (it may wait there first). Neither is kept across a restart.
+    ``begun_at``: when the peer began with it (it may wait there first). ``expected_s``: for so long it
+    most likely works on it, None while unknown. None of these is kept across a restart.
     Moments are UTC. Changed only by ``to`` and ``evolve``, never in place."""
 
     id: str
@@ -173,7 +174,13 @@ class Job:
     previews: int = field(default=0, compare=False)
     started_at: datetime | None = None
     begun_at: datetime | None = field(default=None, compare=False)
+    expected_s: float | None = field(default=None, compare=False)
     ended_at: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        """What people are told of it: its title, else as much of its id as they see elsewhere."""
+        return self.request.title or self.id[:8]
 
     def to(self, state: JobState, **changes: Any) -> Job:
         """The job in its next state.
