@@ -268,7 +268,8 @@ async def test_a_prompt_no_peer_can_run_is_refused_with_the_guilty_nodes_and_wha
         ("4", "value_smaller_than_min"),
     }
     assert nodes["1"]["class_type"] == "UNETLoader" and nodes["1"]["dependent_outputs"] == ["9"]
-    assert "peer-1:" in error["details"] and "peer-2:" in error["details"]
+    assert error["details"].startswith("peer-1, peer-2: it lacks the file nowhere.safetensors, ")
+    assert "smaller than min" in error["details"]
     graph["1"] = node("NobodyHasThis")
     with pytest.raises(PromptRejected) as refusal:
         await fleet_mode.queue(graph)

@@ -197,12 +197,14 @@ def test_peers_that_lack_the_same_say_so_once_and_name_the_nearest_file() -> Non
     prompt = {
         "1": {"class_type": "Loader", "inputs": {"ckpt_name": "one-1.safetensors"}},
         "2": {"class_type": "Save", "inputs": {"model": ["1", 0]}},
+        "3": {"class_type": "Save", "inputs": {}},
     }
     lacking = validate(prompt, ObjectInfo(classes))
     found = agree({"a": lacking, "b": lacking, "c": "it is switched off in the Fleet tab"})
     assert found.error is not None
     assert found.error["details"].split("\n") == [
-        "a, b: it lacks the file one-1.safetensors, wanted by node 1 (ckpt_name) (it has one-2.safetensors)",
+        "a, b: it lacks the file one-1.safetensors, wanted by node 1 (ckpt_name) (it has one-2.safetensors); "
+        "Required input is missing: model",
         "c: it is switched off in the Fleet tab",
     ]
 

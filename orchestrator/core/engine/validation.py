@@ -22,13 +22,13 @@ _LISTED_UP_TO = 20
 @dataclass(frozen=True)
 class Validation:
     """``outputs``: the output nodes that can run. ``error`` is None when there is at least one; it and
-    ``node_errors`` (node id -> errors, class_type, dependent_outputs) are as in ComfyUI's answer. ``lacks``:
-    what the peer has not that the prompt needs, in words, where that is why."""
+    ``node_errors`` (node id -> errors, class_type, dependent_outputs) are as in ComfyUI's answer. ``words``:
+    the same for people, what the peer lacks first."""
 
     outputs: tuple[str, ...] = ()
     node_errors: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
-    lacks: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def validate(
@@ -40,7 +40,7 @@ def validate(
     """Check `prompt`, or what its output nodes `targets` need. `has_file` tells of uploadable input files."""
     unknown = {i: class_of(node) for i, node in prompt.items() if class_of(node) not in info}
     if unknown:
-        return replace(_unknown_classes(unknown), lacks=unmet(prompt, info))
+        return replace(_unknown_classes(unknown), words=unmet(prompt, info))
     outputs = [
         node_id
         for node_id, node in prompt.items()
@@ -73,9 +73,12 @@ def validate(
     }
     if good:
         return Validation(tuple(good), node_errors)
-    lines = [f"{e['message']}: {e['details']}" for node_id in node_errors for e in found[node_id]]
+    errors = [error for node_id in node_errors for error in found[node_id]]
+    lines = [f"{error['message']}: {error['details']}" for error in errors]
+    lacks = unmet(prompt, info)
+    others = [line for line, error in zip(lines, errors, strict=True) if not _is_told(error, lacks)]
     error = _error("prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines))
-    return Validation((), node_errors, error, unmet(prompt, info))
+    return Validation((), node_errors, error, (*lacks, *others))
 
 
 def agree(answers: Mapping[str, Validation | str]) -> Validation:
@@ -101,7 +104,14 @@ def agree(answers: Mapping[str, Validation | str]) -> Validation:
 
 def _told(answer: Validation) -> str:
     error = answer.error or {}
-    return "; ".join(answer.lacks) or error.get("details") or error.get("message") or ""
+    return "; ".join(answer.words) or error.get("details") or error.get("message") or ""
+
+
+def _is_told(error: Mapping[str, Any], lacks: Sequence[str]) -> bool:
+    """Whether this error is about a file that is named among what the peer lacks."""
+    value = error["extra_info"].get("received_value")
+    is_choice = error["type"] == "value_not_in_list" and isinstance(value, str)
+    return is_choice and any(f"the file {value}," in words for words in lacks)
 
 
 def _unknown_classes(unknown: Mapping[str, str]) -> Validation:
