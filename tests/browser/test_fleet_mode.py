@@ -338,7 +338,7 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
 
 
 async def test_a_job_that_is_next_on_a_peer_is_given_to_another_one(screen: Screen, master: Session) -> None:
-    await open_workflow(screen, steps=2000)
+    await open_workflow(screen, steps=300)
     await switch_on(screen)
     await screen.open_fleet_tab()
     ids = await press_run(screen, master, 4)
