@@ -214,6 +214,14 @@ def test_a_single_run_that_met_a_bad_moment_is_not_wholly_believed_of_a_peer_tha
     assert knowledge.run_s("b", PLAIN) == pytest.approx(60.0)  # it is so
 
 
+def test_the_first_run_on_a_peer_of_which_nothing_else_is_known_is_believed() -> None:
+    knowledge = Knowledge()
+    for _ in range(4):
+        ran(knowledge, "quick", PLAIN, 1.0)
+    ran(knowledge, "slow", PLAIN, 4.0)
+    assert knowledge.run_s("slow", PLAIN) == pytest.approx(4.0)
+
+
 def test_runs_too_short_to_tell_do_not_make_a_peer_slow() -> None:
     knowledge = Knowledge()
     for n in range(20):

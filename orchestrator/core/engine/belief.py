@@ -7,6 +7,7 @@ import math
 #: Seconds that any run takes more or less for reasons of its own, and the share of its time besides.
 JITTER_S, JITTER_SHARE = 0.2, 0.15
 SURE_AFTER = 3  #: so many measurements speak for themselves
+KNOWN_AFTER = 2.0  #: runs that told of a peer's speed: before, nobody can say what is likely there
 ODD = 2.0  #: times as long as likely: fewer do not
 FORGET_AFTER = 32  #: runs elsewhere for each own one, squared, and an old measurement is put to the test
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from .belief import ODD, SURE_AFTER, believed_s, is_stale, trust
+from .belief import KNOWN_AFTER, ODD, SURE_AFTER, believed_s, is_stale, trust
 from .kinds import Kind
 from .learned import SHORTEST_S, KindRecord, News, PeerRecord, Row, RunRecord, run_key
 from .memory import MemoryNeeds, Shortage, shortage_of
@@ -376,6 +376,8 @@ class Knowledge(MemoryNeeds):
         weight = _bounded(entry.weight)
         if is_stale(seen.count, entry.count - run.noted_at):
             return min(seen.mean, math.exp(weight))
+        if record.count < KNOWN_AFTER:
+            return seen.mean
         return believed_s(seen.mean, seen.count, math.exp(_bounded(weight - record.speed)))
 
 
