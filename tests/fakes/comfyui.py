@@ -122,7 +122,9 @@ class FakeComfyUI:
 
     @property
     def pending(self) -> list[str]:
-        return [prompt.id for prompt in self._queue]
+        """The ids of those behind the one that runs, or that is about to."""
+        behind = self._queue if self._running else self._queue[1:]
+        return [prompt.id for prompt in behind]
 
     def asked(self, path: str) -> list[Seen]:
         return [seen for seen in self.requests if seen.path == path]
