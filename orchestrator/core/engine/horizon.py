@@ -14,7 +14,7 @@ from .waiting import Groups, Waiting
 
 #: A group comes first whose own peers, behind a long job each, need so much of the time of all for all.
 CRITICAL = 0.85
-#: A level is good for so much of the time that is left, or of the line.
+#: A level, and whether a group is critical, is good for so much of the time that is left, or of the line.
 GOOD_FOR = 0.04
 
 
@@ -31,10 +31,11 @@ class Horizon:
         self._ready: Floats = np.zeros(0)
         self._of_all: dict[float, _Level] = {}
         # By row, of a group and its own peers: as in _Level, what the longest waiting job usually takes on
-        # these peers, and whether the group is critical, -1 where that was not asked in this look.
+        # these peers, and whether the group is critical, -1 while that was not asked.
         self._level_s, self._long_s = np.zeros(0), np.zeros(0)
         self._at_s, self._jobs = np.zeros(0), np.zeros(0, np.int64)
-        self._critical, self._unasked = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._critical = np.zeros(0, np.int64)
+        self._critical_until_s, self._critical_jobs = 0.0, 0
 
     def look(self, now_s: float, ready: Floats, *, anew: bool) -> None:
         """A look begins. `ready`: when each peer is expected to have nothing ahead; the caller keeps it true.
@@ -45,8 +46,11 @@ class Horizon:
             self._of_all.clear()
             self._level_s, self._long_s = np.full(size, np.nan), np.zeros(size)
             self._at_s, self._jobs = np.zeros(size), np.zeros(size, np.int64)
-            self._unasked = np.where(self._grid.rows.few == self._groups.usable_count, 0, -1)
-        self._critical = self._unasked.copy()
+        jobs = len(self._line)
+        is_near = abs(jobs - self._critical_jobs) <= GOOD_FOR * jobs
+        if anew or not is_near or now_s > self._critical_until_s:
+            self._critical = np.where(self._grid.rows.few == self._groups.usable_count, 0, -1)
+            self._critical_until_s, self._critical_jobs = np.inf, jobs
 
     def is_in_time(self, w: Waiting, finish_s: float) -> bool:
         """Whether that is no later than the fleet could be through with all that goes before or with this
@@ -70,30 +74,38 @@ class Horizon:
             surely |= (is_for_all | is_good) & (finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * left_s)
         return surely
 
+    def is_surely_in_time(self, finish_s: float, priority: float) -> bool:
+        """As ``is_in_time``, of any group of this priority."""
+        left_s = self._level_of_all_s(priority) - self._now_s
+        return finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * left_s
+
     def are_critical(self, rows: Ints) -> Bools:
-        """Whether so few peers may take these groups that they come first."""
-        unknown = rows[self._critical[rows] < 0]
-        if len(unknown):
-            self._critical[unknown] = self._need_their_peers(unknown)
-        critical: Bools = self._critical[rows] > 0
+        """Whether so few peers may take these groups that they come first. So does one of which nothing ever
+        ran: better to find out how long it takes than be late."""
+        is_unasked = self._critical[rows] < 0
+        if np.count_nonzero(is_unasked):
+            unasked = rows[is_unasked]
+            self._ask(unasked[self._grid.rows.seen[unasked] > 0])
+        critical: Bools = self._critical[rows] != 0
         return critical
 
     def is_critical(self, w: Waiting) -> bool:
         known = self._critical.item(w.row.number)
         return bool(known > 0 if known >= 0 else self.are_critical(np.array([w.row.number]))[0])
 
-    def _need_their_peers(self, rows: Ints) -> Bools:
-        needs: Bools = self._grid.rows.seen[rows] == 0  # better to find out how long they take than be late
+    def _ask(self, rows: Ints) -> None:
+        """Whether each of these groups needs its own peers."""
         if len(self._line) <= self._groups.usable_count:
-            return needs  # one for each peer is left: their order is tried out
-        known = rows[~needs]
-        if len(known):
-            self._keep_good(known)
-            left_s, horizon_s = self._level_s[known] + self._long_s[known] - self._now_s, np.zeros(len(known))
-            for priority in set((priorities := self._groups.priority[known]).tolist()):
+            self._critical[rows] = 0  # one for each peer is left: their order is tried out
+        elif len(rows):
+            self._keep_good(rows)
+            left_s = self._level_s[rows] + self._long_s[rows] - self._now_s
+            horizon_s = np.zeros(len(rows))
+            for priority in set((priorities := self._groups.priority[rows]).tolist()):
                 horizon_s[priorities == priority] = self._level_of_all_s(priority) - self._now_s
-            needs[~needs] = left_s >= CRITICAL * horizon_s
-        return needs
+            self._critical[rows] = left_s >= CRITICAL * horizon_s
+            until_s = self._now_s + GOOD_FOR * float(np.minimum.reduce(left_s))
+            self._critical_until_s = min(self._critical_until_s, until_s)
 
     # Levels
 

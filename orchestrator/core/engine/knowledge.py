@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 from .belief import KNOWN_AFTER, ODD, SURE_AFTER, believed_s, is_stale, trust
 from .kinds import Kind
@@ -22,6 +23,7 @@ from .samples import Samples
 GUESSED_RUN_S = 30.0  #: with no knowledge at all
 GUESSED_LOAD_S = 1.0  #: low: an idle peer that has not loaded it yet is tried, and then it is known
 GUESSED_S_PER_GB = 1.0
+LAST_PEERS = 20  #: so many tell what loading usually costs
 CPU_SPEED = 0.05  #: of a peer that computes without a GPU, until something ran there
 LONGEST_S = 30 * 86_400.0
 SHORTEST_LOG, LONGEST_LOG = math.log(SHORTEST_S), math.log(LONGEST_S)
@@ -60,7 +62,8 @@ class Knowledge(MemoryNeeds):
     def __init__(self) -> None:
         super().__init__()
         self.runs_noted = 0
-        self._typical = (0, GUESSED_RUN_S)
+        self._typical = (0, GUESSED_RUN_S)  #: this and the next: until so many runs are noted it is so much
+        self._s_per_gb = (0, GUESSED_S_PER_GB)
 
     @classmethod
     def from_rows(cls, rows: Iterable[Row]) -> Knowledge:
@@ -223,6 +226,10 @@ class Knowledge(MemoryNeeds):
             self._typical = (self.runs_noted + (1 if len(seen) < 20 else 16), value)
         return self._typical[1]
 
+    def knows(self, kind: Kind) -> bool:
+        """Whether anything is known of this graph, be it with other sizes or on another peer."""
+        return self._weight(kind) is not None
+
     def times_seen(self, kind: Kind) -> int:
         """How many runs of this kind there were, on any peer."""
         entry = self._kinds.get(kind.signature)
@@ -251,8 +258,13 @@ class Knowledge(MemoryNeeds):
         news.runs, news.signature = news.runs + 1, kind.signature
 
     def _usual_s_per_gb(self) -> float:
-        seen = [p.s_per_gb.mean for p in list(self._peers.values())[-20:] if p.s_per_gb]
-        return sum(seen) / len(seen) if seen else GUESSED_S_PER_GB
+        """What loading costs on the peers that ran something last."""
+        if self._s_per_gb[0] <= self.runs_noted:
+            last = islice(reversed(self._peers.values()), LAST_PEERS)
+            seen = [peer.s_per_gb.mean for peer in last if peer.s_per_gb]
+            value = sum(seen) / len(seen) if seen else GUESSED_S_PER_GB
+            self._s_per_gb = (self.runs_noted + (1 if len(seen) < LAST_PEERS else 16), value)
+        return self._s_per_gb[1]
 
     def _load_part(
         self,

@@ -234,20 +234,21 @@ class Placer:
     def _longest_if_late(self, chosen: Waiting, others: Ints, at: int, ready: float) -> Waiting:
         """A long job that would come too late behind the chosen one goes before it."""
         rows, horizon, priority = self._grid.rows, self._horizon, chosen.head.priority
-        longer = others[rows.weight_s[others] > chosen.row.weight_s]
-        if not len(longer):
+        load_s, run_s = chosen.row.load.item(at), rows.run[:, at]
+        after = ready + load_s + run_s.item(chosen.row.number)
+        last_s = after + np.maximum.reduce(run_s[others], initial=0.0).item()
+        if horizon.is_surely_in_time(last_s, priority):
             return chosen
-        load_s = chosen.row.load.item(at)
-        after = ready + load_s + chosen.row.run.item(at)
+        longer = others[rows.weight_s[others] > chosen.row.weight_s]
         longer = longer[(self._groups.priority[longer] == priority) & (rows.load[:, at][longer] <= load_s)]
         if len(longer) > _ONE_BY_ONE:
-            longer = longer[~horizon.are_surely_in_time(longer, after + rows.run[:, at][longer], priority)]
+            longer = longer[~horizon.are_surely_in_time(longer, after + run_s[longer], priority)]
         best = chosen
         for number in longer.tolist():
             if rows.weight_s.item(number) > best.row.weight_s:
-                w, run_s = self._groups.at_row[number], rows.run.item(number, at)
-                finish_s = ready + rows.load.item(number, at) + run_s
-                is_late_behind = not horizon.is_in_time(w, after + run_s)
+                w, its_s = self._groups.at_row[number], run_s.item(number)
+                finish_s = ready + rows.load.item(number, at) + its_s
+                is_late_behind = not horizon.is_in_time(w, after + its_s)
                 if is_late_behind and (horizon.is_in_time(w, finish_s) or self._is_soonest(w.row, finish_s)):
                     best = w
         return best

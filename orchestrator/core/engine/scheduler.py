@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from .eligibility import judge, no_peer_error
-from .explain import OTHERS_MAX, SAME_GRAPH, Reckoning, duration, sentence
+from .explain import OTHERS_MAX, Reckoning, duration, sentence
 from .grid import Grid
 from .kinds import Kind
 from .knowledge import Knowledge
@@ -126,10 +126,10 @@ class Scheduler:
         if self._placer.has_more:
             return Plan(tuple(starts), look_again_s=0.0)
         idle = grid.idle
-        is_any_idle = bool(idle.any())
+        is_any_idle = bool(np.count_nonzero(idle))
         return Plan(
             tuple(starts),
-            self._take_backs(idle, now_s) if is_any_idle and grid.behind.any() else (),
+            self._take_backs(idle, now_s) if is_any_idle and np.count_nonzero(grid.behind) else (),
             self._copies(idle, now_s) if is_any_idle and self.policy.second_copies else (),
             self._look_again_s(now_s) if len(self.line) else None,
         )
@@ -204,8 +204,8 @@ class Scheduler:
         grid, at = self._grid, pick.at
         load_s, run_s = pick.row.load.item(at), pick.row.run.item(at)
         finish_s = pick.ready_s + load_s + run_s - now_s
-        origin = self.knowledge.estimate(grid.id(at), pick.row.kind, grid.column(at).warm).origin
-        takes_s = load_s + run_s if origin in SAME_GRAPH else None
+        is_known = pick.row.own.item(at) or self.knowledge.knows(pick.row.kind)
+        takes_s = load_s + run_s if is_known else None
         explain = partial(self._explain, pick, now_s, load_s, run_s, grid.ahead(at))
         return Start(pick.head.job_id, grid.id(at), finish_s, takes_s, explain)
 
