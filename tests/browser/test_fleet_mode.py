@@ -109,6 +109,18 @@ async def press_run(screen: Screen, master: Session, times: int) -> list[str]:
     return list(reversed(await until(all_there, f"{times} prompts are queued")))
 
 
+async def press_run_at_once(screen: Screen, master: Session, times: int) -> list[str]:
+    """The same; none begins before the last one is there, however slow the page is."""
+    await pause(master)
+    ids = await press_run(screen, master, times)
+    await pause(master, on=False)
+    return ids
+
+
+async def pause(master: Session, *, on: bool = True) -> None:
+    await master.patch("/orchestrator/settings", {"paused": on})
+
+
 def overlap(jobs: list[dict[str, Any]]) -> bool:
     """Whether two of them ran at one time on two peers."""
     return any(
@@ -195,7 +207,7 @@ async def test_twelve_times_run_keeps_both_peers_busy_and_hides_nothing(
     ]
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    ids = await press_run(screen, master, RUNS)
+    ids = await press_run_at_once(screen, master, RUNS)
     await asyncio.gather(*seen)
     await screen.picture("Fleet mode during a run")
     for job_id in ids:
@@ -254,13 +266,15 @@ async def test_a_picture_dropped_on_the_canvas_brings_its_graph_back(screen: Scr
 
 
 async def test_a_reload_in_the_middle_of_a_run_loses_nothing(screen: Screen, master: Session) -> None:
-    await open_workflow(screen, steps=40)
+    await open_workflow(screen, steps=150)
     await switch_on(screen)
-    ids = await press_run(screen, master, 4)
+    ids = await press_run_at_once(screen, master, 8)
     page = screen.page
     await page.wait_for_function(SAMPLES, arg=SAMPLER, timeout=RUN_MS)
+    await pause(master)  # some wait until the page is back, however long it takes
     await page.reload()
     await page.wait_for_function("window.app?.graph?.nodes?.length > 0", timeout=RUN_MS)
+    await pause(master, on=False)
     await page.wait_for_function(SAMPLES, arg=SAMPLER, timeout=RUN_MS)
     await page.wait_for_function(PREVIEWS, arg=SAMPLER, timeout=RUN_MS)
     await screen.open_fleet_tab()
@@ -277,9 +291,9 @@ async def test_a_reload_in_the_middle_of_a_run_loses_nothing(screen: Screen, mas
 async def test_an_interrupt_from_the_page_ends_one_job_and_leaves_the_other(
     screen: Screen, master: Session
 ) -> None:
-    await open_workflow(screen, steps=40)
+    await open_workflow(screen, steps=200)
     await switch_on(screen)
-    ids = await press_run(screen, master, 2)
+    ids = await press_run_at_once(screen, master, 2)
 
     async def both_run() -> bool:
         return all([(await job(master, job_id))["begun_at"] for job_id in ids])

@@ -102,7 +102,7 @@ async def test_a_remote_run_lights_up_the_upstream_boxes(screen: Screen) -> None
         timeout=60_000,
     )
     await screen.picture("Upstream boxes during a remote run")
-    await row.get_by_text("done").wait_for(timeout=120_000)
+    await row.get_by_text("done · peer-").wait_for(timeout=120_000)
     await screen.page.wait_for_function(
         "() => window.app.graph.nodes.find(n => n.type === 'SaveImage')?.imgs?.length > 0", timeout=60_000
     )

@@ -321,6 +321,26 @@ def test_but_not_by_one_that_would_need_longer() -> None:
     assert fleet.last.take_backs == ()
 
 
+@pytest.mark.parametrize(("late_too", "comes_back"), [(False, ["second"]), (True, [])])
+def test_a_job_behind_a_run_that_does_not_end_gets_its_turn_back_where_another_peer_begins_it_sooner(
+    late_too: bool, comes_back: list[str]
+) -> None:
+    fleet = Fleet(peer("stays"), peer("goes"))
+    for name in ("stays", "goes"):
+        fleet.learn(name, SHORT, 10.0)
+    fleet.run_on("stays", "first", SHORT, 0.0)
+    fleet.run_on("stays", "second", SHORT, None)
+    fleet.run_on("goes", "third", SHORT, 0.0 if late_too else 60.0)
+    fleet.run_on("goes", "fourth", SHORT, None)
+    for name in fleet.peers:
+        fleet.scheduler.set_peer(fleet.peers[name], 65.0)
+    for n in range(4):
+        fleet.wait(f"later {n}", SHORT, since_s=64.0)
+    fleet.plan(65.0)
+    assert [back.job_id for back in fleet.last.take_backs] == comes_back
+    assert all("takes longer than expected" in back.reason for back in fleet.last.take_backs)
+
+
 @pytest.mark.parametrize(("kind", "goes_to"), [(SHORT, ["slow"]), (LONG, [])])
 def test_where_a_job_is_late_others_of_its_kind_are_taken_to_need_as_long_while_it_runs(
     kind: Kind, goes_to: list[str]
@@ -402,6 +422,21 @@ def test_of_the_last_jobs_one_that_has_a_single_peer_keeps_its_turn_unless_all_w
     fleet.wait("b", SHORT, since_s=0.1)
     fleet.wait("a", SHORT, "p2", since_s=0.2)
     assert [job_id for job_id, _ in fleet.plan(1.0)][:2] == first
+
+
+@pytest.mark.parametrize(("since_s", "first"), [(99.0, "long"), (40.0, "short")])
+def test_a_long_one_of_the_last_jobs_overtakes_a_short_one_only_if_it_came_soon_after(
+    since_s: float, first: str
+) -> None:
+    """With the long one first all is done after 20 s, else after 23."""
+    fleet = Fleet(peer("p1"), peer("p2"))
+    for name in ("p1", "p2"):
+        fleet.learn(name, SHORT, 3.0)
+        fleet.learn(name, LONG, 20.0)
+    fleet.run_on("p2", "before", LONG, 95.0)
+    fleet.wait("short", SHORT, since_s=since_s)
+    fleet.wait("long", LONG, since_s=100.0)
+    assert fleet.plan(101.0)[0][0] == first
 
 
 def test_an_idle_peer_gets_work_again_long_after_it_was_seen_to_be_slow() -> None:

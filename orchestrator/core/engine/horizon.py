@@ -52,12 +52,16 @@ class Horizon:
             self._critical = np.where(self._grid.rows.few == self._groups.usable_count, 0, -1)
             self._critical_until_s, self._critical_jobs = np.inf, jobs
 
+    def left_s(self, priority: float) -> float:
+        """In how many seconds the fleet could be through with all of this priority and above."""
+        return self._level_of_all_s(priority) - self._now_s
+
     def is_in_time(self, w: Waiting, finish_s: float) -> bool:
         """Whether that is no later than the fleet could be through with all that goes before or with this
         group; or, for a group that few peers may take, than those could be through with it."""
         if w.row.few != self._groups.usable_count and finish_s <= self._own_level_s(w.row.number):
             return True
-        left_s = self._level_of_all_s(w.head.priority) - self._now_s
+        left_s = self.left_s(w.head.priority)
         if finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * left_s:
             return True
         if finish_s - self._now_s > (1.0 + 2 * GOOD_FOR) * left_s:
@@ -76,8 +80,7 @@ class Horizon:
 
     def is_surely_in_time(self, finish_s: float, priority: float) -> bool:
         """As ``is_in_time``, of any group of this priority."""
-        left_s = self._level_of_all_s(priority) - self._now_s
-        return finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * left_s
+        return finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * self.left_s(priority)
 
     def are_critical(self, rows: Ints) -> Bools:
         """Whether so few peers may take these groups that they come first. So does one of which nothing ever
@@ -102,7 +105,7 @@ class Horizon:
             left_s = self._level_s[rows] + self._long_s[rows] - self._now_s
             horizon_s = np.zeros(len(rows))
             for priority in set((priorities := self._groups.priority[rows]).tolist()):
-                horizon_s[priorities == priority] = self._level_of_all_s(priority) - self._now_s
+                horizon_s[priorities == priority] = self.left_s(priority)
             self._critical[rows] = left_s >= CRITICAL * horizon_s
             until_s = self._now_s + GOOD_FOR * float(np.minimum.reduce(left_s))
             self._critical_until_s = min(self._critical_until_s, until_s)

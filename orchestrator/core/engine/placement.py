@@ -35,8 +35,11 @@ class Policy:
     times (``worth`` × loading / waiting work with its files) ** ``power``, at most by ``put_off_s``.
     After `starving_s` of waiting a job gets one of `starving_turn` starts of each peer that may run it,
     whatever its priority; so does one that came so much sooner than the jobs of few peers that go before it.
-    ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
-    copy has to need less than this part of what the first one still needs.
+    Of the time that all of the line takes, a group that needs its few peers has ``head_start`` for each other
+    peer beside one of its own, and a longer job overtakes a shorter one that came by ``overtaking`` sooner.
+    ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by; of a job that is to begin
+    later than it would be handed over, ``stranded_s``. ``copy_share``: a second copy has to need less than
+    this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
@@ -47,6 +50,9 @@ class Policy:
     starving_turn: int = 8
     take_back_s: float = 0.5
     take_back_share: float = 0.1
+    stranded_s: float = 5.0
+    head_start: float = 0.5
+    overtaking: float = 0.5
     second_copies: bool = False
     copy_share: float = 0.5
 
@@ -203,9 +209,23 @@ class Placer:
                 later_s[its_files] = self._later_s(at, row, groups.work_with[row.kind.files])
             due_s[is_cold] += later_s[files]
             gain_s[is_cold] = work_s[files] / (1 + rows.warm[cold])
-        first = np.where(self._horizon.are_critical(here), few, groups.usable_count)
-        ranked: Ints = here[np.lexsort((few, -gain_s, is_cold, due_s, first, -groups.priority[here]))]
+        due_s -= self._head_starts_s(here)
+        ranked: Ints = here[np.lexsort((few, -gain_s, is_cold, due_s, -groups.priority[here]))]
         return ranked
+
+    def _head_starts_s(self, here: Ints) -> Floats | float:
+        """How much sooner than they came these groups are due, as few peers can do what is left of them."""
+        is_critical = self._horizon.are_critical(here)
+        if not np.count_nonzero(is_critical):
+            return 0.0
+        groups, few = self._groups, self._grid.rows.few
+        critical = here[is_critical]
+        # what only some of the peers of a critical group may do counts as that group does
+        is_theirs = groups.sets.within[np.ix_(groups.peer_set[critical], groups.peer_set[here])]
+        fewest = np.where(is_theirs, few[critical][:, None], groups.usable_count).min(axis=0)
+        left_s = self._horizon.left_s(groups.priority[here].max().item())
+        starts_s: Floats = self._policy.head_start * left_s * (groups.usable_count / fewest - 1.0)
+        return starts_s
 
     def _later_s(self, at: int, row: Row, work_s: float) -> float:
         """How much later a job of this row, which has to load there, is taken to be due. It is put off for
@@ -241,6 +261,7 @@ class Placer:
             return chosen
         longer = others[rows.weight_s[others] > chosen.row.weight_s]
         longer = longer[(self._groups.priority[longer] == priority) & (rows.load[:, at][longer] <= load_s)]
+        longer = longer[self._groups.due_s[longer] <= self._overtakes_until_s(chosen)]
         if len(longer) > _ONE_BY_ONE:
             longer = longer[~horizon.are_surely_in_time(longer, after + run_s[longer], priority)]
         best = chosen
@@ -257,7 +278,9 @@ class Placer:
         """The last few jobs are tried out: what goes first decides by when all are done."""
         if len(self._line) > min(END_PER_PEER * self._groups.usable_count, END_MAX):
             return chosen
-        alike = [w for w in self._waiting.values() if w.row.few and w.head.priority == chosen.head.priority]
+        until_s, priority = self._overtakes_until_s(chosen), chosen.head.priority
+        waiting = (w for w in self._waiting.values() if w.row.few and w.head.priority == priority)
+        alike = [w for w in waiting if w.head.due_s <= until_s]
         if len(alike) < 2:
             return chosen
         batches = [
@@ -265,6 +288,10 @@ class Placer:
         ]
         better = self._waiting[better_start(self.ready, batches, at, chosen.key, self._now_s)]
         return better if better.row.may[at] else chosen
+
+    def _overtakes_until_s(self, chosen: Waiting) -> float:
+        """What came later than that does not go before the chosen one for being longer."""
+        return chosen.head.due_s + self._policy.overtaking * self._horizon.left_s(chosen.head.priority)
 
     def _is_soonest(self, row: Row, finish_s: float) -> bool:
         """Whether a job of this row could not be done much sooner, wherever it went."""

@@ -127,9 +127,12 @@ class Scheduler:
             return Plan(tuple(starts), look_again_s=0.0)
         idle = grid.idle
         is_any_idle = bool(np.count_nonzero(idle))
+        take_backs: tuple[TakeBack, ...] = ()
+        if np.count_nonzero(grid.behind):
+            take_backs = self._take_backs(idle, now_s) if is_any_idle else self._stranded(now_s)
         return Plan(
             tuple(starts),
-            self._take_backs(idle, now_s) if is_any_idle and np.count_nonzero(grid.behind) else (),
+            take_backs,
             self._copies(idle, now_s) if is_any_idle and self.policy.second_copies else (),
             self._look_again_s(now_s) if len(self.line) else None,
         )
@@ -279,6 +282,30 @@ class Scheduler:
             reason = f"{grid.snapshot(at).config.name} could be through with it in {duration(takes_s)}"
             chosen.setdefault(at, TakeBack(job.job_id, grid.id(there), grid.id(at), reason))
         return tuple(chosen.values())
+
+    def _stranded(self, now_s: float) -> tuple[TakeBack, ...]:
+        """Unstarted jobs behind what takes much longer than was expected when they were handed over, if
+        another peer could begin them sooner: there they lose their turn to jobs that came later."""
+        grid, policy = self._grid, self.policy
+        ready = self._placer.ready
+        begins_s = ready - grid.rest_s
+        is_late = (
+            grid.behind & ~grid.is_vague & (begins_s > now_s + policy.prefetch_lead_s + policy.stranded_s)
+        )
+        found: list[TakeBack] = []
+        for there in np.flatnonzero(is_late & grid.behind & ~grid.is_vague)[:TAKE_BACKS_MAX].tolist():
+            for job in grid.jobs(there):
+                if job.begun_at_s is not None or job.taking_back:
+                    continue
+                row = grid.row(job.group, job.kind, job.need)
+                here = np.where(row.may, ready + row.load, np.inf)
+                here[there] = np.inf
+                at = int(here.argmin())
+                if here.item(at) + policy.stranded_s < begins_s.item(there):
+                    name, soon = grid.snapshot(at).config.name, duration(here.item(at) - now_s)
+                    reason = f"what runs there takes longer than expected; {name} could begin it in {soon}"
+                    found.append(TakeBack(job.job_id, grid.id(there), grid.id(at), reason))
+        return tuple(found)
 
     def _copies(self, idle: Bools, now_s: float) -> tuple[SecondCopy, ...]:
         """With nothing left to start: running jobs that an idle peer would be through with much sooner."""
