@@ -91,7 +91,7 @@ async def open_workflow(screen: Screen, steps: int, palette: str = "dark") -> No
 
 
 async def switch_on(screen: Screen) -> None:
-    await screen.page.locator(TOGGLE).click()
+    await screen.page.locator(f"{TOGGLE}[aria-pressed=false]").click()  # it may show what was before
     await screen.page.locator(f"{TOGGLE}[aria-pressed=true]").wait_for(timeout=SOON_MS)
 
 
@@ -266,9 +266,9 @@ async def test_a_picture_dropped_on_the_canvas_brings_its_graph_back(screen: Scr
 
 
 async def test_a_reload_in_the_middle_of_a_run_loses_nothing(screen: Screen, master: Session) -> None:
-    await open_workflow(screen, steps=150)
+    await open_workflow(screen, steps=60)
     await switch_on(screen)
-    ids = await press_run_at_once(screen, master, 8)
+    ids = await press_run_at_once(screen, master, 6)
     page = screen.page
     await page.wait_for_function(SAMPLES, arg=SAMPLER, timeout=RUN_MS)
     await pause(master)  # some wait until the page is back, however long it takes
@@ -291,7 +291,7 @@ async def test_a_reload_in_the_middle_of_a_run_loses_nothing(screen: Screen, mas
 async def test_an_interrupt_from_the_page_ends_one_job_and_leaves_the_other(
     screen: Screen, master: Session
 ) -> None:
-    await open_workflow(screen, steps=200)
+    await open_workflow(screen, steps=100)
     await switch_on(screen)
     ids = await press_run_at_once(screen, master, 2)
 

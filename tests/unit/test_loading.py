@@ -88,21 +88,6 @@ def test_jobs_of_few_peers_overtake_only_what_came_not_long_before_them(
     assert next(job for job, where in fleet.plan(100.0) if where == "a") == first
 
 
-def test_what_has_still_fewer_peers_does_not_wait_behind_what_needs_them() -> None:
-    """Nearly all that waits is for two of three peers; a single job is for one of these two only."""
-    wide, alone = Kind("wide"), Kind("alone")
-    fleet = Fleet(peer("a"), peer("b"), peer("c"))
-    for name in ("a", "b", "c"):
-        for kind in (SHORT, wide, alone):
-            fleet.learn(name, kind, 5.0)
-    for n in range(3):
-        fleet.wait(f"any {n}", SHORT, since_s=10.0)
-    fleet.wait("alone", alone, "a", since_s=11.0)
-    for n in range(40):
-        fleet.wait(f"wide {n}", wide, "a", "b", since_s=12.0)
-    assert next(job for job, where in fleet.plan(20.0) if where == "a") == "alone"
-
-
 @pytest.mark.parametrize(("narrow_since_s", "others_start"), [(5.0, False), (1_000.0, True)])
 def test_jobs_of_few_peers_give_a_turn_only_to_those_that_came_long_before_them(
     narrow_since_s: float, others_start: bool

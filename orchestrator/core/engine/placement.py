@@ -218,13 +218,10 @@ class Placer:
         is_critical = self._horizon.are_critical(here)
         if not np.count_nonzero(is_critical):
             return 0.0
-        groups, few = self._groups, self._grid.rows.few
-        critical = here[is_critical]
-        # what only some of the peers of a critical group may do counts as that group does
-        is_theirs = groups.sets.within[np.ix_(groups.peer_set[critical], groups.peer_set[here])]
-        fewest = np.where(is_theirs, few[critical][:, None], groups.usable_count).min(axis=0)
+        groups = self._groups
+        few = np.where(is_critical, self._grid.rows.few[here], groups.usable_count)
         left_s = self._horizon.left_s(groups.priority[here].max().item())
-        starts_s: Floats = self._policy.head_start * left_s * (groups.usable_count / fewest - 1.0)
+        starts_s: Floats = self._policy.head_start * left_s * (groups.usable_count / few - 1.0)
         return starts_s
 
     def _later_s(self, at: int, row: Row, work_s: float) -> float:
