@@ -3,6 +3,7 @@
 python -m benchmarks.placement --make KIND --seed N --out FILE
 python -m benchmarks.placement --trace FILE --policy NAME|all --json OUT
 python -m benchmarks.placement --table --seeds 10 [--first 1] [--kinds uniform,churn] [--json OUT]
+python -m benchmarks.placement --table --seeds 100 --kinds mixed
 python -m benchmarks.placement --plots OUT --out FOLDER
 python -m benchmarks.placement --cost
 """
@@ -20,7 +21,7 @@ from .measure import POLICIES, as_json, measure
 from .table import collect, load, markdown, plot, save
 from .trace import Trace, read_trace, write_trace
 
-TABLED = [kind for kind in MAKERS if kind != "large"]
+TABLED = [kind for kind in MAKERS if kind not in ("mixed", "large")]
 
 
 def main() -> None:

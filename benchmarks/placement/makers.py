@@ -1,4 +1,4 @@
-"""Traces of nine kinds, from a seed. Sizes and times are those of picture and video models on home and office
+"""Traces of ten kinds, from a seed. Sizes and times are those of picture and video models on home and office
 machines: a run of some seconds to a few minutes, models of 2 to 24 GB that load at a second a GB or so.
 
 Unless said otherwise, a part of the jobs waits from the beginning and the others come while those are worked
@@ -171,6 +171,46 @@ def _churn(seed: int, goes: bool) -> Trace:
     return Trace(peers, jobs, {"a": 6.5}, tuple(sorted(events, key=lambda e: e.at_s)), seed)
 
 
+def mixed(seed: int) -> Trace:
+    """Any fleet with any work: 2 to 16 peers, 1 to 10 models, 60 to 600 jobs, at once or one by one."""
+    dice = random.Random(seed)
+    models = [f"m{n}" for n in range(dice.choice((1, 1, 2, 3, 5, 10)))]
+    sizes = {model: dice.choice((1.0, 2.0, 4.0, 6.5, 12.0)) for model in models}
+    speeds = dice.choice(((1.0,), (1.0, 1.5, 2.0), (1.0, 2.0, 4.0, 8.0), (0.25, 1.0, 1.0)))
+    lacking, load_s_per_gb = dice.choice((0.0, 0.0, 0.2, 0.5)), dice.choice((0.3, 1.0, 3.0))
+    peers = tuple(
+        Peer(
+            f"p{n}",
+            dice.choice(speeds),
+            dice.choice((8.0, 12.0, 24.0)),
+            tuple(model for model in models if not n or dice.random() >= lacking),
+            load_s_per_gb=load_s_per_gb,
+        )
+        for n in range(dice.choice((2, 3, 4, 6, 8, 12, 16)))
+    )
+    kinds = [
+        (f"k{n}", (dice.choice(models),), dice.choice((3.0, 8.0, 10.0, 20.0, 30.0, 60.0, 120.0)))
+        for n in range(dice.randint(1, 12))
+    ]
+    weights = [1.0 / (1 + n) if dice.random() < 0.5 else 1.0 for n in range(len(kinds))]
+    spread, clients = dice.choice((0.0, 0.05, 0.2)), CLIENTS[: dice.choice((1, 1, 2, 3))]
+    jobs = []
+    for kind, files, usual_s in dice.choices(kinds, weights, k=dice.choice((60, 150, 300, 600))):
+        work_s = round(usual_s * max(dice.gauss(1.0, spread), 0.3), 3)
+        jobs.append(Job("", 0.0, dice.choice(clients), 0.0, kind, work_s, files))
+    whole_s = sum(job.work_s for job in jobs) / sum(peer.speed for peer in peers)
+    last_s = whole_s * dice.choice((0.0, 0.5, 0.9, 1.1))
+    moments = [0.0 if dice.random() < 0.3 else round(dice.uniform(0.0, last_s), 3) for _ in jobs]
+    events: list[Event] = []
+    for peer in peers if dice.random() < 0.3 else ():
+        at_s = dice.expovariate(1 / 300.0)
+        while at_s < last_s + 200.0:
+            events.append(Event(round(at_s, 3), peer.id, "foreign", dice.choice((5.0, 20.0, 60.0))))
+            at_s += dice.expovariate(1 / 300.0)
+    arrived = _sorted(replace(job, at_s=at_s) for job, at_s in zip(jobs, moments, strict=True))
+    return Trace(peers, arrived, sizes, tuple(sorted(events, key=lambda e: e.at_s)), seed)
+
+
 def large(seed: int, peer_count: int = 1_000, job_count: int = 100_000) -> Trace:
     """A thousand peers, a hundred thousand jobs, six models of which each peer has some."""
     dice = random.Random(seed)
@@ -199,6 +239,7 @@ MAKERS: dict[str, Callable[[int], Trace]] = {
     "bursty": bursty,
     "foreign-load": foreign_load,
     "churn": churn,
+    "mixed": mixed,
     "large": large,
 }
 
