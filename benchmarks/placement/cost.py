@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 import time
 import tracemalloc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.core.engine.kinds import Kind
 from orchestrator.core.engine.knowledge import Knowledge
@@ -41,25 +42,38 @@ def cost(
     scheduler = Scheduler(Knowledge())
     kinds = [Kind(f"k{n}", files=(f"m{n * 6 // groups}",)) for n in range(groups)]
     status = BackendStatus(Health.UP, "", Vitals(devices=(Device("gpu", "cuda", 24 * 2**30, 24 * 2**30),)))
-    configs = [BackendConfig(id=f"p{n}", host="127.0.0.1") for n in range(peers)]
-    may = [{c.id: () if n < 2 or dice.random() < 0.6 else ("no",) for c in configs} for n in range(groups)]
+    configs = {f"p{n}": BackendConfig(id=f"p{n}", host="127.0.0.1") for n in range(peers)}
+    may = [{p: () if n < 2 or dice.random() < 0.6 else ("no",) for p in configs} for n in range(groups)]
     needs = [Need(unmet=lacks) for lacks in may]
-    speeds = {config.id: dice.choice((1.0, 1.5, 2.0, 3.0)) for config in configs}
+    speeds = {peer: dice.choice((1.0, 1.5, 2.0, 3.0)) for peer in configs}
     now_s = 0.0
-    for config in configs:
+    for config in configs.values():
         scheduler.set_peer(PeerSnapshot(config, status), now_s)
     for n in range(waiting + peers * 2):
         which = dice.randrange(groups)
         scheduler.enter(WaitingJob(f"j{n}", which, needs[which], kinds[which], 0.0, "me", float(n) / 1e6))
-    on: dict[str, list[OurJob]] = {config.id: [] for config in configs}
-    by_id = {config.id: config for config in configs}
+    group_of = {job.job_id: int(str(job.group)) for job in scheduler.line}
+    on: dict[str, list[OurJob]] = {peer: [] for peer in configs}
+    ends: list[tuple[float, str]] = []
 
-    def hand_over(starts: tuple[Start, ...]) -> None:
-        for start in starts:
-            group = int(group_of[start.job_id])
-            on[start.backend_id].append(OurJob(start.job_id, group, needs[group], kinds[group]))
-            if words:
-                start.explain()
+    def begin(peer: str) -> None:
+        """The first job there does."""
+        job = on[peer][0]
+        cold = scheduler.knowledge.note_begun(peer, job.kind)
+        on[peer][0] = replace(job, begun_at_s=now_s, cold=cold)
+        heapq.heappush(ends, (now_s + (10.0 + int(job.kind.signature[1:])) / speeds[peer], peer))
+
+    def tell(peer: str) -> None:
+        scheduler.set_peer(PeerSnapshot(configs[peer], status, jobs=tuple(on[peer])), now_s)
+
+    def hand_over(start: Start) -> None:
+        group, peer = group_of[start.job_id], start.backend_id
+        if words:
+            start.explain()
+        on[peer].append(OurJob(start.job_id, group, needs[group], kinds[group]))
+        if len(on[peer]) == 1:
+            begin(peer)
+            tell(peer)
 
     def plan() -> int:
         """All that is to be done now; how many starts that were."""
@@ -68,29 +82,25 @@ def cost(
             begun = time.thread_time()
             now = scheduler.plan(now_s)
             found.longest_s = max(found.longest_s, time.thread_time() - begun)
-            hand_over(now.starts)
+            for start in now.starts:
+                hand_over(start)
             made += len(now.starts)
             if now.look_again_s != 0.0:
                 return made
 
-    group_of = {job.job_id: str(job.group) for job in scheduler.line}
     plan()
     if memory:
         found.megabytes = tracemalloc.get_traced_memory()[0] / 1e6
         tracemalloc.stop()
     total_s, made = 0.0, 0
-    while made < min(DECISIONS, waiting):
-        now_s += 20.0 / peers
-        peer = configs[dice.randrange(peers)].id
-        if not on[peer]:
-            continue
-        done, on[peer] = on[peer][0], on[peer][1:]
-        jobs = tuple(OurJob(j.job_id, j.group, j.need, j.kind, now_s) for j in on[peer][:1])
+    while ends and made < min(DECISIONS, waiting):
+        now_s, peer = heapq.heappop(ends)
         begun = time.thread_time()
-        cold = scheduler.knowledge.note_begun(peer, done.kind)
-        run_s = (10.0 + int(done.kind.signature[1:])) / speeds[peer]
-        scheduler.knowledge.note_run(peer, done.kind, run_s, 0.5, cold)
-        scheduler.set_peer(PeerSnapshot(by_id[peer], status, jobs=jobs), now_s)
+        done = on[peer].pop(0)
+        scheduler.knowledge.note_run(peer, done.kind, now_s - (done.begun_at_s or 0.0), 0.5, done.cold)
+        if on[peer]:
+            begin(peer)
+        tell(peer)
         made += plan()
         total_s += time.thread_time() - begun
     found.each_us = 1e6 * total_s / max(made, 1)

@@ -12,8 +12,10 @@ from .levels import Bools, Floats, Ints, fluid_level, fluid_levels
 from .ordering import Line
 from .waiting import Groups, Waiting
 
-#: A group comes first whose own peers, behind a long job each, need so much of the time of all for all.
+#: A group needs its few peers if these, behind a long job each, need so much of the time of all for all.
 CRITICAL = 0.85
+#: It is due sooner than it came by so much of that time for each other peer beside one of its own.
+HEAD_START = 0.5
 #: A level, and whether a group is critical, is good for so much of the time that is left, or of the line.
 GOOD_FOR = 0.04
 
@@ -31,11 +33,11 @@ class Horizon:
         self._ready: Floats = np.zeros(0)
         self._of_all: dict[float, _Level] = {}
         # By row, of a group and its own peers: as in _Level, what the longest waiting job usually takes on
-        # these peers, and whether the group is critical, -1 while that was not asked.
+        # these peers, and by how much sooner the group is due for needing them.
         self._level_s, self._long_s = np.zeros(0), np.zeros(0)
         self._at_s, self._jobs = np.zeros(0), np.zeros(0, np.int64)
-        self._critical = np.zeros(0, np.int64)
-        self._critical_until_s, self._critical_jobs = 0.0, 0
+        self._head_start_s = np.zeros(0)
+        self._asked_until_s, self._asked_jobs = 0.0, (0, 0)  #: these hold until then, and for so many jobs
 
     def look(self, now_s: float, ready: Floats, *, anew: bool) -> None:
         """A look begins. `ready`: when each peer is expected to have nothing ahead; the caller keeps it true.
@@ -46,11 +48,8 @@ class Horizon:
             self._of_all.clear()
             self._level_s, self._long_s = np.full(size, np.nan), np.zeros(size)
             self._at_s, self._jobs = np.zeros(size), np.zeros(size, np.int64)
-        jobs = len(self._line)
-        is_near = abs(jobs - self._critical_jobs) <= GOOD_FOR * jobs
-        if anew or not is_near or now_s > self._critical_until_s:
-            self._critical = np.where(self._grid.rows.few == self._groups.usable_count, 0, -1)
-            self._critical_until_s, self._critical_jobs = np.inf, jobs
+        if anew or now_s > self._asked_until_s:
+            self._ask()
 
     def left_s(self, priority: float) -> float:
         """In how many seconds the fleet could be through with all of this priority and above."""
@@ -82,33 +81,43 @@ class Horizon:
         """As ``is_in_time``, of any group of this priority."""
         return finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * self.left_s(priority)
 
-    def are_critical(self, rows: Ints) -> Bools:
-        """Whether so few peers may take these groups that they come first. So does one of which nothing ever
-        ran: better to find out how long it takes than be late."""
-        is_unasked = self._critical[rows] < 0
-        if np.count_nonzero(is_unasked):
-            unasked = rows[is_unasked]
-            self._ask(unasked[self._grid.rows.seen[unasked] > 0])
-        critical: Bools = self._critical[rows] != 0
-        return critical
+    def head_starts_s(self, rows: Ints) -> Floats:
+        """By how much sooner than they came these groups are due, since they need their few peers; or since
+        nothing of their kind ever ran: better to find out how long it takes than be late."""
+        if not self._asked_jobs[0] <= len(self._line) <= self._asked_jobs[1]:
+            self._ask()
+        starts_s: Floats = self._head_start_s[rows]
+        return starts_s
 
-    def is_critical(self, w: Waiting) -> bool:
-        known = self._critical.item(w.row.number)
-        return bool(known > 0 if known >= 0 else self.are_critical(np.array([w.row.number]))[0])
+    def needs_its_peers(self, w: Waiting) -> bool:
+        return self._head_start_s.item(w.row.number) > 0.0
 
-    def _ask(self, rows: Ints) -> None:
-        """Whether each of these groups needs its own peers."""
-        if len(self._line) <= self._groups.usable_count:
-            self._critical[rows] = 0  # one for each peer is left: their order is tried out
-        elif len(rows):
-            self._keep_good(rows)
-            left_s = self._level_s[rows] + self._long_s[rows] - self._now_s
-            horizon_s = np.zeros(len(rows))
-            for priority in set((priorities := self._groups.priority[rows]).tolist()):
-                horizon_s[priorities == priority] = self.left_s(priority)
-            self._critical[rows] = left_s >= CRITICAL * horizon_s
-            until_s = self._now_s + GOOD_FOR * float(np.minimum.reduce(left_s))
-            self._critical_until_s = min(self._critical_until_s, until_s)
+    def _ask(self) -> None:
+        """Which groups need their few peers."""
+        groups, known_rows, jobs = self._groups, self._grid.rows, len(self._line)
+        is_end = jobs <= groups.usable_count  # one for each peer is left: their order is tried out
+        few_jobs = 0 if is_end else max(int((1.0 - GOOD_FOR) * jobs), groups.usable_count + 1)
+        self._asked_jobs = few_jobs, int((1.0 + GOOD_FOR) * jobs)
+        self._head_start_s, self._asked_until_s = np.zeros(len(groups.count)), np.inf
+        few = known_rows.few[groups.rows]
+        rows = groups.rows[(few > 0) & (few < groups.usable_count)]
+        if not len(rows):
+            return
+        all_left_s = np.zeros(len(rows))
+        for priority in set((priorities := groups.priority[rows]).tolist()):
+            all_left_s[priorities == priority] = self.left_s(priority)
+        left_s = all_left_s.copy()
+        is_seen = known_rows.seen[rows] > 0
+        seen = rows[is_seen]
+        if len(seen):
+            self._keep_good(seen)
+            left_s[is_seen] = self._level_s[seen] + self._long_s[seen] - self._now_s
+        self._asked_until_s = self._now_s + GOOD_FOR * float(np.minimum.reduce(left_s))
+        needs = left_s >= CRITICAL * all_left_s
+        if is_end:
+            needs &= ~is_seen
+        others = groups.usable_count / known_rows.few[rows] - 1.0
+        self._head_start_s[rows] = np.where(needs, HEAD_START * others * all_left_s, 0.0)
 
     # Levels
 

@@ -35,8 +35,8 @@ class Policy:
     times (``worth`` × loading / waiting work with its files) ** ``power``, at most by ``put_off_s``.
     After `starving_s` of waiting a job gets one of `starving_turn` starts of each peer that may run it,
     whatever its priority; so does one that came so much sooner than the jobs of few peers that go before it.
-    Of the time that all of the line takes, a group that needs its few peers has ``head_start`` for each other
-    peer beside one of its own, and a longer job overtakes a shorter one that came by ``overtaking`` sooner.
+    A longer job overtakes a shorter one that came no sooner than by this part of the time that all of the
+    line takes: ``overtaking``.
     ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by; of a job that is to begin
     later than it would be handed over, ``stranded_s``. ``copy_share``: a second copy has to need less than
     this part of what the first one still needs.
@@ -51,7 +51,6 @@ class Policy:
     take_back_s: float = 0.5
     take_back_share: float = 0.1
     stranded_s: float = 5.0
-    head_start: float = 0.5
     overtaking: float = 0.5
     second_copies: bool = False
     copy_share: float = 0.5
@@ -209,20 +208,9 @@ class Placer:
                 later_s[its_files] = self._later_s(at, row, groups.work_with[row.kind.files])
             due_s[is_cold] += later_s[files]
             gain_s[is_cold] = work_s[files] / (1 + rows.warm[cold])
-        due_s -= self._head_starts_s(here)
+        due_s -= self._horizon.head_starts_s(here)
         ranked: Ints = here[np.lexsort((few, -gain_s, is_cold, due_s, -groups.priority[here]))]
         return ranked
-
-    def _head_starts_s(self, here: Ints) -> Floats | float:
-        """How much sooner than they came these groups are due, as few peers can do what is left of them."""
-        is_critical = self._horizon.are_critical(here)
-        if not np.count_nonzero(is_critical):
-            return 0.0
-        groups = self._groups
-        few = np.where(is_critical, self._grid.rows.few[here], groups.usable_count)
-        left_s = self._horizon.left_s(groups.priority[here].max().item())
-        starts_s: Floats = self._policy.head_start * left_s * (groups.usable_count / few - 1.0)
-        return starts_s
 
     def _later_s(self, at: int, row: Row, work_s: float) -> float:
         """How much later a job of this row, which has to load there, is taken to be due. It is put off for
@@ -236,7 +224,7 @@ class Placer:
     def _had_better_stay(self, w: Waiting, others: Ints, at: int) -> bool:
         """Whether the peer is needed more where it is than for this group, which other peers have warm."""
         row, groups, rows = w.row, self._groups, self._grid.rows
-        if not row.load[at] or not row.warm or self._horizon.is_critical(w):
+        if not row.load[at] or not row.warm or self._horizon.needs_its_peers(w):
             return False
         key = (row.kind.files, int(groups.peer_set[row.number]), w.head.priority)
         known = self._stays.get(key)

@@ -129,7 +129,10 @@ class Scheduler:
         is_any_idle = bool(np.count_nonzero(idle))
         take_backs: tuple[TakeBack, ...] = ()
         if np.count_nonzero(grid.behind):
-            take_backs = self._take_backs(idle, now_s) if is_any_idle else self._stranded(now_s)
+            if is_any_idle:
+                take_backs = self._take_backs(idle, now_s)
+            elif not self.knowledge.is_blank:  # else nobody knows what is late
+                take_backs = self._stranded(now_s)
         return Plan(
             tuple(starts),
             take_backs,
