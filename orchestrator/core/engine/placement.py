@@ -37,9 +37,9 @@ class Policy:
     whatever its priority; so does one that came so much sooner than the jobs of few peers that go before it.
     A longer job overtakes a shorter one that came no sooner than by this part of the time that all of the
     line takes: ``overtaking``.
-    ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by; of a job that is to begin
-    later than it would be handed over, ``stranded_s``. ``copy_share``: a second copy has to need less than
-    this part of what the first one still needs.
+    ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. It may be a busy one for a
+    job that is to begin by ``stranded_s`` later than it would be handed over. ``copy_share``: a second copy
+    has to need less than this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
