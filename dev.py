@@ -23,7 +23,11 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="see it work on this machine")
     demo.add_argument("--once", action="store_true", help="end after the first picture")
-    commands.add_parser("test", help="run all checks and tests", add_help=False)
+    test = commands.add_parser(
+        "test", help="run all checks and tests", epilog="All else goes to pytest.", allow_abbrev=False
+    )
+    test.add_argument("--fast", action="store_true", help="leave out what needs ComfyUI")
+    test.add_argument("--all", action="store_true", help="add what takes minutes")
     commands.add_parser("chaos", help="a random soak", add_help=False)
     options, rest = parser.parse_known_args()
     if rest and options.command == "demo":
@@ -41,9 +45,7 @@ def main() -> int:
             return 0
         if options.command == "chaos":
             return suite.chaos(rest)
-        own = {"--fast", "--all"}
-        pytest_arguments = [argument for argument in rest if argument not in own]
-        return suite.run(pytest_arguments, fast="--fast" in rest, long="--all" in rest)
+        return suite.run(rest, fast=options.fast, long=options.all)
     except RigError as exc:
         print(f"\n{exc}", file=sys.stderr)
         return 1
