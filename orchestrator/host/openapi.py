@@ -194,16 +194,14 @@ SCHEMAS: dict[str, Schema] = {
         **fields(
             {
                 **{"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT, "is_guess": FLAG},
+                "awaits": {**FLAG, "description": "It has all that is wanted; the job would wait for it."},
                 "origin": {**TEXT, "enum": [origin.value for origin in Origin]},
                 **dict.fromkeys(("start_s", "load_s", "run_s", "finish_s"), SECONDS),
                 "need_bytes": {
                     "type": ["integer", "null"],
                     "description": "Memory that it is expected to need: learned, else what its files weigh.",
                 },
-                "caution": {
-                    **TEXT,
-                    "description": "What may go wrong there, like too little memory; no reason against it.",
-                },
+                "caution": {**TEXT, "description": "What may go wrong there; no reason against it."},
             }
         ),
         "description": "In seconds from now, were it sent now; null for a peer that may not take it.",

@@ -72,15 +72,17 @@ def outlook_view(outlook: Outlook) -> dict[str, Any]:
 
 
 def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
-    """What a peer would do with a job, in seconds from now; None for one that may not take it. ``is_guess``:
-    such a job never ran there; ``origin``: what the times are taken from. ``need_bytes``: of memory, as
-    expected; None while unknown."""
+    """What a peer would do with a job, in seconds from now; None for one that may not take it. ``awaits``:
+    it would, but for something that passes, and the job waits for it. ``is_guess``: such a job never ran
+    there; ``origin``: what the times are taken from. ``need_bytes``: of memory, as expected; None while
+    unknown."""
     verdict, able = reckoning.verdict, reckoning.verdict.eligible
     here = verdict.backend_id == HERE_ID
     return {
         "id": HERE if here else verdict.backend_id,
         "name": verdict.name,
         "eligible": able,
+        "awaits": bool(verdict.awaited),
         "reason": in_full(reckoning),
         "is_guess": reckoning.origin is not Origin.HERE,
         "origin": reckoning.origin.value,

@@ -29,6 +29,7 @@ test("the badge says where and by when, where that is known", () => {
   assert.equal(badge([able("gpu-2", 0.1)]), "gpu-2 ≈ 1 s");
   assert.equal(badge([able("gpu-2", null, "nothing")]), "gpu-2 ≈ ?");
   assert.equal(badge([{ name: "gpu-1", eligible: false, finish_s: null }], { paused: true }), "no peer now");
+  assert.equal(badge([{ name: "gpu-1", eligible: false }, { name: "gpu-3", eligible: false, awaits: true }]), "waits for gpu-3");
   assert.equal(badge([able("gpu-2", 14.2)], { paused: true, held: "" }), "paused; then gpu-2 ≈ 14 s");
   assert.equal(badge([able("gpu-2", 14.2)], { paused: true, held: "Many were lost." }), "held; then gpu-2 ≈ 14 s");
 });

@@ -67,6 +67,15 @@ test("the line names the first peer and its reason, or says that there is none",
   assert.deepEqual(otherLines({ peers: [not] }), ["gpu-1: it is outside its hours"]);
 });
 
+test("a peer that has all and is away is waited for, and the line says so", () => {
+  const unfit = { name: "gpu-1", eligible: false, awaits: false, reason: "it lacks the node A" };
+  const away = { name: "gpu-2", eligible: false, awaits: true, reason: "it is switched off in the Fleet tab" };
+  const said = "gpu-2: it is switched off in the Fleet tab";
+  assert.equal(outlookText({ id: "", peers: [unfit, away] }), `This graph would wait. ${said}`);
+  assert.equal(outlookText({ id: "7", peers: [unfit, away], paused: true }), `Remote Dispatch 7 would wait. ${said}`);
+  assert.deepEqual(otherLines({ peers: [unfit, away] }), ["gpu-1: it lacks the node A"]);
+});
+
 test("while nothing is started the line says so, and what will be then", () => {
   const able = { name: "gpu-2", eligible: true, reason: "done in about 14 s: nothing ahead" };
   const not = { name: "gpu-1", eligible: false, reason: "it is outside its hours" };

@@ -8,7 +8,7 @@
  *   has_credentials: boolean, tls: string, health: Health, reason: string, version: string, devices: Device[],
  *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
  *   node_types: number | null, running?: Running | null, exclusive?: boolean, only_idle?: boolean, hours?: string}} Peer
- * @typedef {{id: string, name: string, eligible: boolean, reason: string, caution?: string, is_guess: boolean,
+ * @typedef {{id: string, name: string, eligible: boolean, awaits?: boolean, reason: string, caution?: string, is_guess: boolean,
  *   origin: "here" | "elsewhere" | "shape" | "peer" | "fleet" | "nothing", start_s: number | null, load_s: number | null, run_s: number | null, finish_s: number | null,
  *   need_bytes?: number | null}} Reckoning seconds from now
  * @typedef {{peers: Reckoning[], paused: boolean, held: string, waiting: number}} Explained soonest first

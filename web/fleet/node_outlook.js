@@ -1,6 +1,6 @@
 // @ts-check
 /** On each Remote Dispatch node: where what it wants would run, and after a run where it did. Only drawn, never saved. */
-import { wholeDuration } from "./format.js";
+import { spokenOf, wholeDuration } from "./format.js";
 import { t } from "./i18n.js";
 
 /** @typedef {import("./outlook.js").Told} Told @typedef {import("./node_badges.js").GraphNode} GraphNode
@@ -18,8 +18,10 @@ function byWhen({ finish_s: finish, is_guess: isGuess, origin }) {
 }
 
 /** @param {Pick<Told, "peers"> & Partial<Told>} told @returns {string} "gpu-2 ≈ 14 s" */
-export function outlookBadge({ peers: [first], paused, held }) {
-  if (!first?.eligible) return t("no peer now");
+export function outlookBadge({ peers, paused, held }) {
+  const first = spokenOf(peers);
+  if (!first) return t("no peer now");
+  if (!first.eligible) return t("waits for {peer}", { peer: first.name });
   const said = `${first.name} ${byWhen(first)}`;
   if (held) return t("held; then {said}", { said });
   return paused ? t("paused; then {said}", { said }) : said;

@@ -1,14 +1,14 @@
 // @ts-check
 /** What the outlook tells, in the tab's head: one line, and behind it every peer with its reason. */
 import { h, keyedList, setAttribute, setChildren, setText } from "./dom.js";
-import { saidOf } from "./format.js";
+import { saidOf, spokenOf } from "./format.js";
 import { t } from "./i18n.js";
 
 /** @typedef {import("./outlook.js").Told} Told */
 
 /** @param {Pick<Told, "id" | "peers"> & Partial<Told>} told @returns {string} */
 export function outlookText({ id, peers, paused, held }) {
-  const [first] = peers; // those that may not come last
+  const first = spokenOf(peers);
   const said = whereText(id, first);
   if (held) return `${held} ${said}`;
   return paused && first?.eligible ? t("Paused; once resumed: {said}", { said }) : said;
@@ -16,7 +16,11 @@ export function outlookText({ id, peers, paused, held }) {
 
 /** @param {string} id @param {import("./api.js").Reckoning | undefined} first */
 function whereText(id, first) {
-  if (!first?.eligible) return id ? t("Remote Dispatch {id}: no peer can run it now", { id }) : t("No peer can run this graph now");
+  if (!first) return id ? t("Remote Dispatch {id}: no peer can run it now", { id }) : t("No peer can run this graph now");
+  if (!first.eligible) {
+    const why = { id, said: saidOf(first.name, first.reason) };
+    return id ? t("Remote Dispatch {id} would wait. {said}", why) : t("This graph would wait. {said}", why);
+  }
   const said = { id, peer: first.name, reason: first.reason };
   return id ? t("Remote Dispatch {id}: {peer}, {reason}", said) : t("This graph: {peer}, {reason}", said);
 }
@@ -43,7 +47,7 @@ export function outlookLines(outlook) {
 
 /** Of the peers that the line does not speak of. @param {Pick<Told, "peers">} told @returns {string[]} */
 export const otherLines = ({ peers }) =>
-  peers.slice(peers[0]?.eligible ? 1 : 0).map(({ name, reason }) => saidOf(name, reason));
+  peers.filter((peer) => peer !== spokenOf(peers)).map(({ name, reason }) => saidOf(name, reason));
 
 function outlookLine() {
   const summary = h("summary");
