@@ -68,8 +68,6 @@ def cost(
 
     def hand_over(start: Start) -> None:
         group, peer = group_of[start.job_id], start.backend_id
-        if words:
-            start.explain()
         on[peer].append(OurJob(start.job_id, group, needs[group], kinds[group]))
         if len(on[peer]) == 1:
             begin(peer)
@@ -82,6 +80,9 @@ def cost(
             begun = time.thread_time()
             now = scheduler.plan(now_s)
             found.longest_s = max(found.longest_s, time.thread_time() - begun)
+            if words:
+                for start in now.starts:
+                    start.explain()
             for start in now.starts:
                 hand_over(start)
             made += len(now.starts)

@@ -108,6 +108,24 @@ def test_jobs_of_few_peers_give_a_turn_only_to_those_that_came_long_before_them(
     assert any(job.startswith("any") for job in on_a) == others_start
 
 
+def test_what_came_first_goes_first_again_once_a_kind_turns_out_to_be_quick() -> None:
+    """Nothing is known of what only `a` can run, and it is taken for long; then it runs in a second."""
+    fleet = Fleet(peer("a"), peer("b"))
+    for name in ("a", "b"):
+        fleet.learn(name, SHORT, 600.0)
+    for n in range(60):
+        fleet.wait(f"narrow {n}", NARROW, "a", since_s=500.0)
+    for n in range(4):
+        fleet.wait(f"any {n}", SHORT)
+    on_a: list[str] = []
+    for n in range(30):
+        fleet.wait(f"one more {n}", NARROW, "a", since_s=500.0)
+        on_a += [job for job, where in fleet.plan(500.0 + n) if where == "a"]
+        fleet.end("a", 501.0 + n)
+    assert on_a[0] == "narrow 0"
+    assert "any" in " ".join(on_a[:8])
+
+
 def test_a_model_that_only_a_long_busy_peer_has_is_loaded_by_another_one() -> None:
     fleet = fleet_with({RED: 20.0, BLUE: 20.0}, a=(RED,), b=(BLUE,))
     video = Kind("video", files=BLUE.files)

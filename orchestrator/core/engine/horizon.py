@@ -14,14 +14,16 @@ from .waiting import Groups, Waiting
 
 #: A group needs its few peers if these, behind a long job each, need so much of the time of all for all.
 CRITICAL = 0.85
-#: It is due sooner than it came by so much of that time for each other peer beside one of its own.
+#: It is due sooner than it came by so much of that time for each other peer beside one of its own, of so many
+#: at most.
 HEAD_START = 0.5
+OTHERS_MAX = 8.0
 #: A level, and whether a group is critical, is good for so much of the time that is left, or of the line.
 GOOD_FOR = 0.04
 
 
-#: By when some work can be done, as reckoned at a moment with so many jobs waiting.
-_Level = tuple[float, float, int]
+#: By when some work can be done, as reckoned at a moment with so much of it waiting.
+_Level = tuple[float, float, float]
 
 
 class Horizon:
@@ -35,20 +37,23 @@ class Horizon:
         # By row, of a group and its own peers: as in _Level, what the longest waiting job usually takes on
         # these peers, and by how much sooner the group is due for needing them.
         self._level_s, self._long_s = np.zeros(0), np.zeros(0)
-        self._at_s, self._jobs = np.zeros(0), np.zeros(0, np.int64)
+        self._at_s, self._work_s = np.zeros(0), np.zeros(0)
         self._head_start_s = np.zeros(0)
         self._asked_until_s, self._asked_jobs = 0.0, (0, 0)  #: these hold until then, and for so many jobs
 
-    def look(self, now_s: float, ready: Floats, *, anew: bool) -> None:
+    def look(self, now_s: float, ready: Floats, *, anew: bool, is_weighed: bool) -> None:
         """A look begins. `ready`: when each peer is expected to have nothing ahead; the caller keeps it true.
-        All is to be reckoned `anew` when groups, or verdicts on peers, are others now."""
+        All is to be reckoned `anew` when groups, or verdicts on peers, are others now. ``is_weighed``: jobs
+        may weigh something else."""
         self._now_s, self._ready = now_s, ready
         if anew:
             size = len(self._groups.count)
             self._of_all.clear()
             self._level_s, self._long_s = np.full(size, np.nan), np.zeros(size)
-            self._at_s, self._jobs = np.zeros(size), np.zeros(size, np.int64)
-        if anew or now_s > self._asked_until_s:
+            self._at_s, self._work_s = np.zeros(size), np.zeros(size)
+        if is_weighed:
+            self._of_all.clear()
+        if anew or is_weighed or now_s > self._asked_until_s:
             self._ask()
 
     def left_s(self, priority: float) -> float:
@@ -60,10 +65,9 @@ class Horizon:
         group; or, for a group that few peers may take, than those could be through with it."""
         if w.row.few != self._groups.usable_count and finish_s <= self._own_level_s(w.row.number):
             return True
-        left_s = self.left_s(w.head.priority)
-        if finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * left_s:
+        if self.is_surely_in_time(finish_s, w.head.priority):
             return True
-        if finish_s - self._now_s > (1.0 + 2 * GOOD_FOR) * left_s:
+        if finish_s - self._now_s > (1.0 + 2 * GOOD_FOR) * self.left_s(w.head.priority):
             return False
         return finish_s <= self._level_of_all_s(w.head.priority, exact=True)
 
@@ -83,7 +87,7 @@ class Horizon:
 
     def head_starts_s(self, rows: Ints) -> Floats:
         """By how much sooner than they came these groups are due, since they need their few peers; or since
-        nothing of their kind ever ran: better to find out how long it takes than be late."""
+        these might, as nothing of their kind ever ran: better to find out how long it takes than be late."""
         if not self._asked_jobs[0] <= len(self._line) <= self._asked_jobs[1]:
             self._ask()
         starts_s: Floats = self._head_start_s[rows]
@@ -97,7 +101,7 @@ class Horizon:
         groups, known_rows, jobs = self._groups, self._grid.rows, len(self._line)
         is_end = jobs <= groups.usable_count  # one for each peer is left: their order is tried out
         few_jobs = 0 if is_end else max(int((1.0 - GOOD_FOR) * jobs), groups.usable_count + 1)
-        self._asked_jobs = few_jobs, int((1.0 + GOOD_FOR) * jobs)
+        self._asked_jobs = few_jobs, groups.usable_count if is_end else int((1.0 + GOOD_FOR) * jobs)
         self._head_start_s, self._asked_until_s = np.zeros(len(groups.count)), np.inf
         few = known_rows.few[groups.rows]
         rows = groups.rows[(few > 0) & (few < groups.usable_count)]
@@ -116,7 +120,7 @@ class Horizon:
         needs = left_s >= CRITICAL * all_left_s
         if is_end:
             needs &= ~is_seen
-        others = groups.usable_count / known_rows.few[rows] - 1.0
+        others = np.minimum(groups.usable_count / known_rows.few[rows] - 1.0, OTHERS_MAX)
         self._head_start_s[rows] = np.where(needs, HEAD_START * others * all_left_s, 0.0)
 
     # Levels
@@ -130,20 +134,20 @@ class Horizon:
         return known[0]
 
     def _own_level_s(self, row: int) -> float:
-        known = self._level_s.item(row), self._at_s.item(row), self._jobs.item(row)
-        if not self._is_good(known, self._groups.count.item(row)):
+        known = self._level_s.item(row), self._at_s.item(row), self._work_s.item(row)
+        if not self._is_good(known, self._groups.work_s.item(row)):
             self._keep_good(np.array([row]))
         return self._level_s.item(row)
 
-    def _is_good(self, known: _Level, jobs: int) -> bool:
-        level_s, at_s, jobs_then = known
+    def _is_good(self, known: _Level, work: float) -> bool:
+        level_s, at_s, work_then = known
         is_recent = self._now_s - at_s <= GOOD_FOR * (level_s - self._now_s)
-        return is_recent and abs(jobs - jobs_then) <= GOOD_FOR * jobs
+        return is_recent and abs(work - work_then) <= GOOD_FOR * work
 
     def _are_good(self, rows: Ints) -> Bools:
-        jobs, left_s = self._groups.count[rows], self._level_s[rows] - self._now_s
+        work_s, left_s = self._groups.work_s[rows], self._level_s[rows] - self._now_s
         is_recent = self._now_s - self._at_s[rows] <= GOOD_FOR * left_s
-        good: Bools = is_recent & (np.abs(jobs - self._jobs[rows]) <= GOOD_FOR * jobs)
+        good: Bools = is_recent & (np.abs(work_s - self._work_s[rows]) <= GOOD_FOR * work_s)
         return good
 
     def _keep_good(self, rows: Ints) -> None:
@@ -155,4 +159,4 @@ class Horizon:
         self._level_s[old] = fluid_levels(self._ready, grid.speed, may, groups.work_within(old))
         longest_s = float(np.maximum.reduce(grid.rows.weight_s[groups.rows]))
         self._long_s[old] = longest_s * grid.rows.few[old] / np.maximum(may @ grid.speed, 1e-9)
-        self._at_s[old], self._jobs[old] = self._now_s, groups.count[old]
+        self._at_s[old], self._work_s[old] = self._now_s, groups.work_s[old]

@@ -37,9 +37,8 @@ class Policy:
     whatever its priority; so does one that came so much sooner than the jobs of few peers that go before it.
     A longer job overtakes a shorter one that came no sooner than by this part of the time that all of the
     line takes: ``overtaking``.
-    ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. It may be a busy one for a
-    job that is to begin by ``stranded_s`` later than it would be handed over. ``copy_share``: a second copy
-    has to need less than this part of what the first one still needs.
+    ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
+    copy has to need less than this part of what the first one still needs.
     """
 
     prefetch_lead_s: float = 15.0
@@ -50,7 +49,6 @@ class Policy:
     starving_turn: int = 8
     take_back_s: float = 0.5
     take_back_share: float = 0.1
-    stranded_s: float = 5.0
     overtaking: float = 0.5
     second_copies: bool = False
     copy_share: float = 0.5
@@ -143,7 +141,7 @@ class Placer:
 
     def _look_at_the_line(self) -> None:
         is_other = self._groups.update(self._now_s)
-        self._horizon.look(self._now_s, self.ready, anew=is_other)
+        self._horizon.look(self._now_s, self.ready, anew=is_other, is_weighed=self._groups.is_weighed)
         if self._declined_of != (self._line.entered, self._grid.judged):
             self._declined_of = (self._line.entered, self._grid.judged)
             self._declined.clear()
@@ -179,17 +177,18 @@ class Placer:
         self._rate, self._stays = None, {}
         if len(here) > 1:
             here = self._ranked(here, at)
-            if self._since_starving(at) >= self._policy.starving_turn:
-                self._unstarved[at] = 0
-                starving = self._starving(at, here, ready)
-                if starving is not None:
-                    return starving
+        if self._since_starving(at) >= self._policy.starving_turn:
+            self._unstarved[at] = 0
+            starving = self._starving(at, here, ready)
+            if starving is not None:
+                return starving
         for n, number in enumerate(here.tolist()):
             w = self._groups.at_row[number]
             finish_s = ready + rows.load.item(number, at) + rows.run.item(number, at)
             if self._horizon.is_in_time(w, finish_s) and not self._had_better_stay(w, here[n + 1 :], at):
-                chosen = self._longest_if_late(w, here[n + 1 :], at, ready)
-                chosen = self._better_near_the_end(chosen, at)
+                until_s = w.head.due_s + self._policy.overtaking * self._horizon.left_s(w.head.priority)
+                chosen = self._longest_if_late(w, here[n + 1 :], at, ready, until_s)
+                chosen = self._better_near_the_end(chosen, at, until_s)
                 return Pick(at, chosen.key, chosen.head, chosen.row, ready)
         return None
 
@@ -236,8 +235,10 @@ class Placer:
             known = self._stays[key] = is_needed_more(self._grid, at, row, warm, self._rate, soon)
         return known
 
-    def _longest_if_late(self, chosen: Waiting, others: Ints, at: int, ready: float) -> Waiting:
-        """A long job that would come too late behind the chosen one goes before it."""
+    def _longest_if_late(
+        self, chosen: Waiting, others: Ints, at: int, ready: float, until_s: float
+    ) -> Waiting:
+        """A long job that would come too late behind the chosen one goes before it, if it is due by then."""
         rows, horizon, priority = self._grid.rows, self._horizon, chosen.head.priority
         load_s, run_s = chosen.row.load.item(at), rows.run[:, at]
         after = ready + load_s + run_s.item(chosen.row.number)
@@ -246,7 +247,7 @@ class Placer:
             return chosen
         longer = others[rows.weight_s[others] > chosen.row.weight_s]
         longer = longer[(self._groups.priority[longer] == priority) & (rows.load[:, at][longer] <= load_s)]
-        longer = longer[self._groups.due_s[longer] <= self._overtakes_until_s(chosen)]
+        longer = longer[self._groups.due_s[longer] <= until_s]
         if len(longer) > _ONE_BY_ONE:
             longer = longer[~horizon.are_surely_in_time(longer, after + run_s[longer], priority)]
         best = chosen
@@ -259,13 +260,13 @@ class Placer:
                     best = w
         return best
 
-    def _better_near_the_end(self, chosen: Waiting, at: int) -> Waiting:
-        """The last few jobs are tried out: what goes first decides by when all are done."""
+    def _better_near_the_end(self, chosen: Waiting, at: int, until_s: float) -> Waiting:
+        """The last few jobs, as far as they are due by then, are tried out: what goes first decides by when
+        all are done."""
         if len(self._line) > min(END_PER_PEER * self._groups.usable_count, END_MAX):
             return chosen
-        until_s, priority = self._overtakes_until_s(chosen), chosen.head.priority
-        waiting = (w for w in self._waiting.values() if w.row.few and w.head.priority == priority)
-        alike = [w for w in waiting if w.head.due_s <= until_s]
+        waiting = (w for w in self._waiting.values() if w.row.few and w.head.priority == chosen.head.priority)
+        alike = [w for w in waiting if w.head.due_s <= until_s or w is chosen]
         if len(alike) < 2:
             return chosen
         batches = [
@@ -273,10 +274,6 @@ class Placer:
         ]
         better = self._waiting[better_start(self.ready, batches, at, chosen.key, self._now_s)]
         return better if better.row.may[at] else chosen
-
-    def _overtakes_until_s(self, chosen: Waiting) -> float:
-        """What came later than that does not go before the chosen one for being longer."""
-        return chosen.head.due_s + self._policy.overtaking * self._horizon.left_s(chosen.head.priority)
 
     def _is_soonest(self, row: Row, finish_s: float) -> bool:
         """Whether a job of this row could not be done much sooner, wherever it went."""
@@ -300,7 +297,7 @@ class Placer:
         is_below = head.priority < first.head.priority
         is_behind = is_below or first.row.few < w.row.few
         waited_s = (self._now_s if is_below else first.head.since_s) - head.since_s
-        is_starving = is_behind and w is not first and waited_s >= self._policy.starving_s
+        is_starving = is_behind and waited_s >= self._policy.starving_s
         return Pick(at, w.key, head, w.row, ready) if is_starving else None
 
     # Near the end of the line

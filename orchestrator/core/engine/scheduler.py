@@ -129,7 +129,7 @@ class Scheduler:
         is_any_idle = bool(np.count_nonzero(idle))
         return Plan(
             tuple(starts),
-            self._take_backs(idle, now_s) if np.count_nonzero(grid.behind) else (),
+            self._take_backs(idle, now_s) if is_any_idle and np.count_nonzero(grid.behind) else (),
             self._copies(idle, now_s) if is_any_idle and self.policy.second_copies else (),
             self._look_again_s(now_s) if len(self.line) else None,
         )
@@ -252,32 +252,25 @@ class Scheduler:
         return column.snapshot.config.id if column else ""
 
     def _take_backs(self, idle: Bools, now_s: float) -> tuple[TakeBack, ...]:
-        """Unstarted jobs that another peer could be through with sooner, the greatest gain first; each peer
-        gets one at most. That is an idle peer, or any where the job would not be handed over now: behind a
-        run that does not end it loses its turn to jobs that came later. A stuck peer is never through."""
+        """Unstarted jobs that an idle peer could be through with sooner, the greatest gain first; each idle
+        peer gets one at most. A stuck peer is never through."""
         grid, policy = self._grid, self.policy
         ready = grid.ready_s(now_s)
-        is_stranded = ready - grid.rest_s > now_s + policy.prefetch_lead_s + policy.stranded_s
-        is_stranded &= ~(grid.stuck | grid.is_vague)
-        free, anywhere = idle.nonzero()[0], np.arange(len(idle))
-        behind = (grid.behind if len(free) else grid.behind & is_stranded).nonzero()[0]
-        if not len(behind):
-            return ()
         ready[grid.behind & grid.stuck] = np.inf
         found: list[tuple[float, float, OurJob, int, int]] = []
-        soonest: dict[tuple[Hashable, bool], tuple[int, float]] = {}  #: which peer, and when
+        behind, free = np.flatnonzero(grid.behind), np.flatnonzero(idle)
+        ready_free = ready[free]
+        soonest: dict[Hashable, tuple[int, float]] = {}  #: by group: which idle peer, and when
         for there in behind[np.argsort(-ready[behind], kind="stable")[:TAKE_BACKS_MAX]].tolist():
-            peers = anywhere if is_stranded.item(there) else free
             for job in grid.jobs(there):
-                if job.begun_at_s is not None or job.taking_back or not len(peers):
+                if job.begun_at_s is not None or job.taking_back:
                     continue
-                which = job.group, is_stranded.item(there)
-                if which not in soonest:
+                if job.group not in soonest:
                     row = grid.row(job.group, job.kind, job.need)
-                    here = np.where(row.may, ready + row.load + row.run, np.inf)[peers]
+                    here = np.where(row.may[free], ready_free + row.load[free] + row.run[free], np.inf)
                     first = int(here.argmin())
-                    soonest[which] = int(peers[first]), here.item(first)
-                at, done_s = soonest[which]
+                    soonest[job.group] = int(free[first]), here.item(first)
+                at, done_s = soonest[job.group]
                 gain_s, takes_s = ready.item(there) - done_s, done_s - now_s
                 if np.isfinite(takes_s) and gain_s > policy.take_back_s + policy.take_back_share * takes_s:
                     found.append((gain_s, takes_s, job, there, at))

@@ -36,7 +36,8 @@ class Groups:
     it is due (``due_s``), whether others have another (``is_mixed``), the seconds of work of them all at
     speed 1 (``work_s``), and which of the ``sets`` of peers may take them (``peer_set``). ``work_with``: such
     seconds by the files that are needed. ``usable``: the peers that may take a job of any, ``usable_count``
-    of them. While not ``is_whole`` there are new groups that were not looked at yet."""
+    of them. While not ``is_whole`` there are new groups that were not looked at yet. ``is_weighed``: the last
+    look asked anew what kinds weigh."""
 
     def __init__(self, grid: Grid, line: Line) -> None:
         self._grid = grid
@@ -53,6 +54,7 @@ class Groups:
         self.usable: Bools = np.zeros(0, np.bool_)
         self.usable_count = 0
         self.is_whole = True
+        self.is_weighed = False
         self._usable_of = (-1, -1)
         self._changes = 0
         self._files: tuple[int, frozenset[str]] = (0, frozenset())
@@ -64,6 +66,7 @@ class Groups:
         grid, line, knowledge = self._grid, self._line, self._grid.knowledge
         line.weigh_clients(now_s)
         is_due = knowledge.runs_noted >= self._weigh_at or knowledge.revision != self._revision
+        self.is_weighed = is_due
         if is_due:
             self._weigh_at, self._revision = knowledge.runs_noted + _WEIGH_EVERY, knowledge.revision
         new_max = grid.judged + _CELLS_AT_ONCE // max(len(grid.index), 1) + 1
