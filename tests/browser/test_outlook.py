@@ -91,7 +91,7 @@ async def test_the_tab_tells_where_the_graph_would_run_and_by_when(
     await line.filter(has_text="No peer can run this graph now").wait_for(timeout=SOON_MS)
     await screen.picture(f"Outlook without a peer in {palette}")
     for peer in (await master.peers()).values():
-        await master.patch(f"/orchestrator/peers/{peer['id']}", {"exclusive": False, "enabled": False})
+        await master.patch(f"/orchestrator/peers/{peer['id']}", {"exclusive": False, "draining": True})
     await line.filter(has_text="This graph would wait. peer-").wait_for(timeout=SOON_MS)
     await screen.picture(f"Outlook with peers that are away in {palette}")
     await screen.page.get_by_role("switch", name="Fleet mode").click()

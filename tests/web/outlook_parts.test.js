@@ -69,8 +69,8 @@ test("the line names the first peer and its reason, or says that there is none",
 
 test("a peer that has all and is away is waited for, and the line says so", () => {
   const unfit = { name: "gpu-1", eligible: false, awaits: false, reason: "it lacks the node A" };
-  const away = { name: "gpu-2", eligible: false, awaits: true, reason: "it is switched off in the Fleet tab" };
-  const said = "gpu-2: it is switched off in the Fleet tab";
+  const away = { name: "gpu-2", eligible: false, awaits: true, reason: "it is draining and takes no new jobs" };
+  const said = "gpu-2: it is draining and takes no new jobs";
   assert.equal(outlookText({ id: "", peers: [unfit, away] }), `This graph would wait. ${said}`);
   assert.equal(outlookText({ id: "7", peers: [unfit, away], paused: true }), `Remote Dispatch 7 would wait. ${said}`);
   assert.deepEqual(otherLines({ peers: [unfit, away] }), ["gpu-1: it lacks the node A"]);
