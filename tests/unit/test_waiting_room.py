@@ -25,7 +25,6 @@ from orchestrator.errors import NoEligiblePeerError
 from tests.fakes.graphs import loaded_picture, picture, stock_classes
 from tests.fakes.waiting import until_told
 
-DEADLINE_S = 20.0
 DEADLINE_S = 10.0  #: less than it takes until a job is looked at again in any case
 
 

@@ -46,8 +46,10 @@ export function outlookLines(outlook) {
 }
 
 /** Of the peers that the line does not speak of. @param {Pick<Told, "peers">} told @returns {string[]} */
-export const otherLines = ({ peers }) =>
-  peers.filter((peer) => peer !== spokenOf(peers)).map(({ name, reason }) => saidOf(name, reason));
+export function otherLines({ peers }) {
+  const spoken = spokenOf(peers);
+  return peers.filter((peer) => peer !== spoken).map(({ name, reason }) => saidOf(name, reason));
+}
 
 function outlookLine() {
   const summary = h("summary");

@@ -65,25 +65,23 @@ class Horizon:
         group; or, for a group that few peers may take, than those could be through with it."""
         if w.row.few != self._groups.usable_count and finish_s <= self._own_level_s(w.row.number):
             return True
-        if self.is_surely_in_time(finish_s, w.head.priority):
+        if finish_s <= self.surely_by_s(w.head.priority):
             return True
         if finish_s - self._now_s > (1.0 + 2 * GOOD_FOR) * self.left_s(w.head.priority):
             return False
         return finish_s <= self._level_of_all_s(w.head.priority, exact=True)
 
     def are_surely_in_time(self, rows: Ints, finish_s: Floats, priority: float) -> Bools:
-        """As ``is_in_time``, of many groups of one priority, as far as what is kept tells; False else."""
+        """As ``is_in_time``, of many groups of one priority, as far as what is kept of them tells; False
+        else."""
         is_for_all, is_good = self._grid.rows.few[rows] == self._groups.usable_count, self._are_good(rows)
-        surely = is_good & (finish_s <= self._level_s[rows])
-        known = self._of_all.get(priority)
-        if known is not None and self._is_good(known, len(self._line)):
-            left_s = known[0] - self._now_s
-            surely |= (is_for_all | is_good) & (finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * left_s)
+        surely: Bools = is_good & (finish_s <= self._level_s[rows])
+        surely |= (is_for_all | is_good) & (finish_s <= self.surely_by_s(priority))
         return surely
 
-    def is_surely_in_time(self, finish_s: float, priority: float) -> bool:
-        """As ``is_in_time``, of any group of this priority."""
-        return finish_s - self._now_s <= (1.0 - 2 * GOOD_FOR) * self.left_s(priority)
+    def surely_by_s(self, priority: float) -> float:
+        """What is done by then is in time, whatever group of this priority it is of."""
+        return self._now_s + (1.0 - 2 * GOOD_FOR) * self.left_s(priority)
 
     def head_starts_s(self, rows: Ints) -> Floats:
         """By how much sooner than they came these groups are due, since they need their few peers; or since

@@ -243,7 +243,7 @@ class Placer:
         load_s, run_s = chosen.row.load.item(at), rows.run[:, at]
         after = ready + load_s + run_s.item(chosen.row.number)
         last_s = after + np.maximum.reduce(run_s[others], initial=0.0).item()
-        if horizon.is_surely_in_time(last_s, priority):
+        if last_s <= horizon.surely_by_s(priority):
             return chosen
         longer = others[rows.weight_s[others] > chosen.row.weight_s]
         longer = longer[(self._groups.priority[longer] == priority) & (rows.load[:, at][longer] <= load_s)]
