@@ -112,6 +112,7 @@ def _job_values(job: Job) -> dict[str, Any]:
 def _job_from(row: Any, parts: Mapping[str, tuple[Any, ...]]) -> Job:
     values = {key: row[key] for key in _JOB_COLUMNS}
     values.update(parts, state=JobState(row["state"]), texts=tuple(row["texts"]))
+    values.update(notes=tuple(row["notes"]))
     return Job(request=request_of(row["body"]), **values)
 
 

@@ -81,6 +81,7 @@ JOBS = sa.Table(
     sa.Column("state", sa.String, nullable=False, index=True),
     sa.Column("backend_id", sa.String, nullable=False),
     sa.Column("texts", Json, nullable=False),
+    sa.Column("notes", Json, nullable=False, server_default="[]"),
     sa.Column("result_type", Words, nullable=False),
     sa.Column("error", Json),
     sa.Column("explanation", Words, nullable=False),
@@ -190,10 +191,14 @@ def _keep_rules_and_lessons(db: sa.Connection) -> None:
     )
 
 
+def _keep_notes(db: sa.Connection) -> None:
+    db.execute(sa.text("ALTER TABLE jobs ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'"))
+
+
 # Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
 STEPS: tuple[Step, ...] = (
     *(_time_attempts, _keep_trust, _name_requests, _keep_inputs_and_places),
-    _keep_rules_and_lessons,
+    *(_keep_rules_and_lessons, _keep_notes),
 )
 
 

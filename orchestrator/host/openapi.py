@@ -172,6 +172,7 @@ SCHEMAS: dict[str, Schema] = {
                 "description": "The master's files that went along, as the prompt names them.",
             },
             **{"attempts": listed(ref("Attempt")), "outputs": listed(ref("Output")), "texts": listed(TEXT)},
+            "notes": {**listed(TEXT), "description": "What to know of it although it may be fine."},
             "error": {
                 "type": ["object", "null"],
                 "description": "code, message, and the peer's own details.",

@@ -140,6 +140,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "inputs": [{"name": sent.name, "sha256": sent.sha256} for sent in job.inputs],
         "outputs": [_output_view(output) for output in job.outputs],
         "texts": list(job.texts),
+        "notes": list(job.notes),
         "error": None if job.error is None else dict(job.error),
         "explanation": job.explanation,
         "progress": min(max(job.progress, 0.0), 1.0),

@@ -79,6 +79,7 @@ FULL_JOB = Job(
         OutputFile("9", "/out/a.png", "a.png", "", "temp"),
     ),
     texts=("one", ""),
+    notes=("gpu-2 lacks a.safetensors, which node 3 skips.",),
     result_type="IMAGE",
     error={"code": "execution_error", "traceback": ["a", "b"], "value": None},
     explanation="ran on gpu-2 because it was free",
@@ -558,7 +559,12 @@ def run_sql(path: Path, statement: str) -> None:
     database.close()
 
 
+def without_notes(path: Path) -> None:
+    run_sql(path, "ALTER TABLE jobs DROP COLUMN notes")
+
+
 def without_rules_and_lessons(path: Path) -> None:
+    without_notes(path)
     run_sql(path, "DROP TABLE learned")
     for column in ("exclusive", "only_idle", "hours"):
         run_sql(path, f"ALTER TABLE peers DROP COLUMN {column}")
@@ -669,6 +675,17 @@ async def test_a_journal_from_before_anything_was_learned_gets_rules_and_lessons
         at_night = dataclasses.replace(peer, exclusive=True, only_idle=True, hours="22:00-07:00")
         await again.save_peer(at_night)
         assert await again.load_peers() == (at_night,)
+
+
+async def test_a_journal_from_before_jobs_had_notes_keeps_its_jobs(path: Path) -> None:
+    async with opened(path) as store:
+        await store.save_job(job(1))
+    without_notes(path)
+    run_sql(path, "UPDATE meta SET value = '6' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert await again.load_jobs() == (job(1),)
+        await again.save_job(job(1).noting("one file is missing"))
+        assert await again.load_jobs() == (job(1).noting("one file is missing"),)
 
 
 async def test_what_was_learned_is_kept_and_replaced_by_its_key(store: Store) -> None:

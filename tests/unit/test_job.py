@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from orchestrator.core.models.job import Job, JobRequest, JobState
+from orchestrator.core.models.job import NOTE_MAX, NOTES_MAX, Job, JobRequest, JobState
 from orchestrator.core.models.job_error import error_view
 from orchestrator.errors import (
     IllegalTransitionError,
@@ -65,3 +65,12 @@ def test_an_error_is_kept_with_its_word_its_sentence_and_the_peers_own_details()
 def test_a_peers_details_do_not_stand_in_for_our_own_words() -> None:
     view = error_view(PeerExecutionError("ours", {"message": "theirs", "code": "theirs"}))
     assert view == {"code": "execution_error", "message": "ours"}
+
+
+def test_a_note_is_kept_once_and_bounded() -> None:
+    told = job(JobState.RUNNING).noting("one file is missing", "one file is missing").noting("n" * 5_000)
+    assert told.notes == ("one file is missing", "n" * NOTE_MAX)
+    crowded = told.noting(*(f"note {number}" for number in range(NOTES_MAX)))
+    assert len(crowded.notes) == NOTES_MAX
+    assert crowded.notes[0] == "one file is missing"
+    assert crowded.notes[-1] == "There is more to say of this job than is kept."

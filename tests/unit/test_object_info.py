@@ -107,3 +107,20 @@ def test_a_broken_class_is_an_error_only_when_it_is_asked_for(definition: Any) -
 def test_definitions_that_are_no_object_are_refused(rubbish: Any) -> None:
     with pytest.raises(WorkflowError, match="object_info"):
         ObjectInfo(rubbish)
+
+
+def test_comfyuis_own_classes_are_told_from_those_of_packs() -> None:
+    modules = {
+        "Own": "nodes",
+        "Extra": "comfy_extras.nodes_audio",
+        "Partner": "comfy_api_nodes.nodes_veo2",
+        "Pack": "custom_nodes.some-pack",
+        "Shipped": "custom_nodes.websocket_image_save",
+        "Odd": 7,
+    }
+    info = ObjectInfo(
+        {name: {"python_module": module, "api_node": name == "Partner"} for name, module in modules.items()}
+        | {"Plain": ["seed"]}
+    )
+    assert {name for name in (*info, "Unknown") if info.is_stock(name)} == {"Own", "Extra", "Partner"}
+    assert {name for name in (*info, "Unknown") if info.is_api_node(name)} == {"Partner"}

@@ -34,6 +34,7 @@ JOB = Job(
     attempts=(Attempt("prompt-1", "p1", NOW, NOW, "done", ""), Attempt("prompt-2", "gone", NOW)),
     outputs=(OutputFile("9", "/home/me/out/a b&c.png", "a b&c.png", "sub/ü", "output"),),
     texts=("said",),
+    notes=("one file is missing",),
     error={"code": "lost", "message": "Gone."},
     explanation="ran on GPU 2 because it was free",
     progress=0.5,
@@ -126,6 +127,7 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
             }
         ],
         "texts": ["said"],
+        "notes": ["one file is missing"],
         "error": {"code": "lost", "message": "Gone."},
         "explanation": "ran on GPU 2 because it was free",
         "progress": 0.5,

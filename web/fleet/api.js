@@ -27,7 +27,7 @@
  *   count?: number, whole?: boolean}} Axis
  * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled" | "set_aside"} JobState
  * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string, batch?: BatchPlace | null,
- *   peer_id: string, peer: string, attempts: Attempt[], inputs?: {name: string, sha256: string}[], outputs: Output[], texts: string[],
+ *   peer_id: string, peer: string, attempts: Attempt[], inputs?: {name: string, sha256: string}[], outputs: Output[], texts: string[], notes: string[],
  *   error: ({code: string, message: string} & Record<string, any>) | null, explanation: string, progress: number,
  *   progress_text: string, expected_s?: number | null, previews?: number, created_at: string, started_at: string | null, begun_at: string | null,
  *   ended_at: string | null}} Job

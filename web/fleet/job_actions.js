@@ -17,8 +17,8 @@ export function reportOf(job, peers) {
   const about = peers
     .filter((peer) => involved.has(peer.id))
     .map(({ name, health, reason, version, devices, node_types }) => ({ name, health, reason, version, devices, node_types }));
-  const { inputs, outputs, texts, ...rest } = job;
-  return JSON.stringify({ job: { ...rest, files: outputs.length, texts: texts.length }, peers: about }, null, 2);
+  const { inputs, outputs, texts, notes, ...rest } = job;
+  return JSON.stringify({ job: { ...rest, files: outputs.length, texts: texts.length, notes: notes?.length ?? 0 }, peers: about }, null, 2);
 }
 
 /**

@@ -44,6 +44,7 @@ export function jobRow(deps, neighbours) {
   // One line until it is opened: the reasons for every peer are long.
   const whyText = h("summary");
   const why = h("details", { class: "orc-why orc-muted" }, whyText);
+  const notes = h("ul", { class: "orc-tried orc-notes", "aria-label": t("Notes") });
   const tried = h("ul", { class: "orc-tried" });
   const results = h("div", { class: "orc-results" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
@@ -74,7 +75,7 @@ export function jobRow(deps, neighbours) {
   element.append(
     h("div", { class: "orc-line" }, dot, grip, title, id, time),
     h("div", { class: "orc-line" }, preview.element, where, controls.element, repeat, cancel),
-    bar.element, error, own, why, tried, results, actions.element, failure);
+    bar.element, error, own, notes, why, tried, results, actions.element, failure);
 
   return {
     element,
@@ -110,6 +111,9 @@ export function jobRow(deps, neighbours) {
       setText(ownError, peersOwnError(job));
       own.hidden = !ownError.textContent;
       actions.show(job);
+      const told = job.notes ?? []; // a master of an earlier version has none
+      notes.hidden = !told.length;
+      setChildren(notes, told.join("\n"), () => told.map((text) => h("li", {}, text)));
       setText(whyText, jobReason(job));
       why.hidden = !job.explanation;
       const failed = failedAttempts(job);

@@ -22,6 +22,9 @@ Prompt = dict[str, Any]  #: API format: {node id: {"class_type": str, "inputs": 
 
 Rank = tuple[float, float]  #: a job's place in the line, the lowest first: minus its priority, then a number
 
+NOTE_MAX = 1_000  #: characters of one note
+NOTES_MAX = 50
+
 HERE = "this machine"  #: the master itself, where a peer's id stands
 
 
@@ -150,6 +153,8 @@ class Attempt:
 class Job:
     """A job's whole story so far. ``result_type`` is the link type of a wanted value ("" for whole graphs).
     ``inputs``: what its last attempt was sent with.
+    ``notes``: what a person should know of it although it may be fine, a sentence each: what a peer lacks and
+    its nodes would skip, a listed file that is not there.
     ``shown``: what each node shows, as ComfyUI's history has it, with the names the files got here.
     ``previews``: how many pictures of its progress came so far; only the last one is kept.
     ``begun_at``: when the peer began with it (it may wait there first). ``expected_s``: for so long it
@@ -165,6 +170,7 @@ class Job:
     inputs: tuple[InputFile, ...] = ()
     outputs: tuple[OutputFile, ...] = ()
     texts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     shown: Mapping[str, Any] = field(default_factory=dict, compare=False)
     result_type: str = ""
     error: Mapping[str, Any] | None = None
@@ -181,6 +187,13 @@ class Job:
     def label(self) -> str:
         """What people are told of it: its title, else as much of its id as they see elsewhere."""
         return self.request.title or self.id[:8]
+
+    def noting(self, *notes: str) -> Job:
+        """The job with these notes too: each once, of NOTE_MAX characters at most, NOTES_MAX of them."""
+        merged = tuple(dict.fromkeys((*self.notes, *(note[:NOTE_MAX] for note in notes))))
+        if len(merged) > NOTES_MAX:
+            merged = (*merged[: NOTES_MAX - 1], "There is more to say of this job than is kept.")
+        return replace(self, notes=merged)
 
     def to(self, state: JobState, **changes: Any) -> Job:
         """The job in its next state.

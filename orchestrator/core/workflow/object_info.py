@@ -24,6 +24,7 @@ _UPLOAD_FLAGS: Mapping[str, UploadKind] = {
     "audio_upload": "audio",
     "file_upload": "file",
 }
+_STOCK_MODULES = frozenset({"nodes", "comfy_extras", "comfy_api_nodes"})
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 AUTOGROW = "COMFY_AUTOGROW_V3"
 MATCH_TYPE = "COMFY_MATCHTYPE_V3"
@@ -179,6 +180,19 @@ class ObjectInfo:
 
     def is_output_node(self, class_type: str) -> bool:
         return bool(self._mapping(class_type).get("output_node"))
+
+    def is_stock(self, class_type: str) -> bool:
+        """Whether the class is one of ComfyUI's own, so that /object_info says all there is to know of it.
+
+        Read from ``python_module`` ("nodes", "comfy_extras.…", "comfy_api_nodes.…"; packs have
+        "custom_nodes.…"). False for an unknown class and where the definitions do not say.
+        """
+        module = self._mapping(class_type).get("python_module") if class_type in self else None
+        return isinstance(module, str) and module.split(".")[0] in _STOCK_MODULES
+
+    def is_api_node(self, class_type: str) -> bool:
+        """Whether the class calls a paid service with the account of whoever queued it (``api_node``)."""
+        return class_type in self and bool(self._mapping(class_type).get("api_node"))
 
     def display_name(self, class_type: str) -> str:
         definition = self._mapping(class_type)
