@@ -12,12 +12,13 @@ from typing import Any
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, PeerEvent, PreviewFrame
+from ..core.engine.output_names import with_output_prefix
 from ..core.engine.preparation import Prepared
-from ..core.engine.requirements import with_output_prefix
 from ..core.models.job import InputFile, JobRequest, OutputFile, RemoteFile
 from ..core.workflow.object_info import ObjectInfo
-from ..core.workflow.outputs import ProgressMeter, check_success, files_of, outputs_told, shown_of, texts_of
+from ..core.workflow.outputs import ProgressMeter, check_success
 from ..core.workflow.prompt import class_of, seeded_nodes, title_of
+from ..core.workflow.result_files import files_of, outputs_told, shown_of, texts_of
 from ..errors import LocalDiskError, PeerError, PromptRefusedError
 from .remote_prompt import FollowPolicy, RemotePrompt
 from .results import Counters, Earlier, Results

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..core.models.backend import Vitals
 from ..core.models.job import HERE, Job, OutputFile
-from ..core.workflow.outputs import check_success, files_of
+from ..core.workflow.outputs import check_success
+from ..core.workflow.result_files import files_of
 from ..dispatch.ports import RanHere
 from ..dispatch.transport import Folders
 from ..errors import JobCancelledError, PromptRefusedError

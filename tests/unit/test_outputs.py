@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.models.job import RemoteFile
-from orchestrator.core.workflow.outputs import ProgressMeter, check_success, files_of, texts_of
+from orchestrator.core.workflow.outputs import ProgressMeter, check_success
 from orchestrator.errors import (
     JobLostError,
     PeerDiskFullError,
@@ -60,33 +59,6 @@ def test_rubbish_is_never_taken_for_success(rubbish: dict[str, Any]) -> None:
         check_success(rubbish, "gpu")
     with pytest.raises(PeerProtocolError):
         check_success({"status": {"messages": [["execution_success", {}]]}, "outputs": 5}, "gpu")
-
-
-OUTPUTS = {
-    "9": {
-        "images": [
-            {"filename": "b.png", "subfolder": "x", "type": "output"},
-            {"filename": 5, "type": "output"},
-        ]
-    },
-    "2": {"gifs": [{"filename": "a.mp4", "type": "output"}], "text": ["hello", 3], "animated": [False]},
-}
-
-
-def test_files_come_in_the_order_of_the_prompt_whatever_they_are_listed_under() -> None:
-    assert files_of(OUTPUTS, {"2": {}, "9": {}}) == (
-        RemoteFile("2", "a.mp4", "", "output"),
-        RemoteFile("9", "b.png", "x", "output"),
-    )
-    assert files_of(OUTPUTS, {"2": {}, "9": {}}, only="9") == (RemoteFile("9", "b.png", "x", "output"),)
-
-
-def test_outputs_of_nodes_we_did_not_send_are_not_taken() -> None:
-    assert files_of(OUTPUTS, {"2": {}}) == (RemoteFile("2", "a.mp4", "", "output"),)
-
-
-def test_only_texts_are_texts() -> None:
-    assert texts_of(OUTPUTS, {"2": {}}) == ("hello",)
 
 
 def test_progress_counts_finished_nodes_and_the_running_ones_steps() -> None:

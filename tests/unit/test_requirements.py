@@ -8,7 +8,6 @@ from orchestrator.core.engine.requirements import (
     localise_paths,
     oversized,
     unmet,
-    with_output_prefix,
 )
 from orchestrator.core.workflow.object_info import ObjectInfo
 
@@ -60,12 +59,6 @@ def test_inputs_with_an_upload_button_and_other_files_are_references() -> None:
         InputReference("1", "latent", "x.latent [temp]", sure=False),
     )
     assert input_references(prompt("Loader", file="other.safetensors"), PEER) == ()
-
-
-def test_every_output_gets_a_folder_of_its_own_and_the_prompt_handed_in_none() -> None:
-    saved = prompt("SaveImage", images=["2", 0], filename_prefix="cats/x")
-    assert with_output_prefix(saved, "rd-1")["1"]["inputs"]["filename_prefix"] == "rd-1/cats/x"
-    assert saved["1"]["inputs"]["filename_prefix"] == "cats/x"
 
 
 def test_input_files_above_a_peers_upload_limit_are_named_with_both_sizes() -> None:

@@ -90,16 +90,6 @@ def oversized(files: Mapping[str, int], limit_bytes: int) -> tuple[str, ...]:
     )
 
 
-def with_output_prefix(prompt: Prompt, folder: str) -> Prompt:
-    """The prompt with every output file of its own below `folder`, so that no two runs share a name."""
-    changed: Prompt = {}
-    for node_id, node in prompt.items():
-        prefix = node.get("inputs", {}).get("filename_prefix")
-        if isinstance(prefix, str):
-            changed[node_id] = {**node, "inputs": {**node["inputs"], "filename_prefix": f"{folder}/{prefix}"}}
-    return {**prompt, **changed}
-
-
 def with_input(prompt: Prompt, node_id: str, name: str, value: Any) -> Prompt:
     """The prompt with one input changed."""
     node = prompt[node_id]
