@@ -13,7 +13,8 @@ from orchestrator.core.engine.knowledge import Knowledge
 from orchestrator.core.engine.need import Need
 from orchestrator.core.engine.ordering import WaitingJob
 from orchestrator.core.engine.peers import OurJob, PeerSnapshot
-from orchestrator.core.engine.scheduler import Scheduler, Start
+from orchestrator.core.engine.plan import Start
+from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
 
 GROUPS, MANY_GROUPS = 12, (200, 400)

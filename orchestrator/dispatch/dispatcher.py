@@ -13,8 +13,9 @@ from typing import Any
 from ..backends.manager import BackendManager
 from ..core.engine.explain import Outlook
 from ..core.engine.outage import OutagePolicy
+from ..core.engine.plan import Placement
 from ..core.engine.retry import RetryPolicy
-from ..core.engine.scheduler import Placement, Scheduler
+from ..core.engine.scheduler import Scheduler
 from ..core.engine.stall import StallPolicy
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Rank, Source

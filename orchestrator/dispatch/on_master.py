@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.engine.scheduler import Placement
+from ..core.engine.plan import Placement
 from ..core.models.job import HERE, Attempt, JobState
 from .experience import Experience
 from .ports import Here, Journal

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..backends.events import PeerEvent, PreviewFrame
 from ..backends.manager import BackendManager
-from ..core.engine.scheduler import SecondCopy as WantedCopy
+from ..core.engine.plan import SecondCopy as WantedCopy
 from ..core.engine.stall import StallPolicy, is_stalled, longest_run_s
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobState

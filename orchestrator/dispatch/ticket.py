@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
 from ..core.engine.kinds import UNKNOWN_KIND, Kind
+from ..core.engine.plan import Placement
 from ..core.engine.preparation import Prepared
-from ..core.engine.scheduler import Placement
 from ..core.models.job import JobRequest, Rank, Source
 from ..core.workflow.object_info import ObjectInfo
 

@@ -13,8 +13,9 @@ from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error, waiting
 from ..core.engine.explain import Outlook
 from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
+from ..core.engine.plan import Placement, SecondCopy, Start
 from ..core.engine.preparation import Prepared
-from ..core.engine.scheduler import Placement, Scheduler, SecondCopy, Start
+from ..core.engine.scheduler import Scheduler
 from ..core.models.backend import Vitals
 from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
@@ -101,7 +102,7 @@ class WaitingRoom:
         self._think_anew()
 
     def use_second_copies(self, wanted: bool) -> None:
-        self._scheduler.policy = replace(self._scheduler.policy, second_copies=wanted)
+        self._scheduler.use_second_copies(wanted)
 
     def hold(self, reason: str) -> None:
         """Place no job while there is a reason not to."""

@@ -9,7 +9,7 @@ from orchestrator.core.engine.knowledge import Knowledge
 from orchestrator.core.engine.need import Need
 from orchestrator.core.engine.ordering import WaitingJob
 from orchestrator.core.engine.peers import OurJob, PeerSnapshot
-from orchestrator.core.engine.placement import Policy
+from orchestrator.core.engine.policy import Policy
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
 

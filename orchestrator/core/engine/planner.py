@@ -1,0 +1,229 @@
+"""Plans and forecasts: the line, the fleet as arrays and what was learned, brought together with numpy.
+
+The only way to it is the scheduler's. All moments are seconds on its caller's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from .eligibility import judge
+from .explain import OTHERS_MAX, Reckoning, duration, sentence
+from .grid import Grid
+from .kinds import Kind
+from .knowledge import Knowledge
+from .levels import Bools, Floats, share_out
+from .need import Need
+from .ordering import Line
+from .peers import OurJob, PeerSnapshot
+from .placement import Pick, Placer
+from .plan import Plan, SecondCopy, Start, TakeBack
+from .policy import Policy
+
+#: Of so many peers a plan asks whether what waits there had better wait elsewhere: those through last.
+TAKE_BACKS_MAX = 16
+
+
+@dataclass
+class _Before:
+    """Waiting jobs that the same peers may take: what all would load on each, and how long they would run."""
+
+    may: Bools
+    takes_s: Floats
+    jobs: int = 0
+
+
+class Planner:
+    """See Scheduler for what each method does."""
+
+    def __init__(self, knowledge: Knowledge, policy: Policy, line: Line) -> None:
+        self.knowledge = knowledge
+        self.policy = policy
+        self.line = line
+        self._grid = Grid(knowledge)
+        self._placer = Placer(self._grid, line, policy)
+
+    def set_peer(self, snapshot: PeerSnapshot, now_s: float) -> None:
+        self._grid.set_peer(snapshot, now_s)
+
+    def remove_peer(self, backend_id: str) -> None:
+        self._grid.remove_peer(backend_id)
+
+    def plan(self, now_s: float) -> Plan:
+        grid = self._grid
+        if len(grid.rows) > 2 * len(self.line.groups) + 64:
+            grid.rows.keep_only(set(self.line.groups))
+        starts = [self._start(pick, now_s) for pick in self._placer.look(now_s)]
+        if self._placer.has_more:
+            return Plan(tuple(starts), look_again_s=0.0)
+        idle = grid.idle
+        is_any_idle = bool(np.count_nonzero(idle))
+        return Plan(
+            tuple(starts),
+            self._take_backs(idle, now_s) if is_any_idle and np.count_nonzero(grid.behind) else (),
+            self._copies(idle, now_s) if is_any_idle and self.policy.second_copies else (),
+            self._look_again_s(now_s) if len(self.line) else None,
+        )
+
+    def reckon(self, kind: Kind, need: Need, now_s: float, priority: float = 0.0) -> tuple[Reckoning, ...]:
+        ready = self._grid.ready_s(now_s)
+        self.knowledge.keep_sizes(kind.files)
+        need_gb = self.knowledge.memory_need(kind).gb
+        live = [at for at, column in enumerate(self._grid.columns) if column is not None]
+        found = {at: self._reckoning(at, kind, need, float(ready[at]), now_s, need_gb) for at in live}
+        able = [at for at, reckoning in found.items() if reckoning.verdict.eligible]
+        for at, (before, turn_s) in self._turns(able, priority, ready).items():
+            found[at] = replace(found[at], before=before, start_s=max(found[at].start_s, turn_s - now_s))
+        return tuple(
+            sorted(found.values(), key=lambda r: (r.finish_s is None, r.finish_s or 0.0, r.verdict.name))
+        )
+
+    # Within
+
+    def _turns(self, able: list[int], priority: float, ready: Floats) -> dict[int, tuple[int, float]]:
+        """For each of these peers: how many waiting jobs that may run there go before a new one, and by when
+        it is through with its share of them; 0 jobs where it gets none."""
+        groups: dict[bytes, _Before] = {}
+        for key, group in self.line.groups.items():
+            row = self._grid.row(key, group.kind, group.need)
+            count = sum(number for its, number in group.tally.items() if its >= priority)
+            if count:
+                nothing = _Before(row.may, np.zeros((2, len(row.may))))
+                before = groups.setdefault(row.may.tobytes(), nothing)
+                before.jobs += count
+                before.takes_s += count * np.array((row.load, row.run))
+        found: dict[tuple[bytes, ...], dict[int, tuple[int, float]]] = {(): {}}
+        turns: dict[int, tuple[int, float]] = {}
+        for at in able:
+            here = tuple(mask for mask, before in groups.items() if before.may[at])
+            if here not in found:
+                found[here] = self._turns_behind([groups[mask] for mask in here], ready)
+            turns[at] = found[here].get(at, (0, 0.0))
+        return turns
+
+    def _turns_behind(self, groups: list[_Before], ready: Floats) -> dict[int, tuple[int, float]]:
+        """The same behind these, without the peers that get none of them."""
+        may, jobs = np.logical_or.reduce([its.may for its in groups]), sum(its.jobs for its in groups)
+        load_s, run_s = np.add.reduce([its.takes_s for its in groups])[:, may] / jobs
+        start_s = ready[may] + load_s
+        given = share_out(start_s + self._grid.tie[may], run_s, jobs)
+        until_s = start_s + given * run_s
+        takes = given > 0
+        theirs = np.flatnonzero(may)[takes].tolist()
+        return {at: (jobs, end_s) for at, end_s in zip(theirs, until_s[takes].tolist(), strict=True)}
+
+    def _start(self, pick: Pick, now_s: float) -> Start:
+        grid, at = self._grid, pick.at
+        load_s, run_s = pick.row.load.item(at), pick.row.run.item(at)
+        finish_s = pick.ready_s + load_s + run_s - now_s
+        is_known = pick.row.own.item(at) or self.knowledge.knows(pick.row.kind)
+        takes_s = load_s + run_s if is_known else None
+        explain = partial(self._explain, pick, now_s, load_s, run_s, grid.ahead(at))
+        return Start(pick.head.job_id, grid.id(at), finish_s, takes_s, explain)
+
+    def _explain(self, pick: Pick, now_s: float, load_s: float, run_s: float, ahead: int) -> str:
+        """Why the peer of this pick, and what of those that would have been next best."""
+        grid, row = self._grid, pick.row
+        ready = grid.ready_s(now_s)
+        finish = np.where(row.may, ready + row.load + row.run, np.inf)
+        live = [at for at in np.argsort(finish)[: OTHERS_MAX + 2].tolist() if grid.columns[at] is not None]
+        others = [at for at in live if at != pick.at][:OTHERS_MAX]
+        mine = self._reckoning(pick.at, row.kind, row.need, pick.ready_s, now_s)
+        # since it was picked, it and others have joined the queue there
+        mine = replace(mine, load_s=load_s, run_s=run_s, cold=mine.cold if load_s else (), ahead=ahead)
+        reckonings = [
+            mine,
+            *(self._reckoning(at, row.kind, row.need, float(ready[at]), now_s) for at in others),
+        ]
+        return sentence(grid.id(pick.at), reckonings, unnamed=len(grid.index) - len(reckonings))
+
+    def _reckoning(
+        self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float, need_gb: float = 0.0
+    ) -> Reckoning:
+        column = self._grid.column(at)
+        snapshot = column.snapshot
+        found = self.knowledge.estimate(snapshot.config.id, kind, column.warm)
+        return Reckoning(
+            judge(need, snapshot),
+            snapshot,
+            max(ready_s - now_s, 0.0),
+            found.load_s,
+            max(found.run_s, column.slow_s(kind)),
+            found.spread_s,
+            found.origin,
+            found.cold,
+            bool(kind.files),
+            bool(self._grid.room[at] > 0),
+            need_gb,
+            found.shortage,
+            self._grid.ahead(at),
+        )
+
+    def _id(self, at: int) -> str:
+        column = self._grid.columns[at]
+        return column.snapshot.config.id if column else ""
+
+    def _take_backs(self, idle: Bools, now_s: float) -> tuple[TakeBack, ...]:
+        """Unstarted jobs that an idle peer could be through with sooner, the greatest gain first; each idle
+        peer gets one at most. A stuck peer is never through."""
+        grid, policy = self._grid, self.policy
+        ready = grid.ready_s(now_s)
+        ready[grid.behind & grid.stuck] = np.inf
+        found: list[tuple[float, float, OurJob, int, int]] = []
+        behind, free = np.flatnonzero(grid.behind), np.flatnonzero(idle)
+        ready_free = ready[free]
+        soonest: dict[Hashable, tuple[int, float]] = {}  #: by group: which idle peer, and when
+        for there in behind[np.argsort(-ready[behind], kind="stable")[:TAKE_BACKS_MAX]].tolist():
+            for job in grid.jobs(there):
+                if job.begun_at_s is not None or job.taking_back:
+                    continue
+                if job.group not in soonest:
+                    row = grid.row(job.group, job.kind, job.need)
+                    here = np.where(row.may[free], ready_free + row.load[free] + row.run[free], np.inf)
+                    first = int(here.argmin())
+                    soonest[job.group] = int(free[first]), here.item(first)
+                at, done_s = soonest[job.group]
+                gain_s, takes_s = ready.item(there) - done_s, done_s - now_s
+                if np.isfinite(takes_s) and gain_s > policy.take_back_s + policy.take_back_share * takes_s:
+                    found.append((gain_s, takes_s, job, there, at))
+        chosen: dict[int, TakeBack] = {}
+        for _, takes_s, job, there, at in sorted(found, key=lambda one: -one[0]):
+            reason = f"{grid.snapshot(at).config.name} could be through with it in {duration(takes_s)}"
+            chosen.setdefault(at, TakeBack(job.job_id, grid.id(there), grid.id(at), reason))
+        return tuple(chosen.values())
+
+    def _copies(self, idle: Bools, now_s: float) -> tuple[SecondCopy, ...]:
+        """With nothing left to start: running jobs that an idle peer would be through with much sooner."""
+        grid = self._grid
+        ready = grid.ready_s(now_s)
+        chosen: dict[int, SecondCopy] = {}
+        fit = np.array([bool(column and column.snapshot.has_copies) for column in grid.columns])
+        for there in np.argsort(-ready).tolist():
+            if not fit[there]:
+                continue
+            for job in grid.jobs(there):
+                if job.begun_at_s is None or job.taking_back or job.is_copied:
+                    continue
+                row = grid.row(job.group, job.kind, job.need)
+                here = np.where(row.may & idle & fit, ready + row.load + row.run, np.inf)
+                at, left_s = int(np.argmin(here)), float(ready[there]) - now_s
+                takes_s = float(here[at]) - now_s
+                if at != there and at not in chosen and takes_s < self.policy.copy_share * left_s:
+                    mine, first = grid.snapshot(at).config.name, grid.snapshot(there).config.name
+                    words = (
+                        f"on {mine} too because it is through in about {duration(takes_s)}; "
+                        f"{first} still needs {duration(left_s)}"
+                    )
+                    chosen[at] = SecondCopy(job.job_id, grid.id(at), words)
+        return tuple(chosen.values())
+
+    def _look_again_s(self, now_s: float) -> float | None:
+        """When the next busy peer is near enough to its end to get its next job."""
+        grid = self._grid
+        later = self._placer.ready - now_s - self.policy.prefetch_lead_s
+        due = later[(grid.room > 0) & (later > 0)]
+        return float(np.minimum.reduce(due)) if len(due) else None
