@@ -18,7 +18,10 @@ OrchestratorError
 │   │   └── PromptRefusedError      POST /prompt answered 400: holds ComfyUI's own node errors
 │   ├── PeerExecutionError          a node raised while the peer ran it: holds ComfyUI's own error
 │   │   ├── PeerOutOfMemoryError    its memory was too small for it
-│   │   └── PeerDiskFullError       it could not write what the job made
+│   │   ├── PeerDiskFullError       it could not write what the job made
+│   │   ├── PeerBrokenError         its installation, its driver or a file there is broken
+│   │   ├── PeerNotPermittedError   it may not use what the job needs
+│   │   └── GraphExecutionError     any machine would raise it
 │   ├── PeerInterruptedError        somebody interrupted the job on the peer
 │   └── JobLostError                the peer no longer knows the job
 │       └── PeerDiedError           it went away, or was started again, while it ran the job
@@ -204,15 +207,37 @@ class PeerExecutionError(PeerError):
 
 
 class PeerOutOfMemoryError(PeerExecutionError):
-    """A node needed more memory than the peer had."""
+    """A node needed more memory than the peer had. ``is_system``: the machine's own, not its device's."""
 
     code = "out_of_memory"
+
+    def __init__(
+        self, message: str, details: Mapping[str, Any] | None = None, *, is_system: bool = False
+    ) -> None:
+        super().__init__(message, details)
+        self.is_system = is_system
 
 
 class PeerDiskFullError(PeerExecutionError):
     """A node could not write its files: the peer's disk has no room."""
 
     code = "disk_full"
+
+
+class PeerBrokenError(PeerExecutionError):
+    """A node raised what a broken machine says: a module, a driver, a library or a file fails there."""
+
+    code = "peer_broken"
+
+
+class PeerNotPermittedError(PeerExecutionError):
+    """The peer may not use something that the job needs, such as a model. It is fit for other jobs."""
+
+    code = "not_permitted"
+
+
+class GraphExecutionError(PeerExecutionError):
+    """A node raised what it would raise on every machine: the graph is wrong."""
 
 
 class PeerInterruptedError(PeerError):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.engine.health import HealthPolicy, Work, after_answer, after_failure, after_job
+from ..core.engine.health import HealthPolicy, JobEnd, Work, after_answer, after_failure, after_job
 from ..core.models.backend import BackendConfig, BackendStatus, Health, QueueState
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import NotFoundError, PeerError, PeerProtocolError, WorkflowError
@@ -82,12 +82,12 @@ class HealthMonitor:
             await asyncio.wait([reading])
         return self._manager.get_status(backend_id)
 
-    def note_job(self, backend_id: str, ok: bool) -> None:
-        """A job there came to its end, or failed by the peer's fault. Nothing for a peer that was removed."""
+    def note_job(self, backend_id: str, end: JobEnd, why: str = "") -> None:
+        """A job there came to its end; see ``after_job``. Nothing for a peer that was removed."""
         if self._manager.find(backend_id) is None:
             return
         before = self._manager.get_status(backend_id)
-        after = after_job(before, ok, asyncio.get_running_loop().time(), self._policy)
+        after = after_job(before, end, asyncio.get_running_loop().time(), self._policy, why=why)
         if after is not before:
             _log_transition(self._manager.get(backend_id), before, after)
             self._manager.set_status(backend_id, after)

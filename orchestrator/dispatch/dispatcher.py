@@ -12,6 +12,7 @@ from typing import Any
 
 from ..backends.manager import BackendManager
 from ..core.engine.explain import Outlook
+from ..core.engine.health import JobEnd
 from ..core.engine.outage import OutagePolicy
 from ..core.engine.plan import Placement
 from ..core.engine.retry import RetryPolicy
@@ -39,7 +40,7 @@ from .hold import Hold
 from .launch import Launch, SentPrompts, on_its_way
 from .line import Line
 from .on_master import OnMaster
-from .ports import Here, Journal, Peers
+from .ports import Here, Journal, NoteJob, Peers, note_nothing
 from .preparing import Preparing
 from .recovery import Recovery
 from .register import Entry, Listener, Register, ignore
@@ -63,7 +64,7 @@ class Dispatcher:
     `report_trouble(backend_id, stale)` is called when a peer failed an attempt, so that its health is looked
     at now; `stale` says that its node list turned out to be wrong. `read_list_again(backend_id)` returns when
     the peer was asked once more what it has, before a job is refused because peers lack something.
-    `note_job(backend_id, ok)` hears of every job that ended well there or failed by the peer's fault.
+    `note_job(backend_id, end, why)` hears what each job's end says about a peer.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Dispatcher:
         *,
         report_trouble: Callable[[str, bool], None] = lambda backend_id, stale: None,
         read_list_again: Callable[[str], Awaitable[None]] = lambda backend_id: asyncio.sleep(0),
-        note_job: Callable[[str, bool], None] = lambda backend_id, ok: None,
+        note_job: NoteJob = note_nothing,
         outage: OutagePolicy | None = None,
         scheduler: Scheduler | None = None,
         retry: RetryPolicy | None = None,
@@ -293,7 +294,7 @@ class Dispatcher:
             try:
                 placement = await self._room.place(entry.ticket)
             except NoEligiblePeerError:
-                if await self._recovery.ask_again(entry, self._room.lacking(entry.ticket)):
+                if await self._recovery.ask_again(entry, self._room.lacking(entry.ticket), last):
                     continue
                 if last is None or not entry.ticket.tried:
                     raise
@@ -314,7 +315,7 @@ class Dispatcher:
                 continue
             try:
                 results = await self._attempt(entry, config, placement)
-                self._note_job(entry.job.backend_id, True)
+                self._note_job(entry.job.backend_id, JobEnd.WELL)
                 return results
             except TakenBackError as exc:
                 self._recovery.back_to_the_line(entry, exc)
@@ -376,6 +377,8 @@ class Dispatcher:
     async def _end(
         self, entry: Entry, state: JobState, failure: OrchestratorError | None = None, **details: Any
     ) -> None:
+        if state is not JobState.DONE:
+            self._recovery.acquit(entry)
         attempts = entry.job.attempts
         if attempts and attempts[-1].ended_at is None:
             outcome = failure.code if failure else state.value

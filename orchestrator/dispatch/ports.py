@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream
+from ..core.engine.health import JobEnd
 from ..core.engine.learned import Row
 from ..core.models.backend import BackendConfig, Vitals
 from ..core.models.job import Job, Rank
@@ -27,6 +28,16 @@ class Peers(Protocol):
 
     def __call__(self, config: BackendConfig) -> ComfyUIClient: ...
     def events(self, config: BackendConfig) -> EventStream: ...
+
+
+class NoteJob(Protocol):
+    """Hears what the end of a job says about a peer (HealthMonitor.note_job)."""
+
+    def __call__(self, backend_id: str, end: JobEnd, why: str = "") -> None: ...
+
+
+def note_nothing(backend_id: str, end: JobEnd, why: str = "") -> None:
+    return None
 
 
 @dataclass(frozen=True)

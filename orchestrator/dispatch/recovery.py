@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime, timezone
 
 from ..backends.manager import BackendManager
+from ..core.engine.health import JobEnd
 from ..core.engine.peers import memory_of
 from ..core.engine.retry import (
     RetryPolicy,
@@ -17,6 +18,8 @@ from ..core.engine.retry import (
     decide,
     is_peers_fault,
     is_placement_surprise,
+    is_unconfirmed,
+    may_be_the_machines,
     set_aside,
     when_all_failed,
 )
@@ -30,7 +33,7 @@ from ..errors import (
     PeerOutOfMemoryError,
     TakenBackError,
 )
-from .ports import Peers
+from .ports import NoteJob, Peers
 from .purse import Purse
 from .register import Entry, Register
 from .reporting import with_last
@@ -41,6 +44,7 @@ log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 15.0
 FREED_PAUSE_S = 0.5  #: a peer frees its memory between two prompts, not in the request for it
+WHY_MAX = 300  #: characters of an error that a peer's row can hold
 OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet
 
 
@@ -56,7 +60,7 @@ class Recovery:
         register: Register,
         report_trouble: Callable[[str, bool], None],
         read_list_again: Callable[[str], Awaitable[None]],
-        note_job: Callable[[str, bool], None],
+        note_job: NoteJob,
         note_too_little: Callable[[Ticket, str], None],
         is_outage: Callable[[], bool],
         policy: RetryPolicy,
@@ -73,9 +77,12 @@ class Recovery:
         self.policy = policy
         self.purse = Purse(policy.budget)
 
-    async def ask_again(self, entry: Entry, lacking: Collection[str]) -> bool:
-        """Once per job: whether peers that lack something for it may have got it since they were asked."""
-        if entry.asked_again or not lacking:
+    async def ask_again(
+        self, entry: Entry, lacking: Collection[str], last: OrchestratorError | None = None
+    ) -> bool:
+        """Once per job: whether peers that lack something for it may have got it since they were asked. Not
+        for a job whose graph is most likely wrong, as its `last` error says."""
+        if entry.asked_again or not lacking or (last is not None and is_unconfirmed(last)):
             return False
         entry.asked_again = True
         self._register.update(entry, explanation="asking the peers again for their nodes and files")
@@ -92,11 +99,12 @@ class Recovery:
 
     async def after_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
         """Let it be tried again, or raise what ends the job."""
+        ran_s = _worked_s(entry)
         self._record(entry, config, exc)
         outcomes = _outcomes(entry.job)
         if entry.job.attempts[-1].outcome == OUTAGE:
             return
-        verdict = decide(exc, outcomes, self.policy, freed=entry.freed)
+        verdict = decide(exc, outcomes, self.policy, freed=entry.freed, ran_s=ran_s)
         if verdict is Verdict.SET_ASIDE:
             died = (a.backend_id for a in entry.job.attempts if a.outcome == PeerDiedError.code)
             known = (self._manager.find(backend_id) for backend_id in died)
@@ -107,6 +115,12 @@ class Recovery:
         entry.owes_retry = True
         if verdict is Verdict.FREE:
             await self._free_roomiest(entry)
+
+    def acquit(self, entry: Entry) -> None:
+        """The job was not done: what its nodes raised says nothing of the peers."""
+        for backend_id in entry.raised_on:
+            self._note_job(backend_id, JobEnd.ACQUITTED)
+        entry.raised_on.clear()
 
     async def pay_for_retry(self, entry: Entry) -> None:
         """Before the next attempt: wait until the fleet can afford it, when it is a retry."""
@@ -141,14 +155,19 @@ class Recovery:
             entry.job = entry.job.evolve(attempts=(*entry.job.attempts, failed))
         entry.ticket.tried[config.id] = f"it failed this job: {exc}"
         if isinstance(exc, PeerOutOfMemoryError):
-            memory = memory_of(self._manager.get_status(config.id)) if self._manager.find(config.id) else 0
-            entry.ticket.memory_bytes = max(entry.ticket.memory_bytes, memory)
+            if not exc.is_system:
+                is_there = self._manager.find(config.id) is not None
+                memory = memory_of(self._manager.get_status(config.id)) if is_there else 0
+                entry.ticket.memory_bytes = max(entry.ticket.memory_bytes, memory)
             self._note_too_little(entry.ticket, config.id)
+        if may_be_the_machines(exc):
+            entry.raised_on.append(config.id)
+            self._note_job(config.id, JobEnd.RAISED, str(exc)[:WHY_MAX])
         stale = is_placement_surprise(exc)
         if stale:
             self._transport.forget(config.url)
         if is_peers_fault(exc):
-            self._note_job(config.id, False)
+            self._note_job(config.id, JobEnd.FAILED)
         if stale or is_peers_fault(exc):
             self._report_trouble(config.id, stale)
 
@@ -167,6 +186,12 @@ class Recovery:
         reason = f"the job is tried once more on {roomiest.name}, whose memory was freed for it"
         entry.ticket.tried = {c.id: reason for c in self._manager.all() if c.id != roomiest.id}
         await asyncio.sleep(FREED_PAUSE_S)
+
+
+def _worked_s(entry: Entry) -> float:
+    """How long its peer has worked on it; 0 where nobody heard it begin."""
+    begun_at_s = entry.ticket.begun_at_s
+    return 0.0 if begun_at_s is None else asyncio.get_running_loop().time() - begun_at_s
 
 
 def _outcomes(job: Job) -> list[str]:

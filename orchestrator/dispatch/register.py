@@ -57,9 +57,10 @@ class Delivery:
 @dataclass(eq=False)
 class Entry:
     """A job and what its story needs. ``failure`` is what ended it, if it did not end well.
-    ``freed``: a peer's memory was freed for it. ``owes_retry``: its next attempt is one. ``heard_at_s``: when
-    the peer of its attempt last said something of it, on the loop's clock; ``has_stalled``: too long ago, and
-    something was done about it."""
+    ``freed``: a peer's memory was freed for it. ``owes_retry``: its next attempt is one. ``raised_on``: peers
+    where a node raised, and that may be at fault themselves. ``heard_at_s``: when the peer of its attempt
+    last said something of it, on the loop's clock; ``has_stalled``: too long ago, and something was done
+    about it."""
 
     job: Job
     ticket: Ticket
@@ -69,6 +70,7 @@ class Entry:
     asked_again: bool = False
     freed: bool = False
     owes_retry: bool = False
+    raised_on: list[str] = field(default_factory=list)
     heard_at_s: float = 0.0
     has_stalled: bool = False
     second: SecondCopy | None = None

@@ -320,7 +320,7 @@ class WaitingRoom:
         if broken is not None:
             self._refuse(ticket, broken)
         elif not ticket.settled and any(verdict.settling for verdict in found.verdicts):
-            ticket.on_waiting("waiting for the peers' first answers")
+            ticket.on_waiting("waiting for peers that are just being asked")
         elif ticket.tried or refusal.permanent or not waits:
             self._refuse(ticket, refusal)
         else:

@@ -66,8 +66,8 @@ class FakeComfyUI:
 
     ``on_prompt`` says what becomes of the prompts that arrive:
     run (done at once, with a picture for each saving node), hold (runs until ``finish`` or ``fail``), fail
-    (a node raises), refuse (400), error (500), drop (the connection ends, nothing was accepted),
-    drop_after_accept (accepted and held, but the answer is lost).
+    (a node raises, as ``raises`` says), refuse (400), error (500), drop (the connection ends, nothing was
+    accepted), drop_after_accept (accepted and held, but the answer is lost).
     ``answers`` maps a path to a handler that stands in for the stock one ("*" for all).
     ``key`` is a header and the value it must have; without it every answer is 401.
     ``unsaid`` are kinds of messages that get lost.
@@ -86,6 +86,7 @@ class FakeComfyUI:
         self.features: dict[str, Any] = {"supports_preview_metadata": True, "max_upload_size": 100 * MIB}
         self.models: dict[str, dict[str, Any]] | None = {}
         self.on_prompt: OnPrompt = "run"
+        self.raises: dict[str, Any] = {}
         self.refusal: dict[str, Any] | None = None
         self.node_errors: dict[str, Any] = {}
         self.answers: dict[str, Handler] = {}
@@ -265,7 +266,7 @@ class FakeComfyUI:
         if self.on_prompt == "run":
             await self.finish(prompt.id)
         elif self.on_prompt == "fail":
-            await self.fail(prompt.id)
+            await self.fail(prompt.id, **self.raises)
 
     def _pictures(self, prompt: Prompt) -> dict[str, Any]:
         outputs = {}

@@ -300,7 +300,7 @@ async def test_a_peer_whose_new_list_says_no_is_not_asked_again_though_it_is_the
 
     a.answers["/object_info"] = hesitate
     job = await master.submit(picture(made_by="RareNode"))
-    await until(lambda: "first answers" in master.job(job).explanation, "it waits for the new list")
+    await until(lambda: "just being asked" in master.job(job).explanation, "it waits for the new list")
     assert posts(a) == [1]
     go.set()
     failed = await master.end_of(job)
@@ -342,13 +342,25 @@ async def test_a_graph_that_is_wrong_on_every_peer_is_refused_by_the_first(
 async def test_a_node_that_raises_fails_the_job_and_names_itself(
     fleet: Master, a: FakeComfyUI, b: FakeComfyUI
 ) -> None:
+    a.on_prompt = b.on_prompt = "hold"
+    job = await fleet.submit(picture())
+    for peer in (a, b):
+        await peer.fail(await fleet.running_on(peer, job), node_id="1", exception_message="no such colour")
+    failed = await fleet.end_of(job)
+    assert (failed.state, outcomes(failed)) == (JobState.FAILED, ["execution_error", "execution_error"])
+    assert said(failed) == "EmptyImage (node 1) failed on b: no such colour"
+    assert failed.error is not None and failed.error["node_id"] == "1"
+    assert posts(a, b) == [1, 1]
+
+
+async def test_a_graph_that_no_machine_could_run_fails_at_once(
+    fleet: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
     a.on_prompt = "hold"
     job = await fleet.submit(picture())
-    await a.fail(await fleet.running_on(a, job), node_id="1", exception_message="no such colour")
-    failed = await fleet.end_of(job)
-    assert (failed.state, outcomes(failed)) == (JobState.FAILED, ["execution_error"])
-    assert said(failed) == "EmptyImage (node 1) failed on a: no such colour"
-    assert failed.error is not None and failed.error["node_id"] == "1"
+    wrong = "mat1 and mat2 shapes cannot be multiplied (77x768 and 1024x320)"
+    await a.fail(await fleet.running_on(a, job), exception_message=wrong)
+    assert outcomes(await fleet.end_of(job)) == ["execution_error"]
     assert posts(a, b) == [1, 0]
 
 

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.engine.health import HealthPolicy, Work, after_answer, after_failure, after_job
+from orchestrator.core.engine.health import (
+    HealthPolicy,
+    JobEnd,
+    Work,
+    after_answer,
+    after_failure,
+    after_job,
+    in_words,
+)
 from orchestrator.core.models.backend import BackendStatus, Conduct, Health, QueueState, Vitals
 from orchestrator.errors import PeerAuthError, PeerError, PeerProtocolError, PeerUnreachableError
 
@@ -112,7 +120,7 @@ def up(**details: Any) -> BackendStatus:
 def after_jobs(*went_well: bool, at_s: float = 0.0, start: BackendStatus | None = None) -> BackendStatus:
     status = start or up()
     for ok in went_well:
-        status = after_job(status, ok, at_s, POLICY)
+        status = after_job(status, JobEnd.WELL if ok else JobEnd.FAILED, at_s, POLICY)
     return status
 
 
@@ -134,11 +142,16 @@ def test_each_rest_is_longer_than_the_one_before_up_to_ten_minutes(time: int, re
     status = up(conduct=Conduct(ejections=time - 1))
     ejected = after_jobs(False, False, False, start=status)
     assert (ejected.health, ejected.conduct.ejected_until_s) == (Health.EJECTED, rest_s)
-    assert f"rests for {rest_s} s" in ejected.reason
+    assert f"rests for {in_words(rest_s)}" in ejected.reason
     resting = after_answer(ejected, GOOD, NOW, POLICY, at_s=rest_s - 1)
     assert (resting.health, resting.reason) == (Health.EJECTED, ejected.reason)
     back = after_answer(resting, GOOD, NOW, POLICY, at_s=rest_s)
     assert (back.health, back.reason, back.conduct.slow_start) == (Health.UP, "", True)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(2, "2 s"), (150, "150 s"), (180, "3 min"), (3600, "60 min")])
+def test_a_duration_is_said_in_minutes_from_three_on(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
 
 
 def test_after_an_outage_or_a_rest_a_peer_gets_one_job_at_a_time_until_one_ends_well() -> None:
@@ -150,6 +163,46 @@ def test_after_an_outage_or_a_rest_a_peer_gets_one_job_at_a_time_until_one_ends_
 
 def test_a_peer_that_went_down_meanwhile_is_down_and_not_resting() -> None:
     assert after(GONE, GONE, GONE, start=after_jobs(False, False, False)).health is Health.DOWN
+
+
+RAISED, ACQUITTED = JobEnd.RAISED, JobEnd.ACQUITTED
+
+
+def after_ends(*ends: JobEnd, start: BackendStatus | None = None) -> BackendStatus:
+    status = start or up()
+    for end in ends:
+        status = after_job(status, end, 0.0, POLICY, why="No module named 'x'.")
+    return status
+
+
+def test_a_machine_where_three_jobs_in_a_row_raised_rests_for_long_and_says_what_they_said() -> None:
+    assert after_ends(RAISED, RAISED).health is Health.UP
+    broken = after_ends(RAISED, RAISED, RAISED)
+    assert (broken.health, broken.conduct.ejected_until_s) == (Health.EJECTED, 300.0)
+    assert "3 jobs in a row failed there" in broken.reason
+    assert "rests for 5 min" in broken.reason and broken.reason.endswith("No module named 'x'.")
+
+
+def test_what_no_other_peer_can_do_either_speaks_for_the_peer_that_raised() -> None:
+    assert after_ends(RAISED, ACQUITTED) == up()
+    assert after_ends(RAISED, RAISED, ACQUITTED, RAISED).health is Health.UP
+    acquitted = after_ends(RAISED, RAISED, RAISED, ACQUITTED)
+    assert (acquitted.health, acquitted.reason) == (Health.UP, "")
+    assert acquitted.conduct.ejected_until_s == 0.0
+
+
+def test_after_its_rest_one_more_failure_is_enough_and_one_success_is_too() -> None:
+    back = after_answer(after_ends(RAISED, RAISED, RAISED), GOOD, NOW, POLICY, at_s=301.0)
+    assert (back.health, back.conduct.slow_start) == (Health.UP, True)
+    again = after_job(back, RAISED, 301.0, POLICY, why="again")
+    assert (again.health, again.conduct.ejected_until_s) == (Health.EJECTED, 901.0)
+    assert after_jobs(True, start=back).conduct == Conduct()
+
+
+def test_a_broken_machine_that_is_started_again_is_tried_with_one_job() -> None:
+    back = after(GONE, GONE, GONE, GOOD, GOOD, start=after_ends(RAISED, RAISED, RAISED))
+    assert (back.health, back.conduct.slow_start) == (Health.UP, True)
+    assert after_ends(RAISED, start=back).health is Health.EJECTED
 
 
 # Standing still

@@ -14,14 +14,17 @@ from orchestrator.core.engine.retry import (
     when_all_failed,
 )
 from orchestrator.errors import (
+    GraphExecutionError,
     JobLostError,
     LocalDiskError,
     OrchestratorError,
     PeerAuthError,
+    PeerBrokenError,
     PeerDiedError,
     PeerDiskFullError,
     PeerExecutionError,
     PeerInterruptedError,
+    PeerNotPermittedError,
     PeerOutOfMemoryError,
     PeerProtocolError,
     PeerRefusedError,
@@ -58,7 +61,10 @@ def refused(kind: str) -> PromptRefusedError:
         (refused("value_not_in_list"), ELSEWHERE, False),
         (refused("value_smaller_than_min"), GIVE_UP, False),
         (PromptRefusedError("no", {"type": "invalid_prompt"}, {}), ELSEWHERE, False),
-        (PeerExecutionError("x", {"exception_type": "RuntimeError"}), GIVE_UP, False),
+        (PeerExecutionError("x", {"exception_type": "RuntimeError"}), ELSEWHERE, False),
+        (GraphExecutionError("x"), GIVE_UP, False),
+        (PeerBrokenError("x"), ELSEWHERE, False),
+        (PeerNotPermittedError("x"), ELSEWHERE, False),
         (OOM, ELSEWHERE, False),
         (PeerDiskFullError("x"), ELSEWHERE, True),
         (PeerInterruptedError("x"), GIVE_UP, False),
@@ -69,6 +75,34 @@ def test_the_errors_class_decides_after_the_first_attempt(
 ) -> None:
     assert decide(error, [error.code]) is verdict
     assert is_peers_fault(error) is peers_fault
+
+
+RAISED = PeerExecutionError("x")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "ran_s", "verdict"),
+    [
+        (["execution_error"], 59.0, ELSEWHERE),
+        (["execution_error"], 61.0, GIVE_UP),
+        (["execution_error", "execution_error"], 1.0, GIVE_UP),
+        (["peer_broken", "execution_error"], 1.0, ELSEWHERE),
+        (["lost", "refused", "execution_error"], 1.0, GIVE_UP),
+    ],
+)
+def test_what_raised_soon_is_tried_once_on_another_peer(
+    outcomes: list[str], ran_s: float, verdict: Verdict
+) -> None:
+    assert decide(RAISED, outcomes, ran_s=ran_s) is verdict
+
+
+def test_a_broken_machine_is_left_however_late_it_raised() -> None:
+    assert decide(PeerBrokenError("x"), ["peer_broken"], ran_s=3600.0) is ELSEWHERE
+
+
+@pytest.mark.parametrize("last", [RAISED, PeerBrokenError("x"), PeerNotPermittedError("x")])
+def test_what_raised_is_not_run_again_where_it_raised(last: PeerExecutionError) -> None:
+    assert when_all_failed(last, [last.code], POLICY) is GIVE_UP
 
 
 def test_three_attempts_are_all() -> None:

@@ -46,8 +46,9 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
         return PeerVerdict(config.id, config.name, False, reason, permanent, settling)
 
     def away(reason: str, which: str) -> PeerVerdict:
-        has_all = need.unmet.get(config.id) == ()
-        return PeerVerdict(config.id, config.name, False, reason, awaited=which if has_all else "")
+        awaited = which if need.unmet.get(config.id) == () else ""
+        settling = status.health is Health.SUSPECT  # the next poll tells
+        return PeerVerdict(config.id, config.name, False, reason, settling=settling, awaited=awaited)
 
     if need.peer and need.peer not in (config.id, config.name):
         return no(f"the job is pinned to {need.peer_name or need.peer}", permanent=True)

@@ -6,6 +6,7 @@
        └────miss────> down             └──good──> up
     any ──wants a key──> needs_key ──good──> up
     up ──3 jobs in a row failed by its fault──> ejected ──its time is over──> up, one job at a time at first
+       (a node that raised there counts until it turns out that no other peer can do that job either)
     up ──work of ours is there and nothing moves──> zombie ──a sign of work──> up
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import Enum
 
 from ...errors import PeerAuthError, PeerError
 from ..models.backend import BackendStatus, Conduct, Health, Vitals
@@ -23,7 +25,8 @@ class HealthPolicy:
     """Seconds between polls, and how many of them decide. A pause varies by up to ±`jitter` of itself.
 
     A node list younger than `list_fresh_s` is not worth reading again. A peer rests for `eject_s` times the
-    number of its ejections, at most `eject_max_s`.
+    number of its ejections, at most `eject_max_s`; for `broken_s` and `broken_max_s` where its machine seems
+    to be broken, which time alone seldom mends.
     """
 
     poll_s: float = 2.0
@@ -35,7 +38,18 @@ class HealthPolicy:
     eject_after: int = 3
     eject_s: float = 30.0
     eject_max_s: float = 600.0
+    broken_s: float = 300.0
+    broken_max_s: float = 3600.0
     zombie_after_s: float = 120.0
+
+
+class JobEnd(Enum):
+    """What the end of a job says about the peer it ran on."""
+
+    WELL = "it was done"
+    FAILED = "it failed by the peer's fault"
+    RAISED = "a node raised there, and another peer may be able to do it"
+    ACQUITTED = "a node raised there, and no other peer did it better"
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,10 @@ def after_answer(
             answered, health=Health.DOWN, reason="it answers again; one more answer and it is used"
         )
     if status.health is Health.DOWN:
-        answered = replace(answered, conduct=replace(status.conduct, slow_start=True))
+        conduct = replace(status.conduct, slow_start=True)
+        # Its owner may have mended what was broken, and started it again.
+        conduct = replace(conduct, ejected_until_s=0.0) if conduct.why else conduct
+        answered = replace(answered, conduct=conduct)
     if answered.conduct.ejected_until_s > at_s:
         return replace(answered, health=Health.EJECTED, reason=_resting(answered.conduct, policy))
     if _stands_still(answered, work, at_s, policy):
@@ -102,20 +119,41 @@ def after_failure(
     return replace(status, health=health, reason=str(error), misses=misses, goods=0, checked_at=now)
 
 
-def after_job(status: BackendStatus, ok: bool, at_s: float, policy: HealthPolicy) -> BackendStatus:
-    """The status after a job there came to its end, or failed by the peer's fault."""
+def after_job(
+    status: BackendStatus, end: JobEnd, at_s: float, policy: HealthPolicy, *, why: str = ""
+) -> BackendStatus:
+    """The status after a job there came to its end. `why`: what a node said that raised."""
     conduct = status.conduct
-    if ok:
+    if end is JobEnd.WELL:
         return status if conduct == Conduct() else replace(status, conduct=Conduct())
+    if end is JobEnd.ACQUITTED:
+        return _acquitted(status, policy)
     failures = conduct.failures + 1
-    if failures < policy.eject_after:
-        return replace(status, conduct=replace(conduct, failures=failures))
-    ejections = conduct.ejections + 1
-    conduct = Conduct(0, ejections, at_s + _rest_s(ejections, policy), slow_start=True)
+    conduct = replace(conduct, failures=failures, why=why if end is JobEnd.RAISED else "")
+    if failures < policy.eject_after or conduct.ejected_until_s > at_s:
+        return replace(status, conduct=conduct)
+    conduct = replace(conduct, ejections=conduct.ejections + 1, slow_start=True)
+    conduct = replace(conduct, ejected_until_s=at_s + _rest_s(conduct, policy))
     status = replace(status, conduct=conduct)
     if status.health is not Health.UP:
         return status
     return replace(status, health=Health.EJECTED, reason=_resting(conduct, policy))
+
+
+def _acquitted(status: BackendStatus, policy: HealthPolicy) -> BackendStatus:
+    """One failure less; a rest that rested on it is over."""
+    failures = max(status.conduct.failures - 1, 0)
+    conduct = replace(status.conduct, failures=failures, why=status.conduct.why if failures else "")
+    if conduct.failures >= policy.eject_after or not conduct.ejected_until_s:
+        return replace(status, conduct=conduct)
+    conduct = replace(conduct, ejections=max(conduct.ejections - 1, 0), ejected_until_s=0.0)
+    is_back = status.health is Health.EJECTED
+    return replace(
+        status,
+        conduct=conduct,
+        health=Health.UP if is_back else status.health,
+        reason="" if is_back else status.reason,
+    )
 
 
 def _still_since(status: BackendStatus, vitals: Vitals | None, at_s: float) -> float | None:
@@ -138,13 +176,26 @@ def _stands_still(status: BackendStatus, work: Work, at_s: float, policy: Health
     return at_s - since >= policy.zombie_after_s
 
 
-def _rest_s(ejections: int, policy: HealthPolicy) -> float:
-    return min(policy.eject_s * ejections, policy.eject_max_s)
+def _rest_s(conduct: Conduct, policy: HealthPolicy) -> float:
+    once_s, most_s = (
+        (policy.broken_s, policy.broken_max_s) if conduct.why else (policy.eject_s, policy.eject_max_s)
+    )
+    return min(once_s * conduct.ejections, most_s)
 
 
 def _resting(conduct: Conduct, policy: HealthPolicy) -> str:
-    rest_s = _rest_s(conduct.ejections, policy)
-    return f"job after job failed there, so it rests for {rest_s:.0f} s. Look at its log"
+    rest = in_words(_rest_s(conduct, policy))
+    if not conduct.why:
+        return f"job after job failed there, so it rests for {rest}. Look at its log"
+    return (
+        f"{conduct.failures} jobs in a row failed there, so it rests for {rest}, or until ComfyUI is "
+        f"restarted there. The last error: {conduct.why}"
+    )
+
+
+def in_words(seconds: float) -> str:
+    """A duration as people say it."""
+    return f"{seconds / 60:.0f} min" if seconds >= 180 else f"{seconds:.0f} s"
 
 
 def _standing_still(policy: HealthPolicy) -> str:

@@ -63,7 +63,8 @@ def waiting_on(peer: PeerSnapshot) -> int:
 
 def slots_of(peer: PeerSnapshot) -> int:
     """How many jobs of ours it may have at once."""
-    return 1 if peer.status.conduct.slow_start else SLOTS_PER_PEER
+    conduct = peer.status.conduct
+    return 1 if conduct.slow_start or conduct.why else SLOTS_PER_PEER
 
 
 def is_stuck(peer: PeerSnapshot) -> bool:

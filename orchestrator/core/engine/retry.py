@@ -6,8 +6,12 @@ peer-caused        unreachable, key, protocol, 4xx/5xx, full disk, lost, bad res
 peer died          elsewhere once; the `deaths_max`-th time the job is set aside: it may be what kills them
 placement          a class or file is missing after all: elsewhere, and the peer's list is read again
 memory             elsewhere with no less memory; at last once more on the roomiest, after it was freed
+broken machine     a node raised what a broken installation says, or may not use a model there: elsewhere,
+                   up to `max_attempts`
+raised             any other error of a node, when it came soon: once elsewhere. What two peers cannot do, or
+                   nobody else could try, is the job's fault
 interrupted        somebody there did it: by the user's setting
-job-caused         a node raised, the graph is wrong, a type cannot travel: give up
+job-caused         the graph is wrong, a type cannot travel: give up
 =================  =========================================================================================
 """
 
@@ -23,9 +27,12 @@ from ...errors import (
     LocalDiskError,
     OrchestratorError,
     PeerAuthError,
+    PeerBrokenError,
     PeerDiedError,
     PeerDiskFullError,
+    PeerExecutionError,
     PeerInterruptedError,
+    PeerNotPermittedError,
     PeerOutOfMemoryError,
     PeerProtocolError,
     PeerRefusedError,
@@ -47,12 +54,17 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often, and how long to wait (seconds, doubling) before peers that failed a job get it again."""
+    """How often, and how long to wait (seconds, doubling) before peers that failed a job get it again.
+
+    `confirm_within_s`: what raised later than this after its start is not run again to see whether another
+    peer can do it: that would take as long.
+    """
 
     max_attempts: int = 3
     backoff_s: float = 1.0
     backoff_max_s: float = 60.0
     deaths_max: int = 2
+    confirm_within_s: float = 60.0
     retry_interrupted: bool = False
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
 
@@ -80,11 +92,12 @@ def decide(
     policy: RetryPolicy | None = None,
     *,
     freed: bool = False,
+    ran_s: float = 0.0,
 ) -> Verdict:
     """Decide after an attempt ended in `error`.
 
     ``outcomes``: how all failed attempts ended (error codes), this one too. ``freed``: memory was freed for
-    it.
+    it. ``ran_s``: how long the peer had worked on it.
     """
     policy = policy or RetryPolicy()
     if list(outcomes).count(PeerDiedError.code) >= policy.deaths_max:
@@ -94,6 +107,8 @@ def decide(
         if freed:
             return Verdict.GIVE_UP
         return Verdict.ELSEWHERE if attempts_left > 1 else Verdict.FREE
+    if is_unconfirmed(error) and (ran_s > policy.confirm_within_s or outcomes.count(error.code) > 1):
+        return Verdict.GIVE_UP
     return (
         Verdict.ELSEWHERE if attempts_left > 0 and _another_peer_may_help(error, policy) else Verdict.GIVE_UP
     )
@@ -105,6 +120,8 @@ def when_all_failed(
     """Decide when every peer that could take the job has failed it; `last` is how."""
     if isinstance(last, PeerOutOfMemoryError):
         return Verdict.GIVE_UP if freed else Verdict.FREE
+    if isinstance(last, PeerExecutionError) and not isinstance(last, PeerDiskFullError):
+        return Verdict.GIVE_UP  # it would raise there again
     return Verdict.AGAIN if len(outcomes) < policy.max_attempts else Verdict.GIVE_UP
 
 
@@ -133,6 +150,16 @@ def is_placement_surprise(error: OrchestratorError) -> bool:
     return missing_class or bool(kinds & _PLACEMENT_ERRORS)
 
 
+def is_unconfirmed(error: OrchestratorError) -> bool:
+    """A node raised, and its words do not tell whether the graph or the machine is at fault."""
+    return type(error) is PeerExecutionError
+
+
+def may_be_the_machines(error: OrchestratorError) -> bool:
+    """A node raised, and it speaks against the peer as soon as another one can do the job."""
+    return is_unconfirmed(error) or isinstance(error, PeerBrokenError)
+
+
 def is_peers_fault(error: OrchestratorError) -> bool:
     """Whether it speaks against the peer: such failures, one after another, have it rest for a while."""
     if isinstance(error, (PromptRefusedError, UnsupportedTypeError, LocalDiskError)):
@@ -147,4 +174,4 @@ def _another_peer_may_help(error: OrchestratorError, policy: RetryPolicy) -> boo
         return policy.retry_interrupted
     if isinstance(error, (UnsupportedTypeError, LocalDiskError)):
         return False
-    return isinstance(error, _PEER_CAUSED)
+    return may_be_the_machines(error) or isinstance(error, (PeerNotPermittedError, *_PEER_CAUSED))

@@ -168,13 +168,15 @@ class Vitals:
 
 @dataclass(frozen=True)
 class Conduct:
-    """How it did with its last jobs. ``failures``: in a row, by its own fault. ``ejections``: rests since its
-    last success. ``slow_start``: one job at a time, until one ends well."""
+    """How it did with its last jobs. ``failures``: in a row, by its own fault as far as anybody can tell.
+    ``ejections``: rests since its last success. ``slow_start``: one job at a time, until one ends well.
+    ``why``: what the last failure was, where its machine seems to be broken."""
 
     failures: int = 0
     ejections: int = 0
     ejected_until_s: float = 0.0
     slow_start: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True)

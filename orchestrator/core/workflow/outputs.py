@@ -6,19 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import (
-    JobLostError,
-    PeerDiskFullError,
-    PeerExecutionError,
-    PeerInterruptedError,
-    PeerOutOfMemoryError,
-    PeerProtocolError,
-)
+from ...errors import JobLostError, PeerInterruptedError, PeerProtocolError
+from .execution_errors import execution_error
 from .result_nodes import RESULT_ID
-
-_OUT_OF_MEMORY = ("OutOfMemoryError", "OOM_EXCEPTION")
-#: How systems say it: Linux and macOS, a quota, Windows.
-_DISK_FULL = ("No space left on device", "Disk quota exceeded", "not enough space on the disk")
 
 
 def check_success(
@@ -29,8 +19,7 @@ def check_success(
     Success needs an execution_success message; ``status_str`` alone is also set by other endings.
 
     Raises:
-        PeerExecutionError: a node raised; PeerOutOfMemoryError where it was for memory, PeerDiskFullError
-        where it was for room on the disk.
+        PeerExecutionError: a node raised; see ``execution_error`` for what its words tell.
         PeerInterruptedError: somebody stopped it there.
         JobLostError: it ended without a word. PeerProtocolError: this is no history entry.
     """
@@ -47,26 +36,6 @@ def check_success(
     if not isinstance(outputs, Mapping):
         raise PeerProtocolError(f"{peer} answered with a history entry that has no outputs.")
     return outputs
-
-
-def execution_error(details: Mapping[str, Any], peer: str, titles: Mapping[str, str]) -> PeerExecutionError:
-    """The peer's own words, and where it happened."""
-    said = str(details.get("exception_message") or details.get("exception_type") or "no message").strip()
-    node_type, node_id = str(details.get("node_type") or "A node"), str(details.get("node_id", "?"))
-    title = titles.get(node_id, node_type)
-    plain = f"{node_type} (node {node_id})"
-    where = plain if title == node_type else f'"{title}" ({node_type}, node {node_id})'
-    if any(word in str(details.get("exception_type")) for word in _OUT_OF_MEMORY):
-        return PeerOutOfMemoryError(
-            f"{peer} ran out of memory at {where}. Make its pictures or batches smaller, use a smaller "
-            "model, or add a peer with more memory.",
-            details,
-        )
-    if any(words in said for words in _DISK_FULL):
-        return PeerDiskFullError(
-            f"The disk of {peer} is full: {where} could not write its files. Make room there.", details
-        )
-    return PeerExecutionError(f"{where} failed on {peer}: {said}", details)
 
 
 def _messages(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
