@@ -239,6 +239,8 @@ class PeerNotPermittedError(PeerExecutionError):
 class GraphExecutionError(PeerExecutionError):
     """A node raised what it would raise on every machine: the graph is wrong."""
 
+    code = "graph_error"
+
 
 class PeerInterruptedError(PeerError):
     """Somebody interrupted the job on the peer."""

@@ -63,8 +63,7 @@ class Dispatcher:
 
     `report_trouble(backend_id, stale)` is called when a peer failed an attempt, so that its health is looked
     at now; `stale` says that its node list turned out to be wrong. `read_list_again(backend_id)` returns when
-    the peer was asked once more what it has, before a job is refused because peers lack something.
-    `note_job(backend_id, end, why)` hears what each job's end says about a peer.
+    the peer was asked once more what it has, before a job is refused. `note_job`: see NoteJob.
     """
 
     def __init__(
