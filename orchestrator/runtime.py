@@ -326,6 +326,10 @@ class Runtime:
         entry = self._dispatcher.register.find(job_id)
         return entry.job if entry else None
 
+    async def has_job(self, job_id: str) -> bool:
+        """Whether there is, or was, a job with this id."""
+        return self.known_job(job_id) is not None or await self.store.load_job(job_id) is not None
+
     def preview(self, job_id: str) -> PreviewFrame | None:
         """The newest preview of a job that runs."""
         entry = self._dispatcher.register.find(job_id)

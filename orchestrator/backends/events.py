@@ -7,15 +7,16 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 import aiohttp
 
 from ..errors import PeerError
 from . import wire
 from .client import ComfyUIClient
-from .wire import PeerEvent, PreviewFrame
+from .wire import COMFYUI_TYPES, PeerEvent, PreviewFrame, RawFrame
 
-__all__ = ["EventStream", "PeerEvent", "PreviewFrame"]
+__all__ = ["EventStream", "Message", "PeerEvent", "PreviewFrame", "RawFrame"]
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,8 @@ BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 10.0
 _HELLO = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
 
-Callback = Callable[[PeerEvent | PreviewFrame], None]
+Message = PeerEvent | PreviewFrame | RawFrame
+Callback = Callable[[Message], None]
 
 
 class EventStream:
@@ -132,16 +134,14 @@ class EventStream:
                 log.debug("A message was not understood: %s", exc)
         return anything
 
-    def _tell(self, message: PeerEvent | PreviewFrame | None) -> None:
+    def _tell(self, message: Message | None) -> None:
         if isinstance(message, PeerEvent):
-            if message.type == "executing":
-                # After a reconnect ComfyUI tells the node alone: the prompt is still the same.
-                node_id = message.data.get("node")
-                prompt_id = message.prompt_id or self._executing[0]
-                self._executing = (prompt_id, node_id if isinstance(node_id, str) else "")
-        elif isinstance(message, PreviewFrame) and not message.prompt_id:
+            message = self._placed(message)
+        elif message is not None and not message.prompt_id:
             prompt_id, node_id = self._executing
-            message = PreviewFrame(prompt_id, node_id, node_id, message.image_type, message.data)
+            message = replace(message, prompt_id=prompt_id)
+            if isinstance(message, PreviewFrame):
+                message = replace(message, node_id=node_id, display_node_id=node_id)
         if message is None:
             return
         if message.prompt_id:
@@ -151,6 +151,22 @@ class EventStream:
                 callback(message)
             except Exception:
                 log.exception("A listener of a peer's events failed")
+
+    def _placed(self, message: PeerEvent) -> PeerEvent:
+        """With the prompt it is about. Packs seldom name one: what they tell is about the one that runs."""
+        if message.type == "execution_start":
+            self._executing = (message.prompt_id, "")
+        elif message.type == "executing":
+            # After a reconnect ComfyUI tells the node alone: the prompt is still the same.
+            node_id = message.data.get("node")
+            prompt_id = message.prompt_id or self._executing[0]
+            self._executing = (prompt_id, node_id if isinstance(node_id, str) else "")
+            if node_id is None:  # the prompt has ended, and what comes now is another's
+                self._executing = ("", "")
+            return message
+        if message.prompt_id or message.type in COMFYUI_TYPES:
+            return message
+        return replace(message, of_prompt=self._executing[0])
 
 
 def pause_after(last_pause_s: float, heard: bool, first_s: float = BACKOFF_FIRST_S) -> float:

@@ -17,33 +17,57 @@ MAX_FOLDERS = 128
 MAX_FILES = 10_000  #: of one folder
 FILE_NAME_MAX = 500
 TEXT_MAX = 200
-_PREVIEW = 1
-_PREVIEW_WITH_METADATA = 4
+#: Kinds of binary frames.
+PREVIEW, TEXT, PREVIEW_WITH_METADATA = 1, 3, 4
 _IMAGE_TYPES = {1: "image/jpeg", 2: "image/png"}
+
+
+#: ComfyUI's own kinds of JSON messages; every other one is a node pack's.
+COMFYUI_TYPES = frozenset(
+    {"status", "feature_flags", "executing", "executed", "progress", "progress_state", "logs", "notification"}
+    | {f"execution_{word}" for word in ("start", "cached", "success", "error", "interrupted")}
+)
 
 
 @dataclass(frozen=True)
 class PeerEvent:
-    """One JSON message of a peer's websocket."""
+    """One JSON message of a peer's websocket. ``of_prompt``: the prompt that ran when it came, where the
+    message itself names none."""
 
     type: str
     data: Mapping[str, Any]
+    of_prompt: str = ""
 
     @property
     def prompt_id(self) -> str:
         value = self.data.get("prompt_id")
-        return value if isinstance(value, str) else ""
+        return value if isinstance(value, str) and value else self.of_prompt
 
 
 @dataclass(frozen=True)
 class PreviewFrame:
-    """One preview picture; the ids are "" where an old peer does not send them."""
+    """One picture that came as a binary frame: a preview, or what an output node sends instead of a file.
+
+    ``meta`` is what came along in a frame of kind 4. One of kind 1 has none: its ids are those of the node
+    that runs, and ``format`` is its own word for what `data` is (1 JPEG, 2 PNG; packs use others).
+    """
 
     prompt_id: str
     node_id: str
     display_node_id: str
     image_type: str
     data: bytes
+    meta: Mapping[str, Any] | None = None
+    format: int = 1
+
+
+@dataclass(frozen=True)
+class RawFrame:
+    """A binary frame that is no picture, of the prompt that runs. ``body`` is what follows the kind."""
+
+    prompt_id: str
+    kind: int
+    body: bytes
 
 
 def parse_json(body: str | bytes) -> Any:
@@ -118,25 +142,29 @@ def text_message(frame: str) -> PeerEvent | None:
     return PeerEvent(message["type"], data if isinstance(data, Mapping) else {})
 
 
-def binary_message(frame: bytes) -> PreviewFrame | None:
-    """A binary frame of the websocket; None for a kind we do not use or a broken one.
+def binary_message(frame: bytes) -> PreviewFrame | RawFrame | None:
+    """A binary frame of the websocket; None for a broken one.
 
     Layout (ComfyUI 0.3.75): >I kind; kind 4: >I length, JSON of that length, picture; kind 1: >I format,
-    picture.
+    picture; kind 3: >I length, node id of that length, text.
     """
     if len(frame) < 8:
         return None
     kind, second = struct.unpack_from(">II", frame)
-    if kind == _PREVIEW:
-        return PreviewFrame("", "", "", _IMAGE_TYPES.get(second, "image/jpeg"), frame[8:])
-    if kind != _PREVIEW_WITH_METADATA or len(frame) < 8 + second:
+    if kind == PREVIEW:
+        image_type = _IMAGE_TYPES.get(second, "image/jpeg")
+        return PreviewFrame("", "", "", image_type, frame[8:], format=second)
+    if kind != PREVIEW_WITH_METADATA:
+        return RawFrame("", kind, frame[4:])
+    if len(frame) < 8 + second:
         return None
     meta = parse_json(frame[8 : 8 + second])
     if not isinstance(meta, Mapping):
         return None
     names = (meta.get(key) for key in ("prompt_id", "node_id", "display_node_id", "image_type"))
     prompt_id, node_id, display_node_id, image_type = (text(name) for name in names)
-    return PreviewFrame(prompt_id, node_id, display_node_id, image_type or "image/jpeg", frame[8 + second :])
+    data = frame[8 + second :]
+    return PreviewFrame(prompt_id, node_id, display_node_id, image_type or "image/jpeg", data, meta)
 
 
 def upload_limit(body: object) -> int | None:

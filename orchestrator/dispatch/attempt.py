@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..backends.client import ComfyUIClient
-from ..backends.events import EventStream, PeerEvent, PreviewFrame
+from ..backends.events import EventStream, Message, PeerEvent
 from ..core.engine.output_names import with_output_prefix
 from ..core.engine.preparation import Prepared
 from ..core.models.job import InputFile, JobRequest, OutputFile, RemoteFile
@@ -101,7 +101,7 @@ class AttemptRun:
         self,
         job_id: str,
         request: JobRequest,
-        on_event: Callable[[PeerEvent | PreviewFrame], None],
+        on_event: Callable[[Message], None],
         on_progress: Callable[[ProgressMeter], None],
         may_outlive: Callable[[], bool] = lambda: False,
         on_trouble: Callable[[str], None] = lambda text: None,
@@ -129,7 +129,7 @@ class AttemptRun:
         titles = {node_id: title_of(node) for node_id, node in self._prompt.items()}
         meter = ProgressMeter(titles)
 
-        def hear(message: PeerEvent | PreviewFrame) -> None:
+        def hear(message: Message) -> None:
             on_event(message)
             if isinstance(message, PeerEvent):
                 results.expect(files_of(outputs_told(message.type, message.data), self._prompt, only))
@@ -169,13 +169,13 @@ class AttemptRun:
     async def _history(
         self,
         request: JobRequest,
-        hear: Callable[[PeerEvent | PreviewFrame], None],
+        hear: Callable[[Message], None],
         may_outlive: Callable[[], bool],
     ) -> Mapping[str, Any]:
         try:
             if self._is_sent:
                 return await self._remote.go_on(hear)
-            return await self._remote.run(self._prompt, request.extra_data, hear, request.targets)
+            return await self._remote.run(self._prompt, extra_for_peer(request), hear, request.targets)
         except asyncio.CancelledError:
             if not may_outlive():
                 await even_if_cancelled(self._remote.cancel())
@@ -186,6 +186,17 @@ class AttemptRun:
             # It may be there all the same, or come back with its machine.
             self._ways.withdrawals.add(self._remote)
             raise
+
+
+def extra_for_peer(request: JobRequest) -> dict[str, Any]:
+    """Of a prompt's extra data what its peer needs. Anything there is public on the peer and lands in its
+    files: the workflow is meant to, the rest is between a client and the master."""
+    extra, wanted = request.extra_data, {}
+    if isinstance(extra.get("preview_method"), str):
+        wanted["preview_method"] = extra["preview_method"]
+    if isinstance(extra.get("extra_pnginfo"), Mapping):
+        wanted["extra_pnginfo"] = dict(extra["extra_pnginfo"])
+    return wanted
 
 
 async def even_if_cancelled(work: Awaitable[object]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..backends.events import PeerEvent, PreviewFrame
+from ..backends.events import Message, PreviewFrame
 from ..core.models.job import Job
 from ..errors import NotFoundError, OrchestratorError, OvertakenError
 from .ticket import Ticket
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 REMEMBERED_JOBS = 200  #: finished ones; the journal has the older
 PREVIEW_MAX_BYTES = 1 << 20  #: of a picture that is kept while its job runs
-JobUpdate = Job | PeerEvent | PreviewFrame
+JobUpdate = Job | Message
 Listener = Callable[[JobUpdate], None]
-Hearer = Callable[[Job, PeerEvent | PreviewFrame], None]
+Hearer = Callable[[Job, Message], None]
 
 
 def ignore(update: JobUpdate) -> None:
@@ -142,7 +142,7 @@ class Register:
             except Exception:
                 log.exception("A listener of jobs failed")
 
-    def hear(self, entry: Entry, message: PeerEvent | PreviewFrame) -> None:
+    def hear(self, entry: Entry, message: Message) -> None:
         if isinstance(message, PreviewFrame) and len(message.data) <= PREVIEW_MAX_BYTES:
             entry.preview = message
             self.update(entry, previews=entry.job.previews + 1)

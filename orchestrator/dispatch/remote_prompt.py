@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends.client import ComfyUIClient
-from ..backends.events import EventStream, PeerEvent, PreviewFrame
+from ..backends.events import EventStream, Message, PeerEvent
 from ..core.models.job import Prompt
 from ..errors import (
     JobLostError,
@@ -68,7 +68,7 @@ class RemotePrompt:
         self,
         prompt: Prompt,
         extra_data: Mapping[str, Any],
-        on_event: Callable[[PeerEvent | PreviewFrame], None],
+        on_event: Callable[[Message], None],
         targets: Sequence[str] = (),
     ) -> Mapping[str, Any]:
         """POST the prompt once and stay with it; return its history entry. `targets`: see JobRequest.
@@ -83,7 +83,7 @@ class RemotePrompt:
             self._is_there = True
             return await self._follow(self._ended)
 
-    async def go_on(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Mapping[str, Any]:
+    async def go_on(self, on_event: Callable[[Message], None]) -> Mapping[str, Any]:
         """Stay with a prompt that an earlier process sent; otherwise as ``run``."""
         self._is_there = True
         self._ended.set()  # it may have: look at once
@@ -91,8 +91,8 @@ class RemotePrompt:
             return await self._follow(self._ended)
 
     @contextlib.contextmanager
-    def _hearing(self, on_event: Callable[[PeerEvent | PreviewFrame], None]) -> Iterator[None]:
-        def hear(message: PeerEvent | PreviewFrame) -> None:
+    def _hearing(self, on_event: Callable[[Message], None]) -> Iterator[None]:
+        def hear(message: Message) -> None:
             self._note_beginning()  # a peer tells nothing of a prompt before; its very first word may be lost
             if isinstance(message, PeerEvent) and message.type in _ENDINGS:
                 self._end()

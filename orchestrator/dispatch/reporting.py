@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from ..backends.events import PeerEvent, PreviewFrame
+from ..backends.events import Message, PeerEvent
 from ..core.models.job import Attempt, Job
 from ..core.workflow.outputs import ProgressMeter
 from .register import Entry, Register
@@ -48,7 +48,7 @@ class Reporter:
         self._clock = asyncio.get_running_loop().time
         entry.heard_at_s, entry.has_stalled = self._clock(), False
 
-    def on_event(self, message: PeerEvent | PreviewFrame) -> None:
+    def on_event(self, message: Message) -> None:
         entry = self._entry
         entry.heard_at_s = self._clock()
         if entry.job.attempts[-1].begun_at is None:  # its first word, whichever came through

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from ..backends.events import PeerEvent, PreviewFrame
+from ..backends.events import Message
 from ..backends.manager import BackendManager
 from ..core.engine.plan import SecondCopy as WantedCopy
 from ..core.engine.stall import StallPolicy, is_stalled, longest_run_s
@@ -168,7 +168,7 @@ class SecondCopies:
         def say(text: str) -> None:
             self._register.say(entry, f"second copy on {config.name}: {text}")
 
-        def hear(message: PeerEvent | PreviewFrame) -> None:
+        def hear(message: Message) -> None:
             self._room.begun(ticket)
             self._register.hear(entry, message)
 

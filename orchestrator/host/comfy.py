@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,29 @@ def own_models() -> frozenset[str]:
 def is_output_class(class_type: str) -> bool:
     """Whether the master has this class and it is an output node."""
     return bool(getattr(_class(class_type), "OUTPUT_NODE", False))
+
+
+def prompt_id_of(body: Mapping[str, Any]) -> str | None:
+    """The id that this host would give the prompt of a POST; None where it would refuse the one in there.
+
+    ComfyUI 0.3.75 takes anything as an id; newer ones have a check of their own, which is asked here.
+    """
+    check = getattr(_jobs_module(), "validate_job_id", None)
+    if check is None:
+        return str(body.get("prompt_id", uuid.uuid4()))
+    if body.get("prompt_id") is None:
+        return str(uuid.uuid4())
+    try:
+        return str(check(body["prompt_id"]))
+    except ValueError:
+        return None
+
+
+def _jobs_module() -> object:
+    try:
+        return importlib.import_module("comfy_execution.jobs")
+    except ImportError:
+        return None
 
 
 def has_class(class_type: str) -> bool:

@@ -1,32 +1,44 @@
-"""Makes fleet jobs look local: in the native queue and history, and live on the page that queued them."""
+"""Makes fleet jobs look local: in the native queue and history, and live for the client that queued them.
+
+Who sent a prompt hears what a plain ComfyUI would say of it, each message in its order. A prompt that came
+without a client id is told to everybody, as far as the host does that.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from ..backends.events import PeerEvent, PreviewFrame
+from ..backends.events import Message, PeerEvent, PreviewFrame, RawFrame
+from ..backends.wire import COMFYUI_TYPES
 from ..core.models.job import HERE, Job, JobState, Source
+from ..core.workflow.prompt import class_of
 from ..runtime import Runtime
-from .native_queue import Item, NativeQueue
-from .previews import PREVIEW_WITH_METADATA, preview_message
+from .fleet_events import Trail, ending, milliseconds, output_nodes, queue_item, renamed
+from .native_queue import NativeQueue
+from .outbox import Outboxes, Outgoing, event_text
+from .previews import picture_message, raw_message, takes_metadata
 from .sanitise import sanitise
 
-PROGRESS_EVERY_S = 0.25  #: a browser gets no more than four pictures of the progress a second and job
-_AT_ONCE = frozenset({"execution_cached"})
-_PROGRESS = ("executing", "progress_state", "progress")  #: of these only the newest counts
+_RELAYED = frozenset({"execution_cached", "executing", "progress", "progress_state"})
+_SUPERSEDED = frozenset({"progress", "progress_state"})  #: by the next one, for a client that lags behind
+_REPLAYED = ("executing", "progress_state", "progress")  #: the newest of each, to a page that comes back
+#: What the host tells to everybody where nobody in particular queued the prompt.
+_TOLD_TO_ALL = frozenset({"progress", "progress_state", "execution_interrupted"})
 
 
 class FleetMirror:
-    """Belongs to the server's loop. Listens to all jobs; cares for those of fleet mode only."""
+    """Belongs to the server's loop. Listens to all jobs; cares for those of fleet mode only. `is_output`: of
+    a class, whether it is an output node."""
 
-    def __init__(self, server: Any, runtime: Runtime, native: NativeQueue) -> None:
+    def __init__(
+        self, server: Any, runtime: Runtime, native: NativeQueue, is_output: Callable[[str], bool]
+    ) -> None:
         self._server = server
         self._runtime = runtime
         self._native = native
+        self._is_output = is_output
+        self._outboxes = Outboxes(server)
         self._shown: dict[str, _Shown] = {}
 
     def start(self) -> None:
@@ -36,9 +48,9 @@ class FleetMirror:
             if not job.state.is_final:  # it waited when ComfyUI was closed
                 self._on_job(job)
 
-    def announce(self, job_id: str, number: float) -> None:
-        """The number that the prompt's sender was told."""
-        self._shown[job_id] = _Shown(number)
+    def announce(self, job_id: str, number: float, outputs: tuple[str, ...]) -> None:
+        """The number that the prompt's sender was told, and the output nodes that are to run."""
+        self._shown[job_id] = _Shown(number, list(outputs))
 
     def number_of(self, job_id: str) -> float:
         """The number that a job's sender was told; a new one once the job has ended."""
@@ -54,9 +66,10 @@ class FleetMirror:
         for job in reversed(self._runtime.jobs()):
             shown = self._shown.get(job.id)
             if shown and shown.is_running and job.request.client_id == client_id:
-                self._send(job, "execution_start", {"timestamp": _ms(job.begun_at), "remote": True})
-                for kind, data in shown.newest.items():
-                    self._send(job, kind, data)
+                self._send_start(job)
+                for kind in _REPLAYED:
+                    if kind in shown.newest:
+                        self._send(job, kind, shown.newest[kind])
 
     def _on_job(self, job: Job) -> None:
         if job.request.source is not Source.FLEET:
@@ -65,7 +78,8 @@ class FleetMirror:
         if shown is None:
             if job.state.is_final:
                 return
-            shown = self._shown[job.id] = _Shown(self._native.next_number())
+            outputs = output_nodes(job, self._is_output)
+            shown = self._shown[job.id] = _Shown(self._native.next_number(), outputs)
         if job.backend_id == HERE:
             # The host shows and tells what it runs itself.
             self._native.forget(job.id)
@@ -79,150 +93,125 @@ class FleetMirror:
             self._finish(job, shown)
         elif job.begun_at is not None and not shown.is_running:
             shown.is_running = True
-            self._native.show_running(_item(job, shown))
-            self._send(job, "execution_start", {"timestamp": _ms(job.begun_at), "remote": True})
+            self._native.show_running(job.id, queue_item(job, shown.number, shown.outputs))
+            self._send_start(job)
         elif job.begun_at is None and (shown.is_running or not shown.is_listed):
             shown.is_running = False
             shown.forget_attempt()
-            self._native.show_waiting(_item(job, shown))
+            self._native.show_waiting(job.id, queue_item(job, shown.number, shown.outputs))
         shown.is_listed = True
 
+    def _send_start(self, job: Job) -> None:
+        start = {"prompt_id": job.prompt_id, "timestamp": milliseconds(job.begun_at), "remote": True}
+        self._send(job, "execution_start", start)
+
     def _finish(self, job: Job, shown: _Shown) -> None:
-        shown.cancel_timer()
+        self._release_frame(job, shown)
         if job.state is JobState.CANCELLED and not shown.is_running:
             self._native.forget(job.id)
             return
-        item = _item(job, shown)
-        start = ("execution_start", {"prompt_id": job.id, "timestamp": _ms(job.begun_at)})
-        ending = _ending(job)
+        start = ("execution_start", {"prompt_id": job.prompt_id, "timestamp": milliseconds(job.begun_at)})
+        kind, data = ending(job, shown.trail)
         outputs = sanitise(job.shown)
-        messages = [start, *shown.kept, (ending[0], sanitise({**ending[1], "prompt_id": job.id}))]
         for node_id, output in outputs.items():
-            self._send(job, "executed", {"node": node_id, "display_node": node_id, "output": output})
-        self._native.finish(item, outputs, job.state is JobState.DONE, messages)
-        self._send(job, *ending)
-        self._send(job, "executing", {"node": None})
+            about = {"node": node_id, "display_node": shown.trail.display(node_id), "output": output}
+            self._send(job, "executed", {**about, "prompt_id": job.prompt_id})
+        self._native.finish(
+            job.id,
+            queue_item(job, shown.number, shown.outputs),
+            outputs,
+            {node_id: shown.trail.meta(node_id) for node_id in outputs},
+            job.state is JobState.DONE,
+            [start, *shown.trail.messages, (kind, sanitise(data))],
+        )
+        self._send(job, kind, data)
+        self._send(job, "executing", {"node": None, "prompt_id": job.prompt_id})
 
-    def _on_message(self, job: Job, message: PeerEvent | PreviewFrame) -> None:
+    # What its peer tells
+
+    def _on_message(self, job: Job, message: Message) -> None:
         shown = self._shown.get(job.id)
-        if shown is None:
-            return
+        if shown is None or not job.attempts or message.prompt_id != job.attempts[-1].prompt_id:
+            return  # a second copy of it tells the same once more
         if isinstance(message, PreviewFrame):
-            self._preview(job, shown, message)
-        elif message.type in _AT_ONCE:
-            shown.kept.append((message.type, sanitise({**message.data, "prompt_id": job.id})))
-            self._send(job, message.type, message.data)
-        elif message.type in _PROGRESS and message.data.get("node", "") is not None:
-            # The peer's word that nothing runs any more is not ours: its results are still to be fetched.
-            shown.newest[message.type] = message.data
-            shown.due.add(message.type)
-            if shown.timer is None:
-                loop = asyncio.get_running_loop()
-                wait_s = max(0.0, shown.told_at + PROGRESS_EVERY_S - loop.time())
-                shown.timer = loop.call_later(wait_s, self._tell_progress, job, shown)
+            self._picture(job, shown, message)
+        elif isinstance(message, RawFrame):
+            self._release_frame(job, shown)
+            self._post(job, Outgoing(lambda: raw_message(message), size=len(message.body)))
+        else:
+            self._event(job, shown, message)
 
-    def _tell_progress(self, job: Job, shown: _Shown) -> None:
-        shown.timer = None
-        shown.told_at = asyncio.get_running_loop().time()
-        for kind in _PROGRESS:
-            if kind in shown.due:
-                self._send(job, kind, shown.newest[kind])
-        shown.due.clear()
+    def _event(self, job: Job, shown: _Shown, event: PeerEvent) -> None:
+        if event.type != "progress":
+            self._release_frame(job, shown)
+        shown.trail.observe(event.type, event.data, job.prompt_id)
+        if _is_relayed(event):
+            if event.type in _REPLAYED:
+                shown.newest[event.type] = event.data
+            replaces = (job.id, event.type) if event.type in _SUPERSEDED else None
+            self._send(job, event.type, event.data, replaces)
+        self._release_frame(job, shown)
 
-    def _preview(self, job: Job, shown: _Shown, frame: PreviewFrame) -> None:
+    def _picture(self, job: Job, shown: _Shown, frame: PreviewFrame) -> None:
+        self._release_frame(job, shown)
         client_id = job.request.client_id
-        # A browser slower than the peer gets the next picture instead of a queue of them.
-        busy = shown.sending is not None and not shown.sending.done()
-        if client_id in self._server.sockets and not busy:
-            body = preview_message(frame, job.id)
-            shown.sending = asyncio.create_task(
-                self._server.send_bytes(PREVIEW_WITH_METADATA, body, client_id),
-                name=f"remote-dispatch preview {job.id}",
-            )
+        if frame.meta is not None and not (client_id and takes_metadata(self._server, client_id)):
+            # The host sends event 1 after the `progress` that comes with it, and event 4 before.
+            shown.held = frame
+        else:
+            self._post_picture(job, frame, with_metadata=True)
 
-    def _send(self, job: Job, kind: str, data: Mapping[str, Any]) -> None:
-        client_id = job.request.client_id
-        if client_id in self._server.sockets:
-            self._server.send_sync(kind, sanitise(_renamed(data, job.id)), client_id)
+    def _release_frame(self, job: Job, shown: _Shown) -> None:
+        if shown.held is not None:
+            frame, shown.held = shown.held, None
+            self._post_picture(job, frame, with_metadata=False)
+
+    def _post_picture(self, job: Job, frame: PreviewFrame, *, with_metadata: bool) -> None:
+        def make() -> bytes:
+            return picture_message(frame, job.prompt_id, with_metadata=with_metadata)
+
+        node_id = frame.display_node_id or frame.node_id
+        is_result = self._is_output(class_of(job.request.prompt.get(node_id)))
+        replaces = None if is_result else (job.id, "preview")
+        self._post(job, Outgoing(make, replaces, size=len(frame.data)))
+
+    def _send(self, job: Job, kind: str, data: Mapping[str, Any], replaces: Hashable | None = None) -> None:
+        if not job.request.client_id and kind in COMFYUI_TYPES and kind not in _TOLD_TO_ALL:
+            return
+        sent_as = job.attempts[-1].prompt_id if job.attempts else ""
+
+        def make() -> str:
+            return event_text(kind, renamed(sanitise(data), job.prompt_id, sent_as))
+
+        self._post(job, Outgoing(make, replaces))
+
+    def _post(self, job: Job, message: Outgoing) -> None:
+        if job.request.client_id:
+            self._outboxes.send(job.request.client_id, message)
+        else:
+            self._outboxes.broadcast(message)
 
 
 class _Shown:
-    """What the page was told of one job."""
+    """What was told of one job. ``held``: a picture whose turn comes after the next `progress`."""
 
-    def __init__(self, number: float) -> None:
+    def __init__(self, number: float, outputs: list[str]) -> None:
         self.number = number
+        self.outputs = outputs
         self.is_listed = False
         self.is_running = False
-        self.kept: list[tuple[str, Any]] = []
-        self.newest: dict[str, Mapping[str, Any]] = {}
-        self.due: set[str] = set()
-        self.told_at = float("-inf")
-        self.timer: asyncio.TimerHandle | None = None
-        self.sending: asyncio.Task[None] | None = None
+        self.forget_attempt()
 
     def forget_attempt(self) -> None:
         """What a peer said counts for its own attempt alone."""
-        self.cancel_timer()
-        self.kept.clear()
-        self.newest.clear()
-        self.due.clear()
-
-    def cancel_timer(self) -> None:
-        if self.timer:
-            self.timer.cancel()
-            self.timer = None
+        self.trail = Trail()
+        self.newest: dict[str, Mapping[str, Any]] = {}
+        self.held: PreviewFrame | None = None
 
 
-def _item(job: Job, shown: _Shown) -> Item:
-    request = job.request
-    extra = {**request.extra_data, "client_id": request.client_id, "create_time": _ms(job.created_at)}
-    return (shown.number, job.id, request.prompt, extra, list(request.targets))
-
-
-def _renamed(data: Mapping[str, Any], prompt_id: str) -> dict[str, Any]:
-    """An event under the prompt id that the page knows; progress_state repeats it for each node."""
-    renamed = {**data, "prompt_id": prompt_id}
-    nodes = data.get("nodes")
-    if isinstance(nodes, Mapping):
-        renamed["nodes"] = {
-            node_id: {**state, "prompt_id": prompt_id} if isinstance(state, Mapping) else state
-            for node_id, state in nodes.items()
-        }
-    return renamed
-
-
-def _ending(job: Job) -> tuple[str, dict[str, Any]]:
-    """The host's own last word for such an end."""
-    at = {"timestamp": _ms(job.ended_at)}
-    if job.state is JobState.DONE:
-        return "execution_success", at
-    error = dict(job.error or {})
-    node: dict[str, Any] = {
-        "node_id": error.get("node_id"),
-        "node_type": error.get("node_type"),
-        "executed": [],
-    }
-    if job.state is JobState.CANCELLED:
-        return "execution_interrupted", {**node, **at}
-    guilty, refused = next(iter(_node_errors(error).items()), ("", {}))
-    return "execution_error", {
-        **node,
-        "node_id": str(error.get("node_id") or guilty or ""),
-        "node_type": str(error.get("node_type") or refused.get("class_type") or "Remote Dispatch"),
-        "exception_message": str(error.get("message") or "The job failed."),
-        "exception_type": str(error.get("exception_type") or error.get("code") or "error"),
-        "traceback": error.get("traceback") if isinstance(error.get("traceback"), list) else [],
-        "current_inputs": error.get("current_inputs") or {},
-        "current_outputs": error.get("current_outputs") or [],
-        **at,
-    }
-
-
-def _node_errors(error: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    found = error.get("node_errors")
-    nodes = found.items() if isinstance(found, Mapping) else ()
-    return {str(node_id): node for node_id, node in nodes if isinstance(node, Mapping)}
-
-
-def _ms(moment: datetime | None) -> int:
-    return int((moment.timestamp() if moment else time.time()) * 1000)
+def _is_relayed(event: PeerEvent) -> bool:
+    """Whether it is told on as it comes. The peer's word that the prompt has ended is not ours: its results
+    are still to be fetched."""
+    if event.type == "execution_error":  # a branch was blocked; the prompt goes on
+        return event.data.get("exception_type") == "ExecutionBlocked"
+    return event.type in _RELAYED and event.data.get("node", "") is not None

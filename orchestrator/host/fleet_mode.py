@@ -11,6 +11,7 @@ import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from .fleet_mirror import FleetMirror
 from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop, sender_of
 from .native_queue import NativeQueue
 from .prefetch import Prefetch
+from .prompt_handlers import PromptHandlers
 from .sanitise import sanitise
 from .this_machine import LOOK_EVERY_S, ThisMachine
 
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Owner = Callable[[web.Request, Handler], Awaitable[web.StreamResponse | None]]
 OPTIONS_KEY = "orchestrator"  #: in a prompt's extra_data
+#: Of a prompt's extra_data: what pays for partner nodes. It is neither kept nor sent to a peer.
+ACCOUNT_KEY = re.compile(r"^(auth_token_|api_key_)")
 _API = re.compile(r"^(/api)+(?=/)")
 _CANCEL_ONE = re.compile(r"^/jobs/([^/]+)/cancel$")
 #: A node that waits for a job in its own queue would wait for ever. The answer is read by our own client.
@@ -54,7 +58,8 @@ class FleetMode:
         self._prefetch = prefetch
         self._runtime = runtime
         self._native = NativeQueue(server)
-        self._mirror = FleetMirror(server, runtime, self._native)
+        self._mirror = FleetMirror(server, runtime, self._native, self._is_output)
+        self._handlers = PromptHandlers(server)
         self._greetings: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -91,6 +96,7 @@ class FleetMode:
         @web.middleware
         async def fleet_mode(request: web.Request, handler: Handler) -> web.StreamResponse:
             owner, answers = self._owner_of(request), list[web.StreamResponse]()
+            self._handlers.forget()
 
             async def host(request: web.Request) -> web.StreamResponse:
                 answers.append(await handler(request))
@@ -150,10 +156,10 @@ class FleetMode:
             return None
         if not self._is_for_fleet(prompt, options):
             return await self._local(request, handler) if has_dispatch_node(prompt) else None
-        body = self._server.trigger_on_prompt(body)  # other packs see and change prompts here, as ever
-        prompt_id = body.get("prompt_id") or str(uuid.uuid4())
-        if not _is_canonical_uuid(prompt_id):
-            return _refusal("invalid_prompt_id", "prompt_id must be a valid UUID", "Leave it out to get one.")
+        body = self._handlers.apply(body)  # other packs see and change prompts here, as ever
+        prompt_id = comfy.prompt_id_of(body)
+        if prompt_id is None:
+            return None  # the host says what an id has to be like
         try:
             request_ = _job_request(body, options)
             found = await self._runtime.check_prompt(
@@ -168,7 +174,7 @@ class FleetMode:
             async with self._runtime.once(request_.request_id) as earlier:
                 if earlier:
                     number = self._mirror.number_of(earlier[0].id)
-                    return _accepted(earlier[0].id, number, found.node_errors)
+                    return _accepted(earlier[0].prompt_id, number, found.node_errors)
                 return await self._accept(body, request_, prompt_id, found.outputs, found.node_errors)
         except ConfigError as exc:
             return _refusal(exc.code, str(exc))
@@ -181,21 +187,31 @@ class FleetMode:
         outputs: tuple[str, ...],
         node_errors: Mapping[str, Any],
     ) -> web.StreamResponse:
-        front = bool(body.get("front"))
-        number = self._native.next_number()
+        number: float
         if isinstance(body.get("number"), (int, float)):
             number = float(body["number"])
-        elif front:
-            number = -number
+        else:
+            number = self._native.next_number()
+            number = -number if body.get("front") else number
+        front = bool(body.get("front")) or number < 0
         if node_errors:  # like the host: run what can be run, and say what cannot
-            request = _with_targets(request, outputs)
-        self._mirror.announce(prompt_id, number)
+            request = replace(request, targets=outputs)
+        job_id = prompt_id
+        if not _is_canonical_uuid(prompt_id) or await self._runtime.has_job(prompt_id):
+            job_id = str(uuid.uuid4())
+            request = replace(request, prompt_id=prompt_id)
+        self._mirror.announce(job_id, number, outputs)
         try:
-            await self._runtime.submit(request, job_id=prompt_id, front=front)
+            await self._runtime.submit(request, job_id=job_id, front=front)
         except BaseException:
-            self._mirror.take_back(prompt_id)
+            self._mirror.take_back(job_id)
             raise
         return _accepted(prompt_id, number, node_errors)
+
+    def _is_output(self, class_type: str) -> bool:
+        """Whether this machine or a peer has the class as an output node."""
+        lists = self._runtime.manager.node_lists()
+        return comfy.is_output_class(class_type) or any(info.is_output_node(class_type) for info in lists)
 
     def _is_for_fleet(self, prompt: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
         run = options.get("run")
@@ -220,7 +236,7 @@ class FleetMode:
         wanted = body.get("prompt_id")
         if wanted:
             return web.Response(status=200) if await self._cancel(wanted) else None
-        running = [job.id for job in self._jobs() if job.begun_at is not None]
+        running = [job.prompt_id for job in self._jobs() if job.begun_at is not None]
         await asyncio.gather(*map(self._cancel, running))
         return None  # and the local one, if there is one
 
@@ -228,7 +244,7 @@ class FleetMode:
         body = await _object(request)
         deleted = body.get("delete")
         deleted = {str(i) for i in deleted} if isinstance(deleted, list) else set()
-        waiting = [job.id for job in self._jobs() if job.begun_at is None]
+        waiting = [job.prompt_id for job in self._jobs() if job.begun_at is None]
         gone = [i for i in waiting if body.get("clear") or i in deleted]
         await asyncio.gather(*map(self._cancel, gone))
         answer = await handler(request)
@@ -251,13 +267,11 @@ class FleetMode:
             return web.json_response({"cancelled": True})
         return answer
 
-    async def _cancel(self, job_id: object) -> bool:
+    async def _cancel(self, prompt_id: object) -> bool:
         """End a fleet job; False when this is none, or it has ended already."""
-        job = self._runtime.known_job(str(job_id))
-        if job is None or job.request.source is not Source.FLEET or job.state.is_final:
-            return False
-        await self._runtime.cancel(job.id)
-        return True
+        wanted = [job.id for job in self._jobs() if job.prompt_id == str(prompt_id)]
+        await asyncio.gather(*map(self._runtime.cancel, wanted))
+        return bool(wanted)
 
     def _jobs(self) -> list[Job]:
         return [
@@ -286,7 +300,7 @@ class FleetMode:
 
 
 def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequest:
-    """The engine's request of a prompt's body. Of its extra data only what is harmless goes along.
+    """The engine's request of a prompt's body.
 
     Raises:
         ConfigError: something in it has a wrong type.
@@ -296,9 +310,9 @@ def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequ
         if not isinstance(node, dict) or not isinstance(node.get("inputs", {}), dict):
             raise ConfigError(f"Node {node_id!r} of the prompt is not like {{class_type, inputs}}.")
     extra = body.get("extra_data")
-    pnginfo = extra.get("extra_pnginfo") if isinstance(extra, dict) else None
+    extra = extra if isinstance(extra, dict) else {}
+    pnginfo = extra.get("extra_pnginfo")
     workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
-    asked = extra.get("preview_method") if isinstance(extra, dict) else None
     targets = body.get("partial_execution_targets") or ()
     peer, tags, priority = options.get("peer") or "", options.get("tags") or [], options.get("priority") or 0
     avoid = options.get("avoid") or []
@@ -317,16 +331,15 @@ def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequ
         targets=tuple(map(str, targets)),
         graph_id=graph_id_of(workflow if isinstance(workflow, dict) else None),
         request_id=request_id_of(options),
-        client_id=body["client_id"] if isinstance(body.get("client_id"), str) else "",
-        extra_data={
-            "preview_method": asked if isinstance(asked, str) else "auto",
-            **({"extra_pnginfo": {"workflow": workflow}} if isinstance(workflow, dict) else {}),
-        },
+        client_id=_client_id(body, extra),
+        extra_data={key: value for key, value in extra.items() if not ACCOUNT_KEY.match(str(key))},
     )
 
 
-def _with_targets(request: JobRequest, outputs: tuple[str, ...]) -> JobRequest:
-    return JobRequest(**{**vars(request), "targets": outputs})
+def _client_id(body: Mapping[str, Any], extra: Mapping[str, Any]) -> str:
+    """The socket that hears of it; "" for none, and then all do. The host takes it from either place."""
+    given = body.get("client_id", extra.get("client_id"))
+    return "" if given is None else str(given)
 
 
 async def _object(request: web.Request) -> dict[str, Any]:

@@ -19,7 +19,8 @@ STATUS_EVERY_S = 0.1
 HISTORY_MAX = 10_000  #: as the host's own MAXIMUM_HISTORY_SIZE
 
 Item = tuple[float, str, dict[str, Any], dict[str, Any], list[str]]
-"""As in the host's queue: number, prompt id, prompt, extra data, output nodes."""
+"""As in the host's queue: number (an integer, unless the sender chose it), prompt id, prompt, extra data,
+output nodes."""
 
 
 class NativeQueue:
@@ -41,29 +42,34 @@ class NativeQueue:
         ):
             setattr(self._queue, name, _extended(getattr(self._queue, name), with_ours))
 
-    def next_number(self) -> float:
+    def next_number(self) -> int:
         """A number for a prompt, from the host's own counter."""
-        number = float(self._server.number)
+        number = int(self._server.number)
         self._server.number += 1
         return number
 
-    def show_waiting(self, item: Item) -> None:
-        self._running.pop(item[1], None)
-        self._waiting[item[1]] = item
+    def show_waiting(self, job_id: str, item: Item) -> None:
+        self._running.pop(job_id, None)
+        self._waiting[job_id] = item
         self._changed()
 
-    def show_running(self, item: Item) -> None:
-        self._waiting.pop(item[1], None)
-        self._running[item[1]] = item
+    def show_running(self, job_id: str, item: Item) -> None:
+        self._waiting.pop(job_id, None)
+        self._running[job_id] = item
         self._changed()
 
     def finish(
-        self, item: Item, outputs: Mapping[str, Any], succeeded: bool, messages: Sequence[tuple[str, Any]]
+        self,
+        job_id: str,
+        item: Item,
+        outputs: Mapping[str, Any],
+        meta: Mapping[str, Any],
+        succeeded: bool,
+        messages: Sequence[tuple[str, Any]],
     ) -> None:
-        """Move it to the host's history."""
-        prompt_id = item[1]
-        self._running.pop(prompt_id, None)
-        self._waiting.pop(prompt_id, None)
+        """Move it to the host's history. `meta`: for each output, which boxes it belongs to."""
+        self._running.pop(job_id, None)
+        self._waiting.pop(job_id, None)
         # The page hides an entry whose number is not above those it has seen: number it by its end.
         entry = {
             "prompt": (self.next_number(), *item[1:]),
@@ -73,26 +79,18 @@ class NativeQueue:
                 "completed": succeeded,
                 "messages": list(messages),
             },
-            "meta": {
-                node_id: {
-                    "node_id": node_id,
-                    "display_node": node_id,
-                    "parent_node": None,
-                    "real_node_id": node_id,
-                }
-                for node_id in outputs
-            },
+            "meta": dict(meta),
         }
         with self._queue.mutex:
             while len(self._queue.history) >= HISTORY_MAX:
                 self._queue.history.pop(next(iter(self._queue.history)))
-            self._queue.history[prompt_id] = entry
+            self._queue.history[item[1]] = entry
         self._changed()
 
-    def forget(self, prompt_id: str) -> None:
+    def forget(self, job_id: str) -> None:
         """It was taken out of the queue before it ran: like the host, leave no trace."""
-        self._running.pop(prompt_id, None)
-        self._waiting.pop(prompt_id, None)
+        self._running.pop(job_id, None)
+        self._waiting.pop(job_id, None)
         self._changed()
 
     def _with_ours(self, theirs: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..backends.events import PeerEvent, PreviewFrame
+from ..backends.events import Message, PeerEvent
 from ..core.models.job import HERE, Job
 from ..runtime import Runtime
 from .page_events import PageEvent
@@ -38,7 +38,7 @@ class NodePeers:
         self._runtime.on_message(self._on_message)
         self._runtime.on_job(self._on_job)
 
-    def _on_message(self, job: Job, message: PeerEvent | PreviewFrame) -> None:
+    def _on_message(self, job: Job, message: Message) -> None:
         graph_id = job.request.graph_id
         if not graph_id or not isinstance(message, PeerEvent) or message.type != "progress_state":
             return

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..backends.events import PeerEvent, PreviewFrame
 from ..core.models.job import Job, JobState
 from ..dispatch.register import JobUpdate
-from .previews import PREVIEW_WITH_METADATA, preview_message
+from .previews import picture_message, takes_metadata
 
 log = logging.getLogger(__name__)
 
@@ -132,11 +132,13 @@ class NodeProgress:
         shown_at = frame.display_node_id or frame.node_id
         # A browser that is slower than the peer gets the next picture instead of a queue of them.
         busy = self._sending is not None and not self._sending.done()
-        if self._client_id is None or busy or shown_at not in self._node_ids:
+        if busy or shown_at not in self._node_ids:
             return
-        payload = preview_message(frame, self._registry.prompt_id)
+        # Like the host: a client says whether it knows event 4, and without a client id all get event 1.
+        knows = self._client_id is not None and takes_metadata(self._server, self._client_id)
+        message = picture_message(frame, self._registry.prompt_id, with_metadata=knows, at=shown_at)
         self._sending = asyncio.create_task(
-            self._server.send_bytes(PREVIEW_WITH_METADATA, payload, self._client_id),
+            self._server.send_bytes(int.from_bytes(message[:4], "big"), message[4:], self._client_id),
             name="remote-dispatch preview",
         )
 

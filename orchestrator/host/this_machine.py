@@ -30,7 +30,7 @@ class ThisMachine:
     """`queue` is the host's prompt queue; `is_wanted` tells whether the user lets the master help."""
 
     def __init__(
-        self, queue: Any, folders: Folders, is_wanted: Callable[[], bool], next_number: Callable[[], float]
+        self, queue: Any, folders: Folders, is_wanted: Callable[[], bool], next_number: Callable[[], int]
     ) -> None:
         self._queue = queue
         self._folders = folders
@@ -59,7 +59,8 @@ class ThisMachine:
         """
         request = job.request
         prompt = copy.deepcopy(request.prompt)  # validation writes into it
-        valid = await execution.validate_prompt(job.id, prompt, list(request.targets) or None)
+        prompt_id = job.prompt_id
+        valid = await execution.validate_prompt(prompt_id, prompt, list(request.targets) or None)
         if not valid[0]:
             raise PromptRefusedError(
                 f"This machine cannot run it: {valid[1]['message']}.", valid[1], valid[3]
@@ -67,26 +68,28 @@ class ThisMachine:
         extra = {**request.extra_data, "create_time": int(time.time() * 1000)}
         if request.client_id:
             extra["client_id"] = request.client_id
-        self._queue.put((self._next_number(), job.id, prompt, extra, valid[2], {}))
+        earlier = self._queue.history.get(prompt_id)  # an older host takes one id several times
+        self._queue.put((self._next_number(), prompt_id, prompt, extra, valid[2], {}))
         try:
-            entry = await self._end_of(job.id)
+            entry = await self._end_of(prompt_id, earlier)
         except asyncio.CancelledError:
-            self._stop(job.id)
+            self._stop(prompt_id)
             raise
         outputs = check_success(entry, HERE)
         results = {"outputs": self._files(outputs, prompt), "shown": outputs}
         return RanHere(results, _cached(entry))
 
-    async def _end_of(self, prompt_id: str) -> Mapping[str, Any]:
-        while prompt_id not in self._queue.history:
-            await asyncio.sleep(LOOK_EVERY_S)
+    async def _end_of(self, prompt_id: str, earlier: object) -> Mapping[str, Any]:
+        """Its history entry, once there is another than the `earlier` one."""
+        while True:
             with self._queue.mutex:
+                entry: Mapping[str, Any] | None = self._queue.history.get(prompt_id)
                 known = (*self._queue.queue, *self._queue.currently_running.values())
-                is_there = prompt_id in self._queue.history or any(item[1] == prompt_id for item in known)
-            if not is_there:
+            if entry is not None and entry is not earlier:
+                return entry
+            if not any(item[1] == prompt_id for item in known):
                 raise JobCancelledError("The job was taken out of this machine's queue.")
-        entry: Mapping[str, Any] = self._queue.history[prompt_id]
-        return entry
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def _stop(self, prompt_id: str) -> None:
         if self._queue.delete_queue_item(lambda item: item[1] == prompt_id):

@@ -102,7 +102,8 @@ async def test_a_preview_comes_with_its_node(
     await run(client, stream, fake, "p1")
     await fake.send_preview("p1", "3", b"pixels")
     await until(lambda: "preview" in types(heard))
-    assert heard[-1] == PreviewFrame("p1", "3", "3", "image/jpeg", b"pixels")
+    meta = {"prompt_id": "p1", "node_id": "3", "display_node_id": "3", "image_type": "image/jpeg"}
+    assert heard[-1] == PreviewFrame("p1", "3", "3", "image/jpeg", b"pixels", meta)
 
 
 async def test_a_preview_of_an_old_peer_belongs_to_the_node_that_runs(
@@ -125,12 +126,30 @@ async def test_a_preview_while_no_node_runs_belongs_to_none(
     heard: list[Message] = []
     stream.subscribe("p1", heard.append)
     await run(client, stream, fake, "p1")
-    for node in (None, {"not": "a node"}):
-        await fake.send("p1", "executing", node=node)
-        await fake.send_preview("p1", "", b"pixels", old=True)
-        await until(lambda: "preview" in types(heard))
-        preview = heard.pop()
-        assert isinstance(preview, PreviewFrame) and preview.node_id == ""
+    await fake.send("p1", "executing", node={"not": "a node"})
+    await fake.send_preview("p1", "", b"pixels", old=True)
+    await until(lambda: "preview" in types(heard))
+    preview = heard.pop()
+    assert isinstance(preview, PreviewFrame) and preview.node_id == ""
+
+
+async def test_what_names_no_prompt_belongs_to_the_one_that_runs_and_after_its_end_to_none(
+    client: ComfyUIClient, stream: EventStream, fake: FakeComfyUI
+) -> None:
+    heard: list[Message] = []
+    stream.subscribe("p1", heard.append)
+    await run(client, stream, fake, "p1")
+    await fake.send("p1", "executing", node="3")
+    own = '{"type": "a-pack", "data": {"node": "3"}}'
+    await fake.send_raw(stream.client_id, own)
+    await until(lambda: "a-pack" in types(heard))
+    assert heard[-1].prompt_id == "p1"
+    await fake.send("p1", "executing", node=None)
+    await fake.send_raw(stream.client_id, own)
+    await fake.send_preview("p1", "", b"pixels", old=True)
+    await fake.send("p1", "progress", value=1)
+    await until(lambda: "progress" in types(heard))
+    assert types(heard)[-2:] == ["executing", "progress"]
 
 
 async def test_who_unsubscribed_hears_nothing_more_and_others_still_do(

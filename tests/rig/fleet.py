@@ -53,6 +53,10 @@ class Fleet:
     def equip(self, process: ComfyProcess) -> None:
         """Give one that is not started the tiny models and the test nodes."""
         process.install(PEER_PACK, "test-nodes")
+        # ComfyUI's own node that gives its pictures by websocket lies in a folder that ours replaces.
+        shared = process.installation.path / "custom_nodes" / "websocket_image_save.py"
+        if shared.is_file():
+            shutil.copyfile(shared, process.base / "custom_nodes" / shared.name)
         models = self._setup.models()
         shutil.copytree(models, process.base / "models", dirs_exist_ok=True, copy_function=link_or_copy)
 

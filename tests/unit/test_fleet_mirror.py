@@ -1,30 +1,60 @@
-"""What a page and the host's history are told of a fleet job."""
+"""What a client and the host's history are told of a fleet job."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import struct
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
-from orchestrator.backends.events import PeerEvent
-from orchestrator.core.models.job import HERE, Job, JobRequest, JobState, Source
+from orchestrator.backends.events import PeerEvent, PreviewFrame, RawFrame
+from orchestrator.core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
 from orchestrator.host.fleet_mirror import FleetMirror
+from orchestrator.host.outbox import BEHIND
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
-WAITING = Job("job", JobRequest(prompt={}, source=Source.FLEET, client_id="page"), NOW)
-RUNNING = WAITING.to(JobState.RUNNING, backend_id="a", begun_at=NOW)
+PROMPT = {"1": {"class_type": "Work", "inputs": {}}, "9": {"class_type": "Output", "inputs": {}}}
+WAITING = Job("job", JobRequest(prompt=PROMPT, source=Source.FLEET, client_id="page"), NOW)
+ATTEMPT = (Attempt("there", "a", NOW),)
+RUNNING = WAITING.to(JobState.RUNNING, backend_id="a", begun_at=NOW, attempts=ATTEMPT)
+
+
+class Socket:
+    """A client that reads; `asleep` until it is woken."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+        self.awake = asyncio.Event()
+        self.awake.set()
+
+    async def send_str(self, text: str) -> None:
+        await self.awake.wait()
+        self.heard.append(json.loads(text))
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self.awake.wait()
+        self.heard.append(data)
+
+    def kinds(self) -> list[Any]:
+        return [message if isinstance(message, bytes) else message["type"] for message in self.heard]
 
 
 class Surroundings:
     """Stands in for the server, the runtime and the native queue."""
 
     def __init__(self) -> None:
-        self.sockets = {"page": None}
-        self.sent: list[tuple[str, Any]] = []
+        self.page, self.other = Socket(), Socket()
+        self.sockets = {"page": self.page, "other": self.other}
+        self.sockets_metadata: dict[str, Any] = {}
         self.history: list[tuple[str, Any]] = []
         self.known: list[Job] = []
+        mirror = FleetMirror(self, self, self, lambda class_type: class_type == "Output")  # type: ignore[arg-type]
+        mirror.start()
+        self.mirror = mirror
 
     def jobs(self) -> list[Job]:
         return self.known
@@ -35,42 +65,178 @@ class Surroundings:
     def on_message(self, listener: Any) -> None:
         self.say = listener
 
-    def send_sync(self, kind: str, data: Any, client_id: str) -> None:
-        self.sent.append((kind, data))
+    def event(self, kind: str, job: Job = RUNNING, **data: Any) -> None:
+        self.say(job, PeerEvent(kind, {**data, "prompt_id": job.attempts[-1].prompt_id}))
 
-    def next_number(self) -> float:
-        return 1.0
+    def next_number(self) -> int:
+        return 1
 
-    def show_waiting(self, item: Any) -> None: ...
+    def show_waiting(self, job_id: str, item: Any) -> None: ...
 
-    def show_running(self, item: Any) -> None: ...
+    def show_running(self, job_id: str, item: Any) -> None:
+        self.item = item
 
     def forget(self, job_id: str) -> None: ...
 
-    def finish(self, item: Any, outputs: Any, is_done: bool, messages: list[tuple[str, Any]]) -> None:
-        self.history = messages
+    def finish(
+        self, job_id: str, item: Any, outputs: Any, meta: Any, is_done: bool, messages: list[tuple[str, Any]]
+    ) -> None:
+        self.item, self.meta, self.history = item, meta, messages
+
+
+async def delivered() -> None:
+    for _ in range(20 * BEHIND):
+        await asyncio.sleep(0)
+
+
+def begun(job: Job = RUNNING) -> Surroundings:
+    around = Surroundings()
+    around.tell(replace(WAITING, request=job.request))
+    around.tell(job)
+    return around
+
+
+def picture(data: bytes, node_id: str = "1", **meta: Any) -> PreviewFrame:
+    about = {"node_id": node_id, "display_node_id": node_id, "parent_node_id": None, "real_node_id": node_id}
+    return PreviewFrame("there", node_id, node_id, "image/png", data, {**about, **meta})
 
 
 @pytest.mark.parametrize("back_to", [WAITING, WAITING.evolve(backend_id=HERE)])
 async def test_nothing_of_a_lost_attempt_is_told_of_the_next(back_to: Job) -> None:
-    around = Surroundings()
-    mirror = FleetMirror(around, around, around)  # type: ignore[arg-type]
-    mirror.start()
-    around.tell(WAITING)
-    around.tell(RUNNING)
-    around.say(RUNNING, PeerEvent("execution_cached", {"nodes": ["1", "2"]}))
-    around.say(RUNNING, PeerEvent("progress_state", {"nodes": {}}))
+    around = begun()
+    around.event("execution_cached", nodes=["1", "2"])
+    around.event("progress_state", nodes={})
     around.tell(back_to)
-    for _ in range(3):  # the progress that is due would be told now
-        await asyncio.sleep(0)
-    assert "progress_state" not in [kind for kind, _ in around.sent]
-
     around.known = [RUNNING]
     around.tell(RUNNING)
-    around.sent.clear()
-    mirror.greet("page")
-    assert [kind for kind, _ in around.sent] == ["execution_start"]
-    around.say(RUNNING, PeerEvent("execution_cached", {"nodes": ["1"]}))
+    await delivered()
+    around.page.heard.clear()
+    around.mirror.greet("page")
+    await delivered()
+    assert around.page.kinds() == ["execution_start"]
+    around.event("execution_cached", nodes=["1"])
     around.tell(RUNNING.to(JobState.DONE, ended_at=NOW))
     cached = [data["nodes"] for kind, data in around.history if kind == "execution_cached"]
     assert cached == [["1"]]
+
+
+async def test_every_message_reaches_the_client_that_asked_in_its_order_under_its_own_prompt_id() -> None:
+    around = begun()
+    for step in range(3):
+        around.event("progress_state", nodes={"1": {"value": step, "prompt_id": "there"}})
+        around.event("progress", value=step, max=3, node="1")
+    around.event("executing", node="9", display_node="9")
+    around.event("executing", node=None)
+    around.event("execution_success")
+    await delivered()
+    kinds = around.page.kinds()
+    assert kinds == ["execution_start", *["progress_state", "progress"] * 3, "executing"]
+    assert "there" not in json.dumps(around.page.heard)
+    assert not around.other.heard
+
+
+async def test_a_second_copy_of_a_job_is_not_told_beside_the_first() -> None:
+    around = begun()
+    around.say(RUNNING, PeerEvent("executing", {"node": "1", "prompt_id": "the second copy"}))
+    await delivered()
+    assert around.page.kinds() == ["execution_start"]
+
+
+async def test_a_client_that_lags_behind_misses_only_what_newer_messages_supersede() -> None:
+    around = begun()
+    around.page.awake.clear()
+    for number in range(10 * BEHIND):
+        around.event("progress", value=number, max=1, node="1")
+        around.say(RUNNING, picture(b"preview"))
+        around.say(RUNNING, picture(b"result %d" % number, "9"))
+    around.event("executing", node="9")
+    await delivered()
+    around.page.awake.set()
+    await delivered()
+    kinds = around.page.kinds()
+    results = [frame[8:] for frame in kinds if isinstance(frame, bytes) and b"result" in frame]
+    assert results == [b"result %d" % number for number in range(10 * BEHIND)]
+    assert kinds[-1] == "executing"
+    told = [message["data"].get("value") for message in around.page.heard if isinstance(message, dict)][1:-1]
+    assert told[-1] == 10 * BEHIND - 1 and len(told) < BEHIND
+
+
+async def test_a_client_that_does_not_know_event_4_gets_event_1_after_its_progress() -> None:
+    around = begun()
+    around.say(RUNNING, picture(b"PIC"))
+    around.event("progress", value=1, max=1, node="1")
+    around.say(RUNNING, picture(b"LAST"))
+    around.event("executing", node="9")
+    await delivered()
+    old = struct.pack(">II", 1, 2)
+    assert around.page.kinds()[1:] == ["progress", old + b"PIC", old + b"LAST", "executing"]
+
+
+async def test_a_client_that_knows_event_4_gets_it_with_the_peers_own_ids() -> None:
+    around = begun()
+    around.sockets_metadata = {"page": {"feature_flags": {"supports_preview_metadata": True}}}
+    around.say(RUNNING, picture(b"PIC", "9.0.0.1", parent_node_id="9", prompt_id="there", more="x"))
+    around.event("progress", value=1, max=1, node="1")
+    await delivered()
+    frame = around.page.heard[1]
+    kind, length = struct.unpack_from(">II", frame)
+    meta = json.loads(frame[8 : 8 + length])
+    assert (kind, frame[8 + length :]) == (4, b"PIC")
+    assert meta == {
+        **{"node_id": "9.0.0.1", "prompt_id": "job", "display_node_id": "9.0.0.1"},
+        **{"parent_node_id": "9", "real_node_id": "9.0.0.1", "image_type": "image/png"},
+    }
+
+
+async def test_other_binary_frames_pass_as_they_are() -> None:
+    around = begun()
+    around.say(RUNNING, RawFrame("there", 3, b"\0\0\0\x011hello"))
+    around.say(RUNNING, PreviewFrame("there", "1", "1", "image/jpeg", b"own", None, format=7))
+    await delivered()
+    assert around.page.kinds()[1:] == [b"\0\0\0\3\0\0\0\x011hello", struct.pack(">II", 1, 7) + b"own"]
+
+
+async def test_a_prompt_without_a_client_id_is_told_to_all_as_far_as_the_host_does() -> None:
+    unnamed = replace(RUNNING, request=replace(RUNNING.request, client_id=""))
+    around = begun(unnamed)
+    around.sockets_metadata = {"page": {"feature_flags": {"supports_preview_metadata": True}}}
+    around.event("executing", unnamed, node="1")
+    around.say(unnamed, picture(b"PIC"))
+    around.event("progress", unnamed, value=1, max=1, node="1")
+    around.tell(unnamed.to(JobState.DONE, ended_at=NOW, shown={"9": {"text": ["x"]}}))
+    await delivered()
+    assert around.page.kinds() == around.other.kinds() == ["progress", struct.pack(">II", 1, 2) + b"PIC"]
+    assert "client_id" not in around.item[3]
+
+
+async def test_an_interrupt_names_the_node_at_work_and_those_that_were_done() -> None:
+    around = begun()
+    around.event("execution_cached", nodes=["3"])
+    around.event("executing", node="9", display_node="9")
+    states = {"3": "finished", "1": "finished", "9": "running"}
+    nodes = {node_id: {"state": state, "real_node_id": node_id} for node_id, state in states.items()}
+    around.event("progress_state", nodes=nodes)
+    around.tell(RUNNING.to(JobState.CANCELLED, ended_at=NOW))
+    kind, data = around.history[-1]
+    assert kind == "execution_interrupted"
+    assert (data["node_id"], data["node_type"], data["executed"]) == ("9", "Output", ["1"])
+
+
+async def test_an_error_is_told_in_the_nodes_own_words_with_what_helps_below_them() -> None:
+    own = {"node_id": "1", "node_type": "Work", "exception_message": "it broke\n", "exception_type": "E"}
+    for code, said in (("execution_error", "it broke\n"), ("out_of_memory", "it broke\nAdd memory.")):
+        around = begun()
+        error = {**own, "code": code, "message": "Add memory."}
+        around.tell(RUNNING.to(JobState.FAILED, ended_at=NOW, error=error))
+        assert around.history[-1][1]["exception_message"] == said
+
+
+async def test_what_the_host_s_list_of_jobs_cannot_read_is_left_out_of_the_queue() -> None:
+    sent = {"extra_pnginfo": {"workflow": None, "own": 1}, "mine": None}
+    around = begun(replace(RUNNING, request=replace(RUNNING.request, extra_data=sent)))
+    assert around.item[3] == {
+        **{"extra_pnginfo": {"own": 1}, "mine": None, "client_id": "page"},
+        "create_time": int(NOW.timestamp() * 1000),
+    }
+    around = begun(replace(RUNNING, request=replace(RUNNING.request, extra_data={"extra_pnginfo": None})))
+    assert "extra_pnginfo" not in around.item[3]

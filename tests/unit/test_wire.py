@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.backends import wire
-from orchestrator.backends.wire import PeerEvent, PreviewFrame
+from orchestrator.backends.wire import PeerEvent, PreviewFrame, RawFrame
 from orchestrator.core.models.backend import Device, QueueState, Vitals
 from orchestrator.errors import PeerProtocolError
 
@@ -152,20 +152,24 @@ def frame(kind: int, second: int, rest: bytes) -> bytes:
 
 
 def test_a_preview_with_metadata_says_whose_it_is() -> None:
-    meta = json.dumps(
-        {"prompt_id": "p", "node_id": "3", "display_node_id": "4", "image_type": "image/png"}
-    ).encode()
+    said = {"prompt_id": "p", "node_id": "3", "display_node_id": "4", "image_type": "image/png"}
+    meta = json.dumps(said).encode()
     assert wire.binary_message(frame(4, len(meta), meta + b"pixels")) == PreviewFrame(
-        "p", "3", "4", "image/png", b"pixels"
+        "p", "3", "4", "image/png", b"pixels", said
     )
 
 
 def test_a_preview_of_an_old_peer_has_a_picture_only() -> None:
-    assert wire.binary_message(frame(1, 2, b"pixels")) == PreviewFrame("", "", "", "image/png", b"pixels")
+    found = wire.binary_message(frame(1, 2, b"pixels"))
+    assert found == PreviewFrame("", "", "", "image/png", b"pixels", format=2)
 
 
-def test_frames_of_another_kind_or_cut_ones_are_nothing() -> None:
-    for data in (b"", b"\0\0\0\4", frame(3, 0, b"text"), frame(4, 99, b"{}"), frame(4, 2, b"[]")):
+def test_frames_of_another_kind_stay_as_they_are() -> None:
+    assert wire.binary_message(frame(3, 1, b"5text")) == RawFrame("", 3, b"\0\0\0\x015text")
+
+
+def test_cut_frames_are_nothing() -> None:
+    for data in (b"", b"\0\0\0\4", frame(4, 99, b"{}"), frame(4, 2, b"[]")):
         assert wire.binary_message(data) is None
 
 
@@ -175,4 +179,4 @@ def test_any_binary_frame_is_a_preview_nothing_or_a_protocol_error(data: bytes) 
         found = wire.binary_message(data)
     except PeerProtocolError:
         return
-    assert found is None or isinstance(found.data, bytes)
+    assert found is None or isinstance(found, (PreviewFrame, RawFrame))

@@ -30,4 +30,5 @@ def repeated(job: Job, *, peer: str | None = None, priority: float | None = None
         wait_for_peer=True,
         retry_of=job.id,
         request_id="",
+        prompt_id="",
     )

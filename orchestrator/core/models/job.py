@@ -78,6 +78,7 @@ class JobRequest:
     ``batch_id``: the same for all jobs of one question, ``batch_index`` their order in it, from 0.
     ``graph_id``: of the graph on the page that its nodes belong to, "" for none.
     ``request_id``: the sender's own name for this request; sent again under it, it is done once.
+    ``prompt_id``: the id that the sender of a prompt gave it, where that cannot be the job's own.
     """
 
     prompt: Prompt = field(default_factory=dict)
@@ -100,6 +101,7 @@ class JobRequest:
     batch_index: int = 0
     graph_id: str = ""
     request_id: str = ""
+    prompt_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,11 @@ class Job:
     begun_at: datetime | None = field(default=None, compare=False)
     expected_s: float | None = field(default=None, compare=False)
     ended_at: datetime | None = None
+
+    @property
+    def prompt_id(self) -> str:
+        """The id under which the sender of a prompt knows it, in the host's queue, history and events."""
+        return self.request.prompt_id or self.id
 
     @property
     def label(self) -> str:

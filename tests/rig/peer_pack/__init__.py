@@ -8,6 +8,8 @@ import time
 import comfy.model_management
 import comfy.utils
 import torch
+from comfy_execution.graph_utils import GraphBuilder
+from server import PromptServer
 
 
 class TestStamp:
@@ -173,8 +175,48 @@ class TestWorkerDies:
         raise SystemExit
 
 
+class TestExpand:
+    """Grows, while it runs, into nodes that make a picture and save it."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"seed": ("INT", {"default": 0, "min": 0, "max": 2**64 - 1})}}
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "expand"
+    CATEGORY = "test"
+
+    def expand(self, seed):
+        graph = GraphBuilder()
+        stamp = graph.node("TestStamp", width=16, height=16, batch=1, seed=seed)
+        graph.node("SaveImage", images=stamp.out(0), filename_prefix="grown")
+        return {"result": (stamp.out(0),), "expand": graph.finalize()}
+
+
+class TestTells:
+    """Tells its client something in ways of its own: a text at the node, and an event of this pack."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {"value": ("IMAGE",), "text": ("STRING", {"default": ""})},
+            "hidden": {"node_id": "UNIQUE_ID"},
+        }
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "tell"
+    CATEGORY = "test"
+
+    def tell(self, value, text, node_id):
+        server = PromptServer.instance
+        server.send_progress_text(text, node_id, server.client_id)
+        server.send_sync("test-tells", {"text": text, "node": node_id}, server.client_id)
+        return (value,)
+
+
 _CLASSES = (
     *(TestStamp, TestSleep, TestModel, TestError),
+    *(TestExpand, TestTells),
     *(TestExit, TestExitOnce, TestDeaf, TestOutOfMemory, TestWorkerDies),
 )
 NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in _CLASSES}
