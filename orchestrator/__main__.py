@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .commands import listing, submit
-from .commands.sources import fetch_definitions, read_definitions, read_workflow, unusable
+from .commands.sources import add_from_workflow, fetch_definitions, read_definitions, read_workflow, unusable
 from .core.workflow.converter import workflow_to_api
 from .core.workflow.embedded.document import KINDS
 from .core.workflow.inspector import inspect_parameters
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    workflow = read_workflow(options.file)
-    prompt = workflow_to_api(workflow, _definitions(options) or {}, now=datetime.now())
+    graph = read_workflow(options.file, remade=options.from_workflow).graph
+    prompt = workflow_to_api(graph, _definitions(options) or {}, now=datetime.now())
     text = _as_json(prompt)
     if options.out is None:
         print(text)
@@ -63,7 +63,8 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    parameters = inspect_parameters(read_workflow(options.file), _definitions(options))
+    graph = read_workflow(options.file, remade=options.from_workflow).graph
+    parameters = inspect_parameters(graph, _definitions(options))
     if options.json:
         print(_as_json(listing.records(parameters)))
         return
@@ -109,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_inputs(command: argparse.ArgumentParser, *, definitions_required: bool) -> None:
     command.add_argument("file", type=Path, metavar="FILE", help=f"a file with a workflow: {KINDS}")
+    add_from_workflow(command)
     source = command.add_mutually_exclusive_group(required=definitions_required)
     source.add_argument("--server", metavar="URL", help="ask this running ComfyUI what its nodes are")
     source.add_argument("--object-info", type=Path, metavar="FILE", help="a saved answer of GET /object_info")

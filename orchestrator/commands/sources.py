@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
+import sys
 import time
 import zlib
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ from typing import Any
 import requests
 
 from ..core.models.backend import parse_peer_url
+from ..core.workflow.documents import Document
 from ..core.workflow.embedded.document import read_document
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import (
@@ -30,19 +33,34 @@ DEFINITIONS_MAX_BYTES = 64 << 20
 _BLOCK_BYTES = 1 << 18
 
 
-def read_workflow(path: Path) -> dict[str, Any]:
-    """The workflow or prompt in a file of any kind that carries one.
+def read_workflow(path: Path, *, remade: bool = False) -> Document:
+    """The prompt and the workflow in a file of any kind that carries one; says its notes on stderr.
+
+    `remade`: leave a prompt aside that has the workflow beside it.
 
     Raises:
         ConfigError: the file cannot be opened. WorkflowError: it holds no workflow.
     """
     try:
         with path.open("rb") as file:
-            return read_document(file)
+            found = read_document(file)
     except OSError as exc:
         raise unusable(path, exc) from exc
     except WorkflowError as exc:
         raise WorkflowError(f"{path}: {exc}") from exc
+    if remade and found.workflow is not None:
+        return Document(workflow=found.workflow)
+    for note in found.notes:
+        print(f"{path.name}: {note}", file=sys.stderr)
+    return found
+
+
+def add_from_workflow(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--from-workflow",
+        action="store_true",
+        help="make the prompt from the workflow in the file, even where the file has the one that was sent",
+    )
 
 
 def read_definitions(path: Path) -> ObjectInfo:

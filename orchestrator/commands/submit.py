@@ -21,7 +21,7 @@ from ..errors import (
     WorkflowError,
 )
 from .master import TOKEN_VARIABLE, Master
-from .sources import read_workflow
+from .sources import add_from_workflow, read_workflow
 
 DONE, JOB_FAILED, WRONG, NO_MASTER, NO_PEER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = (
@@ -36,6 +36,7 @@ _OVER = ("done", "failed", "cancelled", "set_aside")
 
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", type=Path, metavar="FILE", help=f"a file with a workflow: {KINDS}")
+    add_from_workflow(command)
     command.add_argument(
         "--set",
         action="append",
@@ -99,10 +100,11 @@ def _value(text: str) -> Any:
 
 
 def _body(options: argparse.Namespace) -> dict[str, Any]:
-    document = read_workflow(options.file)
-    kind = "workflow" if isinstance(document.get("nodes"), list) else "prompt"
+    document = read_workflow(options.file, remade=options.from_workflow)
     variations = changes_of(options.set)
-    body: dict[str, Any] = {kind: document, "peer": options.peer, "tags": options.tag}
+    body: dict[str, Any] = {"peer": options.peer, "tags": options.tag}
+    both = {"prompt": document.prompt, "workflow": document.workflow}
+    body |= {name: graph for name, graph in both.items() if graph}
     body["title"] = options.file.name
     if len(variations) > 1:
         if options.count is not None:

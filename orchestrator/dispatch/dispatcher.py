@@ -197,7 +197,7 @@ class Dispatcher:
         """
         if job_id in self.register:
             raise ConfigError(f"There is a job {job_id} already. Give each prompt an id of its own.")
-        return await self.accept(Job(job_id or uuid.uuid4().hex, request, _now()), listener, front=front)
+        return await self.accept(Job.new(job_id or uuid.uuid4().hex, request, _now()), listener, front=front)
 
     async def accept(
         self, job: Job, listener: Listener | None = None, *, front: bool = False, rank: Rank | None = None

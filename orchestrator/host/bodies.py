@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +15,9 @@ from ..core.engine.overrides import parse_overrides
 from ..core.engine.variations import copies, varied
 from ..core.models.job import JobRequest, ResultLink, Source
 from ..core.workflow.cut import DISPATCH_CLASS
+from ..core.workflow.documents import document_of
 from ..core.workflow.prompt import is_link
-from ..errors import ConfigError
+from ..errors import ConfigError, WorkflowError
 from .variation_bodies import JOBS_MAX, as_batch, with_metadata
 
 BODY_MAX_BYTES = 64 << 20
@@ -118,6 +120,11 @@ def job_request_of(body: Mapping[str, Any]) -> JobRequest:
     prompt, workflow = _optional_object(body, "prompt"), _optional_object(body, "workflow")
     if not prompt and not workflow:
         raise ConfigError('Send "prompt" (a graph in API format) or "workflow" (as the page saves it).')
+    notes: tuple[str, ...] = ()
+    if prompt:
+        with suppress(WorkflowError):  # what is wrong with it is said below
+            found = document_of({"prompt": prompt})
+            prompt, notes = found.prompt or prompt, found.notes
     for node_id, node in (prompt or {}).items():
         inputs = node.get("inputs", {}) if isinstance(node, dict) else None
         if not isinstance(inputs, dict) or not isinstance(node.get("class_type"), str):
@@ -128,6 +135,7 @@ def job_request_of(body: Mapping[str, Any]) -> JobRequest:
     return JobRequest(
         prompt=prompt or {},
         workflow=workflow or None,
+        notes=notes,
         changes=_optional_object(body, "parameters") or {},
         drop_classes=frozenset({DISPATCH_CLASS}),
         peer=_text(body, "peer") if body.get("peer") is not None else "",

@@ -65,9 +65,9 @@ async def saved(peers: list[Session], fleet: Fleet) -> dict[str, Path]:
     }  # fmt: skip
 
 
-async def convert(file: Path, server: str) -> tuple[int | None, bytes, bytes]:
+async def convert(file: Path, server: str, *options: str) -> tuple[int | None, bytes, bytes]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "orchestrator", "convert", str(file), "--server", server),
+        *(sys.executable, "-m", "orchestrator", "convert", str(file), "--server", server, *options),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -81,9 +81,11 @@ async def test_every_kind_of_saved_file_gives_its_workflow_back(
 ) -> None:
     for kind, path in saved.items():
         with path.open("rb") as file:
-            assert read_document(file) == template()["workflow_file"], kind
+            assert read_document(file).workflow == template()["workflow_file"], kind
     for kind in CONVERTED:
-        code, out, err = await convert(saved[kind], peers[0].url)
+        _, sent, said = await convert(saved[kind], peers[0].url)
+        assert b"own prompt" in said and list(json.loads(sent)) == [*"1234", *KINDS], kind
+        code, out, err = await convert(saved[kind], peers[0].url, "--from-workflow")
         assert (code, err) == (0, b""), kind
         made = json.loads(out)
         print(f"convert {saved[kind].name}: {len(made)} nodes")

@@ -75,11 +75,20 @@ def inputs(prompt: dict[str, Any]) -> dict[str, Any]:
     return {node_id: (node["class_type"], node["inputs"]) for node_id, node in prompt.items()}
 
 
-async def test_a_workflow_becomes_the_prompt_the_page_would_send(workflow: Path, picture: Path) -> None:
-    for file in (workflow, picture):
-        done = await run("convert", file, *OBJECT_INFO)
-        assert (done.code, done.err) == (0, "")
-        assert inputs(json.loads(done.out)) == inputs(record()["api"])
+async def test_a_workflow_becomes_the_prompt_the_page_would_send(workflow: Path) -> None:
+    done = await run("convert", workflow, *OBJECT_INFO)
+    assert (done.code, done.err) == (0, "")
+    assert inputs(json.loads(done.out)) == inputs(record()["api"])
+
+
+async def test_a_pictures_own_prompt_is_used_and_that_is_said(picture: Path) -> None:
+    sent, made = await asyncio.gather(
+        run("convert", picture, *OBJECT_INFO), run("convert", picture, *OBJECT_INFO, "--from-workflow")
+    )
+    assert json.loads(sent.out) == record()["api"]
+    assert "ComfyUI_00001_.png: Uses the file's own prompt" in sent.err
+    assert (made.code, made.err) == (0, "")
+    assert inputs(json.loads(made.out)) == inputs(record()["api"])
 
 
 async def test_the_prompt_goes_into_a_file_where_one_is_named(workflow: Path, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ FULL_JOB = Job(
         batch_index=2,
         graph_id="graph-1",
         request_id="once-1",
+        notes=("Left out what is not a node: _comment.",),
     ),
     created_at=NOW,
     state=JobState.FAILED,

@@ -43,6 +43,12 @@ def test_large_integers_arrive_exactly() -> None:
     assert parse_object(json.dumps({"seed": 2**64 - 1}).encode()) == {"seed": 2**64 - 1}
 
 
+def test_a_prompt_is_unwrapped_and_what_is_no_node_becomes_a_note() -> None:
+    made = job_request_of({"prompt": {"prompt": {**PROMPT, "_comment": "by me"}}})
+    assert made.prompt == PROMPT
+    assert made.notes == ("Left out what is not a node: _comment.",)
+
+
 def test_a_job_needs_only_a_prompt_or_a_workflow() -> None:
     assert job_request_of({"prompt": PROMPT}) == JobRequest(
         prompt=PROMPT, drop_classes=frozenset({"RemoteDispatch"}), source=Source.HTTP

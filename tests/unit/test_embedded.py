@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from orchestrator.core.workflow.embedded.document import read_document
+from orchestrator.core.workflow.cut import cut_prompt
+from orchestrator.core.workflow.documents import Document
+from orchestrator.core.workflow.embedded.document import DAMAGED_PROMPT, OWN_PROMPT, read_document
 from orchestrator.core.workflow.embedded.source import TEXT_MAX_BYTES
 from orchestrator.errors import WorkflowError
 
@@ -21,8 +23,14 @@ WORKFLOW = {"nodes": [], "links": [], "extra": {"note": "Zoë 猫"}}
 PROMPT = {"3": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1}}}
 
 
-def read(data: bytes) -> dict[str, Any]:
+def opened(data: bytes) -> Document:
     return read_document(io.BytesIO(data))
+
+
+def read(data: bytes) -> dict[str, Any] | None:
+    """The workflow in a file, else the prompt."""
+    found = opened(data)
+    return found.workflow if found.workflow is not None else found.prompt
 
 
 def picture(kind: str, **options: Any) -> bytes:
@@ -74,17 +82,42 @@ def test_a_png_gives_its_workflow(fill: Callable[[PngInfo], object]) -> None:
     assert read(png(fill)) == WORKFLOW
 
 
-def test_the_workflow_is_preferred_and_the_prompt_is_taken_where_there_is_none() -> None:
-    def both(info: PngInfo) -> None:
-        info.add_text("prompt", json.dumps(PROMPT))
-        info.add_text("workflow", json.dumps(WORKFLOW))
+def with_texts(**texts: str) -> Callable[[PngInfo], object]:
+    def fill(info: PngInfo) -> None:
+        for name, text in texts.items():
+            info.add_text(name, text)
 
-    def prompt_only(info: PngInfo) -> None:
-        info.add_text("prompt", json.dumps(PROMPT))
-        info.add_text("workflow", "null")
+    return fill
 
-    assert read(png(both)) == WORKFLOW
-    assert read(png(prompt_only)) == PROMPT
+
+def test_the_prompt_that_was_sent_leads_and_the_workflow_stands_beside_it() -> None:
+    both = opened(png(with_texts(prompt=json.dumps(PROMPT), workflow=json.dumps(WORKFLOW))))
+    assert (both.prompt, both.workflow, both.graph) == (PROMPT, WORKFLOW, PROMPT)
+    assert both.notes == (OWN_PROMPT,)
+
+    alone = opened(png(with_texts(workflow=json.dumps(WORKFLOW), prompt="null")))
+    assert (alone.prompt, alone.graph, alone.notes) == (None, WORKFLOW, ())
+
+    assert opened(png(with_texts(prompt=json.dumps(PROMPT), workflow="null"))).graph == PROMPT
+
+
+def test_a_damaged_prompt_gives_way_to_the_workflow_and_a_damaged_workflow_hurts_nobody() -> None:
+    found = opened(png(with_texts(prompt="{oops", workflow=json.dumps(WORKFLOW))))
+    assert (found.graph, found.notes) == (WORKFLOW, (DAMAGED_PROMPT,))
+    assert opened(png(with_texts(prompt=json.dumps(PROMPT), workflow="{oops"))).graph == PROMPT
+
+
+def test_a_prompt_that_was_cut_for_peers_is_whole_again() -> None:
+    whole = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8}},
+        "2": {"class_type": "RemoteDispatch", "inputs": {"value": ["1", 0]}},
+        "3": {"class_type": "ImageInvert", "inputs": {"image": ["2", 0]}},
+        "4": {"class_type": "RemoteDispatch", "inputs": {"value": ["3", 0], "peer": "automatic"}},
+        "5": {"class_type": "SaveImage", "inputs": {"images": ["4", 0]}},
+    }
+    cut = cut_prompt(whole, is_output=lambda kind: kind == "SaveImage")
+    assert cut != whole
+    assert opened(png(with_texts(prompt=json.dumps(cut)))).prompt == whole
 
 
 def test_what_comfyui_left_in_a_prompt_it_ran_is_taken_out() -> None:
@@ -123,6 +156,11 @@ def test_json_is_read_with_and_without_a_byte_order_mark(mark: bytes) -> None:
     assert read(mark + json.dumps(WORKFLOW, ensure_ascii=False).encode()) == WORKFLOW
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_json_is_read_in_every_unicode_encoding(encoding: str) -> None:
+    assert read(json.dumps(WORKFLOW, ensure_ascii=False).encode(encoding)) == WORKFLOW
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 def test_a_picture_without_a_workflow_says_so(kind: str) -> None:
     with pytest.raises(WorkflowError, match="carries no workflow"):
@@ -134,6 +172,7 @@ REFUSED = {
     "an empty file": (b"", "no workflow"),
     "a web page": (b"<!doctype html><title>login</title>", "no workflow"),
     "a list": (b"[1, 2]", "no workflow"),
+    "JSON of something else": (b'{"name": "x", "extra": {"a": 1}}', "no ComfyUI workflow.*Export"),
     "brackets without end": (b"[" * 200_000, "without end|not JSON"),
     "braces without end": (b'{"a":' * 200_000, "without end|not JSON"),
     "broken JSON": (b'{"nodes": [}', "line 1 column"),

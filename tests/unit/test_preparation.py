@@ -120,3 +120,28 @@ def test_dropped_classes_go_with_all_that_hangs_on_them() -> None:
     }
     prepared = prepare(JobRequest(prompt=graph, drop_classes=frozenset({"RareNode"})), info())
     assert (set(prepared.prompt), prepared.unmet) == ({"1", "2"}, ())
+
+
+def test_a_prompt_that_a_page_made_is_never_made_again_from_the_workflow_beside_it() -> None:
+    other = {
+        "nodes": [
+            {"id": 1, "type": "EmptyImage", "outputs": [{"links": [1]}], "widgets_values": [8, 99]},
+            {
+                "id": 2,
+                "type": "SaveImage",
+                "inputs": [{"name": "images", "link": 1}],
+                "widgets_values": ["x"],
+            },
+        ],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+    }
+    changed = JobRequest(prompt=picture(7), workflow=other, changes={"EmptyImage.color": 5})
+    assert prepare(changed, info()).prompt == picture(5)
+    assert prepare(JobRequest(workflow=other), info()).prompt["1"]["inputs"]["color"] == 99
+
+
+def test_the_workflow_leads_where_the_page_did_not_know_a_class() -> None:
+    workflow = {"nodes": [{"id": 1, "type": "SaveImage", "widgets_values": ["x"]}], "links": []}
+    holed = {"1": {"inputs": {}, "_meta": {"title": "Save"}}}
+    prepared = prepare(JobRequest(prompt=holed, workflow=workflow), info())
+    assert prepared.prompt["1"]["class_type"] == "SaveImage"

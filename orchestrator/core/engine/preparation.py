@@ -10,7 +10,7 @@ from ..workflow.converter import workflow_to_api
 from ..workflow.cut import DISPATCH_CLASS, bridged
 from ..workflow.inspector import inspect_parameters
 from ..workflow.object_info import ObjectInfo
-from ..workflow.prompt import class_of, without_classes
+from ..workflow.prompt import class_of, names_every_class, without_classes
 from ..workflow.result_nodes import ResultPlan, add_result_node
 from .parameter_patcher import patch_parameters
 from .requirements import InputReference, input_references, localise_paths, unmet
@@ -62,16 +62,14 @@ def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
 
 
 def _graph(request: JobRequest, info: ObjectInfo) -> Prompt:
-    if request.workflow is None:
-        prompt = request.prompt
-    else:
+    prompt = request.prompt
+    if request.workflow is not None and not names_every_class(prompt):
         try:
             prompt = workflow_to_api(request.workflow, _with_dispatch_node(info))
         except UnknownNodeError:
             # What hangs on a dispatch node may exist on the master only; the host's own prompt knows it.
-            if not request.prompt:
+            if not prompt:
                 raise
-            prompt = request.prompt
     if request.source is Source.HTTP:
         prompt = bridged(prompt)
     prompt = without_classes(prompt, request.drop_classes) if request.drop_classes else dict(prompt)

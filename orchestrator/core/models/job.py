@@ -67,8 +67,9 @@ class ResultLink:
 class JobRequest:
     """All an engine needs to run something on a peer.
 
-    Exactly one of ``prompt`` (API format) and ``workflow`` (UI format, converted with the chosen peer's
-    definitions) leads; when both are given, ``prompt`` stands in where the workflow cannot be converted.
+    ``prompt`` (API format) is what a page or client made, and leads. ``workflow`` (UI format) is converted
+    with the chosen peer's definitions where there is no prompt, or a node of it has no class: pages leave out
+    the class of a node that their server does not know.
     ``drop_classes``: nodes of these classes, and what hangs on them, are taken out first.
     ``changes`` maps a parameter's address to its new value.
     ``result``: the value to bring back; None = every file that the graph saves.
@@ -79,6 +80,7 @@ class JobRequest:
     ``graph_id``: of the graph on the page that its nodes belong to, "" for none.
     ``request_id``: the sender's own name for this request; sent again under it, it is done once.
     ``prompt_id``: the id that the sender of a prompt gave it, where that cannot be the job's own.
+    ``notes``: the job's first notes: what was done to the graph before it became one.
     """
 
     prompt: Prompt = field(default_factory=dict)
@@ -102,6 +104,7 @@ class JobRequest:
     graph_id: str = ""
     request_id: str = ""
     prompt_id: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,10 @@ class Job:
     def label(self) -> str:
         """What people are told of it: its title, else as much of its id as they see elsewhere."""
         return self.request.title or self.id[:8]
+
+    @classmethod
+    def new(cls, job_id: str, request: JobRequest, created_at: datetime) -> Job:
+        return cls(job_id, request, created_at).noting(*request.notes)
 
     def noting(self, *notes: str) -> Job:
         """The job with these notes too: each once, of NOTE_MAX characters at most, NOTES_MAX of them."""

@@ -37,6 +37,7 @@ def request_of(record: Mapping[str, Any]) -> JobRequest:
         tags=tuple(record["tags"]),
         avoid=tuple(record.get("avoid", ())),
         targets=tuple(record.get("targets", ())),
+        notes=tuple(record.get("notes", ())),
         source=Source(record["source"]),
         result=None if result is None else ResultLink(*result),
     )

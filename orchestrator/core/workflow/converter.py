@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import UnknownNodeError, WorkflowError
 from ..models.workflow import EMPTY, Workflow
+from .documents import document_of
 from .identity import unique_ids
 from .links import Budget, Constant, Output, Place, resolve_input, settle_matched_types
 from .live_graph import PRIMITIVE, LiveNode, link_order
@@ -63,6 +64,8 @@ def _convert(
     workflow: Workflow | Mapping[str, Any], info: ObjectInfo, now: datetime | None, *, strict: bool
 ) -> Prompt:
     if not isinstance(workflow, Workflow):
+        if isinstance(workflow, Mapping) and workflow and not isinstance(workflow.get("nodes"), list):
+            workflow = workflow if is_api_format(workflow) else document_of(workflow, "This").graph
         if is_api_format(workflow):
             return check_prompt(workflow)
         workflow = WorkflowParser().parse(workflow)

@@ -52,6 +52,11 @@ def class_of(node: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def names_every_class(prompt: Mapping[str, Any]) -> bool:
+    """Whether there are nodes and all have a class: pages leave out one that their server does not know."""
+    return bool(prompt) and all(class_of(node) for node in prompt.values())
+
+
 def title_of(node: object) -> str:
     """The title a prompt carries for a node, else its class."""
     meta = node.get("_meta") if isinstance(node, Mapping) else None
