@@ -22,7 +22,7 @@ from .core.engine.health import HealthPolicy, Work
 from .core.engine.outage import OutagePolicy
 from .core.engine.repeat import repeated
 from .core.engine.retry import RetryPolicy
-from .core.engine.stall import StallPolicy
+from .core.engine.silence import SilencePolicy
 from .core.engine.titles import described
 from .core.engine.validation import Validation, agree, validate
 from .core.models.backend import BackendConfig, QueueState
@@ -56,7 +56,7 @@ class Settings:
     follow: FollowPolicy = field(default_factory=FollowPolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     outage: OutagePolicy = field(default_factory=OutagePolicy)
-    stall: StallPolicy = field(default_factory=StallPolicy)
+    silence: SilencePolicy = field(default_factory=SilencePolicy)
 
 
 class Runtime:
@@ -90,8 +90,9 @@ class Runtime:
             outage=settings.outage,
             retry=settings.retry,
             follow=settings.follow,
-            stall=settings.stall,
+            silence=settings.silence,
         )
+        self.copies = self._dispatcher.copies
         self._preferences = Preferences()
         self._on_preferences: list[Callable[[Preferences], None]] = []
         self._errands: set[asyncio.Task[None]] = set()

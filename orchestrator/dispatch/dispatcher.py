@@ -17,7 +17,7 @@ from ..core.engine.outage import OutagePolicy
 from ..core.engine.plan import Placement
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import Scheduler
-from ..core.engine.stall import StallPolicy
+from ..core.engine.silence import SilencePolicy
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Rank, Source
 from ..core.models.job_error import error_view
@@ -47,6 +47,7 @@ from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
 from .reporting import Reporter, with_last
 from .second_copy import SecondCopies
+from .silence_watch import SilenceWatch
 from .stocktaking import Stocktaking
 from .ticket import Ticket, too_late
 from .transport import Folders, Transport
@@ -81,7 +82,7 @@ class Dispatcher:
         scheduler: Scheduler | None = None,
         retry: RetryPolicy | None = None,
         follow: FollowPolicy | None = None,
-        stall: StallPolicy | None = None,
+        silence: SilencePolicy | None = None,
     ) -> None:
         self._manager = manager
         self._peers = peers
@@ -113,10 +114,9 @@ class Dispatcher:
         )
         self._ways = Ways(transport, folders, follow, self._withdrawals)
         self._launch = Launch(self._room, peers, self._ways, self._prompt_ids)
-        self._copies = SecondCopies(
-            manager, peers, self.register, self._room, self._launch, journal, stall or StallPolicy()
-        )
-        self._room.on_copy = self._copies.begin_on
+        self.copies = SecondCopies(manager, peers, self.register, self._room, self._launch, journal)
+        self._room.on_copy = self.copies.begin_on
+        self._silence = SilenceWatch(manager, peers, self.register, silence or SilencePolicy())
         self.adoption = Adoption(manager, peers, self._room, self._ways, journal)
         self._on_master = OnMaster(self.register, self._room, journal, self._experience)
         self._closing = False
@@ -128,7 +128,7 @@ class Dispatcher:
     def start(self) -> None:
         self._room.start()
         self._stocktaking.start()
-        self._copies.start()
+        self._silence.start()
 
     def use_second_copies(self, wanted: bool) -> None:
         """Whether the last running jobs also run where they are done clearly sooner."""
@@ -145,7 +145,7 @@ class Dispatcher:
     async def aclose(self) -> None:
         """End all work here. Jobs of nodes are cancelled on their peers; others go on at the next start."""
         self._closing = True
-        await self._copies.aclose()
+        await self._silence.aclose()
         tasks = [entry.task for entry in self.register if entry.task and not entry.task.done()]
         pending = set(tasks)
         while pending:  # a cancellation may get lost in foreign code; closing must end all the same
@@ -369,7 +369,7 @@ class Dispatcher:
             report.on_trouble,
             entry.delivery,
         )
-        results = await self._copies.race(entry, first)
+        results = await self.copies.race(entry, first)
         self._experience.note_run(entry, report)
         return results
 

@@ -59,8 +59,8 @@ class Entry:
     """A job and what its story needs. ``failure`` is what ended it, if it did not end well.
     ``freed``: a peer's memory was freed for it. ``owes_retry``: its next attempt is one. ``raised_on``: peers
     where a node raised, and that may be at fault themselves. ``heard_at_s``: when the peer of its attempt
-    last said something of it, on the loop's clock; ``has_stalled``: too long ago, and something was done
-    about it."""
+    last said something of it, on the loop's clock; ``at_node``: the node it was at then, "" while unknown.
+    ``has_copy``: a second copy of this attempt was begun."""
 
     job: Job
     ticket: Ticket
@@ -72,7 +72,8 @@ class Entry:
     owes_retry: bool = False
     raised_on: list[str] = field(default_factory=list)
     heard_at_s: float = 0.0
-    has_stalled: bool = False
+    at_node: str = ""
+    has_copy: bool = False
     second: SecondCopy | None = None
     delivery: Delivery = field(default_factory=Delivery)
     ended: asyncio.Event = field(default_factory=asyncio.Event)

@@ -46,7 +46,8 @@ class Reporter:
         self._entry = entry
         self._peer = peer
         self._clock = asyncio.get_running_loop().time
-        entry.heard_at_s, entry.has_stalled = self._clock(), False
+        entry.heard_at_s, entry.at_node, entry.has_copy = self._clock(), "", False
+        entry.job = entry.job.evolve(is_silent=False)
 
     def on_event(self, message: Message) -> None:
         entry = self._entry
@@ -58,8 +59,11 @@ class Reporter:
             attempts = with_last(entry.job, begun_at=begun_at)
             text = f"started on {self._peer}"
             self._register.update(entry, begun_at=begun_at, attempts=attempts, progress_text=text)
+        elif entry.job.is_silent:
+            self._register.update(entry, is_silent=False, progress_text=f"at work on {self._peer}")
         if isinstance(message, PeerEvent):
             node = message.data.get("node") if message.type == "executing" else None
+            entry.at_node = node if isinstance(node, str) else entry.at_node
             self._has_computed |= node is not None and node not in self._output_nodes
             if message.type == "execution_cached":
                 cached = message.data.get("nodes")

@@ -1,7 +1,6 @@
-"""A running job of which its peer says nothing for too long runs a second time elsewhere.
+"""A running job runs a second time elsewhere, where a person or the plan wants that.
 
-Slow silent nodes exist, so the first copy goes on. Whichever is through first is delivered, the other one is
-cancelled.
+The first copy goes on. Whichever is done first is delivered, the other one is cancelled.
 """
 
 from __future__ import annotations
@@ -17,11 +16,10 @@ from typing import Any
 from ..backends.events import Message
 from ..backends.manager import BackendManager
 from ..core.engine.plan import SecondCopy as WantedCopy
-from ..core.engine.stall import StallPolicy, is_stalled, longest_run_s
 from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, Attempt, Job, JobState
+from ..core.models.job import Attempt, Job, JobState
 from ..core.workflow.outputs import ProgressMeter
-from ..errors import OrchestratorError, OvertakenError, PeerError, ResultError
+from ..errors import IllegalTransitionError, OrchestratorError, OvertakenError, PeerError, ResultError
 from .launch import Launch
 from .ports import Journal, Peers
 from .register import Entry, Register, SecondCopy
@@ -42,7 +40,6 @@ class SecondCopies:
         room: WaitingRoom,
         launch: Launch,
         journal: Journal,
-        policy: StallPolicy,
     ) -> None:
         self._manager = manager
         self._peers = peers
@@ -50,16 +47,6 @@ class SecondCopies:
         self._room = room
         self._launch = launch
         self._journal = journal
-        self._policy = policy
-        self._watch: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._watch = asyncio.create_task(self._run(), name="remote-dispatch stalls")
-
-    async def aclose(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
 
     async def race(self, entry: Entry, first: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         """The results of the `first` copy, or of a second one that was begun meanwhile and is through before.
@@ -89,64 +76,43 @@ class SecondCopies:
                 second.task.cancel()
                 await asyncio.gather(second.task, return_exceptions=True)
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._policy.look_s)
-            try:
-                self._look()
-            except Exception:
-                log.exception("Looking for stalled jobs failed; it is tried again")
+    def begin(self, job: Job) -> None:
+        """Let a running job run on another peer too, because a person asks for it.
 
-    def _look(self) -> None:
-        now_s = asyncio.get_running_loop().time()
-        longest_s: float | None = None
-        for entry in self._register:
-            config = self._silent_peer(entry, now_s)
-            if config is None:
-                continue
-            if longest_s is None:
-                longest_s = longest_run_s(known.job for known in self._register)
-            silent_s = now_s - entry.heard_at_s
-            if is_stalled(self._policy, silent_s=silent_s, longest_run_s=longest_s):
-                self._begin(entry, config, silent_s)
-
-    def _silent_peer(self, entry: Entry, now_s: float) -> BackendConfig | None:
-        """Where a job runs that has given no sign for a while, and could be heard."""
-        job = entry.job
-        if job.state is not JobState.RUNNING or job.backend_id == HERE or entry.has_stalled:
-            return None
-        if not entry.ticket.begun_at_s or now_s - entry.heard_at_s <= self._policy.silent_s:
-            return None
-        config = self._manager.find(job.backend_id)
-        return config if config and self._peers.events(config).is_connected else None
-
-    def _begin(self, entry: Entry, config: BackendConfig, silent_s: float) -> None:
-        entry.has_stalled = True
-        lasted = f"{silent_s / 60:.0f} min" if silent_s >= 60 else f"{silent_s:.0f} s"
-        silent = f"no sign from {config.name} for {lasted}"
-        log.warning("Job %s: %s", entry.job.id, silent)
-        self._register.say(entry, f"{silent}; runs a second time where a peer is free")
-        name = f"remote-dispatch second copy {entry.job.id}"
-        entry.ticket.is_copied = True
-        self._room.fleet.show(entry.ticket.backend_id)
-        entry.second = SecondCopy(asyncio.create_task(self._story(entry, config, silent), name=name))
+        Raises:
+            IllegalTransitionError: it does not run on a peer, or runs twice already.
+        """
+        entry, config = self._register.find(job.id), self._manager.find(job.backend_id)
+        is_running = entry is not None and entry.job.state is JobState.RUNNING
+        if entry is None or not is_running or entry.ticket.begun_at_s is None or config is None:
+            raise IllegalTransitionError(
+                f"Job {job.label} is not at work on a peer, so there is nothing to run a second time."
+            )
+        if entry.second is not None and not entry.second.task.done():
+            raise IllegalTransitionError(f"Job {job.label} has a second copy already.")
+        self._begin(entry, config, "a second copy was asked for")
 
     def begin_on(self, wanted: WantedCopy) -> None:
-        """Let a running job run on this peer too, which is through with it sooner."""
+        """Let a running job run on this peer too, which will be done with it sooner."""
         entry = next((known for known in self._register if known.ticket.id == wanted.job_id), None)
-        if entry is None or entry.second or entry.has_stalled or entry.job.state is not JobState.RUNNING:
+        if entry is None or entry.second or entry.has_copy or entry.job.state is not JobState.RUNNING:
             return
         config = self._manager.find(entry.job.backend_id)
         if config is not None:
-            entry.has_stalled = entry.ticket.is_copied = True
-            self._room.fleet.show(entry.ticket.backend_id)
             why = wanted.explanation.partition("because ")[2]
-            name = f"remote-dispatch second copy {entry.job.id}"
-            story = self._story(entry, config, why, peer=wanted.backend_id)
-            entry.second = SecondCopy(asyncio.create_task(story, name=name))
+            self._begin(entry, config, why, peer=wanted.backend_id)
 
-    async def _story(self, entry: Entry, first: BackendConfig, silent: str, *, peer: str = "") -> None:
-        request = replace(entry.ticket.request, peer=peer) if peer else entry.ticket.request
+    def _begin(self, entry: Entry, first: BackendConfig, why: str, *, peer: str = "") -> None:
+        """`peer`: where; "" for any other one, even if the job was pinned to its first."""
+        entry.has_copy = entry.ticket.is_copied = True
+        self._room.fleet.show(entry.ticket.backend_id)
+        self._register.say(entry, f"{why}; it runs a second time where a peer is free")
+        story = self._story(entry, first, why, peer)
+        name = f"remote-dispatch second copy {entry.job.id}"
+        entry.second = SecondCopy(asyncio.create_task(story, name=name))
+
+    async def _story(self, entry: Entry, first: BackendConfig, why: str, peer: str) -> None:
+        request = replace(entry.ticket.request, peer=peer)
         ticket = Ticket(request, tried={**entry.ticket.tried, first.id: "it has the first copy"})
         ticket.may_run_here = False
         ticket.memory_bytes = entry.ticket.memory_bytes
@@ -155,15 +121,15 @@ class SecondCopies:
             placement = await self._room.place(ticket)
             ticket.is_copied = True  # of this one there is none
             config = self._manager.get(placement.backend_id)
-            await self._copy(entry, ticket, first, config, silent)
+            await self._copy(entry, ticket, first, config, why)
         except OrchestratorError as exc:
             log.info("Job %s has no second copy: %s", entry.job.id, exc)
-            self._register.say(entry, f"{silent}; it goes on there: {exc}")
+            self._register.say(entry, f"{why}; it goes on there: {exc}")
         finally:
             self._room.release(ticket)
 
     async def _copy(
-        self, entry: Entry, ticket: Ticket, first: BackendConfig, config: BackendConfig, silent: str
+        self, entry: Entry, ticket: Ticket, first: BackendConfig, config: BackendConfig, why: str
     ) -> None:
         def say(text: str) -> None:
             self._register.say(entry, f"second copy on {config.name}: {text}")
@@ -181,9 +147,9 @@ class SecondCopies:
         # Before the first one: the last attempt is the one that the job's record speaks of.
         attempts = (*entry.job.attempts[:-1], attempt, entry.job.attempts[-1])
         self._register.update(entry, attempts=attempts)
-        say(silent)
+        say(why)
         await self._journal.save_job(entry.job)
-        outcome, reason = OvertakenError.code, f"{first.name} was through before"
+        outcome, reason = OvertakenError.code, f"{first.name} was done before"
         try:
             results = await run.run(
                 entry.job.id,
@@ -197,7 +163,7 @@ class SecondCopies:
             outcome, reason = exc.code, str(exc)
             raise
         else:
-            self._win(entry, attempt, config, results, f"on {config.name} because {silent}")
+            self._win(entry, attempt, config, results, f"on {config.name} because {why}")
         finally:
             if entry.second is None or entry.second.results is None:
                 if entry.cancel_reason:
@@ -209,7 +175,7 @@ class SecondCopies:
         self, entry: Entry, mine: Attempt, config: BackendConfig, results: dict[str, Any], why: str
     ) -> None:
         *others, first = (known for known in entry.job.attempts if known.prompt_id != mine.prompt_id)
-        reason = f"a second copy on {config.name} was through before"
+        reason = f"a second copy on {config.name} was done before"
         overtaken = replace(first, ended_at=_now(), outcome=OvertakenError.code, reason=reason)
         attempts = (*others, overtaken, mine)
         self._register.update(entry, attempts=attempts, backend_id=config.id, explanation=why)

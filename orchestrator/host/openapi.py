@@ -178,7 +178,7 @@ SCHEMAS: dict[str, Schema] = {
                 "description": "code, message, and the peer's own details.",
             },
             "explanation": {**TEXT, "description": "Why this peer, and why not the others."},
-            **{"progress": {**NUMBER, "minimum": 0, "maximum": 1}, "progress_text": TEXT},
+            **{"progress": {**NUMBER, "minimum": 0, "maximum": 1}, "progress_text": TEXT, "is_silent": FLAG},
             "previews": {**WHOLE, "description": "Grows with each new picture of GET …/preview."},
             **{"created_at": MOMENT, "started_at": MOMENT, "begun_at": MOMENT, "ended_at": MOMENT},
         }
@@ -317,6 +317,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     },
     "/jobs/{id}": {"get": operation("One job", ref("Job"))},
     "/jobs/{id}/cancel": {"post": operation("End a job, on its peer too", ref("Job"), body="Nothing")},
+    "/jobs/{id}/second_copy": {"post": operation("Run it on another peer too", ref("Job"), body="Nothing")},
     "/jobs/{id}/move": {
         "post": operation(
             'Put a waiting job before another ("": to the end), or on a peer', ref("Job"), body="Move"

@@ -94,6 +94,7 @@ def add_routes(
         ("POST", "/jobs", api.submit),
         ("GET", "/jobs/{id}", api.job),
         ("POST", "/jobs/{id}/cancel", api.cancel),
+        ("POST", "/jobs/{id}/second_copy", api.second_copy),
         ("POST", "/jobs/{id}/move", api.move),
         ("POST", "/jobs/{id}/retry", api.retry),
         ("GET", "/jobs/{id}/graph", graphs.graph),
@@ -244,6 +245,10 @@ class _Api:
 
     async def cancel(self, request: web.Request) -> tuple[int, Any]:
         return 200, job_view(await self._runtime.cancel(_id(request)), self._runtime.peers.name)
+
+    async def second_copy(self, request: web.Request) -> tuple[int, Any]:
+        self._runtime.copies.begin(await self._runtime.job(_id(request)))
+        return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peers.name)
 
     async def move(self, request: web.Request) -> tuple[int, Any]:
         before, peer = job_move_of(await read_object(request))

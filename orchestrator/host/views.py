@@ -145,6 +145,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
         "explanation": job.explanation,
         "progress": min(max(job.progress, 0.0), 1.0),
         "progress_text": job.progress_text,
+        "is_silent": job.is_silent and job.state is JobState.RUNNING,
         "expected_s": job.expected_s if job.state is JobState.RUNNING else None,
         "previews": job.previews if job.state is JobState.RUNNING else 0,
         "created_at": _moment(job.created_at),

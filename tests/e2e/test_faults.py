@@ -218,7 +218,7 @@ async def test_f02_a_peer_whose_worker_died_is_found_out_and_says_restart(
     async def is_found_out() -> bool:
         return (await master.peers())[victim]["health"] == "zombie"
 
-    await until(is_found_out, "it is found out", 130.0, 0.5)
+    await until(is_found_out, "it is found out", 200.0, 0.5)
     print(f"F02: found out after {clock() - began:.0f} s")
     assert "estart" in (await master.peers())[victim]["reason"]
     ends = [await end_of(master, job_id, 30.0) for job_id in normal]

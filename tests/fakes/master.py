@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.retry import RetryPolicy
-from orchestrator.core.engine.stall import StallPolicy
+from orchestrator.core.engine.silence import SilencePolicy
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
 from orchestrator.dispatch.register import Listener
 from orchestrator.dispatch.remote_prompt import FollowPolicy
@@ -27,7 +27,7 @@ FOLLOW = FollowPolicy(
 )
 HEALTH = HealthPolicy(poll_s=0.05, timeout_s=10.0)
 RETRY = RetryPolicy(backoff_s=0.02)
-STALL = StallPolicy()
+SILENCE = SilencePolicy()
 DEADLINE_S = 15.0
 
 
@@ -42,7 +42,7 @@ class Master:
         health: HealthPolicy = HEALTH,
         reserve_bytes: int = 0,
         retry: RetryPolicy = RETRY,
-        stall: StallPolicy = STALL,
+        silence: SilencePolicy = SILENCE,
     ) -> None:
         self.input, self.output, self.temp, self.data = (
             home / name for name in ("input", "output", "temp", "data")
@@ -51,7 +51,7 @@ class Master:
             folder.mkdir(exist_ok=True)
         folders = Folders(self.output, self.temp, self._resolve_input, reserve_bytes)
         self.runtime = Runtime(
-            Settings(self.data, folders, health=health, follow=follow, retry=retry, stall=stall)
+            Settings(self.data, folders, health=health, follow=follow, retry=retry, silence=silence)
         )
 
     def _resolve_input(self, value: str) -> Path | None:

@@ -22,7 +22,7 @@ from tests.faults.rig import KEY, standing
 async def test_f02_a_peer_that_answers_and_never_works_gets_no_more_jobs_and_gives_back_what_waits(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    health = HealthPolicy(poll_s=0.05, zombie_after_s=2.0)
+    health = HealthPolicy(poll_s=0.05, silent_after_s=2.0)
     async with standing(tmp_path, health=health) as rig:
         rig.a.on_prompt = rig.b.on_prompt = "hold"
         stuck, good = await rig.submit(), await rig.submit()

@@ -300,3 +300,29 @@ async def test_f23_a_job_that_is_run_again_is_another_job(host: Host, peer: Fake
     await host.runtime.wait(first)
     await host.ask("POST", f"/orchestrator/jobs/{first}/retry", {})
     assert await submitted(host, request_id="a") == [first]
+
+
+async def test_a_running_job_runs_a_second_time_elsewhere_when_somebody_asks_for_it(
+    host: Host, peer: FakeComfyUI
+) -> None:
+    peer.on_prompt = "hold"
+    (job_id,) = await submitted(host)
+    path = f"/orchestrator/jobs/{job_id}/second_copy"
+    status, answer = await host.ask("POST", path, {})
+    assert (status, answer["error"]) == (409, "illegal_transition")
+
+    def has_begun() -> bool:
+        job = host.runtime.known_job(job_id)
+        return job is not None and job.begun_at is not None
+
+    await until(has_begun, "it is at work")
+    async with FakeComfyUI() as other:
+        other.object_info = stock_classes()
+        await host.ask("POST", "/orchestrator/peers", {"name": "other", "url": other.url})
+        status, answer = await host.ask("POST", path, {})
+        assert (status, answer["job_id"], answer["is_silent"]) == (200, job_id, False)
+        assert (await host.runtime.wait(job_id)).outputs
+        assert (len(peer.prompts), len(other.prompts)) == (1, 1)
+        status, answer = await host.ask("POST", path, {})
+        assert (status, answer["error"]) == (409, "illegal_transition")
+        assert (await host.ask("POST", "/orchestrator/jobs/unknown/second_copy", {}))[0] == 404

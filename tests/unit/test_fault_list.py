@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-IDS = [*(f"F{number:02d}" for number in range(1, 44)), "F59", "F63"]
+IDS = [*(f"F{number:02d}" for number in range(1, 44)), "F59", "F60", "F63"]
 NAMED = re.compile(r"(★ )?`([\w/]+\.py)::(\w+)`")
 
 

@@ -14,8 +14,8 @@ from orchestrator.core.engine.health import (
     after_answer,
     after_failure,
     after_job,
-    in_words,
 )
+from orchestrator.core.engine.silence import in_words
 from orchestrator.core.models.backend import BackendStatus, Conduct, Health, QueueState, Vitals
 from orchestrator.errors import PeerAuthError, PeerError, PeerProtocolError, PeerUnreachableError
 
@@ -149,11 +149,6 @@ def test_each_rest_is_longer_than_the_one_before_up_to_ten_minutes(time: int, re
     assert (back.health, back.reason, back.conduct.slow_start) == (Health.UP, "", True)
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(2, "2 s"), (150, "150 s"), (180, "3 min"), (3600, "60 min")])
-def test_a_duration_is_said_in_minutes_from_three_on(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
-
-
 def test_after_an_outage_or_a_rest_a_peer_gets_one_job_at_a_time_until_one_ends_well() -> None:
     back = after(GOOD, GONE, GONE, GONE, GOOD, GOOD)
     assert back.conduct.slow_start
@@ -205,7 +200,7 @@ def test_a_broken_machine_that_is_started_again_is_tried_with_one_job() -> None:
     assert after_ends(RAISED, start=back).health is Health.EJECTED
 
 
-# Standing still
+# No sign of work
 
 
 def queue(*running: str, pending: tuple[str, ...] = ()) -> Vitals:
@@ -224,22 +219,33 @@ def queue(*running: str, pending: tuple[str, ...] = ()) -> Vitals:
         (queue(), Work(True, heard_at_s=0.0), Health.UP),
     ],
 )
-def test_a_peer_whose_work_of_ours_stands_still_for_two_minutes_is_a_zombie(
+def test_a_peer_whose_work_of_ours_shows_no_sign_for_three_minutes_is_silent(
     vitals: Vitals, work: Work, health: Health
 ) -> None:
     status = after_answer(BackendStatus(), vitals, NOW, POLICY, at_s=0.0, work=work)
-    for at_s in (60.0, 119.0):
+    for at_s in (60.0, 179.0):
         status = after_answer(status, vitals, NOW, POLICY, at_s=at_s, work=work)
         assert status.health is Health.UP
-    status = after_answer(status, vitals, NOW, POLICY, at_s=120.0, work=work)
+    status = after_answer(status, vitals, NOW, POLICY, at_s=180.0, work=work)
     assert status.health is health
     assert ("restart ComfyUI there" in status.reason) is (health is Health.ZOMBIE)
+    assert status.conduct == Conduct()
 
 
 @pytest.mark.parametrize("sign", [queue("next"), queue(), queue("ours", pending=())])
-def test_a_sign_of_work_makes_a_zombie_a_peer_again(sign: Vitals) -> None:
+def test_a_sign_of_work_makes_a_silent_peer_one_like_any(sign: Vitals) -> None:
     silent = Work(True, heard_at_s=0.0)
     status = after_answer(BackendStatus(), queue("ours"), NOW, POLICY, at_s=0.0, work=silent)
-    status = after_answer(status, queue("ours"), NOW, POLICY, at_s=130.0, work=silent)
-    heard = Work(True, heard_at_s=131.0)
-    assert after_answer(status, sign, NOW, POLICY, at_s=132.0, work=heard).health is Health.UP
+    status = after_answer(status, queue("ours"), NOW, POLICY, at_s=190.0, work=silent)
+    heard = Work(True, heard_at_s=191.0)
+    assert after_answer(status, sign, NOW, POLICY, at_s=192.0, work=heard).health is Health.UP
+
+
+def test_a_silent_peer_stays_silent_while_it_cannot_be_heard() -> None:
+    def at(at_s: float, heard_at_s: float | None, status: BackendStatus) -> BackendStatus:
+        work = Work(True, heard_at_s)
+        return after_answer(status, queue("ours"), NOW, POLICY, at_s=at_s, work=work)
+
+    silent = at(180.0, 0.0, at(0.0, 0.0, BackendStatus()))
+    assert at(182.0, None, silent).health is Health.ZOMBIE
+    assert at(182.0, None, at(0.0, None, BackendStatus())).health is Health.UP

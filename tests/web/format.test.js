@@ -45,7 +45,7 @@ test("a peer's state is the owner's wish first, then what was measured", () => {
   assert.equal(word({ health: "suspect" }), "not answering");
   assert.equal(word({ health: "needs_key" }), "needs a key");
   assert.equal(word({ health: "ejected" }), "resting");
-  assert.equal(word({ health: "zombie" }), "stands still");
+  assert.equal(word({ health: "zombie" }), "no sign of work");
   assert.equal(word({ health: "unknown" }), "checking");
 });
 

@@ -29,7 +29,7 @@
  * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string, batch?: BatchPlace | null,
  *   peer_id: string, peer: string, attempts: Attempt[], inputs?: {name: string, sha256: string}[], outputs: Output[], texts: string[], notes: string[],
  *   error: ({code: string, message: string} & Record<string, any>) | null, explanation: string, progress: number,
- *   progress_text: string, expected_s?: number | null, previews?: number, created_at: string, started_at: string | null, begun_at: string | null,
+ *   progress_text: string, is_silent?: boolean, expected_s?: number | null, previews?: number, created_at: string, started_at: string | null, begun_at: string | null,
  *   ended_at: string | null}} Job
  * @typedef {{waiting: number, running: number, ended: number}} Counts
  * @typedef {{jobs: Job[], line: string[], counts: Counts}} Jobs `line`: ids of waiting ones, the next first
@@ -150,10 +150,10 @@ export class FleetApi {
     return this.#comfy.apiURL(`/orchestrator/jobs/${encodeURIComponent(job.job_id)}/preview?n=${job.previews}`);
   }
 
-  /** @param {string} id */
-  cancelJob(id) {
-    return this.#change("POST", `/jobs/${encodeURIComponent(id)}/cancel`, {});
-  }
+  cancelJob = (/** @type {string} */ id) => this.#change("POST", `/jobs/${encodeURIComponent(id)}/cancel`, {});
+
+  /** Runs it on another peer too. @param {string} id @returns {Promise<Job>} */
+  secondCopy = (id) => this.#change("POST", `/jobs/${encodeURIComponent(id)}/second_copy`, {});
 
   /** @param {string} id @param {Move} to */
   moveJob(id, to) {

@@ -58,7 +58,7 @@ export function peerState(peer) {
     case "ejected":
       return { tone: "warn", word: t("resting") };
     case "zombie":
-      return { tone: "bad", word: t("stands still") };
+      return { tone: "warn", word: t("no sign of work") };
     case "needs_key":
       return { tone: "key", word: t("needs a key") };
     default:

@@ -36,6 +36,10 @@ export function jobRow(deps, neighbours) {
     type: "button", class: "orc-button orc-cancel", title: t("Cancel"),
     onclick: (/** @type {MouseEvent} */ event) => event.detail < 2 && act(() => api.cancelJob(job.job_id), t("{job} is cancelled.", { job: jobTitle(job) })),
   }, t("Cancel"));
+  const copy = h("button", {
+    type: "button", class: "orc-button", title: t("Runs it on another peer too. The copy that is done first counts."),
+    onclick: () => act(() => api.secondCopy(job.job_id), t("{job} runs a second time where a peer is free.", { job: jobTitle(job) })),
+  }, t("Run a second copy"));
   const bar = fillingBar("progressbar");
   const preview = previewPicture(api);
   const error = h("p", { class: "orc-error" });
@@ -74,7 +78,7 @@ export function jobRow(deps, neighbours) {
   const grip = dragGrip(element, () => job.job_id);
   element.append(
     h("div", { class: "orc-line" }, dot, grip, title, id, time),
-    h("div", { class: "orc-line" }, preview.element, where, controls.element, repeat, cancel),
+    h("div", { class: "orc-line" }, preview.element, where, controls.element, repeat, copy, cancel),
     bar.element, error, own, notes, why, tried, results, actions.element, failure);
 
   return {
@@ -102,6 +106,7 @@ export function jobRow(deps, neighbours) {
       setText(where, whereText(job));
       where.hidden = line !== null;
       controls.show(job, line);
+      copy.hidden = !job.is_silent || job.attempts.filter((attempt) => !attempt.ended_at).length > 1;
       cancel.hidden = isFinal(job);
       setAttribute(cancel, "aria-label", t("Cancel {job}", { job: jobTitle(job) }));
       bar.element.hidden = !running;

@@ -33,7 +33,7 @@ _AWAY: Mapping[Health, str] = {
     Health.SUSPECT: "does not answer",
     Health.DOWN: "is down",
     Health.EJECTED: "is resting",
-    Health.ZOMBIE: "stands still",
+    Health.ZOMBIE: "shows no sign of work",
     Health.NEEDS_KEY: "needs a key",
 }
 

@@ -7,7 +7,7 @@
     any ──wants a key──> needs_key ──good──> up
     up ──3 jobs in a row failed by its fault──> ejected ──its time is over──> up, one job at a time at first
        (a node that raised there counts until it turns out that no other peer can do that job either)
-    up ──work of ours is there and nothing moves──> zombie ──a sign of work──> up
+    up ──work of ours is there and shows no sign──> zombie ──a sign of work──> up
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from enum import Enum
 
 from ...errors import PeerAuthError, PeerError
 from ..models.backend import BackendStatus, Conduct, Health, Vitals
+from .silence import SILENT_AFTER_S, in_words, silent_peer
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class HealthPolicy:
     eject_max_s: float = 600.0
     broken_s: float = 300.0
     broken_max_s: float = 3600.0
-    zombie_after_s: float = 120.0
+    silent_after_s: float = SILENT_AFTER_S
 
 
 class JobEnd(Enum):
@@ -101,7 +102,7 @@ def after_answer(
     if answered.conduct.ejected_until_s > at_s:
         return replace(answered, health=Health.EJECTED, reason=_resting(answered.conduct, policy))
     if _stands_still(answered, work, at_s, policy):
-        return replace(answered, health=Health.ZOMBIE, reason=_standing_still(policy))
+        return replace(answered, health=Health.ZOMBIE, reason=silent_peer(policy.silent_after_s))
     return replace(answered, health=Health.UP, reason="")
 
 
@@ -171,9 +172,10 @@ def _stands_still(status: BackendStatus, work: Work, at_s: float, policy: Health
     since = status.still_since_s
     if status.vitals.queue.running:
         if work.heard_at_s is None:
-            return False  # it may tell somebody, and we cannot hear it
+            # It may tell somebody, and we cannot hear it; what was seen before stands until it tells us.
+            return status.health is Health.ZOMBIE
         since = max(since, work.heard_at_s)
-    return at_s - since >= policy.zombie_after_s
+    return at_s - since >= policy.silent_after_s
 
 
 def _rest_s(conduct: Conduct, policy: HealthPolicy) -> float:
@@ -190,16 +192,4 @@ def _resting(conduct: Conduct, policy: HealthPolicy) -> str:
     return (
         f"{conduct.failures} jobs in a row failed there, so it rests for {rest}, or until ComfyUI is "
         f"restarted there. The last error: {conduct.why}"
-    )
-
-
-def in_words(seconds: float) -> str:
-    """A duration as people say it."""
-    return f"{seconds / 60:.0f} min" if seconds >= 180 else f"{seconds:.0f} s"
-
-
-def _standing_still(policy: HealthPolicy) -> str:
-    return (
-        f"it answers, and a job there has shown no sign of work for {policy.zombie_after_s:.0f} s. "
-        "If none of its nodes is just slow, restart ComfyUI there"
     )

@@ -27,7 +27,7 @@ class Health(str, Enum):
     SUSPECT = "suspect"  #: was up, and missed a poll or two
     DOWN = "down"  #: missed so many polls that it counts as gone
     EJECTED = "ejected"  #: answers, and failed job after job: it rests for a while
-    ZOMBIE = "zombie"  #: answers, and what it has to do stands still
+    ZOMBIE = "zombie"  #: answers, and what it has to do shows no sign of work: slow or dead
     NEEDS_KEY = "needs_key"  #: it, or a proxy before it, wants credentials
 
 

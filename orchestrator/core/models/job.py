@@ -163,7 +163,8 @@ class Job:
     ``shown``: what each node shows, as ComfyUI's history has it, with the names the files got here.
     ``previews``: how many pictures of its progress came so far; only the last one is kept.
     ``begun_at``: when the peer began with it (it may wait there first). ``expected_s``: for so long it
-    most likely works on it, None while unknown. None of these is kept across a restart.
+    most likely works on it, None while unknown. ``is_silent``: nothing was heard of it for long:
+    it may be slow or dead. None of these is kept across a restart.
     Moments are UTC. Changed only by ``to`` and ``evolve``, never in place."""
 
     id: str
@@ -185,6 +186,7 @@ class Job:
     previews: int = field(default=0, compare=False)
     started_at: datetime | None = None
     begun_at: datetime | None = field(default=None, compare=False)
+    is_silent: bool = field(default=False, compare=False)
     expected_s: float | None = field(default=None, compare=False)
     ended_at: datetime | None = None
 
