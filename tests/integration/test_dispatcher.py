@@ -360,7 +360,7 @@ async def test_a_graph_that_no_machine_could_run_fails_at_once(
     job = await fleet.submit(picture())
     wrong = "mat1 and mat2 shapes cannot be multiplied (77x768 and 1024x320)"
     await a.fail(await fleet.running_on(a, job), exception_message=wrong)
-    assert outcomes(await fleet.end_of(job)) == ["execution_error"]
+    assert outcomes(await fleet.end_of(job)) == ["graph_error"]
     assert posts(a, b) == [1, 0]
 
 

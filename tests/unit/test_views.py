@@ -132,6 +132,7 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
         "explanation": "ran on GPU 2 because it was free",
         "progress": 0.5,
         "progress_text": "step 1/2",
+        "is_silent": False,
         "expected_s": None,
         "previews": 0,
         "created_at": "2026-03-01T12:30:15.123Z",
