@@ -1,0 +1,114 @@
+"""All graphs, each way, as a table: starts the ComfyUIs, runs the graphs one by one, prints what it sees."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+
+from tests.e2e.session import Session, until
+from tests.rig.comfy import ComfyProcess
+from tests.rig.environment import Setup
+from tests.rig.fleet import PEER_PACK, Fleet
+
+from .cases import DISPATCHER, Case
+from .compare import DIFFERS, EQUAL, SAID, Verdict, verdict
+from .graphs import GRAPHS
+from .material import fill_input, fill_models
+from .runs import Machine, Seen
+
+LINE = "{:<26} {:<44} {:<22} {:<8} {:<8} {:<8}"
+
+
+def print_table(setup: Setup, packs: Path, only: str, ways: Sequence[str], base: Path | None) -> int:
+    """Returns how many cells differ. `base`: keep the processes' files there."""
+    chosen = [
+        (pack, case)
+        for pack, cases in GRAPHS.items()
+        if (packs / pack).is_dir()
+        for case in cases
+        if only.lower() in f"{pack} {case.name}".lower() and all((packs / p).is_dir() for p in case.needs)
+    ]
+    names = {name for pack, case in chosen for name in (pack, *case.needs)}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        fleet = Fleet(setup, base or Path(folder), peers=1)
+        plain = fleet.new_peer("plain")
+        for process in (fleet.master, plain, *fleet.peers):
+            for name in names:
+                _install_copy(process, packs / name)
+        shared = fleet.base / "shared"
+        for place in (fleet.master.base / "input", plain.base / "input", shared):
+            fill_input(place)
+        fleet.master.install(PEER_PACK, "test-nodes")
+        for process in (plain, *fleet.peers):
+            fill_models(process.base / "models")
+        plain.start()
+        try:
+            with fleet:
+                plain.wait_ready()
+                fleet.register_peers()
+                return asyncio.run(
+                    _rows(fleet, plain, [(pack, case.placed(shared)) for pack, case in chosen], ways)
+                )
+        finally:
+            plain.stop()
+
+
+def _install_copy(process: ComfyProcess, pack: Path) -> None:
+    """A copy each: some packs write into their own folder."""
+    target = process.base / "custom_nodes" / pack.name
+    if not target.exists():
+        shutil.copytree(pack, target, ignore=shutil.ignore_patterns(".git", "__pycache__"))
+
+
+async def _rows(
+    fleet: Fleet, plain: ComfyProcess, chosen: Sequence[tuple[str, Case]], ways: Sequence[str]
+) -> int:
+    counts = dict.fromkeys((EQUAL, SAID, DIFFERS), 0)
+    print(LINE.format("pack", "graph", "plain", "fleet", "node", "value"))
+    async with aiohttp.ClientSession() as http:
+        there = Machine(Session(http, plain.url), plain)
+        peers = [Session(http, peer.url) for peer in fleet.peers]
+        master = Machine(Session(http, fleet.master.url, fleet.token), fleet.master, peers)
+        await until(master.session.peers_are_up, "the peer is up", 120.0)
+        for pack, case in chosen:
+            wanted = await _run(there, case, case.alike or case.prompt)
+            verdicts = {way: await _elsewhere(master, case, way, wanted) for way in ways}
+            made = f"{len(wanted.written)} files, {len(wanted.listed)} told"
+            words = [
+                found.word if (found := verdicts.get(way)) else "-" for way in ("fleet", "node", "value")
+            ]
+            print(LINE.format(pack[:26], case.name[:44], "fails" if wanted.failed else made, *words))
+            for way, found in verdicts.items():
+                if found:
+                    counts[found.word] += 1
+                    for difference in found.differences:
+                        print(f"    {way}: {difference[:400]}", flush=True)
+    print(", ".join(f"{count} {word}" for word, count in counts.items()))
+    return counts[DIFFERS]
+
+
+async def _elsewhere(master: Machine, case: Case, way: str, wanted: Seen) -> Verdict | None:
+    """None where the graph names no link for this way."""
+    by_node = way == "node"
+    if way == "value":
+        if case.value is None:
+            return None
+        prompt = case.through()
+    else:
+        prompt = case.whole() if by_node else case.prompt
+    await master.session.patch("/orchestrator/settings", {"fleet_mode": way == "fleet"})
+    seen = await _run(master, case, prompt, by_node=by_node)
+    seen.outputs.pop(DISPATCHER, None)
+    return verdict(case, wanted, seen, by_node=by_node)
+
+
+async def _run(machine: Machine, case: Case, prompt: dict[str, object], *, by_node: bool = False) -> Seen:
+    try:
+        return await machine.run(prompt, case.workflow(), by_node=by_node)
+    except AssertionError as exc:
+        return Seen(failed=str(exc))
