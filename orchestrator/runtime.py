@@ -93,6 +93,7 @@ class Runtime:
             silence=settings.silence,
         )
         self.copies = self._dispatcher.copies
+        self.host_notices: list[str] = []
         self._preferences = Preferences()
         self._on_preferences: list[Callable[[Preferences], None]] = []
         self._errands: set[asyncio.Task[None]] = set()
@@ -149,9 +150,8 @@ class Runtime:
     async def _prune_now_and_then(self) -> None:
         while True:
             kept = self._preferences
-            before = _now() - timedelta(days=kept.keep_days)
             try:
-                await self.store.prune(keep=kept.keep_jobs, before=before)
+                await self.store.prune(keep=kept.keep_jobs, before=_now() - timedelta(days=kept.keep_days))
             except StoreError as exc:
                 log.warning("Old jobs could not be taken out of the journal: %s", exc)
             await asyncio.sleep(PRUNE_EVERY_S)

@@ -13,6 +13,7 @@ import folder_paths  # type: ignore[import-not-found]
 
 from ..dispatch.transport import Folders
 from ..runtime import Runtime
+from .host_queue import CurrentQueue
 from .prefetch import Prefetch
 
 # ComfyUI's module; a type checker would take our own package of that name.
@@ -27,7 +28,7 @@ class Host:
     def __init__(self, server: Any, runtime: Runtime) -> None:
         self.server = server
         self.runtime = runtime
-        self.prefetch = Prefetch(server.prompt_queue, runtime)
+        self.prefetch = Prefetch(CurrentQueue(server), runtime)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

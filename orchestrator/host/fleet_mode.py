@@ -24,6 +24,7 @@ from . import comfy
 from .bodies import request_id_of
 from .fleet_mirror import FleetMirror
 from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop, sender_of
+from .host_queue import can_run_prompts
 from .native_queue import NativeQueue
 from .prefetch import Prefetch
 from .prompt_handlers import PromptHandlers
@@ -69,18 +70,26 @@ class FleetMode:
 
     def start(self) -> None:
         """Once the engine runs."""
-        self._native.install()
-        self._runtime.use_this_machine(
-            ThisMachine(
-                self._server.prompt_queue,
-                comfy.folders(),
-                lambda: self._runtime.preferences.this_machine,
-                self._native.next_number,
-            )
-        )
+        self._take_queue()
         self._mirror.start()
         self._runtime.on_preferences(lambda _: self._look_again())
         self._look_again()
+
+    def _take_queue(self) -> None:
+        """Show our jobs in the host's queue, and run jobs through it."""
+        notice = self._native.install()
+        if notice:
+            log.warning("%s", notice)
+            self._runtime.host_notices.append(notice)
+        if can_run_prompts(self._native.queue):
+            self._runtime.use_this_machine(
+                ThisMachine(
+                    self._native.queue,
+                    comfy.folders(),
+                    lambda: self._runtime.preferences.this_machine,
+                    self._native.next_number,
+                )
+            )
 
     def _look_again(self) -> None:
         """As long as this machine may help: it tells nobody when its own queue becomes empty."""
@@ -139,6 +148,8 @@ class FleetMode:
             await asyncio.wait_for(self._runtime.ready(), READY_S)
         except (OrchestratorError, asyncio.TimeoutError):
             return None  # the engine's start has said why
+        if self._server.prompt_queue is not self._native.queue:  # another pack has put in its own since
+            self._take_queue()
         body = await _object(request)
         extra = body.get("extra_data")
         options = extra.get(OPTIONS_KEY) if isinstance(extra, dict) else None
@@ -217,8 +228,10 @@ class FleetMode:
         run = options.get("run")
         if run in ("fleet", "local"):
             return bool(run == "fleet")
-        # A dispatch node sends its part away by itself, and gives the rest its value here.
-        return self._runtime.preferences.fleet_mode and not has_dispatch_node(prompt)
+        # A dispatch node sends its part away by itself, and gives the rest its value here. Without a history
+        # whoever waits for the result there would wait for ever.
+        is_on = self._runtime.preferences.fleet_mode and self._native.keeps_history
+        return is_on and not has_dispatch_node(prompt)
 
     async def _local(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = await handler(request)

@@ -77,4 +77,7 @@ async def _start(runtime: Runtime, *listeners: Announcer | FleetMode | MergedNod
         log.exception("Remote Dispatch could not start; ComfyUI itself goes on without it")
         return
     for listener in listeners:
-        listener.start()
+        try:
+            listener.start()
+        except Exception:  # another pack may have changed what it needs; the others go on
+            log.exception("A part of Remote Dispatch could not start: %s", type(listener).__name__)

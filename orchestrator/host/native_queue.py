@@ -10,12 +10,16 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+
+from .host_queue import is_replaced, notice_about, pack_behind
 
 log = logging.getLogger(__name__)
 
 SHOWN_WAITING = 200  #: of a very long queue; the Fleet tab has all
 STATUS_EVERY_S = 0.1
+_TRY = "remote-dispatch-try"  #: stands in queue and history for a moment, to see whether it is seen there
 HISTORY_MAX = 10_000  #: as the host's own MAXIMUM_HISTORY_SIZE
 
 Item = tuple[float, str, dict[str, Any], dict[str, Any], list[str]]
@@ -28,19 +32,33 @@ class NativeQueue:
 
     def __init__(self, server: Any) -> None:
         self._server = server
-        self._queue = server.prompt_queue
+        self.queue: Any = None  #: the host's, once ``install`` was called
+        self.keeps_history = True
         self._running: dict[str, Item] = {}
         self._waiting: dict[str, Item] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = float("-inf")
 
-    def install(self) -> None:
-        """Let the host's answers about its queue include ours."""
+    def install(self) -> str:
+        """Let the host's answers about its queue include ours. Called when all node packs are loaded.
+
+        Returns what a person has to know of a queue that another pack has put in its place; "" when ours is
+        shown as it should be.
+        """
+        self.queue = self._server.prompt_queue
+        pack = pack_behind(self.queue)
         for name, with_ours in (
             ("get_current_queue_volatile", self._with_ours),
             ("get_tasks_remaining", self._count_ours),
         ):
-            setattr(self._queue, name, _extended(getattr(self._queue, name), with_ours))
+            original = getattr(self.queue, name, None)
+            if callable(original):
+                with suppress(Exception):  # a class with slots, say; looked at next
+                    setattr(self.queue, name, _extended(original, with_ours))
+        shows_queue, self.keeps_history = self._shows_queue(), self._keeps_history()
+        if shows_queue and self.keeps_history and not is_replaced(self.queue):
+            return ""
+        return notice_about(pack, shows_queue=shows_queue, keeps_history=self.keeps_history)
 
     def next_number(self) -> int:
         """A number for a prompt, from the host's own counter."""
@@ -81,10 +99,11 @@ class NativeQueue:
             },
             "meta": dict(meta),
         }
-        with self._queue.mutex:
-            while len(self._queue.history) >= HISTORY_MAX:
-                self._queue.history.pop(next(iter(self._queue.history)))
-            self._queue.history[item[1]] = entry
+        if self.keeps_history:
+            with self.queue.mutex:
+                while len(self.queue.history) >= HISTORY_MAX:
+                    self.queue.history.pop(next(iter(self.queue.history)))
+                self.queue.history[item[1]] = entry
         self._changed()
 
     def forget(self, job_id: str) -> None:
@@ -92,6 +111,32 @@ class NativeQueue:
         self._running.pop(job_id, None)
         self._waiting.pop(job_id, None)
         self._changed()
+
+    def _shows_queue(self) -> bool:
+        """Whether who asks the host for its queue sees one of ours."""
+        self._running[_TRY] = (0, _TRY, {}, {}, [])
+        try:
+            running, _ = self.queue.get_current_queue_volatile()
+            return any(item[1] == _TRY for item in running)
+        except Exception as exc:  # whatever another pack's code may raise
+            log.debug("The host's queue cannot be read: %s", exc)
+            return False
+        finally:
+            del self._running[_TRY]
+
+    def _keeps_history(self) -> bool:
+        """Whether who asks the host for an ended prompt gets what we write there."""
+        entry: dict[str, Any] = {"prompt": (0, _TRY, {}, {}, []), "outputs": {}, "status": None, "meta": {}}
+        try:
+            with self.queue.mutex:
+                self.queue.history[_TRY] = entry
+                try:
+                    return _TRY in self.queue.get_history(prompt_id=_TRY)
+                finally:
+                    self.queue.history.pop(_TRY, None)
+        except Exception as exc:  # whatever another pack's code may raise
+            log.debug("The host's history cannot be used: %s", exc)
+            return False
 
     def _with_ours(self, theirs: Any) -> Any:
         running, waiting = theirs
@@ -111,7 +156,10 @@ class NativeQueue:
     def _tell(self) -> None:
         self._timer = None
         self._told_at = asyncio.get_running_loop().time()
-        self._server.queue_updated()
+        try:
+            self._server.queue_updated()
+        except Exception as exc:  # another pack's queue may not know how long it is
+            log.debug("The pages could not be told of the queue: %s", exc)
 
 
 def _extended(original: Any, with_ours: Any) -> Any:

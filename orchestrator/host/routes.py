@@ -131,7 +131,8 @@ class _Api:
         return 200, {"token": self._guard.token}
 
     async def peers(self, request: web.Request) -> tuple[int, Any]:
-        notices = [notice for notice in (self._runtime.store.notice, self._runtime.secrets.notice) if notice]
+        own = (self._runtime.store.notice, self._runtime.secrets.notice)
+        notices = [notice for notice in (*own, *self._runtime.host_notices) if notice]
         return 200, {"peers": peer_views(self._runtime), "notices": notices}
 
     async def add_peer(self, request: web.Request) -> tuple[int, Any]:

@@ -12,7 +12,9 @@ PROMPT = {
 }
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(2, "2 s"), (150, "150 s"), (180, "3 min"), (3600, "60 min")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(2, "2 s"), (150, "150 s"), (180, "3 min"), (239, "3 min"), (3600, "60 min")]
+)
 def test_a_duration_is_said_in_minutes_from_three_on(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
 

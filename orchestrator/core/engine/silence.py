@@ -26,7 +26,7 @@ class SilencePolicy:
 
 def in_words(seconds: float) -> str:
     """A duration as people say it."""
-    return f"{seconds / 60:.0f} min" if seconds >= 180 else f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min" if seconds >= 180 else f"{seconds:.0f} s"
 
 
 def silent_peer(silent_s: float) -> str:
