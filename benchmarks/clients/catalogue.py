@@ -46,7 +46,7 @@ CLIENTS = (
     Client(
         "comfy-api-simplified", "api_simplified.py", ("slow", "slow_to_socket"), ("comfy-api-simplified",)
     ),
-    Client("comfy-script", "script.py", ("sampled",), ("comfy-script[client]",)),
+    Client("comfy-script", "script.py", ("sampled",), ("comfy-script[default]",)),
     Client("comfy-cli", "cli.py", ("sampled", "pictures", "error"), ("comfy-cli",)),
     Client("@saintno/comfyui-sdk", "saintno.mjs", ("sampled",), npm=("@saintno/comfyui-sdk",)),
     Client("comfy-ui-client", "comfy_ui_client.mjs", ("pictures",), npm=("comfy-ui-client",)),

@@ -1,7 +1,8 @@
 """The prompts that the clients send, in API format. All but `Test…` are stock classes.
 
 `Test…` classes and the tiny random models are those of the end-to-end tests. Ids and titles are the ones that
-ComfyUI's script_examples write into: node 3 has the seed, node 6 takes a text that it does not use.
+ComfyUI's script_examples write into: node 3 has the seed, node 6 takes a text that it does not use. A node stands after those that it
+needs: krita-ai-diffusion wants it so.
 """
 
 from __future__ import annotations
@@ -84,6 +85,10 @@ def _slept(seed: int, batch: int = 1) -> Graph:
 
 def _sampled(seed: int, batch: int = 1) -> Graph:
     return {
+        "4": _node("UNETLoader", unet_name="tiny-random-unet.safetensors", weight_dtype="default"),
+        "5": _node("EmptyLatentImage", width=64, height=64, batch_size=batch),
+        "6": _node("LotusConditioning"),
+        "7": _node("VAELoader", vae_name="taesd"),
         "3": _node(
             "KSampler",
             model=["4", 0],
@@ -97,9 +102,5 @@ def _sampled(seed: int, batch: int = 1) -> Graph:
             scheduler="simple",
             denoise=1.0,
         ),
-        "4": _node("UNETLoader", unet_name="tiny-random-unet.safetensors", weight_dtype="default"),
-        "5": _node("EmptyLatentImage", width=64, height=64, batch_size=batch),
-        "6": _node("LotusConditioning"),
-        "7": _node("VAELoader", vae_name="taesd"),
         "8": _node("VAEDecode", samples=["3", 0], vae=["7", 0]),
     }

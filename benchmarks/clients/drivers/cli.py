@@ -33,5 +33,6 @@ with Notes(folder) as notes:
         line = re.sub(r'("[a-z_]*(?:elapsed|duration|seconds|time|_ms|ts)[a-z_]*": ?)[\d.]+', r"\1TIME", line)
         line = re.sub(r"\d+:\d\d:\d\d(\.\d+)?|\d+(\.\d+)? ?s\b|/tmp/\S+?(?=[\"\s])", "TIME", line)
         line = re.sub(r"_\d{5}_", "_NUMBER_", line)
+        line = re.sub(r"filename=[^&]*&subfolder=[^&]*&type=temp", "filename=TEMP&type=temp", line)
         notes.note(line)
 sys.exit(done.returncode)

@@ -1,9 +1,8 @@
 // comfy-ui-client: getImages of a prompt, as its own example does.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import client_ from "comfy-ui-client";
+import { ComfyUIClient } from "comfy-ui-client";
 
-const { ComfyUIClient } = client_;
 const [server, graph, folder] = process.argv.slice(2);
 const client = new ComfyUIClient(server.replace("http://", ""), "baadbabe-b00b-4206-9420-deadd00d1337");
 await client.connect();

@@ -12,7 +12,7 @@ from notes import Notes
 
 server, graph, folder = sys.argv[1:4]
 load(server + "/")
-from comfy_script.runtime import Workflow, queue  # noqa: E402
+from comfy_script.runtime import Workflow  # noqa: E402
 from comfy_script.runtime.nodes import (  # noqa: E402
     EmptyLatentImage,
     KSampler,
@@ -25,16 +25,15 @@ from comfy_script.runtime.nodes import (  # noqa: E402
 
 seed = json.loads(Path(graph).read_text(encoding="utf-8"))["3"]["inputs"]["seed"]
 with Notes(folder) as notes:
-    remaining: list[int] = []
-    queue.add_queue_remaining_callback(remaining.append)
     with Workflow(wait=True) as workflow:
         model = UNETLoader("tiny-random-unet.safetensors", "default")
         conditioning = LotusConditioning()
         latent = EmptyLatentImage(64, 64, 1)
         latent = KSampler(model, seed, 6, 1.0, "euler", "simple", conditioning, conditioning, latent, 1.0)
-        latent.on_progress(lambda progress: notes.note("progress", progress.value, progress.max))
-        latent.on_preview(lambda task, preview: notes.note("preview", preview.format, preview.size))
         saved = SaveImage(VAEDecode(latent, VAELoader("taesd")), "client")
+        workflow.queue()
+        workflow.task.add_progress_callback(lambda step: notes.note("progress", step.value, step.max))
+        workflow.task.add_preview_callback(lambda task, node, picture: notes.note("preview", picture.size))
     for number, picture in enumerate(saved.wait()):
         body = io.BytesIO()
         picture.save(body, "PNG")
