@@ -74,6 +74,7 @@ def _servers(running: list[str] | None, setup: Setup, trees: Mapping[str, Path])
     with tempfile.TemporaryDirectory() as base:
         fleet = Fleet(setup, Path(base), peers=2)
         plain = fleet.new_peer("plain")
+        fleet.equip(fleet.master)
         for process in (plain, *fleet.all):
             _equip(process, trees)
         try:
@@ -111,7 +112,7 @@ def _options() -> argparse.Namespace:
 
 
 def _equip(process: ComfyProcess, trees: Mapping[str, Path]) -> None:
-    """What clients need on the server: the models and nodes of the tests are there already on peers."""
+    """What clients need on the server, beside the models and nodes of the tests that peers have already."""
     saver = process.installation.path / SOCKET_SAVER
     shutil.copy(saver, process.base / SOCKET_SAVER)
     if "tooling-nodes" in trees:

@@ -56,7 +56,7 @@ CLIENTS = (
         ("sampled", "pictures"),
         ("comfyui-api-client",),
     ),
-    Client("comfy-headless", "headless.py", ("sampled", "error"), ("comfy-headless", "websockets", "httpx")),
+    Client("comfy-headless", "headless.py", ("sampled",), ("comfy-headless", "websockets", "httpx")),
     Client(
         "comfy-sdk over comfy-api-proxy", "sdk.py", ("sampled", "error"), ("comfy-sdk", "comfy-api-proxy")
     ),

@@ -1,8 +1,8 @@
 """The prompts that the clients send, in API format. All but `Test…` are stock classes.
 
 `Test…` classes and the tiny random models are those of the end-to-end tests. Ids and titles are the ones that
-ComfyUI's script_examples write into: node 3 has the seed, node 6 takes a text that it does not use. A node stands after those that it
-needs: krita-ai-diffusion wants it so.
+ComfyUI's script_examples write into: node 3 has the seed, node 6 takes a text that it does not use. A node
+stands after those that it needs: krita-ai-diffusion wants it so.
 """
 
 from __future__ import annotations

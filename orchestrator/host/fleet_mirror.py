@@ -6,6 +6,7 @@ without a client id is told to everybody, as far as the host does that.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -22,7 +23,8 @@ from .sanitise import sanitise
 
 _RELAYED = frozenset({"execution_cached", "executing", "progress", "progress_state"})
 _SUPERSEDED = frozenset({"progress", "progress_state"})  #: by the next one, for a client that lags behind
-_REPLAYED = ("executing", "progress_state", "progress")  #: the newest of each, to a page that comes back
+#: The newest of each, to a client that comes back. It heard of the start; told again, some give the job up.
+_REPLAYED = ("executing", "progress_state")
 #: What the host tells to everybody where nobody in particular queued the prompt.
 _TOLD_TO_ALL = frozenset({"progress", "progress_state", "execution_interrupted"})
 
@@ -62,11 +64,10 @@ class FleetMirror:
         self._shown.pop(job_id, None)
 
     def greet(self, client_id: str) -> None:
-        """Tell a page that has just connected what its running jobs are at."""
+        """Tell a client that has just connected what its running jobs are at, as the host does."""
         for job in reversed(self._runtime.jobs()):
             shown = self._shown.get(job.id)
             if shown and shown.is_running and job.request.client_id == client_id:
-                self._send_start(job)
                 for kind in _REPLAYED:
                     if kind in shown.newest:
                         self._send(job, kind, shown.newest[kind])
@@ -94,14 +95,17 @@ class FleetMirror:
         elif job.begun_at is not None and not shown.is_running:
             shown.is_running = True
             self._native.show_running(job.id, queue_item(job, shown.number, shown.outputs))
-            self._send_start(job)
+            self._send_start(job, shown)
         elif job.begun_at is None and (shown.is_running or not shown.is_listed):
             shown.is_running = False
             shown.forget_attempt()
             self._native.show_waiting(job.id, queue_item(job, shown.number, shown.outputs))
         shown.is_listed = True
 
-    def _send_start(self, job: Job) -> None:
+    def _send_start(self, job: Job, shown: _Shown) -> None:
+        if shown.was_told_of_start:
+            return  # it is tried again elsewhere; a prompt starts once
+        shown.was_told_of_start = True
         start = {"prompt_id": job.prompt_id, "timestamp": milliseconds(job.begun_at), "remote": True}
         self._send(job, "execution_start", start)
 
@@ -159,19 +163,21 @@ class FleetMirror:
             # The host sends event 1 after the `progress` that comes with it, and event 4 before.
             shown.held = frame
         else:
-            self._post_picture(job, frame, with_metadata=True)
+            self._post_picture(job, shown, frame, with_metadata=True)
 
     def _release_frame(self, job: Job, shown: _Shown) -> None:
         if shown.held is not None:
             frame, shown.held = shown.held, None
-            self._post_picture(job, frame, with_metadata=False)
+            self._post_picture(job, shown, frame, with_metadata=False)
 
-    def _post_picture(self, job: Job, frame: PreviewFrame, *, with_metadata: bool) -> None:
+    def _post_picture(self, job: Job, shown: _Shown, frame: PreviewFrame, *, with_metadata: bool) -> None:
         def make() -> bytes:
             return picture_message(frame, job.prompt_id, with_metadata=with_metadata)
 
         node_id = frame.display_node_id or frame.node_id
         is_result = self._is_output(class_of(job.request.prompt.get(node_id)))
+        if is_result and not shown.is_new_result(node_id):
+            return
         replaces = None if is_result else (job.id, "preview")
         self._post(job, Outgoing(make, replaces, size=len(frame.data)))
 
@@ -200,13 +206,23 @@ class _Shown:
         self.outputs = outputs
         self.is_listed = False
         self.is_running = False
+        self.was_told_of_start = False
+        self._delivered = Counter[str]()
         self.forget_attempt()
+
+    def is_new_result(self, node_id: str) -> bool:
+        """Whether this picture of an output node is more than what a lost attempt has delivered already."""
+        self._sent[node_id] += 1
+        is_new = self._sent[node_id] > self._delivered[node_id]
+        self._delivered[node_id] = max(self._delivered[node_id], self._sent[node_id])
+        return is_new
 
     def forget_attempt(self) -> None:
         """What a peer said counts for its own attempt alone."""
         self.trail = Trail()
         self.newest: dict[str, Mapping[str, Any]] = {}
         self.held: PreviewFrame | None = None
+        self._sent = Counter[str]()
 
 
 def _is_relayed(event: PeerEvent) -> bool:

@@ -113,11 +113,39 @@ async def test_nothing_of_a_lost_attempt_is_told_of_the_next(back_to: Job) -> No
     around.page.heard.clear()
     around.mirror.greet("page")
     await delivered()
-    assert around.page.kinds() == ["execution_start"]
+    assert not around.page.heard
     around.event("execution_cached", nodes=["1"])
     around.tell(RUNNING.to(JobState.DONE, ended_at=NOW))
     cached = [data["nodes"] for kind, data in around.history if kind == "execution_cached"]
     assert cached == [["1"]]
+
+
+async def test_a_prompt_that_is_tried_again_starts_once_and_its_pictures_arrive_once() -> None:
+    around = begun()
+    around.say(RUNNING, picture(b"first", "9"))
+    around.event("progress", value=1, max=2, node="9")
+    around.tell(WAITING)
+    around.tell(RUNNING)
+    around.say(RUNNING, picture(b"preview"))
+    around.say(RUNNING, picture(b"first", "9"))
+    around.say(RUNNING, picture(b"second", "9"))
+    around.event("executing", node=None)
+    await delivered()
+    told = [kind if isinstance(kind, str) else kind[8:] for kind in around.page.kinds()]
+    assert told == ["execution_start", "progress", b"first", b"preview", b"second"]
+
+
+async def test_a_client_that_comes_back_hears_where_its_prompt_is_and_no_second_start() -> None:
+    around = begun()
+    around.known = [RUNNING]
+    around.event("executing", node="1")
+    around.event("progress_state", nodes={})
+    around.event("progress", value=1, max=2, node="1")
+    await delivered()
+    around.page.heard.clear()
+    around.mirror.greet("page")
+    await delivered()
+    assert around.page.kinds() == ["executing", "progress_state"]
 
 
 async def test_every_message_reaches_the_client_that_asked_in_its_order_under_its_own_prompt_id() -> None:

@@ -44,6 +44,7 @@ from ai_diffusion.settings import settings  # noqa: E402
 
 settings.check_server_resources = False
 
+
 def work() -> WorkflowInput:
     extent = Extent(48, 32)
     images = ImageInput.from_extent(extent)
