@@ -17,7 +17,7 @@ from comfy_execution.progress import get_progress_state  # type: ignore[import-n
 from ..orchestrator.core.models.job import Job, JobRequest, OutputFile, Prompt
 from ..orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash
 from ..orchestrator.core.workflow.prompt import links_of
-from ..orchestrator.core.workflow.result_nodes import loader_nodes, replace_source
+from ..orchestrator.core.workflow.result_nodes import RESULT_ID, loader_nodes, replace_source
 from ..orchestrator.dispatch.transport import hash_file
 from ..orchestrator.errors import (
     NoEligiblePeerError,
@@ -206,8 +206,9 @@ def _bridged(stash: Stash, upstream: Mapping[str, Any]) -> Prompt:
 
 def _output(job: Job, stash: Stash, is_used: bool) -> io.NodeOutput:
     if stash.link is not None:
-        value = media.value_from_files(job.result_type, [Path(file.path) for file in job.outputs], job.texts)
-        shown = job.outputs if job.result_type == "IMAGE" and not is_used else ()
+        carried = tuple(file for file in job.outputs if file.node_id == RESULT_ID)
+        value = media.value_from_files(job.result_type, [Path(file.path) for file in carried], job.texts)
+        shown = carried if job.result_type == "IMAGE" and not is_used else ()
     else:
         shown = _first_pictures(job.outputs)
         if not shown and is_used:

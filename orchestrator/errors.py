@@ -29,6 +29,7 @@ OrchestratorError
 ├── OvertakenError                  another copy of the job was through before
 ├── JobSetAsideError                several peers went away while they ran the job
 ├── ResultError                     a result arrived that cannot be used
+│   ├── ResultGoneError             the peer lists it and does not give it
 │   ├── LocalDiskError              it cannot be written on this machine: no fault of the peer's
 │   └── UnsupportedTypeError        a link type that cannot travel
 └── JobCancelledError               the user, or shutdown, ended the job
@@ -152,9 +153,13 @@ class PeerTimeoutError(PeerUnreachableError):
 
 
 class PeerAuthError(PeerError):
-    """The peer, or a proxy in front of it, asks for a key."""
+    """The peer, or a proxy in front of it, asks for a key; ``status`` is the number of its answer."""
 
     code = "needs_key"
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class PeerProtocolError(PeerError):
@@ -282,6 +287,19 @@ class ResultError(OrchestratorError):
     """A result arrived that cannot be used."""
 
     code = "bad_result"
+
+
+class ResultGoneError(ResultError):
+    """The peer lists a result and does not give it: it is gone, or where no route shows it, or too large.
+
+    ``is_hidden``: the peer says that it does not show this place.
+    """
+
+    code = "result_gone"
+
+    def __init__(self, message: str, *, is_hidden: bool = False) -> None:
+        super().__init__(message)
+        self.is_hidden = is_hidden
 
 
 class LocalDiskError(ResultError):

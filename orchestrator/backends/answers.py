@@ -85,7 +85,7 @@ def _not_trusted(base_url: str, error: Exception) -> str:
 
 
 def wants_key(base_url: str, status: int) -> PeerAuthError:
-    return PeerAuthError(f"{base_url} wants a key ({status}). Enter it in the peer's form.")
+    return PeerAuthError(f"{base_url} wants a key ({status}). Enter it in the peer's form.", status)
 
 
 def leads_elsewhere(base_url: str, status: int) -> PeerAuthError:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,36 +13,39 @@ import aiohttp
 
 from ..core.models.backend import QueueState, Vitals
 from ..core.models.job import RemoteFile
-from ..core.models.trust import context_of, pinned_digest
 from ..errors import (
+    PeerAuthError,
     PeerProtocolError,
     PeerRefusedError,
     PeerUnreachableError,
-    ResultError,
+    ResultGoneError,
 )
 from . import wire
 from .answers import (
     JSON_MAX_BYTES,
     check_answer,
-    leads_elsewhere,
     parse_body,
     read_body,
     translated,
 )
+from .connection import notice_a_dead_machine, ssl_of, without_redirects
 from .request_body import json_body
 from .resolver import CheckedResolver
 from .transfer import Partial, at_a_pace, in_thread, observed, save_body
 
 OBJECT_INFO_MAX_BYTES = 40 << 20
+HISTORY_MAX_BYTES = 64 << 20  #: of one prompt; what its nodes show may be texts of many MB
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
 HOP_HEADER = "X-Orchestrator-Hop"  #: says which master sent it; another master then runs it itself
 WEBSOCKET_MAX_BYTES = 64 << 20
 URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
 HTTP_NOT_FOUND = 404
+HTTP_FORBIDDEN = 403
 SUBMIT_TIMEOUT_S = 30.0
 OBJECT_INFO_TIMEOUT_S = 40.0
 MODELS_TIMEOUT_S = 20.0
+LISTING_TIMEOUT_S = 20.0
 HANDSHAKE_TIMEOUT_S = 10.0
 #: Just above the time between two polls: they take the kept connections in turn, and with a longer time they
 #: would keep those of a busy hour for good.
@@ -75,7 +76,7 @@ class ComfyUIClient:
         self._timeout_s = timeout_s
         self._session = session
         self._owns_session = session is None
-        self._ssl = _ssl_of(tls)
+        self._ssl = ssl_of(tls)
         self._sender = sender
 
     async def health_check(self) -> bool:
@@ -177,7 +178,8 @@ class ComfyUIClient:
 
     async def history(self, prompt_id: str) -> dict[str, Any] | None:
         """The finished prompt's entry; None while it is unfinished or unknown."""
-        body = await self._json("GET", f"/history/{prompt_id}")
+        path = f"/history/{prompt_id}"
+        body = await self._json("GET", path, max_bytes=HISTORY_MAX_BYTES)
         entry = body.get(prompt_id) if isinstance(body, Mapping) else None
         return entry if isinstance(entry, dict) else None
 
@@ -196,6 +198,21 @@ class ComfyUIClient:
     async def free(self) -> None:
         """Ask the peer to unload its models and give their memory back, once it is idle."""
         await self._body("POST", "/free", json={"unload_models": True, "free_memory": True})
+
+    async def output_files(self) -> tuple[str, ...]:
+        """The names of the files at the top of the peer's output folder; those in folders are not listed."""
+        return wire.listed_files(
+            await self._json("GET", "/internal/files/output", timeout_s=LISTING_TIMEOUT_S)
+        )
+
+    async def has_file(self, file: RemoteFile) -> bool:
+        """Whether /view has it; False where it does not say."""
+        wanted = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        try:
+            async with self._request("HEAD", f"/view?{urlencode(wanted, errors='replace')}"):
+                return True
+        except (PeerRefusedError, PeerAuthError):
+            return False
 
     async def upload(self, source: Path, *, name: str, subfolder: str = "") -> str:
         """Send an input file; return the name to put into the graph, which need not be the one asked for."""
@@ -236,7 +253,8 @@ class ComfyUIClient:
         caller can go on with it later and has given `so_far`, which is then kept up to date.
 
         Raises:
-            ResultError: it is gone or too large. PeerUnreachableError: it ended early, or changed.
+            ResultGoneError: it is not there, not shown, or says that it is too large. ResultError: it is too
+            large. PeerUnreachableError: it ended early, or changed.
             LocalDiskError: less than `reserve_bytes` would stay free. OSError: `target` cannot be written.
         """
         keeps, so_far = so_far is not None, so_far or Partial()
@@ -244,7 +262,7 @@ class ComfyUIClient:
         wanted = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         path = f"/view?{urlencode(wanted, errors='replace')}"
         if len(path) > URL_MAX:
-            raise ResultError(f"The peer's result {name}… has a name of {len(file.filename)} characters.")
+            raise ResultGoneError(f"The peer's result {name}… has a name of {len(file.filename)} characters.")
 
         async def save() -> int:
             # Pictures do not shrink any more, and uncompressed the length announced is the file's.
@@ -262,7 +280,15 @@ class ComfyUIClient:
         except PeerRefusedError as exc:
             if exc.status >= 500:
                 raise
-            raise ResultError(f"The peer no longer has its result {name} ({exc.status}).") from exc
+            is_hidden = exc.status != HTTP_NOT_FOUND
+            text = f"The peer no longer has its result {name} ({exc.status})."
+            raise ResultGoneError(text, is_hidden=is_hidden) from exc
+        except PeerAuthError as exc:
+            if exc.status != HTTP_FORBIDDEN:
+                raise
+            # ComfyUI's own answer for a place outside of its folders; a key is asked for on every route.
+            text = f"The peer does not show its result {name} ({exc.status})."
+            raise ResultGoneError(text, is_hidden=True) from exc
         except BaseException:
             await _remove(target)
             raise
@@ -276,7 +302,7 @@ class ComfyUIClient:
         """
         with translated(self.base_url):
             async with (
-                _without_redirects(self._open_session()) as session,
+                without_redirects(self._open_session()) as session,
                 session.ws_connect(
                     f"{self.base_url}/ws?{urlencode({'clientId': client_id})}",
                     headers=self._headers,
@@ -285,7 +311,7 @@ class ComfyUIClient:
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 ) as stream,
             ):
-                _notice_a_dead_machine(stream.get_extra_info("socket"))
+                notice_a_dead_machine(stream.get_extra_info("socket"))
                 yield stream
 
     async def close(self) -> None:
@@ -347,43 +373,6 @@ def open_session(resolver: CheckedResolver | None = None) -> aiohttp.ClientSessi
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=HANDSHAKE_TIMEOUT_S),
     )
-
-
-def _ssl_of(tls: str) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
-    digest = pinned_digest(tls)
-    if digest is not None:
-        return aiohttp.Fingerprint(digest)
-    return context_of(tls) if tls else True
-
-
-def _without_redirects(session: aiohttp.ClientSession) -> aiohttp.ClientSession:
-    """For websockets over the same connector: their handshake cannot be told not to follow a redirect, and
-    would take the key along."""
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(_refuse_redirect)
-    return aiohttp.ClientSession(
-        connector=session.connector,
-        connector_owner=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=session.timeout,
-        trace_configs=[trace],
-    )
-
-
-async def _refuse_redirect(
-    session: aiohttp.ClientSession, context: object, params: aiohttp.TraceRequestRedirectParams
-) -> None:
-    raise leads_elsewhere(str(params.url.origin()), params.response.status)
-
-
-def _notice_a_dead_machine(connection: socket.socket | None) -> None:
-    """Let the system ask the other end of a silent websocket: a busy machine answers, a dead one does not."""
-    if connection is None:
-        return
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _remove(target: Path) -> None:

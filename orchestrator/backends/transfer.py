@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from ..errors import LocalDiskError, PeerTimeoutError, PeerUnreachableError, ResultError
+from ..errors import LocalDiskError, PeerTimeoutError, PeerUnreachableError, ResultError, ResultGoneError
 from .answers import IN_THREAD_FROM
 
 _BLOCK = 1 << 18
@@ -122,13 +122,14 @@ async def save_body(
     """Write an answer's body to `target`, behind what is there of it; `so_far` is kept up to date.
 
     Raises:
-        ResultError: it is larger than `max_bytes`. OSError: `target` cannot be written.
+        ResultGoneError: it says that it is larger than `max_bytes`. ResultError: it is.
+        OSError: `target` cannot be written.
         LocalDiskError: it would leave less than `reserve_bytes` free.
         aiohttp.ClientPayloadError: it is shorter than it said.
     """
     announced = so_far.size + (answer.content_length or 0)
     if announced > max_bytes:
-        raise ResultError(
+        raise ResultGoneError(
             f"The result {name} has {announced >> 20} MiB; at most {max_bytes >> 20} are taken."
         )
     needed_bytes = (answer.content_length or 0) + reserve_bytes if reserve_bytes else 0

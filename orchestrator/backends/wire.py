@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ MAX_QUEUE = 100_000
 MAX_FOLDERS = 128
 MAX_FILES = 10_000  #: of one folder
 FILE_NAME_MAX = 500
+MAX_LISTED = 200_000
+_FOLDER_BEHIND = re.compile(r" \[(output|input|temp)\]$")
 TEXT_MAX = 200
 #: Kinds of binary frames.
 PREVIEW, TEXT, PREVIEW_WITH_METADATA = 1, 3, 4
@@ -189,6 +192,12 @@ def model_sizes(body: object) -> dict[str, int]:
         if size and isinstance(name, str) and 0 < len(name) <= FILE_NAME_MAX and _is_unicode(name):
             sizes.setdefault(name.replace("\\", "/"), size)
     return sizes
+
+
+def listed_files(body: object) -> tuple[str, ...]:
+    """GET /internal/files/{folder}: names; newer versions write the folder behind each (" [output]")."""
+    names = [name for name in (body if isinstance(body, list) else []) if isinstance(name, str)]
+    return tuple(_FOLDER_BEHIND.sub("", name) for name in names[:MAX_LISTED] if len(name) <= FILE_NAME_MAX)
 
 
 def text(value: object, most: int = TEXT_MAX) -> str:

@@ -5,23 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, Message, PeerEvent
-from ..core.engine.output_names import with_output_prefix
+from ..core.engine.output_names import with_output_names
 from ..core.engine.preparation import Prepared
-from ..core.models.job import InputFile, JobRequest, OutputFile, RemoteFile
+from ..core.models.job import InputFile, JobRequest
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success
 from ..core.workflow.prompt import class_of, seeded_nodes, title_of
-from ..core.workflow.result_files import files_of, outputs_told, shown_of, texts_of
-from ..errors import LocalDiskError, PeerError, PromptRefusedError
+from ..core.workflow.result_files import (
+    TEXT_MAX,
+    cut,
+    files_of,
+    outputs_told,
+    sequence_of,
+    shown_of,
+    texts_of,
+)
+from ..errors import JobLostError, LocalDiskError, PeerError, PromptRefusedError, ResultError
+from .free_names import Counters
+from .gathering import Gathering, Made
 from .remote_prompt import FollowPolicy, RemotePrompt
-from .results import Counters, Earlier, Results
+from .results import Delivery, Earlier, Results
 from .transport import Folders, Transport
 from .withdrawals import Withdrawals
 
@@ -62,8 +72,9 @@ class AttemptRun:
         self.prompt_id = prompt_id or str(uuid.uuid4())
         self._remote = RemotePrompt(client, events, self.prompt_id, peer, ways.follow)
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
-        self._folder = f"rd-{self.prompt_id[:8]}"
-        self._prompt = with_output_prefix(prepared.prompt, self._folder)
+        tag = f"rd-{self.prompt_id[:8]}"
+        self._info = info
+        self._prompt, self._names = with_output_names(prepared.prompt, info, tag)
         self._references = prepared.inputs
         self._plan = prepared.plan
         #: nodes that only store or show what others made; they run even if all of that was in the cache
@@ -106,24 +117,26 @@ class AttemptRun:
         may_outlive: Callable[[], bool] = lambda: False,
         on_trouble: Callable[[str], None] = lambda text: None,
         delivery: AbstractAsyncContextManager[object] | None = None,
+        may_run_elsewhere: Callable[[], bool] = lambda: False,
     ) -> dict[str, Any]:
         """POST, follow, fetch; return what the job's record gains: outputs, texts and a value's type.
 
         When it is cancelled, so is the prompt on the peer, unless `may_outlive` says that a later process
         will go on with it. `on_trouble` hears what keeps a finished result from being stored here. Results
-        are brought to their places within `delivery`.
+        are brought to their places within `delivery`. `may_run_elsewhere`: whether a run whose every file is
+        lost may be a failure; else it is done all the same, and its notes name what is missing.
 
         Raises:
             PeerError, ResultError, TakenBackError
         """
-        only = self._plan.node_id if self._plan else ""
+        value_node = self._plan.node_id if self._plan else ""
         results = Results(
             self._client,
             self._ways.folders,
             self._ways.counters,
             job_id=job_id,
-            strip=self._folder,
-            keep=self._plan is None,
+            names=self._names,
+            value_node=value_node,
             earlier=self._earlier,
         )
         titles = {node_id: title_of(node) for node_id, node in self._prompt.items()}
@@ -132,39 +145,65 @@ class AttemptRun:
         def hear(message: Message) -> None:
             on_event(message)
             if isinstance(message, PeerEvent):
-                results.expect(files_of(outputs_told(message.type, message.data), self._prompt, only))
+                told = files_of(outputs_told(message.type, message.data), self._prompt)
+                results.expect(file for file in told if sequence_of(file) is None)
                 if meter.observe(message.type, message.data):
                     on_progress(meter)
 
         try:
             history = await self._history(request, hear, may_outlive)
             outputs = check_success(history, self._peer, titles)
-            remote_files = files_of(outputs, self._prompt, only)
+            gathering = Gathering(
+                self._client,
+                self._prompt,
+                self._info,
+                self._names,
+                targets=request.targets,
+                value_node=value_node,
+            )
+            made = await gathering.made(outputs)
             async with delivery or contextlib.nullcontext():
-                files = await self._published(results, remote_files, on_trouble)
+                delivered = await self._published(results, made, on_trouble)
+                missing = delivered.missing
+                lost = next((why for file, why in missing.items() if file.node_id == value_node), None)
+                if lost is None and missing and may_run_elsewhere() and gathering.is_lost(made, missing):
+                    lost = next(iter(missing.values()))
+                if lost is not None:
+                    raise ResultError(str(lost))
         finally:
             await even_if_cancelled(results.discard())
+        texts = texts_of(outputs, self._prompt, value_node)
+        notes = gathering.notes(made, missing, self._peer)
+        if not value_node and any(len(text) > TEXT_MAX for text in texts):
+            notes = (*notes, f"A text that {self._peer} made is too long to be kept; its beginning is.")
         return {
-            "outputs": files,
-            "shown": shown_of(outputs, dict(zip(remote_files, files, strict=True))),
-            "texts": texts_of(outputs, self._prompt, only),
+            "outputs": tuple(delivered.places[file] for file in made.files if file in delivered.places),
+            "shown": shown_of(outputs, made.with_sequences(delivered.places), self._names.restored),
+            "texts": tuple(text if value_node else cut(text) for text in map(self._names.restored, texts)),
             "result_type": self._plan.type if self._plan else "",
+            "notes": notes,
         }
 
-    async def _published(
-        self, results: Results, files: Sequence[RemoteFile], on_trouble: Callable[[str], None]
-    ) -> tuple[OutputFile, ...]:
-        """A full disk here is no reason to compute it all again: the peer keeps the files for a while."""
+    async def _published(self, results: Results, made: Made, on_trouble: Callable[[str], None]) -> Delivery:
+        """A full disk here is no reason to compute it all again: the peer keeps the files for a while.
+
+        Raises:
+            JobLostError: files are gone, and so is the peer's memory of the prompt: it was started again.
+        """
         clock, follow = asyncio.get_running_loop().time, self._ways.follow
         end = clock() + follow.keep_trying_s
         while True:
             try:
-                return await results.publish(files)
+                delivered = await results.publish(made.files, extra=made.extra, heads=made.heads)
+                break
             except LocalDiskError as exc:
                 if clock() > end:
                     raise
                 on_trouble(str(exc))
                 await asyncio.sleep(follow.fetch_again_s)
+        if delivered.missing and await self._client.history(self.prompt_id) is None:
+            raise JobLostError(f"{self._peer} was restarted before all results were fetched.")
+        return delivered
 
     async def _history(
         self,

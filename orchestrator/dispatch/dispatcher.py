@@ -368,6 +368,7 @@ class Dispatcher:
             may_outlive,
             report.on_trouble,
             entry.delivery,
+            partial(self._launch.may_run_elsewhere, entry.ticket, entry.job),
         )
         results = await self.copies.race(entry, first)
         self._experience.note_run(entry, report)
@@ -380,11 +381,10 @@ class Dispatcher:
             self._recovery.acquit(entry)
         attempts = entry.job.attempts
         if attempts and attempts[-1].ended_at is None:
-            outcome = failure.code if failure else state.value
-            reason = str(failure or "")
-            details["attempts"] = with_last(entry.job, ended_at=_now(), outcome=outcome, reason=reason)
-        entry.failure = failure
-        entry.job = entry.job.to(state, ended_at=_now(), error=error_view(failure), **details)
+            how = {"outcome": failure.code if failure else state.value, "reason": str(failure or "")}
+            details["attempts"] = with_last(entry.job, ended_at=_now(), **how)
+        entry.failure, noted = failure, entry.job.noting(*details.pop("notes", ()))
+        entry.job = noted.to(state, ended_at=_now(), error=error_view(failure), **details)
         self.register.finished(entry)
         if entry.job.request.source is Source.NODE:
             entry.ended.set()  # whoever waits for it ends with this process: no need to wait for the disk

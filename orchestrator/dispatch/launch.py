@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 
-from ..core.models.backend import BackendConfig
-from ..errors import TakenBackError
+from ..core.models.backend import BackendConfig, Health
+from ..core.models.job import Job
+from ..errors import ResultError, TakenBackError
 from .attempt import AttemptRun, Ways
 from .ports import Peers
 from .ticket import Ticket, not_on_its_way
@@ -71,6 +72,17 @@ class Launch:
         self._peers = peers
         self._ways = ways
         self._prompt_ids = prompt_ids
+
+    def may_run_elsewhere(self, ticket: Ticket, job: Job) -> bool:
+        """Whether another peer could take the job, and none has lost its results before."""
+        if any(attempt.outcome == ResultError.code for attempt in job.attempts):
+            return False
+        request, not_there = ticket.request, {job.backend_id, *ticket.tried, *self._room.lacking(ticket)}
+        return any(
+            peer.status.health is Health.UP and peer.config.id not in not_there
+            for peer in self._room.fleet.snapshots()
+            if not request.peer and set(request.tags) <= set(peer.config.tags)
+        )
 
     async def ready(self, ticket: Ticket, config: BackendConfig, say: Callable[[str], None]) -> AttemptRun:
         """`say` hears what takes time.

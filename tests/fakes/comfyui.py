@@ -298,6 +298,7 @@ class FakeComfyUI:
             ("POST", "/free", self._post_free),
             ("POST", "/upload/image", self._upload),
             ("GET", "/view", self._view),
+            ("GET", "/internal/files/output", self._list_output),
             ("GET", "/ws", self._websocket),
         ]
 
@@ -384,6 +385,12 @@ class FakeComfyUI:
                     f"Node ID '#{node_id}'",
                 )
         return None
+
+    async def _list_output(self, _: web.Request) -> web.Response:
+        """The top of the folder alone; newer versions write the folder behind each name."""
+        behind = "" if self.version == "0.3.75" else " [output]"
+        names = [name for kind, folder, name in self.files if kind == "output" and not folder]
+        return web.json_response([name + behind for name in names])
 
     async def _get_history(self, request: web.Request) -> web.Response:
         prompt_id = request.match_info["prompt_id"]

@@ -12,8 +12,8 @@ def stock_classes(*more: str) -> dict[str, Any]:
         "output": ["IMAGE"],
     }
     prefix = ["STRING", {"default": "ComfyUI"}]
-    return {
-        **dict.fromkeys(("EmptyImage", *more), picture),
+    stock = {
+        "EmptyImage": picture,
         "LoadImage": {
             "input": {"required": {"image": [["example.png"], {"image_upload": True}]}},
             "output": ["IMAGE", "MASK"],
@@ -28,6 +28,10 @@ def stock_classes(*more: str) -> dict[str, Any]:
             "output_node": True,
         },
         "PreviewImage": {"input": {"required": {"images": ["IMAGE"]}}, "output": [], "output_node": True},
+    }
+    return {
+        **{name: {**definition, "python_module": "nodes"} for name, definition in stock.items()},
+        **{name: {**picture, "python_module": "custom_nodes.pack"} for name in more},
     }
 
 

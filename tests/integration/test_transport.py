@@ -14,8 +14,11 @@ import pytest
 from aiohttp import web
 
 from orchestrator.backends.client import ComfyUIClient
+from orchestrator.core.engine.output_names import OutputNames
+from orchestrator.core.models.backend import Health
 from orchestrator.core.models.job import InputFile, Job, JobState, RemoteFile
-from orchestrator.dispatch.results import Counters, Results
+from orchestrator.dispatch.free_names import Counters
+from orchestrator.dispatch.results import Results
 from orchestrator.dispatch.transport import ASK_FROM_BYTES, Folders
 from tests.fakes.answers import announce, answer, redirect
 from tests.fakes.comfyui import PNG, FakeComfyUI
@@ -286,7 +289,7 @@ async def test_a_picture_asked_for_too_early_is_asked_for_again_at_the_end(
         stack.push_async_callback(client.close)
         fake.answers["/view"] = view
         folders = Folders(tmp_path, tmp_path, lambda _: None)
-        results = Results(client, folders, Counters(), job_id="job", strip="", keep=True)
+        results = Results(client, folders, Counters(), job_id="job", names=OutputNames("rd-1"))
         results.expect([file])
         if is_known_by_then:
             is_over.set()
@@ -294,7 +297,7 @@ async def test_a_picture_asked_for_too_early_is_asked_for_again_at_the_end(
         delivery = asyncio.create_task(results.publish([file]))
         await until(lambda: asked, "it is asked for")
         is_over.set()
-        [output] = await delivery
+        output = (await delivery).places[file]
     assert await asyncio.to_thread(Path(output.path).read_bytes) == PNG
 
 
@@ -329,7 +332,7 @@ async def test_a_hostile_file_name_writes_nothing_outside_our_folders(
     assert len(written) == len(job.outputs)
     for path in written:
         assert path.rpartition("/")[2].isprintable() and path.isascii()
-        assert path.rpartition(".")[2] in ("png", "bin")
+        assert path.rpartition(".")[2] in ("png", "bin", "svg", "gz", "htaccess")
         assert not path.rpartition("/")[2].startswith(".")
 
 
@@ -374,10 +377,48 @@ async def test_a_result_that_ends_early_is_not_delivered_and_leaves_nothing_behi
     } == set()
 
 
-async def test_a_result_that_is_gone_from_the_peer_is_made_again(master: Master, peer: FakeComfyUI) -> None:
-    job = await run_with_outputs(master, peer, lambda folder: one_file("gone.png", folder))
-    assert (job.state, outcomes(job)) == (JobState.DONE, ["bad_result", "done"])
-    assert "no longer has its result gone.png" in job.attempts[0].reason
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_listed_file_that_the_peer_does_not_give_is_named_on_a_done_job(
+    master: Master, peer: FakeComfyUI, status: int
+) -> None:
+    def made(folder: str) -> dict[str, Any]:
+        peer.files["output", folder, "here.png"] = PNG
+        files = [
+            *one_file("here.png", folder)["2"]["images"],
+            *one_file("gone.png", "mnt/today")["2"]["images"],
+        ]
+        return {"2": {"images": files, "files": ["/mnt/today/gone.png"]}}
+
+    async def view(request: web.Request) -> web.StreamResponse:
+        is_here = request.query["filename"] == "here.png"
+        return await peer._view(request) if is_here else web.Response(status=status)
+
+    peer.answers["/view"] = view
+    job = await run_with_outputs(master, peer, made)
+    assert (job.state, outcomes(job), contents_of(job)) == (JobState.DONE, ["done"], [PNG])
+    [note] = job.notes
+    assert "gpu" in note and "gone.png" in note and "mnt/today" in note and str(status) in note
+    assert job.shown == {
+        "2": {
+            "images": [{"filename": "here.png", "subfolder": "", "type": "output"}],
+            "files": ["gone.png"],
+        }
+    }
+    manager = master.runtime.manager
+    assert [manager.get_status(config.id).health for config in manager.all()] == [Health.UP]
+
+
+async def test_a_peer_that_was_restarted_before_its_files_were_fetched_makes_them_again(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    async def view(_: web.Request) -> web.Response:
+        peer.forget()
+        peer.answers.pop("/view", None)
+        return web.Response(status=404)
+
+    peer.answers["/view"] = view
+    job = await run_with_outputs(master, peer, lambda _: one_file("x.png", kind="temp"))
+    assert (job.state, outcomes(job), contents_of(job)) == (JobState.DONE, ["lost", "done"], [PNG])
 
 
 async def test_numbers_that_are_no_numbers_in_a_history_are_read(master: Master, peer: FakeComfyUI) -> None:

@@ -35,6 +35,8 @@ RANKS = {
     "orchestrator.secrets": 1,
     "orchestrator.dispatch.transport": 1,
     "orchestrator.dispatch.contents": 1,
+    "orchestrator.dispatch.free_names": 1,
+    "orchestrator.dispatch.result_names": 1,
     "orchestrator.dispatch.results": 1,
     "orchestrator.dispatch": 2,
     "orchestrator.runtime": 3,

@@ -4,7 +4,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from orchestrator.dispatch.results import Counters, move_to_free_name, safe_folder, safe_name
+from orchestrator.dispatch.free_names import Counters, Placement, move_all
+from orchestrator.dispatch.result_names import safe_folder, safe_name
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,20 @@ from orchestrator.dispatch.results import Counters, move_to_free_name, safe_fold
         ("a.png/../../b.png", "b.png"),
         ("evil.py", "evil.bin"),
         ("page.html", "page.bin"),
-        ("drawing.svg", "drawing.bin"),
+        ("page.XHTML", "page.bin"),
+        ("run.ps1", "run.bin"),
+        ("start.desktop", "start.bin"),
+        ("model.ckpt", "model.bin"),
+        ("model.pth", "model.bin"),
+        ("page.html.", "page.html.bin"),
+        ("page.ht\u200bml", "page.bin"),
+        ("page.html::$DATA", "page.bin"),
+        ("x." + "y" * 30, "x.bin"),
+        ("drawing.svg", "drawing.svg"),
+        ("subtitles.SRT", "subtitles.srt"),
+        ("scene.blend", "scene.blend"),
+        ("model.gguf", "model.gguf"),
+        ("notes.md", "notes.md"),
         ("CON.png", "_CON.png"),
         ("nul\x00byte.png", "nul_byte.png"),
         ("gpj.\u202egnp.png", "gpj._gnp.png"),
@@ -36,8 +50,8 @@ def test_a_peers_name_becomes_one_harmless_component(theirs: str, ours: str) -> 
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        ("rd-1/cats/x", "cats/x"),
-        ("rd-1", "."),
+        ("cats/x", "cats/x"),
+        ("", "."),
         ("../../up", "up"),
         ("/etc", "etc"),
         ("a\\b", "a/b"),
@@ -45,24 +59,58 @@ def test_a_peers_name_becomes_one_harmless_component(theirs: str, ours: str) -> 
     ],
 )
 def test_a_peers_folder_never_leads_outside(theirs: str, ours: str) -> None:
-    assert safe_folder(theirs, "rd-1") == PurePosixPath(ours)
+    assert safe_folder(theirs) == PurePosixPath(ours)
 
 
-def part(folder: Path, data: bytes) -> Path:
-    path = folder / ".part"
-    path.write_bytes(data)
-    return path
+def moved(folder: Path, *names: str, head: str = "", group: str = "7") -> list[str]:
+    """Where files of these names end up that one node made."""
+    placements = []
+    for number, name in enumerate(names):
+        part = folder / f".part-{number}"
+        part.write_bytes(f"new {name}".encode())
+        placements.append(Placement(part, folder / name, group, head))
+    paths = move_all(placements, Counters(), ())
+    for name, path in zip(names, paths, strict=True):
+        assert path.read_bytes() == f"new {name}".encode()
+    return [path.name for path in paths]
 
 
 def test_results_never_overwrite_and_take_the_next_counter_of_their_prefix(tmp_path: Path) -> None:
     (tmp_path / "cat_00001_.png").write_bytes(b"old")
     (tmp_path / "cat_00007_.png").write_bytes(b"old")
-    moved = move_to_free_name(part(tmp_path, b"new"), tmp_path / "cat_00001_.png", Counters())
-    assert moved.name == "cat_00008_.png"
-    assert moved.read_bytes() == b"new"
+    assert moved(tmp_path, "cat_00001_.png") == ["cat_00008_.png"]
     assert (tmp_path / "cat_00001_.png").read_bytes() == b"old"
 
 
 def test_a_free_name_is_kept(tmp_path: Path) -> None:
-    assert move_to_free_name(part(tmp_path, b"x"), tmp_path / "a.mp4", Counters()).name == "a.mp4"
-    assert move_to_free_name(part(tmp_path, b"y"), tmp_path / "a.mp4", Counters()).name == "a_00001_.mp4"
+    assert moved(tmp_path, "a.mp4") == ["a.mp4"]
+    assert moved(tmp_path, "a.mp4") == ["a_00001_.mp4"]
+
+
+def test_a_shorter_number_keeps_its_width(tmp_path: Path) -> None:
+    assert moved(tmp_path, "cat_0001.png", "cat_0002.png") == ["cat_0001.png", "cat_0002.png"]
+    assert moved(tmp_path, "cat_0001.png", "cat_0002.png") == ["cat_0003.png", "cat_0004.png"]
+
+
+def test_files_that_belong_together_keep_one_number(tmp_path: Path) -> None:
+    (tmp_path / "clip_00001-audio.mp4").write_bytes(b"old")
+    names = ("clip_00001.png", "clip_00001.mp4", "clip_00001-audio.mp4")
+    assert moved(tmp_path, *names) == ["clip_00002.png", "clip_00002.mp4", "clip_00002-audio.mp4"]
+
+
+@pytest.mark.parametrize("digits", [3, 4, 5, 6])
+def test_the_frames_of_a_sequence_stay_a_sequence(tmp_path: Path, digits: int) -> None:
+    frames = [f"clip_00001_{number:0{digits}d}.png" for number in (1, 2, 3)]
+    assert moved(tmp_path, *frames, head="clip_00001_") == frames
+    again = [frame.replace("clip_00001", "clip_00002") for frame in frames]
+    assert moved(tmp_path, *frames, head="clip_00001_") == again
+
+
+def test_where_one_cannot_be_written_all_stay_where_they_were(tmp_path: Path) -> None:
+    part, other = tmp_path / ".part", tmp_path / ".other"
+    part.write_bytes(b"x")
+    other.write_bytes(b"y")
+    wanted = (Placement(part, tmp_path / "a.png"), Placement(other, tmp_path / "no folder" / "b.png"))
+    with pytest.raises(OSError, match="No such file"):
+        move_all(wanted, Counters(), ())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other", ".part"]

@@ -1,11 +1,78 @@
-"""Reads the outputs of a peer's history entry: which files and texts its nodes made, and what they show."""
+"""Reads the outputs of a peer's history entry: which files and texts its nodes made, and what they show.
+
+Seen: lists of ``{"filename", "subfolder", "type"}`` under any key (images, gifs, audio, 3d, latents, files),
+with the names of companions in them (``workflow``, ``fullpath``); plain paths (``result`` of core 3D nodes,
+``files`` of WAS); printf patterns in place of a sequence's names (VHS); ids of nodes that an expansion made
+(``9.0.0.7``). Nothing in there is trusted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..models.job import OutputFile, RemoteFile
+
+TEXT_MAX = 1 << 20  #: characters of a text that are kept and shown
+_DEPTH_MAX = 12
+_FILES_MAX = 20_001  #: one more than are taken, so that too many are noticed
+_TEXT_KEYS = ("text", "string")
+#: Keys of plain texts that may well look like a path and are none.
+_WORDS = frozenset({*_TEXT_KEYS, "texts", "strings", "value", "values", "prompt", "message", "caption"})
+#: Keys under which a relative name is a file's.
+_FILES = frozenset(
+    {"file", "files", "filenames", "path", "paths", "saved", "result", "results", "output"}
+    | {"image", "images", "gif", "gifs", "video", "videos", "audio", "audios", "3d", "mesh", "meshes", "glb"}
+    | {"model_file", "outputs", "saved_files", "output_files", "file_path", "file_paths", "svg", "latents"}
+)
+_MEDIA = (
+    "png|jpe?g|webp|gif|avif|apng|exr|tiff?|bmp|svg|psd|hdr|dds|pdf|mp4|webm|mkv|mov|avi|m4v|mp3|wav|flac"
+    "|ogg|opus|m4a|aac|glb|gltf|obj|ply|stl|fbx|usdz?|spz|k?splat|bvh|latent|npz|npy|json|txt|csv|srt|vtt|xml|yaml|md|zip"
+)
+_MEDIA_NAME = re.compile(rf"[^\n\r\0]{{1,1000}}\.({_MEDIA})", re.IGNORECASE)
+_ANNOTATED = re.compile(r"^(?P<name>.*) \[(?P<type>output|input|temp)\]$", re.DOTALL)
+_ABSOLUTE = re.compile(r"^([\\/]|[A-Za-z]:[\\/])")
+_TYPES = ("output", "temp", "input")
+#: What newer cores say of a file in their own asset database, which is not this machine's.
+_ASSET_KEYS = frozenset({"id", "preview_id", "asset_id", "asset_hash", "hash"})
+_PATTERN = re.compile(r"%0?(\d*)d")
+
+
+@dataclass(frozen=True)
+class FrameSequence:
+    """Frames told as one printf pattern: ``clip_00001_%03d.png`` is "clip_00001_", "%03d" and ".png"."""
+
+    file: RemoteFile
+    head: str
+    number: str
+    tail: str
+
+    def frame(self, number: int) -> RemoteFile:
+        return replace(self.file, filename=f"{self.head}{self.number % number}{self.tail}")
+
+    def number_of(self, name: str) -> int | None:
+        """Which frame a file of this name is, if it is one."""
+        digits = name[len(self.head) : len(name) - len(self.tail)]
+        is_one = name.startswith(self.head) and name.endswith(self.tail) and digits.isascii()
+        is_one = is_one and digits.isdigit() and len(digits) < 10
+        return int(digits) if is_one and self.number % int(digits) == digits else None
+
+    def pattern_here(self, number: int, name_here: str) -> str:
+        """The pattern on this machine, by the name that one frame has here; "" where that ends otherwise."""
+        end = f"{self.number % number}{self.tail.lower()}"
+        is_like = name_here.endswith(end)
+        return f"{name_here[: -len(end)]}{self.number}{self.tail.lower()}" if is_like else ""
+
+
+def sequence_of(file: RemoteFile) -> FrameSequence | None:
+    """The sequence that a file stands for whose name is a pattern; None for an ordinary file."""
+    found = list(_PATTERN.finditer(file.filename))
+    if len(found) != 1 or len(found[0][1]) > 2:
+        return None
+    start, end = found[0].span()
+    return FrameSequence(file, file.filename[:start], found[0][0], file.filename[end:])
 
 
 def outputs_told(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -15,66 +82,236 @@ def outputs_told(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     return {str(node_id): output} if told else {}
 
 
+def merged(rounds: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The outputs of a prompt that queued itself again: what the last round told, and all rounds' files."""
+    made: dict[str, Any] = {}
+    for outputs in rounds:
+        for node_id, output in outputs.items():
+            before = made.get(node_id)
+            made[node_id] = _with_files_of(before, output) if before is not None else output
+    return made
+
+
+def _with_files_of(before: Any, output: Any) -> Any:
+    if not isinstance(before, Mapping) or not isinstance(output, Mapping):
+        return output
+    kept = {key: [item for item in _items(items) if _entry(item)] for key, items in before.items()}
+    both = {key: [*files, *_items(output.get(key))] for key, files in kept.items() if files}
+    return {**output, **both}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def files_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "") -> tuple[RemoteFile, ...]:
-    """Every dict with filename and type, node by node in the order of the prompt `order`."""
-    return tuple(
-        file for node_id in _ordered(outputs, order, only) for file in _files(node_id, outputs[node_id])
+    """Every file that is told, node by node in the order of the prompt `order`; nodes that an expansion made
+    come where the node is that they stand for."""
+    found: dict[RemoteFile, None] = {}
+    for node_id in _ordered(outputs, order, only):
+        for file in _files(node_id, outputs[node_id]):
+            if len(found) < _FILES_MAX:
+                found[file] = None
+    return tuple(found)
+
+
+def companions_of(outputs: Mapping[str, Any]) -> frozenset[RemoteFile]:
+    """Files that are only named beside another one."""
+    return frozenset(
+        file
+        for node_id, output in outputs.items()
+        for entry in _entries(output)
+        for file in _beside(node_id, entry)
     )
 
 
 def texts_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "") -> tuple[str, ...]:
-    """Every text under ``text``, node by node in the order of the prompt."""
+    """Every text, node by node in the order of the prompt. A text that a node told in place of a list of
+    texts was taken apart into its characters by its ComfyUI; it is put together again."""
     found: list[str] = []
     for node_id in _ordered(outputs, order, only):
         output = outputs[node_id]
-        texts = output.get("text") if isinstance(output, Mapping) else None
-        found.extend(text for text in (texts if isinstance(texts, list) else ()) if isinstance(text, str))
+        for key in _TEXT_KEYS if isinstance(output, Mapping) else ():
+            texts = [text for text in _items(output.get(key)) if isinstance(text, str)]
+            is_apart = len(texts) > 1 and all(len(text) == 1 for text in texts)
+            found += ["".join(texts)] if is_apart else texts
     return tuple(found)
+
+
+def cut(text: str) -> str:
+    """As much of a text as is kept."""
+    if len(text) <= TEXT_MAX:
+        return text
+    return f"{text[:TEXT_MAX]}… ({len(text):,} characters in all; the rest was left on the peer)"
 
 
 def _ordered(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str) -> list[str]:
     if only:
         return [only] if only in outputs else []
-    return [node_id for node_id in order if node_id in outputs]
+    at = {node_id: number for number, node_id in enumerate(order)}
+
+    def place(node_id: str) -> tuple[int, list[tuple[int, str]]]:
+        root = node_id
+        while root not in at and "." in root:
+            root = root.rpartition(".")[0]
+        parts = node_id.split(".")
+        return at.get(root, len(at)), [(int(p) if p.isdecimal() and len(p) < 10 else -1, p) for p in parts]
+
+    return sorted(outputs, key=place)
 
 
-def _files(node_id: str, output: object) -> Iterator[RemoteFile]:
-    for items in output.values() if isinstance(output, Mapping) else ():
-        for item in items if isinstance(items, list) else ():
-            file = _file(node_id, item)
-            if file is not None:
-                yield file
+def _entries(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Every object that names a file."""
+    if depth > _DEPTH_MAX or not isinstance(value, (list, Mapping)):
+        return
+    if isinstance(value, Mapping):
+        if _entry(value):
+            yield value
+        value = value.values()
+    for item in value:
+        yield from _entries(item, depth + 1)
 
 
-def _file(node_id: str, item: object) -> RemoteFile | None:
-    if not isinstance(item, Mapping) or not all(isinstance(item.get(k), str) for k in ("filename", "type")):
-        return None
-    subfolder = item.get("subfolder")
+def _entry(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(value.get(key), str) for key in ("filename", "type"))
+
+
+def _files(node_id: str, output: Any) -> Iterator[RemoteFile]:
+    names: set[str] = set()
+    for entry in _entries(output):
+        file = _file(node_id, entry)
+        names.add(file.filename)
+        yield file
+        yield from _beside(node_id, entry)
+    for path, key in _strings(output):
+        named = _path_file(node_id, path, key)
+        if named is not None and named.filename not in names:
+            yield named
+
+
+def _file(node_id: str, entry: Mapping[str, Any]) -> RemoteFile:
+    subfolder = entry.get("subfolder")
     return RemoteFile(
-        node_id, item["filename"], subfolder if isinstance(subfolder, str) else "", item["type"]
+        node_id, entry["filename"], subfolder if isinstance(subfolder, str) else "", entry["type"]
     )
 
 
-def shown_of(outputs: Mapping[str, Any], places: Mapping[RemoteFile, OutputFile]) -> dict[str, Any]:
-    """The outputs with the names that the files have on this machine; a file that is not here is left out."""
-    return {
-        node_id: {key: _shown(node_id, items, places) for key, items in output.items()}
-        for node_id, output in outputs.items()
-        if isinstance(output, Mapping)
-    }
+def _beside(node_id: str, entry: Mapping[str, Any]) -> Iterator[RemoteFile]:
+    file = _file(node_id, entry)
+    for key, value in entry.items():
+        is_name = isinstance(value, str) and _MEDIA_NAME.fullmatch(value) and not re.search(r"[\\/]", value)
+        if key not in ("filename", *_WORDS) and is_name and value != file.filename:
+            yield replace(file, filename=value)
 
 
-def _shown(node_id: str, items: Any, places: Mapping[RemoteFile, OutputFile]) -> Any:
-    if not isinstance(items, list):
-        return items
-    shown = []
-    for item in items:
-        file = _file(node_id, item)
-        place = places.get(file) if file else None
-        if place is not None:
-            shown.append(
-                {**item, "filename": place.filename, "subfolder": place.subfolder, "type": place.type}
-            )
-        elif file is None:
-            shown.append(item)
+def _strings(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Every text outside of the objects that name files, with the nearest key above it."""
+    if isinstance(value, str):
+        yield value, key
+    elif depth <= _DEPTH_MAX and isinstance(value, Mapping):
+        for name, item in value.items():
+            if not (isinstance(item, str) and _entry(value)):
+                yield from _strings(item, str(name).lower(), depth + 1)
+    elif depth <= _DEPTH_MAX and isinstance(value, list):
+        for item in value:
+            yield from _strings(item, key, depth + 1)
+
+
+def _path_file(node_id: str, path: str, key: str) -> RemoteFile | None:
+    """The file that a plain text names; None where it is no path."""
+    if key in _WORDS or len(path) > 1_000 or "://" in path:
+        return None
+    annotated = _ANNOTATED.match(path)
+    name = annotated["name"] if annotated else path
+    is_absolute = bool(_ABSOLUTE.match(name))
+    if not _MEDIA_NAME.fullmatch(name) or not (is_absolute or annotated or key in _FILES):
+        return None
+    parts = [part for part in re.split(r"[\\/]+", name) if part not in ("", ".")]
+    kind = annotated["type"] if annotated else "output"
+    if is_absolute:
+        roots = [number for number, part in enumerate(parts[:-1]) if part in _TYPES]
+        kind, parts = (parts[roots[-1]], parts[roots[-1] + 1 :]) if roots else (kind, parts[-1:])
+    elif len(parts) > 1 and parts[0] in _TYPES and not annotated:
+        kind, parts = parts[0], parts[1:]
+    return RemoteFile(node_id, parts[-1], "/".join(parts[:-1]), kind) if parts else None
+
+
+def shown_of(
+    outputs: Mapping[str, Any],
+    places: Mapping[RemoteFile, OutputFile],
+    restored: Callable[[str], str] = lambda text: text,
+) -> dict[str, Any]:
+    """The outputs as this machine would show them: with the names that the files have here, and none of the
+    peer's paths. A file that is not here is left out. `restored`: a text with the user's own file names."""
+    shown: dict[str, Any] = {}
+    for node_id, output in outputs.items():
+        if isinstance(output, Mapping):
+            node = _ShownNode(node_id, places, restored)
+            shown[node_id] = {key: node.value(items, str(key)) for key, items in output.items()}
     return shown
+
+
+@dataclass(frozen=True)
+class _ShownNode:
+    node_id: str
+    places: Mapping[RemoteFile, OutputFile]
+    restored: Callable[[str], str]
+
+    def value(self, value: Any, key: str, depth: int = 0) -> Any:
+        if isinstance(value, str):
+            return self._text(value, key.lower())
+        if not isinstance(value, (list, Mapping)):
+            return value
+        if depth > _DEPTH_MAX:
+            return None
+        if isinstance(value, list):
+            kept = (item for item in value if not _entry(item) or self._place(item))
+            return [self.value(item, key, depth + 1) for item in kept]
+        if _entry(value):
+            return self._entry(value, depth)
+        return {name: self.value(item, str(name), depth + 1) for name, item in value.items()}
+
+    def _place(self, entry: Mapping[str, Any]) -> OutputFile | None:
+        return self.places.get(_file(self.node_id, entry))
+
+    def _entry(self, entry: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        file, place = _file(self.node_id, entry), self._place(entry)
+        if place is None:
+            return {}
+        shown: dict[str, Any] = {}
+        for name, item in entry.items():
+            if name in _ASSET_KEYS:
+                continue
+            if not isinstance(item, str):
+                shown[name] = self.value(item, str(name), depth + 1)
+            elif (said := self._beside(file, place, name, item)) is not None:
+                shown[name] = said
+        return {**shown, "filename": place.filename, "subfolder": place.subfolder, "type": place.type}
+
+    def _beside(self, file: RemoteFile, place: OutputFile, name: str, item: str) -> str | None:
+        if _ABSOLUTE.match(item):
+            last = re.split(r"[\\/]", item)[-1]
+            there = place if last == file.filename else self.places.get(replace(file, filename=last))
+            return there.path if there else None
+        if name not in _WORDS and _MEDIA_NAME.fullmatch(item):
+            beside = self.places.get(replace(file, filename=item))
+            return beside.filename if beside else None
+        return self.restored(item)
+
+    def _text(self, text: str, key: str) -> str:
+        named = _path_file(self.node_id, text, key)
+        if named is None:
+            return cut(self.restored(text))
+        place = self.places.get(named) or self._of_name(named.filename)
+        if _ABSOLUTE.match(text):
+            return place.path if place else self.restored(named.filename)
+        if place is None:
+            return self.restored(text)
+        path = "/".join(filter(None, (place.subfolder, place.filename)))
+        if _ANNOTATED.match(text):
+            return f"{path} [{place.type}]"
+        return path if place.type == "output" else f"{place.type}/{path}"
+
+    def _of_name(self, filename: str) -> OutputFile | None:
+        found = (p for f, p in self.places.items() if f.node_id == self.node_id and f.filename == filename)
+        return next(found, None)

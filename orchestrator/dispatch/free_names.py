@@ -1,0 +1,177 @@
+"""Free names for results: never over another file, and files that belong together keep one number."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import glob
+import re
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+_COUNTERS_MAX = 1_000
+_CLAIMED_MAX = 10_000
+#: ComfyUI's rule (name_00001_.png), and what packs make of it: clip_00001-audio.mp4, pictures_0001.png.
+_COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,}|0\d{3})(?P<rest>(?:\D.*)?)$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A downloaded file and the place that it is wanted at. Files of one `group` (a film, its picture, its
+    sound) share their number; `head` is the part of the name to look for it in, "" for all of it."""
+
+    part: Path
+    wanted: Path
+    group: str = ""
+    head: str = ""
+
+
+class Counters:
+    """The highest number in use under each prefix: a full folder is read once, not for every file."""
+
+    def __init__(self) -> None:
+        self._highest: dict[tuple[Path, str], int] = {}
+        self._claimed: dict[Path, None] = {}
+        self.lock = threading.Lock()
+
+    def claim(self, path: Path, part: Path) -> bool:
+        """Whether `path` holds what `part` does and nobody else took it; then `part` is not needed."""
+        with self.lock:
+            same = path not in self._claimed and path.stat().st_size == part.stat().st_size
+            if not same or not filecmp.cmp(part, path, shallow=False):
+                return False
+            self.note(path)
+        part.unlink()
+        return True
+
+    def note(self, path: Path) -> None:
+        """This place is taken by a result of this process."""
+        self._claimed[path] = None
+        if len(self._claimed) > _CLAIMED_MAX:
+            del self._claimed[next(iter(self._claimed))]
+
+    def next(self, directory: Path, prefix: str, *, anew: bool) -> int:
+        """`anew`: somebody else numbers files here too; look again."""
+        key = (directory, prefix)
+        if anew or key not in self._highest:
+            if len(self._highest) > _COUNTERS_MAX:
+                self._highest.clear()
+            self._highest[key] = max(_highest_counter(directory, prefix), self._highest.get(key, 0))
+        self._highest[key] += 1
+        return self._highest[key]
+
+
+def move_all(placements: Sequence[Placement], counters: Counters, brought: Sequence[Path]) -> list[Path]:
+    """Give all of them names that nobody has: all, or none. `brought`: what an earlier process may have
+    brought to these places already.
+
+    Raises:
+        OSError: one cannot be written; all parts are where they were.
+    """
+    paths: dict[Placement, Path] = {}
+    groups: dict[tuple[str, ...], list[Placement]] = {}
+    for placement in placements:
+        there = next((path for path in brought if counters.claim(path, placement.part)), None)
+        if there is not None:
+            paths[placement] = there
+        else:
+            groups.setdefault(_group_of(placement), []).append(placement)
+    try:
+        for group in groups.values():
+            paths.update(zip(group, _move_together(group, counters), strict=True))
+    except OSError:
+        _move_back((placement.part, path) for placement, path in paths.items())
+        raise
+    return [paths[placement] for placement in placements]
+
+
+def newer_files(places: Sequence[Path], since: datetime) -> tuple[Path, ...]:
+    """Files that could be results for these places, and are younger than `since`."""
+    found: dict[Path, None] = {}
+    for place in places:
+        match = _COUNTED.match(place.name)
+        prefix = match["prefix"] if match else place.stem
+        for path in sorted(place.parent.glob(f"{glob.escape(prefix)}*{place.suffix}")):
+            if path.stat().st_mtime >= since.timestamp():
+                found[path] = None
+    return tuple(found)
+
+
+def _group_of(placement: Placement) -> tuple[str, ...]:
+    match = _COUNTED.match(placement.head or placement.wanted.name)
+    if match is None:
+        return placement.group, str(placement.wanted)
+    return placement.group, str(placement.wanted.parent), match["prefix"], match["counter"]
+
+
+def _move_together(group: Sequence[Placement], counters: Counters) -> list[Path]:
+    """The names they want, or all of them with the next number that is free for all."""
+    paths, conflicts = [placement.wanted for placement in group], 0
+    while True:
+        moved: list[tuple[Path, Path]] = []
+        try:
+            with counters.lock:  # else an attempt of an earlier process could take one for its own
+                for placement, path in zip(group, paths, strict=True):
+                    _name(placement.part, path)
+                    moved.append((placement.part, path))
+                    counters.note(path)
+            return paths
+        except FileExistsError:
+            _move_back(moved)
+            conflicts += 1
+            prefix = _numbered(group[0])[0]
+            number = counters.next(group[0].wanted.parent, prefix, anew=conflicts > 1)
+            paths = [_with_number(placement, number) for placement in group]
+        except OSError:
+            _move_back(moved)
+            raise
+
+
+def _numbered(placement: Placement) -> tuple[str, int, str]:
+    """The name's parts around its number, and how many digits that has."""
+    wanted = placement.wanted
+    match = _COUNTED.match(placement.head or wanted.name)
+    if match is None:
+        return wanted.stem, 5, f"_{wanted.suffix}"
+    rest = match["rest"] + (wanted.name[len(placement.head) :] if placement.head else "")
+    return match["prefix"], len(match["counter"]), rest
+
+
+def _with_number(placement: Placement, number: int) -> Path:
+    prefix, digits, rest = _numbered(placement)
+    return placement.wanted.with_name(f"{prefix}_{number:0{digits}d}{rest}")
+
+
+def _name(part: Path, path: Path) -> None:
+    """Move it there in one step, whole; FileExistsError when the name is taken."""
+    try:
+        path.hardlink_to(part)
+        part.unlink()
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the name is taken first
+        path.touch(exist_ok=False)
+        try:
+            part.replace(path)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _move_back(moved: Iterable[tuple[Path, Path]]) -> None:
+    for part, path in moved:
+        path.replace(part)
+
+
+def remove_all(parts: Iterable[Path]) -> None:
+    for part in parts:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _highest_counter(directory: Path, prefix: str) -> int:
+    counters = (_COUNTED.match(path.name) for path in directory.iterdir() if path.name.startswith(prefix))
+    return max((int(m["counter"]) for m in counters if m and m["prefix"] == prefix), default=0)
