@@ -108,6 +108,10 @@ class ComfyUIClient:
     async def queue(self) -> QueueState:
         return wire.queue_state(await self._json("GET", "/queue"))
 
+    async def queued(self) -> tuple[wire.QueuedPrompt, ...]:
+        """GET /queue with the prompts themselves, what runs first."""
+        return wire.queued_prompts(await self._json("GET", "/queue"))
+
     async def object_info(self) -> dict[str, Any]:
         """All node classes of the peer: up to several MB, seconds on a large installation."""
         body = await self._json(
@@ -182,6 +186,11 @@ class ComfyUIClient:
         body = await self._json("GET", path, max_bytes=HISTORY_MAX_BYTES)
         entry = body.get(prompt_id) if isinstance(body, Mapping) else None
         return entry if isinstance(entry, dict) else None
+
+    async def recent_history(self, most: int) -> dict[str, Any]:
+        """The entries of the prompts that ended last, by id, the oldest first."""
+        body = await self._json("GET", f"/history?max_items={most}", max_bytes=HISTORY_MAX_BYTES)
+        return body if isinstance(body, dict) else {}
 
     async def interrupt(self, prompt_id: str) -> None:
         """Stop this prompt if it runs; no other."""

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 10.0
+STRANGERS_MAX = 64
 _HELLO = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
 
 Message = PeerEvent | PreviewFrame | RawFrame
@@ -46,6 +47,7 @@ class EventStream:
         self._callbacks: dict[str, list[Callback]] = {}
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.strangers: dict[str, None] = {}  #: ids of prompts that began and nobody had subscribed to
         self._executing: tuple[str, str] = ("", "")
         self._backoff_first_s = backoff_first_s
         self._pause_s = 0.0
@@ -75,6 +77,7 @@ class EventStream:
     def subscribe(self, prompt_id: str, callback: Callback) -> Callable[[], None]:
         """Hear all messages about one prompt; returns the way to stop it."""
         self._callbacks.setdefault(prompt_id, []).append(callback)
+        self.strangers.pop(prompt_id, None)
 
         def undo() -> None:
             callbacks = self._callbacks.get(prompt_id, [])
@@ -152,9 +155,16 @@ class EventStream:
             except Exception:
                 log.exception("A listener of a peer's events failed")
 
+    def _note_stranger(self, prompt_id: str) -> None:
+        if prompt_id and prompt_id not in self._callbacks:
+            self.strangers[prompt_id] = None
+            if len(self.strangers) > STRANGERS_MAX:
+                del self.strangers[next(iter(self.strangers))]
+
     def _placed(self, message: PeerEvent) -> PeerEvent:
         """With the prompt it is about. Packs seldom name one: what they tell is about the one that runs."""
         if message.type == "execution_start":
+            self._note_stranger(message.prompt_id)
             self._executing = (message.prompt_id, "")
         elif message.type == "executing":
             # After a reconnect ComfyUI tells the node alone: the prompt is still the same.

@@ -73,6 +73,42 @@ class RawFrame:
     body: bytes
 
 
+@dataclass(frozen=True)
+class QueuedPrompt:
+    """A prompt as it stands in a peer's queue or history. ``client_id``: who asked for it, "" for nobody."""
+
+    prompt_id: str
+    client_id: str
+    graph: Mapping[str, Any]
+    is_running: bool = False
+
+    @classmethod
+    def read(cls, entry: object, is_running: bool = False) -> QueuedPrompt | None:
+        """Of ``[number, prompt id, prompt, extra data, …]``; None where it is none."""
+        if not isinstance(entry, list) or len(entry) < 2 or not isinstance(entry[1], str):
+            return None
+        graph, extra = entry[2:4] if len(entry) > 3 else (None, None)
+        client_id = extra.get("client_id") if isinstance(extra, Mapping) else None
+        graph = graph if isinstance(graph, Mapping) else {}
+        return cls(entry[1][:TEXT_MAX], text(client_id), graph, is_running)
+
+
+def queued_prompts(body: object) -> tuple[QueuedPrompt, ...]:
+    """GET /queue, what runs first.
+
+    Raises:
+        PeerProtocolError
+    """
+    if not isinstance(body, Mapping):
+        raise PeerProtocolError("The peer's queue is not ComfyUI's.")
+    running, pending = body.get("queue_running"), body.get("queue_pending")
+    if not isinstance(running, list) or not isinstance(pending, list):
+        raise PeerProtocolError("The peer's queue is not ComfyUI's.")
+    read = [QueuedPrompt.read(entry, is_running=True) for entry in running[:MAX_QUEUE]]
+    read += [QueuedPrompt.read(entry) for entry in pending[:MAX_QUEUE]]
+    return tuple(prompt for prompt in read if prompt is not None)
+
+
 def parse_json(body: str | bytes) -> Any:
     """JSON as ComfyUI writes it: NaN and Infinity may be in it.
 

@@ -11,10 +11,11 @@ from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Attempt, Job
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import JobLostError, NotFoundError
-from .attempt import AttemptRun, Ways
+from .attempt import AttemptRun, Ways, tag_of
 from .ports import Journal, Peers
 from .remote_prompt import RemotePrompt
 from .results import Earlier
+from .rounds import Rounds
 from .ticket import Ticket
 from .waiting_room import WaitingRoom
 
@@ -50,6 +51,7 @@ class Adoption:
             raise JobLostError(
                 f"ComfyUI was restarted, and {config.name}, which had the job, does not answer."
             )
+        self._ways.sent.append(attempt.prompt_id)
         return AttemptRun(
             self._ways,
             client,
@@ -67,7 +69,8 @@ class Adoption:
             log.info("%s may still run on a peer that was removed", attempt.prompt_id)
             return
         client, events = self._peers(config), self._peers.events(config)
-        remote = RemotePrompt(client, events, attempt.prompt_id, config.name, self._ways.follow)
+        rounds = Rounds(client, events, self._ways.sent, attempt.prompt_id, tag_of(attempt.prompt_id))
+        remote = RemotePrompt(client, events, rounds, config.name, self._ways.follow)
         self._ways.withdrawals.add(remote)
 
     async def _definitions(self, ticket: Ticket, config: BackendConfig) -> tuple[ObjectInfo, Prepared] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from ..core.workflow.result_files import (
     TEXT_MAX,
     cut,
     files_of,
+    merged,
     outputs_told,
     sequence_of,
     shown_of,
@@ -32,6 +33,8 @@ from .free_names import Counters
 from .gathering import Gathering, Made
 from .remote_prompt import FollowPolicy, RemotePrompt
 from .results import Delivery, Earlier, Results
+from .rounds import Rounds
+from .sent_prompts import SentPrompts
 from .transport import Folders, Transport
 from .withdrawals import Withdrawals
 
@@ -44,6 +47,7 @@ class Ways:
     folders: Folders
     follow: FollowPolicy
     withdrawals: Withdrawals
+    sent: SentPrompts = field(default_factory=SentPrompts)
     counters: Counters = field(default_factory=Counters)
 
 
@@ -70,10 +74,13 @@ class AttemptRun:
         self._peer = peer
         self._is_sent, self._earlier = bool(prompt_id), earlier
         self.prompt_id = prompt_id or str(uuid.uuid4())
-        self._remote = RemotePrompt(client, events, self.prompt_id, peer, ways.follow)
+        tag = tag_of(self.prompt_id)
+        rounds = Rounds(client, events, ways.sent, self.prompt_id, tag)
+        self._remote = RemotePrompt(client, events, rounds, peer, ways.follow)
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
-        tag = f"rd-{self.prompt_id[:8]}"
         self._info = info
+        #: what is all ComfyUI's own does not queue itself again
+        self._remote.may_go_on = not all(info.is_stock(class_of(node)) for node in prepared.prompt.values())
         self._prompt, self._names = with_output_names(prepared.prompt, info, tag)
         self._references = prepared.inputs
         self._plan = prepared.plan
@@ -151,8 +158,8 @@ class AttemptRun:
                     on_progress(meter)
 
         try:
-            history = await self._history(request, hear, may_outlive)
-            outputs = check_success(history, self._peer, titles)
+            rounds = await self._rounds(request, hear, may_outlive)
+            outputs = merged([check_success(entry, self._peer, titles) for entry in rounds])
             gathering = Gathering(
                 self._client,
                 self._prompt,
@@ -176,9 +183,12 @@ class AttemptRun:
         notes = gathering.notes(made, missing, self._peer)
         if not value_node and any(len(text) > TEXT_MAX for text in texts):
             notes = (*notes, f"A text that {self._peer} made is too long to be kept; its beginning is.")
+        shown = shown_of(outputs, made.with_sequences(delivered.places), self._names.restored)
+        if self._ways.folders.with_assets is not None and delivered.places and not value_node:
+            shown = await asyncio.to_thread(self._ways.folders.with_assets, job_id, shown)
         return {
             "outputs": tuple(delivered.places[file] for file in made.files if file in delivered.places),
-            "shown": shown_of(outputs, made.with_sequences(delivered.places), self._names.restored),
+            "shown": shown,
             "texts": tuple(text if value_node else cut(text) for text in map(self._names.restored, texts)),
             "result_type": self._plan.type if self._plan else "",
             "notes": notes,
@@ -201,23 +211,25 @@ class AttemptRun:
                     raise
                 on_trouble(str(exc))
                 await asyncio.sleep(follow.fetch_again_s)
-        if delivered.missing and await self._client.history(self.prompt_id) is None:
+        if delivered.missing and not await self._remote.is_remembered():
             raise JobLostError(f"{self._peer} was restarted before all results were fetched.")
         return delivered
 
-    async def _history(
+    async def _rounds(
         self,
         request: JobRequest,
         hear: Callable[[Message], None],
         may_outlive: Callable[[], bool],
-    ) -> Mapping[str, Any]:
+    ) -> Sequence[Mapping[str, Any]]:
+        """The history of the prompt, and of each further round of it."""
         try:
             if self._is_sent:
-                return await self._remote.go_on(hear)
+                return await self._remote.go_on(self._prompt, hear)
             return await self._remote.run(self._prompt, extra_for_peer(request), hear, request.targets)
         except asyncio.CancelledError:
             if not may_outlive():
                 await even_if_cancelled(self._remote.cancel())
+                self._ways.withdrawals.watch(self._remote)
             raise
         except PromptRefusedError:
             raise
@@ -225,6 +237,11 @@ class AttemptRun:
             # It may be there all the same, or come back with its machine.
             self._ways.withdrawals.add(self._remote)
             raise
+
+
+def tag_of(prompt_id: str) -> str:
+    """What marks everything of one attempt on its peer."""
+    return f"rd-{prompt_id[:8]}"
 
 
 def extra_for_peer(request: JobRequest) -> dict[str, Any]:

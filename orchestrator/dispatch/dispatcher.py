@@ -37,7 +37,7 @@ from .adoption import Adoption
 from .attempt import AttemptRun, Ways, even_if_cancelled
 from .experience import Experience
 from .hold import Hold
-from .launch import Launch, SentPrompts, on_its_way
+from .launch import Launch, on_its_way
 from .line import Line
 from .on_master import OnMaster
 from .ports import Here, Journal, NoteJob, Peers, note_nothing
@@ -47,6 +47,7 @@ from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
 from .reporting import Reporter, with_last
 from .second_copy import SecondCopies
+from .sent_prompts import SentPrompts
 from .silence_watch import SilenceWatch
 from .stocktaking import Stocktaking
 from .ticket import Ticket, too_late
@@ -112,8 +113,8 @@ class Dispatcher:
         self._withdrawals = Withdrawals(
             pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
         )
-        self._ways = Ways(transport, folders, follow, self._withdrawals)
-        self._launch = Launch(self._room, peers, self._ways, self._prompt_ids)
+        self._ways = Ways(transport, folders, follow, self._withdrawals, self._prompt_ids)
+        self._launch = Launch(self._room, peers, self._ways)
         self.copies = SecondCopies(manager, peers, self.register, self._room, self._launch, journal)
         self._room.on_copy = self.copies.begin_on
         self._silence = SilenceWatch(manager, peers, self.register, silence or SilencePolicy())
@@ -349,7 +350,6 @@ class Dispatcher:
     async def _go_on(self, entry: Entry) -> dict[str, Any]:
         """Stay with the attempt of an earlier process."""
         run = await self.adoption.last_attempt(entry.job, entry.ticket)
-        self._prompt_ids.append(run.prompt_id)
         return await self._followed(entry, run, self._manager.get(entry.job.backend_id).name)
 
     async def _followed(self, entry: Entry, run: AttemptRun, peer: str) -> dict[str, Any]:

@@ -17,22 +17,6 @@ from .waiting_room import WaitingRoom
 EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
 
 
-class SentPrompts:
-    """The ids of the prompts that we sent last. Each prompt in each peer's queue is looked for in here."""
-
-    def __init__(self, kept: int = 2_000) -> None:
-        self._kept = kept
-        self._ids: dict[str, None] = {}
-
-    def append(self, prompt_id: str) -> None:
-        self._ids[prompt_id] = None
-        if len(self._ids) > self._kept:
-            del self._ids[next(iter(self._ids))]
-
-    def __contains__(self, prompt_id: str) -> bool:
-        return prompt_id in self._ids
-
-
 @contextlib.contextmanager
 def on_its_way(ticket: Ticket, peer: str, is_ending: Callable[[], bool]) -> Iterator[None]:
     """Within it the ticket can be called off, which interrupts the present task. `is_ending`: whether that
@@ -65,13 +49,10 @@ def on_its_way(ticket: Ticket, peer: str, is_ending: Callable[[], bool]) -> Iter
 
 
 class Launch:
-    """`prompt_ids` gains the id of each."""
-
-    def __init__(self, room: WaitingRoom, peers: Peers, ways: Ways, prompt_ids: SentPrompts) -> None:
+    def __init__(self, room: WaitingRoom, peers: Peers, ways: Ways) -> None:
         self._room = room
         self._peers = peers
         self._ways = ways
-        self._prompt_ids = prompt_ids
 
     def may_run_elsewhere(self, ticket: Ticket, job: Job) -> bool:
         """Whether another peer could take the job, and none has lost its results before."""
@@ -100,5 +81,5 @@ class Launch:
             say(f"sending input files to {config.name}")
             await run.send_inputs()
         await events.wait_connected(EVENTS_WAIT_S)
-        self._prompt_ids.append(run.prompt_id)
+        self._ways.sent.append(run.prompt_id)
         return run

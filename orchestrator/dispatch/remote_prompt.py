@@ -20,8 +20,10 @@ from ..errors import (
     PeerTimeoutError,
     PeerUnreachableError,
     PromptRefusedError,
+    ResultError,
     TakenBackError,
 )
+from .rounds import ROUNDS_MAX, Rounds
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class FollowPolicy:
 
     ``fetch_again_s``: between two tries to store a result here, for ``keep_trying_s`` in all.
     ``withdraw_…``: a copy that nobody waits for is cancelled when its peer can be reached again.
+    ``see_end_s``: between two looks whether a cancelled one queues itself again.
     """
 
     poll_s: float = 2.0
@@ -46,21 +49,25 @@ class FollowPolicy:
     withdraw_for_s: float = 600.0
     fetch_again_s: float = 10.0
     keep_trying_s: float = 600.0
+    see_end_s: float = 0.25
 
 
 class RemotePrompt:
     def __init__(
-        self, client: ComfyUIClient, events: EventStream, prompt_id: str, peer: str, policy: FollowPolicy
+        self, client: ComfyUIClient, events: EventStream, rounds: Rounds, peer: str, policy: FollowPolicy
     ) -> None:
         self._client = client
         self._events = events
-        self.prompt_id = prompt_id
+        self._rounds = rounds
+        self.prompt_id = rounds.ids[0]
+        self._current = self.prompt_id  #: the round that is followed
+        self.may_go_on = True  #: whether it may queue itself again
         self.peer = peer
         self._policy = policy
         self._ended = asyncio.Event()
         self._look = asyncio.Event()  #: it ended, or the next poll is due
         self._is_there = False
-        self._is_taken_back = False
+        self._is_taken_back = self._is_adopted = False
         self._has_begun = False
         self._cuts_before = events.cuts
 
@@ -70,25 +77,53 @@ class RemotePrompt:
         extra_data: Mapping[str, Any],
         on_event: Callable[[Message], None],
         targets: Sequence[str] = (),
-    ) -> Mapping[str, Any]:
-        """POST the prompt once and stay with it; return its history entry. `targets`: see JobRequest.
+    ) -> list[Mapping[str, Any]]:
+        """POST the prompt once and stay with it; return its history entry, and those of its further rounds.
+        `targets`: see JobRequest.
 
         Raises:
             PromptRefusedError: the peer's validation said no, wholly or for some outputs.
             JobLostError: the peer went away or no longer knows the job.
             PeerError: it could not be handed over. TakenBackError: see ``take_back``.
         """
+        self._rounds.prompt = prompt
         with self._hearing(on_event):
             await self._submit(prompt, extra_data, targets)
             self._is_there = True
-            return await self._follow(self._ended)
+            first = await self._follow(self._ended)
+        return await self._all_rounds(first, on_event)
 
-    async def go_on(self, on_event: Callable[[Message], None]) -> Mapping[str, Any]:
+    async def go_on(self, prompt: Prompt, on_event: Callable[[Message], None]) -> list[Mapping[str, Any]]:
         """Stay with a prompt that an earlier process sent; otherwise as ``run``."""
-        self._is_there = True
+        self._rounds.prompt = prompt
+        self._is_there = self._is_adopted = True
         self._ended.set()  # it may have: look at once
         with self._hearing(on_event):
-            return await self._follow(self._ended)
+            first = await self._follow(self._ended)
+        return await self._all_rounds(first, on_event)
+
+    async def _all_rounds(
+        self, first: Mapping[str, Any], on_event: Callable[[Message], None]
+    ) -> list[Mapping[str, Any]]:
+        entries = [first]
+        while self.may_go_on:
+            await self._rounds.look(may_have_missed=self._is_adopted)
+            if len(self._rounds.ids) > ROUNDS_MAX:
+                await self.cancel()
+                raise ResultError(
+                    f"The job queued itself {ROUNDS_MAX} times on {self.peer}, and was stopped."
+                )
+            if len(self._rounds.ids) == len(entries):
+                break
+            self._current = self._rounds.ids[len(entries)]
+            self._ended.set()  # it may have: look at once
+            with self._hearing(on_event):
+                entries.append(await self._follow(self._ended))
+        return entries
+
+    async def is_remembered(self) -> bool:
+        """Whether the peer has the last round in its history."""
+        return await self._client.history(self._current) is not None
 
     @contextlib.contextmanager
     def _hearing(self, on_event: Callable[[Message], None]) -> Iterator[None]:
@@ -98,7 +133,7 @@ class RemotePrompt:
                 self._end()
             on_event(message)
 
-        unsubscribe = self._events.subscribe(self.prompt_id, hear)
+        unsubscribe = self._events.subscribe(self._current, hear)
         try:
             yield
         finally:
@@ -140,8 +175,31 @@ class RemotePrompt:
 
     async def _cancel(self) -> None:
         # Pending first: between the two calls a pending job may start; the other way round it could slip by.
-        await self._client.delete_queued(self.prompt_id)
-        await self._client.interrupt(self.prompt_id)
+        last = self._rounds.ids[-1]
+        for prompt_id in dict.fromkeys((self._current, last)):
+            await self._client.delete_queued(prompt_id)
+            await self._client.interrupt(prompt_id)
+        if self.may_go_on:
+            await self._end_rounds()
+
+    async def _end_rounds(self) -> bool:
+        """End the rounds that were queued meanwhile; whether there is nothing more of this prompt."""
+        queued = await self._client.queued()
+        known = len(self._rounds.ids)
+        self._rounds.note(queued)
+        for prompt_id in self._rounds.ids[known:]:
+            await self._client.delete_queued(prompt_id)
+            await self._client.interrupt(prompt_id)
+        ids = {prompt.prompt_id for prompt in queued}
+        return known == len(self._rounds.ids) and ids.isdisjoint(self._rounds.ids)
+
+    async def see_it_end(self) -> None:
+        """After ``cancel``: what still runs may queue a further round before it notices."""
+        with contextlib.suppress(PeerError):
+            has_ended = not self.may_go_on
+            while not has_ended:
+                has_ended = await self._end_rounds()
+                await asyncio.sleep(0 if has_ended else self._policy.see_end_s)
 
     async def is_known(self) -> bool:
         """Whether the peer has the prompt in queue or history; asked twice, since it moves between them."""
@@ -210,12 +268,9 @@ class RemotePrompt:
                 entry = await self._history(patient=ended.is_set())
                 if entry is None:
                     ended.clear()
-                    queue = await self._client.queue()
-                    if self.prompt_id in queue.running:
-                        self._note_beginning()
-                    queued = self.prompt_id in _all_ids(queue)
+                    queued = await self._is_queued()
                     # It may have ended between the two questions.
-                    entry = None if queued else await self._client.history(self.prompt_id)
+                    entry = None if queued else await self._client.history(self._current)
                     absent = 0 if queued else absent + 1
                 if entry is not None:
                     return entry
@@ -256,13 +311,23 @@ class RemotePrompt:
 
     async def _history(self, *, patient: bool) -> Mapping[str, Any] | None:
         """The ending is announced a moment before it is written into history."""
-        entry = await self._client.history(self.prompt_id)
+        entry = await self._client.history(self._current)
         for pause in self._policy.history_pauses_s if patient else ():
             if entry is not None:
                 break
             await asyncio.sleep(pause)
-            entry = await self._client.history(self.prompt_id)
+            entry = await self._client.history(self._current)
         return entry
+
+    async def _is_queued(self) -> bool:
+        """Whether the peer has it in its queue."""
+        queued = await self._client.queued()
+        if self.may_go_on:
+            self._rounds.note(queued)  # so that nobody takes one for somebody else's
+        there = [prompt for prompt in queued if prompt.prompt_id == self._current]
+        if any(prompt.is_running for prompt in there):
+            self._note_beginning()
+        return bool(there)
 
 
 def _all_ids(queue: Any) -> set[str]:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..backends.client import ComfyUIClient
 from ..core.engine.requirements import InputReference, with_input
@@ -23,12 +24,15 @@ class Folders:
 
     ``resolve_input`` finds the file an input's value names ("a.png", "sub/a.png [temp]"), or None; it
     never leaves the input, output and temp folders. ``reserve_bytes`` of their disk stay free.
+    ``with_assets``, where the host keeps a list of its files, adds those to it that a job shows (job id, what
+    its nodes show), and returns that with what the host says of each file. It takes its time.
     """
 
     output: Path
     temp: Path
     resolve_input: Callable[[str], Path | None]
     reserve_bytes: int = 512 << 20
+    with_assets: Callable[[str, dict[str, Any]], dict[str, Any]] | None = None
 
 
 class Transport:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from .remote_prompt import RemotePrompt
 
@@ -20,7 +22,15 @@ class Withdrawals:
         self._closing = False
 
     def add(self, remote: RemotePrompt) -> None:
-        task = asyncio.create_task(self._tell(remote), name=f"remote-dispatch withdraw {remote.prompt_id}")
+        self._begin(self._tell(remote), f"remote-dispatch withdraw {remote.prompt_id}")
+
+    def watch(self, remote: RemotePrompt) -> None:
+        """Of one that was cancelled, until it has ended there: it could queue itself again till then."""
+        seeing = asyncio.wait_for(remote.see_it_end(), self._give_up_after_s)
+        self._begin(seeing, f"remote-dispatch see the end of {remote.prompt_id}")
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

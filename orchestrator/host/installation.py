@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..runtime import Runtime, Settings
-from . import comfy
+from . import assets, comfy, view_headers
 from .announcer import Announcer
 from .fleet_mode import FleetMode
 from .guard import Guard
@@ -28,7 +30,10 @@ def install(server: Any) -> None:
     """
     keep_log_lines()
     guard = Guard.from_environment(server)
-    runtime = Runtime(Settings(comfy.data_dir(), comfy.folders(), guard.is_this_machine))
+    folders = comfy.folders()
+    if assets.are_kept(server):
+        folders = replace(folders, with_assets=partial(assets.with_assets, server))
+    runtime = Runtime(Settings(comfy.data_dir(), folders, guard.is_this_machine))
     host = comfy.Host(server, runtime)
     comfy.set_current(host)
     nodes = MergedNodes(runtime, server.send_sync)
@@ -46,6 +51,7 @@ def install(server: Any) -> None:
     fleet_mode = FleetMode(server, runtime, host.prefetch, guard.is_foreign_page)
     fleet_mode.install()
     nodes.install(server.app)
+    view_headers.install(server.app)
 
     async def start(app: Any) -> None:
         _spare_the_collector()

@@ -188,6 +188,21 @@ class FakeComfyUI:
             await self.send(prompt, "executed", node=node_id, display_node=node_id, output=output)
         await self._end(prompt, "execution_success", results)
 
+    def requeue(self, prompt_id: str, *, client_id: str | None = None, **changed: Any) -> str:
+        """A node of the running prompt puts it into the queue again, before all others, under another id;
+        each of its nodes has the inputs `changed` then."""
+        first = self._take(prompt_id)
+        graph = {
+            node_id: {**node, "inputs": {**node["inputs"], **changed}}
+            for node_id, node in first.graph.items()
+        }
+        asked_by = first.client_id if client_id is None else client_id
+        extra = {**first.extra_data, "client_id": asked_by}
+        again = Prompt(str(uuid.uuid4()), -len(self.prompts), graph, extra, asked_by)
+        self.prompts.append(again)
+        self._queue.insert(0, again)
+        return again.id
+
     async def fail(self, prompt_id: str, **details: Any) -> None:
         """A node of the running prompt raises."""
         prompt = self._take(prompt_id)
@@ -293,6 +308,7 @@ class FakeComfyUI:
             ("GET", "/experiment/models/{folder}", self._get_models),
             ("POST", "/prompt", self._post_prompt),
             ("GET", "/history/{prompt_id}", self._get_history),
+            ("GET", "/history", self._get_recent_history),
             ("POST", "/history", self._post_history),
             ("POST", "/interrupt", self._post_interrupt),
             ("POST", "/free", self._post_free),
@@ -399,6 +415,10 @@ class FakeComfyUI:
             self.late_history -= 1
             entry = None
         return web.json_response({prompt_id: entry} if entry else {})
+
+    async def _get_recent_history(self, request: web.Request) -> web.Response:
+        most = int(request.query["max_items"])
+        return web.json_response(dict(tuple(self._history.items())[-most:]))
 
     async def _post_history(self, request: web.Request) -> web.Response:
         for prompt_id in (await request.json()).get("delete", ()):

@@ -14,6 +14,7 @@ from .environment import RigError, Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER_PACK = Path(__file__).with_name("peer_pack")
+REPORT_PACK = Path(__file__).with_name("report_pack")
 
 
 class Fleet:
@@ -53,6 +54,7 @@ class Fleet:
     def equip(self, process: ComfyProcess) -> None:
         """Give one that is not started the tiny models and the test nodes."""
         process.install(PEER_PACK, "test-nodes")
+        process.install(REPORT_PACK, "report-nodes")
         # ComfyUI's own node that gives its pictures by websocket lies in a folder that ours replaces.
         shared = process.installation.path / "custom_nodes" / "websocket_image_save.py"
         if shared.is_file():

@@ -1,0 +1,142 @@
+"""Prompts that queue themselves again on their peer: one job, whose rounds are followed to the last."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from orchestrator.core.models.job import Job, JobState
+from tests.fakes.comfyui import PNG, FakeComfyUI
+from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.master import Master, outcomes, started
+from tests.fakes.waiting import until
+
+UNFINISHED = {"2": {"unfinished_batch": [True]}}
+
+
+@pytest.fixture
+async def master(tmp_path: Path) -> AsyncIterator[Master]:
+    async with started(tmp_path) as master:
+        yield master
+
+
+@pytest.fixture
+async def peer(master: Master) -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        fake.object_info, fake.on_prompt = stock_classes("BatchLoader"), "hold"
+        await master.add("gpu", fake)
+        yield fake
+
+
+def batch() -> dict[str, Any]:
+    return picture(made_by="BatchLoader")
+
+
+def saved(peer: FakeComfyUI, prompt_id: str, name: str) -> dict[str, Any]:
+    folder = peer._prompt(prompt_id).graph["2"]["inputs"]["filename_prefix"].rpartition("/")[0]
+    peer.files["output", folder, name] = PNG
+    return {"2": {"images": [{"filename": name, "subfolder": folder, "type": "output"}]}}
+
+
+async def second_round(master: Master, peer: FakeComfyUI, job: Job) -> str:
+    """The first one has ended, and the next runs."""
+    first = await master.running_on(peer, job)
+    second = peer.requeue(first, done=1)
+    await peer.finish(first, UNFINISHED)
+    assert peer.running == second
+    return second
+
+
+async def test_a_job_is_done_when_its_last_round_is_and_has_the_files_of_all(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    job = await master.submit(batch())
+    first = await master.running_on(peer, job)
+    second = peer.requeue(first, done=1)
+    await peer.finish(first, saved(peer, first, "a.png"))
+    third = peer.requeue(second, done=2)
+    await peer.finish(second, UNFINISHED)
+    await peer.finish(third, saved(peer, third, "b.png"))
+    done = await master.end_of(job)
+    assert (done.state, outcomes(done)) == (JobState.DONE, ["done"])
+    assert [Path(output.path).name for output in done.outputs] == ["a.png", "b.png"]
+    assert "unfinished_batch" not in done.shown["2"]
+
+
+async def test_a_job_goes_on_while_a_round_of_it_waits_or_runs(master: Master, peer: FakeComfyUI) -> None:
+    job = await master.submit(batch())
+    second = await second_round(master, peer, job)
+    asked = len(peer.asked(f"/history/{second}"))
+    await until(lambda: len(peer.asked(f"/history/{second}")) > asked, "the second round is followed")
+    assert master.job(job).state is JobState.RUNNING
+    await peer.finish(second, saved(peer, second, "x.png"))
+    assert len((await master.end_of(job)).outputs) == 1
+
+
+async def test_a_round_that_ended_with_nobody_listening_is_found(master: Master, peer: FakeComfyUI) -> None:
+    job = await master.submit(batch())
+    first = await master.running_on(peer, job)
+    await peer.cut_sockets()
+    peer.sockets.clear()
+    second = peer.requeue(first, done=1)
+    await peer.finish(first, UNFINISHED)
+    await peer.finish(second, saved(peer, second, "x.png"))
+    assert [Path(output.path).name for output in (await master.end_of(job)).outputs] == ["x.png"]
+
+
+async def test_stopped_in_a_later_round_it_leaves_the_peers_queue_empty(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    job = await master.submit(batch())
+    second = await second_round(master, peer, job)
+    peer.requeue(second, done=2)
+    await master.runtime.cancel(job.id)
+    assert master.job(job).state is JobState.CANCELLED
+    await until(lambda: peer.running is None and not peer.pending, "the peer is idle")
+
+
+async def deaf(_: web.Request) -> web.Response:
+    return web.Response()
+
+
+async def test_a_round_that_is_queued_after_the_stop_ends_too(master: Master, peer: FakeComfyUI) -> None:
+    peer.answers["/interrupt"] = deaf
+    job = await master.submit(batch())
+    first = await master.running_on(peer, job)
+    await master.runtime.cancel(job.id)
+    peer.requeue(first, done=1)
+    del peer.answers["/interrupt"]
+    await until(lambda: not peer.pending, "the further round is taken out")
+    await peer.finish(first, UNFINISHED)
+    assert peer.running is None
+
+
+async def test_what_somebody_else_queued_is_none_of_its_rounds(master: Master, peer: FakeComfyUI) -> None:
+    job = await master.submit(batch())
+    first = await master.running_on(peer, job)
+    theirs = peer.requeue(first, client_id="somebody else")
+    other = peer.requeue(first, filename_prefix="another")
+    await peer.finish(first, saved(peer, first, "x.png"))
+    assert (await master.end_of(job)).state is JobState.DONE
+    assert {peer.running, *peer.pending} == {theirs, other}
+
+
+async def test_another_process_goes_on_with_the_round_that_runs(tmp_path: Path) -> None:
+    async with FakeComfyUI() as fake:
+        fake.object_info, fake.on_prompt = stock_classes("BatchLoader"), "hold"
+        async with started(tmp_path) as master:
+            await master.add("gpu", fake)
+            job = await master.submit(batch())
+            second = await second_round(master, fake, job)
+        third = fake.requeue(second, done=2)
+        await fake.finish(second, saved(fake, second, "a.png"))
+        async with started(tmp_path) as master:
+            await until(lambda: fake.asked(f"/history/{third}"), "it is found")
+            await fake.finish(third, saved(fake, third, "b.png"))
+            done = await master.end_of(job)
+        assert [Path(output.path).name for output in done.outputs] == ["a.png", "b.png"]
+        assert len(fake.asked("/prompt")) == 1

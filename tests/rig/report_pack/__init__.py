@@ -1,0 +1,7 @@
+"""Node classes that behave as nodes of popular packs do; only the peers of the tests have them."""
+
+from __future__ import annotations
+
+from . import savers
+
+NODE_CLASS_MAPPINGS = {**savers.NODE_CLASS_MAPPINGS}
