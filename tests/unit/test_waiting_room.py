@@ -17,8 +17,8 @@ from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, QueueState, Vitals
 from orchestrator.core.models.job import HERE, JobRequest, Prompt, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
-from orchestrator.dispatch.launch import SentPrompts
 from orchestrator.dispatch.preparing import HERE_ID, Preparing
+from orchestrator.dispatch.sent_prompts import SentPrompts
 from orchestrator.dispatch.ticket import Ticket
 from orchestrator.dispatch.waiting_room import PREPARED_AT_ONCE, WaitingRoom
 from orchestrator.errors import NoEligiblePeerError
