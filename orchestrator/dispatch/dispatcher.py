@@ -29,6 +29,7 @@ from ..errors import (
     NoEligiblePeerError,
     OrchestratorError,
     PeerError,
+    PeerExecutionError,
     PromptRefusedError,
     ResultError,
     TakenBackError,
@@ -303,9 +304,8 @@ class Dispatcher:
             if placement.backend_id == HERE:
                 try:
                     return await self._on_master.run(entry, placement)
-                except PromptRefusedError as exc:
-                    entry.ticket.may_run_here = False
-                    self._recovery.back_to_the_line(entry, exc)
+                except (PromptRefusedError, PeerExecutionError) as exc:
+                    last = self._recovery.after_failure_here(entry, exc) or last
                     continue
                 finally:
                     self._room.release(entry.ticket)

@@ -25,15 +25,19 @@ from ..core.engine.retry import (
 )
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobState
+from ..core.workflow.prompt import class_of
 from ..errors import (
     JobLostError,
     OrchestratorError,
     PeerDiedError,
     PeerError,
+    PeerExecutionError,
     PeerOutOfMemoryError,
+    PromptRefusedError,
     TakenBackError,
 )
 from .ports import NoteJob, Peers
+from .preparing import HERE_ID
 from .purse import Purse
 from .register import Entry, Register
 from .reporting import with_last
@@ -109,12 +113,28 @@ class Recovery:
             died = (a.backend_id for a in entry.job.attempts if a.outcome == PeerDiedError.code)
             known = (self._manager.find(backend_id) for backend_id in died)
             raise set_aside([peer.name for peer in known if peer] or [config.name]) from exc
-        if verdict is Verdict.GIVE_UP:
+        if verdict is Verdict.GIVE_UP or self._was_paid(entry, config, exc):
             raise exc
         log.info("Job %s failed on %s and is tried again: %s", entry.job.id, config.name, exc)
         entry.owes_retry = True
         if verdict is Verdict.FREE:
             await self._free_roomiest(entry)
+
+    def after_failure_here(
+        self, entry: Entry, exc: PromptRefusedError | PeerExecutionError
+    ) -> OrchestratorError | None:
+        """This machine refused the job, or a node raised here: a peer may do better. Returns what may become
+        the job's end, or raises it."""
+        entry.ticket.may_run_here = False
+        self.back_to_the_line(entry, exc)
+        if isinstance(exc, PromptRefusedError):
+            return None
+        entry.ticket.tried[HERE_ID] = f"it failed this job: {exc}"
+        ran_s = _worked_s(entry)
+        if decide(exc, _outcomes(entry.job), self.policy, ran_s=ran_s) is not Verdict.ELSEWHERE:
+            raise exc
+        entry.owes_retry = True
+        return exc
 
     def acquit(self, entry: Entry) -> None:
         """The job was not done: what its nodes raised says nothing of the peers."""
@@ -141,6 +161,13 @@ class Recovery:
         entry.ticket.tried.clear()
         longest_s = self.policy.longest_pause_s(len(outcomes))
         await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
+
+    def _was_paid(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> bool:
+        """Whether its peer may have run nodes that cost money: they are never sent twice."""
+        info = self._manager.get_object_info(config.id) if self._manager.find(config.id) else None
+        if info is None or isinstance(exc, PromptRefusedError) or not entry.job.attempts[-1].prompt_id:
+            return False
+        return any(info.is_api_node(class_of(node)) for node in entry.job.request.prompt.values())
 
     def _record(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
         if type(exc) is JobLostError and self._is_outage():
@@ -196,7 +223,8 @@ def _worked_s(entry: Entry) -> float:
 
 def _outcomes(job: Job) -> list[str]:
     """How the attempts ended that count as failed."""
-    counted = (attempt for attempt in job.attempts if attempt.backend_id != HERE)
+    refused_here = (HERE, PromptRefusedError.code)
+    counted = (a for a in job.attempts if (a.backend_id, a.outcome) != refused_here)
     return [a.outcome for a in counted if a.outcome not in (TakenBackError.code, OUTAGE)]
 
 

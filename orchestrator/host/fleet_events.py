@@ -9,7 +9,6 @@ from typing import Any
 
 from ..core.models.job import Job, JobState
 from ..core.workflow.prompt import class_of
-from ..errors import PeerExecutionError
 from .native_queue import Item
 from .sanitise import sanitise
 
@@ -137,7 +136,9 @@ def _message(error: Mapping[str, Any]) -> str:
     own, ours = error.get("exception_message"), str(error.get("message") or "The job failed.")
     if not isinstance(own, str) or not own.strip():
         return ours
-    return own if error.get("code") == PeerExecutionError.code else f"{own.rstrip()}\n{ours}"
+    before, _, after = ours.partition(own.strip())
+    tips = ours if before == ours else after.lstrip(" .")  # our sentence may quote the node's
+    return f"{own.rstrip()}\n{tips}" if tips else own
 
 
 def _node_errors(error: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

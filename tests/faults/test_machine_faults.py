@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.retry import RetryPolicy
-from orchestrator.core.models.job import Job, JobState
+from orchestrator.core.models.job import Job, JobState, Source
+from orchestrator.dispatch.ports import RanHere
+from orchestrator.errors import GraphExecutionError, PeerExecutionError, PeerOutOfMemoryError
 from tests.fakes.comfyui import FakeComfyUI
-from tests.fakes.graphs import picture
+from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import RETRY, outcomes
 from tests.fakes.waiting import until
 from tests.faults.rig import Rig, standing
@@ -147,3 +150,62 @@ async def test_f03_memory_of_the_machine_itself_says_nothing_of_graphics_cards(r
     paging = "The paging file is too small for this operation to complete. (os error 1455)"
     await rig.a.fail(rig.master.prompt_id(job), exception_type="OSError", exception_message=paging)
     assert outcomes(await rig.end_of(job)) == ["out_of_memory", "done"]
+
+
+class OwnMachine:
+    """The master as a place to run, which raises."""
+
+    def __init__(self, error: PeerExecutionError) -> None:
+        self.error, self.ran = error, 0
+
+    def is_wanted(self) -> bool:
+        return True
+
+    def is_free(self) -> bool:
+        return not self.ran
+
+    def vitals(self) -> None:
+        return None
+
+    async def run(self, job: Job) -> RanHere:
+        self.ran += 1
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (PeerOutOfMemoryError("too little"), ["out_of_memory", "done"]),
+        (PeerExecutionError("it broke"), ["execution_error", "done"]),
+        (GraphExecutionError("shapes"), ["graph_error"]),
+    ],
+)
+async def test_what_raised_on_this_machine_is_tried_on_a_peer_too(
+    rig: Rig, error: PeerExecutionError, attempts: list[str]
+) -> None:
+    rig.a.on_prompt = rig.b.on_prompt = "hold"
+    busy = [await rig.submit() for _ in range(2)]
+    await until(lambda: rig.a.running and rig.b.running, "both peers are at work")
+    here = OwnMachine(error)
+    rig.master.runtime.use_this_machine(here)
+    rig.master.runtime.look_again()
+    job = await rig.submit(source=Source.FLEET)
+    await until(lambda: here.ran, "it is tried here")
+    rig.a.on_prompt = rig.b.on_prompt = "run"
+    for peer in (rig.a, rig.b):
+        await peer.finish(peer.running or "")
+    assert outcomes(await rig.end_of(job)) == attempts
+    for one in busy:
+        assert outcomes(await rig.end_of(one)) == ["done"]
+
+
+async def test_what_costs_money_is_never_sent_twice(tmp_path: Path) -> None:
+    async with standing(tmp_path) as rig:
+        for peer in (rig.a, rig.b):
+            peer.object_info = stock_classes("PaidPicture")
+            peer.object_info["PaidPicture"] = {**peer.object_info["PaidPicture"], "api_node": True}
+            peer.version = "0.4.0"
+        await asyncio.gather(*(rig.master.runtime.peers.check(rig.ids[name]) for name in "ab"))
+        rig.a.on_prompt, rig.a.raises = "fail", MISSING
+        failed = await rig.run(picture(made_by="PaidPicture"))
+        assert (failed.state, outcomes(failed), rig.posts()) == (JobState.FAILED, ["peer_broken"], [1, 0])

@@ -252,9 +252,15 @@ async def test_an_interrupt_names_the_node_at_work_and_those_that_were_done() ->
 
 async def test_an_error_is_told_in_the_nodes_own_words_with_what_helps_below_them() -> None:
     own = {"node_id": "1", "node_type": "Work", "exception_message": "it broke\n", "exception_type": "E"}
-    for code, said in (("execution_error", "it broke\n"), ("out_of_memory", "it broke\nAdd memory.")):
+    quoted = "Work (node 1) failed on gpu: it broke"
+    for code, ours, said in (
+        ("execution_error", quoted, "it broke\n"),
+        ("graph_error", quoted, "it broke\n"),
+        ("out_of_memory", "Add memory.", "it broke\nAdd memory."),
+        ("peer_broken", f"{quoted}. See its log.", "it broke\nSee its log."),
+    ):
         around = begun()
-        error = {**own, "code": code, "message": "Add memory."}
+        error = {**own, "code": code, "message": ours}
         around.tell(RUNNING.to(JobState.FAILED, ended_at=NOW, error=error))
         assert around.history[-1][1]["exception_message"] == said
 
