@@ -61,6 +61,7 @@ CLIENTS = (
         "comfy-sdk over comfy-api-proxy", "sdk.py", ("sampled", "error"), ("comfy-sdk", "comfy-api-proxy")
     ),
     Client("strict Go struct", "strict_client.go", ("pictures",)),
+    Client("every route", "every_route.py", ("pictures",), ("aiohttp",)),
     Client(
         "krita-ai-diffusion",
         "krita_client.py",

@@ -20,7 +20,7 @@ JOBS_AT_ONCE = 100
 
 
 class Announcer:
-    """`send(event, data)` is the host's ``send_sync``; what it gets is always plain JSON.
+    """`send(event, data)` tells all pages; what it gets is always plain JSON.
 
     `has_pages` tells whether anybody would hear it.
     """

@@ -155,8 +155,8 @@ class FleetMode:
         options = extra.get(OPTIONS_KEY) if isinstance(extra, dict) else None
         options = options if isinstance(options, dict) else {}
         prompt = body.get("prompt")
-        if not isinstance(prompt, dict):
-            return None
+        if not isinstance(prompt, dict) or any(map(_has_no_class, prompt.values())):
+            return None  # the host says what a prompt has to be like
         if came_from_a_master(request.headers):
             if self._runtime.is_sender(sender_of(request.headers)):
                 return web.Response(status=421, text=LEADS_BACK)
@@ -298,13 +298,14 @@ class FleetMode:
     async def _socket(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
         client_id = request.rel_url.query.get("clientId", "")
         if client_id:
-            task = asyncio.create_task(self._greet(client_id), name="remote-dispatch greeting")
+            before = self._server.sockets.get(client_id)
+            task = asyncio.create_task(self._greet(client_id, before), name="remote-dispatch greeting")
             self._greetings.add(task)
             task.add_done_callback(self._greetings.discard)
         return None
 
-    async def _greet(self, client_id: str) -> None:
-        before = self._server.sockets.get(client_id)
+    async def _greet(self, client_id: str, before: object) -> None:
+        """`before`: the socket that this client had until now."""
         for _ in range(_GREETING_TRIES):
             if self._server.sockets.get(client_id) not in (None, before):
                 self._mirror.greet(client_id)
@@ -360,6 +361,10 @@ async def _object(request: web.Request) -> dict[str, Any]:
     small = len(raw) < 1 << 16
     body = json.loads(raw or b"{}") if small else await asyncio.to_thread(json.loads, raw)
     return body if isinstance(body, dict) else {}
+
+
+def _has_no_class(node: object) -> bool:
+    return isinstance(node, (str, list)) or (isinstance(node, dict) and "class_type" not in node)
 
 
 def _is_canonical_uuid(value: object) -> bool:

@@ -16,6 +16,7 @@ from .fleet_mode import FleetMode
 from .guard import Guard
 from .merged_nodes import MergedNodes
 from .node_peers import NodePeers
+from .pages import Pages
 from .prompt_hook import on_prompt
 from .report import keep_log_lines
 from .routes import add_routes
@@ -36,7 +37,9 @@ def install(server: Any) -> None:
     runtime = Runtime(Settings(comfy.data_dir(), folders, guard.is_this_machine))
     host = comfy.Host(server, runtime)
     comfy.set_current(host)
-    nodes = MergedNodes(runtime, server.send_sync)
+    pages = Pages(server, guard.is_foreign_page)
+    pages.install(server.app)
+    nodes = MergedNodes(runtime, pages.send)
     add_routes(
         server.routes,
         runtime,
@@ -46,8 +49,8 @@ def install(server: Any) -> None:
         definitions=nodes.definitions,
     )
     server.add_on_prompt_handler(on_prompt)
-    announcer = Announcer(runtime, server.send_sync, lambda: bool(server.sockets))
-    node_peers = NodePeers(runtime, server.send_sync)
+    announcer = Announcer(runtime, pages.send, pages.are_open)
+    node_peers = NodePeers(runtime, pages.send)
     fleet_mode = FleetMode(server, runtime, host.prefetch, guard.is_foreign_page)
     fleet_mode.install()
     nodes.install(server.app)

@@ -42,7 +42,7 @@ class _Kept:
 
 
 class MergedNodes:
-    """`send(event, data)` is the host's ``send_sync``."""
+    """`send(event, data)` tells all pages."""
 
     def __init__(self, runtime: Runtime, send: Callable[[str, Any], None]) -> None:
         self._runtime = runtime

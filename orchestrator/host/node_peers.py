@@ -23,7 +23,7 @@ class _Told:
 
 
 class NodePeers:
-    """`send(event, data)` is the host's ``send_sync``. Jobs of graphs that no page showed are left out.
+    """`send(event, data)` tells all pages. Jobs of graphs that no page showed are left out.
 
     `data` is ``{"graph_id", "job_id", "peer", "nodes": {id: "running" | "finished"}}``, with the nodes that
     changed.

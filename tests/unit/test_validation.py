@@ -209,6 +209,11 @@ def test_peers_that_lack_the_same_say_so_once_and_name_the_nearest_file() -> Non
     ]
 
 
+def test_what_is_wrong_with_the_prompt_itself_is_said_without_the_peers() -> None:
+    found = agree({name: validate({"1": graph()["1"]}, INFO) for name in ("a", "b")})
+    assert found.error is not None and found.error["message"] == "Prompt has no outputs"
+
+
 def test_without_any_peer_a_person_is_told_what_to_do() -> None:
     found = agree({})
     assert found.error is not None and "Open the Fleet tab" in found.error["details"]

@@ -17,6 +17,7 @@ from .requirements import unmet
 
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
 _LISTED_UP_TO = 20
+_NO_OUTPUTS = "prompt_no_outputs"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def validate(
         if info.is_output_node(class_of(node)) and (targets is None or node_id in targets)
     ]
     if not outputs:
-        return Validation(error=_error("prompt_no_outputs", "Prompt has no outputs", ""))
+        return Validation(error=_error(_NO_OUTPUTS, "Prompt has no outputs", ""))
     found: dict[str, list[dict[str, Any]]] = {}
     dependents: dict[str, list[str]] = {}
     good: list[str] = []
@@ -90,6 +91,8 @@ def agree(answers: Mapping[str, Validation | str]) -> Validation:
     fine = [answer for answer in asked if answer.error is None]
     if fine:
         return max(fine, key=lambda answer: len(answer.outputs))
+    if asked and all(answer.error is not None and answer.error["type"] == _NO_OUTPUTS for answer in asked):
+        return asked[0]  # the prompt's own fault, whichever peer it goes to
     alike: dict[str, list[str]] = {}
     for name, answer in answers.items():
         alike.setdefault(_told(answer) if isinstance(answer, Validation) else answer, []).append(name)
