@@ -161,6 +161,7 @@ async def _run(host: host_comfy.Host, request: JobRequest, node_id: str, node_id
         node_id=node_id,
         node_ids=node_ids,
         peer_name=runtime.peers.name,
+        packs=host.packs,
     )
 
     async def on_server_loop() -> Job:

@@ -72,6 +72,7 @@ PEERS = sa.Table(
     sa.Column("exclusive", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("only_idle", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("hours", sa.Text, nullable=False, server_default=""),
+    sa.Column("relay_events", sa.Boolean),
 )
 JOBS = sa.Table(
     "jobs",
@@ -195,10 +196,14 @@ def _keep_notes(db: sa.Connection) -> None:
     db.execute(sa.text("ALTER TABLE jobs ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'"))
 
 
+def _keep_relays(db: sa.Connection) -> None:
+    db.execute(sa.text("ALTER TABLE peers ADD COLUMN relay_events BOOLEAN"))
+
+
 # Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
 STEPS: tuple[Step, ...] = (
     *(_time_attempts, _keep_trust, _name_requests, _keep_inputs_and_places),
-    *(_keep_rules_and_lessons, _keep_notes),
+    *(_keep_rules_and_lessons, _keep_notes, _keep_relays),
 )
 
 

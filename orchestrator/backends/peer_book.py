@@ -24,6 +24,7 @@ _EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credential
     "exclusive",
     "only_idle",
     "hours",
+    "relay_events",
 }
 _DEFAULT_HEADER = "Authorization"
 
@@ -65,7 +66,8 @@ class PeerBook:
         tls: str = "",
         **rules: Any,
     ) -> BackendConfig:
-        """Register a peer and ask it at once. `rules`: ``exclusive``, ``only_idle`` and ``hours``.
+        """Register a peer and ask it at once. `rules`: ``exclusive``, ``only_idle``, ``hours`` and
+        ``relay_events``.
 
         Raises:
             ConfigError: the address is wrong, taken, or this very machine.

@@ -35,11 +35,12 @@ COMFYUI_TYPES = frozenset(
 @dataclass(frozen=True)
 class PeerEvent:
     """One JSON message of a peer's websocket. ``of_prompt``: the prompt that ran when it came, where the
-    message itself names none."""
+    message itself names none. ``other``: its data where that is no object, as packs send it."""
 
     type: str
     data: Mapping[str, Any]
     of_prompt: str = ""
+    other: Any = None
 
     @property
     def prompt_id(self) -> str:
@@ -178,7 +179,9 @@ def text_message(frame: str) -> PeerEvent | None:
     if not isinstance(message, Mapping) or not isinstance(message.get("type"), str):
         return None
     data = message.get("data")
-    return PeerEvent(message["type"], data if isinstance(data, Mapping) else {})
+    if isinstance(data, Mapping):
+        return PeerEvent(message["type"], data)
+    return PeerEvent(message["type"], {}, other=data)
 
 
 def binary_message(frame: bytes) -> PreviewFrame | RawFrame | None:

@@ -29,7 +29,7 @@ _PARSED_AT_ONCE_BYTES = 64 << 10  #: parsing this takes less time than handing i
 
 _PEER_FIELDS = (
     *("name", "url", "tags", "enabled", "draining", "credentials", "tls"),
-    *("exclusive", "only_idle", "hours"),
+    *("exclusive", "only_idle", "hours", "relay_events"),
 )
 _JOB_FIELDS = ("prompt", "workflow", "parameters", "peer", "tags", "avoid", "title", "priority", "targets")
 _NODE_FIELDS = ("result", "overrides")
@@ -106,6 +106,7 @@ def peer_changes_of(body: Mapping[str, Any]) -> dict[str, Any]:
         "exclusive": _flag,
         "only_idle": _flag,
         "hours": _text,
+        "relay_events": _flag,
     }
     return {field: readers[field](body, field) for field in _PEER_FIELDS if field in body}
 

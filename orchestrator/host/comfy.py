@@ -14,6 +14,7 @@ import folder_paths  # type: ignore[import-not-found]
 from ..dispatch.transport import Folders
 from ..runtime import Runtime
 from .host_queue import CurrentQueue
+from .pack_events import PackEvents
 from .prefetch import Prefetch
 
 # ComfyUI's module; a type checker would take our own package of that name.
@@ -29,6 +30,7 @@ class Host:
         self.server = server
         self.runtime = runtime
         self.prefetch = Prefetch(CurrentQueue(server), runtime)
+        self.packs = PackEvents(runtime, module_of)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -102,6 +104,12 @@ def _jobs_module() -> object:
         return importlib.import_module("comfy_execution.jobs")
     except ImportError:
         return None
+
+
+def module_of(class_type: str) -> str:
+    """Which module the master has a class from, as its /object_info tells; "" where it has none."""
+    known = _class(class_type)
+    return "" if known is None else str(getattr(known, "RELATIVE_PYTHON_MODULE", "nodes"))
 
 
 def has_class(class_type: str) -> bool:

@@ -36,6 +36,11 @@ class Trail:
             if kind == "executing":
                 self._node_id = data["node"]
 
+    @property
+    def box(self) -> str:
+        """The box of the graph that is at work."""
+        return self.display(self._node_id)
+
     def display(self, node_id: str) -> str:
         """The box of the graph that shows this node."""
         return self._display.get(node_id, node_id)
@@ -88,19 +93,16 @@ def output_nodes(job: Job, is_output: Callable[[str], bool]) -> list[str]:
     return list(job.request.targets) or [i for i, node in prompt.items() if is_output(class_of(node))]
 
 
-def renamed(data: Mapping[str, Any], prompt_id: str, sent_as: str = "") -> dict[str, Any]:
-    """An event under the prompt id that the client knows. `sent_as`: the one it has on its peer, which
-    progress_state repeats for each node."""
-    own = {**data, "prompt_id": prompt_id} if "prompt_id" in data else dict(data)
-    return {key: _renamed(value, sent_as, prompt_id) for key, value in own.items()} if sent_as else own
-
-
-def _renamed(value: Any, old: str, new: str) -> Any:
-    if isinstance(value, str):
-        return new if value == old else value
-    if isinstance(value, dict):
-        return {key: _renamed(item, old, new) for key, item in value.items()}
-    return [_renamed(item, old, new) for item in value] if isinstance(value, list) else value
+def under_own_id(data: Any, there: str, here: str) -> Any:
+    """An event with the prompt's id on its peer replaced by the one that the client knows, wherever it
+    stands: progress_state repeats it for each node."""
+    if not there:
+        return data
+    if isinstance(data, str):
+        return here if data == there else data
+    if isinstance(data, Mapping):
+        return {key: under_own_id(value, there, here) for key, value in data.items()}
+    return [under_own_id(item, there, here) for item in data] if isinstance(data, list) else data
 
 
 def ending(job: Job, trail: Trail) -> tuple[str, dict[str, Any]]:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from ..backends.events import Message, PeerEvent, PreviewFrame, RawFrame
-from ..backends.wire import COMFYUI_TYPES
+from ..backends.wire import COMFYUI_TYPES, TEXT
 from ..core.models.job import HERE, Job, JobState, Source
 from ..core.workflow.prompt import class_of
 from ..runtime import Runtime
-from .fleet_events import Trail, ending, milliseconds, output_nodes, queue_item, renamed
+from .fleet_events import Trail, ending, milliseconds, output_nodes, queue_item, under_own_id
 from .native_queue import NativeQueue
 from .outbox import Outboxes, Outgoing, event_text
+from .pack_events import PackEvents
 from .previews import picture_message, raw_message, takes_metadata
 from .sanitise import sanitise
 
@@ -34,11 +35,17 @@ class FleetMirror:
     a class, whether it is an output node."""
 
     def __init__(
-        self, server: Any, runtime: Runtime, native: NativeQueue, is_output: Callable[[str], bool]
+        self,
+        server: Any,
+        runtime: Runtime,
+        native: NativeQueue,
+        packs: PackEvents,
+        is_output: Callable[[str], bool],
     ) -> None:
         self._server = server
         self._runtime = runtime
         self._native = native
+        self._packs = packs
         self._is_output = is_output
         self._outboxes = Outboxes(server)
         self._shown: dict[str, _Shown] = {}
@@ -141,7 +148,8 @@ class FleetMirror:
             self._picture(job, shown, message)
         elif isinstance(message, RawFrame):
             self._release_frame(job, shown)
-            self._post(job, Outgoing(lambda: raw_message(message), size=len(message.body)))
+            if message.kind == TEXT or self._packs.may_tell(job, shown.trail.box):
+                self._post(job, Outgoing(lambda: raw_message(message), size=len(message.body)))
         else:
             self._event(job, shown, message)
 
@@ -154,6 +162,10 @@ class FleetMirror:
                 shown.newest[event.type] = event.data
             replaces = (job.id, event.type) if event.type in _SUPERSEDED else None
             self._send(job, event.type, event.data, replaces)
+        elif event.type not in COMFYUI_TYPES:
+            own = self._packs.data_of(job, event, shown.trail.box)
+            if own is not None:
+                self._send(job, event.type, own)
         self._release_frame(job, shown)
 
     def _picture(self, job: Job, shown: _Shown, frame: PreviewFrame) -> None:
@@ -181,13 +193,13 @@ class FleetMirror:
         replaces = None if is_result else (job.id, "preview")
         self._post(job, Outgoing(make, replaces, size=len(frame.data)))
 
-    def _send(self, job: Job, kind: str, data: Mapping[str, Any], replaces: Hashable | None = None) -> None:
+    def _send(self, job: Job, kind: str, data: Any, replaces: Hashable | None = None) -> None:
         if not job.request.client_id and kind in COMFYUI_TYPES and kind not in _TOLD_TO_ALL:
             return
         sent_as = job.attempts[-1].prompt_id if job.attempts else ""
 
         def make() -> str:
-            return event_text(kind, renamed(sanitise(data), job.prompt_id, sent_as))
+            return event_text(kind, under_own_id(sanitise(data), sent_as, job.prompt_id))
 
         self._post(job, Outgoing(make, replaces))
 

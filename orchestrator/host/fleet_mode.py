@@ -26,6 +26,7 @@ from .fleet_mirror import FleetMirror
 from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop, sender_of
 from .host_queue import can_run_prompts
 from .native_queue import NativeQueue
+from .pack_events import PackEvents
 from .prefetch import Prefetch
 from .prompt_handlers import PromptHandlers
 from .sanitise import sanitise
@@ -59,7 +60,8 @@ class FleetMode:
         self._prefetch = prefetch
         self._runtime = runtime
         self._native = NativeQueue(server)
-        self._mirror = FleetMirror(server, runtime, self._native, self._is_output)
+        packs = PackEvents(runtime, comfy.module_of)
+        self._mirror = FleetMirror(server, runtime, self._native, packs, self._is_output)
         self._handlers = PromptHandlers(server)
         self._greetings: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None

@@ -68,6 +68,7 @@ _PEER_WISHES: dict[str, Schema] = {
         **TEXT,
         "description": 'When jobs may begin there, like "22:00-07:00"; "": always.',
     },
+    "relay_events": {**FLAG, "description": "Its node packs may tell the page events of their own."},
 }
 _JOB_WISHES: dict[str, Schema] = {
     "prompt": {**ANYTHING, "description": "The graph in API format."},
@@ -110,7 +111,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             **{"id": TEXT, "name": TEXT, "url": TEXT, "enabled": FLAG, "draining": FLAG},
             **{"tags": listed(TEXT), "has_credentials": FLAG, "tls": TEXT},
-            **{"exclusive": FLAG, "only_idle": FLAG, "hours": TEXT},
+            **{"exclusive": FLAG, "only_idle": FLAG, "hours": TEXT, "relay_events": FLAG},
             "health": choices("unknown", "up", "suspect", "down", "ejected", "zombie", "needs_key"),
             **{"reason": TEXT, "version": TEXT, "devices": listed(ref("Device"))},
             **{"queue_running": WHOLE, "queue_pending": WHOLE, "ours": WHOLE, "checked_at": MOMENT},

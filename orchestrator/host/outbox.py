@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class Outgoing:
     size: int = 500
 
 
-def event_text(kind: str, data: Mapping[str, Any]) -> str:
+def event_text(kind: str, data: Any) -> str:
     """A JSON message as the host writes it."""
     return json.dumps({"type": kind, "data": data})
 

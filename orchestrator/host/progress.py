@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from ..backends.events import PeerEvent, PreviewFrame
 from ..core.models.job import Job, JobState
 from ..dispatch.register import JobUpdate
+from .fleet_events import under_own_id
+from .pack_events import PackEvents
 from .previews import picture_message, takes_metadata
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class NodeProgress:
 
     `registry` is the host's progress registry of the running prompt. It is not safe to use from two threads,
     so it is only touched on `node_loop`, the loop that runs the nodes. `node_ids` are the boxes that exist in
-    the user's graph.
+    the user's graph. `packs` says which events of node packs reach the page.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class NodeProgress:
         node_id: str,
         node_ids: frozenset[str],
         peer_name: Callable[[str], str],
+        packs: PackEvents | None = None,
     ) -> None:
         self._server = server
         self._client_id = server.client_id if isinstance(server.client_id, str) else None
@@ -65,6 +68,9 @@ class NodeProgress:
         self._node_id = node_id
         self._node_ids = node_ids
         self._peer_name = peer_name
+        self._packs = packs
+        self._job: Job | None = None
+        self._at = ""  #: the box at work
         self._shown: dict[str, BoxState] = {}
         self._status = ""
         self._status_at = 0.0
@@ -77,11 +83,26 @@ class NodeProgress:
 
     def __call__(self, update: JobUpdate) -> None:
         if isinstance(update, Job):
+            self._job = update
             self._show_status(update)
         elif isinstance(update, PreviewFrame):
             self._show_preview(update)
         elif isinstance(update, PeerEvent) and update.type == "progress_state":
             self._show_nodes(update.data.get("nodes"))
+        elif isinstance(update, PeerEvent) and update.type == "executing":
+            self._at = str(update.data.get("display_node") or update.data.get("node") or "")
+        elif isinstance(update, PeerEvent):
+            self._tell_of_pack(update)
+
+    def _tell_of_pack(self, event: PeerEvent) -> None:
+        """What a node pack tells its own code on the page."""
+        job = self._job
+        if job is None or self._packs is None or not job.attempts:
+            return
+        data = self._packs.data_of(job, event, self._at)
+        if data is not None:
+            own = under_own_id(data, job.attempts[-1].prompt_id, self.prompt_id)
+            self._server.send_sync(event.type, own, self._client_id)
 
     def _show_status(self, job: Job) -> None:
         if job.state is JobState.RUNNING:

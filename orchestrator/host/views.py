@@ -41,6 +41,7 @@ def peer_view(
         "exclusive": config.exclusive,
         "only_idle": config.only_idle,
         "hours": config.hours,
+        "relay_events": config.relays_events,
         "health": status.health.value,
         "reason": status.reason,
         "version": vitals.comfyui_version if vitals else "",

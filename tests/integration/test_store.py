@@ -65,6 +65,7 @@ FULL_JOB = Job(
         batch_index=2,
         graph_id="graph-1",
         request_id="once-1",
+        prompt_id="my job",
         notes=("Left out what is not a node: _comment.",),
     ),
     created_at=NOW,
@@ -560,7 +561,12 @@ def run_sql(path: Path, statement: str) -> None:
     database.close()
 
 
+def without_relays(path: Path) -> None:
+    run_sql(path, "ALTER TABLE peers DROP COLUMN relay_events")
+
+
 def without_notes(path: Path) -> None:
+    without_relays(path)
     run_sql(path, "ALTER TABLE jobs DROP COLUMN notes")
 
 
@@ -676,6 +682,21 @@ async def test_a_journal_from_before_anything_was_learned_gets_rules_and_lessons
         at_night = dataclasses.replace(peer, exclusive=True, only_idle=True, hours="22:00-07:00")
         await again.save_peer(at_night)
         assert await again.load_peers() == (at_night,)
+
+
+async def test_a_journal_from_before_packs_events_were_told_on_leaves_that_to_the_address(
+    path: Path,
+) -> None:
+    peer = BackendConfig("a", url="http://gpu.example.com")
+    async with opened(path) as store:
+        await store.save_peer(peer)
+    without_relays(path)
+    run_sql(path, "UPDATE meta SET value = '7' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert await again.load_peers() == (peer,) and not peer.relays_events
+        trusted = dataclasses.replace(peer, relay_events=True)
+        await again.save_peer(trusted)
+        assert await again.load_peers() == (trusted,) and trusted.relays_events
 
 
 async def test_a_journal_from_before_jobs_had_notes_keeps_its_jobs(path: Path) -> None:

@@ -7,18 +7,24 @@ import json
 import struct
 from dataclasses import replace
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from orchestrator.backends.events import PeerEvent, PreviewFrame, RawFrame
+from orchestrator.core.models.backend import BackendConfig
 from orchestrator.core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
+from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.host.fleet_mirror import FleetMirror
 from orchestrator.host.outbox import BEHIND
+from orchestrator.host.pack_events import PackEvents
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 PROMPT = {"1": {"class_type": "Work", "inputs": {}}, "9": {"class_type": "Output", "inputs": {}}}
 WAITING = Job("job", JobRequest(prompt=PROMPT, source=Source.FLEET, client_id="page"), NOW)
+INFO = ObjectInfo({"Work": {"input": {}, "output": [], "python_module": "custom_nodes.A-Pack"}})
+PEER = BackendConfig("a", url="http://127.0.0.1:1")
 ATTEMPT = (Attempt("there", "a", NOW),)
 RUNNING = WAITING.to(JobState.RUNNING, backend_id="a", begun_at=NOW, attempts=ATTEMPT)
 
@@ -52,7 +58,10 @@ class Surroundings:
         self.sockets_metadata: dict[str, Any] = {}
         self.history: list[tuple[str, Any]] = []
         self.known: list[Job] = []
-        mirror = FleetMirror(self, self, self, lambda class_type: class_type == "Output")  # type: ignore[arg-type]
+        self.manager = SimpleNamespace(find=lambda peer: PEER, get_object_info=lambda peer: INFO)
+        packs = PackEvents(self, lambda name: "custom_nodes.a_pack")  # type: ignore[arg-type]
+        packs = PackEvents(self, lambda name: "custom_nodes.a_pack")  # type: ignore[arg-type]
+        mirror = FleetMirror(self, self, self, packs, lambda name: name == "Output")  # type: ignore[arg-type]
         mirror.start()
         self.mirror = mirror
 
@@ -274,3 +283,16 @@ async def test_what_the_host_s_list_of_jobs_cannot_read_is_left_out_of_the_queue
     }
     around = begun(replace(RUNNING, request=replace(RUNNING.request, extra_data={"extra_pnginfo": None})))
     assert "extra_pnginfo" not in around.item[3]
+
+
+async def test_an_event_of_a_pack_reaches_the_client_while_a_node_of_that_pack_is_at_work() -> None:
+    around = begun()
+    own = PeerEvent("a-pack.show", {"id": "there", "value": float("nan")}, of_prompt="there")
+    around.say(RUNNING, own)
+    around.event("executing", node="1", display_node="1")
+    around.say(RUNNING, own)
+    around.event("executing", node="9", display_node="9")
+    around.say(RUNNING, own)
+    await delivered()
+    assert around.page.kinds() == ["execution_start", "executing", "a-pack.show", "executing"]
+    assert around.page.heard[2]["data"] == {"id": "job", "value": None}

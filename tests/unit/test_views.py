@@ -60,6 +60,7 @@ def test_a_peer_is_shown_with_exactly_these_fields() -> None:
         "exclusive": False,
         "only_idle": False,
         "hours": "",
+        "relay_events": True,
         "health": "up",
         "reason": "",
         "version": "0.3.75",

@@ -7,7 +7,7 @@
  * @typedef {{id: string, name: string, url: string, enabled: boolean, draining: boolean, tags: string[],
  *   has_credentials: boolean, tls: string, health: Health, reason: string, version: string, devices: Device[],
  *   queue_running: number, queue_pending: number, ours: number, checked_at: string | null,
- *   node_types: number | null, running?: Running | null, exclusive?: boolean, only_idle?: boolean, hours?: string}} Peer
+ *   node_types: number | null, running?: Running | null, exclusive?: boolean, only_idle?: boolean, hours?: string, relay_events?: boolean}} Peer
  * @typedef {{id: string, name: string, eligible: boolean, awaits?: boolean, reason: string, caution?: string, is_guess: boolean,
  *   origin: "here" | "elsewhere" | "shape" | "peer" | "fleet" | "nothing", start_s: number | null, load_s: number | null, run_s: number | null, finish_s: number | null,
  *   need_bytes?: number | null}} Reckoning seconds from now
@@ -38,7 +38,7 @@
  * @typedef {{before?: string, peer?: string}} Move before: a waiting job, "" for the end; peer: "" for any
  * @typedef {{header?: string, value: string}} Credentials
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
- *   credentials?: Credentials | null, tls?: string, exclusive?: boolean, only_idle?: boolean, hours?: string}} PeerChanges
+ *   credentials?: Credentials | null, tls?: string, exclusive?: boolean, only_idle?: boolean, hours?: string, relay_events?: boolean}} PeerChanges
  * @typedef {{fetchApi(route: string, options?: RequestInit): Promise<Response>,
  *   apiURL(route: string): string}} ComfyApi
  */

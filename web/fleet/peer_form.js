@@ -7,7 +7,7 @@ import { t } from "./i18n.js";
 
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").PeerChanges} PeerChanges
  * @typedef {{url: string, name: string, tags: string, key: string, header: string, forgetKey: boolean, tls: string,
- *   exclusive: boolean, onlyIdle: boolean, hours: string}} Fields */
+ *   exclusive: boolean, onlyIdle: boolean, hours: string, relay?: boolean}} Fields */
 
 const DEFAULT_HEADER = "Authorization";
 
@@ -38,6 +38,7 @@ export function changesOf(peer, fields) {
   if (fields.onlyIdle !== Boolean(peer?.only_idle)) changes.only_idle = fields.onlyIdle;
   const hours = fields.hours.trim();
   if (hours !== (peer?.hours ?? "")) changes.hours = hours;
+  if (peer && fields.relay !== undefined && fields.relay !== Boolean(peer.relay_events)) changes.relay_events = fields.relay;
   return changes;
 }
 
@@ -58,6 +59,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   const exclusive = h("input", { type: "checkbox", checked: Boolean(peer?.exclusive) });
   const onlyIdle = h("input", { type: "checkbox", checked: Boolean(peer?.only_idle) });
   const hours = input({ placeholder: "22:00-07:00, 12:30-13:30", value: peer?.hours ?? "" });
+  const relay = h("input", { type: "checkbox", checked: Boolean(peer?.relay_events) });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
   const submit = h("button", { type: "submit", class: "orc-button orc-primary" }, peer ? t("Save") : t("Add"));
   // Only after a new peer gave no good answer: it is registered then, and the form goes on with it.
@@ -81,6 +83,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       url: url.value, name: name.value, tags: tags.value, key: key.value, header: header.value,
       forgetKey: forget.checked, tls: tls.value,
       exclusive: exclusive.checked, onlyIdle: onlyIdle.checked, hours: hours.value,
+      relay: known ? relay.checked : undefined, // for a new one its address decides
     });
     refuse("");
     const changed = Object.keys(changes).length > 0;
@@ -165,6 +168,12 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       field(t("Hours"), hours, t("optional")),
       h("p", { class: "orc-muted" },
         t("Jobs begin there only in these hours of this machine's clock; one that runs is let finish. Empty means always.")),
+    ),
+    known && h("details", { class: "orc-relay" },
+      h("summary", {}, t("Node packs")),
+      h("label", { class: "orc-check" }, relay, t("Let its node packs talk to this page")),
+      h("p", { class: "orc-muted" },
+        t("Some packs open a dialog or show pictures by events of their own. Their code on this page trusts what they say, so leave it off for a machine that is not yours.")),
     ),
     failure,
     actions,

@@ -11,6 +11,8 @@ from enum import IntEnum
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _KEYS_OF_CLOUDS = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254")))
+#: Ends of names that no public name server knows.
+_OWN_NAMES = (".local", ".localhost", ".lan", ".home", ".internal", ".home.arpa")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -48,6 +50,15 @@ def reach_of(ip: IpAddress) -> Reach:
     if ip.is_loopback:
         return Reach.LOOPBACK
     return Reach.PUBLIC if ip.is_global else Reach.PRIVATE
+
+
+def is_own_host(host: str) -> bool:
+    """Whether an address or name is of this machine or a private network, as far as it alone tells."""
+    ip = parse_ip(host)
+    if ip is not None:
+        return reach_of(ip) < Reach.PUBLIC
+    name = host.rstrip(".").lower()
+    return "." not in name or name.endswith(_OWN_NAMES)
 
 
 def is_number_in_disguise(host: str) -> bool:

@@ -9,7 +9,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError
-from .address import is_number_in_disguise, parse_ip, why_not
+from .address import is_number_in_disguise, is_own_host, parse_ip, why_not
 from .rules import PeerRules, parse_hours
 from .trust import checked_trust
 
@@ -39,6 +39,7 @@ class BackendConfig:
     filled. ``url`` never ends in a slash and never holds credentials. ``tls``: whom its certificate has to
     come from, see ``checked_trust``; "" leaves that to this machine's authorities. ``exclusive``,
     ``only_idle``, ``hours``: when its owner lets it be used, see ``PeerRules``; hours as text.
+    ``relay_events``: whether events of its node packs are told on; None leaves that to where it is.
 
     Raises:
         ConfigError: the address is not http(s), has user:password@, a query, or no host; a bad id or name.
@@ -59,6 +60,12 @@ class BackendConfig:
     exclusive: bool = False
     only_idle: bool = False
     hours: str = ""
+    relay_events: bool | None = None
+
+    @property
+    def relays_events(self) -> bool:
+        """Whether events of its node packs reach this machine's page: that trusts whoever sends them."""
+        return is_own_host(self.host) if self.relay_events is None else self.relay_events
 
     @property
     def rules(self) -> PeerRules:

@@ -190,6 +190,12 @@ class ObjectInfo:
         module = self._mapping(class_type).get("python_module") if class_type in self else None
         return isinstance(module, str) and module.split(".")[0] in _STOCK_MODULES
 
+    def module_of(self, class_type: str) -> str:
+        """Which module of its ComfyUI the class comes from ("custom_nodes.…" for a pack's); "" where it does
+        not say."""
+        module = self._mapping(class_type).get("python_module") if class_type in self else None
+        return module if isinstance(module, str) else ""
+
     def is_api_node(self, class_type: str) -> bool:
         """Whether the class calls a paid service with the account of whoever queued it (``api_node``)."""
         return class_type in self and bool(self._mapping(class_type).get("api_node"))
