@@ -42,6 +42,7 @@ class EventStream:
     ) -> None:
         self.client_id = client_id or uuid.uuid4().hex
         self.cuts = 0  #: how often a connection came to its end
+        self.refusals = 0  #: how often in a row no connection was made
         self.heard_at_s = 0.0  #: when something about a prompt came last, on the loop's clock
         self._client = client
         self._callbacks: dict[str, list[Callback]] = {}
@@ -100,12 +101,14 @@ class EventStream:
             try:
                 async with self._client.websocket(self.client_id) as socket:
                     await socket.send_str(json.dumps(_HELLO))
+                    self.refusals = 0
                     self._connected.set()
                     try:
                         heard = await self._read(socket)
                     finally:
                         self.cuts += 1
             except PeerError as exc:
+                self.refusals += 1
                 log.debug("No event stream: %s", exc)
             except Exception:
                 log.exception("The event stream of %s failed", self._client.base_url)

@@ -171,7 +171,7 @@ class HealthMonitor:
             now = datetime.now(timezone.utc)
             if error is None:
                 queue = client.latest.queue if client.latest else QueueState()
-                work = self._work_of(config, queue) if queue.length else Work()
+                work = self._work_of(config, queue)
                 at_s = asyncio.get_running_loop().time()
                 after = after_answer(before, client.latest, now, self._policy, at_s=at_s, work=work)
             else:

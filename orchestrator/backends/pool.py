@@ -54,6 +54,10 @@ class ClientPool:
             connection.events.start()
         return connection.events
 
+    def known_events(self, config: BackendConfig) -> EventStream | None:
+        """The peer's event stream, if there is one."""
+        return self._connection(config).events
+
     async def drop(self, backend_id: str) -> None:
         connection = self._connections.pop(backend_id, None)
         if connection is not None:

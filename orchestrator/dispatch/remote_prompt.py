@@ -70,6 +70,7 @@ class RemotePrompt:
         self._is_taken_back = self._is_adopted = False
         self._has_begun = False
         self._cuts_before = events.cuts
+        self._hear: Callable[[Message], None] = lambda message: None
 
     async def run(
         self,
@@ -133,6 +134,7 @@ class RemotePrompt:
                 self._end()
             on_event(message)
 
+        self._hear = hear
         unsubscribe = self._events.subscribe(self._current, hear)
         try:
             yield
@@ -325,8 +327,9 @@ class RemotePrompt:
         if self.may_go_on:
             self._rounds.note(queued)  # so that nobody takes one for somebody else's
         there = [prompt for prompt in queued if prompt.prompt_id == self._current]
-        if any(prompt.is_running for prompt in there):
-            self._note_beginning()
+        if any(prompt.is_running for prompt in there) and not self._has_begun:
+            # Its events do not come through, or not yet: the queue says what they would.
+            self._hear(PeerEvent("execution_start", {"prompt_id": self._current}))
         return bool(there)
 
 

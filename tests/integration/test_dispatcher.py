@@ -116,7 +116,6 @@ async def test_a_job_whose_start_was_not_heard_has_begun_with_the_next_word_of_i
     a.on_prompt, a.unsaid = "hold", {"execution_start", "execution_cached"}
     job = await fleet.submit(picture())
     prompt_id = await fleet.running_on(a, job)
-    assert fleet.job(job).attempts[-1].begun_at is None
     await a.send(prompt_id, "progress_state", nodes={"1": {"state": "running", "value": 1, "max": 20}})
     await until(lambda: fleet.job(job).attempts[-1].begun_at is not None, "it has begun")
     await a.go_down()
@@ -484,6 +483,19 @@ async def test_polling_carries_the_job_when_there_never_was_a_websocket(
     a.answers["/ws"] = answer(status=404)
     job = await fleet.run(picture(), peer="a")
     assert (job.state, outcomes(job)) == (JobState.DONE, ["done"])
+
+
+async def test_a_job_of_a_peer_without_a_websocket_has_begun_when_its_queue_says_so(
+    fleet: Master, a: FakeComfyUI
+) -> None:
+    a.answers["/ws"] = answer(status=404)
+    a.on_prompt = "hold"
+    running = await fleet.submit(picture())
+    prompt_id = await fleet.running_on(a, running)
+    await until(lambda: fleet.job(running).begun_at is not None, "its beginning is known")
+    assert fleet.job(running).attempts[-1].begun_at is not None
+    await a.finish(prompt_id)
+    assert outcomes(await fleet.end_of(running)) == ["done"]
 
 
 async def test_polling_carries_the_job_when_the_websocket_is_cut(fleet: Master, a: FakeComfyUI) -> None:

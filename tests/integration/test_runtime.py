@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.engine.health import NO_EVENTS, HealthPolicy
 from orchestrator.core.models.backend import Health
 from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, Source
 from orchestrator.errors import ConfigError, JobCancelledError, NotFoundError, StoreError
 from orchestrator.host.views import job_view, peer_view
-from tests.fakes.answers import login_page, redirect
+from tests.fakes.answers import answer, login_page, redirect
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import Master, outcomes, started
@@ -281,6 +281,21 @@ async def test_a_peer_at_a_path_behind_a_proxy_is_used_with_its_path_and_its_key
         assert (await master.run(picture())).state is JobState.DONE
         await until(lambda: peer.asked("/ws"), "the events are listened to")
         assert {seen.headers.get("Authorization") for seen in peer.requests} == {KEY}
+
+
+async def test_the_owner_of_a_peer_whose_websocket_is_out_of_reach_is_told(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    peer.answers["/ws"] = answer(status=404)
+    async with started(tmp_path) as master:
+        peer_id = await master.add("gpu", peer)
+        assert (await master.run(picture())).state is JobState.DONE
+        status = master.runtime.manager.get_status
+        await until(lambda: status(peer_id).reason == NO_EVENTS, "its owner is told")
+        assert status(peer_id).health is Health.UP
+        del peer.answers["/ws"]
+        assert (await master.run(picture())).state is JobState.DONE  # which tries it at once
+        await until(lambda: not status(peer_id).reason, "all is well")
 
 
 async def test_a_wrong_key_a_login_page_and_a_redirect_all_want_a_key(

@@ -56,13 +56,19 @@ class JobEnd(Enum):
 @dataclass(frozen=True)
 class Work:
     """What is known of the prompt that a peer should be at: whether it is ours, and when it last told
-    something. ``heard_at_s`` is None where no event stream could tell.
+    something. ``heard_at_s`` is None where no event stream could tell. ``is_deaf``: none can be had from
+    there although it answers.
     """
 
     is_ours: bool = False
     heard_at_s: float | None = None
+    is_deaf: bool = False
 
 
+NO_EVENTS = (
+    "Jobs run there, but their progress cannot be shown: no websocket reaches this peer. If there is a proxy "
+    "before it, let it pass on the headers Upgrade and Connection."
+)
 _NOTHING_KNOWN = Work()
 _ANSWERING = (Health.UP, Health.SUSPECT, Health.EJECTED, Health.ZOMBIE)
 
@@ -103,7 +109,7 @@ def after_answer(
         return replace(answered, health=Health.EJECTED, reason=_resting(answered.conduct, policy))
     if _stands_still(answered, work, at_s, policy):
         return replace(answered, health=Health.ZOMBIE, reason=silent_peer(policy.silent_after_s))
-    return replace(answered, health=Health.UP, reason="")
+    return replace(answered, health=Health.UP, reason=NO_EVENTS if work.is_deaf else "")
 
 
 def after_failure(
