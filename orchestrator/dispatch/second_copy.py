@@ -135,8 +135,7 @@ class SecondCopies:
             self._register.say(entry, f"second copy on {config.name}: {text}")
 
         def hear(message: Message) -> None:
-            self._room.begun(ticket)
-            self._register.hear(entry, message)
+            self._room.begun(ticket)  # what it tells is told of the first one already
 
         def on_progress(meter: ProgressMeter) -> None:
             self._register.update(entry, progress=meter.fraction)

@@ -7,7 +7,7 @@ without a client id is told to everybody, as far as the host does that.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from ..backends.events import Message, PeerEvent, PreviewFrame, RawFrame
@@ -77,7 +77,7 @@ class FleetMirror:
             if shown and shown.is_running and job.request.client_id == client_id:
                 for kind in _REPLAYED:
                     if kind in shown.newest:
-                        self._send(job, kind, shown.newest[kind])
+                        self._relay(job, shown.newest[kind])
 
     def _on_job(self, job: Job) -> None:
         if job.request.source is not Source.FLEET:
@@ -142,8 +142,8 @@ class FleetMirror:
 
     def _on_message(self, job: Job, message: Message) -> None:
         shown = self._shown.get(job.id)
-        if shown is None or not job.attempts or message.prompt_id != job.attempts[-1].prompt_id:
-            return  # a second copy of it tells the same once more
+        if shown is None:
+            return
         if isinstance(message, PreviewFrame):
             self._picture(job, shown, message)
         elif isinstance(message, RawFrame):
@@ -159,14 +159,17 @@ class FleetMirror:
         shown.trail.observe(event.type, event.data, job.prompt_id)
         if _is_relayed(event):
             if event.type in _REPLAYED:
-                shown.newest[event.type] = event.data
-            replaces = (job.id, event.type) if event.type in _SUPERSEDED else None
-            self._send(job, event.type, event.data, replaces)
+                shown.newest[event.type] = event
+            self._relay(job, event)
         elif event.type not in COMFYUI_TYPES:
             own = self._packs.data_of(job, event, shown.trail.box)
             if own is not None:
-                self._send(job, event.type, own)
+                self._send(job, event.type, own, sent_as=event.prompt_id)
         self._release_frame(job, shown)
+
+    def _relay(self, job: Job, event: PeerEvent) -> None:
+        replaces = (job.id, event.type) if event.type in _SUPERSEDED else None
+        self._send(job, event.type, event.data, replaces=replaces, sent_as=event.prompt_id)
 
     def _picture(self, job: Job, shown: _Shown, frame: PreviewFrame) -> None:
         self._release_frame(job, shown)
@@ -193,10 +196,11 @@ class FleetMirror:
         replaces = None if is_result else (job.id, "preview")
         self._post(job, Outgoing(make, replaces, size=len(frame.data)))
 
-    def _send(self, job: Job, kind: str, data: Any, replaces: Hashable | None = None) -> None:
+    def _send(
+        self, job: Job, kind: str, data: Any, *, replaces: Hashable | None = None, sent_as: str = ""
+    ) -> None:
         if not job.request.client_id and kind in COMFYUI_TYPES and kind not in _TOLD_TO_ALL:
             return
-        sent_as = job.attempts[-1].prompt_id if job.attempts else ""
 
         def make() -> str:
             return event_text(kind, under_own_id(sanitise(data), sent_as, job.prompt_id))
@@ -232,7 +236,7 @@ class _Shown:
     def forget_attempt(self) -> None:
         """What a peer said counts for its own attempt alone."""
         self.trail = Trail()
-        self.newest: dict[str, Mapping[str, Any]] = {}
+        self.newest: dict[str, PeerEvent] = {}
         self.held: PreviewFrame | None = None
         self._sent = Counter[str]()
 

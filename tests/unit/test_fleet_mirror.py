@@ -172,13 +172,6 @@ async def test_every_message_reaches_the_client_that_asked_in_its_order_under_it
     assert not around.other.heard
 
 
-async def test_a_second_copy_of_a_job_is_not_told_beside_the_first() -> None:
-    around = begun()
-    around.say(RUNNING, PeerEvent("executing", {"node": "1", "prompt_id": "the second copy"}))
-    await delivered()
-    assert around.page.kinds() == ["execution_start"]
-
-
 async def test_a_client_that_lags_behind_misses_only_what_newer_messages_supersede() -> None:
     around = begun()
     around.page.awake.clear()
