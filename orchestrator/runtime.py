@@ -43,7 +43,6 @@ from .store import Store
 log = logging.getLogger(__name__)
 
 PRUNE_EVERY_S = 3600.0
-DEAF_AFTER = 3  #: connections for events that were refused in a row, by a peer that answers all else
 
 
 @dataclass(frozen=True)
@@ -218,12 +217,10 @@ class Runtime:
         return self._dispatcher.ours_on(backend_id)
 
     def _work_of(self, config: BackendConfig, queue: QueueState) -> Work:
-        events = self._pool.known_events(config)
-        is_deaf = events is not None and events.refusals >= DEAF_AFTER
         if not queue.length or not all(map(self.has_sent, queue.running or queue.pending[:1])):
-            return Work(is_deaf=is_deaf)
+            return Work(is_deaf=self._pool.is_deaf(config))
         events = self._pool.events(config)
-        return Work(True, events.heard_at_s if events.is_connected else None, is_deaf)
+        return Work(True, events.heard_at_s if events.is_connected else None, self._pool.is_deaf(config))
 
     def _look_at(self, backend_id: str, stale: bool) -> None:
         if stale and self.manager.find(backend_id):

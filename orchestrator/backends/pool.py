@@ -14,6 +14,9 @@ from .client import ComfyUIClient, open_session
 from .events import EventStream
 
 
+DEAF_AFTER = 3  #: connections for events that were refused in a row
+
+
 @dataclass
 class _Connection:
     key: tuple[str, str, tuple[tuple[str, str], ...]]
@@ -54,9 +57,10 @@ class ClientPool:
             connection.events.start()
         return connection.events
 
-    def known_events(self, config: BackendConfig) -> EventStream | None:
-        """The peer's event stream, if there is one."""
-        return self._connection(config).events
+    def is_deaf(self, config: BackendConfig) -> bool:
+        """Whether its event stream, if it was ever asked for one, was refused again and again."""
+        events = self._connection(config).events
+        return events is not None and events.refusals >= DEAF_AFTER
 
     async def drop(self, backend_id: str) -> None:
         connection = self._connections.pop(backend_id, None)

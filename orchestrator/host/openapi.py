@@ -64,10 +64,7 @@ _PEER_WISHES: dict[str, Schema] = {
     },
     "exclusive": {**FLAG, "description": "Only jobs that name it, or one of its tags."},
     "only_idle": {**FLAG, "description": "Only while nobody else's prompt is there."},
-    "hours": {
-        **TEXT,
-        "description": 'When jobs may begin there, like "22:00-07:00"; "": always.',
-    },
+    "hours": {**TEXT, "description": 'When jobs may begin there, like "22:00-07:00"; "": always.'},
     "relay_events": {**FLAG, "description": "Its node packs may tell the page events of their own."},
 }
 _JOB_WISHES: dict[str, Schema] = {
