@@ -58,6 +58,22 @@ def test_a_prompt_is_told_apart_from_a_workflow() -> None:
     assert not is_api_format({"nodes": []}) and not is_api_format({}) and not is_api_format([])
 
 
+def test_link_records_without_an_id_or_an_end_are_passed_over_as_pages_do() -> None:
+    void = [[None, 1, 0, 2, 0, "A"], [7, None, 0, 2, 0, "A"], [8, 1, None, 2, 0, "A"], {"origin_id": 1}]
+    assert parse({"nodes": [], "links": void}).graph.links == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "numbers"), [({"type": "A", "index": 0}, set()), (None, {("0", 1)}), ("2", {("2", 1)})]
+)
+def test_a_group_that_holds_a_node_in_place_of_its_number_loses_that_entry_as_in_pages(
+    first: Any, numbers: set[tuple[str, int]]
+) -> None:
+    group = {"nodes": [{"type": "A"}], "links": [], "external": [[first, 1, "IMAGE"]]}
+    found = parse({"nodes": [], "links": [], "extra": {"groupNodes": {"g": group}}})
+    assert found.group_nodes["g"].outward == numbers
+
+
 @pytest.mark.parametrize(
     ("workflow", "where"),
     [

@@ -94,10 +94,15 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One scope: the nodes of the workflow, or of one subgraph definition."""
+    """One scope: the nodes of the workflow, or of one subgraph definition.
+
+    ``page_links`` are those that the page of cg-use-everywhere makes when it queues, as it left them in the
+    file; None when it left none.
+    """
 
     nodes: tuple[Node, ...] = ()
     links: tuple[Link, ...] = ()
+    page_links: tuple[Link, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

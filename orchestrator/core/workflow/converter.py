@@ -10,10 +10,12 @@ from ...errors import UnknownNodeError, WorkflowError
 from ..models.workflow import EMPTY, Workflow
 from .documents import document_of
 from .identity import unique_ids
+from .incomplete import refuse, refuse_missing
 from .links import Budget, Constant, Output, Place, resolve_input, settle_matched_types
 from .live_graph import PRIMITIVE, LiveNode, link_order
 from .loading import Loader
 from .object_info import ObjectInfo
+from .pack_rules import FILLED_PREFIX
 from .parser import WorkflowParser, check_prompt, is_api_format
 from .text import dynamic_prompt, fill_placeholders
 from .values import MISSING, entered_value, js_text
@@ -75,6 +77,7 @@ def _convert(
 class _Conversion:
     def __init__(self, workflow: Workflow, info: ObjectInfo, now: datetime | None) -> None:
         self._now = now
+        self._info = info
         self._budget = Budget()
         self._named: dict[str, LiveNode] | None = None
         loader = Loader(workflow, info)
@@ -92,12 +95,24 @@ class _Conversion:
         if unknown and strict:
             raise _unknown(unknown)
         prompt = {place.id: self._entry(place) for place in places}
+        if strict:
+            self._refuse_doubts(places)
         for entry in prompt.values():
             inputs = entry["inputs"]
             dangling = [name for name, value in inputs.items() if _is_link(value) and value[0] not in prompt]
             for name in dangling:
                 del inputs[name]
+        if strict:
+            refuse_missing(prompt, self._info)
         return prompt
+
+    def _refuse_doubts(self, places: list[Place]) -> None:
+        found = [
+            f"Node {place.id} {place.node.title!r} ({place.node.type}): {doubt}."
+            for place in places
+            for doubt in place.node.doubts
+        ]
+        refuse([*found, *dict.fromkeys(self._budget.doubts)])
 
     def _places(self) -> Iterator[Place]:
         """Every node with its instance path: instances first, then what they hold.
@@ -143,7 +158,7 @@ class _Conversion:
             return value
         if widget.spec is not None and widget.spec.options.get("dynamicPrompts") is True:
             return dynamic_prompt(value)
-        if widget.name == "filename_prefix" and node.type in SAVE_NODES:
+        if widget.name == "filename_prefix" and (node.type in SAVE_NODES or node.type in FILLED_PREFIX):
             return fill_placeholders(value, self._widget_text, self._now)
         return value
 
@@ -172,6 +187,7 @@ class _Conversion:
     def _apply_primitive(self, node: LiveNode, targets: list[tuple[LiveNode, int]]) -> None:
         if not node.widgets:
             return
+        self._doubt_primitives(targets)
         first, index = targets[0]
         kind = _widget_type(first, index)
         if kind is None or not node.outputs or node.outputs[0] != kind:
@@ -184,6 +200,17 @@ class _Conversion:
             widget = target.widget_at(place)
             if widget is not None:
                 widget.value = entered_value(widget.spec, value)
+
+    @staticmethod
+    def _doubt_primitives(targets: list[tuple[LiveNode, int]]) -> None:
+        """A primitive takes the type of its target's widget, which is unknown where the page made that."""
+        for target, index in targets:
+            widget = target.widget_at(index)
+            if widget is not None and widget.spec is None:
+                target.doubts = (
+                    *target.doubts,
+                    f"a primitive sets its {widget.name}, which no definition tells",
+                )
 
 
 def _widget_type(node: LiveNode, index: int) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 from ..models.workflow import SUBGRAPH_INPUT_NODE, Boundary, GroupNode, Link, Node
 from .live_graph import PRIMITIVE, REROUTE, LiveGraph, LiveNode
 from .object_info import COMBO, InputSpec, ObjectInfo
+from .pack_rules import PAGE_WIDGETS
 from .promotion import promote
 from .prompt import SEED_NAMES
 from .widgets import Socket, Widget, class_specs
@@ -216,7 +217,13 @@ def unpack(
             id=ids[node.id],
             inputs=tuple(replace(slot, link=None) for slot in node.inputs),
         )
-        inner.nodes[bare.id] = load(bare, [link for link in links if link.target_id == bare.id])
+        live = load(bare, [link for link in links if link.target_id == bare.id])
+        if node.type in PAGE_WIDGETS:
+            live.doubts = (
+                *live.doubts,
+                "it stands in an old group node, whose page makes widgets of its own",
+            )
+        inner.nodes[bare.id] = live
     for node in group.group.nodes:
         if node.type == PRIMITIVE:
             inner.nodes[ids[node.id]].widgets = []

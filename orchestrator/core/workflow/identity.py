@@ -66,6 +66,7 @@ def _renumbered(subgraph: Subgraph, mapping: dict[str, str]) -> Subgraph:
         subgraph,
         nodes=tuple(replace(node, id=mapping.get(node.id, node.id)) for node in subgraph.nodes),
         links=tuple(_relinked(link, mapping) for link in subgraph.links),
+        page_links=subgraph.page_links and tuple(_relinked(link, mapping) for link in subgraph.page_links),
     )
 
 

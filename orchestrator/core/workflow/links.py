@@ -7,12 +7,14 @@ that leads back to where it was is an error.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import WorkflowError
 from ..models.workflow import SUBGRAPH_INPUT_NODE, Link, NodeMode
 from .live_graph import REROUTE, LiveGraph, LiveNode
+from .pack_links import setters, shared_name
+from .pack_rules import PageOnly
 
 MAX_STEPS = 100_000
 MAX_STEPS_OF_ALL = 1_000_000
@@ -21,9 +23,13 @@ MAX_TYPE_PASSES = 100
 
 @dataclass(slots=True)
 class Budget:
-    """The steps all links of one workflow may take together, so that a tangle cannot take for ever."""
+    """The steps all links of one workflow may take together, so that a tangle cannot take for ever.
+
+    ``doubts``: sentences about links on the way whose source only the page knows.
+    """
 
     left: int = MAX_STEPS_OF_ALL
+    doubts: list[str] = field(default_factory=list)
 
     def spend(self) -> None:
         self.left -= 1
@@ -92,7 +98,7 @@ def resolve_input(place: Place, socket: int, budget: Budget) -> Output | Constan
         if source is None:
             return None
         wanted = kind or place.node.sockets[socket].type
-        found = _through(place.sibling(source), link.origin_slot, wanted, seen)
+        found = _through(place.sibling(source), link.origin_slot, wanted, seen, budget)
         if found is None or isinstance(found, Output):
             return found
         place, socket, kind = found
@@ -100,13 +106,17 @@ def resolve_input(place: Place, socket: int, budget: Budget) -> Output | Constan
 
 
 def _through(
-    place: Place, slot: int, kind: str, seen: set[tuple[str, str, int]]
+    place: Place, slot: int, kind: str, seen: set[tuple[str, str, int]], budget: Budget
 ) -> Output | tuple[Place, int, str | None] | None:
     """Follow an output inwards: a running node's output, or the input to go on from, or nothing."""
     for _ in range(MAX_STEPS):
         _visit(seen, place, "out", slot)
         node = place.node
         if node.mode == NodeMode.MUTED:
+            if node.page_only is not None:
+                budget.doubts.append(
+                    f"Node {place.id} {node.title!r} is muted, which frontends read differently."
+                )
             return None
         if node.mode == NodeMode.BYPASSED:
             match = bypass_input(node, slot, kind)
@@ -123,10 +133,34 @@ def _through(
                 return None
             place, slot = Place(source, node.inner, inside), link.origin_slot
             continue
+        if node.page_only is not None:
+            found = _page_source(place, node.page_only, budget)
+            return (found, slot, kind) if found and slot < len(found.node.sockets) else None
         if node.virtual:
             return (place, slot, kind) if node.type == REROUTE and slot < len(node.sockets) else None
         return Output(place, slot)
     raise _circle(place)
+
+
+def _page_source(place: Place, rule: PageOnly, budget: Budget) -> Place | None:
+    """The node whose inputs feed the outputs of one that exists in the page only."""
+    node = place.node
+    if rule.untold:
+        budget.doubts.append(f"Node {place.id} {node.title!r}: {rule.untold}.")
+    if not rule.setter:
+        return place
+    outer = list(reversed(place.path)) if rule.outwards else []
+    found = list(setters(node, rule, [place.graph, *(each.graph for each in outer)]))
+    if not found or (found[0][0] and len(found) > 1):
+        name = shared_name(node)
+        why = "more than one node sets" if found else "no node sets"
+        budget.doubts.append(f"Node {place.id} {node.title!r}: {why} {name!r}.")
+        return None
+    level, setter = found[0]
+    if not level:
+        return place.sibling(setter)
+    around = outer[level - 1]
+    return Place(setter, around.graph, around.path)
 
 
 def bypass_input(node: LiveNode, slot: int, kind: str) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..models.workflow import SUBGRAPH_OUTPUT_NODE, Boundary, Link, Node, NodeMode
+from .pack_rules import PageOnly
 from .widgets import Socket, Widget
 
 REROUTE = "Reroute"
@@ -16,7 +17,11 @@ VIRTUAL_TYPES = frozenset({REROUTE, PRIMITIVE, "Note", "MarkdownNote"})
 
 @dataclass(slots=True)
 class LiveNode:
-    """One node after loading. ``incoming`` maps the index of a socket to the link that ends there."""
+    """One node after loading. ``incoming`` maps the index of a socket to the link that ends there.
+
+    ``page_only``: the rule of a node that a pack's page keeps for itself. ``doubts`` say what of it only the
+    page knows.
+    """
 
     id: str
     type: str
@@ -31,10 +36,12 @@ class LiveNode:
     saved: Node | None = None
     known: bool = True
     output_groups: tuple[str | None, ...] = ()
+    page_only: PageOnly | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def virtual(self) -> bool:
-        return self.type in VIRTUAL_TYPES or self.inner is not None
+        return self.type in VIRTUAL_TYPES or self.inner is not None or self.page_only is not None
 
     @property
     def active(self) -> bool:

@@ -14,6 +14,9 @@ from .file_hints import told_widgets
 from .group_nodes import PREFIXES, group_classes, group_name, unpack
 from .live_graph import PRIMITIVE, REROUTE, VIRTUAL_TYPES, LiveGraph, LiveNode
 from .object_info import MATCH_TYPE, ObjectInfo
+from .pack_links import add_page_links
+from .pack_rules import PAGE_ONLY
+from .pack_widgets import arrange, doubts, has_rule
 from .promotion import bind_promoted, migrate_proxies
 from .widgets import Autogrow, Layout, Socket, Widget, class_layout, class_specs, drop_forced_values, restore
 
@@ -61,6 +64,7 @@ class Loader:
         for node in saved.nodes:
             if node.id not in graph.nodes:
                 graph.nodes[node.id] = self.load_node(node, by_target.get(node.id, ()))
+        add_page_links(graph, saved.page_links)
         hosts = [live for live in graph.nodes.values() if live.inner is not None]
         for host in hosts:
             bind_promoted(host)
@@ -72,6 +76,8 @@ class Loader:
             return self._instance(node, links)
         if node.type in VIRTUAL_TYPES:
             return self._virtual(node, links)
+        if node.type in PAGE_ONLY:
+            return self._page_only(node, links)
         if node.type not in self._info:
             live = _as_saved(node)
             live.known = False
@@ -84,8 +90,12 @@ class Loader:
         specs = class_specs(self._info, node.type)
         layout = class_layout(node.type, specs)
         values = node.values
+        from_pack = self._info.is_from_pack(node.type) or has_rule(node.type)
+        told = arrange(node, layout) if from_pack else values
         if not isinstance(values, Mapping):
             values = tuple(drop_forced_values(specs, layout.widgets, values))
+        if values == node.values:  # else the names tell of other places than the page reads
+            values = told
         defined = {socket.name for socket in layout.sockets}
         layout.sockets += [
             Socket(slot.name, slot.type, slot.widget, slot.label)
@@ -95,6 +105,7 @@ class Loader:
         if layout.autogrow:
             _grow_linked(layout, node, links)
         restore(layout, values, node.named)
+        found = tuple(doubts(node, layout, values)) if from_pack else ()
         names = {widget.name for widget in layout.widgets}
         sockets = [s for s in layout.sockets if s.widget is None or s.widget in names]
         outputs = list(self._info.output_types(node.type))
@@ -111,6 +122,7 @@ class Loader:
             # Instances of groups are unpacked in the root graph; what is left elsewhere cannot run.
             known=group_name(node.type) is None,
             output_groups=self._info.output_groups(node.type),
+            doubts=found,
         )
         attach(live, node, links)
         for group in layout.autogrow.values():
@@ -123,6 +135,12 @@ class Loader:
             live.sockets = [Socket("", "*")]
         if node.type == PRIMITIVE and not isinstance(node.values, Mapping) and node.values:
             live.widgets = [Widget("value", node.values[0])]
+        attach(live, node, links)
+        return live
+
+    def _page_only(self, node: Node, links: Sequence[Link]) -> LiveNode:
+        live = _as_saved(node)
+        live.page_only = PAGE_ONLY[node.type]
         attach(live, node, links)
         return live
 

@@ -196,6 +196,10 @@ class ObjectInfo:
         module = self._mapping(class_type).get("python_module") if class_type in self else None
         return module if isinstance(module, str) else ""
 
+    def is_from_pack(self, class_type: str) -> bool:
+        """Whether a node pack brings the class, by the definitions. Its page may do what they do not tell."""
+        return bool(self.module_of(class_type)) and not self.is_stock(class_type)
+
     def is_api_node(self, class_type: str) -> bool:
         """Whether the class calls a paid service with the account of whoever queued it (``api_node``)."""
         return class_type in self and bool(self._mapping(class_type).get("api_node"))

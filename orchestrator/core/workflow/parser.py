@@ -7,7 +7,7 @@ strict where guessing would change what runs. Every complaint says where in the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...errors import WorkflowError
@@ -23,13 +23,12 @@ from ..models.workflow import (
     Subgraph,
     Workflow,
 )
+from .raw_values import as_id, as_list, as_mapping, as_name, as_slot, as_text, as_type, optional_text, words
 
 MAX_NODES = 20_000
 MAX_LINKS = 200_000
 MAX_SLOTS = 2_000
 MAX_DEPTH = 64
-# Names that a browser would take for an object's own machinery.
-FORBIDDEN_NAMES = frozenset({"__proto__", "constructor", "prototype"})
 
 
 class WorkflowParser:
@@ -41,7 +40,7 @@ class WorkflowParser:
         Raises WorkflowError, naming the place, for anything that is no workflow, is larger than
         the limits of this module, or holds values that JSON cannot (NaN).
         """
-        root = _mapping(workflow, "the workflow")
+        root = as_mapping(workflow, "the workflow")
         if is_api_format(root):
             raise WorkflowError(
                 "This is a prompt in API format, not a workflow: it has no 'nodes' list. "
@@ -87,13 +86,13 @@ def check_prompt(prompt: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if len(prompt) > MAX_NODES:
         raise WorkflowError(f"The prompt has {len(prompt)} nodes; at most {MAX_NODES} can be read.")
     for raw_id, raw in prompt.items():
-        node_id = _id(raw_id, "a node id of the prompt")
+        node_id = as_id(raw_id, "a node id of the prompt")
         where = f"node {node_id}"
-        node = _mapping(raw, where)
-        class_type = _text(node.get("class_type"), f"class_type of {where}")
-        inputs = _mapping(node.get("inputs", EMPTY), f"the inputs of {where}")
+        node = as_mapping(raw, where)
+        class_type = as_text(node.get("class_type"), f"class_type of {where}")
+        inputs = as_mapping(node.get("inputs", EMPTY), f"the inputs of {where}")
         for name, value in inputs.items():
-            _name(name, f"an input name of {where}")
+            as_name(name, f"an input name of {where}")
             check_value(value, f"input {name!r} of {where} ({class_type})")
         checked[node_id] = {**node, "inputs": dict(inputs), "class_type": class_type}
     return checked
@@ -116,7 +115,7 @@ def check_value(value: Any, where: str) -> None:
             raise WorkflowError(f"The value of {where} is nested more than {MAX_DEPTH} levels deep.")
         if isinstance(item, Mapping):
             for key, inner in item.items():
-                _name(key, f"a key in {where}")
+                as_name(key, f"a key in {where}")
                 pending.append((inner, depth + 1))
         elif isinstance(item, (list, tuple)):
             pending += [(inner, depth + 1) for inner in item]
@@ -140,19 +139,20 @@ def _subgraphs(root: Mapping[str, Any]) -> Iterator[Subgraph]:
             continue
         if depth > MAX_DEPTH:
             raise WorkflowError(f"Subgraph definitions are nested more than {MAX_DEPTH} levels deep.")
-        for index, raw in enumerate(_list(found, "definitions.subgraphs")):
-            subgraph = _mapping(raw, f"subgraph definition {index}")
+        for index, raw in enumerate(as_list(found, "definitions.subgraphs")):
+            subgraph = as_mapping(raw, f"subgraph definition {index}")
             pending.append((subgraph, depth + 1))
             yield _subgraph(subgraph, index)
 
 
 def _subgraph(raw: Mapping[str, Any], index: int) -> Subgraph:
-    subgraph_id = _id(raw.get("id"), f"the id of subgraph definition {index}")
+    subgraph_id = as_id(raw.get("id"), f"the id of subgraph definition {index}")
     where = f"subgraph {raw.get('name') or subgraph_id!r}"
     graph = _graph(raw, where)
     return Subgraph(
         graph.nodes,
         graph.links,
+        graph.page_links,
         id=subgraph_id,
         name=str(raw.get("name") or ""),
         inputs=tuple(_boundaries(raw.get("inputs"), f"the inputs of {where}")),
@@ -161,23 +161,23 @@ def _subgraph(raw: Mapping[str, Any], index: int) -> Subgraph:
 
 
 def _boundaries(raw: Any, where: str) -> Iterator[Boundary]:
-    for index, entry in enumerate(_list(raw, where)):
-        slot = _mapping(entry, "entry", index, "of", where)
+    for index, entry in enumerate(as_list(raw, where)):
+        slot = as_mapping(entry, "entry", index, "of", where)
         links = slot.get("linkIds")
         yield Boundary(
             id=str(slot.get("id", index)),
-            name=_name(slot.get("name") or "", where),
-            type=_type(slot.get("type")),
-            label=_optional_text(slot.get("label")),
+            name=as_name(slot.get("name") or "", where),
+            type=as_type(slot.get("type")),
+            label=optional_text(slot.get("label")),
             links=tuple(str(link) for link in links) if isinstance(links, list) else (),
         )
 
 
 def _group_node(name: str, raw: Any) -> GroupNode:
     where = f"group node {name!r}"
-    group = _mapping(raw, where)
-    nodes = _list(group.get("nodes"), f"the nodes of {where}")
-    links = _list(group.get("links"), f"the links of {where}")
+    group = as_mapping(raw, where)
+    nodes = as_list(group.get("nodes"), f"the nodes of {where}")
+    links = as_list(group.get("links"), f"the links of {where}")
     inner = [link for link in links if isinstance(link, list) and len(link) >= 4 and link[0] is not None]
     names: dict[tuple[str, str, str], str] = {}
     shown: dict[tuple[str, str, str], bool] = {}
@@ -193,37 +193,56 @@ def _group_node(name: str, raw: Any) -> GroupNode:
                     shown[key] = entry["visible"]
     return GroupNode(
         name,
-        tuple(_node({**_mapping(n, where), "id": i}, i, where) for i, n in enumerate(nodes)),
+        tuple(_node({**as_mapping(n, where), "id": i}, i, where) for i, n in enumerate(nodes)),
         tuple(
             _link([f"g{i}", *link[:4], link[5] if len(link) > 5 else None], i, where)
             for i, link in enumerate(inner)
         ),
-        frozenset(
-            (_id(entry[0], where), _slot(entry[1], where))
-            for entry in _list(group.get("external"), f"the outer links of {where}")
-            if isinstance(entry, list) and len(entry) > 2 and entry[2] is not None
-        ),
+        frozenset(_outward(as_list(group.get("external"), f"the outer links of {where}"), where)),
         names,
         shown,
     )
 
 
+def _outward(entries: list[Any], where: str) -> Iterator[tuple[str, int]]:
+    """``[node, output, type]``. Old files hold the node itself in place of its number, which pages pass over;
+    nothing at all is number 0 to them."""
+    for entry in entries:
+        told = isinstance(entry, list) and len(entry) > 2 and None not in entry[1:3]
+        if told and not isinstance(entry[0], Mapping):
+            yield as_id(entry[0] or 0, where), as_slot(entry[1], where)
+
+
 def _graph(raw: Mapping[str, Any], where: str) -> Graph:
-    nodes = _list(raw.get("nodes"), f"the nodes of {where}")
-    links = _list(raw.get("links"), f"the links of {where}")
+    nodes = as_list(raw.get("nodes"), f"the nodes of {where}")
+    links = as_list(raw.get("links"), f"the links of {where}")
     if len(nodes) > MAX_NODES:
         raise WorkflowError(f"{where} has {len(nodes)} nodes; at most {MAX_NODES} can be read.")
     if len(links) > MAX_LINKS:
         raise WorkflowError(f"{where} has {len(links)} links; at most {MAX_LINKS} can be read.")
     return Graph(
         tuple(_node(node, index, where) for index, node in enumerate(nodes)),
-        tuple(_link(link, index, where) for index, link in enumerate(links) if link is not None),
+        tuple(_link(link, index, where) for index, link in enumerate(links) if not _is_void(link)),
+        _page_links(raw.get("extra"), where),
     )
 
 
+def _page_links(extra: Any, where: str) -> tuple[Link, ...] | None:
+    """``extra.ue_links``: the links of cg-use-everywhere, by node and slot."""
+    found = extra.get("ue_links") if isinstance(extra, Mapping) else None
+    if not isinstance(found, list):
+        return None
+    if len(found) > MAX_LINKS:
+        raise WorkflowError(f"{where} has {len(found)} links in 'extra'; at most {MAX_LINKS} can be read.")
+    ends = ("upstream", "upstream_slot", "downstream", "downstream_slot", "type")
+    told = [link for link in found if isinstance(link, Mapping)]
+    rows = [[f"ue{n}", *(link.get(end) for end in ends)] for n, link in enumerate(told)]
+    return tuple(_link(row, n, where) for n, row in enumerate(rows) if not _is_void(row))
+
+
 def _node(raw: Any, index: int, scope: str) -> Node:
-    node = _mapping(raw, "node number", index, "of", scope)
-    node_id = _id(node.get("id"), "the id of node number", index, "of", scope)
+    node = as_mapping(raw, "node number", index, "of", scope)
+    node_id = as_id(node.get("id"), "the id of node number", index, "of", scope)
     where = f"node {node_id} of {scope}"
     properties = node.get("properties")
     mode = node.get("mode")
@@ -232,8 +251,8 @@ def _node(raw: Any, index: int, scope: str) -> Node:
         check_value(named, f"widgets_values_named of {where}")
     return Node(
         id=node_id,
-        type=_name(_text(node.get("type"), "the type of", where), "the type of", where),
-        title=_optional_text(node.get("title")),
+        type=as_name(as_text(node.get("type"), "the type of", where), "the type of", where),
+        title=optional_text(node.get("title")),
         mode=mode if isinstance(mode, int) else 0,
         inputs=tuple(_inputs(node.get("inputs"), where)),
         outputs=tuple(_outputs(node.get("outputs"), where)),
@@ -245,55 +264,64 @@ def _node(raw: Any, index: int, scope: str) -> Node:
 
 def _inputs(raw: Any, where: str) -> Iterator[InputSlot]:
     for index, entry in enumerate(_slots(raw, where)):
-        slot = _mapping(entry, "input", index, "of", where)
+        slot = as_mapping(entry, "input", index, "of", where)
         link, widget = slot.get("link"), slot.get("widget")
         widget = widget.get("name") if isinstance(widget, Mapping) else None
         yield InputSlot(
-            name=_name("" if slot.get("name") is None else slot["name"], "input", index, "of", where),
-            type=_type(slot.get("type")),
-            link=None if link is None else _id(link, "the link of input", index, "of", where),
-            widget=_optional_text(widget),
-            label=_optional_text(slot.get("label")),
+            name=as_name("" if slot.get("name") is None else slot["name"], "input", index, "of", where),
+            type=as_type(slot.get("type")),
+            link=None if link is None else as_id(link, "the link of input", index, "of", where),
+            widget=optional_text(widget),
+            label=optional_text(slot.get("label")),
         )
 
 
 def _outputs(raw: Any, where: str) -> Iterator[OutputSlot]:
     for index, entry in enumerate(_slots(raw, where)):
-        slot = _mapping(entry, "output", index, "of", where)
+        slot = as_mapping(entry, "output", index, "of", where)
         links = slot.get("links")
         yield OutputSlot(
             name=str(slot.get("name") or ""),
-            type=_type(slot.get("type")),
+            type=as_type(slot.get("type")),
             links=tuple(str(link) for link in links) if isinstance(links, list) else (),
-            label=_optional_text(slot.get("label")),
+            label=optional_text(slot.get("label")),
         )
 
 
 def _slots(raw: Any, where: str) -> list[Any]:
-    slots = _list(raw, f"the slots of {where}")
+    slots = as_list(raw, f"the slots of {where}")
     if len(slots) > MAX_SLOTS:
         raise WorkflowError(f"{where} has {len(slots)} slots; at most {MAX_SLOTS} can be read.")
     return slots
 
 
+def _is_void(link: Any) -> bool:
+    """Old files have link records without an id, or with an end missing; pages make no link of them."""
+    if isinstance(link, Mapping):
+        return any(link.get(name) is None for name in _LINK_FIELDS)
+    return link is None or (isinstance(link, list) and len(link) > 4 and None in link[:5])
+
+
+_LINK_FIELDS = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
+
+
 def _link(raw: Any, index: int, scope: str) -> Link:
     where = ("link number", index, "of", scope)
     if isinstance(raw, Mapping):
-        names = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
-        fields = [raw.get(name) for name in names]
+        fields = [raw.get(name) for name in _LINK_FIELDS]
         kind = raw.get("type")
     elif isinstance(raw, list) and len(raw) >= 5:
         fields = raw[:5]
         kind = raw[5] if len(raw) > 5 else None
     else:
-        raise WorkflowError(f"{_words(where)} is neither [id, node, slot, node, slot, type] nor an object.")
+        raise WorkflowError(f"{words(where)} is neither [id, node, slot, node, slot, type] nor an object.")
     return Link(
-        _id(fields[0], "the id of", *where),
-        _id(fields[1], "the origin of", *where),
-        _slot(fields[2], "the origin slot of", *where),
-        _id(fields[3], "the target of", *where),
-        _slot(fields[4], "the target slot of", *where),
-        _type(kind),
+        as_id(fields[0], "the id of", *where),
+        as_id(fields[1], "the origin of", *where),
+        as_slot(fields[2], "the origin slot of", *where),
+        as_id(fields[3], "the target of", *where),
+        as_slot(fields[4], "the target slot of", *where),
+        as_type(kind),
     )
 
 
@@ -302,79 +330,7 @@ def _values(raw: Any, where: str) -> tuple[Any, ...] | Mapping[str, Any]:
         values: tuple[Any, ...] | Mapping[str, Any] = raw
         check_value(raw, f"widgets_values of {where}")
     else:
-        values = tuple(_list(raw, f"widgets_values of {where}"))
+        values = tuple(as_list(raw, f"widgets_values of {where}"))
         for index, value in enumerate(values):
             check_value(value, f"value {index} of {where}")
     return values
-
-
-# The parts of a place are put together only for a complaint: a file has thousands of places.
-def _words(where: Iterable[object]) -> str:
-    return " ".join(map(str, where))
-
-
-def _mapping(value: Any, *where: object) -> Mapping[str, Any]:
-    if isinstance(value, (dict, Mapping)):
-        return value
-    raise WorkflowError(f"Expected an object for {_words(where)}, found {_found(value)}.")
-
-
-def _list(value: Any, *where: object) -> list[Any]:
-    if value is None:
-        return []
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    raise WorkflowError(f"Expected a list for {_words(where)}, found {_found(value)}.")
-
-
-def _text(value: Any, *where: object) -> str:
-    if isinstance(value, str) and value:
-        return value
-    raise WorkflowError(f"Expected a name for {_words(where)}, found {_found(value)}.")
-
-
-def _name(value: Any, *where: object) -> str:
-    if not isinstance(value, str):
-        raise WorkflowError(f"Expected a name for {_words(where)}, found {_found(value)}.")
-    if value in FORBIDDEN_NAMES:
-        raise WorkflowError(f"{value!r} is not allowed as {_words(where)}.")
-    return value
-
-
-def _optional_text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _id(value: Any, *where: object) -> str:
-    if type(value) is int:
-        return str(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
-        raise WorkflowError(f"Expected a number or a text for {_words(where)}, found {_found(value)}.")
-    return _name(str(value), *where)
-
-
-def _slot(value: Any, *where: object) -> int:
-    if type(value) is int:
-        return value
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 6:
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if value is None or isinstance(value, bool) or not isinstance(value, int):
-        raise WorkflowError(f"Expected a slot number for {_words(where)}, found {_found(value)}.")
-    return value
-
-
-def _type(value: Any) -> str:
-    if isinstance(value, str):
-        return value or "*"
-    if isinstance(value, (list, tuple)):
-        return "COMBO"
-    return "*" if value is None or value == 0 else str(value)
-
-
-def _found(value: Any) -> str:
-    text = repr(value) if isinstance(value, (str, int, float, bool)) else type(value).__name__
-    return "nothing" if value is None else text[:60]

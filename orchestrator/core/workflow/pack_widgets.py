@@ -1,0 +1,186 @@
+"""The widgets that the page of a node pack really has, and the values of a file that fit none of them.
+
+A definition tells all widgets of ComfyUI's own classes, not those of packs: their pages add, remove and
+rename some. The table is ``pack_rules``; a value that neither it nor the definition claims is a doubt: a
+sentence that refuses the conversion, because the page might send it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..models.workflow import Node
+from .object_info import COMBO, InputSpec, read_spec
+from .pack_rules import FORMAT, PAGE_WIDGETS, REST, REWRITTEN, UNSENT
+from .values import MISSING, default_value
+from .widgets import Layout, Widget
+
+Values = tuple[Any, ...] | Mapping[str, Any]
+
+POWER_LORA, SHOW_TEXT, COMPARER = (
+    "Power Lora Loader (rgthree)",
+    "ShowText|pysssss",
+    "Image Comparer (rgthree)",
+)
+_SEPARATE = ("Show Strengths", "Separate Model & Clip")
+_CHOOSER_BUTTONS = {
+    "Always Pause": "Waiting for selection...",
+    "Keep Last Selection": "Using last selection",
+}
+_NUMBERS = frozenset({"INT", "FLOAT"})
+_SHOWN_MAX = 5
+
+
+def has_rule(class_type: str) -> bool:
+    return class_type in PAGE_WIDGETS or class_type in _SPECIAL or class_type in REWRITTEN
+
+
+def arrange(node: Node, layout: Layout) -> Values:
+    """Give `layout` the widgets that the page has for a pack's class; returns the values for them.
+
+    By name where the file has the names, for then nothing can have shifted.
+    """
+    special = _SPECIAL.get(node.type)
+    if special is not None and not isinstance(node.values, Mapping):
+        return special(node, layout)
+    names = PAGE_WIDGETS.get(node.type)
+    if names is not None:
+        layout.widgets = list(_page_widgets(node, layout, names))
+    if isinstance(node.values, Mapping) or node.named is None:
+        return node.values
+    return dict(node.named)
+
+
+def doubts(node: Node, layout: Layout, values: Values) -> Iterator[str]:
+    """What of the saved `values` the restored `layout` cannot account for, in words."""
+    if node.type in REWRITTEN:
+        yield REWRITTEN[node.type]
+    saved = [widget for widget in layout.widgets if widget.saved]
+    if isinstance(values, Mapping):
+        known = {widget.name for widget in saved}
+        left = [name for name, value in values.items() if name not in known and _says_something(value)]
+        # Of two widgets with one name the second is marked so.
+        left = [name for name in left if name.split("#")[0] not in known]
+        if left:
+            yield f"its page keeps values in it that its definition does not tell: {_listed(left)}"
+    else:
+        left = [value for value in values[len(saved) :] if _says_something(value)]
+        if left:
+            yield f"the file has {len(left)} more value(s) for it than its definition tells: {_listed(left)}"
+    bad = [widget.name for widget in saved if widget.spec and _misfits(widget.spec, widget.value)]
+    if bad:
+        yield f"the values saved for it do not fit its definition: {_listed(bad)}"
+
+
+def _page_widgets(node: Node, layout: Layout, names: Iterable[str]) -> Iterator[Widget]:
+    listed = {name.removeprefix(UNSENT) for name in names}
+    own = {widget.name: widget for widget in layout.widgets}
+    for name in names:
+        if name == REST:
+            yield from (widget for widget in layout.widgets if widget.name not in listed)
+        elif name == FORMAT:
+            yield from _format_widgets(node, own.get("format"))
+        elif name.startswith(UNSENT):
+            yield Widget(name.removeprefix(UNSENT), "", sent=False)
+        else:
+            yield own.get(name) or Widget(name)
+
+
+def _format_widgets(node: Node, combo: Widget | None) -> Iterator[Widget]:
+    """The choice's definition lists what each format brings: ``{"video/webm": [["crf", "INT", {…}]]}``."""
+    if combo is None or combo.spec is None:
+        return
+    chosen = node.values.get("format", combo.value) if isinstance(node.values, Mapping) else combo.value
+    formats = combo.spec.options.get("formats")
+    found = formats.get(chosen) if isinstance(formats, Mapping) and isinstance(chosen, str) else None
+    for entry in found if isinstance(found, list) else ():
+        if isinstance(entry, list) and len(entry) > 1 and isinstance(entry[0], str):
+            spec = read_spec(entry[0], entry[1:])
+            yield Widget(spec.name, default_value(spec), spec)
+
+
+def _power_lora(node: Node, layout: Layout) -> Values:
+    """One input for each LoRA that was added, numbered from 1; the second strength only where it is shown."""
+    two = node.properties.get(_SEPARATE[0]) == _SEPARATE[1]
+    loras = [value for value in _positional(node) if isinstance(value, Mapping) and "lora" in value]
+    layout.widgets = [
+        Widget("PowerLoraLoaderHeaderWidget", {"type": "PowerLoraLoaderHeaderWidget"}),
+        *(Widget(f"lora_{n}", _strengths(lora, two)) for n, lora in enumerate(loras, 1)),
+        Widget("➕ Add Lora", ""),
+    ]
+    return ()
+
+
+def _strengths(lora: Mapping[str, Any], two: bool) -> dict[str, Any]:
+    sent = {name: value for name, value in lora.items() if name != "strengthTwo"}
+    if two:
+        second = lora.get("strengthTwo")
+        sent["strengthTwo"] = 1 if second is None else second
+    return sent
+
+
+def _show_text(node: Node, layout: Layout) -> Values:
+    """The page shows the texts of the last run in widgets, and sends them."""
+    values = _positional(node)
+    texts = values[0] if values and isinstance(values[0], (list, tuple)) else values
+    layout.widgets += [Widget(f"text_{n}", text) for n, text in enumerate(texts)]
+    return ()
+
+
+def _comparer(node: Node, layout: Layout) -> Values:
+    images: Any = next(iter(_positional(node)), [])
+    layout.widgets = [
+        Widget("rgthree_comparer", images if isinstance(images, Mapping) else {"images": images})
+    ]
+    return ()
+
+
+def _chooser(node: Node, layout: Layout) -> Values:
+    """Its button says what it does in each mode."""
+    layout.widgets.append(
+        Widget(_CHOOSER_BUTTONS.get(next(iter(_positional(node)), ""), ""), "", saved=False)
+    )
+    return node.values
+
+
+def _positional(node: Node) -> tuple[Any, ...]:
+    return node.values if isinstance(node.values, tuple) else ()
+
+
+_SPECIAL: Mapping[str, Callable[[Node, Layout], Values]] = {
+    "Power Lora Loader (rgthree)": _power_lora,
+    "ShowText|pysssss": _show_text,
+    "Image Comparer (rgthree)": _comparer,
+    "easy imageChooser": _chooser,
+}
+
+
+def _misfits(spec: InputSpec, value: Any) -> bool:
+    if value is MISSING or value is None:
+        return False
+    if spec.type in _NUMBERS:
+        return not (isinstance(value, (int, float)) or _is_number(value))
+    if spec.type == "STRING":
+        return isinstance(value, (Mapping, list, tuple))
+    if spec.type == COMBO and not spec.multi_select:
+        return isinstance(value, (Mapping, list, tuple))
+    return spec.type == "BOOLEAN" and isinstance(value, (Mapping, list, tuple))
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _says_something(value: Any) -> bool:
+    """Buttons leave null or an empty text behind."""
+    return value is not None and value != "" and value != {} and value != []
+
+
+def _listed(found: Sequence[Any]) -> str:
+    names = ", ".join(repr(each)[:60] for each in found[:_SHOWN_MAX])
+    return f"{names} and {len(found) - _SHOWN_MAX} more" if len(found) > _SHOWN_MAX else names
