@@ -65,6 +65,7 @@ FULL_JOB = Job(
         batch_index=2,
         graph_id="graph-1",
         request_id="once-1",
+        prompt_id="a prompt of its own",
         prompt_id="my job",
         notes=("Left out what is not a node: _comment.",),
     ),
