@@ -17,8 +17,13 @@ def expand(stash: Stash, node_id: str) -> io.NodeOutput:
     """The node's output as an expansion; the user's own boxes light up.
 
     Raises:
-        NoEligiblePeerError: this machine lacks node classes too.
+        NoEligiblePeerError: this machine lacks node classes too, or a loop would have to run inside the node.
     """
+    if any(host_comfy.loop_side(class_of(node)) for node in stash.prompt.values()):
+        raise NoEligiblePeerError(
+            "No peer can run this now, and a loop (Start Loop to End Loop) cannot run here from inside this "
+            "node. Switch a peer on, or take Remote Dispatch out of the graph to run all of it here."
+        )
     missing = sorted({c for c in map(class_of, stash.prompt.values()) if not host_comfy.has_class(c)})
     if missing:
         raise NoEligiblePeerError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
+import uuid
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,20 +17,30 @@ from comfy_execution.progress import get_progress_state  # type: ignore[import-n
 from ..orchestrator.core.models.job import Job, JobRequest, OutputFile, Prompt
 from ..orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash
 from ..orchestrator.core.workflow.prompt import links_of
-from ..orchestrator.core.workflow.result_nodes import RESULT_ID, loader_nodes, replace_source
-from ..orchestrator.dispatch.transport import hash_file
+from ..orchestrator.core.workflow.result_nodes import RESULT_ID, cannot_travel, loader_nodes, replace_link
 from ..orchestrator.errors import (
     NoEligiblePeerError,
     OrchestratorError,
     PeerExecutionError,
     PromptRefusedError,
     ResultError,
+    UnsupportedTypeError,
     WorkflowError,
 )
 from ..orchestrator.host import comfy as host_comfy
-from ..orchestrator.host.node_request import AUTOMATIC, FAIL, RUN_HERE, TAG_PREFIX, WAIT, node_request
+from ..orchestrator.host.node_request import (
+    ALWAYS,
+    AUTOMATIC,
+    FAIL,
+    RUN_HERE,
+    TAG_PREFIX,
+    WAIT,
+    WHEN_CHANGED,
+    node_request,
+)
 from ..orchestrator.host.progress import NodeProgress
 from . import local_run, media
+from .change_check import fingerprint
 
 INTERRUPT_POLL_S = 0.2
 READ_IN_PLACE_BYTES = 1 << 20  #: so much is read sooner than a thread is begun, and ended with the prompt
@@ -75,6 +85,16 @@ class RemoteDispatch(io.ComfyNode):
                     optional=True,
                     tooltip="What to do when no machine can run it now.",
                 ),
+                io.Combo.Input(
+                    "run_again",
+                    options=[WHEN_CHANGED, ALWAYS],
+                    default=WHEN_CHANGED,
+                    optional=True,
+                    tooltip=(
+                        "What has not changed is not run again, unless a node in it that this machine has "
+                        "says it changed. Choose 'always' to ask the other machine every time."
+                    ),
+                ),
             ],
             outputs=[io.AnyType.Output("result", display_name="value")],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt, io.Hidden.extra_pnginfo],
@@ -84,15 +104,23 @@ class RemoteDispatch(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, peer: str = AUTOMATIC, **_: Any) -> bool | str:
+    def validate_inputs(cls, peer: str = AUTOMATIC, value: Any = None, **_: Any) -> bool | str:
         # Taking `peer` here keeps the host from comparing it with the list of this moment: peers come and go.
-        return True if isinstance(peer, str) else "peer must be a name, 'automatic' or 'tag: …'"
+        if not isinstance(peer, str):
+            return "peer must be a name, 'automatic' or 'tag: …'"
+        try:
+            stash = Stash.from_input(value)
+        except WorkflowError as exc:
+            return str(exc)
+        return (stash.refusal if stash else "") or True
 
     @classmethod
-    def fingerprint_inputs(cls, value: Any = None, **_: Any) -> str:
-        """Changes with the bytes of each input file the cut-out graph names, as the host's own check."""
+    async def fingerprint_inputs(cls, value: Any = None, run_again: str = WHEN_CHANGED, **_: Any) -> str:
+        """Changes whenever the host would run a node of the cut-out graph again, had it stayed here."""
+        if run_again == ALWAYS:
+            return uuid.uuid4().hex
         stash = Stash.from_input(value)
-        return _input_bytes(stash.prompt) if stash else ""
+        return await fingerprint(stash.prompt) if stash else ""
 
     @classmethod
     async def execute(
@@ -101,6 +129,7 @@ class RemoteDispatch(io.ComfyNode):
         overrides: str = "",
         peer: str = AUTOMATIC,
         if_no_peer: str = FAIL,
+        run_again: str = WHEN_CHANGED,
         **upstream: Any,
     ) -> io.NodeOutput:
         host = host_comfy.current()
@@ -115,8 +144,8 @@ class RemoteDispatch(io.ComfyNode):
                 "Queue it with POST /prompt or the Run button."
             )
         node_id = str(cls.hidden.unique_id)
-        for name, source_id in stash.boundaries.items():
-            if stash.link and stash.link.node_id == source_id:
+        for name, source in stash.boundaries.items():
+            if stash.link == source:
                 return io.NodeOutput(upstream[name])
         request = node_request(
             stash,
@@ -191,17 +220,20 @@ async def _run(host: host_comfy.Host, request: JobRequest, node_id: str, node_id
 
 
 def _bridged(stash: Stash, upstream: Mapping[str, Any]) -> Prompt:
-    """The graph to send, with the values of other dispatch nodes put in as constants or files to load."""
+    """The graph to send, with the values of nodes that run here put in as constants or files to load."""
     prompt = stash.prompt
-    for name, source_id in stash.boundaries.items():
+    for name, source in stash.boundaries.items():
         value = upstream[name]
-        kind = media.kind_of(value)
+        try:
+            kind = media.kind_of(value)
+        except UnsupportedTypeError as exc:
+            raise UnsupportedTypeError(cannot_travel(source, type(value).__name__)) from exc
         if kind in ("IMAGE", "MASK", "LATENT"):
             names = media.files_from_value(kind, value, host_comfy.temp_dir())
             loaders, link = loader_nodes(kind, names, f"rd-{name}")
-            prompt = {**replace_source(prompt, source_id, link), **loaders}
+            prompt = {**replace_link(prompt, source, link), **loaders}
         else:
-            prompt = replace_source(prompt, source_id, value)
+            prompt = replace_link(prompt, source, value)
     return prompt
 
 
@@ -253,13 +285,3 @@ def _blame(dynprompt: Any, node_id: str, stash: Stash, exc: PeerExecutionError |
 def _is_used(dynprompt: Any, node_id: str) -> bool:
     prompt = dynprompt.get_original_prompt()
     return any(source == node_id for node in prompt.values() for _, source, _ in links_of(node))
-
-
-def _input_bytes(prompt: Prompt) -> str:
-    digest = hashlib.sha256()
-    for node_id in sorted(prompt):
-        for name, value in sorted(prompt[node_id].get("inputs", {}).items()):
-            path = host_comfy.resolve_input(value) if isinstance(value, str) and value else None
-            if path is not None:
-                digest.update(f"{node_id}.{name}={hash_file(path)}\n".encode())
-    return digest.hexdigest()

@@ -176,6 +176,7 @@ class Runtime:
         return self._preferences
 
     def _apply_preferences(self) -> None:
+        self.manager.here_classes = self._preferences.here_classes
         self._dispatcher.line.paused = self._preferences.paused
         self._dispatcher.use_second_copies(self._preferences.second_copies)
         self._dispatcher.retry_policy = replace(

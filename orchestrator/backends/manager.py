@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.models.backend import BackendConfig, BackendStatus
 from ..core.workflow.object_info import ObjectInfo
+from ..core.workflow.runs_here import HereClasses
 from ..errors import ConfigError, NotFoundError
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class BackendManager:
     def __init__(self) -> None:
         self._peers: dict[str, _Peer] = {}
         self._callbacks: list[Callable[[str], None]] = []
+        self.here_classes = HereClasses()  #: what no peer is given, beside paid partner nodes
         #: hears each poll that brought vitals, news or not
         self.on_vitals: Callable[[str, BackendStatus], None] = lambda backend_id, status: None
 

@@ -13,7 +13,6 @@ from ..core.models.backend import BackendConfig
 from .client import ComfyUIClient, open_session
 from .events import EventStream
 
-
 DEAF_AFTER = 3  #: connections for events that were refused in a row
 
 

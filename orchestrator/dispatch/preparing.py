@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ..backends.manager import BackendManager
@@ -13,6 +14,8 @@ from ..core.engine.preparation import Prepared, prepare
 from ..core.engine.requirements import oversized
 from ..core.models.job import JobRequest
 from ..core.workflow.object_info import ObjectInfo
+from ..core.workflow.prompt import class_of
+from ..core.workflow.runs_here import HereClasses, in_words
 from .ticket import Ticket
 
 IN_PLACE_NODES = 100  #: up to so many are prepared quicker than a thread is asked to
@@ -29,6 +32,7 @@ class Preparing:
     ) -> None:
         self._manager = manager
         self._input_bytes = input_bytes
+        self._here = manager.here_classes
         self._one_look = asyncio.Lock()
         self._look_at_disk: asyncio.Future[dict[str, int]] | None = None  #: the last one, which may be hung
         self._lists: dict[str, ObjectInfo] = {}
@@ -43,12 +47,15 @@ class Preparing:
         """Make what is not made yet, and tell which jobs it is like."""
         self.look()
         edition, present, limits = self._edition, dict.fromkeys(self._lists.values()).keys(), self._limits
+        here = self._here
+        if ticket.here_classes != here:
+            ticket.prepared, ticket.here_classes = {}, here
         ticket.prepared = {info: made for info, made in ticket.prepared.items() if info in present}
         todo = [info for info in present if info not in ticket.prepared]
         if todo:
             request = ticket.request
             small = not request.workflow and len(request.prompt) * len(todo) <= IN_PLACE_NODES
-            work = partial(_make, request, todo)
+            work = partial(_make, request, todo, here)
             made, kind = work() if small else await asyncio.to_thread(work)
             ticket.prepared.update(zip(todo, made, strict=True))
             ticket.kind = kind if kind is not None else ticket.kind
@@ -83,13 +90,15 @@ class Preparing:
         return Need(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid, name)
 
     def look(self) -> None:
-        """Note when a peer has other nodes or limits, or is new or gone: then jobs have other needs."""
+        """Note when a peer has other nodes or limits, or is new or gone, and what runs here: then jobs have
+        other needs."""
         known = ((config.id, self._manager.get_object_info(config.id)) for config in self._manager.all())
         lists = {backend_id: info for backend_id, info in known if info is not None}
         told = ((backend_id, self._manager.get_upload_limit(backend_id)) for backend_id in lists)
         limits = {backend_id: limit for backend_id, limit in told if limit is not None}
-        if (lists, limits) != (self._lists, self._limits):
-            self._lists, self._limits = lists, limits
+        here = self._manager.here_classes
+        if (lists, limits, here) != (self._lists, self._limits, self._here):
+            self._lists, self._limits, self._here = lists, limits, here
             self._edition += 1
 
     async def _sizes_in_time(self, names: Collection[str]) -> dict[str, int]:
@@ -121,9 +130,25 @@ class Preparing:
         return found
 
 
-def _make(request: JobRequest, infos: Sequence[ObjectInfo]) -> tuple[list[Prepared], Kind | None]:
+def _make(
+    request: JobRequest, infos: Sequence[ObjectInfo], here: HereClasses
+) -> tuple[list[Prepared], Kind | None]:
     """For each of `infos`, and the kind of work as one that can run it sees it; None where none can."""
-    made = [prepare(request, info) for info in infos]
+    made = [_without_what_runs_here(prepare(request, info), request, info, here) for info in infos]
     able = ((p, info) for p, info in zip(made, infos, strict=True) if not p.unmet and not p.error)
     found = next(able, None)
     return made, kind_of(found[0].prompt, found[1]) if found else None
+
+
+def _without_what_runs_here(
+    prepared: Prepared, request: JobRequest, info: ObjectInfo, here: HereClasses
+) -> Prepared:
+    """Whatever the way a job came: a node that runs on the master alone is run by no peer."""
+    prompt = prepared.prompt
+    if request.result is not None:
+        roots = [request.result.node_id]
+    else:
+        outputs = (i for i, n in prompt.items() if class_of(n) in info and info.is_output_node(class_of(n)))
+        roots = [node_id for node_id in outputs if not request.targets or node_id in request.targets]
+    kept = here.nodes(prompt, roots, info.is_api_node) if prompt else ()
+    return replace(prepared, unmet=(in_words(kept).rstrip("."),)) if kept else prepared

@@ -13,6 +13,7 @@ from ..core.engine.plan import Placement
 from ..core.engine.preparation import Prepared
 from ..core.models.job import JobRequest, Rank, Source
 from ..core.workflow.object_info import ObjectInfo
+from ..core.workflow.runs_here import HereClasses
 
 APART_S = 1e-6  #: by so much two jobs that came in one moment differ
 _numbers = itertools.count(1)
@@ -39,6 +40,7 @@ class Ticket:
     same clock; ``cold``: the model files that it had to load then; ``is_copied``: it runs, or ran,
     elsewhere too. ``take_back`` gets it back from a peer that has not begun it; False when it was too late.
     ``call_off`` does so while its files are still being sent there, False when they are not.
+    ``here_classes``: what no peer could get when its prompt was prepared.
     ``may_run_here``: the master itself has not refused it. ``memory_bytes``: a peer with so much had too
     little memory for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what
     peers, by id, do not take of them. ``lost_in_outage``: it was under way when most of the fleet was lost,
@@ -54,6 +56,7 @@ class Ticket:
     begun_at_s: float | None = None
     cold: tuple[str, ...] = ()
     prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)
+    here_classes: HereClasses = field(default_factory=HereClasses)
     kind: Kind = UNKNOWN_KIND
     group: Hashable = None
     edition: int = 0

@@ -11,6 +11,7 @@ from typing import Any
 
 import folder_paths  # type: ignore[import-not-found]
 
+from ..core.workflow import boundaries
 from ..dispatch.transport import Folders
 from ..runtime import Runtime
 from .host_queue import CurrentQueue
@@ -114,6 +115,28 @@ def module_of(class_type: str) -> str:
 
 def has_class(class_type: str) -> bool:
     return class_type in comfy_nodes.NODE_CLASS_MAPPINGS
+
+
+def is_partner_class(class_type: str) -> bool:
+    """Whether the master has this class and it calls a paid service with an account."""
+    return bool(getattr(_class(class_type), "API_NODE", False))
+
+
+def output_type(class_type: str, slot: int) -> str:
+    """The declared type of an output of a class of the master; "*" where nothing is known of it."""
+    types = getattr(_class(class_type), "RETURN_TYPES", ())
+    known = isinstance(types, (list, tuple)) and 0 <= slot < len(types) and isinstance(types[slot], str)
+    return str(types[slot]) if known else "*"
+
+
+def loop_side(class_type: str) -> str:
+    """Which end of a native loop the class is, see ``boundaries.loop_side``. Newer hosts have it declared."""
+    get_schema = getattr(_class(class_type), "GET_SCHEMA", None)
+    try:
+        declared = getattr(get_schema(), "loop_boundary", None) if callable(get_schema) else None
+    except Exception:  # a pack's own code
+        declared = None
+    return str(declared) if declared else boundaries.loop_side(class_type)
 
 
 def _class(class_type: str) -> object:

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from ..core.models.job import Job, JobRequest, Source
 from ..core.workflow.cut import graph_id_of
+from ..core.workflow.runs_here import in_words
 from ..errors import ConfigError, OrchestratorError
 from ..runtime import Runtime
 from . import comfy
@@ -29,6 +30,7 @@ from .native_queue import NativeQueue
 from .pack_events import PackEvents
 from .prefetch import Prefetch
 from .prompt_handlers import PromptHandlers
+from .runs_here import ADVICE, OPTIONS_KEY, RunsHere
 from .sanitise import sanitise
 from .this_machine import LOOK_EVERY_S, ThisMachine
 
@@ -36,7 +38,6 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Owner = Callable[[web.Request, Handler], Awaitable[web.StreamResponse | None]]
-OPTIONS_KEY = "orchestrator"  #: in a prompt's extra_data
 #: Of a prompt's extra_data: what pays for partner nodes. It is neither kept nor sent to a peer.
 ACCOUNT_KEY = re.compile(r"^(auth_token_|api_key_)")
 _API = re.compile(r"^(/api)+(?=/)")
@@ -53,8 +54,14 @@ class FleetMode:
     not ComfyUI's own; what that one wants is the host's to refuse or do, and never the fleet's."""
 
     def __init__(
-        self, server: Any, runtime: Runtime, prefetch: Prefetch, is_foreign: Callable[[web.Request], bool]
+        self,
+        server: Any,
+        runtime: Runtime,
+        prefetch: Prefetch,
+        is_foreign: Callable[[web.Request], bool],
+        runs_here: RunsHere,
     ) -> None:
+        self._runs_here = runs_here
         self._server = server
         self._is_foreign = is_foreign
         self._prefetch = prefetch
@@ -168,12 +175,16 @@ class FleetMode:
                 return _refusal(exc.code, str(exc))
             return None
         if not self._is_for_fleet(prompt, options):
-            return await self._local(request, handler) if has_dispatch_node(prompt) else None
+            return await self._local(request, handler, body) if has_dispatch_node(prompt) else None
         body = self._handlers.apply(body)  # other packs see and change prompts here, as ever
         prompt_id = comfy.prompt_id_of(body)
         if prompt_id is None:
             return None  # the host says what an id has to be like
         try:
+            if kept := self._runs_here.nodes(body["prompt"], _targets(body)):
+                if options.get("peer") or options.get("tags"):
+                    raise ConfigError(f"This prompt cannot run on a peer. {in_words(kept)} {ADVICE}")
+                return await self._runs_here.run(request, handler, body, kept)
             request_ = _job_request(body, options)
             found = await self._runtime.check_prompt(
                 request_.prompt, request_.targets or None, peer=request_.peer, tags=request_.tags
@@ -235,8 +246,13 @@ class FleetMode:
         is_on = self._runtime.preferences.fleet_mode and self._native.keeps_history
         return is_on and not has_dispatch_node(prompt)
 
-    async def _local(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _local(
+        self, request: web.Request, handler: Handler, body: Mapping[str, Any]
+    ) -> web.StreamResponse:
         answer = await handler(request)
+        if answer.status == 400:
+            kept = self._runs_here.nodes(body["prompt"], _targets(body))
+            return self._runs_here.explained(answer, body, kept)
         try:
             if answer.status == 200 and isinstance(answer, web.Response) and answer.text:
                 await self._prefetch.begin(json.loads(answer.text)["prompt_id"])
@@ -356,6 +372,11 @@ def _client_id(body: Mapping[str, Any], extra: Mapping[str, Any]) -> str:
     """The socket that hears of it; "" for none, and then all do. The host takes it from either place."""
     given = body.get("client_id", extra.get("client_id"))
     return "" if given is None else str(given)
+
+
+def _targets(body: Mapping[str, Any]) -> tuple[str, ...]:
+    targets = body.get("partial_execution_targets")
+    return tuple(map(str, targets)) if isinstance(targets, (list, tuple)) else ()
 
 
 async def _object(request: web.Request) -> dict[str, Any]:

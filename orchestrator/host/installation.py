@@ -17,9 +17,10 @@ from .guard import Guard
 from .merged_nodes import MergedNodes
 from .node_peers import NodePeers
 from .pages import Pages
-from .prompt_hook import on_prompt
+from .prompt_hook import PromptHook
 from .report import keep_log_lines
 from .routes import add_routes
+from .runs_here import RunsHere
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ def install(server: Any) -> None:
     pages = Pages(server, guard.is_foreign_page)
     pages.install(server.app)
     nodes = MergedNodes(runtime, pages.send)
+    runs_here = RunsHere(runtime, pages.send)
     add_routes(
         server.routes,
         runtime,
@@ -47,11 +49,12 @@ def install(server: Any) -> None:
         own_models=comfy.own_models,
         where=nodes.where,
         definitions=nodes.definitions,
+        parted=runs_here.parted,
     )
-    server.add_on_prompt_handler(on_prompt)
+    server.add_on_prompt_handler(PromptHook(runs_here))
     announcer = Announcer(runtime, pages.send, pages.are_open)
     node_peers = NodePeers(runtime, pages.send)
-    fleet_mode = FleetMode(server, runtime, host.prefetch, guard.is_foreign_page)
+    fleet_mode = FleetMode(server, runtime, host.prefetch, guard.is_foreign_page, runs_here)
     fleet_mode.install()
     nodes.install(server.app)
     view_headers.install(server.app)

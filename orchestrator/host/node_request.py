@@ -12,6 +12,7 @@ from ..core.workflow.cut import DISPATCH_CLASS, Stash, graph_id_of
 AUTOMATIC = "automatic"
 TAG_PREFIX = "tag: "
 FAIL, WAIT, RUN_HERE = "fail", "wait", "run here"
+WHEN_CHANGED, ALWAYS = "when changed", "always"
 _PREVIEWS = {"preview_method": "auto"}  # newer peers send previews when asked, older ones ignore it
 
 
@@ -37,7 +38,8 @@ def node_request(
     pnginfo: dict[str, Any] = {"extra_pnginfo": {"workflow": workflow}} if whole and workflow else {}
     return JobRequest(
         prompt=prompt,
-        workflow=workflow if whole else None,
+        # With values of the master put in, the prompt is the only one that has them.
+        workflow=workflow if whole and not stash.boundaries else None,
         changes=parse_overrides(overrides or ""),
         drop_classes=frozenset({DISPATCH_CLASS}),
         result=stash.link,

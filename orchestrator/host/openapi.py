@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ..core.engine.knowledge import Origin
+from .openapi_types import (
+    ANYTHING,
+    FLAG,
+    MOMENT,
+    NUMBER,
+    SECONDS,
+    TEXT,
+    VALUE,
+    WHOLE,
+    Schema,
+    choices,
+    fields,
+    listed,
+    ref,
+)
 
-Schema = dict[str, Any]
-
-TEXT: Schema = {"type": "string"}
-FLAG: Schema = {"type": "boolean"}
-WHOLE: Schema = {"type": "integer"}
-NUMBER: Schema = {"type": "number"}
-ANYTHING: Schema = {"type": "object"}
-VALUE: Schema = {"type": ["string", "number", "boolean", "object", "array", "null"]}
-MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
-
-
-def listed(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def fields(properties: dict[str, Schema], *, optional: Sequence[str] = ()) -> Schema:
-    """An object that has these and no others."""
-    required = [name for name in properties if name not in optional]
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
-
-
-def choices(*values: str) -> Schema:
-    return {"type": "string", "enum": list(values)}
-
-
-SECONDS: Schema = {"type": ["number", "null"]}
 _SETTINGS: dict[str, Schema] = {
     **dict.fromkeys(("fleet_mode", "paused", "this_machine", "peer_nodes", "second_copies"), FLAG),
     "retry_interrupted": FLAG,
     "keep_days": {**WHOLE, "description": "How long finished jobs stay in the journal."},
     "keep_jobs": {**WHOLE, "description": "How many of them at most."},
+    "runs_here": {**listed(TEXT), "description": "Node classes that run on the master alone."},
+    "runs_on_peers": {**listed(TEXT), "description": "Known to have to run on the master; they need not."},
 }
 _PEER_WISHES: dict[str, Schema] = {
     "name": TEXT,
@@ -210,6 +191,7 @@ SCHEMAS: dict[str, Schema] = {
             **{"peers": listed(ref("Reckoning")), "paused": FLAG},
             "held": {**TEXT, "description": 'Why no job is started now, besides a pause; "" when they are.'},
             "waiting": {**WHOLE, "description": "Jobs in the line now."},
+            "here": {**TEXT, "description": 'What of it would run on the master, and why; "" for nothing.'},
         }
     ),
     "Settings": fields(_SETTINGS),

@@ -32,10 +32,10 @@ class Pages:
     def are_open(self) -> bool:
         return any(socket in self._known for socket in self._server.sockets.values())
 
-    def send(self, event: str, data: Any) -> None:
-        """To every page. `data` is plain JSON (see ``sanitise``)."""
+    def send(self, event: str, data: Any, to: str = "") -> None:
+        """To every page, or to the one with the client id `to`. `data` is plain JSON (see ``sanitise``)."""
         for client_id, socket in tuple(self._server.sockets.items()):
-            if socket in self._known:
+            if socket in self._known and to in ("", client_id):
                 self._server.send_sync(event, data, client_id)
 
 

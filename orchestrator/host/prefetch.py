@@ -19,7 +19,7 @@ from ..core.workflow.cut import DISPATCH_CLASS, STASH_KEY, VALUE_INPUT, Stash
 from ..core.workflow.prompt import class_of, is_link, upstream
 from ..errors import OrchestratorError
 from ..runtime import Runtime
-from .node_request import AUTOMATIC, FAIL, node_request
+from .node_request import ALWAYS, AUTOMATIC, FAIL, node_request
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,9 @@ class Prefetch:
     async def begin(self, prompt_id: str) -> None:
         """The host has accepted a prompt: start what its dispatch nodes will want, unless it has the value.
 
-        The same as last time comes out of the host's cache. The host may remember more, as it was told to at
-        its start; for a prompt that runs already a moment's head start is not worth a job for nothing.
+        The same as last time comes out of the host's cache, or a class in it says that it changed, and the
+        node starts the job itself. The host may remember more, as it was told to at its start; for a prompt
+        that runs already a moment's head start is not worth a job for nothing.
         """
         running, waiting = self._queue.get_current_queue_volatile()
         now = next((item for item in (*waiting, *running) if item[1] == prompt_id), None)
@@ -65,6 +66,7 @@ class Prefetch:
                 continue
             wanted = (node_id, inputs[VALUE_INPUT][STASH_KEY], _options(inputs))
             is_known = self._last.get(node_id) == wanted if is_ahead else wanted in self._lately
+            is_known = is_known and inputs.get("run_again") != ALWAYS
             self._last[node_id] = wanted
             self._lately.append(wanted)
             if not is_known and (prompt_id, node_id) not in self._asked:

@@ -5,26 +5,36 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from ..core.workflow.boundaries import Boundaries
 from ..core.workflow.cut import cut_prompt
 from ..errors import OrchestratorError
-from .comfy import is_output_class
+from .comfy import is_output_class, loop_side, output_type
+from .runs_here import RunsHere
 
 log = logging.getLogger(__name__)
 
 
-def on_prompt(data: dict[str, Any]) -> dict[str, Any]:
+class PromptHook:
     """ComfyUI's prompt handler: takes and returns the body of POST /prompt.
 
     It cannot refuse a prompt. What cannot be cut is left whole, and the node then says so.
     """
-    prompt = data.get("prompt")
-    if not isinstance(prompt, dict):
-        return data
-    try:
-        return {**data, "prompt": cut_prompt(prompt, is_output=is_output_class, workflow=_workflow(data))}
-    except OrchestratorError as exc:
-        log.warning("Remote Dispatch left a prompt as it is: %s", exc)
-        return data
+
+    def __init__(self, runs_here: RunsHere) -> None:
+        self._boundaries = Boundaries(runs_here.stays_here, loop_side, output_type)
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        prompt = data.get("prompt")
+        if not isinstance(prompt, dict):
+            return data
+        try:
+            cut = cut_prompt(
+                prompt, is_output=is_output_class, workflow=_workflow(data), boundaries=self._boundaries
+            )
+            return {**data, "prompt": cut}
+        except OrchestratorError as exc:
+            log.warning("Remote Dispatch left a prompt as it is: %s", exc)
+            return data
 
 
 def _workflow(data: dict[str, Any]) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from ..core.models.job import Job, JobState
+from ..core.engine.explain import Outlook
+from ..core.models.job import Job, JobRequest, JobState
 from ..dispatch.once import refuse_another
 from ..errors import (
     ConfigError,
@@ -53,6 +54,8 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/orchestrator"
 Answer = Callable[[web.Request], Awaitable[tuple[int, Any]]]  #: gives the status and the JSON of a request
+#: What of a request peers would get, and in words what of it runs on this machine
+PartedRequest = Callable[[JobRequest], tuple[JobRequest, str]]
 
 # The first class that fits decides.
 _STATUSES: tuple[tuple[type[OrchestratorError], int], ...] = (
@@ -77,9 +80,10 @@ def add_routes(
     own_models: OwnModels = tuple,
     where: WhereTable = nothing_known,
     definitions: Definitions = no_definitions,
+    parted: PartedRequest = lambda request: (request, ""),
 ) -> None:
     """Add all routes to the host's table, each behind the guard. The host repeats them under /api."""
-    api = _Api(runtime, guard, own_models, where)
+    api = _Api(runtime, guard, own_models, where, parted)
     graphs = GraphRoutes(runtime, definitions)
     table: tuple[tuple[str, str, Answer], ...] = (
         ("GET", "/peers", api.peers),
@@ -121,7 +125,15 @@ def add_routes(
 
 
 class _Api:
-    def __init__(self, runtime: Runtime, guard: Guard, own_models: OwnModels, where: WhereTable) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        guard: Guard,
+        own_models: OwnModels,
+        where: WhereTable,
+        parted: PartedRequest,
+    ) -> None:
+        self._parted = parted
         self._runtime = runtime
         self._guard = guard
         self._own_models = own_models
@@ -269,9 +281,10 @@ class _Api:
         return 200, await report(self._runtime, self._guard.token)
 
     async def explain(self, request: web.Request) -> tuple[int, Any]:
-        return 200, outlook_view(
-            await self._runtime.explain(explained_request_of(await read_object(request)))
-        )
+        asked, here = self._parted(explained_request_of(await read_object(request)))
+        # Where a value of this machine is handed on as it is, no peer gets anything.
+        outlook = await self._runtime.explain(asked) if asked.prompt or asked.workflow else Outlook()
+        return 200, {**outlook_view(outlook), "here": here}
 
     def _peer(self, backend_id: str) -> dict[str, Any]:
         for view in peer_views(self._runtime):

@@ -119,11 +119,11 @@ class Session:
         return await self.finished(await self.queue(prompt, **extra))
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """A page: its client id, and the list its JSON events and binary frames go to."""
+    async def listening(self, **headers: str) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+        """A client: its id, and the list its JSON events and binary frames go to."""
         client_id, heard = uuid.uuid4().hex, []
         async with self.http.ws_connect(
-            f"{self.url}/ws?clientId={client_id}", max_msg_size=1 << 26
+            f"{self.url}/ws?clientId={client_id}", max_msg_size=1 << 26, headers=headers
         ) as socket:
             flags = {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
             await socket.send_str(json.dumps(flags))

@@ -15,6 +15,7 @@ from .environment import RigError, Setup
 ROOT = Path(__file__).resolve().parents[2]
 PEER_PACK = Path(__file__).with_name("peer_pack")
 REPORT_PACK = Path(__file__).with_name("report_pack")
+SHARED_PACK = Path(__file__).with_name("shared_pack")
 
 
 class Fleet:
@@ -43,6 +44,7 @@ class Fleet:
             environment={"ORCHESTRATOR_TOKEN": self.token},
         )
         master.install(ROOT, "remote-dispatch")
+        master.install(SHARED_PACK, "shared-nodes")
         return master
 
     def new_peer(self, name: str, environment: Mapping[str, str] | None = None) -> ComfyProcess:
@@ -55,6 +57,7 @@ class Fleet:
         """Give one that is not started the tiny models and the test nodes."""
         process.install(PEER_PACK, "test-nodes")
         process.install(REPORT_PACK, "report-nodes")
+        process.install(SHARED_PACK, "shared-nodes")
         # ComfyUI's own node that gives its pictures by websocket lies in a folder that ours replaces.
         shared = process.installation.path / "custom_nodes" / "websocket_image_save.py"
         if shared.is_file():

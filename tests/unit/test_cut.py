@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 
 from orchestrator.core.models.job import Prompt, ResultLink
+from orchestrator.core.workflow.boundaries import Boundaries
 from orchestrator.core.workflow.cut import STASH_KEY, Stash, cut_prompt, workflow_fingerprint
 from orchestrator.errors import WorkflowError
 
@@ -91,7 +93,7 @@ def test_a_dispatcher_upstream_of_another_becomes_a_boundary() -> None:
     assert set(result) == {"3", "5", "6"}
     stash = stash_of(result, "5")
     assert set(stash.prompt) == {"4"}
-    assert dict(stash.boundaries) == {"upstream_0": "3"}
+    assert dict(stash.boundaries) == {"upstream_0": ResultLink("3", 0)}
     assert result["5"]["inputs"]["upstream_0"] == ["3", 0]
 
 
@@ -156,3 +158,130 @@ def test_a_forged_stash_is_a_clear_error(value: str) -> None:
 
 def test_a_real_value_is_no_stash() -> None:
     assert Stash.from_input(3.5) is None
+
+
+def staying(*classes: str, **types: str) -> Boundaries:
+    return Boundaries(classes.__contains__, output_type=lambda name, slot: types.get(name, "*"))
+
+
+def chosen() -> Prompt:
+    """A chooser in the middle: what feeds it is light, what follows is for a peer."""
+    return {
+        "1": node("EmptyImage", width=64),
+        "2": node("Chooser", images=["1", 0]),
+        "3": node("BigUpscale", image=["2", 0], mask=["2", 1]),
+        "4": node("RemoteDispatch", value=["3", 0]),
+        "5": node("SaveImage", images=["4", 0]),
+    }
+
+
+def test_a_node_that_runs_here_is_a_boundary_and_what_feeds_it_runs_here_too() -> None:
+    result = cut(chosen(), boundaries=staying("Chooser"))
+    assert set(result) == {"1", "2", "4", "5"}
+    stash = stash_of(result, "4")
+    assert set(stash.prompt) == {"3"}
+    assert dict(stash.boundaries) == {"upstream_0": ResultLink("2", 0), "upstream_1": ResultLink("2", 1)}
+    assert result["4"]["inputs"]["upstream_1"] == ["2", 1]
+
+
+def test_what_feeds_both_a_node_that_runs_here_and_the_sent_part_is_in_both() -> None:
+    prompt = chosen()
+    prompt["3"]["inputs"]["reference"] = ["1", 0]
+    result = cut(prompt, boundaries=staying("Chooser"))
+    assert "1" in result and set(stash_of(result, "4").prompt) == {"1", "3"}
+
+
+def test_a_chain_goes_on_through_a_node_that_runs_here() -> None:
+    prompt = {**chosen(), "6": node("RemoteDispatch", value=["1", 0])}
+    prompt["2"] = node("Chooser", images=["6", 0])
+    result = cut(prompt, boundaries=staying("Chooser"))
+    assert set(stash_of(result, "6").prompt) == {"1"} and set(stash_of(result, "4").prompt) == {"3"}
+    assert set(result) == {"2", "4", "5", "6"}
+
+
+def test_a_node_that_runs_here_linked_directly_has_its_value_handed_on() -> None:
+    prompt = chosen()
+    prompt["4"]["inputs"]["value"] = ["2", 0]
+    result = cut(prompt, boundaries=staying("Chooser", Chooser="MODEL"))
+    stash = stash_of(result, "4")
+    assert stash.prompt == {} and stash.refusal == ""
+    assert set(result) >= {"1", "2", "4"}
+
+
+def test_a_value_that_cannot_travel_is_refused_in_words() -> None:
+    refusal = stash_of(cut(chosen(), boundaries=staying("Chooser", Chooser="MODEL")), "4").refusal
+    assert "Node 2" in refusal and "MODEL" in refusal and "IMAGE" in refusal
+
+
+def test_a_whole_graph_leaves_what_runs_here_and_what_only_feeds_that() -> None:
+    prompt = chosen()
+    prompt["4"] = node("RemoteDispatch")
+    prompt["5"] = node("SaveImage", images=["3", 0])
+    result = cut(prompt, boundaries=staying("Chooser"))
+    assert set(result) == {"1", "2", "4"}
+    stash = stash_of(result, "4")
+    assert set(stash.prompt) == {"3", "5"} and set(stash.boundaries) == {"upstream_0", "upstream_1"}
+
+
+def test_a_stash_of_version_0_1_is_read_still() -> None:
+    old = {"prompt": {}, "link": ["5", 0], "boundaries": {"upstream_0": "5"}, "fingerprint": ""}
+    stash = Stash.from_input({STASH_KEY: json.dumps(old)})
+    assert stash is not None and stash.boundaries == {"upstream_0": ResultLink("5", 0)}
+
+
+def looped() -> Prompt:
+    return {
+        "1": node("EmptyImage", width=64),
+        "2": node("StartLoop", initial_iteration_value=["1", 0]),
+        "3": node("Sharpen", image=["2", 4]),
+        "4": node("EndLoop", next_iteration_value=["3", 0], output_value=["3", 0]),
+        "5": node("RemoteDispatch", value=["4", 0]),
+        "6": node("SaveImage", images=["5", 0]),
+    }
+
+
+def test_a_whole_loop_travels() -> None:
+    assert set(stash_of(cut(looped()), "5").prompt) == {"1", "2", "3", "4"}
+
+
+def test_a_dispatch_node_within_a_loop_leaves_the_loop_here() -> None:
+    prompt = looped()
+    prompt["5"] = node("RemoteDispatch", value=["3", 0])
+    prompt["4"] = node("EndLoop", output_value=["5", 0])
+    prompt["6"]["inputs"]["images"] = ["4", 0]
+    result = cut(prompt)
+    assert set(result) == {"1", "2", "4", "5", "6"}
+    assert set(stash_of(result, "5").prompt) == {"3"}
+    assert stash_of(result, "5").boundaries == {"upstream_0": ResultLink("2", 4)}
+
+
+def test_a_loop_with_a_node_that_runs_here_stays_here_whole() -> None:
+    prompt = looped()
+    prompt["5"] = node("RemoteDispatch", value=["7", 0])
+    prompt["7"] = node("BigUpscale", image=["4", 0])
+    result = cut(prompt, boundaries=staying("Sharpen"))
+    assert set(result) == {"1", "2", "3", "4", "5", "6"}
+    assert set(stash_of(result, "5").prompt) == {"7"}
+
+
+def test_an_inner_loop_travels_from_within_an_outer_one() -> None:
+    prompt = looped()
+    prompt["12"] = node("StartLoop", parent_iteration=["2", 0], initial_iteration_value=["3", 0])
+    prompt["13"] = node("Blur", image=["12", 4])
+    prompt["14"] = node("EndLoop", output_value=["13", 0])
+    prompt["5"] = node("RemoteDispatch", value=["14", 0])
+    prompt["4"] = node("EndLoop", output_value=["5", 0])
+    prompt["6"]["inputs"]["images"] = ["4", 0]
+    result = cut(prompt)
+    assert set(stash_of(result, "5").prompt) == {"3", "12", "13", "14"}
+    assert set(result) == {"1", "2", "4", "5", "6"}
+
+
+def test_a_whole_graph_with_a_dispatch_node_in_a_loop_leaves_the_loop_here() -> None:
+    prompt = looped()
+    prompt["5"] = node("RemoteDispatch", value=["3", 0])
+    prompt["4"] = node("EndLoop", output_value=["5", 0])
+    prompt["6"]["inputs"]["images"] = ["4", 0]
+    prompt["8"] = node("RemoteDispatch")
+    prompt["9"] = node("PreviewImage", images=["1", 0])
+    assert set(stash_of(cut(prompt), "8").prompt) == {"1", "9"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from orchestrator.core.models.preferences import Preferences
@@ -35,3 +37,16 @@ def test_a_wrong_change_is_refused_in_words(changes: dict[str, object]) -> None:
 def test_what_another_version_kept_is_taken_as_far_as_it_goes() -> None:
     record = {"fleet_mode": True, "paused": "perhaps", "colour": "red", "keep_days": 7, "keep_jobs": 10**9}
     assert Preferences.of(record) == Preferences(fleet_mode=True, keep_days=7)
+
+
+def test_the_list_of_what_runs_here_is_kept_without_doubles() -> None:
+    changed = Preferences().changed({"runs_here": ["Chooser", "My Node", "Chooser"]})
+    assert changed.runs_here == ("Chooser", "My Node")
+    assert Preferences.of(json.loads(json.dumps(vars(changed)))) == changed
+
+
+@pytest.mark.parametrize("value", ["Chooser", [1], [""], ["x" * 201], ["a\nb"], {"Chooser": True}, None])
+def test_a_wrong_list_is_refused_in_words(value: object) -> None:
+    with pytest.raises(ConfigError, match="must be a list of at most"):
+        Preferences().changed({"runs_on_peers": value})
+    assert Preferences.of({"runs_here": value}) == Preferences()

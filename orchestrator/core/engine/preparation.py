@@ -91,6 +91,7 @@ _DISPATCH_NODE = {
             "overrides": ["STRING", {"multiline": True}],
             "peer": ["COMBO", {"options": []}],
             "if_no_peer": ["COMBO", {"options": []}],
+            "run_again": ["COMBO", {"options": []}],
         },
     },
     "output": ["*"],

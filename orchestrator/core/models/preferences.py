@@ -7,7 +7,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ...errors import ConfigError
+from ..workflow.runs_here import HereClasses
 
+CLASS_LISTS = ("runs_here", "runs_on_peers")
+CLASSES_MAX, CLASS_LENGTH_MAX = 1000, 200
 BOUNDS: Mapping[str, tuple[int, int]] = {"keep_days": (1, 3650), "keep_jobs": (100, 1_000_000)}
 
 
@@ -18,7 +21,9 @@ class Preferences:
     ``peer_nodes``: the page offers the nodes and models of the peers too.
     ``second_copies``: the last running jobs also run on a peer that is clearly sooner through with them.
     ``retry_interrupted``: a job that somebody interrupts on its peer runs on another one.
-    ``keep_days``, ``keep_jobs``: finished jobs stay in the journal so long, and at most so many of them."""
+    ``keep_days``, ``keep_jobs``: finished jobs stay in the journal so long, and at most so many of them.
+    ``runs_here``: node classes that run on the master alone, beside those that are known to have to.
+    ``runs_on_peers``: those among the known ones that may run on peers all the same."""
 
     fleet_mode: bool = False
     paused: bool = False
@@ -28,6 +33,12 @@ class Preferences:
     retry_interrupted: bool = False
     keep_days: int = 30
     keep_jobs: int = 10_000
+    runs_here: tuple[str, ...] = ()
+    runs_on_peers: tuple[str, ...] = ()
+
+    @property
+    def here_classes(self) -> HereClasses:
+        return HereClasses(frozenset(self.runs_here), frozenset(self.runs_on_peers))
 
     def changed(self, changes: Mapping[str, Any]) -> Preferences:
         """These with some changed.
@@ -39,20 +50,36 @@ class Preferences:
         for name, value in changes.items():
             if name not in known:
                 raise ConfigError(f"Unknown setting {name[:64]!r}. Known are: {', '.join(known)}.")
+            if name in CLASS_LISTS and not _fits(name, value):
+                raise ConfigError(
+                    f'"{name}" must be a list of at most {CLASSES_MAX} names of node classes, '
+                    f"each of 1 to {CLASS_LENGTH_MAX} characters."
+                )
             if not _fits(name, value):
                 lowest, highest = BOUNDS.get(name, (0, 1))
                 what = f"a whole number from {lowest} to {highest}" if name in BOUNDS else "true or false"
                 raise ConfigError(f'"{name}" must be {what}.')
-        return replace(self, **changes)
+        return replace(self, **{name: _plain(value) for name, value in changes.items()})
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Preferences:
         """From what was kept, by this or another version: what it does not know is left out."""
         known = [f.name for f in fields(cls) if f.name in record and _fits(f.name, record[f.name])]
-        return cls(**{name: record[name] for name in known})
+        return cls(**{name: _plain(record[name]) for name in known})
+
+
+def _plain(value: Any) -> Any:
+    """As it is kept: a list of names without doubles, in its order."""
+    return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else value
 
 
 def _fits(name: str, value: Any) -> bool:
+    if name in CLASS_LISTS:
+        is_list = isinstance(value, (list, tuple)) and len(value) <= CLASSES_MAX
+        return is_list and all(
+            isinstance(each, str) and 0 < len(each) <= CLASS_LENGTH_MAX and each.isprintable()
+            for each in value
+        )
     if name not in BOUNDS:
         return isinstance(value, bool)
     lowest, highest = BOUNDS[name]

@@ -4,21 +4,23 @@ The upstream of a dispatch node is taken out and left as a constant (the *stash*
 So the master needs neither the models nor the node classes of what it sends away, and the host's cache key
 of the node follows the content of its upstream. Nodes that local outputs also need stay local too.
 
-Links that come from another dispatch node are a boundary: the stash keeps them, and the node gets them as
-an additional link input, so that the host runs the other one first and hands its value over.
+Links that come from another dispatch node, or from a node that runs on the master alone, are a boundary: the
+stash keeps them, and the node gets them as additional link inputs, so that the host runs the other one first,
+with all that feeds it, and hands its value over. A loop that would be cut apart stays here in the same way.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import WorkflowError
 from ..models.job import Prompt, ResultLink
+from .boundaries import ANYTHING_TRAVELS, Boundaries, Loop, loops_of, sinks, torn_ends
 from .prompt import class_of, is_link, links_of, upstream, without_classes
-from .result_nodes import replace_source
+from .result_nodes import can_travel, cannot_travel, replace_source
 
 DISPATCH_CLASS = "RemoteDispatch"
 VALUE_INPUT = "value"
@@ -32,23 +34,25 @@ GRAPH_ID_MAX = 64
 class Stash:
     """What was cut out. ``link`` is None for the whole-graph form.
 
-    ``boundaries`` maps the name of an additional link input to the id of the dispatch node it comes from;
+    ``boundaries`` maps the name of an additional link input to the output of the master's node it comes from;
     inside ``prompt`` those links still name that node. ``fingerprint`` stands for the UI workflow in the
-    cache key (whole-graph form only).
+    cache key (whole-graph form only). ``refusal``: why it cannot run at all, "" where it may.
     """
 
     prompt: Prompt
     link: ResultLink | None = None
-    boundaries: Mapping[str, str] = field(default_factory=dict)
+    boundaries: Mapping[str, ResultLink] = field(default_factory=dict)
     fingerprint: str = ""
+    refusal: str = ""
 
     def to_input(self) -> dict[str, str]:
         """The constant that stands in the node's input; equal content gives an equal constant."""
         data = {
             "prompt": self.prompt,
             "link": [self.link.node_id, self.link.slot] if self.link else None,
-            "boundaries": dict(self.boundaries),
+            "boundaries": {name: [link.node_id, link.slot] for name, link in self.boundaries.items()},
             "fingerprint": self.fingerprint,
+            **({"refusal": self.refusal} if self.refusal else {}),
         }
         return {STASH_KEY: json.dumps(data, sort_keys=True, separators=(",", ":"))}
 
@@ -66,9 +70,10 @@ class Stash:
             link = data["link"]
             return cls(
                 prompt=_checked_prompt(data["prompt"]),
-                link=ResultLink(str(link[0]), int(link[1])) if link else None,
-                boundaries={str(k): str(v) for k, v in data["boundaries"].items()},
+                link=_as_link(link) if link else None,
+                boundaries={str(name): _as_link(source) for name, source in data["boundaries"].items()},
                 fingerprint=str(data["fingerprint"]),
+                refusal=str(data.get("refusal", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as exc:
             raise WorkflowError(
@@ -77,12 +82,16 @@ class Stash:
 
 
 def cut_prompt(
-    prompt: Prompt, *, is_output: Callable[[str], bool], workflow: Mapping[str, Any] | None = None
+    prompt: Prompt,
+    *,
+    is_output: Callable[[str], bool],
+    workflow: Mapping[str, Any] | None = None,
+    boundaries: Boundaries = ANYTHING_TRAVELS,
 ) -> Prompt:
     """Return the prompt as the master shall run it; the argument is not changed.
 
     `is_output` tells whether a class is an output node on the master (False for a class it lacks).
-    Dispatch nodes whose input is already a stash are left as they are.
+    `boundaries`: what may not travel. Dispatch nodes whose input is already a stash are left as they are.
     """
     dispatchers = [
         node_id
@@ -96,14 +105,21 @@ def cut_prompt(
         value = inputs.get(VALUE_INPUT)
         if is_link(value):
             link = ResultLink(str(value[0]), value[1])
-            stash, ids = _stash_upstream(prompt, link, _titles_wanted(inputs))
+            stash, ids = stash_upstream(prompt, link, _titles_wanted(inputs), boundaries)
         elif value is None:
-            stash, ids = _stash_whole(prompt, workflow, _titles_wanted(inputs))
+            ids = _whole(prompt, is_output, boundaries)
+            crossed = _crossed(prompt, ids)
+            stash = Stash(
+                _stashed(prompt, ids, _titles_wanted(inputs)),
+                boundaries=crossed,
+                fingerprint=workflow_fingerprint(workflow),
+                refusal=_refusal(prompt, crossed, boundaries),
+            )
         else:
             continue
         sent |= ids
         inputs[VALUE_INPUT] = stash.to_input()
-        inputs.update({name: [source, 0] for name, source in stash.boundaries.items()})
+        inputs.update({name: [source.node_id, source.slot] for name, source in stash.boundaries.items()})
         result[node_id] = {**prompt[node_id], "inputs": inputs}
     if not sent:
         return result
@@ -124,26 +140,67 @@ def bridged(prompt: Prompt) -> Prompt:
     return result
 
 
-def _stash_upstream(
-    prompt: Prompt, link: ResultLink, keep_title: Callable[[str], bool]
+def stash_upstream(
+    prompt: Prompt,
+    link: ResultLink,
+    keep_title: Callable[[str], bool] = lambda title: False,
+    boundaries: Boundaries = ANYTHING_TRAVELS,
 ) -> tuple[Stash, set[str]]:
-    """A dispatch node directly linked to another has an empty prompt: its value is the other's."""
-    ids = upstream(prompt, [link.node_id], frozenset({DISPATCH_CLASS}))
-    sources = {source for i in ids for _, source, _ in links_of(prompt[i])} | {link.node_id}
-    crossed = sorted(s for s in sources if class_of(prompt.get(s)) == DISPATCH_CLASS)
-    stash = Stash(
-        prompt=_stashed(prompt, ids, keep_title),
-        link=link,
-        boundaries={f"{_BOUNDARY_PREFIX}{n}": source for n, source in enumerate(crossed)},
-    )
-    return stash, ids
+    """What has to run elsewhere for the value of `link`, and the ids of its nodes. A node that links a
+    boundary directly has an empty prompt: its value is that one's."""
+    loops = loops_of(prompt, boundaries.loop_side)
+
+    def before(stops: frozenset[str]) -> set[str]:
+        return upstream(prompt, [link.node_id], frozenset({DISPATCH_CLASS}), stops)
+
+    ids = _within(before, boundaries.here(prompt), loops)
+    crossed = _crossed(prompt, ids, link)
+    # Without a prompt nothing travels: the value is handed on as it is.
+    refusal = _refusal(prompt, crossed, boundaries) if ids else ""
+    return Stash(_stashed(prompt, ids, keep_title), link, crossed, refusal=refusal), ids
 
 
-def _stash_whole(
-    prompt: Prompt, workflow: Mapping[str, Any] | None, keep_title: Callable[[str], bool]
-) -> tuple[Stash, set[str]]:
-    ids = set(without_classes(prompt, frozenset({DISPATCH_CLASS})))
-    return Stash(_stashed(prompt, ids, keep_title), fingerprint=workflow_fingerprint(workflow)), ids
+def _whole(prompt: Prompt, is_output: Callable[[str], bool], boundaries: Boundaries) -> set[str]:
+    """All that may travel, less what hangs on a dispatch node, and less what only feeds nodes that stay."""
+    every = set(without_classes(prompt, frozenset({DISPATCH_CLASS})))
+    loops = loops_of(prompt, boundaries.loop_side)
+    outputs = {i for i in every if is_output(class_of(prompt[i]))}
+
+    def without(stops: frozenset[str]) -> set[str]:
+        roots = (sinks(prompt) & every) | outputs
+        return upstream(prompt, roots, frozenset({DISPATCH_CLASS}), stops) if stops else set(every)
+
+    return _within(without, boundaries.here(prompt) & every, loops)
+
+
+def _within(
+    reach: Callable[[frozenset[str]], set[str]], stops: frozenset[str], loops: Iterable[Loop]
+) -> set[str]:
+    """The nodes that `reach` finds without passing `stops`, nor any loop that would be cut apart."""
+    while True:
+        ids = reach(stops)
+        torn = torn_ends(loops, ids)
+        if not torn:
+            return ids
+        stops |= torn
+
+
+def _crossed(prompt: Prompt, ids: set[str], link: ResultLink | None = None) -> dict[str, ResultLink]:
+    """The outputs that come from outside `ids`, by the name of the input that brings them."""
+    sources = {(source, slot) for i in ids for _, source, slot in links_of(prompt[i])}
+    if link is not None:
+        sources.add((link.node_id, link.slot))
+    outside = sorted((source, slot) for source, slot in sources if source in prompt and source not in ids)
+    return {f"{_BOUNDARY_PREFIX}{n}": ResultLink(*source) for n, source in enumerate(outside)}
+
+
+def _refusal(prompt: Prompt, crossed: Mapping[str, ResultLink], boundaries: Boundaries) -> str:
+    """About the first value that would have to travel to a peer and cannot."""
+    for source in crossed.values():
+        kind = boundaries.output_type(class_of(prompt[source.node_id]), source.slot)
+        if not can_travel(kind):
+            return cannot_travel(source, kind)
+    return ""
 
 
 def _stashed(prompt: Prompt, ids: set[str], keep_title: Callable[[str], bool]) -> Prompt:
@@ -192,6 +249,11 @@ def _without_layout(value: Any, depth: int) -> Any:
     if isinstance(value, list):
         return [_without_layout(item, depth + 1) for item in value]
     return value
+
+
+def _as_link(value: Any) -> ResultLink:
+    """From ``[node id, slot]``, or the id alone, as version 0.1 wrote it."""
+    return ResultLink(value, 0) if isinstance(value, str) else ResultLink(str(value[0]), int(value[1]))
 
 
 def _checked_prompt(value: object) -> Prompt:

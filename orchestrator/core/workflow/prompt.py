@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
 from ..models.job import Prompt
@@ -65,15 +65,19 @@ def title_of(node: object) -> str:
 
 
 def upstream(
-    prompt: Mapping[str, Any], roots: Iterable[str], stop_classes: frozenset[str] = frozenset()
+    prompt: Mapping[str, Any],
+    roots: Iterable[str],
+    stop_classes: frozenset[str] = frozenset(),
+    stop_ids: Collection[str] = (),
 ) -> set[str]:
-    """Ids of `roots` and all they depend on; nodes of `stop_classes` are neither listed nor passed."""
+    """Ids of `roots` and all they depend on; nodes of `stop_classes` and `stop_ids` are neither listed nor
+    passed."""
     found: set[str] = set()
     todo = deque(roots)
     while todo:
         node_id = todo.popleft()
         node = prompt.get(node_id)
-        if node is None or node_id in found or class_of(node) in stop_classes:
+        if node is None or node_id in found or node_id in stop_ids or class_of(node) in stop_classes:
             continue
         found.add(node_id)
         todo.extend(source for _, source, _ in links_of(node))

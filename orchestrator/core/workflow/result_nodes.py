@@ -7,7 +7,7 @@ and batch_index; texts and numbers are exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,11 +136,33 @@ def loader_nodes(kind: str, names: Sequence[str], prefix: str) -> tuple[Prompt, 
     return nodes, link
 
 
+def can_travel(kind: str) -> bool:
+    """Whether a value of the master's of this declared type may go to a peer; of an unknown one, perhaps."""
+    return kind in SUPPORTED or kind in TEXT_TYPES or kind in _ANY or "," in kind
+
+
+def cannot_travel(source: ResultLink, kind: str) -> str:
+    """The sentence about a value of the master's that no stock node loads on a peer."""
+    return (
+        f"Node {source.node_id} runs on this computer, and its value ({kind}) cannot travel to a peer. "
+        f"Only {', '.join(SUPPORTED)} can: end the part that runs here with one of these, "
+        "or put Remote Dispatch before it."
+    )
+
+
 def replace_source(prompt: Prompt, source_id: str, value: Any) -> Prompt:
     """The prompt with every link from `source_id` replaced by `value` (a link or a constant)."""
+    return _replaced(prompt, lambda link: str(link[0]) == source_id, value)
 
+
+def replace_link(prompt: Prompt, source: ResultLink, value: Any) -> Prompt:
+    """The prompt with every link to this output replaced by `value` (a link or a constant)."""
+    return _replaced(prompt, lambda link: (str(link[0]), link[1]) == (source.node_id, source.slot), value)
+
+
+def _replaced(prompt: Prompt, is_meant: Callable[[list[Any]], bool], value: Any) -> Prompt:
     def swapped(old: Any) -> Any:
-        return value if is_link(old) and str(old[0]) == source_id else old
+        return value if is_link(old) and is_meant(old) else old
 
     return {
         node_id: {**node, "inputs": {k: swapped(v) for k, v in node.get("inputs", {}).items()}}
