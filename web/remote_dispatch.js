@@ -13,6 +13,7 @@ import { Outlook } from "./fleet/outlook.js";
 import { mount } from "./fleet/panel.js";
 import { PeerOnly } from "./fleet/peer_only.js";
 import { offerFleet } from "./fleet/run_elsewhere.js";
+import { RunsHere } from "./fleet/runs_here.js";
 import { FleetStore } from "./fleet/store.js";
 import { Variations } from "./fleet/variations.js";
 import { WhereTable } from "./fleet/where.js";
@@ -21,6 +22,8 @@ const fleetApi = new FleetApi(api);
 const store = new FleetStore(fleetApi);
 const mode = new FleetMode(store, () => app.extensionManager);
 const menu = new NodeMenu(app, api, store);
+const runsHere = new RunsHere(store, () => app.extensionManager, async () =>
+  (await (await api.fetchApi("/orchestrator/runs_here")).json()).known);
 const variations = new Variations(app, fleetApi, store);
 const TOAST_MS = 20_000; //: long enough to be read by somebody who was not looking
 new Attention(store, (toast) => app.extensionManager.toast.add({ ...toast, life: TOAST_MS })).listen(api);
@@ -60,13 +63,15 @@ app.registerExtension({ name: "RemoteDispatch.Variations", ...variations.parts }
 app.registerExtension({
   name: "RemoteDispatch.Fleet",
   ...mode.parts,
+  settings: [...mode.parts.settings, ...runsHere.settings],
   commands: [...mode.parts.commands, ...commandsOf({ api: fleetApi, store, manager: () => app.extensionManager })],
   afterConfigureGraph: () => outlook.graphChanged(),
   nodeCreated: () => outlook.graphChanged(), // a graph in API format is opened by this alone
-  getNodeMenuItems: (node) => menu.itemsOf(node),
+  getNodeMenuItems: (node) => [...menu.itemsOf(node), ...runsHere.itemsOf(node)],
   async setup() {
     loadStyles();
     mode.start();
+    runsHere.start(api);
     variations.start();
     store.refreshPeers().catch(() => {}); // the tab says what is wrong
     store.readLine(); // the button counts what waits

@@ -348,6 +348,9 @@ _PATHS: dict[str, dict[str, Schema]] = {
         "get": operation("What is switched on", ref("Settings")),
         "patch": operation("Switch something", ref("Settings"), body="SettingsChanges"),
     },
+    "/runs_here": {
+        "get": operation("Known to have to run on the master", fields({"known": listed(TEXT)})),
+    },
     "/report": {"get": operation("A support bundle: no keys, addresses, prompts or file names", ANYTHING)},
     "/where": {"get": operation("Which nodes and models are not on every machine", ref("Where"))},
     "/events": {"get": operation("Server-sent events: peers, job, settings", TEXT, kind="text/event-stream")},

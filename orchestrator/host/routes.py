@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ..core.engine.explain import Outlook
 from ..core.models.job import Job, JobRequest, JobState
+from ..core.workflow.runs_here import known_classes
 from ..dispatch.once import refuse_another
 from ..errors import (
     ConfigError,
@@ -107,6 +108,7 @@ def add_routes(
         ("POST", "/explain", api.explain),
         ("GET", "/settings", api.settings),
         ("PATCH", "/settings", api.change_settings),
+        ("GET", "/runs_here", api.runs_here),
         ("GET", "/report", api.report),
     )
     for method, path, answer in table:
@@ -276,6 +278,9 @@ class _Api:
 
     async def change_settings(self, request: web.Request) -> tuple[int, Any]:
         return 200, vars(await self._runtime.change_preferences(await read_object(request)))
+
+    async def runs_here(self, request: web.Request) -> tuple[int, Any]:
+        return 200, {"known": sorted(known_classes())}
 
     async def report(self, request: web.Request) -> tuple[int, Any]:
         return 200, await report(self._runtime, self._guard.token)

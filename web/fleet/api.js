@@ -11,7 +11,7 @@
  * @typedef {{id: string, name: string, eligible: boolean, awaits?: boolean, reason: string, caution?: string, is_guess: boolean,
  *   origin: "here" | "elsewhere" | "shape" | "peer" | "fleet" | "nothing", start_s: number | null, load_s: number | null, run_s: number | null, finish_s: number | null,
  *   need_bytes?: number | null}} Reckoning seconds from now
- * @typedef {{peers: Reckoning[], paused: boolean, held: string, waiting: number}} Explained soonest first
+ * @typedef {{peers: Reckoning[], paused: boolean, held: string, waiting: number, here?: string}} Explained soonest first
  * @typedef {{job_id: string | null, prompt_id: string, whose: "ours" | "others", title: string, node: string,
  *   progress: number | null}} Running
  * @typedef {{ok: boolean, seconds: number, node_types: number | null, models_only_there: number | null,
@@ -34,7 +34,8 @@
  * @typedef {{waiting: number, running: number, ended: number}} Counts
  * @typedef {{jobs: Job[], line: string[], counts: Counts}} Jobs `line`: ids of waiting ones, the next first
  * @typedef {{fleet_mode: boolean, paused: boolean, this_machine: boolean,
- *   peer_nodes: boolean, retry_interrupted?: boolean, second_copies?: boolean}} Settings
+ *   peer_nodes: boolean, retry_interrupted?: boolean, second_copies?: boolean,
+ *   runs_here?: string[], runs_on_peers?: string[]}} Settings
  * @typedef {{before?: string, peer?: string}} Move before: a waiting job, "" for the end; peer: "" for any
  * @typedef {{header?: string, value: string}} Credentials
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
@@ -194,8 +195,7 @@ export class FleetApi {
 
   /** @param {string} method @param {string} route @param {object} [body] */
   async #change(method, route, body) {
-    const send = async () =>
-      this.#request(method, route, { "X-Orchestrator-Token": await this.#session() }, body);
+    const send = async () => this.#request(method, route, { "X-Orchestrator-Token": await this.#session() }, body);
     try {
       return await send();
     } catch (error) {

@@ -141,7 +141,7 @@ export class Outlook extends EventTarget {
     this.#askedAt = this.#now();
     const told = await Promise.all(this.#parts.map(async (part, at) => {
       const explained = await this.#api.explain(part.question).catch(() => null);
-      return explained?.peers.length ? [{ ...part, key: keys[at], change, ...explained }] : [];
+      return explained?.peers.length || explained?.here ? [{ ...part, key: keys[at], change, ...explained }] : [];
     }));
     this.#tell(told.flat());
   }

@@ -7,8 +7,11 @@ import { t } from "./i18n.js";
 /** @typedef {import("./outlook.js").Told} Told */
 
 /** @param {Pick<Told, "id" | "peers"> & Partial<Told>} told @returns {string} */
-export function outlookText({ id, peers, paused, held }) {
+export function outlookText({ id, peers, paused, held, here }) {
+  if (here && !id) return here;
+  if (here && !peers.length) return t("Remote Dispatch {id}: {said}", { id, said: here });
   const first = spokenOf(peers);
+  if (here) return `${whereText(id, first)}. ${here}`.replace(/([.!?])\. /, "$1 ");
   const said = whereText(id, first);
   if (held) return `${held} ${said}`;
   return paused && first?.eligible ? t("Paused; once resumed: {said}", { said }) : said;
