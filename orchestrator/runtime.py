@@ -176,12 +176,11 @@ class Runtime:
         return self._preferences
 
     def _apply_preferences(self) -> None:
-        self.manager.here_classes = self._preferences.here_classes
-        self._dispatcher.line.paused = self._preferences.paused
-        self._dispatcher.use_second_copies(self._preferences.second_copies)
-        self._dispatcher.retry_policy = replace(
-            self._dispatcher.retry_policy, retry_interrupted=self._preferences.retry_interrupted
-        )
+        now, dispatcher = self._preferences, self._dispatcher
+        self.manager.here_classes = now.here_classes
+        dispatcher.line.paused = now.paused
+        dispatcher.use_second_copies(now.second_copies)
+        dispatcher.retry_policy = replace(dispatcher.retry_policy, retry_interrupted=now.retry_interrupted)
 
     def on_preferences(self, callback: Callable[[Preferences], None]) -> Callable[[], None]:
         """Hear of every change; returns its undo."""

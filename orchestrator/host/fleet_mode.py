@@ -18,7 +18,6 @@ from aiohttp import web
 
 from ..core.models.job import Job, JobRequest, Source
 from ..core.workflow.cut import graph_id_of
-from ..core.workflow.runs_here import in_words
 from ..errors import ConfigError, OrchestratorError
 from ..runtime import Runtime
 from . import comfy
@@ -30,7 +29,7 @@ from .native_queue import NativeQueue
 from .pack_events import PackEvents
 from .prefetch import Prefetch
 from .prompt_handlers import PromptHandlers
-from .runs_here import ADVICE, OPTIONS_KEY, RunsHere
+from .runs_here import OPTIONS_KEY, RunsHere
 from .sanitise import sanitise
 from .this_machine import LOOK_EVERY_S, ThisMachine
 
@@ -181,10 +180,8 @@ class FleetMode:
         if prompt_id is None:
             return None  # the host says what an id has to be like
         try:
-            if kept := self._runs_here.nodes(body["prompt"], _targets(body)):
-                if options.get("peer") or options.get("tags"):
-                    raise ConfigError(f"This prompt cannot run on a peer. {in_words(kept)} {ADVICE}")
-                return await self._runs_here.run(request, handler, body, kept)
+            if kept := self._runs_here.nodes(body):
+                return await self._runs_here.run(request, handler, body, kept, options)
             request_ = _job_request(body, options)
             found = await self._runtime.check_prompt(
                 request_.prompt, request_.targets or None, peer=request_.peer, tags=request_.tags
@@ -251,8 +248,7 @@ class FleetMode:
     ) -> web.StreamResponse:
         answer = await handler(request)
         if answer.status == 400:
-            kept = self._runs_here.nodes(body["prompt"], _targets(body))
-            return self._runs_here.explained(answer, body, kept)
+            return self._runs_here.explained(answer, body, self._runs_here.nodes(body))
         try:
             if answer.status == 200 and isinstance(answer, web.Response) and answer.text:
                 await self._prefetch.begin(json.loads(answer.text)["prompt_id"])
@@ -372,11 +368,6 @@ def _client_id(body: Mapping[str, Any], extra: Mapping[str, Any]) -> str:
     """The socket that hears of it; "" for none, and then all do. The host takes it from either place."""
     given = body.get("client_id", extra.get("client_id"))
     return "" if given is None else str(given)
-
-
-def _targets(body: Mapping[str, Any]) -> tuple[str, ...]:
-    targets = body.get("partial_execution_targets")
-    return tuple(map(str, targets)) if isinstance(targets, (list, tuple)) else ()
 
 
 async def _object(request: web.Request) -> dict[str, Any]:

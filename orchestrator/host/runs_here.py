@@ -22,6 +22,7 @@ from ..core.workflow.cut import stash_upstream
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.prompt import class_of
 from ..core.workflow.runs_here import HereClasses, HereNode, in_words
+from ..errors import ConfigError
 from ..runtime import Runtime
 from . import comfy
 from .bodies import request_id_of
@@ -53,8 +54,14 @@ class RunsHere:
     def stays_here(self, class_type: str) -> bool:
         return self.classes.why(class_type, is_partner=self._is_partner(class_type)) is not None
 
-    def nodes(self, prompt: Mapping[str, Any], targets: Collection[str] = ()) -> tuple[HereNode, ...]:
-        """Those that would run: what the output nodes need, or those of them that are the `targets`."""
+    def nodes(self, body: Mapping[str, Any]) -> tuple[HereNode, ...]:
+        """Those that would run of the prompt in a body of POST /prompt."""
+        prompt, targets = body.get("prompt"), body.get("partial_execution_targets")
+        wanted = tuple(map(str, targets)) if isinstance(targets, (list, tuple)) else ()
+        return self._reached(prompt, wanted) if isinstance(prompt, Mapping) else ()
+
+    def _reached(self, prompt: Mapping[str, Any], targets: Collection[str]) -> tuple[HereNode, ...]:
+        """What the output nodes need, or those of them that are the `targets`."""
         infos = self._infos()
         outputs = [
             node_id
@@ -67,7 +74,7 @@ class RunsHere:
         """Before it is sent: what of it peers would get, and what runs here, in words; "" for nothing."""
         link = request.result
         if link is None:
-            kept = self.nodes(request.prompt, request.targets)
+            kept = self._reached(request.prompt, request.targets)
             return request, f"{in_words(kept)} So the whole prompt would run here. {ADVICE}" if kept else ""
         kept = self.classes.nodes(request.prompt, [link.node_id], self._is_partner)
         if not kept:
@@ -83,14 +90,18 @@ class RunsHere:
         handler: Handler,
         body: Mapping[str, Any],
         nodes: Sequence[HereNode],
+        options: Mapping[str, Any],
     ) -> web.StreamResponse:
         """The host's own answer to the prompt in `body`, and word of why it runs here.
 
         A request that carries an id which was answered before is not run again: it may have been paid for.
+
+        Raises:
+            ConfigError: the prompt wants a peer, or its request id is none.
         """
-        extra = body.get("extra_data")
-        options = extra.get(OPTIONS_KEY) if isinstance(extra, Mapping) else None
-        request_id = request_id_of(options) if isinstance(options, Mapping) else ""
+        if options.get("peer") or options.get("tags"):
+            raise ConfigError(f"This prompt cannot run on a peer. {in_words(nodes)} {ADVICE}")
+        request_id = request_id_of(options)
         if not request_id:
             return await self._run(request, handler, body, nodes)
         async with self._turn:
@@ -178,9 +189,7 @@ class RunsHere:
         return any(info.is_api_node(class_type) for info in self._infos())
 
     def _infos(self) -> tuple[ObjectInfo, ...]:
-        manager = self._runtime.manager
-        found = (manager.last_object_info(config.id) for config in manager.all())
-        return tuple(dict.fromkeys(info for info in found if info is not None))
+        return self._runtime.manager.node_lists()
 
 
 def _json_of(answer: web.StreamResponse) -> dict[str, Any]:
