@@ -17,6 +17,7 @@ from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
+from .backends.second_look import SecondLook
 from .core.engine.explain import Outlook
 from .core.engine.health import HealthPolicy, Work
 from .core.engine.outage import OutagePolicy
@@ -24,14 +25,14 @@ from .core.engine.repeat import repeated
 from .core.engine.retry import RetryPolicy
 from .core.engine.silence import SilencePolicy
 from .core.engine.titles import described
-from .core.engine.validation import Validation, agree, validate
+from .core.engine.validation import Validation
 from .core.models.backend import BackendConfig, QueueState
 from .core.models.job import Job, JobRequest, JobState, Prompt, Source
 from .core.models.preferences import Preferences
-from .core.workflow.object_info import ObjectInfo
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.once import Once
 from .dispatch.ports import Here
+from .dispatch.preflight import Preflight
 from .dispatch.reconcile import reconcile
 from .dispatch.register import Hearer, Listener
 from .dispatch.remote_prompt import FollowPolicy
@@ -78,6 +79,8 @@ class Runtime:
             is_this_machine=settings.is_this_machine,
             disconnect=self._pool.drop,
         )
+        second_look = SecondLook(self.manager, self._pool).ask
+        self._preflight = Preflight(self.manager, settings.folders.resolve_input, second_look)
         self._dispatcher = Dispatcher(
             self.manager,
             self._pool,
@@ -85,7 +88,7 @@ class Runtime:
             settings.folders,
             self.store,
             report_trouble=self._look_at,
-            read_list_again=self._monitor.read_list_again,
+            second_look=second_look,
             note_job=self._monitor.note_job,
             outage=settings.outage,
             retry=settings.retry,
@@ -354,29 +357,9 @@ class Runtime:
     async def check_prompt(
         self, prompt: Prompt, targets: Sequence[str] | None, *, peer: str = "", tags: Sequence[str] = ()
     ) -> Validation:
-        """Whether any peer that `peer` and `tags` allow could run the prompt, by what it has told so far."""
+        """See Preflight.check."""
         await self.ready()
-        answers: dict[str, Validation | str] = {}
-        found: dict[ObjectInfo, Validation] = {}
-        resolve = self._settings.folders.resolve_input
-        pinned = self.manager.find(peer)
-        for config in self.manager.all():
-            if peer and peer not in (config.id, config.name):
-                answers[config.name] = f"the prompt is pinned to {pinned.name if pinned else peer}"
-            elif not set(tags) <= set(config.tags):
-                answers[config.name] = f"it has no tag {', '.join(sorted(set(tags) - set(config.tags)))}"
-            elif not config.enabled:
-                answers[config.name] = "it is switched off in the Fleet tab"
-            elif (info := self.manager.get_object_info(config.id)) is None:
-                reason = self.manager.get_status(config.id).reason
-                answers[config.name] = reason or "its list of nodes is still being read"
-            else:
-                if info not in found:
-                    found[info] = await asyncio.to_thread(
-                        validate, prompt, info, targets, lambda value: resolve(value) is not None
-                    )
-                answers[config.name] = found[info]
-        return agree(answers)
+        return await self._preflight.check(prompt, targets, peer=peer, tags=tags)
 
     async def explain(self, request: JobRequest) -> Outlook:
         """What would become of it now."""

@@ -112,11 +112,12 @@ class ComfyUIClient:
         """GET /queue with the prompts themselves, what runs first."""
         return wire.queued_prompts(await self._json("GET", "/queue"))
 
-    async def object_info(self) -> dict[str, Any]:
-        """All node classes of the peer: up to several MB, seconds on a large installation."""
+    async def object_info(self, class_type: str = "") -> dict[str, Any]:
+        """All node classes of the peer: up to several MB, seconds on a large installation. Or this one as it
+        is now; nothing where there is none."""
         body = await self._json(
             "GET",
-            "/object_info",
+            f"/object_info/{quote(class_type, safe='')}" if class_type else "/object_info",
             timeout_s=OBJECT_INFO_TIMEOUT_S,
             max_bytes=OBJECT_INFO_MAX_BYTES,
             headers={OWN_NODES_HEADER: "1"},
@@ -124,6 +125,10 @@ class ComfyUIClient:
         if not isinstance(body, dict):
             raise PeerProtocolError("The peer's list of nodes is not ComfyUI's.")
         return body
+
+    async def embeddings(self) -> tuple[str, ...]:
+        """The names of its embeddings, without endings, with its own separators."""
+        return wire.embeddings(await self._json("GET", "/embeddings", timeout_s=MODELS_TIMEOUT_S))
 
     async def model_folders(self) -> tuple[str, ...]:
         """The kinds of model files it has, by their folders' names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -200,7 +200,8 @@ class HealthMonitor:
             client = self._client_for(config)
             limit = await _upload_limit(client)
             raw = await client.object_info()
-            info = await asyncio.to_thread(shared, raw, self._manager.node_lists())
+            read = ObjectInfo(raw, await _embeddings(client))
+            info = await asyncio.to_thread(shared, read, self._manager.node_lists())
             self._manager.set_object_info(backend_id, info, generation, limit)
             peer.reread_pause_s, peer.reread_at, peer.complaint = 0.0, 0.0, ""
             peer.read_at = asyncio.get_running_loop().time()
@@ -234,6 +235,13 @@ def _log_transition(config: BackendConfig, before: BackendStatus, after: Backend
         log.warning("Peer %s (%s) is %s: %s", config.name, config.url, after.health.value, after.reason)
 
 
-def shared(raw: Mapping[str, Any], known: Iterable[ObjectInfo]) -> ObjectInfo:
+async def _embeddings(client: ComfyUIClient) -> tuple[str, ...] | None:
+    try:
+        return await client.embeddings()
+    except PeerError:
+        return None  # then nothing is said of them
+
+
+def shared(read: ObjectInfo, known: Iterable[ObjectInfo]) -> ObjectInfo:
     """The node list, as one object for all peers that have the same: jobs are prepared once for each."""
-    return next((info for info in known if info.is_read_from(raw)), None) or ObjectInfo(raw)
+    return next((info for info in known if info.is_same_as(read)), read)

@@ -128,6 +128,15 @@ class BackendManager:
             peer.upload_max_bytes = upload_max_bytes
             self._tell(backend_id)
 
+    def renew_object_info(self, backend_id: str, info: ObjectInfo, instead_of: ObjectInfo) -> bool:
+        """Keep a newer state of a list; False when another one was read meanwhile."""
+        peer = self._peer(backend_id)
+        if peer.info is not instead_of:
+            return False
+        peer.info = info
+        self._tell(backend_id)
+        return True
+
     def get_upload_limit(self, backend_id: str) -> int | None:
         """The most bytes of an input file that it takes; None where it is not known."""
         return self._peer(backend_id).upload_max_bytes

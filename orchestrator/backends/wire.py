@@ -214,6 +214,13 @@ def upload_limit(body: object) -> int | None:
     return (_size(body.get("max_upload_size")) if isinstance(body, Mapping) else 0) or None
 
 
+def embeddings(body: object) -> tuple[str, ...]:
+    """GET /embeddings: the names of the files, without endings."""
+    entries = body if isinstance(body, list) else []
+    names = (name for name in entries[:MAX_FILES] if isinstance(name, str) and 0 < len(name) <= FILE_NAME_MAX)
+    return tuple(filter(_is_unicode, names))
+
+
 def model_folders(body: object) -> tuple[str, ...]:
     """GET /experiment/models: the kinds of model files, by their folders' names."""
     entries = body if isinstance(body, list) else []

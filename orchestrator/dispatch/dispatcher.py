@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -43,10 +43,10 @@ from .line import Line
 from .on_master import OnMaster
 from .ports import Here, Journal, NoteJob, Peers, note_nothing
 from .preparing import Preparing
-from .recovery import Recovery
+from .recovery import Recovery, SecondLook, no_second_look
 from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
-from .reporting import Reporter, with_last
+from .reporting import Reporter, cautioned, with_last
 from .second_copy import SecondCopies
 from .sent_prompts import SentPrompts
 from .silence_watch import SilenceWatch
@@ -65,8 +65,7 @@ class Dispatcher:
     """Runs jobs on peers. All methods belong to one event loop.
 
     `report_trouble(backend_id, stale)` is called when a peer failed an attempt, so that its health is looked
-    at now; `stale` says that its node list turned out to be wrong. `read_list_again(backend_id)` returns when
-    the peer was asked once more what it has, before a job is refused. `note_job`: see NoteJob.
+    at now; `stale` says that its node list turned out to be wrong. `second_look`: see SecondLook.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Dispatcher:
         journal: Journal,
         *,
         report_trouble: Callable[[str, bool], None] = lambda backend_id, stale: None,
-        read_list_again: Callable[[str], Awaitable[None]] = lambda backend_id: asyncio.sleep(0),
+        second_look: SecondLook = no_second_look,
         note_job: NoteJob = note_nothing,
         outage: OutagePolicy | None = None,
         scheduler: Scheduler | None = None,
@@ -92,7 +91,7 @@ class Dispatcher:
         self._journal = journal
         self.register = Register()
         self._prompt_ids = SentPrompts()
-        preparing = Preparing(manager, transport.input_bytes)
+        preparing = Preparing(manager, transport.input_bytes, transport.kind_here)
         self._room = WaitingRoom(manager, scheduler or Scheduler(), preparing, self._prompt_ids.__contains__)
         self._experience = Experience(self._room, manager, peers, journal)
         self._stocktaking = Stocktaking(manager, peers, self._room.fleet)
@@ -104,7 +103,7 @@ class Dispatcher:
             transport,
             self.register,
             report_trouble,
-            read_list_again,
+            second_look,
             note_job,
             self._experience.note_too_little,
             lambda: self._hold.is_on,
@@ -292,10 +291,11 @@ class Dispatcher:
                 self._room.release(entry.ticket)
         while True:
             await self._recovery.pay_for_retry(entry)
+            await self._recovery.look_twice(await self._room.doubts(entry.ticket))
             try:
                 placement = await self._room.place(entry.ticket)
             except NoEligiblePeerError:
-                if await self._recovery.ask_again(entry, self._room.lacking(entry.ticket), last):
+                if await self._recovery.ask_again(entry, self._room.preparing.doubts(entry.ticket), last):
                     continue
                 if last is None or not entry.ticket.tried:
                     raise
@@ -331,7 +331,7 @@ class Dispatcher:
         with on_its_way(entry.ticket, config.name, lambda: self._closing or bool(entry.cancel_reason)):
             run = await self._launch.ready(entry.ticket, config, partial(self.register.say, entry))
         attempt = Attempt(run.prompt_id, config.id, _now())
-        job = entry.job.to(
+        job = cautioned(entry, self._room.preparing.notes(entry.ticket, config)).to(
             JobState.RUNNING,
             backend_id=config.id,
             attempts=(*entry.job.attempts, attempt),

@@ -58,7 +58,10 @@ class Launch:
         """Whether another peer could take the job, and none has lost its results before."""
         if any(attempt.outcome == ResultError.code for attempt in job.attempts):
             return False
-        request, not_there = ticket.request, {job.backend_id, *ticket.tried, *self._room.lacking(ticket)}
+        request, not_there = (
+            ticket.request,
+            {job.backend_id, *ticket.tried, *self._room.preparing.lacking(ticket)},
+        )
         return any(
             peer.status.health is Health.UP and peer.config.id not in not_there
             for peer in self._room.fleet.snapshots()

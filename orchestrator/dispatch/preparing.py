@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..backends.manager import BackendManager
+from ..core.engine.eligibility import said_of
 from ..core.engine.kinds import Kind, kind_of
 from ..core.engine.need import Need
 from ..core.engine.preparation import Prepared, prepare
-from ..core.engine.requirements import oversized
+from ..core.engine.requirements import Doubt, oversized
+from ..core.models.backend import BackendConfig
 from ..core.models.job import JobRequest
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.prompt import class_of
@@ -19,22 +21,35 @@ from ..core.workflow.runs_here import HereClasses, in_words
 from .ticket import Ticket
 
 IN_PLACE_NODES = 100  #: up to so many are prepared quicker than a thread is asked to
-SIZES_S = 1.0  #: until a disk with input files counts as hung: all jobs wait meanwhile, whatever they need
+LOOK_S = 1.0  #: until a disk with input files counts as hung: all jobs wait meanwhile, whatever they need
 HERE_ID = "this-machine"  #: the master itself, where a peer's id stands in a choice
 _NOT_HERE = ("this machine runs only whole prompts of the Run button that may go anywhere",)
 
 
+@dataclass(frozen=True)
+class _OnDisk:
+    """Of names in a prompt: bytes of the input files here, and what of the others is a "file" or "folder"."""
+
+    input_bytes: dict[str, int]
+    here: dict[str, str]
+
+
 class Preparing:
-    """`input_bytes` tells the size of the file here that an input's value names, if there is one."""
+    """`input_bytes` tells the size of the file here that an input's value names, if there is one; `kind_here`
+    whether a name or path is a "file" or "folder" of this machine, "" for neither."""
 
     def __init__(
-        self, manager: BackendManager, input_bytes: Callable[[str], int | None] = lambda value: None
+        self,
+        manager: BackendManager,
+        input_bytes: Callable[[str], int | None] = lambda value: None,
+        kind_here: Callable[[str], str] = lambda value: "",
     ) -> None:
         self._manager = manager
         self._input_bytes = input_bytes
         self._here = manager.here_classes
+        self._kind_here = kind_here
         self._one_look = asyncio.Lock()
-        self._look_at_disk: asyncio.Future[dict[str, int]] | None = None  #: the last one, which may be hung
+        self._look_at_disk: asyncio.Future[_OnDisk] | None = None  #: the last one, which may be hung
         self._lists: dict[str, ObjectInfo] = {}
         self._limits: dict[str, int] = {}  #: bytes that the peers take of an input file, where they told
         self._edition = 0  #: of both
@@ -60,15 +75,46 @@ class Preparing:
             ticket.prepared.update(zip(todo, made, strict=True))
             ticket.kind = kind if kind is not None else ticket.kind
             names = {reference.value for prepared in made for reference in prepared.inputs}
-            if names:
-                ticket.input_bytes.update(await self._sizes_in_time(names))
+            paths = {reference.value for prepared in made for reference in prepared.paths}
+            if names or paths:
+                await self._look_for_files(ticket, names, paths)
+            ticket.cautions = {
+                info: _cautions(ticket, prepared) for info, prepared in ticket.prepared.items()
+            }
         ticket.oversized = self._oversized(ticket, limits)
-        lacks = tuple((id(info), p.unmet, str(p.error or "")) for info, p in ticket.prepared.items())
+        ticket.edition = edition
+        ticket.group = self.group_of(ticket)
+
+    def group_of(self, ticket: Ticket) -> Hashable:
+        """Equal for prepared tickets that are all the same to placement."""
+        lacks = tuple(
+            (id(info), p.unmet, str(p.error or ""), ticket.cautions.get(info, ()))
+            for info, p in ticket.prepared.items()
+        )
         request, tried = ticket.request, tuple(ticket.tried.items())
         wishes = (request.peer, request.tags, request.avoid, ticket.fits_here)
-        ticket.edition = edition
         too_large = tuple(ticket.oversized.items())
-        ticket.group = (edition, ticket.kind.signature, wishes, tried, ticket.memory_bytes, lacks, too_large)
+        kind = ticket.kind.signature
+        return (ticket.edition, kind, wishes, tried, ticket.memory_bytes, lacks, too_large, ticket.outranked)
+
+    def cautions(self, ticket: Ticket, backend_id: str) -> tuple[str, ...]:
+        """What may be missing on that peer, or be refused by it, one phrase each."""
+        known = self.prepared(ticket, backend_id)
+        return ticket.cautions.get(known[0], ()) if known else ()
+
+    def notes(self, ticket: Ticket, peer: BackendConfig) -> tuple[str, ...]:
+        """The same, one sentence each that names the peer."""
+        return tuple(f"{said_of(peer.name, words)}." for words in self.cautions(ticket, peer.id))
+
+    def lacking(self, ticket: Ticket) -> tuple[str, ...]:
+        """Peers whose node list says that they cannot run it."""
+        unmet = self.need(ticket).unmet
+        return tuple(backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != HERE_ID)
+
+    def doubts(self, ticket: Ticket) -> dict[str, Doubt]:
+        """What the peers, by id, can be asked before their "no" to it counts."""
+        found = ((config.id, self.prepared(ticket, config.id)) for config in self._manager.all())
+        return {backend_id: known[1].rests_on for backend_id, known in found if known and known[1].rests_on}
 
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
@@ -78,16 +124,23 @@ class Preparing:
 
     def need(self, ticket: Ticket) -> Need:
         unmet: dict[str, tuple[str, ...]] = {HERE_ID: () if ticket.fits_here else _NOT_HERE}
+        cautions: dict[str, tuple[str, ...]] = {}
         for config in self._manager.all():
             known = self.prepared(ticket, config.id)
             if known is not None:
                 lacks = (str(known[1].error),) if known[1].error else known[1].unmet
                 unmet[config.id] = lacks + ticket.oversized.get(config.id, ())
+                if words := ticket.cautions.get(known[0], ()):
+                    cautions[config.id] = words
         request = ticket.request
         tried = dict(ticket.tried)  # as it is now: others of its group share the need
         pinned = self._manager.find(request.peer) if request.peer else None
         name = pinned.name if pinned else ""
-        return Need(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid, name)
+        return Need(
+            *(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid, name),
+            cautions=cautions,
+            outranked=ticket.outranked,
+        )
 
     def look(self) -> None:
         """Note when a peer has other nodes or limits, or is new or gone, and what runs here: then jobs have
@@ -101,21 +154,26 @@ class Preparing:
             self._lists, self._limits, self._here = lists, limits, here
             self._edition += 1
 
-    async def _sizes_in_time(self, names: Collection[str]) -> dict[str, int]:
-        """Bytes of the files here by name; of none while the disk hangs: then the upload will tell.
+    async def _look_for_files(self, ticket: Ticket, names: Collection[str], paths: Collection[str]) -> None:
+        """Note which of these are here; of none while the disk hangs: the upload, or the peer, will tell.
 
         A hung look keeps its thread, so there is never more than one."""
         async with self._one_look:
             if self._look_at_disk is not None and not self._look_at_disk.done():
-                return {}
+                return
             loop = asyncio.get_running_loop()
-            look = self._look_at_disk = loop.run_in_executor(None, self._sizes, names)
-            await asyncio.wait({look}, timeout=SIZES_S)
-            return look.result() if look.done() else {}
+            look = self._look_at_disk = loop.run_in_executor(None, self._on_disk, names, paths)
+            await asyncio.wait({look}, timeout=LOOK_S)
+            if look.done():
+                found = look.result()
+                ticket.input_bytes.update(found.input_bytes)
+                ticket.here.update(found.here)
 
-    def _sizes(self, names: Collection[str]) -> dict[str, int]:
+    def _on_disk(self, names: Collection[str], paths: Collection[str]) -> _OnDisk:
         sizes = ((name, self._input_bytes(name)) for name in names)
-        return {name: size for name, size in sizes if size is not None}
+        found = {name: size for name, size in sizes if size is not None}
+        others = {*names, *paths} - found.keys()
+        return _OnDisk(found, {name: self._kind_here(name) for name in others})
 
     def _oversized(self, ticket: Ticket, limits: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
         """By peer, the input files that it would get and does not take."""
@@ -152,3 +210,25 @@ def _without_what_runs_here(
         roots = [node_id for node_id in outputs if not request.targets or node_id in request.targets]
     kept = here.nodes(prompt, roots, info.is_api_node) if prompt else ()
     return replace(prepared, unmet=(in_words(kept).rstrip("."),)) if kept else prepared
+
+
+def _cautions(ticket: Ticket, prepared: Prepared) -> tuple[str, ...]:
+    """What was read from the peer's lists, and what is named that only this machine has, or nobody."""
+    found = list(prepared.cautions)
+    for file in prepared.inputs:
+        if not file.is_listed and file.value in ticket.here:
+            where = f"node {file.node_id} ({file.input})"
+            found.append(
+                f"the file {file.value} of {where} is neither in this machine's input folder nor in its list"
+            )
+    for path in prepared.paths:
+        kind = ticket.here.get(path.value)
+        where = f"node {path.node_id} ({path.input})"
+        if kind:
+            found.append(
+                f"{path.value} of {where} is a {kind} on this machine only: copy it to the same place there, "
+                "or use a node that loads single files by their names, which are sent along"
+            )
+        elif kind is not None and path.is_choice:
+            found.append(f"its list for {where} does not have {path.value}")
+    return tuple(dict.fromkeys(found))

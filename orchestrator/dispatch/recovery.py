@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 
 from ..backends.manager import BackendManager
 from ..core.engine.health import JobEnd
 from ..core.engine.peers import memory_of
+from ..core.engine.requirements import Doubt
 from ..core.engine.retry import (
     RetryPolicy,
     Verdict,
@@ -46,14 +46,21 @@ from .transport import Transport
 
 log = logging.getLogger(__name__)
 
-ASK_AGAIN_S = 15.0
+SecondLook = Callable[[Mapping[str, Doubt]], Awaitable[frozenset[str]]]
+
+ASK_AGAIN_S = 5.0
+LOOKED_S = 5.0  #: what a peer said it lacks is believed for so long, where nothing is refused for it
 FREED_PAUSE_S = 0.5  #: a peer frees its memory between two prompts, not in the request for it
 WHY_MAX = 300  #: characters of an error that a peer's row can hold
 OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet
 
 
+async def no_second_look(doubts: Mapping[str, Doubt]) -> frozenset[str]:
+    return frozenset()
+
+
 class Recovery:
-    """`report_trouble`, `read_list_again`, `note_job` and `is_outage`: see Dispatcher. `note_too_little` is
+    """`report_trouble`, `second_look`, `note_job` and `is_outage`: see Dispatcher. `note_too_little` is
     told of each job that ran out of memory, and where."""
 
     def __init__(
@@ -63,7 +70,7 @@ class Recovery:
         transport: Transport,
         register: Register,
         report_trouble: Callable[[str, bool], None],
-        read_list_again: Callable[[str], Awaitable[None]],
+        second_look: SecondLook,
         note_job: NoteJob,
         note_too_little: Callable[[Ticket, str], None],
         is_outage: Callable[[], bool],
@@ -74,26 +81,42 @@ class Recovery:
         self._transport = transport
         self._register = register
         self._report_trouble = report_trouble
-        self._read_list_again = read_list_again
+        self._second_look = second_look
         self._note_job = note_job
         self._note_too_little = note_too_little
         self._is_outage = is_outage
+        self._looked_at: dict[tuple[str, Doubt], float] = {}
         self.policy = policy
         self.purse = Purse(policy.budget)
 
     async def ask_again(
-        self, entry: Entry, lacking: Collection[str], last: OrchestratorError | None = None
+        self, entry: Entry, doubts: Mapping[str, Doubt], last: OrchestratorError | None = None
     ) -> bool:
-        """Once per job: whether peers that lack something for it may have got it since they were asked. Not
-        for a job whose graph is most likely wrong, as its `last` error says."""
-        if entry.asked_again or not lacking or (last is not None and is_unconfirmed(last)):
+        """Ask the peers for what their "no" rests on: once per job, and again as long as one that is up does
+        not answer and the job may wait. Whether it is worth placing the job again. Not for a job whose graph
+        is most likely wrong, as its `last` error says."""
+        is_waiting = bool(entry.unanswered) and entry.job.request.wait_for_peer
+        is_wrong = last is not None and is_unconfirmed(last)
+        if not doubts or is_wrong or (entry.asked_again and not is_waiting):
             return False
+        if entry.asked_again:
+            silent = [peer.name for peer in map(self._manager.find, entry.unanswered) if peer]
+            text = f"waiting for {', '.join(silent)} to say what it has"
+            self._register.update(entry, explanation=text)
+            await asyncio.sleep(ASK_AGAIN_S)
         entry.asked_again = True
         self._register.update(entry, explanation="asking the peers again for their nodes and files")
-        asking = asyncio.gather(*map(self._read_list_again, lacking), return_exceptions=True)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asking, ASK_AGAIN_S)
+        entry.unanswered = await self._second_look(doubts)
         return True
+
+    async def look_twice(self, doubts: Mapping[str, Doubt]) -> None:
+        """Before a job goes where something may be missing: ask, unless that was done a moment ago."""
+        now_s = asyncio.get_running_loop().time()
+        known = {key: at_s for key, at_s in self._looked_at.items() if now_s - at_s < LOOKED_S}
+        todo = {peer: doubt for peer, doubt in doubts.items() if (peer, doubt) not in known}
+        self._looked_at = {**known, **dict.fromkeys(todo.items(), now_s)}
+        if todo:
+            await self._second_look(todo)
 
     def back_to_the_line(self, entry: Entry, exc: OrchestratorError, outcome: str = "") -> None:
         entry.preview = None

@@ -68,6 +68,8 @@ class Entry:
     task: asyncio.Task[None] | None = None
     cancel_reason: str = ""
     asked_again: bool = False
+    unanswered: frozenset[str] = frozenset()
+    cautions: tuple[str, ...] = ()
     freed: bool = False
     owes_retry: bool = False
     raised_on: list[str] = field(default_factory=list)

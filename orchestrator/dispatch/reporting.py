@@ -97,3 +97,10 @@ class Reporter:
 def with_last(job: Job, **changes: Any) -> tuple[Attempt, ...]:
     """The attempts of a job, the present one with these changes."""
     return (*job.attempts[:-1], replace(job.attempts[-1], **changes))
+
+
+def cautioned(entry: Entry, cautions: tuple[str, ...]) -> Job:
+    """The job with notes of what speaks against the peer that it goes to, in place of those of another."""
+    notes = tuple(note for note in entry.job.notes if note not in entry.cautions)
+    entry.cautions = cautions
+    return replace(entry.job, notes=notes).noting(*cautions)

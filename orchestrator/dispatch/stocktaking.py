@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ..backends.client import ComfyUIClient
 from ..backends.manager import BackendManager
 from ..core.engine.learned import TOLD_MAX
-from ..core.engine.requirements import is_model_file
+from ..core.engine.peer_files import is_model_file
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import PeerError, PeerProtocolError, PeerRefusedError
 from .fleet_view import FleetView

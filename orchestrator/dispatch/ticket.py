@@ -43,7 +43,9 @@ class Ticket:
     ``here_classes``: what no peer could get when its prompt was prepared.
     ``may_run_here``: the master itself has not refused it. ``memory_bytes``: a peer with so much had too
     little memory for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what
-    peers, by id, do not take of them. ``lost_in_outage``: it was under way when most of the fleet was lost,
+    peers, by id, do not take of them. ``here``: what other names and paths of its prompt are on this machine,
+    "file" or "folder", "" for neither; ``cautions``: see Need, by the peers' definitions; ``outranked``: see
+    there too. ``lost_in_outage``: it was under way when most of the fleet was lost,
     and waits for it even if it would not wait for a first one.
     """
 
@@ -67,6 +69,9 @@ class Ticket:
     memory_bytes: int = 0
     input_bytes: dict[str, int] = field(default_factory=dict)
     oversized: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    here: dict[str, str] = field(default_factory=dict)
+    cautions: dict[ObjectInfo, tuple[str, ...]] = field(default_factory=dict)
+    outranked: frozenset[str] = frozenset()
     lost_in_outage: bool = False
     backend_id: str = ""
     future: asyncio.Future[Placement] | None = None

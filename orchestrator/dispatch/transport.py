@@ -24,6 +24,8 @@ class Folders:
 
     ``resolve_input`` finds the file an input's value names ("a.png", "sub/a.png [temp]"), or None; it
     never leaves the input, output and temp folders. ``reserve_bytes`` of their disk stay free.
+    ``kind_here`` tells whether a name or path, absolute or as nodes read it, is a "file" or "folder" of this
+    machine, "" for neither.
     ``with_assets``, where the host keeps a list of its files, adds those to it that a job shows (job id, what
     its nodes show), and returns that with what the host says of each file. It takes its time.
     """
@@ -33,6 +35,7 @@ class Folders:
     resolve_input: Callable[[str], Path | None]
     reserve_bytes: int = 512 << 20
     with_assets: Callable[[str, dict[str, Any]], dict[str, Any]] | None = None
+    kind_here: Callable[[str], str] = lambda value: ""
 
 
 class Transport:
@@ -51,6 +54,10 @@ class Transport:
             return path.stat().st_size if path is not None else None
         except OSError:
             return None  # the upload will tell
+
+    def kind_here(self, value: str) -> str:
+        """See Folders."""
+        return self._folders.kind_here(value)
 
     def forget(self, base_url: str) -> None:
         """The peer may have lost what was sent to it: send it again when it is next needed."""
@@ -86,7 +93,7 @@ class Transport:
                 )
             digest = await self.content_hash(path)
             stored = await self._stored_name(client, path, digest)
-            prompt = with_input(prompt, reference.node_id, reference.input, stored)
+            prompt = with_input(prompt, reference.node_id, reference.input, stored, reference.keys)
             sent[reference.value] = InputFile(reference.value, digest)
         return prompt, tuple(sent.values())
 

@@ -6,21 +6,23 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..backends.manager import BackendManager
-from ..core.engine.eligibility import PeerVerdict, judge, no_peer_error, waiting_for
+from ..core.engine.eligibility import judge
 from ..core.engine.explain import Outlook
 from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.plan import Placement, SecondCopy, Start
 from ..core.engine.preparation import Prepared
+from ..core.engine.requirements import Doubt
 from ..core.engine.scheduler import Scheduler
 from ..core.models.backend import Vitals
 from ..core.models.job import HERE, JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
-from ..errors import NoEligiblePeerError, OrchestratorError
+from ..errors import OrchestratorError
 from .fleet_view import FleetView
+from .judgement import Judgement, judgement
 from .places import Places
 from .preparing import HERE_ID, Preparing
 from .ticket import Ticket, rank_of
@@ -31,17 +33,6 @@ PREPARED_AT_ONCE = 20
 TAKE_BACK_PAUSE_S = 1.0
 SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for the first time
 LOOK_AGAIN_S, LOOK_AGAIN_MIN_S = 2.0, 0.05
-
-
-@dataclass(frozen=True)
-class _Judgement:
-    """What one pass finds for all tickets of a group."""
-
-    need: Need
-    verdicts: tuple[PeerVerdict, ...]
-    fits_here: bool = False
-    refusal: NoEligiblePeerError | None = None
-    waits: str = ""  #: what for, where there is a refusal
 
 
 class WaitingRoom:
@@ -61,7 +52,7 @@ class WaitingRoom:
         self.on_copy: Callable[[SecondCopy], None] = lambda wanted: None
         self._manager = manager
         self._scheduler = scheduler
-        self._preparing = preparing
+        self.preparing = preparing
         self.fleet = FleetView(manager, scheduler, preparing, is_ours)
         self._line = Places()
         self._waiting: dict[str, Ticket] = {}
@@ -136,6 +127,7 @@ class WaitingRoom:
             self.enter(ticket)
         ticket.settled = ticket.taking_back = ticket.is_copied = False
         ticket.begun_at_s, ticket.group, ticket.cold = None, None, ()
+        ticket.outranked = frozenset()
         self._line.add(ticket)
         self._waiting[ticket.id] = ticket
         self._new.append(ticket)
@@ -155,7 +147,7 @@ class WaitingRoom:
     async def go_on(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """Give a job its slot on the peer that has it already, and what that peer got; None while its
         definitions are not known. ``release`` is due in any case."""
-        await self._preparing.prepare(ticket)
+        await self.preparing.prepare(ticket)
         if not self.fleet.has(ticket):
             ticket.begun_at_s = asyncio.get_running_loop().time()
             self.fleet.put(ticket, backend_id)
@@ -177,7 +169,7 @@ class WaitingRoom:
         """Put a waiting job before another one, or at the end of the line."""
         for one in self._line.move(ticket, before):
             if one.id in self._scheduler.line:
-                self._enlist(one, self._preparing.need(one))
+                self._enlist(one, self.preparing.need(one))
         self._dirty.set()
 
     def line(self) -> tuple[Ticket, ...]:
@@ -194,31 +186,37 @@ class WaitingRoom:
 
     async def objection(self, ticket: Ticket, backend_id: str) -> str:
         """Why the job would fail if this peer alone might run it; "" when it would run there, or wait."""
-        self._preparing.look()
-        if ticket.begun_at_s is None and self._preparing.is_due(ticket):
+        self.preparing.look()
+        if ticket.begun_at_s is None and self.preparing.is_due(ticket):
             await self._try_to_prepare(ticket)
-        need = replace(self._preparing.need(ticket), peer=backend_id)
+        need = replace(self.preparing.need(ticket), peer=backend_id)
         found = judge(need, self.fleet.snapshot(backend_id))
         may_wait = ticket.request.wait_for_peer and not found.permanent
         return "" if found.eligible or may_wait else found.reason
 
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
-        return self._preparing.prepared(ticket, backend_id)
+        return self.preparing.prepared(ticket, backend_id)
 
-    def lacking(self, ticket: Ticket) -> tuple[str, ...]:
-        """Peers whose node list says that they cannot run it."""
-        unmet = self._preparing.need(ticket).unmet
-        return tuple(backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != HERE_ID)
+    async def doubts(self, ticket: Ticket) -> dict[str, Doubt]:
+        """What to ask the peers of a job that may go somewhere, but nowhere without a caution."""
+        if self.preparing.is_due(ticket):
+            await self._try_to_prepare(ticket)
+        if not any(ticket.cautions.values()):
+            return {}
+        found = judgement(self.preparing.need(ticket), self.fleet.snapshots(), None)
+        return self.preparing.doubts(ticket) if found.is_doubted else {}
 
     async def outlook(self, request: JobRequest) -> Outlook:
         """What would become of the request if it were sent now."""
         ticket = Ticket(request)
-        await self._preparing.prepare(ticket)
+        await self.preparing.prepare(ticket)
         self._show_here()
         self._look_at_hours()
         now_s = asyncio.get_running_loop().time()
-        peers = self._scheduler.reckon(ticket.kind, self._preparing.need(ticket), now_s, request.priority)
+        need = self.preparing.need(ticket)
+        need = judgement(self.preparing.need(ticket), self.fleet.snapshots(), None).need
+        peers = self._scheduler.reckon(ticket.kind, need, now_s, request.priority)
         return Outlook(peers, self._paused, self.held, len(self._line))
 
     def _leave(self, ticket: Ticket) -> None:
@@ -263,8 +261,8 @@ class WaitingRoom:
             self._dirty.set()  # the first ones need not wait until all are prepared
         # A job that has not begun may be sooner done on a peer that is new.
         unstarted = (ticket for ticket in self.fleet.tickets() if ticket.begun_at_s is None)
-        self._preparing.look()
-        due = filter(self._preparing.is_due, (*self._line, *unstarted) if changed else new)
+        self.preparing.look()
+        due = filter(self.preparing.is_due, (*self._line, *unstarted) if changed else new)
         for number, ticket in enumerate(due, 1):
             await self._try_to_prepare(ticket)
             if number % PREPARED_AT_ONCE == 0:
@@ -275,7 +273,7 @@ class WaitingRoom:
 
     async def _try_to_prepare(self, ticket: Ticket) -> None:
         try:
-            await self._preparing.prepare(ticket)
+            await self.preparing.prepare(ticket)
         except Exception as exc:
             log.exception("Preparing a job failed")
             self._refuse(ticket, OrchestratorError(f"Placing the job failed: {exc}. Please report this."))
@@ -284,7 +282,7 @@ class WaitingRoom:
                 self.fleet.show(ticket.backend_id)
 
     def _consider_all(self, tickets: Iterable[Ticket]) -> None:
-        judged: dict[Hashable, _Judgement] = {}
+        judged: dict[Hashable, Judgement] = {}
         tickets = tuple(tickets)
         snapshots = self.fleet.snapshots() if tickets else ()
         here = self.fleet.here(True, self.vitals_here()) if tickets and self._is_helping() else None
@@ -292,20 +290,22 @@ class WaitingRoom:
             if ticket.group is None or ticket.future is None or ticket.future.done():
                 continue
             if ticket.group not in judged:
-                need = self._preparing.need(ticket)
-                verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
-                refusal = None if any(v.eligible for v in verdicts) else no_peer_error(verdicts)
-                fits_here = here is not None and judge(need, here).eligible
-                waits = waiting_for(verdicts) if refusal else ""
-                judged[ticket.group] = _Judgement(need, verdicts, fits_here, refusal, waits)
+                judged[ticket.group] = judgement(self.preparing.need(ticket), snapshots, here)
             self._consider(ticket, judged[ticket.group])
 
-    def _consider(self, ticket: Ticket, found: _Judgement) -> None:
+    def _consider(self, ticket: Ticket, found: Judgement) -> None:
         """Let the ticket take part in the plan; or tell it why it waits, or need not."""
         refusal, waits = found.refusal, ticket.request.wait_for_peer
         if self.held and (waits or ticket.lost_in_outage):
             self._scheduler.leave(ticket.id)
             ticket.on_waiting(self.held)
+            return
+        if ticket.outranked != found.need.outranked:
+            ticket.outranked = found.need.outranked
+            ticket.group = self.preparing.group_of(ticket)
+        if found.may_do_better and not ticket.settled:
+            self._scheduler.leave(ticket.id)
+            ticket.on_waiting("waiting for the answers of peers that may have all that it names")
             return
         known = self._scheduler.line.find(ticket.id)
         if known is None or known.group != ticket.group:

@@ -50,6 +50,7 @@ def folders() -> Folders:
         output=Path(folder_paths.get_output_directory()),
         temp=temp_dir(),
         resolve_input=resolve_input,
+        kind_here=kind_here,
     )
 
 
@@ -71,6 +72,25 @@ def resolve_input(value: str) -> Path | None:
         return path if inside and path.is_file() else None
     except (OSError, ValueError):
         return None  # a name no file system takes
+
+
+def kind_here(value: str) -> str:
+    """Whether a name or path is a "file" or a "folder" of this machine; "" for neither.
+
+    Nodes read such texts from where ComfyUI was started, or from its input folder.
+    """
+    if value.startswith(("//", "\\\\")) or "\0" in value:
+        return ""  # another computer: to look there would send it this user's name
+    bases = (Path.cwd(), Path(folder_paths.base_path), Path(folder_paths.get_input_directory()))
+    for path in (base / value.replace("\\", "/").strip() for base in bases):
+        try:
+            if path.is_dir():
+                return "folder"
+            if path.is_file():
+                return "file"
+        except (OSError, ValueError):
+            continue
+    return ""
 
 
 def own_models() -> frozenset[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ..backends.trial import try_out
-from ..core.engine.requirements import model_files
+from ..core.engine.peer_files import model_files
 from ..core.models.job import Job
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import IllegalTransitionError

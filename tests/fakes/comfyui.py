@@ -83,6 +83,7 @@ class FakeComfyUI:
         self.vram_total = 24 << 30
         self.vram_free = 20 << 30
         self.object_info: dict[str, Any] = {}
+        self.embeddings: list[str] = []
         self.features: dict[str, Any] = {"supports_preview_metadata": True, "max_upload_size": 100 * MIB}
         self.models: dict[str, dict[str, Any]] | None = {}
         self.on_prompt: OnPrompt = "run"
@@ -303,6 +304,8 @@ class FakeComfyUI:
             ("GET", "/queue", self._get_queue),
             ("POST", "/queue", self._post_queue),
             ("GET", "/object_info", self._get_object_info),
+            ("GET", "/object_info/{class}", self._get_class_info),
+            ("GET", "/embeddings", self._get_embeddings),
             ("GET", "/features", self._get_features),
             ("GET", "/experiment/models", self._get_model_folders),
             ("GET", "/experiment/models/{folder}", self._get_models),
@@ -328,6 +331,13 @@ class FakeComfyUI:
         if self.key is not None and request.headers.get(self.key[0]) != self.key[1]:
             return web.Response(status=401)
         return await (self.answers.get(path) or self.answers.get("*") or handler)(request)
+
+    async def _get_class_info(self, request: web.Request) -> web.Response:
+        name = request.match_info["class"]
+        return web.json_response({name: self.object_info[name]} if name in self.object_info else {})
+
+    async def _get_embeddings(self, _: web.Request) -> web.Response:
+        return web.json_response(self.embeddings)
 
     async def _get_object_info(self, _: web.Request) -> web.Response:
         return web.json_response(self.object_info)

@@ -420,20 +420,6 @@ async def test_a_peer_that_lists_a_new_class_after_its_restart_gets_the_job_that
         assert (await master.end_of(job)).state is JobState.DONE
 
 
-async def test_a_peer_that_got_the_missing_file_since_it_was_asked_gets_the_job(
-    tmp_path: Path, peer: FakeComfyUI
-) -> None:
-    asks_at_once = HealthPolicy(poll_s=0.05, list_fresh_s=0)
-    async with started(tmp_path, health=asks_at_once) as master:
-        await master.add("gpu", peer)
-        peer.object_info = stock_classes("RareNode")
-        assert (await master.run(picture(made_by="RareNode"))).state is JobState.DONE
-        read = len(peer.asked("/object_info"))
-        job = await master.run(picture(made_by="NobodysNode"))
-        assert job.error is not None and "it lacks the node NobodysNode" in job.error["message"]
-        assert len(peer.asked("/object_info")) == read + 1
-
-
 @pytest.mark.parametrize("attempt", range(4))
 async def test_the_engine_closes_although_its_peer_has_just_gone(tmp_path: Path, attempt: int) -> None:
     # A cancellation that meets an answer or a broken connection at the same moment must not get lost.

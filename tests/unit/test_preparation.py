@@ -19,6 +19,7 @@ def checkpoints(*names: str) -> dict[str, Any]:
     return {
         "input": {"required": {"ckpt_name": [list(names), {}]}},
         "output": ["MODEL", "CLIP", "VAE"],
+        "python_module": "nodes",
     }
 
 
@@ -145,3 +146,16 @@ def test_the_workflow_leads_where_the_page_did_not_know_a_class() -> None:
     holed = {"1": {"inputs": {}, "_meta": {"title": "Save"}}}
     prepared = prepare(JobRequest(prompt=holed, workflow=workflow), info())
     assert prepared.prompt["1"]["class_type"] == "SaveImage"
+
+
+def test_what_speaks_against_a_peer_does_not_keep_the_prompt_from_it() -> None:
+    pack = {
+        "input": {"required": {"mode": [["fast"], {}], "seed": ["INT", {"max": 9}]}},
+        "output": ["IMAGE"],
+        "python_module": "custom_nodes.pack",
+    }
+    graph = {**picture(), "1": {"class_type": "Maker", "inputs": {"mode": "slow", "seed": 10}}}
+    prepared = prepare(JobRequest(prompt=graph), info(Maker=pack))
+    assert (prepared.unmet, prepared.error) == ((), None)
+    assert prepared.cautions == ("Value 10 bigger than max of 9 at node 1: seed",)
+    assert [path.value for path in prepared.paths] == ["slow"]

@@ -43,6 +43,14 @@ def test_with_equal_queues_the_most_free_memory_wins_then_the_name() -> None:
     assert chosen(can_run("a", "b"), peer("b"), peer("a")) == "a"
 
 
+def test_a_peer_that_may_lack_something_comes_behind_one_that_does_not_however_busy_that_is() -> None:
+    doubted = replace(can_run("a", "b"), cautions={"a": ("it lacks the LoRA ink",)})
+    assert chosen(doubted, peer("a"), peer("b", foreign=9)) == "b"
+    assert chosen(doubted, peer("a"), peer("b", health=Health.DOWN)) == "a"
+    both = replace(doubted, cautions={"a": ("one",), "b": ("one", "another")})
+    assert chosen(both, peer("a", foreign=9), peer("b")) == "a"
+
+
 def test_when_all_slots_are_taken_the_job_waits() -> None:
     assert chosen(can_run("a"), peer("a", ours=SLOTS_PER_PEER)) is None
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.validation import Validation, agree, validate
+from orchestrator.core.engine.requirements import Doubt
+from orchestrator.core.engine.validation import Validation, agree, doubtful, validate
 from orchestrator.core.workflow.object_info import ObjectInfo
 
 CLASSES: dict[str, Any] = {
@@ -35,7 +36,15 @@ CLASSES: dict[str, Any] = {
         "output": ["IMAGE"],
     },
 }
-INFO = ObjectInfo(CLASSES)
+
+
+def info(module: str = "nodes", **changes: Any) -> ObjectInfo:
+    """All of these classes as ComfyUI's own, or as a pack's."""
+    classes = {**CLASSES, **changes}
+    return ObjectInfo({name: {**classes[name], "python_module": module} for name in classes})
+
+
+INFO = info()
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
@@ -110,6 +119,28 @@ def test_what_the_host_would_take_is_taken(sample: dict[str, Any]) -> None:
     assert validate(prompt, INFO).node_errors == {}
 
 
+@pytest.mark.parametrize(
+    "sample",
+    [{"steps": 0}, {"cfg": 11.0}, {"kind": "z"}, {"image": ["1", 0]}],
+    ids=str,
+)
+def test_what_a_packs_class_may_decide_by_itself_is_no_error(sample: dict[str, Any]) -> None:
+    pack = info("custom_nodes.some-pack")
+    assert validate(graph(**sample), pack) == Validation(("3",))
+    assert [words.split(" at node ")[0] for _, words, _ in doubtful(graph(**sample), pack)] != []
+
+
+@pytest.mark.parametrize("sample", [{"model": ...}, {"steps": "many"}, {"model": ["9", 0]}], ids=str)
+def test_what_the_host_itself_refuses_is_an_error_of_a_packs_node_too(sample: dict[str, Any]) -> None:
+    assert validate(graph(**sample), info("custom_nodes.some-pack")).error is not None
+
+
+def test_an_error_tells_what_it_was_read_from() -> None:
+    assert validate(graph(steps=0), INFO).rests_on == Doubt(frozenset({"Sample"}))
+    assert validate({"1": node("Rare")}, INFO).rests_on == Doubt(frozenset({"Rare"}))
+    assert not validate(graph(), INFO).rests_on
+
+
 def test_a_model_is_found_with_either_separator() -> None:
     prompt = graph()
     prompt["1"]["inputs"]["name"] = "sub/b.safetensors"
@@ -173,7 +204,7 @@ def test_nodes_that_are_used_twice_are_no_circle() -> None:
 
 
 BAD = validate(graph(steps=0), INFO)
-WORSE = validate(graph(steps=0, cfg=-1.0, kind="z"), ObjectInfo({**CLASSES, "Load": CLASSES["Picture"]}))
+WORSE = validate(graph(steps=0, cfg=-1.0, kind="z"), info(Load=CLASSES["Picture"]))
 GOOD = validate(graph(), INFO)
 
 
@@ -199,7 +230,8 @@ def test_peers_that_lack_the_same_say_so_once_and_name_the_nearest_file() -> Non
         "2": {"class_type": "Save", "inputs": {"model": ["1", 0]}},
         "3": {"class_type": "Save", "inputs": {}},
     }
-    lacking = validate(prompt, ObjectInfo(classes))
+    stock = {name: {**classes[name], "python_module": "nodes"} for name in classes}
+    lacking = validate(prompt, ObjectInfo(stock))
     found = agree({"a": lacking, "b": lacking, "c": "it is switched off in the Fleet tab"})
     assert found.error is not None
     assert found.error["details"].split("\n") == [

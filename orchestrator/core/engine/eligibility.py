@@ -79,7 +79,16 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
         return away("it is outside its hours", "is outside its hours")
     if rules.only_idle and peer.foreign:
         return away("somebody else uses it, and it is for idle times only", "is in use by somebody else")
+    if config.id in need.outranked:
+        return no(f"another peer may have what this one lacks: {'; '.join(need.cautions[config.id])}")
     return PeerVerdict(config.id, config.name, True)
+
+
+def outranked(need: Need, verdicts: Sequence[PeerVerdict]) -> frozenset[str]:
+    """The peers that may take the job, but for which there are more cautions than for the best."""
+    counts = {v.backend_id: len(need.cautions.get(v.backend_id, ())) for v in verdicts if v.eligible}
+    fewest = min(counts.values(), default=0)
+    return frozenset(backend_id for backend_id, count in counts.items() if count > fewest)
 
 
 def no_peer_error(verdicts: Sequence[PeerVerdict]) -> NoEligiblePeerError:

@@ -21,7 +21,8 @@ class Reckoning:
     take it; ``spread_s`` is about a standard deviation of it. ``cold``: the files it would load first.
     ``has_room``: it can be handed the job now. ``need_gb``: the memory in GiB that such a job is expected to
     need, 0 while unknown; ``shortage``: the peer has less, and is expected to be slower for it. ``ahead``:
-    prompts in its queue, anybody's; ``before``: jobs that wait for a peer and go first.
+    prompts in its queue, anybody's; ``before``: jobs that wait for a peer and go first. ``cautions``: what it
+    may lack, or refuse.
     """
 
     verdict: PeerVerdict
@@ -38,6 +39,7 @@ class Reckoning:
     shortage: Shortage | None = None
     ahead: int = 0
     before: int = 0
+    cautions: tuple[str, ...] = ()
 
     @property
     def finish_s(self) -> float | None:
@@ -90,12 +92,19 @@ def in_full(reckoning: Reckoning) -> str:
 
 def caution(reckoning: Reckoning) -> str:
     """What may go wrong there, though the peer may take the job; "" for nothing."""
-    short = reckoning.shortage
-    if short is None or not reckoning.verdict.eligible:
+    if not reckoning.verdict.eligible:
         return ""
+    return "; ".join((*reckoning.cautions, *_shortage_words(reckoning.shortage)))
+
+
+def _shortage_words(short: Shortage | None) -> list[str]:
+    if short is None:
+        return []
     if short.ran_out:
-        return f"such a job ran out of memory with {_gib(short.need_gb)} GiB, it has {_gib(short.memory_gb)}"
-    return f"needs about {_gib(short.need_gb)} GiB, it has {_gib(short.memory_gb)}"
+        return [
+            f"such a job ran out of memory with {_gib(short.need_gb)} GiB, it has {_gib(short.memory_gb)}"
+        ]
+    return [f"needs about {_gib(short.need_gb)} GiB, it has {_gib(short.memory_gb)}"]
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import WorkflowError
 from ..workflow.object_info import ObjectInfo
 from ..workflow.prompt import class_of, is_link
-from .requirements import is_model_file
+from .peer_files import is_model_file
 
 #: Inputs whose number says how much there is to do, and how the values of several nodes come together.
 _SIZES: Mapping[str, str] = {

@@ -12,6 +12,8 @@ class Need:
     in it has not told its node list yet. ``tried`` are peers that already failed this job, with the reason.
     ``memory_bytes``: so much memory in all was too little for it; one with less need not try. ``avoid``: ids
     or names of peers that its sender does not want. ``peer_name``: what people call the peer it is pinned to.
+    ``cautions``, per peer id: what may be missing there, or be refused; the peer decides. ``outranked``:
+    peers with more of these than another that may take it.
     """
 
     peer: str = ""
@@ -21,3 +23,5 @@ class Need:
     memory_bytes: int = 0
     avoid: tuple[str, ...] = ()
     peer_name: str = ""
+    cautions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    outranked: frozenset[str] = frozenset()

@@ -161,6 +161,7 @@ class Planner:
             need_gb,
             found.shortage,
             self._grid.ahead(at),
+            cautions=need.cautions.get(snapshot.config.id, ()),
         )
 
     def _id(self, at: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...errors import OrchestratorError, UnknownNodeError, WorkflowError
 from ..models.job import JobRequest, Prompt, Source
@@ -13,7 +13,18 @@ from ..workflow.object_info import ObjectInfo
 from ..workflow.prompt import class_of, names_every_class, without_classes
 from ..workflow.result_nodes import ResultPlan, add_result_node
 from .parameter_patcher import patch_parameters
-from .requirements import InputReference, input_references, localise_paths, unmet
+from .peer_files import is_model_file
+from .requirements import (
+    Doubt,
+    InputReference,
+    Lacks,
+    PathReference,
+    input_references,
+    lacks_of,
+    localise_paths,
+    path_references,
+)
+from .validation import doubtful
 
 _NO_OUTPUTS = (
     "Nothing in this graph makes a file. Add a Save or Preview node, "
@@ -23,14 +34,19 @@ _NO_OUTPUTS = (
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prompt for one peer. ``unmet`` is empty when that peer can run it; ``error`` says why nobody can.
-    ``inputs``: where files of the master may have to go along."""
+    """A prompt for one peer. ``unmet`` is empty when that peer may run it; ``error`` says why nobody can.
+    ``cautions``: what speaks against that peer, though it may take the prompt; ``rests_on``: what this and
+    ``unmet`` were read from. ``inputs``: where files of the master may have to go along; ``paths``: where
+    something may be named that only one machine has."""
 
     prompt: Prompt
     unmet: tuple[str, ...] = ()
     plan: ResultPlan | None = None
     error: OrchestratorError | None = None
     inputs: tuple[InputReference, ...] = ()
+    paths: tuple[PathReference, ...] = ()
+    cautions: tuple[str, ...] = ()
+    rests_on: Doubt = field(default_factory=Doubt)
 
 
 def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
@@ -38,27 +54,39 @@ def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
     they are the job's fault and stand in ``error``."""
     try:
         prompt = _graph(request, info)
-        lacks = unmet(prompt, info)
-        if lacks:
-            return Prepared(prompt, lacks, inputs=input_references(prompt, info))
-        if request.changes:
+        lacks = lacks_of(prompt, info)
+        if request.changes and not lacks.sure:
             prompt = patch_parameters(prompt, inspect_parameters(prompt, info), request.changes)
-            lacks = unmet(prompt, info)
-            if lacks:
-                return Prepared(prompt, lacks, inputs=input_references(prompt, info))
+            lacks = lacks_of(prompt, info)
+        if lacks.sure:
+            return _prepared(prompt, info, lacks)
         prompt = localise_paths(prompt, info)
         if request.result is not None:
             prompt, plan = add_result_node(prompt, request.result, info)
             # The node for the result is stock, but a peer may be older than it.
-            return Prepared(prompt, unmet(prompt, info), plan, inputs=input_references(prompt, info))
+            return _prepared(prompt, info, lacks_of(prompt, info), plan)
         if not any(info.is_output_node(class_of(node)) for node in prompt.values()):
             raise WorkflowError(_NO_OUTPUTS)
-        return Prepared(prompt, inputs=input_references(prompt, info))
+        return _prepared(prompt, info, lacks)
     except UnknownNodeError as exc:
         names = sorted({class_type for _, class_type, _ in exc.nodes})
-        return Prepared({}, tuple(f"it lacks the node {name}" for name in names))
+        missing = tuple(f"it lacks the node {name}" for name in names)
+        return Prepared({}, missing, rests_on=Doubt(frozenset(names)))
     except OrchestratorError as exc:
         return Prepared({}, error=exc)
+
+
+def _prepared(prompt: Prompt, info: ObjectInfo, lacks: Lacks, plan: ResultPlan | None = None) -> Prepared:
+    inputs, paths = input_references(prompt, info), path_references(prompt, info)
+    told = {file.value for file in inputs} | {path.value for path in paths}
+    objections = [
+        (class_type, words)
+        for class_type, words, value in (() if lacks.sure else doubtful(prompt, info))
+        if not (isinstance(value, str) and (value in told or is_model_file(value)))
+    ]
+    cautions = (*lacks.unsure, *(words for _, words in objections))
+    rests_on = lacks.rests_on.and_(Doubt(frozenset(class_type for class_type, _ in objections)))
+    return Prepared(prompt, lacks.sure, plan, None, inputs, paths, cautions, rests_on)
 
 
 def _graph(request: JobRequest, info: ObjectInfo) -> Prompt:

@@ -1,84 +1,186 @@
-"""What a prompt needs of a peer, read against that peer's own /object_info."""
+"""What a prompt needs of a peer, read against that peer's own /object_info.
+
+A peer's definitions say all there is to know of ComfyUI's own classes. A class of a pack may check its inputs
+itself, and nobody sees that from outside: of such a one a list is only a suggestion. So what a peer lacks is
+either sure, and then nothing is sent there; or it is not, and the peer decides.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import WorkflowError
 from ..models.job import Prompt
 from ..workflow.object_info import InputSpec, ObjectInfo
-from ..workflow.prompt import class_of
+from ..workflow.prompt import class_of, is_link
+from .mentions import Keys, Mention, leaves, mentions, replaced
+from .peer_files import EMBEDDINGS, LORAS, files_of_peer, is_model_file, listing_class
 
-# A choice with such an ending names a model file; the peer has to have it.
-_MODEL_FILE = re.compile(r"\.(safetensors|sft|ckpt|pt|pt2|pth|bin|gguf|onnx|engine|pkl|yaml)$", re.IGNORECASE)
-# Any other ending may name a file that the user put into the master's input folder.
+# Any ending but a model's may name a file that the user put into the master's input folder.
 _INPUT_FILE = re.compile(r"\.[A-Za-z0-9]{1,8}(\s*\[(input|output|temp)\])?$")
+_COMPARED_MAX = 2_000  #: names; comparing takes long
+_PATH_MAX = 1_000  #: characters of a text that may be a path
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What a "no" rests on: the classes whose definitions it was read from, and whether it is about
+    embeddings. The peer may have got what is missing since it told them."""
+
+    classes: frozenset[str] = frozenset()
+    embeddings: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.classes) or self.embeddings
+
+    def and_(self, other: Doubt) -> Doubt:
+        return Doubt(self.classes | other.classes, self.embeddings or other.embeddings)
+
+
+@dataclass(frozen=True)
+class Lacks:
+    """What a peer does not have for a prompt, one phrase each. ``sure``: it cannot run it. ``unsure``: its
+    class may take it all the same, or leave it out; only the peer knows. ``rests_on``: see Doubt."""
+
+    sure: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+    rests_on: Doubt = field(default_factory=Doubt)
 
 
 @dataclass(frozen=True)
 class InputReference:
-    """An input that may name a file of the master. ``sure``: the class has an upload button for it."""
+    """An input, or a text inside its object (at ``keys``), that may name a file of the master. ``sure``: the
+    class has an upload button for it. ``is_listed``: the peer's own list has this name, or there is none."""
 
     node_id: str
     input: str
     value: str
     sure: bool
+    keys: Keys = ()
+    is_listed: bool = False
+
+
+@dataclass(frozen=True)
+class PathReference:
+    """An input that may name a file or folder where the ComfyUI runs, by a path or by a name in its input
+    folder. Such things are not sent. ``is_choice``: the peer's list does not have it."""
+
+    node_id: str
+    input: str
+    value: str
+    class_type: str
+    is_choice: bool = False
+
+
+def lacks_of(prompt: Prompt, info: ObjectInfo) -> Lacks:
+    """Everything the peer lacks for this prompt; nothing when it can surely run it."""
+    names = {class_of(node) for node in prompt.values()}
+    missing = sorted(name for name in names if name not in info)
+    sure: dict[str, str] = {}
+    unsure: dict[str, str] = {}
+    doubted = set(missing)
+    for node_id, spec, value in _choices(prompt, info):
+        if is_model_file(value) and not spec.upload and _listed_as(value, spec) is None:
+            class_type = class_of(prompt[node_id])
+            hint = _nearest_choice(value, spec)
+            if info.is_stock(class_type):
+                sure[value] = f"it lacks the file {value}, wanted by node {node_id} ({spec.name}){hint}"
+            else:
+                unsure[value] = (
+                    f"its list for node {node_id} ({spec.name}) does not have the file {value}{hint}"
+                )
+            doubted.add(class_type)
+    embeddings = False
+    for mention in missing_mentions(prompt, info):
+        unsure.setdefault(f"{mention.kind}/{mention.name}", _words_of(mention, info))
+        embeddings = embeddings or mention.kind == EMBEDDINGS
+        doubted |= {listing_class(mention.kind)} - {""}
+    return Lacks(
+        (*(f"it lacks the node {name}" for name in missing), *(sure[name] for name in sorted(sure))),
+        tuple(unsure[name] for name in sorted(unsure)),
+        Doubt(frozenset(doubted), embeddings),
+    )
 
 
 def unmet(prompt: Prompt, info: ObjectInfo) -> tuple[str, ...]:
-    """Everything the peer lacks for this prompt, one phrase each; empty when it can run it."""
-    classes = {class_of(node) for node in prompt.values()}
-    missing = tuple(f"it lacks the node {name}" for name in sorted(classes) if name not in info)
-    files: dict[str, str] = {}
-    for node_id, spec, value in _choices(prompt, info):
-        if _MODEL_FILE.search(value) and not spec.upload and _listed_as(value, spec) is None:
-            near = difflib.get_close_matches(value, [str(c) for c in spec.choices or ()], n=1, cutoff=0.8)
-            hint = f" (it has {near[0]})" if near else ""
-            files[value] = f"it lacks the file {value}, wanted by node {node_id} ({spec.name}){hint}"
-    return missing + tuple(files[name] for name in sorted(files))
+    """What the peer surely lacks, one phrase each; empty when it can run the prompt, for all one knows."""
+    return lacks_of(prompt, info).sure
 
 
-def is_model_file(value: str) -> bool:
-    return bool(_MODEL_FILE.search(value))
-
-
-def model_files(info: ObjectInfo) -> frozenset[str]:
-    """The model files that the peer offers in any of its nodes, with "/" between folders."""
-    found: set[str] = set()
-    for class_type in info:
-        try:
-            specs = info.inputs(class_type)
-        except WorkflowError:
-            continue
-        for spec in specs:
-            choices = (spec.choices or ()) if spec.upload is None else ()
-            names = (choice for choice in choices if isinstance(choice, str) and _MODEL_FILE.search(choice))
-            found.update(name.replace("\\", "/") for name in names)
-    return frozenset(found)
+def missing_mentions(prompt: Prompt, info: ObjectInfo) -> Iterator[Mention]:
+    """The files that objects, lists and texts of the prompt name and the peer does not have."""
+    files = files_of_peer(info)
+    for mention in mentions(prompt, info):
+        if files.is_known(mention.kind) and files.spelled(mention.name, mention.kind) is None:
+            in_text = mention.kind == LORAS and not is_model_file(mention.name)
+            if not (in_text and files.has_somewhere(mention.name, mention.kind)):
+                yield mention
 
 
 def localise_paths(prompt: Prompt, info: ObjectInfo) -> Prompt:
     """The prompt with model paths spelled with the peer's own separator."""
-    changed: Prompt = {}
+    changed = dict(prompt)
     for node_id, spec, value in _choices(prompt, info):
         listed = _listed_as(value, spec)
         if listed is not None and listed != value:
-            node = changed[node_id] if node_id in changed else prompt[node_id]
-            changed[node_id] = {**node, "inputs": {**node["inputs"], spec.name: listed}}
-    return {**prompt, **changed}
+            changed = with_input(changed, node_id, spec.name, listed)
+    files = files_of_peer(info)
+    found = list(mentions(prompt, info))
+    for mention in reversed(found):  # from the end of each text, so that the places before it stay
+        spelled = files.spelled(mention.name, mention.kind)
+        if (
+            spelled is not None
+            and spelled != mention.name
+            and spelled.replace("\\", "/") == mention.name.replace("\\", "/")
+        ):
+            text = _text_at(changed, mention)
+            text = text[: mention.start] + spelled + text[mention.end :]
+            changed = with_input(changed, mention.node_id, mention.input, text, mention.keys)
+    return changed
 
 
 def input_references(prompt: Prompt, info: ObjectInfo) -> tuple[InputReference, ...]:
-    """Inputs whose value may be a file of the master's input, output or temp folder."""
-    return tuple(
-        InputReference(node_id, spec.name, value, sure=spec.upload is not None)
+    """Inputs whose value, or a text in whose object, may be a file of the master's input, output or temp
+    folder. A pack's list counts for nothing here: most take any file that lies in the folder."""
+    found = [
+        InputReference(
+            node_id, spec.name, value, sure=spec.upload is not None, is_listed=value in (spec.choices or ())
+        )
         for node_id, spec, value in _choices(prompt, info)
-        if spec.upload or (_INPUT_FILE.search(value) and not _MODEL_FILE.search(value))
-    )
+        if spec.upload or _may_be_input(value)
+    ]
+    for node_id, node in prompt.items():
+        for name, value in node.get("inputs", {}).items():
+            if isinstance(value, (dict, list)) and not is_link(value):
+                texts = (leaf for leaf in leaves(name, value) if leaf.keys and _may_be_input(leaf.text))
+                found += [InputReference(node_id, name, leaf.text, False, leaf.keys, True) for leaf in texts]
+    return tuple(found)
+
+
+def path_references(prompt: Prompt, info: ObjectInfo) -> tuple[PathReference, ...]:
+    """Inputs that may name a folder, or a path, of one machine: choices that the peer's list does not have,
+    and one-line texts with a folder in them that classes of packs read."""
+    found: list[PathReference] = []
+    for node_id, node in prompt.items():
+        class_type = class_of(node)
+        if class_type not in info:
+            continue
+        for name, value in node.get("inputs", {}).items():
+            if not isinstance(value, str) or not value or len(value) > _PATH_MAX or "\n" in value:
+                continue
+            spec = info.input(class_type, name)
+            if spec is not None and spec.choices is not None:
+                is_open = _listed_as(value, spec) is None and not spec.upload and not _may_be_input(value)
+                if is_open and not is_model_file(value):
+                    found.append(PathReference(node_id, name, value, class_type, is_choice=True))
+                continue
+            is_line = spec is None or not spec.multiline
+            if is_line and not info.is_stock(class_type) and ("/" in value or "\\" in value):
+                found.append(PathReference(node_id, name, value, class_type))
+    return tuple(found)
 
 
 def oversized(files: Mapping[str, int], limit_bytes: int) -> tuple[str, ...]:
@@ -90,10 +192,37 @@ def oversized(files: Mapping[str, int], limit_bytes: int) -> tuple[str, ...]:
     )
 
 
-def with_input(prompt: Prompt, node_id: str, name: str, value: Any) -> Prompt:
-    """The prompt with one input changed."""
+def with_input(prompt: Prompt, node_id: str, name: str, value: Any, keys: Keys = ()) -> Prompt:
+    """The prompt with one input changed, or what is at `keys` inside it."""
     node = prompt[node_id]
+    if keys:
+        value = replaced(node["inputs"][name], keys, value)
     return {**prompt, node_id: {**node, "inputs": {**node["inputs"], name: value}}}
+
+
+def _words_of(mention: Mention, info: ObjectInfo) -> str:
+    what = {EMBEDDINGS: "embedding ", LORAS: "LoRA "}.get(mention.kind, "file ")
+    near = files_of_peer(info).nearest(mention.name, mention.kind)
+    hint = f" (it has {near})" if near else ""
+    node = f"node {mention.node_id} ({mention.input})"
+    return f"it lacks the {what}{mention.name}, which {node} may leave out{hint}"
+
+
+def _text_at(prompt: Prompt, mention: Mention) -> str:
+    value = prompt[mention.node_id]["inputs"][mention.input]
+    for key in mention.keys:
+        value = value[key]
+    return str(value)
+
+
+def _may_be_input(value: str) -> bool:
+    return bool(_INPUT_FILE.search(value)) and not is_model_file(value) and len(value) <= _PATH_MAX
+
+
+def _nearest_choice(value: str, spec: InputSpec) -> str:
+    choices = [str(choice) for choice in (spec.choices or ())[:_COMPARED_MAX]]
+    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.8)
+    return f" (it has {near[0]})" if near else ""
 
 
 def _mib(size_bytes: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .eligibility import judge, no_peer_error
+from .eligibility import judge, no_peer_error, outranked
 from .explain import Reckoning
 from .kinds import Kind
 from .knowledge import Knowledge
@@ -76,6 +76,7 @@ class Scheduler:
         verdicts = [judge(need, peer) for peer in peers]
         if not any(verdict.eligible for verdict in verdicts):
             raise no_peer_error(verdicts)
+        need = replace(need, outranked=outranked(need, verdicts))
         alone = Scheduler(self.knowledge, self._policy)
         for peer in sorted(peers, key=lambda peer: peer.config.name):
             alone.set_peer(peer, 0.0)

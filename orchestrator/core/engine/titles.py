@@ -8,7 +8,7 @@ from typing import Any
 
 from ..models.job import Prompt
 from ..workflow.prompt import class_of, links_of, title_of
-from .requirements import is_model_file
+from .peer_files import is_model_file
 
 TITLE_MAX = 64  #: characters
 

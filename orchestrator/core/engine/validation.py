@@ -1,7 +1,8 @@
 """Would a peer take this prompt? Answers from its /object_info what POST /prompt would answer there.
 
 The shape of errors is that of ComfyUI's own 400 (``validate_prompt`` in its execution.py), so the page marks
-the guilty nodes. Checks that only a class's own code can do are left to the peer.
+the guilty nodes. Checks that only a class's own code can do are left to the peer; a class outside ComfyUI's
+own may replace those of lists, bounds and link types by its own (VALIDATE_INPUTS), which nobody sees here.
 """
 
 from __future__ import annotations
@@ -13,23 +14,32 @@ from typing import Any
 from ..models.job import Prompt
 from ..workflow.object_info import COMBO, InputSpec, ObjectInfo
 from ..workflow.prompt import class_of, is_link, links_of
-from .requirements import unmet
+from .requirements import Doubt, lacks_of
 
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
 _LISTED_UP_TO = 20
 _NO_OUTPUTS = "prompt_no_outputs"
+# What a class may decide by itself: it is no error of a pack's node, only a reason to prefer another peer.
+_OWN_BUSINESS = frozenset(
+    {"value_not_in_list", "value_smaller_than_min", "value_bigger_than_max", "return_type_mismatch"}
+)
+# ComfyUI's own classes that take more than their list has (read in 0.33).
+_TAKES_ANY_CHOICE = frozenset(
+    {"CustomCombo", "ModelAttentionBackend", "SelectModelDevice", "SelectCLIPDevice", "SelectVAEDevice"}
+)
 
 
 @dataclass(frozen=True)
 class Validation:
     """``outputs``: the output nodes that can run. ``error`` is None when there is at least one; it and
     ``node_errors`` (node id -> errors, class_type, dependent_outputs) are as in ComfyUI's answer. ``words``:
-    the same for people, what the peer lacks first."""
+    the same for people, what the peer lacks first. ``rests_on``: what an error was read from."""
 
     outputs: tuple[str, ...] = ()
     node_errors: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
     words: tuple[str, ...] = ()
+    rests_on: Doubt = field(default_factory=Doubt)
 
 
 def validate(
@@ -41,7 +51,8 @@ def validate(
     """Check `prompt`, or what its output nodes `targets` need. `has_file` tells of uploadable input files."""
     unknown = {i: class_of(node) for i, node in prompt.items() if class_of(node) not in info}
     if unknown:
-        return replace(_unknown_classes(unknown), words=unmet(prompt, info))
+        missing = lacks_of(prompt, info)
+        return replace(_unknown_classes(unknown), words=missing.sure, rests_on=missing.rests_on)
     outputs = [
         node_id
         for node_id, node in prompt.items()
@@ -56,7 +67,11 @@ def validate(
         upstream, is_cyclic = _upstream(prompt, output)
         for node_id in upstream:
             if node_id not in found:
-                found[node_id] = list(_node_errors(prompt, node_id, info, has_file))
+                found[node_id] = [
+                    error
+                    for error in _node_errors(prompt, node_id, info, has_file)
+                    if is_sure(error, class_of(prompt[node_id]), info)
+                ]
         if is_cyclic:
             found[output].append(_error("dependency_cycle", "The graph has a cycle", f"above node {output}"))
         guilty = [node_id for node_id in upstream if found[node_id]]
@@ -72,14 +87,36 @@ def validate(
         }
         for node_id, outputs_of in dependents.items()
     }
+    rests_on = Doubt(frozenset(class_of(prompt[node_id]) for node_id in node_errors))
     if good:
-        return Validation(tuple(good), node_errors)
+        return Validation(tuple(good), node_errors, rests_on=rests_on)
     errors = [error for node_id in node_errors for error in found[node_id]]
     lines = [f"{error['message']}: {error['details']}" for error in errors]
-    lacks = unmet(prompt, info)
+    lacks = lacks_of(prompt, info).sure
     others = [line for line, error in zip(lines, errors, strict=True) if not _is_told(error, lacks)]
     error = _error("prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines))
-    return Validation((), node_errors, error, (*lacks, *others))
+    return Validation((), node_errors, error, (*lacks, *others), rests_on)
+
+
+def is_sure(error: Mapping[str, Any], class_type: str, info: ObjectInfo) -> bool:
+    """Whether the peer refuses a prompt with this error for certain."""
+    if error["type"] not in _OWN_BUSINESS:
+        return True
+    return info.is_stock(class_type) and class_type not in _TAKES_ANY_CHOICE
+
+
+def doubtful(prompt: Prompt, info: ObjectInfo) -> tuple[tuple[str, str, Any], ...]:
+    """What the peer's definitions say against values and links of the prompt, sure or not: the class, a
+    phrase, and the value it is about. Names of files and folders are not judged here."""
+    found: list[tuple[str, str, Any]] = []
+    for node_id, node in prompt.items():
+        class_type = class_of(node)
+        if class_type in info and class_type not in _TAKES_ANY_CHOICE:
+            for error in _node_errors(prompt, node_id, info, lambda value: False):
+                value = error["extra_info"].get("received_value")
+                words = f"{error['message']} at node {node_id}: {error['details']}"
+                found.append((class_type, words, value))
+    return tuple(found)
 
 
 def agree(answers: Mapping[str, Validation | str]) -> Validation:

@@ -6,7 +6,7 @@ Source: GET /object_info of ComfyUI 0.3.75 and later. An input is ``[type, optio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -107,15 +107,18 @@ class ObjectInfo:
 
     ``raw`` is the parsed body of GET /object_info, or the plain form ``{"KSampler": ["seed"]}``: class to
     widget names in order. Classes are read when first asked for, so a malformed one hurts nobody else.
+    ``embeddings``: what GET /embeddings of the same server names, without endings; None where it was not
+    asked.
     """
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
+    def __init__(self, raw: Mapping[str, Any], embeddings: Sequence[str] | None = None) -> None:
         if not isinstance(raw, Mapping):
             raise WorkflowError(
                 f"Node definitions must be an object of class names, not {_kind(raw)}. "
                 "Give the answer of GET /object_info."
             )
         self._raw = raw
+        self.embeddings = None if embeddings is None else tuple(embeddings)
         self._inputs: dict[str, tuple[InputSpec, ...]] = {}
 
     @classmethod
@@ -125,13 +128,30 @@ class ObjectInfo:
 
     def extended(self, definitions: Mapping[str, Any]) -> ObjectInfo:
         """These definitions and more; a class that is here already keeps its own."""
-        both = ObjectInfo({**definitions, **self._raw})
+        both = ObjectInfo({**definitions, **self._raw}, self.embeddings)
         both._inputs = dict(self._inputs)
         return both
 
-    def is_read_from(self, raw: Mapping[str, Any]) -> bool:
-        """Whether `raw` has the same definitions."""
-        return self._raw == raw
+    def updated(
+        self,
+        definitions: Mapping[str, Any],
+        gone: Collection[str] = (),
+        embeddings: Sequence[str] | None = None,
+    ) -> ObjectInfo:
+        """These definitions with others for some classes, without the classes that are `gone`, and with other
+        `embeddings` unless None."""
+        raw = {name: value for name, value in self._raw.items() if name not in gone}
+        newer = ObjectInfo({**raw, **definitions}, self.embeddings if embeddings is None else embeddings)
+        changed = {*definitions, *gone}
+        newer._inputs = {name: specs for name, specs in self._inputs.items() if name not in changed}
+        return newer
+
+    def is_read_from(self, raw: Mapping[str, Any], embeddings: Sequence[str] | None = None) -> bool:
+        """Whether they are these definitions and embeddings."""
+        return self._raw == raw and self.embeddings == (None if embeddings is None else tuple(embeddings))
+
+    def is_same_as(self, other: ObjectInfo) -> bool:
+        return self.is_read_from(other._raw, other.embeddings)
 
     def __contains__(self, class_type: object) -> bool:
         return class_type in self._raw

@@ -1,0 +1,90 @@
+"""Whether any peer could run a prompt, before it is accepted; asked of the peers themselves before a "no"."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..backends.manager import BackendManager
+from ..core.engine.requirements import Doubt
+from ..core.engine.validation import Validation, agree, validate
+from ..core.models.backend import BackendConfig, Health
+from ..core.models.job import Prompt
+from ..core.workflow.object_info import ObjectInfo
+from .recovery import SecondLook
+
+_BEING_READ = "its list of nodes is still being read"
+
+
+@dataclass
+class _Answers:
+    """By name: a validation, or why there is none. ``doubts``: by id, what a "no" was read from.
+    ``is_settling``: a peer that is up has not told its nodes yet."""
+
+    by_name: dict[str, Validation | str] = field(default_factory=dict)
+    doubts: dict[str, Doubt] = field(default_factory=dict)
+    is_settling: bool = False
+
+
+class Preflight:
+    """`resolve_input` finds the file here that an input names; `second_look` see Dispatcher."""
+
+    def __init__(
+        self,
+        manager: BackendManager,
+        resolve_input: Callable[[str], Path | None],
+        second_look: SecondLook,
+    ) -> None:
+        self._manager = manager
+        self._resolve_input = resolve_input
+        self._second_look = second_look
+
+    async def check(
+        self, prompt: Prompt, targets: Sequence[str] | None, *, peer: str = "", tags: Sequence[str] = ()
+    ) -> Validation:
+        """What the peers that `peer` and `tags` allow would say to the prompt. A "no", also one to a part of
+        it, was given by the peers just now; where one of them did not answer, there is none yet: no error and
+        no outputs, and the prompt may wait."""
+        found = await self._answers(prompt, targets, peer, tags)
+        agreed = agree(found.by_name)
+        if agreed.error is None and not agreed.node_errors:
+            return agreed
+        silent = await self._second_look(found.doubts)
+        found = await self._answers(prompt, targets, peer, tags)
+        agreed = agree(found.by_name)
+        return Validation() if agreed.error is not None and (silent or found.is_settling) else agreed
+
+    async def _answers(
+        self, prompt: Prompt, targets: Sequence[str] | None, peer: str, tags: Sequence[str]
+    ) -> _Answers:
+        answers, known = _Answers(), dict[ObjectInfo, Validation]()
+        for config in self._manager.all():
+            if reason := self._is_out(config, peer, tags):
+                answers.by_name[config.name] = reason
+                continue
+            info = self._manager.get_object_info(config.id)
+            if info is None:
+                status = self._manager.get_status(config.id)
+                answers.by_name[config.name] = status.reason or _BEING_READ
+                answers.is_settling |= status.health in (Health.UNKNOWN, Health.UP)
+                continue
+            if info not in known:
+                known[info] = await asyncio.to_thread(validate, prompt, info, targets, self._has_file)
+            answers.by_name[config.name] = known[info]
+            if known[info].rests_on:
+                answers.doubts[config.id] = known[info].rests_on
+        return answers
+
+    def _is_out(self, config: BackendConfig, peer: str, tags: Sequence[str]) -> str:
+        """Why the request itself, or its owner, keeps the prompt from this peer; "" when neither does."""
+        if peer and peer not in (config.id, config.name):
+            pinned = self._manager.find(peer)
+            return f"the prompt is pinned to {pinned.name if pinned else peer}"
+        if not set(tags) <= set(config.tags):
+            return f"it has no tag {', '.join(sorted(set(tags) - set(config.tags)))}"
+        return "" if config.enabled else "it is switched off in the Fleet tab"
+
+    def _has_file(self, value: str) -> bool:
+        return self._resolve_input(value) is not None
