@@ -60,7 +60,7 @@ CLIENTS = (
     Client(
         "comfy-sdk over comfy-api-proxy", "sdk.py", ("sampled", "error"), ("comfy-sdk", "comfy-api-proxy")
     ),
-    Client("strict Go struct", "strict_client.go", ("pictures",)),
+    Client("strict Go struct", "strict_client.go", ("slow_pictures",)),
     Client("every route", "every_route.py", ("pictures",), ("aiohttp",)),
     Client(
         "krita-ai-diffusion",

@@ -14,6 +14,7 @@ GraphName = Literal[
     "sampled_to_socket",
     "pictures",
     "slow",
+    "slow_pictures",
     "slow_to_socket",
     "error",
     "krita_sampled",
@@ -41,6 +42,13 @@ def graph(name: GraphName, seed: int) -> Graph:
             "12": _node("PrimitiveInt", value=seed),
         },
         "slow": lambda: {**_slept(seed), "9": _save(["2", 0])},
+        "slow_pictures": lambda: {
+            **_slept(seed, batch=2),
+            "9": _save(["2", 0]),
+            "10": _node("PreviewImage", images=["2", 0]),
+            "11": _node("PreviewAny", source=["12", 0]),
+            "12": _node("PrimitiveInt", value=seed),
+        },
         "slow_to_socket": lambda: {
             **_slept(seed, batch=3),
             "9": _node("SaveImageWebsocket", "Save Image", images=["2", 0]),

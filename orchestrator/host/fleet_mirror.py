@@ -21,6 +21,7 @@ from .outbox import Outboxes, Outgoing, event_text
 from .pack_events import PackEvents
 from .previews import picture_message, raw_message, takes_metadata
 from .sanitise import sanitise
+from .turns import Turns
 
 _RELAYED = frozenset({"execution_cached", "executing", "progress", "progress_state"})
 _SUPERSEDED = frozenset({"progress", "progress_state"})  #: by the next one, for a client that lags behind
@@ -48,6 +49,7 @@ class FleetMirror:
         self._packs = packs
         self._is_output = is_output
         self._outboxes = Outboxes(server)
+        self._turns = Turns(self._outboxes.send, lambda client_id: not takes_metadata(server, client_id))
         self._shown: dict[str, _Shown] = {}
 
     def start(self) -> None:
@@ -93,12 +95,14 @@ class FleetMirror:
             self._native.forget(job.id)
             shown.is_running = shown.is_listed = False
             shown.forget_attempt()
+            self._turns.end(job.request.client_id, job.id)
             if job.state.is_final:
                 del self._shown[job.id]
             return
         if job.state.is_final:
             del self._shown[job.id]
             self._finish(job, shown)
+            self._turns.end(job.request.client_id, job.id)
         elif job.begun_at is not None and not shown.is_running:
             shown.is_running = True
             self._native.show_running(job.id, queue_item(job, shown.number, shown.outputs))
@@ -209,7 +213,7 @@ class FleetMirror:
 
     def _post(self, job: Job, message: Outgoing) -> None:
         if job.request.client_id:
-            self._outboxes.send(job.request.client_id, message)
+            self._turns.send(job.request.client_id, job.id, message)
         else:
             self._outboxes.broadcast(message)
 

@@ -98,8 +98,10 @@ async def delivered() -> None:
         await asyncio.sleep(0)
 
 
-def begun(job: Job = RUNNING) -> Surroundings:
+def begun(job: Job = RUNNING, *, knows_event_4: bool = False) -> Surroundings:
     around = Surroundings()
+    if knows_event_4:
+        around.sockets_metadata = {"page": {"feature_flags": {"supports_preview_metadata": True}}}
     around.tell(replace(WAITING, request=job.request))
     around.tell(job)
     return around
@@ -216,6 +218,50 @@ async def test_a_client_that_knows_event_4_gets_it_with_the_peers_own_ids() -> N
         **{"node_id": "9.0.0.1", "prompt_id": "job", "display_node_id": "9.0.0.1"},
         **{"parent_node_id": "9", "real_node_id": "9.0.0.1", "image_type": "image/png"},
     }
+
+
+def both(around: Surroundings) -> None:
+    """Two prompts of one client, on two peers at once; the second one's peer is the quicker one."""
+    second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW),))
+    around.tell(replace(WAITING, id="second"))
+    around.tell(second)
+    for job, said in ((RUNNING, b"one"), (second, b"two"), (second, b"TWO"), (RUNNING, b"ONE")):
+        around.event("executing", job, node="9")
+        around.say(job, replace(picture(said, "9"), prompt_id=job.attempts[-1].prompt_id, meta=None))
+    around.tell(second.to(JobState.DONE, ended_at=NOW))
+    around.tell(RUNNING.to(JobState.DONE, ended_at=NOW))
+
+
+def stories(heard: list[Any]) -> list[Any]:
+    """Pictures as they are; of other messages the prompt."""
+    return [said[8:] if isinstance(said, bytes) else said["data"]["prompt_id"] for said in heard]
+
+
+async def test_a_client_that_cannot_tell_two_prompts_apart_hears_of_one_after_the_other() -> None:
+    around = begun()
+    both(around)
+    await delivered()
+    one = ["job", "job", b"one", "job", b"ONE", "job", "job"]
+    two = ["second", "second", b"two", "second", b"TWO", "second", "second"]
+    assert stories(around.page.heard) == [*one, *two]
+
+
+async def test_a_client_that_knows_the_prompt_of_each_frame_hears_of_all_at_once() -> None:
+    around = begun(knows_event_4=True)
+    both(around)
+    await delivered()
+    told = stories(around.page.heard)
+    assert told.index("second") < told.index(b"ONE")
+
+
+async def test_a_prompt_that_is_gone_holds_nobody_up() -> None:
+    for gone in (RUNNING.to(JobState.CANCELLED, ended_at=NOW), RUNNING.evolve(backend_id=HERE)):
+        around = begun()
+        second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW),))
+        around.tell(second)
+        around.tell(gone)
+        await delivered()
+        assert stories(around.page.heard)[-1] == "second"
 
 
 async def test_other_binary_frames_pass_as_they_are() -> None:

@@ -43,9 +43,14 @@ from ai_diffusion.image import Bounds, Extent, Image  # noqa: E402
 from ai_diffusion.settings import settings  # noqa: E402
 
 settings.check_server_resources = False
+JOBS = 2  #: the second is sent while the first one runs
+given = Path(graph).read_text(encoding="utf-8")
 
 
-def work() -> WorkflowInput:
+def work(number: int) -> WorkflowInput:
+    graph = json.loads(given)
+    if "3" in graph:
+        graph["3"]["inputs"]["seed"] += number
     extent = Extent(48, 32)
     images = ImageInput.from_extent(extent)
     images.initial_image = Image.create(extent, 0xFF336699)
@@ -54,23 +59,26 @@ def work() -> WorkflowInput:
         images,
         sampling=SamplingInput("euler", "simple", cfg_scale=1.0, total_steps=6, seed=1),
         inpaint=InpaintParams(InpaintMode.fill, Bounds(0, 0, *extent)),
-        custom_workflow=CustomWorkflowInput(json.loads(Path(graph).read_text(encoding="utf-8")), {}),
+        custom_workflow=CustomWorkflowInput(graph, {}),
     )
 
 
 async def main(notes: Notes) -> None:
     client = ComfyClient(server)
     await client.connect()
-    job_id = ""
+    jobs: list[str] = []
+    ended = 0
     async for message in client.listen():
-        if message.event is ClientEvent.connected and not job_id:
-            job_id = await client.enqueue(work())
+        if message.event is ClientEvent.connected and not jobs:
+            jobs += [await client.enqueue(work(number)) for number in range(JOBS)]
         elif message.event is ClientEvent.progress:
-            notes.note("progress", round(message.progress, 3))
+            notes.note("progress", jobs.index(message.job_id), round(message.progress, 3))
         elif message.event is not ClientEvent.connected:
-            notes.note(message.event.name, message.job_id == job_id, message.error)
+            notes.note(message.event.name, jobs.index(message.job_id), message.error)
             for number, image in enumerate(message.images or ()):
                 notes.keep(f"{number}.png", bytes(QByteArray(image.to_bytes())))
+            ended += 1
+        if ended == JOBS:
             break
     notes.note("idle", not client.is_executing, client.queued_count)
     await client.disconnect()
