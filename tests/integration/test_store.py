@@ -66,7 +66,6 @@ FULL_JOB = Job(
         graph_id="graph-1",
         request_id="once-1",
         prompt_id="a prompt of its own",
-        prompt_id="my job",
         notes=("Left out what is not a node: _comment.",),
     ),
     created_at=NOW,
