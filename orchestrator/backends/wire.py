@@ -6,7 +6,7 @@ import json
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.models.backend import Device, QueueState, Vitals
@@ -72,6 +72,26 @@ class RawFrame:
     prompt_id: str
     kind: int
     body: bytes
+
+
+def told_under(message: PeerEvent | PreviewFrame | RawFrame, prompt_id: str) -> Any:
+    """The same message as if it were about the prompt of this id."""
+    if isinstance(message, PeerEvent):
+        of_prompt = prompt_id if message.of_prompt else ""
+        data = renamed(message.data, message.prompt_id, prompt_id)
+        return replace(message, data=data, of_prompt=of_prompt)
+    if isinstance(message, PreviewFrame):
+        return replace(message, prompt_id=prompt_id, meta=renamed(message.meta, message.prompt_id, prompt_id))
+    return replace(message, prompt_id=prompt_id)
+
+
+def renamed(value: Any, old: str, new: str) -> Any:
+    """JSON data with a text replaced wherever it is all of a value, as ids are."""
+    if isinstance(value, str):
+        return new if value == old else value
+    if isinstance(value, Mapping):
+        return {key: renamed(item, old, new) for key, item in value.items()}
+    return [renamed(item, old, new) for item in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..backends.client import ComfyUIClient
-from ..backends.events import EventStream, Message, PeerEvent
+from ..backends.events import EventStream, Message, PeerEvent, PreviewFrame
 from ..core.engine.output_names import with_output_names
 from ..core.engine.preparation import Prepared
-from ..core.models.job import InputFile, JobRequest
+from ..core.models.job import InputFile, JobRequest, Source
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success
 from ..core.workflow.prompt import class_of, seeded_nodes, title_of
@@ -31,6 +31,7 @@ from ..core.workflow.result_files import (
 from ..errors import JobLostError, LocalDiskError, PeerError, PromptRefusedError, ResultError
 from .free_names import Counters
 from .gathering import Gathering, Made
+from .kept_frames import KeptFrames
 from .remote_prompt import FollowPolicy, RemotePrompt
 from .results import Delivery, Earlier, Results
 from .rounds import Rounds
@@ -71,6 +72,7 @@ class AttemptRun:
     ) -> None:
         self._ways = ways
         self._client = client
+        self._events = events
         self._peer = peer
         self._is_sent, self._earlier = bool(prompt_id), earlier
         self.prompt_id = prompt_id or str(uuid.uuid4())
@@ -149,8 +151,14 @@ class AttemptRun:
         titles = {node_id: title_of(node) for node_id, node in self._prompt.items()}
         meter = ProgressMeter(titles)
 
+        frames, cuts_before = KeptFrames(self._prompt, self._info, results.keep), self._events.cuts
+        # A client of fleet mode gets them as they come, and nothing else, as from any ComfyUI.
+        are_kept = request.source is not Source.FLEET
+
         def hear(message: Message) -> None:
             on_event(message)
+            if isinstance(message, PreviewFrame) and are_kept:
+                frames.take(message)
             if isinstance(message, PeerEvent):
                 told = files_of(outputs_told(message.type, message.data), self._prompt)
                 results.expect(file for file in told if sequence_of(file) is None)
@@ -169,6 +177,10 @@ class AttemptRun:
                 value_node=value_node,
             )
             made = await gathering.made(outputs)
+            told = {file.node_id for file in made.files}
+            made = replace(made, files=(*made.files, *frames.files(told)))
+            if self._is_sent or self._events.cuts > cuts_before or not self._events.is_connected:
+                made = replace(made, cut_off=tuple(frames.senders - told - outputs.keys()))
             async with delivery or contextlib.nullcontext():
                 delivered = await self._published(results, made, on_trouble)
                 missing = delivered.missing
@@ -181,6 +193,11 @@ class AttemptRun:
             await even_if_cancelled(results.discard())
         texts = texts_of(outputs, self._prompt, value_node)
         notes = gathering.notes(made, missing, self._peer)
+        if frames.left_out:
+            notes = (
+                *notes,
+                f"{frames.left_out} pictures that came over the websocket were too many to keep.",
+            )
         if not value_node and any(len(text) > TEXT_MAX for text in texts):
             notes = (*notes, f"A text that {self._peer} made is too long to be kept; its beginning is.")
         shown = shown_of(outputs, made.with_sequences(delivered.places), self._names.restored)

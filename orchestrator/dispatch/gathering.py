@@ -36,6 +36,7 @@ class Made:
     extra: frozenset[RemoteFile] = frozenset()
     frames: Mapping[FrameSequence, tuple[RemoteFile, ...]] = field(default_factory=dict)
     silent: tuple[str, ...] = ()  #: nodes that write and told of no file, and none was found
+    cut_off: tuple[str, ...] = ()  #: nodes that made nothing but what was sent while nobody could hear it
 
     @property
     def heads(self) -> dict[RemoteFile, str]:
@@ -150,6 +151,12 @@ class Gathering:
     def notes(self, made: Made, missing: Mapping[RemoteFile, ResultError], peer: str) -> tuple[str, ...]:
         """A sentence for each thing that did not come."""
         notes = [self._silence(node_id, peer) for node_id in made.silent]
+        notes += [
+            f"The connection to {peer} was cut while the job ran: pictures that {self._where(node_id)} sent "
+            "over it may be missing."
+            for node_id in made.cut_off
+            if node_id not in made.silent
+        ]
         if missing:
             named = [self._named(file, why) for file, why in list(missing.items())[:_NAMED_MAX]]
             more = len(missing) - len(named)
@@ -162,15 +169,18 @@ class Gathering:
         place = f" (in {file.type}/{subfolder})"[:200] if subfolder else f" (in {file.type})"
         return f"{name[:120]}{place}: {why}"
 
-    def _silence(self, node_id: str, peer: str) -> str:
+    def _where(self, node_id: str) -> str:
         node = self._prompt[node_id]
-        title, class_type, mark = title_of(node), class_of(node), self._names.mark_of(node_id)
+        title, class_type = title_of(node), class_of(node)
         plain = f"{class_type} (node {node_id})"
-        where = plain if title == class_type else f'"{title}" ({class_type}, node {node_id})'
+        return plain if title == class_type else f'"{title}" ({class_type}, node {node_id})'
+
+    def _silence(self, node_id: str, peer: str) -> str:
+        mark = self._names.mark_of(node_id)
         under = f", with {mark} in their names" if mark else ""
         return (
-            f"{where} wrote files that this peer does not list; they are in its output folder{under}, or "
-            f"where the node was told to put them. Get them from {peer} itself."
+            f"{self._where(node_id)} wrote files that this peer does not list; they are in its output "
+            f"folder{under}, or where the node was told to put them. Get them from {peer} itself."
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, Message, PeerEvent
+from ..backends.wire import told_under
 from ..core.models.job import Prompt
 from ..errors import (
     JobLostError,
@@ -132,7 +133,8 @@ class RemotePrompt:
             self._note_beginning()  # a peer tells nothing of a prompt before; its very first word may be lost
             if isinstance(message, PeerEvent) and message.type in _ENDINGS:
                 self._end()
-            on_event(message)
+            is_first = message.prompt_id == self.prompt_id
+            on_event(message if is_first else told_under(message, self.prompt_id))
 
         self._hear = hear
         unsubscribe = self._events.subscribe(self._current, hear)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from ..backends import wire
 from ..core.models.job import Job, JobState
 from ..core.workflow.prompt import class_of
 from .native_queue import Item
@@ -96,13 +97,7 @@ def output_nodes(job: Job, is_output: Callable[[str], bool]) -> list[str]:
 def under_own_id(data: Any, there: str, here: str) -> Any:
     """An event with the prompt's id on its peer replaced by the one that the client knows, wherever it
     stands: progress_state repeats it for each node."""
-    if not there:
-        return data
-    if isinstance(data, str):
-        return here if data == there else data
-    if isinstance(data, Mapping):
-        return {key: under_own_id(value, there, here) for key, value in data.items()}
-    return [under_own_id(item, there, here) for item in data] if isinstance(data, list) else data
+    return wire.renamed(data, there, here) if there else data
 
 
 def ending(job: Job, trail: Trail) -> tuple[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ import pytest
 from tests.rig.fleet import Fleet
 
 from .graphs import Graph, node, stamp
-from .session import Finished, Session
+from .session import Finished, Session, until
 
 pytestmark = pytest.mark.e2e
 
@@ -142,3 +142,64 @@ async def test_a_drawing_keeps_its_ending_and_runs_nothing_where_it_is_shown(fle
             assert await answer.text() == text
             assert answer.headers["Content-Security-Policy"] == "sandbox"
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_prompt_that_queues_itself_again_is_one_job_and_done_with_its_last_round(
+    fleet_mode: Session, peers: list[Session]
+) -> None:
+    graph = saved("ReportRequeue", 831, filename_prefix="batch", rounds=3, done=0, seconds=0.3)
+    async with fleet_mode.listening() as (client_id, heard):
+        prompt_id = await fleet_mode.queue(graph, client_id=client_id)
+        done = await fleet_mode.finished(prompt_id)
+        await until(lambda: has_ended(heard), "the page hears of the end")
+    job = await job_of(fleet_mode, done)
+    assert (job["state"], job["notes"], files_of(job)) == ("done", [], ["batch_00001_.png"])
+    assert len(job["attempts"]) == 1
+    assert {event["data"].get("prompt_id", prompt_id) for event in heard if "data" in event} == {prompt_id}
+    ends = [event for event in heard if event["type"] == "execution_success"]
+    assert len(ends) == 1
+    assert all([await peer.is_idle() for peer in peers])
+
+
+async def has_ended(heard: list[dict[str, Any]]) -> bool:
+    return any(event["type"] == "executing" and event["data"]["node"] is None for event in heard)
+
+
+async def test_stopped_in_its_second_round_it_leaves_no_round_behind(
+    fleet_mode: Session, peers: list[Session]
+) -> None:
+    graph = saved("ReportRequeue", 841, filename_prefix="stopped", rounds=500, done=0, seconds=0.5)
+    prompt_id = await fleet_mode.queue(graph)
+
+    async def is_in_a_later_round() -> bool:
+        queues = [await peer.get("/queue") for peer in peers]
+        running = [item for queue in queues for item in queue["queue_running"]]
+        return any(item[1] != prompt_id and item[2]["2"]["inputs"]["done"] > 0 for item in running)
+
+    await until(is_in_a_later_round, "it is in a later round")
+    await fleet_mode.post("/interrupt", {"prompt_id": prompt_id})
+    done = await fleet_mode.finished(prompt_id)
+    assert (await job_of(fleet_mode, done))["state"] == "cancelled"
+
+    async def are_idle() -> bool:
+        return all([await peer.is_idle() for peer in peers])
+
+    await until(are_idle, "nothing of it is left")
+
+
+async def test_pictures_that_come_over_the_websocket_alone_are_kept_for_a_job_without_a_page(
+    master: Session, fleet: Fleet
+) -> None:
+    graph = {**stamp(851, batch=8), "2": node("SaveImageWebsocket", images=["1", 0])}
+    told = await master.post("/orchestrator/jobs", {"prompt": graph})
+
+    async def has_ended() -> Any:
+        job = await master.get(f"/orchestrator/jobs/{told['job_id']}")
+        return job if job["state"] in ("done", "failed") else None
+
+    job = await until(has_ended, "it ends")
+    assert (job["state"], job["notes"]) == ("done", [])
+    assert [f["filename"] for f in job["outputs"]] == [
+        f"SaveImageWebsocket_0000{n}_.png" for n in range(1, 9)
+    ]
+    assert len(set(await bytes_of(fleet, job))) == 8

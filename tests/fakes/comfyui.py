@@ -226,13 +226,15 @@ class FakeComfyUI:
         if kind not in self.unsaid:
             await self.send_raw(known.client_id, json.dumps({"type": kind, "data": body}))
 
-    async def send_preview(self, prompt_id: str, node_id: str, picture: bytes, *, old: bool = False) -> None:
+    async def send_preview(
+        self, prompt_id: str, node_id: str, picture: bytes, *, old: bool = False, kind: str = "image/jpeg"
+    ) -> None:
         """A preview; `old` without the metadata that says whose it is."""
         if old:
-            frame = struct.pack(">II", 1, 1) + picture
+            frame = struct.pack(">II", 1, 2 if kind == "image/png" else 1) + picture
         else:
             meta = {"node_id": node_id, "display_node_id": node_id, "prompt_id": prompt_id}
-            head = json.dumps({**meta, "image_type": "image/jpeg"}).encode()
+            head = json.dumps({**meta, "image_type": kind}).encode()
             frame = struct.pack(">II", 4, len(head)) + head + picture
         await self.send_raw(self._prompt(prompt_id).client_id, frame)
 

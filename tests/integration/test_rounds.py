@@ -88,6 +88,22 @@ async def test_a_round_that_ended_with_nobody_listening_is_found(master: Master,
     assert [Path(output.path).name for output in (await master.end_of(job)).outputs] == ["x.png"]
 
 
+async def test_what_later_rounds_tell_is_told_of_the_job(master: Master, peer: FakeComfyUI) -> None:
+    heard: list[Any] = []
+    master.runtime.on_message(lambda job, message: heard.append((job.id, message)))
+    job = await master.submit(batch())
+    second = await second_round(master, peer, job)
+    await until(lambda: peer.asked(f"/history/{second}"), "it is followed")
+    nodes = {"1": {"state": "running", "value": 1, "max": 4, "prompt_id": second}}
+    await peer.send(second, "progress_state", nodes=nodes)
+    await until(lambda: any(m.type == "progress_state" for _, m in heard), "it is heard")
+    job_id, message = next((i, m) for i, m in heard if m.type == "progress_state")
+    attempt = master.job(job).attempts[0].prompt_id
+    assert (job_id, message.prompt_id, message.data["nodes"]["1"]["prompt_id"]) == (job.id, attempt, attempt)
+    await peer.finish(second, saved(peer, second, "x.png"))
+    await master.end_of(job)
+
+
 async def test_stopped_in_a_later_round_it_leaves_the_peers_queue_empty(
     master: Master, peer: FakeComfyUI
 ) -> None:

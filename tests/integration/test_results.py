@@ -1,0 +1,164 @@
+"""Results that come in ways of their own: over the websocket, as a pattern, or without a word."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.core.models.job import Job, JobState
+from tests.fakes.answers import answer
+from tests.fakes.comfyui import PNG, FakeComfyUI
+from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.master import Master, started
+
+OUTPUT_NODE = {"input": {}, "output": [], "output_node": True}
+
+
+@pytest.fixture
+async def master(tmp_path: Path) -> AsyncIterator[Master]:
+    async with started(tmp_path) as master:
+        yield master
+
+
+@pytest.fixture
+async def peer(master: Master) -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        fake.object_info = {**stock_classes(), "SaveLive": OUTPUT_NODE, "OtherSaver": OUTPUT_NODE}
+        fake.on_prompt = "hold"
+        await master.add("gpu", fake)
+        yield fake
+
+
+def contents_of(job: Job) -> list[bytes]:
+    return [Path(output.path).read_bytes() for output in job.outputs]
+
+
+async def ended_with(master: Master, peer: FakeComfyUI, entries: list[str], files: list[str]) -> Job:
+    """A job whose save node tells `entries` and has written `files`, both into the folder of its prefix."""
+    job = await master.submit(picture(prefix="film/clip"))
+    prompt_id = await master.running_on(peer, job)
+    folder = peer.prompts[-1].graph["2"]["inputs"]["filename_prefix"].rpartition("/")[0]
+    for name in files:
+        peer.files["output", folder, name] = PNG
+    told = [{"filename": name, "subfolder": folder, "type": "output"} for name in entries]
+    await peer.finish(prompt_id, {"2": {"gifs": told}})
+    return await master.end_of(job)
+
+
+def shown_live() -> dict[str, Any]:
+    graph = picture()
+    graph["2"] = {"class_type": "SaveLive", "inputs": {"images": ["1", 0]}}
+    return graph
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["event 4", "event 1"])
+async def test_pictures_that_an_output_node_sends_over_the_websocket_are_kept_in_order(
+    master: Master, peer: FakeComfyUI, old: bool
+) -> None:
+    job = await master.submit(shown_live())
+    prompt_id = await master.running_on(peer, job)
+    pictures = [PNG + bytes([number]) for number in range(3)]
+    await peer.send(prompt_id, "executing", node="1")
+    await peer.send_preview(prompt_id, "1", b"a preview", old=old)
+    await peer.send(prompt_id, "executing", node="2")
+    for data in pictures:
+        await peer.send_preview(prompt_id, "2", data, old=old, kind="image/png")
+    await peer.finish(prompt_id, {})
+    done = await master.end_of(job)
+    assert (done.state, done.notes, contents_of(done)) == (JobState.DONE, (), pictures)
+    assert [Path(output.path).name for output in done.outputs] == [
+        f"SaveLive_0000{n}_.png" for n in (1, 2, 3)
+    ]
+
+
+async def test_frames_of_a_node_that_told_of_its_files_are_previews(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    peer.files["output", "", "x.png"] = PNG
+    job = await master.submit(shown_live())
+    prompt_id = await master.running_on(peer, job)
+    await peer.send_preview(prompt_id, "2", PNG + b"preview", kind="image/png")
+    await peer.finish(prompt_id, {"2": {"images": [{"filename": "x.png", "type": "output"}]}})
+    assert contents_of(await master.end_of(job)) == [PNG]
+
+
+async def test_where_the_connection_was_cut_meanwhile_it_is_said_that_pictures_may_be_missing(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    job = await master.submit(shown_live())
+    prompt_id = await master.running_on(peer, job)
+    await peer.cut_sockets()
+    await peer.finish(prompt_id, {})
+    done = await master.end_of(job)
+    assert done.state is JobState.DONE
+    [note] = done.notes
+    assert "connection to gpu was cut" in note and "SaveLive (node 2)" in note
+
+
+# Files that nobody told
+
+
+async def run_saver(master: Master, peer: FakeComfyUI, files: list[str], **inputs: Any) -> Job:
+    """A pack's save node writes these files and tells nothing; "{}" in a name: the prefix it was given."""
+    graph = {**picture(), "2": {"class_type": "OtherSaver", "inputs": {"images": ["1", 0], **inputs}}}
+    job = await master.submit(graph)
+    prompt_id = await master.running_on(peer, job)
+    prefix = peer.prompts[-1].graph["2"]["inputs"].get("filename_prefix", "")
+    for name in files:
+        peer.files["output", "", name.format(prefix)] = PNG
+    await peer.finish(prompt_id, {})
+    return await master.end_of(job)
+
+
+@pytest.mark.parametrize("version", ["0.3.75", "0.33.0"])
+async def test_files_that_a_node_did_not_tell_of_are_found_by_their_prefix(
+    master: Master, peer: FakeComfyUI, version: str
+) -> None:
+    peer.version = version
+    files = ["{}_00001_.png", "{}_00001_.txt", "somebody_elses.png"]
+    job = await run_saver(master, peer, files, filename_prefix="cats/x")
+    assert (job.state, job.notes) == (JobState.DONE, ())
+    names = [Path(output.path).relative_to(master.output).as_posix() for output in job.outputs]
+    assert names == ["cats/x_00001_.png", "cats/x_00001_.txt"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "listing"),
+    [
+        ({"filename_prefix": "x"}, True),
+        ({"filename_prefix": "x"}, False),
+        ({"output_path": "deep/inside"}, True),
+        ({"root_dir": "output", "file": "x.txt"}, True),
+        ({"filename_prefix": "/abs/x"}, True),
+    ],
+)
+async def test_files_that_cannot_be_found_are_said_on_the_done_job(
+    master: Master, peer: FakeComfyUI, inputs: dict[str, Any], listing: bool
+) -> None:
+    if not listing:
+        peer.answers["/internal/files/output"] = answer(status=404)
+    job = await run_saver(master, peer, ["elsewhere.png"], **inputs)
+    assert (job.state, job.outputs) == (JobState.DONE, ())
+    [note] = job.notes
+    assert "OtherSaver (node 2) wrote files that this peer does not list" in note
+
+
+async def test_a_pattern_in_a_folder_is_followed_frame_by_frame(master: Master, peer: FakeComfyUI) -> None:
+    frames = [f"clip_00001_{number:03}.png" for number in range(1, 21)]
+    for number in ("00001", "00002"):
+        job = await ended_with(master, peer, ["clip_00001_%03d.png"], frames)
+        assert (job.state, job.notes) == (JobState.DONE, ())
+        names = [Path(output.path).relative_to(master.output).as_posix() for output in job.outputs]
+        assert names == [f"film/{frame.replace('00001', number)}" for frame in frames]
+        assert job.shown["2"]["gifs"] == [
+            {"filename": f"clip_{number}_%03d.png", "subfolder": "film", "type": "output"}
+        ]
+
+
+async def test_a_pattern_without_a_frame_is_a_missing_file(master: Master, peer: FakeComfyUI) -> None:
+    job = await ended_with(master, peer, ["here.png", "clip_%03d.png"], ["here.png"])
+    [note] = job.notes
+    assert len(job.outputs) == 1 and "clip_%03d.png" in note
