@@ -264,6 +264,7 @@ def _is_small(files: Sequence[OutputFile]) -> bool:
 
 def _first_pictures(files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:
     pictures = [f for f in files if Path(f.path).suffix in (".png", ".jpg", ".jpeg", ".webp")]
+    pictures = [f for f in pictures if not f.is_extra] or pictures
     return tuple(f for f in pictures if f.node_id == pictures[0].node_id)
 
 

@@ -94,7 +94,7 @@ def _insert_parts(
     parts_of: Sequence[tuple[str, Sequence[Any]]],
 ) -> None:
     rows = [
-        {"job_id": job_id, "position": position, **vars(part)}
+        {"job_id": job_id, "position": position} | {k: v for k, v in vars(part).items() if k in table.c}
         for job_id, parts in parts_of
         for position, part in enumerate(parts)
     ]

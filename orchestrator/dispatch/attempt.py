@@ -204,7 +204,11 @@ class AttemptRun:
         if self._ways.folders.with_assets is not None and delivered.places and not value_node:
             shown = await asyncio.to_thread(self._ways.folders.with_assets, job_id, shown)
         return {
-            "outputs": tuple(delivered.places[file] for file in made.files if file in delivered.places),
+            "outputs": tuple(
+                replace(delivered.places[file], is_extra=file in made.extra)
+                for file in made.files
+                if file in delivered.places
+            ),
             "shown": shown,
             "texts": tuple(text if value_node else cut(text) for text in map(self._names.restored, texts)),
             "result_type": self._plan.type if self._plan else "",

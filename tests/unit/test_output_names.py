@@ -97,3 +97,19 @@ def test_texts_that_quote_a_name_quote_the_one_that_was_asked_for() -> None:
     _, names = named("Image Save", "cats/x")
     said = 'saved "/out/rd-1-1~cats~x_0001.png" and rd-1/y.png ~ done'
     assert names.restored(said) == 'saved "/out/cats/x_0001.png" and y.png ~ done'
+
+
+@pytest.mark.parametrize(
+    "place", ["/srv/pictures", "D:\\pictures", "./ComfyUI/output/[time(%Y)]", "../x", "~/x"]
+)
+def test_names_in_a_folder_that_is_the_users_bear_no_mark(place: str) -> None:
+    node = {"class_type": "Image Save", "inputs": {"filename_prefix": "x", "output_path": place}}
+    prompt, names = with_output_names({"1": node}, INFO, "rd-1")
+    assert (prompt["1"], names.flat) == (node, {})
+
+
+@pytest.mark.parametrize("place", ["", "output", "portraits/anna", "[time(%Y-%m-%d)]"])
+def test_a_folder_within_the_output_folder_changes_nothing(place: str) -> None:
+    node = {"class_type": "Image Save", "inputs": {"filename_prefix": "x", "output_path": place}}
+    prompt, _ = with_output_names({"1": node}, INFO, "rd-1")
+    assert prompt["1"]["inputs"] == {"filename_prefix": "rd-1-1~x", "output_path": place}

@@ -191,10 +191,6 @@ def test_other_names_are_no_pattern(name: str) -> None:
     assert sequence_of(RemoteFile("2", name)) is None
 
 
-def test_a_text_that_its_comfyui_took_apart_is_put_together() -> None:
-    assert texts_of(made(text=list("ink"), string=["one", "two"]), {"2": {}}) == ("ink", "one", "two")
-
-
 def test_a_long_text_is_cut_and_says_so() -> None:
     assert cut("x" * TEXT_MAX) == "x" * TEXT_MAX
     assert cut("x" * 3_000_000).endswith("… (3,000,000 characters in all; the rest was left on the peer)")

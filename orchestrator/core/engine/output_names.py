@@ -8,8 +8,9 @@ only the top of the output folder. They, and ComfyUI's own nodes that save witho
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..models.job import Prompt
 from ..workflow.object_info import ObjectInfo
@@ -30,6 +31,7 @@ _SILENT_STOCK: Mapping[str, str] = {
 #: These join the prefix to a folder of their own, which no route lists: a prefix would only mar their names.
 _IN_OWN_FOLDER = frozenset({"SaveImageDataSetToFolder", "SaveImageTextDataSetToFolder"})
 _FLAT_MAX_BYTES = 150  #: of a flat prefix; a file name takes 255, and nodes add to it
+_PLACE = re.compile(r"(^|_)(path|folder|directory|dir)(_|$)|(folder|dir)path", re.IGNORECASE)
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _SEPARATORS = re.compile(r"[\\/]+")
 _END_OF_NAME = r"[^\s\"'<>|]*"
@@ -94,6 +96,8 @@ def with_output_names(prompt: Prompt, info: ObjectInfo, tag: str) -> tuple[Promp
         is_stock = info.is_stock(class_type)
         if not isinstance(prefix, str) or _leads_elsewhere(prefix) or class_type in _IN_OWN_FOLDER:
             continue
+        if not is_stock and any(_is_the_users(place) for place in _places(node["inputs"])):
+            continue  # into a folder that is the user's: nothing there shall bear our marks
         if is_stock and prefix and class_type not in _SILENT_STOCK:
             named = f"{tag}/{prefix}"
         elif is_stock or prefix:
@@ -129,6 +133,19 @@ def _without(name: str, prefix: FlatPrefix) -> str:
     return before + rest.replace(prefix.separator, "/")
 
 
-def _leads_elsewhere(prefix: str) -> bool:
-    is_absolute = prefix[:1] in ("/", "\\", "~") or bool(_DRIVE.match(prefix))
-    return is_absolute or ".." in _SEPARATORS.split(prefix)
+def _places(inputs: Mapping[str, Any]) -> Iterator[str]:
+    """Where a node is told to write."""
+    for name, value in inputs.items():
+        if isinstance(value, str) and _PLACE.search(name):
+            yield value
+
+
+def _is_the_users(place: str) -> bool:
+    """Packs take "./…" from where ComfyUI was started, which may well be its output folder."""
+    return _leads_elsewhere(place) or place.startswith(("./", ".\\"))
+
+
+def _leads_elsewhere(place: str) -> bool:
+    """Whether it is no place within the output folder."""
+    is_rooted = place[:1] in ("/", "\\", "~") or bool(_DRIVE.match(place))
+    return is_rooted or ".." in _SEPARATORS.split(place)

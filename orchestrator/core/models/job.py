@@ -119,13 +119,17 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A result file on this machine: ``path`` is absolute; the other three are what /view takes."""
+    """A result file on this machine: ``path`` is absolute; the other three are what /view takes.
+
+    ``is_extra``: it was only named beside another one, or not told at all. Not kept across a restart.
+    """
 
     node_id: str
     path: str
     filename: str
     subfolder: str
     type: str
+    is_extra: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

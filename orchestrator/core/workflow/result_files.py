@@ -126,15 +126,12 @@ def companions_of(outputs: Mapping[str, Any]) -> frozenset[RemoteFile]:
 
 
 def texts_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "") -> tuple[str, ...]:
-    """Every text, node by node in the order of the prompt. A text that a node told in place of a list of
-    texts was taken apart into its characters by its ComfyUI; it is put together again."""
+    """Every text, node by node in the order of the prompt."""
     found: list[str] = []
     for node_id in _ordered(outputs, order, only):
         output = outputs[node_id]
         for key in _TEXT_KEYS if isinstance(output, Mapping) else ():
-            texts = [text for text in _items(output.get(key)) if isinstance(text, str)]
-            is_apart = len(texts) > 1 and all(len(text) == 1 for text in texts)
-            found += ["".join(texts)] if is_apart else texts
+            found += [text for text in _items(output.get(key)) if isinstance(text, str)]
     return tuple(found)
 
 
