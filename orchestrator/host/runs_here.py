@@ -35,6 +35,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPTIONS_KEY = "orchestrator"  #: in a prompt's extra_data
 ANSWERS_KEPT = 1000  #: of requests that came with an id
 NOTE_HEADER = "X-Remote-Dispatch-Note"  #: on the answer of POST /prompt, for who has no page
+SPLIT_IT = (
+    "Put a Remote Dispatch node behind the part that needs it: that part then runs on a peer, the rest here."
+)
 ADVICE = "To have the heavy part done by a peer, put a Remote Dispatch node behind it."
 
 
@@ -135,10 +138,9 @@ class RunsHere:
         lacks = self._missing(answer, body) if nodes else []
         if not lacks:
             return answer
-        words = (
-            f"{in_words(nodes)} So this has to run here, where {', '.join(lacks)} is missing. Put a Remote "
-            "Dispatch node behind the part that needs it: that part then runs on a peer, the rest here."
-        )
+        has_them = all(comfy.has_class(node.class_type) for node in nodes)
+        helps = SPLIT_IT if has_them else "Install its node pack here, or update ComfyUI."
+        words = f"{in_words(nodes)} So this has to run here, where {', '.join(lacks)} is missing. {helps}"
         refusal = _json_of(answer)
         error = refusal.get("error")
         if answer.status == 200 or not isinstance(error, dict):
