@@ -8,11 +8,12 @@ install what they need into an environment that can run ComfyUI::
     export COMFYUI_PATH=~/ComfyUI COMFYUI_PYTHON=~/ComfyUI/.venv/bin/python
     python -m benchmarks.packs --packs ~/packs
 
-Three ComfyUIs start on loopback, all with these packs: a plain one, a peer, and a master with the peer. Each
-graph runs on the plain one; on the master in fleet mode; there through a Remote Dispatch node with nothing
-linked (*node*); and, where the graph says which link, through a node in that link (*value*). What the plain
-ComfyUI wrote and told is what the other ways must bring: files in the output folder by name and content,
-files that only the history names, texts, custom events. A cell is ``equal``, ``said`` (it differs, and a
-sentence says so: a note on the job or the refusal) or ``DIFFERS`` with the difference. The exit status is
-the number of cells that differ.
+For each pack three ComfyUIs start on loopback, all with it: a plain one, a peer, and a master with the peer.
+Each graph runs on the plain one; on the master in fleet mode; there through a Remote Dispatch node with
+nothing linked (*node*); and, where the graph says which link, through a node in that link (*value*). What the
+plain ComfyUI wrote and told is what the other ways must bring: files in the output folder by name and
+content, files that only the history names, texts, custom events.
+
+A cell is ``equal``, ``said`` (it differs, and a sentence says so: a note on the job or the refusal) or
+``DIFFERS`` with the difference. The exit status is the number of cells that differ.
 """

@@ -21,7 +21,7 @@ class Case:
 
     SHARED in a text is a folder that all machines see, as a network drive; SHARED/made is empty before each
     run.
-    ``value``: the node and its input whose link a Remote Dispatch node is put into. ``needs``: other packs.
+    ``value``: the node and its input whose link a Remote Dispatch node is put into.
     ``alike``: what the plain ComfyUI runs in its place, where a fleet does more: it finds a file in spite of
     another system's separators.
     ``may_say``: the sentence that is right in fleet mode and the node where the graph cannot run alike.
@@ -31,7 +31,6 @@ class Case:
     name: str
     prompt: Prompt
     value: tuple[str, str] | None = None
-    needs: tuple[str, ...] = ()
     alike: Prompt = field(default_factory=dict)
     may_say: str = ""
     unstable: bool = False

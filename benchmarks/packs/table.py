@@ -26,36 +26,39 @@ LINE = "{:<26} {:<44} {:<22} {:<8} {:<8} {:<8}"
 
 def print_table(setup: Setup, packs: Path, only: str, ways: Sequence[str], base: Path | None) -> int:
     """Returns how many cells differ. `base`: keep the processes' files there."""
-    chosen = [
-        (pack, case)
-        for pack, cases in GRAPHS.items()
-        if (packs / pack).is_dir()
-        for case in cases
-        if only.lower() in f"{pack} {case.name}".lower() and all((packs / p).is_dir() for p in case.needs)
-    ]
-    names = {name for pack, case in chosen for name in (pack, *case.needs)}
+    counts = dict.fromkeys((EQUAL, SAID, DIFFERS), 0)
+    print(LINE.format("pack", "graph", "plain", "fleet", "node", "value"))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        fleet = Fleet(setup, base or Path(folder), peers=1)
-        plain = fleet.new_peer("plain")
-        for process in (fleet.master, plain, *fleet.peers):
-            for name in names:
-                _install_copy(process, packs / name)
-        shared = fleet.base / "shared"
-        for place in (fleet.master.base / "input", plain.base / "input", shared):
-            fill_input(place)
-        fleet.master.install(PEER_PACK, "test-nodes")
-        for process in (plain, *fleet.peers):
-            fill_models(process.base / "models")
-        plain.start()
-        try:
-            with fleet:
-                plain.wait_ready()
-                fleet.register_peers()
-                return asyncio.run(
-                    _rows(fleet, plain, [(pack, case.placed(shared)) for pack, case in chosen], ways)
-                )
-        finally:
-            plain.stop()
+        for pack, cases in GRAPHS.items():
+            chosen = [case for case in cases if only.lower() in f"{pack} {case.name}".lower()]
+            if chosen and (packs / pack).is_dir():
+                _print_pack(setup, packs / pack, chosen, ways, (base or Path(folder)) / pack, counts)
+    print(", ".join(f"{count} {word}" for word, count in counts.items()))
+    return counts[DIFFERS]
+
+
+def _print_pack(
+    setup: Setup, pack: Path, cases: Sequence[Case], ways: Sequence[str], base: Path, counts: dict[str, int]
+) -> None:
+    """Processes of its own for each pack: some change how all of ComfyUI runs."""
+    fleet = Fleet(setup, base, peers=1)
+    plain = fleet.new_peer("plain")
+    for process in (fleet.master, plain, *fleet.peers):
+        _install_copy(process, pack)
+    shared = base / "shared"
+    for place in (fleet.master.base / "input", plain.base / "input", shared):
+        fill_input(place)
+    fleet.master.install(PEER_PACK, "test-nodes")
+    for process in (plain, *fleet.peers):
+        fill_models(process.base / "models")
+    plain.start()
+    try:
+        with fleet:
+            plain.wait_ready()
+            fleet.register_peers()
+            asyncio.run(_rows(fleet, plain, pack.name, [case.placed(shared) for case in cases], ways, counts))
+    finally:
+        plain.stop()
 
 
 def _install_copy(process: ComfyProcess, pack: Path) -> None:
@@ -66,16 +69,19 @@ def _install_copy(process: ComfyProcess, pack: Path) -> None:
 
 
 async def _rows(
-    fleet: Fleet, plain: ComfyProcess, chosen: Sequence[tuple[str, Case]], ways: Sequence[str]
-) -> int:
-    counts = dict.fromkeys((EQUAL, SAID, DIFFERS), 0)
-    print(LINE.format("pack", "graph", "plain", "fleet", "node", "value"))
+    fleet: Fleet,
+    plain: ComfyProcess,
+    pack: str,
+    cases: Sequence[Case],
+    ways: Sequence[str],
+    counts: dict[str, int],
+) -> None:
     async with aiohttp.ClientSession() as http:
         there = Machine(Session(http, plain.url), plain)
         peers = [Session(http, peer.url) for peer in fleet.peers]
         master = Machine(Session(http, fleet.master.url, fleet.token), fleet.master, peers)
         await until(master.session.peers_are_up, "the peer is up", 120.0)
-        for pack, case in chosen:
+        for case in cases:
             wanted = await _run(there, case, case.alike or case.prompt)
             verdicts = {way: await _elsewhere(master, case, way, wanted) for way in ways}
             made = f"{len(wanted.written)} files, {len(wanted.listed)} told"
@@ -88,8 +94,6 @@ async def _rows(
                     counts[found.word] += 1
                     for difference in found.differences:
                         print(f"    {way}: {difference[:400]}", flush=True)
-    print(", ".join(f"{count} {word}" for word, count in counts.items()))
-    return counts[DIFFERS]
 
 
 async def _elsewhere(master: Machine, case: Case, way: str, wanted: Seen) -> Verdict | None:
@@ -101,6 +105,7 @@ async def _elsewhere(master: Machine, case: Case, way: str, wanted: Seen) -> Ver
         prompt = case.through()
     else:
         prompt = case.whole() if by_node else case.prompt
+    await until(master.session.peers_are_up, "the peer is up again", 60.0)
     await master.session.patch("/orchestrator/settings", {"fleet_mode": way == "fleet"})
     seen = await _run(master, case, prompt, by_node=by_node)
     seen.outputs.pop(DISPATCHER, None)
