@@ -89,14 +89,19 @@ def _latent(path: Path) -> dict[str, Any]:
 
 
 def _plain(kind: str, text: str) -> Any:
-    try:
-        if kind == "INT":
-            return int(text)
-        if kind == "FLOAT":
-            return float(text)
-    except ValueError as exc:
-        raise ResultError(f"The peer answered {text[:40]!r} where a number was due.") from exc
-    return text == "True" if kind == "BOOLEAN" else text
+    """`kind` may be several, as "INT,STRING": the first that the text can be read as."""
+    read = {"INT": int, "FLOAT": float, "BOOLEAN": _truth}
+    for one in kind.split(","):
+        try:
+            return read.get(one, str)(text)
+        except (ValueError, KeyError):
+            continue
+    due = "true or false" if kind == "BOOLEAN" else "a number"
+    raise ResultError(f"The peer answered {text[:40]!r} where {due} was due.")
+
+
+def _truth(text: str) -> bool:
+    return {"True": True, "1": True, "False": False, "0": False}[text]
 
 
 def _first(items: Sequence[Any], kind: str) -> Any:

@@ -29,6 +29,19 @@ def graph(class_type: str, **inputs: Any) -> dict[str, Any]:
     return {"5": {"class_type": class_type, "inputs": inputs}}
 
 
+def switches(**sources: str) -> ObjectInfo:
+    """A class Switch that takes and gives anything, and a class for each of the types."""
+    described: dict[str, Any] = {name: {"input": {}, "output": [given]} for name, given in sources.items()}
+    anything = {name: ["*", {}] for name in ("a", "b", "condition", "picture")}
+    return ObjectInfo({"Switch": {"input": {"optional": anything}, "output": ["*"]}, **described})
+
+
+def switch_of(links: dict[str, list[Any]]) -> dict[str, Any]:
+    """A Switch, node 5, with these links; each comes from a node named as its class."""
+    sources = {str(link[0]): {"class_type": link[0], "inputs": {}} for link in links.values()}
+    return {**graph("Switch", **links), **sources}
+
+
 @pytest.mark.parametrize("kind", SUPPORTED)
 def test_every_supported_type_gets_a_stock_node_that_hangs_on_the_link(kind: str) -> None:
     prompt, plan = add_result_node(graph("Source"), ResultLink("5", 0), classes(Source=[kind]))
@@ -49,6 +62,21 @@ def test_an_any_type_output_has_the_type_of_what_is_linked_into_it() -> None:
     info = classes(Switch=["*"], Source=["MASK"])
     prompt = {**graph("Switch", any=["6", 0]), "6": {"class_type": "Source", "inputs": {}}}
     assert link_type(prompt, ResultLink("5", 0), info) == "MASK"
+
+
+@pytest.mark.parametrize("order", [("condition", "picture"), ("picture", "condition")])
+def test_a_condition_beside_a_picture_is_not_what_a_switch_gives(order: tuple[str, str]) -> None:
+    info = switches(IMAGE="IMAGE", BOOLEAN="BOOLEAN")
+    links = {"condition": ["BOOLEAN", 0], "picture": ["IMAGE", 0]}
+    prompt = switch_of({name: links[name] for name in order})
+    assert link_type(prompt, ResultLink("5", 0), info) == "IMAGE"
+
+
+def test_what_is_computed_of_numbers_may_be_a_text() -> None:
+    prompt, plan = add_result_node(
+        switch_of({"a": ["INT", 0]}), ResultLink("5", 0), switches(INT="INT", STRING="STRING")
+    )
+    assert (plan.type, prompt[plan.node_id]["class_type"]) == ("INT,STRING", "PreviewAny")
 
 
 def test_an_any_type_output_of_unknown_origin_is_refused() -> None:

@@ -41,34 +41,38 @@ class ResultPlan:
 def link_type(prompt: Prompt, link: ResultLink, info: ObjectInfo) -> str:
     """The type of an output as the peer's classes declare it.
 
-    An any-type output (a switch, a reroute) has the type of the first linked any-type input before it.
+    An any-type output (a switch, a reroute) has a type of what is linked into its any-type inputs: that of
+    the pictures or latents among them, for the rest decides which way it takes; of texts and numbers alone,
+    "INT,STRING" or the like, for nodes that compute may well make a text of them. "*" when nothing tells.
     """
-    seen: set[str] = set()
-    node_id, slot = link.node_id, link.slot
-    while node_id not in seen:
-        seen.add(node_id)
-        node = prompt.get(node_id)
-        if node is None or node.get("class_type") not in info:
-            raise WorkflowError(
-                f"Node {node_id}, which Remote Dispatch waits for, is not in the graph it sent."
-            )
-        types = info.output_types(node["class_type"])
-        if slot >= len(types):
-            raise WorkflowError(f"Node {node_id} ({node['class_type']}) has no output number {slot}.")
-        if types[slot] not in _ANY:
-            return types[slot]
-        source = next(
-            (
-                value
-                for name, value in node.get("inputs", {}).items()
-                if is_link(value) and _takes_anything(info, node["class_type"], name)
-            ),
-            None,
-        )
-        if source is None:
-            break
-        node_id, slot = str(source[0]), source[1]
-    return "*"
+    kinds = _kinds_of(prompt, link.node_id, link.slot, info, set())
+    declared = info.output_types(prompt[link.node_id]["class_type"])[link.slot]
+    if declared not in _ANY:
+        return declared
+    large = [kind for kind in kinds if kind not in TEXT_TYPES]
+    return large[0] if large else ",".join(dict.fromkeys((*kinds, "STRING"))) if kinds else "*"
+
+
+def _kinds_of(prompt: Prompt, node_id: str, slot: int, info: ObjectInfo, seen: set[str]) -> list[str]:
+    """Each type that this output may have, once, in the order of the inputs; [] when nothing tells."""
+    node = prompt.get(node_id)
+    if node is None or node.get("class_type") not in info:
+        raise WorkflowError(f"Node {node_id}, which Remote Dispatch waits for, is not in the graph it sent.")
+    types = info.output_types(node["class_type"])
+    if slot >= len(types):
+        raise WorkflowError(f"Node {node_id} ({node['class_type']}) has no output number {slot}.")
+    if types[slot] not in _ANY:
+        return [types[slot]]
+    if node_id in seen:
+        return []
+    seen.add(node_id)
+    sources = [
+        value
+        for name, value in node.get("inputs", {}).items()
+        if is_link(value) and _takes_anything(info, node["class_type"], name)
+    ]
+    found = (_kinds_of(prompt, str(source[0]), source[1], info, seen) for source in sources)
+    return list(dict.fromkeys(kind for kinds in found for kind in kinds))
 
 
 def _takes_anything(info: ObjectInfo, class_type: str, name: str) -> bool:
@@ -95,7 +99,7 @@ def add_result_node(prompt: Prompt, link: ResultLink, info: ObjectInfo) -> tuple
         }
     elif kind == "LATENT":
         nodes = {RESULT_ID: _node("SaveLatent", samples=source, filename_prefix="latent")}
-    elif kind in TEXT_TYPES:
+    elif TEXT_TYPES.issuperset(kind.split(",")):
         nodes = {RESULT_ID: _node("PreviewAny", source=source)}
     else:
         shown = "an unknown type" if kind == "*" else kind
