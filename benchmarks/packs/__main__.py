@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 import benchmarks.packs as package  # noqa: E402
 from tests.rig.environment import Setup  # noqa: E402
 
-WAYS = ("fleet", "node", "value")
+WAYS = "fleet,node,value,file"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--packs", type=Path, required=True, metavar="DIR", help="the checkouts")
     parser.add_argument("--only", default="", metavar="TEXT", help="graphs whose pack or name holds it")
-    parser.add_argument("--ways", default=",".join(WAYS), help="which of fleet, node, value")
+    parser.add_argument("--ways", default=WAYS, help="some of %(default)s")
     parser.add_argument("--base", type=Path, metavar="DIR", help="keep all files of the processes there")
     parser.add_argument("--in-environment", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

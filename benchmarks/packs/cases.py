@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 Prompt = dict[str, Any]
 Node = dict[str, Any]
+Place = tuple[str, str]  #: a node and one of its inputs
 
 SHARED = "{shared}"
 DISPATCHER = "900"  #: the id of the Remote Dispatch node
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How the page shows some links: `everywhere` ones come from nodes of Use Everywhere and are written down
+    in ``extra.ue_links`` alone; `named` ones go through a pair of KJNodes' Set and Get."""
+
+    everywhere: tuple[Place, ...] = ()
+    named: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -25,16 +34,17 @@ class Case:
     ``alike``: what the plain ComfyUI runs in its place, where a fleet does more: it finds a file in spite of
     another system's separators.
     ``may_say``: the sentence that is right in fleet mode and the node where the graph cannot run alike.
+    ``drawn``: how its workflow file shows some of its links; None where no file is tried.
     ``unstable``: what it makes differs from run to run; names, counts and sizes are compared, not content.
     """
 
     name: str
     prompt: Prompt
-    value: tuple[str, str] | None = None
+    value: Place | None = None
     alike: Prompt = field(default_factory=dict)
     may_say: str = ""
     unstable: bool = False
-    workflow_extra: Mapping[str, Any] = field(default_factory=dict)
+    drawn: Drawn | None = None
 
     def placed(self, shared: Path) -> Case:
         """With the path of the folder that all machines see, where its texts say SHARED."""
@@ -83,7 +93,7 @@ class Case:
             "links": [],
             "groups": [],
             "config": {},
-            "extra": dict(self.workflow_extra),
+            "extra": {},
             "version": 0.4,
         }
 

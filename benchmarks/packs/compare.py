@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -21,12 +21,15 @@ class Verdict:
     differences: tuple[str, ...] = ()
 
 
-def verdict(case: Case, plain: Seen, there: Seen, *, by_node: bool = False) -> Verdict:
-    """`by_node`: the host's history tells of the node alone, so files and texts are compared."""
+def verdict(case: Case, plain: Seen, there: Seen, *, by_node: bool = False, by_file: bool = False) -> Verdict:
+    """`by_node`: the host's history tells of the node alone, so files and texts are compared. `by_file`:
+    the same, and it was sent with a workflow of its own."""
+    if by_file:
+        plain, there = _of_any_workflow(plain), _of_any_workflow(there)
     if there.failed or plain.failed:
         return _of_failures(case, plain, there)
     found = [*_files(case, plain, there)]
-    if by_node:
+    if by_node or by_file:
         found += _listed(case, plain, there)
         missing = Counter(plain.texts) - Counter(there.texts)
         found += [f"text missing: {text[:80]!r}" for text in missing]
@@ -92,6 +95,12 @@ def _outputs(case: Case, plain: Any, there: Any, where: str = "history") -> Iter
 
 def _unlike(case: Case, one: Content, other: Content) -> bool:
     return _key(case, one) != _key(case, other)
+
+
+def _of_any_workflow(seen: Seen) -> Seen:
+    listed = [item.of_any_workflow() if isinstance(item, Content) else item for item in seen.listed]
+    written = {name: content.of_any_workflow() for name, content in seen.written.items()}
+    return replace(seen, listed=listed, written=written)
 
 
 def _key(case: Case, item: Content | str) -> Content | str:

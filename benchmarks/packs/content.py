@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 PICTURES = frozenset({"png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "apng"})
@@ -25,8 +25,12 @@ class Content:
     def __str__(self) -> str:
         return f"{self.kind} x{self.frames} {self.digest[:8]} {'+'.join(self.carries) or 'bare'}"
 
+    def of_any_workflow(self) -> Content:
+        """That a workflow is in it, not which."""
+        return replace(self, carries=tuple(word.split(" ")[0] for word in self.carries))
+
     def without_digest(self) -> Content:
-        return Content(self.kind, self.frames, "", self.carries)
+        return replace(self, digest="")
 
 
 def content_of(name: str, data: bytes) -> Content:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +39,7 @@ class Seen:
     """
 
     written: dict[str, Content] = field(default_factory=dict)
-    listed: list[Content] = field(default_factory=list)
+    listed: list[Content | str] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     events: dict[str, int] = field(default_factory=dict)
@@ -75,25 +77,44 @@ class Machine:
                     events[event["type"]] = events.get(event["type"], 0) + 1
         seen = Seen(events=events)
         seen.failed = next((_failure(e) for e in entries if e["status"]["status_str"] != "success"), "")
-        jobs = [job for job in await self._jobs() if job["job_id"] not in earlier_jobs]
-        seen.said = [note for job in jobs for note in job["notes"]]
         merged: dict[str, Any] = {}
         for entry in entries:
             for node_id, output in entry["outputs"].items():
                 merged.setdefault(node_id, {}).update(output)
         seen.outputs = await self._with_contents(_without_rounds(merged))
+        seen.listed = [c for output in seen.outputs.values() for c in _contents(output)]
+        seen.texts = [
+            _plain_text(text)
+            for node_id in prompt
+            for text in seen.outputs.get(node_id, {}).get("text", ())
+            if isinstance(text, str)
+        ]
+        return await self._completed(seen, earlier_jobs, by_node=by_node)
+
+    async def run_file(self, workflow: Mapping[str, Any], token: str) -> Seen:
+        """By the command line, as a file."""
+        await self._forget_earlier()
+        earlier_jobs = {job["job_id"] for job in await self._jobs()}
+        file = self.process.base / "workflow.json"
+        await asyncio.to_thread(file.write_text, json.dumps(workflow), "utf-8")
+        options = ("--server", self.session.url, "--token", token, "--wait")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "orchestrator", "submit", str(file), *options),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        told, _ = await process.communicate()
+        seen = Seen(failed=told.decode() if process.returncode else "")
+        return await self._completed(seen, earlier_jobs, by_node=True)
+
+    async def _completed(self, seen: Seen, earlier_jobs: set[str], *, by_node: bool) -> Seen:
+        """With what the jobs since then tell, and the files that lie there."""
+        jobs = [job for job in await self._jobs() if job["job_id"] not in earlier_jobs]
+        seen.said = [note for job in jobs for note in job["notes"]]
         if by_node:
             files = [file for job in jobs for file in job["outputs"]]
             seen.listed = [await self._content(file) for file in files]
             seen.texts = [_plain_text(text) for job in jobs for text in job["texts"]]
-        else:
-            seen.listed = [c for output in seen.outputs.values() for c in _contents(output)]
-            seen.texts = [
-                _plain_text(text)
-                for node_id in prompt
-                for text in seen.outputs.get(node_id, {}).get("text", ())
-                if isinstance(text, str)
-            ]
         seen.written = await asyncio.to_thread(self._written)
         return seen
 

@@ -17,17 +17,19 @@ from tests.rig.fleet import PEER_PACK, Fleet
 
 from .cases import DISPATCHER, Case
 from .compare import DIFFERS, EQUAL, SAID, Verdict, verdict
+from .files import workflow_file
 from .graphs import GRAPHS
 from .material import fill_input, fill_models
 from .runs import Machine, Seen
 
-LINE = "{:<26} {:<44} {:<22} {:<8} {:<8} {:<8}"
+WAYS = ("fleet", "node", "value", "file")
+LINE = "{:<26} {:<44} {:<22} {:<8} {:<8} {:<8} {:<8}"
 
 
 def print_table(setup: Setup, packs: Path, only: str, ways: Sequence[str], base: Path | None) -> int:
     """Returns how many cells differ. `base`: keep the processes' files there."""
     counts = dict.fromkeys((EQUAL, SAID, DIFFERS), 0)
-    print(LINE.format("pack", "graph", "plain", "fleet", "node", "value"))
+    print(LINE.format("pack", "graph", "plain", *WAYS))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for pack, cases in GRAPHS.items():
             chosen = [case for case in cases if only.lower() in f"{pack} {case.name}".lower()]
@@ -83,11 +85,9 @@ async def _rows(
         await until(master.session.peers_are_up, "the peer is up", 120.0)
         for case in cases:
             wanted = await _run(there, case, case.alike or case.prompt)
-            verdicts = {way: await _elsewhere(master, case, way, wanted) for way in ways}
+            verdicts = {way: await _elsewhere(master, case, way, wanted, fleet.token) for way in ways}
             made = f"{len(wanted.written)} files, {len(wanted.listed)} told"
-            words = [
-                found.word if (found := verdicts.get(way)) else "-" for way in ("fleet", "node", "value")
-            ]
+            words = [found.word if (found := verdicts.get(way)) else "-" for way in WAYS]
             print(LINE.format(pack[:26], case.name[:44], "fails" if wanted.failed else made, *words))
             for way, found in verdicts.items():
                 if found:
@@ -96,20 +96,25 @@ async def _rows(
                         print(f"    {way}: {difference[:400]}", flush=True)
 
 
-async def _elsewhere(master: Machine, case: Case, way: str, wanted: Seen) -> Verdict | None:
-    """None where the graph names no link for this way."""
-    by_node = way == "node"
-    if way == "value":
-        if case.value is None:
-            return None
-        prompt = case.through()
-    else:
-        prompt = case.whole() if by_node else case.prompt
+async def _elsewhere(master: Machine, case: Case, way: str, wanted: Seen, token: str) -> Verdict | None:
+    """None where the graph is not for this way."""
     await until(master.session.peers_are_up, "the peer is up again", 60.0)
     await master.session.patch("/orchestrator/settings", {"fleet_mode": way == "fleet"})
-    seen = await _run(master, case, prompt, by_node=by_node)
+    if way == "file":
+        if case.drawn is None:
+            return None
+        definitions = await master.session.get("/object_info")
+        seen = await master.run_file(workflow_file(case.prompt, definitions, case.drawn), token)
+    elif way == "value":
+        if case.value is None:
+            return None
+        seen = await _run(master, case, case.through())
+    elif way == "node":
+        seen = await _run(master, case, case.whole(), by_node=True)
+    else:
+        seen = await _run(master, case, case.prompt)
     seen.outputs.pop(DISPATCHER, None)
-    return verdict(case, wanted, seen, by_node=by_node)
+    return verdict(case, wanted, seen, by_node=way == "node", by_file=way == "file")
 
 
 async def _run(machine: Machine, case: Case, prompt: dict[str, object], *, by_node: bool = False) -> Seen:

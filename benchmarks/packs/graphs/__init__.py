@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..cases import Case
-from . import custom_scripts, easy_use, essentials, impact, kjnodes, lora_manager, rgthree, video_helper, was
+from . import (
+    custom_scripts,
+    easy_use,
+    essentials,
+    impact,
+    kjnodes,
+    lora_manager,
+    rgthree,
+    use_everywhere,
+    video_helper,
+    was,
+)
 
 GRAPHS: Mapping[str, Sequence[Case]] = {
     "ComfyUI-VideoHelperSuite": video_helper.CASES,
@@ -14,6 +25,7 @@ GRAPHS: Mapping[str, Sequence[Case]] = {
     "ComfyUI-KJNodes": kjnodes.CASES,
     "ComfyUI-Impact-Pack": impact.CASES,
     "ComfyUI-Easy-Use": easy_use.CASES,
+    "cg-use-everywhere": use_everywhere.CASES,
     "ComfyUI-Custom-Scripts": custom_scripts.CASES,
     "ComfyUI_essentials": essentials.CASES,
     "ComfyUI-Lora-Manager": lora_manager.CASES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..cases import SHARED, Case, node, pictures, sampled, saved, shown
+from ..cases import SHARED, Case, Drawn, node, pictures, sampled, saved, shown
 
 SHAPE = {
     "shape": "circle", "frames": 1, "location_x": 32, "location_y": 32, "grow": 0,
@@ -92,4 +92,12 @@ CASES = (
         "3": node("LazySwitchKJ", switch=True, on_false=["1", 0], on_true=["2", 0]),
         "4": saved("3"),
     }, value=("4", "images")),
+    Case("Set and Get", {**sampled(1), "7": saved("6")},
+         drawn=Drawn(named=(("4", "model"), ("4", "positive"), ("6", "vae"), ("7", "images")))),
+    Case("a batch counted, by Set and Get", {
+        "1": pictures(12, batch=2),
+        "2": node("GetImageSizeAndCount", image=["1", 0]),
+        "3": saved("2"),
+        "4": shown("2", 3),
+    }, drawn=Drawn(named=(("2", "image"), ("4", "source")))),
 )  # fmt: skip
