@@ -48,8 +48,9 @@ def _print_pack(
     for process in (fleet.master, plain, *fleet.peers):
         _install_copy(process, pack)
     shared = base / "shared"
-    for place in (fleet.master.base / "input", plain.base / "input", shared):
-        fill_input(place)
+    fill_input(shared)
+    for process in (fleet.master, plain):  # films made twice are not the same
+        shutil.copytree(shared, process.base / "input", dirs_exist_ok=True)
     fleet.master.install(PEER_PACK, "test-nodes")
     for process in (plain, *fleet.peers):
         fill_models(process.base / "models")
