@@ -200,7 +200,9 @@ async def _run(host: host_comfy.Host, request: JobRequest, node_id: str, node_id
         else:
             runtime.attach(job_id, progress)
         try:
-            return await runtime.wait(job_id)
+            job = await runtime.wait(job_id)
+            progress.show_outputs(job.shown)
+            return job
         except asyncio.CancelledError:
             await runtime.cancel(job_id)
             raise

@@ -77,7 +77,9 @@ class Machine:
                     events[event["type"]] = events.get(event["type"], 0) + 1
         seen = Seen(events=events)
         seen.failed = next((_failure(e) for e in entries if e["status"]["status_str"] != "success"), "")
-        merged: dict[str, Any] = {}
+        executed = (event["data"] for event in heard if event["type"] == "executed")
+        # What a node's job shows on boxes that were sent away is told to the page alone.
+        merged: dict[str, Any] = {data["node"]: dict(data["output"] or {}) for data in executed}
         for entry in entries:
             for node_id, output in entry["outputs"].items():
                 merged.setdefault(node_id, {}).update(output)

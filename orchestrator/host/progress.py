@@ -14,6 +14,7 @@ from ..dispatch.register import JobUpdate
 from .fleet_events import under_own_id
 from .pack_events import PackEvents
 from .previews import picture_message, takes_metadata
+from .sanitise import sanitise
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,19 @@ class NodeProgress:
                 self._registry.finish_progress(node_id)
             else:
                 self._registry.update_progress(node_id, state.value, max(state.top, 1.0), None)
+
+    def show_outputs(self, outputs: Mapping[str, Any]) -> None:
+        """What the nodes that were sent away made and show, by node id as the host's history has it: the page
+        gets it on their own boxes, as if they had run here."""
+        if self._client_id is None:
+            return
+        for node_id, output in outputs.items():
+            # An inner node's results are shown on the box that it came from.
+            box = node_id if node_id in self._node_ids else node_id.partition(".")[0]
+            if box in self._node_ids and isinstance(output, Mapping):
+                told = {"node": node_id, "display_node": box, "output": sanitise(output)}
+                data = {**told, "prompt_id": self.prompt_id}
+                self._server.send_sync("executed", data, self._client_id)
 
     def finish(self) -> None:
         """No box stays lit after the job ended."""

@@ -71,6 +71,26 @@ async def test_a_node_says_once_that_it_waits_and_for_what() -> None:
     ]
 
 
+async def test_what_nodes_show_that_were_sent_away_stands_on_their_own_boxes() -> None:
+    heard: list[tuple[str, dict[str, Any], str]] = []
+    server = SimpleNamespace(client_id="page", send_sync=lambda *event: heard.append(event))
+    progress = NodeProgress(
+        server=server,
+        registry=SimpleNamespace(prompt_id="p1"),
+        node_loop=asyncio.get_running_loop(),
+        node_id="7",
+        node_ids=frozenset({"2", "5"}),
+        peer_name=str,
+    )
+    text = {"text": ["a lighthouse", float("nan")]}
+    progress.show_outputs({"2": text, "5.0.0.1": text, "rd-result": {"images": []}, "9": {}, "5": "odd"})
+    told = {"output": {"text": ["a lighthouse", None]}, "prompt_id": "p1"}
+    assert heard == [
+        ("executed", {"node": "2", "display_node": "2", **told}, "page"),
+        ("executed", {"node": "5.0.0.1", "display_node": "5", **told}, "page"),
+    ]
+
+
 # What is started ahead
 
 
