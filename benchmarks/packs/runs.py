@@ -25,7 +25,6 @@ _HOSTS_EVENTS = re.compile(
     r"status|execution_\w+|executing|executed|progress|progress_state|progress_text|feature_flags|binary|"
     r"orchestrator\..*|notification|logs|manager-.*|assets\..*"
 )
-_ATTEMPT_FOLDER = re.compile(r"rd-[0-9a-f-]+[/\\_]?")
 
 
 @dataclass
@@ -199,7 +198,7 @@ def _contents(value: Any) -> Iterator[Any]:
 
 def _plain_text(text: str) -> str:
     """Without the folders of the machine that wrote it."""
-    return _ATTEMPT_FOLDER.sub("", re.sub(r"/\S*/(plain|peer-1|master)/(?=output|input|temp)", "…/", text))
+    return re.sub(r"/\S*/(plain|peer-1|master)/(?=output|input|temp)", "…/", text)
 
 
 def _refusal(told: Mapping[str, Any]) -> str:
