@@ -41,16 +41,19 @@ def value_from_files(kind: str, paths: Sequence[Path], texts: Sequence[str]) -> 
 
 
 def pictures_from_files(paths: Sequence[Path]) -> torch.Tensor:
-    """float32 [batch, height, width, channels], 0..1; all pictures must have one size.
+    """float32 [batch, height, width, channels], 0..1; all pictures must have one size. Where some have an
+    alpha channel and others none, it is left out.
 
     Raises:
         ResultError
     """
     _first(paths, "picture")
     arrays = [_picture(path) for path in paths]
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
-        listed = ", ".join(sorted(f"{shape[1]}x{shape[0]}" for shape in shapes))
+    channels = min(array.shape[2] for array in arrays)
+    arrays = [array[..., :channels] for array in arrays]
+    sizes = {array.shape[:2] for array in arrays}
+    if len(sizes) > 1:
+        listed = ", ".join(sorted(f"{width}x{height}" for height, width in sizes))
         raise ResultError(
             f"The pictures have different sizes ({listed}) and make no batch. Link nodes that give one size."
         )

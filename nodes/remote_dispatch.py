@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -41,6 +42,8 @@ from ..orchestrator.host.node_request import (
 from ..orchestrator.host.progress import NodeProgress
 from . import local_run, media
 from .change_check import fingerprint
+
+log = logging.getLogger(__name__)
 
 INTERRUPT_POLL_S = 0.2
 READ_IN_PLACE_BYTES = 1 << 20  #: so much is read sooner than a thread is begun, and ended with the prompt
@@ -246,15 +249,29 @@ def _output(job: Job, stash: Stash, is_used: bool) -> io.NodeOutput:
         shown = carried if job.result_type == "IMAGE" and not is_used else ()
     else:
         shown = _first_pictures(job.outputs)
-        if not shown and is_used:
-            raise ResultError(
-                "The graph ran, but saved no picture to give on. Its files are in the output folder."
-            )
-        value = media.pictures_from_files([Path(file.path) for file in shown]) if shown else None
+        try:
+            value = _batch_of(shown)
+        except ResultError as exc:
+            if is_used:
+                raise
+            log.info("The value of Remote Dispatch, which nobody takes, cannot be made: %s", exc)
+            value = None
     if not shown:
         return io.NodeOutput(value)
     images = [{"filename": f.filename, "subfolder": f.subfolder, "type": f.type} for f in shown]
     return io.NodeOutput(value, ui={"images": images})
+
+
+def _batch_of(pictures: tuple[OutputFile, ...]) -> Any:
+    """
+    Raises:
+        ResultError: there is none, or they make no batch.
+    """
+    if not pictures:
+        raise ResultError(
+            "The graph ran, but saved no picture to give on. Its files are in the output folder."
+        )
+    return media.pictures_from_files([Path(file.path) for file in pictures])
 
 
 def _is_small(files: Sequence[OutputFile]) -> bool:

@@ -284,6 +284,33 @@ async def test_with_nothing_linked_the_whole_graph_runs_on_a_peer(
     assert await executions(peers) == before + 1
 
 
+def whole_graph(made_by: str) -> dict[str, Any]:
+    return {
+        "1": node(made_by, width=16, height=16, batch=1, seed=85),
+        "2": node("SaveImage", images=["1", 0], filename_prefix="whole/kinds"),
+        "90": node("RemoteDispatch"),
+    }
+
+
+async def test_pictures_of_two_sizes_are_saved_all_the_same(master: Session) -> None:
+    done = await master.run(whole_graph("TestSizes"))
+    assert done.succeeded, done.entry["status"]
+    assert len((await master.jobs())[0]["outputs"]) == 2
+    graph = {**whole_graph("TestSizes"), "91": node("SaveImage", images=["90", 0], filename_prefix="e2e")}
+    graph["1"]["inputs"]["seed"] = 86
+    wanted = await master.run(graph)
+    assert "16x16, 16x24" in wanted.error["exception_message"]
+
+
+async def test_a_picture_with_alpha_and_one_without_make_a_batch(master: Session) -> None:
+    graph = {**whole_graph("TestAlpha"), "91": node("SaveImage", images=["90", 0], filename_prefix="e2e")}
+    done = await master.run(graph)
+    assert done.succeeded, done.entry["status"]
+    first, second = [await master.picture(image) for image in done.images("91")]
+    assert first.shape == (16, 16, 3)
+    assert (first == second).all()
+
+
 async def test_progress_and_previews_reach_the_page_for_the_nodes_that_were_sent_away(
     master: Session,
 ) -> None:

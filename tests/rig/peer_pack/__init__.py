@@ -37,6 +37,26 @@ class TestStamp:
         return (picture.float() / 255.0,)
 
 
+class TestSizes(TestStamp):
+    """A list of pictures: one as asked for, and one that is larger and has an alpha channel."""
+
+    OUTPUT_IS_LIST = (True,)
+
+    def make(self, width, height, batch, seed):
+        (picture,) = super().make(width, height, batch, seed)
+        return ([picture, torch.nn.functional.pad(picture, (0, 1, 0, 8), value=1.0)],)
+
+
+class TestAlpha(TestStamp):
+    """A list of two pictures of one size, of which the second has an alpha channel."""
+
+    OUTPUT_IS_LIST = (True,)
+
+    def make(self, width, height, batch, seed):
+        (picture,) = super().make(width, height, batch, seed)
+        return ([picture, torch.nn.functional.pad(picture, (0, 1), value=1.0)],)
+
+
 # A machine that is slower than others, for benchmarks: every sleep takes so many times as long.
 SLOWNESS = float(os.environ.get("TEST_NODES_SLOWNESS", "1"))
 
@@ -215,7 +235,7 @@ class TestTells:
 
 
 _CLASSES = (
-    *(TestStamp, TestSleep, TestModel, TestError),
+    *(TestStamp, TestSizes, TestAlpha, TestSleep, TestModel, TestError),
     *(TestExpand, TestTells),
     *(TestExit, TestExitOnce, TestDeaf, TestOutOfMemory, TestWorkerDies),
 )
