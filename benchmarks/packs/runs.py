@@ -130,6 +130,7 @@ class Machine:
             await session.post("/free", {"unload_models": True, "free_memory": True})
         await asyncio.sleep(FREED_S)
         for folder in self._folders:
+            folder.mkdir(parents=True, exist_ok=True)
             for path in sorted(folder.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.rig.fleet import Fleet
 
-from .graphs import dispatched, node, sampled, sleep, stamp
+from .graphs import Graph, dispatched, node, sampled, sleep, stamp
 from .session import PromptRejected, Session, until
 
 pytestmark = pytest.mark.e2e
@@ -284,7 +284,7 @@ async def test_with_nothing_linked_the_whole_graph_runs_on_a_peer(
     assert await executions(peers) == before + 1
 
 
-def whole_graph(made_by: str) -> dict[str, Any]:
+def whole_graph(made_by: str) -> Graph:
     return {
         "1": node(made_by, width=16, height=16, batch=1, seed=85),
         "2": node("SaveImage", images=["1", 0], filename_prefix="whole/kinds"),

@@ -78,7 +78,7 @@ CASES = (
         "3": node("Image Inset Crop (rgthree)", image=["2", 0], measurement="Pixels", left=8, right=8, top=0,
                   bottom=0),
         "4": node("Image or Latent Size (rgthree)", input=["3", 0]),
-        "5": node("Display Any (rgthree)", source=["4", 0]),
+        "5": shown("4"),
         "6": saved("3"),
     }, value=("6", "images")),
 )  # fmt: skip

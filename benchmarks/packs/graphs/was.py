@@ -59,6 +59,9 @@ CASES = (
     Case("Image Save with a folder in the prefix", {
         "1": pictures(5),
         "2": image_save(["1", 0], filename_prefix="anna/reports"),
+    }, alike={  # the pack makes no folder of a prefix, and loses the picture
+        "1": pictures(5),
+        "2": image_save(["1", 0], output_path="anna"),
     }),
     Case("Image Save as jpg, webp, bmp, tiff, gif", {
         "1": pictures(6),
@@ -159,7 +162,7 @@ CASES = (
     Case("a prompt written by Export API", {
         "1": pictures(15),
         "2": saved("1"),
-        "3": node("Export API", save_prompt_api="true", output_path=f"{SHARED}/made/prompts",
+        "3": node("Export API", save_prompt_api="true", output_path=f"{SHARED}/made",
                   filename_prefix="prompt", filename_delimiter="_", filename_number_padding=4,
                   parse_text_tokens=False),
     }, unstable=True),
