@@ -12,6 +12,7 @@ from typing import Any
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, Message, PeerEvent, PreviewFrame
+from ..core.engine.input_names import with_own_names
 from ..core.engine.output_names import with_output_names
 from ..core.engine.preparation import Prepared
 from ..core.models.job import InputFile, JobRequest, Source
@@ -200,7 +201,7 @@ class AttemptRun:
             )
         if not value_node and any(len(text) > TEXT_MAX for text in texts):
             notes = (*notes, f"A text that {self._peer} made is too long to be kept; its beginning is.")
-        shown = shown_of(outputs, made.with_sequences(delivered.places), self._names.restored)
+        shown = shown_of(outputs, made.with_sequences(delivered.places), self._restored)
         if self._ways.folders.with_assets is not None and delivered.places and not value_node:
             shown = await asyncio.to_thread(self._ways.folders.with_assets, job_id, shown)
         return {
@@ -210,10 +211,14 @@ class AttemptRun:
                 if file in delivered.places
             ),
             "shown": shown,
-            "texts": tuple(text if value_node else cut(text) for text in map(self._names.restored, texts)),
+            "texts": tuple(text if value_node else cut(text) for text in map(self._restored, texts)),
             "result_type": self._plan.type if self._plan else "",
             "notes": notes,
         }
+
+    def _restored(self, text: str) -> str:
+        """A text of the peer's, with the names that files have here."""
+        return with_own_names(self._names.restored(text), self.inputs)
 
     async def _published(self, results: Results, made: Made, on_trouble: Callable[[str], None]) -> Delivery:
         """A full disk here is no reason to compute it all again: the peer keeps the files for a while.

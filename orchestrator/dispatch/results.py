@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from ..backends.client import ComfyUIClient
 from ..backends.transfer import Partial, in_thread
+from ..core.engine.input_names import UPLOAD_FOLDER
 from ..core.engine.output_names import OutputNames
 from ..core.models.job import OutputFile, RemoteFile
 from ..errors import (
@@ -23,7 +24,7 @@ from ..errors import (
 from .contents import check_contents
 from .free_names import Counters, Placement, move_all, newer_files, remove_all
 from .result_names import safe_folder, safe_name
-from .transport import UPLOAD_FOLDER, Folders
+from .transport import Folders
 
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 8 << 30

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.client import ComfyUIClient
+from ..core.engine.input_names import name_on_peer
 from ..core.engine.requirements import InputReference, with_input
 from ..core.models.job import InputFile, Prompt
 from ..errors import PeerRefusedError, WorkflowError
 
-UPLOAD_FOLDER = "remote-dispatch"
 ASK_FROM_BYTES = 256 << 10  #: a smaller file is there as soon as the answer whether it is there already
 
 
@@ -98,18 +98,17 @@ class Transport:
         return prompt, tuple(sent.values())
 
     async def _stored_name(self, client: ComfyUIClient, path: Path, digest: str) -> str:
-        key = (client.base_url, digest + path.suffix)
+        subfolder, name = name_on_peer(path.name, digest)
+        key = (client.base_url, f"{subfolder}/{name}")
         async with self._sending.setdefault(key, asyncio.Lock()):
             stored = self._stored.get(key)
             if stored is None:
-                # Named by content: sent once, and never over somebody else's file.
-                name = f"{digest[:40]}{path.suffix.lower()}"
                 size = (await asyncio.to_thread(path.stat)).st_size
                 # By an earlier process, or by an upload whose answer was lost.
-                if size >= ASK_FROM_BYTES and await client.has_input(name, UPLOAD_FOLDER, size):
-                    stored = f"{UPLOAD_FOLDER}/{name}"
+                if size >= ASK_FROM_BYTES and await client.has_input(name, subfolder, size):
+                    stored = f"{subfolder}/{name}"
                 else:
-                    stored = await client.upload(path, name=name, subfolder=UPLOAD_FOLDER)
+                    stored = await client.upload(path, name=name, subfolder=subfolder)
                 self._stored[key] = stored
             return stored
 
