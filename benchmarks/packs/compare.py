@@ -32,7 +32,7 @@ def verdict(case: Case, plain: Seen, there: Seen, *, by_node: bool = False, by_f
     found = [*_files(case, plain, there)]
     if by_node or by_file:
         found += _listed(case, plain, there)
-        missing = Counter(plain.texts) - Counter(there.texts)
+        missing = Counter() if case.unstable else Counter(plain.texts) - Counter(there.texts)
         found += [f"text missing: {text[:80]!r}" for text in missing]
     else:
         found += _outputs(case, plain.outputs, there.outputs)

@@ -84,12 +84,7 @@ class Machine:
                 merged.setdefault(node_id, {}).update(output)
         seen.outputs = await self._with_contents(_without_rounds(merged))
         seen.listed = [c for output in seen.outputs.values() for c in _contents(output)]
-        seen.texts = [
-            _plain_text(text)
-            for node_id in prompt
-            for text in seen.outputs.get(node_id, {}).get("text", ())
-            if isinstance(text, str)
-        ]
+        seen.texts = [text for node_id in prompt for text in _texts(seen.outputs.get(node_id, {}))]
         return await self._completed(seen, earlier_jobs, by_node=by_node)
 
     async def run_file(self, workflow: Mapping[str, Any], token: str) -> Seen:
@@ -183,6 +178,13 @@ def _without_rounds(outputs: Mapping[str, Any]) -> dict[str, Any]:
         node_id: {key: value for key, value in output.items() if key != "unfinished_batch"}
         for node_id, output in outputs.items()
     }
+
+
+def _texts(output: Mapping[str, Any]) -> list[str]:
+    """A text that was told in place of a list of texts is taken apart by ComfyUI."""
+    texts = [text for text in output.get("text", ()) if isinstance(text, str)]
+    is_apart = len(texts) > 1 and all(len(text) == 1 for text in texts)
+    return ["".join(texts)] if is_apart else texts
 
 
 def _contents(value: Any) -> Iterator[Any]:

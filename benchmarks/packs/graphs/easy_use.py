@@ -73,7 +73,7 @@ CASES = (
                   match_image_size=False),
         "4": node("easy imageSize", image=["3", 0]),
         "5": node("easy imageCount", images=["3", 0]),
-        "6": node("easy showAnything", anything=["5", 0]),
+        "6": shown("5"),
         "7": saved("3"),
     }, value=("7", "images")),
     Case("anything in a batch", {
