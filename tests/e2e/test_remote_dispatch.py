@@ -299,7 +299,7 @@ async def test_pictures_of_two_sizes_are_saved_all_the_same(master: Session) -> 
     graph = {**whole_graph("TestSizes"), "91": node("SaveImage", images=["90", 0], filename_prefix="e2e")}
     graph["1"]["inputs"]["seed"] = 86
     wanted = await master.run(graph)
-    assert "16x16, 16x24" in wanted.error["exception_message"]
+    assert "16x16, 24x16" in wanted.error["exception_message"]
 
 
 async def test_a_picture_with_alpha_and_one_without_make_a_batch(master: Session) -> None:
