@@ -157,6 +157,56 @@ async def test_f03_too_little_memory_is_tried_elsewhere_and_then_named_with_its_
     assert (await end_of(master, await submitted(master, ending(stamp(104), "1", 104))))["state"] == "done"
 
 
+def failing_where_broken(seed: int, message: str) -> Graph:
+    """It raises `message` on a broken machine and is done on any other."""
+    graph = {**stamp(seed), "2": node("ReportFails", images=["1", 0], message=message, nonce=seed)}
+    return ending(graph, "2", seed)
+
+
+@pytest.fixture
+def broken_peer(fragile: Fleet) -> Iterator[str]:
+    mark = fragile.peers[0].base / "input" / "broken_machine"
+    mark.touch()
+    yield fragile.peers[0].name
+    mark.unlink()
+
+
+async def ends_of(master: Session, graphs: list[Graph]) -> list[dict[str, Any]]:
+    ids = [await submitted(master, graph) for graph in graphs]
+    return [await end_of(master, job_id) for job_id in ids]
+
+
+async def test_f03_memory_in_the_words_of_another_library_is_memory(
+    master: Session, broken_peer: str
+) -> None:
+    words = "MPS backend out of memory (MPS allocated: 18.1 GB, max allowed: 18.1 GB)."
+    # Of another kind than the jobs of other tests: where it did not fit, such jobs do not go again.
+    graphs = [failing_where_broken(seed, words) for seed in (305, 306)]
+    inverted = {"3": node("ImageInvert", image=["2", 0]), "9": node("PreviewImage", images=["3", 0])}
+    ends = await ends_of(master, [{**graph, **inverted} for graph in graphs])
+    assert [end["state"] for end in ends] == ["done", "done"]
+    tried = [attempt for end in ends for attempt in end["attempts"] if attempt["peer"] == broken_peer]
+    assert [attempt["outcome"] for attempt in tried] == ["out_of_memory"]
+    assert (await master.peers())[broken_peer]["health"] == "up"
+
+
+@pytest.mark.parametrize("words", ["No module named 'sageattention'", "the moon is in the wrong house"])
+async def test_f59_a_machine_that_fails_what_another_can_do_rests_after_three_jobs(
+    master: Session, broken_peer: str, words: str
+) -> None:
+    seeds = range(590, 600) if "module" in words else range(600, 610)
+    ends = await ends_of(master, [failing_where_broken(seed, words) for seed in seeds])
+    assert {end["state"] for end in ends} == {"done"}
+    tried = [attempt for end in ends for attempt in end["attempts"]]
+    lost = [attempt for attempt in tried if attempt["outcome"] not in ("done", "taken_back")]
+    assert {attempt["peer"] for attempt in lost} == {broken_peer} and len(lost) <= 3
+    peer = (await master.peers())[broken_peer]
+    assert peer["health"] == "ejected" and words in peer["reason"]
+    await master.patch(f"/orchestrator/peers/{peer['id']}", {"enabled": False})
+    await master.patch(f"/orchestrator/peers/{peer['id']}", {"enabled": True})
+    await until(master.peers_are_up, "its owner has it used again")
+
+
 @pytest.mark.parametrize("kind", ["running", "queued", "deaf"])
 async def test_f18_an_interrupt_on_the_master_ends_the_node_at_once_and_empties_the_peers(
     master: Session, peers: list[Session], kind: str

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import savers
+from . import machines, savers
 
-NODE_CLASS_MAPPINGS = {**savers.NODE_CLASS_MAPPINGS}
+NODE_CLASS_MAPPINGS = {**savers.NODE_CLASS_MAPPINGS, **machines.NODE_CLASS_MAPPINGS}
