@@ -129,6 +129,8 @@ class Recovery:
         ran_s = _worked_s(entry)
         self._record(entry, config, exc)
         outcomes = _outcomes(entry.job)
+        if self._was_paid(entry, config, exc):
+            raise exc
         if entry.job.attempts[-1].outcome == OUTAGE:
             return
         verdict = decide(exc, outcomes, self.policy, freed=entry.freed, ran_s=ran_s)
@@ -136,7 +138,7 @@ class Recovery:
             died = (a.backend_id for a in entry.job.attempts if a.outcome == PeerDiedError.code)
             known = (self._manager.find(backend_id) for backend_id in died)
             raise set_aside([peer.name for peer in known if peer] or [config.name]) from exc
-        if verdict is Verdict.GIVE_UP or self._was_paid(entry, config, exc):
+        if verdict is Verdict.GIVE_UP:
             raise exc
         log.info("Job %s failed on %s and is tried again: %s", entry.job.id, config.name, exc)
         entry.owes_retry = True
