@@ -165,6 +165,8 @@ def test_what_every_machine_would_say_is_the_graphs_fault(message: str) -> None:
 def test_what_a_peer_may_not_use_and_what_it_has_no_room_for_are_told_apart() -> None:
     denied = error_of("gateway.errors.ModelNotPermittedError", "flux-pro is not allowed for this key")
     assert type(denied) is PeerNotPermittedError and "may not run" in str(denied)
+    denied = error_of(RUNTIME, "ModelNotPermittedError: flux-pro")
+    assert type(denied) is PeerNotPermittedError
     assert type(error_of("OSError", "[Errno 28] No space left on device")) is PeerDiskFullError
 
 

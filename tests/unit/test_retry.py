@@ -60,6 +60,7 @@ def refused(kind: str) -> PromptRefusedError:
         (UnsupportedTypeError("x"), GIVE_UP, False),
         (refused("value_not_in_list"), ELSEWHERE, False),
         (refused("value_smaller_than_min"), GIVE_UP, False),
+        (refused("ModelNotPermittedError"), ELSEWHERE, False),
         (PromptRefusedError("no", {"type": "invalid_prompt"}, {}), ELSEWHERE, False),
         (PeerExecutionError("x", {"exception_type": "RuntimeError"}), ELSEWHERE, False),
         (GraphExecutionError("x"), GIVE_UP, False),

@@ -167,9 +167,14 @@ def is_peers_fault(error: OrchestratorError) -> bool:
     return isinstance(error, _PEER_CAUSED)
 
 
+def _is_denied(error: PromptRefusedError) -> bool:
+    """The peer may not use a model that it has."""
+    return "ModelNotPermitted" in f"{error.error}{error.node_errors}"
+
+
 def _another_peer_may_help(error: OrchestratorError, policy: RetryPolicy) -> bool:
     if isinstance(error, PromptRefusedError):
-        return is_placement_surprise(error)
+        return is_placement_surprise(error) or _is_denied(error)
     if isinstance(error, PeerInterruptedError):
         return policy.retry_interrupted
     if isinstance(error, (UnsupportedTypeError, LocalDiskError)):

@@ -55,7 +55,7 @@ _NO_TOPIC = r"(?! *(errors?|issues?|problems?|if|when)\b)"
 _START = r"^[^:\n]*: *"  #: right after the exception's type
 
 WORDINGS: tuple[Wording, ...] = (
-    Wording(Fault.PERMISSION, r"^[\w.]*ModelNotPermittedError\b", "hosts that allow only some models"),
+    Wording(Fault.PERMISSION, r"\bModelNotPermitted(Error)?\b", "hosts that allow only some models"),
     # Memory of the device
     Wording(_D, r"^[\w.]*(OutOfMemoryError|OOM_EXCEPTION)\b", "torch, and ComfyUI's name for it"),
     Wording(
