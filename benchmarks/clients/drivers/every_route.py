@@ -131,7 +131,7 @@ async def refusals(walk: Walk) -> None:
         "with targets that do not exist": {"prompt": GRAPH, "partial_execution_targets": ["77"]},
     }.items():
         if prompt_id := await walk.post(name, body):
-            walk.notes.note("ended", shape((await walk.ended(prompt_id))["status"]))
+            walk.notes.note("ended", (await walk.ended(prompt_id))["status"]["status_str"])
 
 
 async def ways_to_send(walk: Walk) -> None:

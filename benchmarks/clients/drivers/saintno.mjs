@@ -7,7 +7,7 @@ const [server, graph, folder] = process.argv.slice(2);
 const notes = [];
 const api = await new ComfyApi(server).init().waitForReady();
 api.on("progress", ({ detail }) => notes.push(["event progress", detail.node, detail.value, detail.max]));
-api.on("executing", ({ detail }) => notes.push(["event executing", detail === null ? null : (detail.node ?? null)]));
+api.on("executing", ({ detail }) => detail?.node && notes.push(["event executing", detail.node]));
 api.on("executed", ({ detail }) => notes.push(["event executed", detail.node]));
 api.on("execution_cached", ({ detail }) => notes.push(["event cached", detail.nodes]));
 const prompt = JSON.parse(readFileSync(graph, "utf-8"));
