@@ -72,3 +72,18 @@ def test_a_link_to_what_is_left_out_is_refused() -> None:
 def test_a_document_of_something_else_says_what_to_save(found: dict[str, Any]) -> None:
     with pytest.raises(WorkflowError, match=r"Export \(API\)"):
         document_of(found)
+
+
+def test_a_prompt_that_a_peer_ran_has_the_names_that_were_asked_for() -> None:
+    def prompt(folder: str, flat: str, file: str) -> dict[str, Any]:
+        return {
+            "1": {"class_type": "LoadImage", "inputs": {"image": file}},
+            "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": folder}},
+            "3": {"class_type": "Image Save", "inputs": {"images": ["1", 0], "filename_prefix": flat}},
+        }
+
+    load = {"id": 1, "type": "LoadImage", "widgets_values": ["holiday/sea.png", "image"]}
+    ran = prompt("rd-0a1b2c3d/cats/a", "rd-0a1b2c3d-1~~dogs~~b", f"remote-dispatch/{'ab' * 20}.png")
+    found = document_of({"prompt": ran, "workflow": {"nodes": [load], "links": []}})
+    assert found.prompt == prompt("cats/a", "dogs/b", "holiday/sea.png")
+    assert document_of({"prompt": ran}).graph["1"] == ran["1"]

@@ -15,7 +15,7 @@ from .links import Budget, Constant, Output, Place, resolve_input, settle_matche
 from .live_graph import PRIMITIVE, LiveNode, link_order
 from .loading import Loader
 from .object_info import ObjectInfo
-from .pack_rules import FILLED_PREFIX
+from .pack_rules import FILLED_PREFIX, SENT_AS
 from .parser import WorkflowParser, check_prompt, is_api_format
 from .text import dynamic_prompt, fill_placeholders
 from .values import MISSING, entered_value, js_text
@@ -150,7 +150,8 @@ class _Conversion:
                 inputs[socket.name] = _wrapped(source.value)
         if node.type == CUSTOM_COMBO:
             inputs["index"] = _chosen_option(node, inputs.get("choice"))
-        return {"inputs": inputs, "class_type": node.type, "_meta": {"title": node.title}}
+        kind = SENT_AS.get(node.type, node.type)
+        return {"inputs": inputs, "class_type": kind, "_meta": {"title": node.title}}
 
     def _sent_value(self, node: LiveNode, widget: Widget) -> Any:
         value = widget.value

@@ -56,7 +56,7 @@ def document_of(found: Mapping[str, Any], what: str = "The file") -> Document:
             f"{what} is no ComfyUI workflow: it has neither a 'nodes' list nor nodes with a class_type. "
             "Save it again in ComfyUI, with Export or Export (API)."
         )
-    return Document(restored(prompt), workflow, notes)
+    return Document(restored(prompt, workflow), workflow, notes)
 
 
 def without_comments(prompt: Mapping[str, Any]) -> tuple[Prompt, tuple[str, ...]]:

@@ -25,6 +25,9 @@ def refuse(doubts: Sequence[str]) -> None:
 
 def refuse_missing(prompt: Prompt, info: ObjectInfo) -> None:
     """Refuse a node of a pack that will run and lacks a required input: its page may fill it."""
+    packs = {kind for kind in map(class_of, prompt.values()) if info.is_from_pack(kind)}
+    if not packs:
+        return
     outputs = [
         i for i, node in prompt.items() if class_of(node) in info and info.is_output_node(class_of(node))
     ]
@@ -32,7 +35,7 @@ def refuse_missing(prompt: Prompt, info: ObjectInfo) -> None:
     for node_id in sorted(upstream(prompt, outputs)):
         node = prompt[node_id]
         kind = class_of(node)
-        if kind not in info or not info.is_from_pack(kind):
+        if kind not in packs:
             continue
         names = [
             spec.name

@@ -120,6 +120,7 @@ class ObjectInfo:
         self._raw = raw
         self.embeddings = None if embeddings is None else tuple(embeddings)
         self._inputs: dict[str, tuple[InputSpec, ...]] = {}
+        self._from_pack: dict[str, bool] = {}
 
     @classmethod
     def of(cls, definitions: ObjectInfo | Mapping[str, Any] | None) -> ObjectInfo:
@@ -218,7 +219,11 @@ class ObjectInfo:
 
     def is_from_pack(self, class_type: str) -> bool:
         """Whether a node pack brings the class, by the definitions. Its page may do what they do not tell."""
-        return bool(self.module_of(class_type)) and not self.is_stock(class_type)
+        known = self._from_pack.get(class_type)
+        if known is None:
+            known = bool(self.module_of(class_type)) and not self.is_stock(class_type)
+            self._from_pack[class_type] = known
+        return known
 
     def is_api_node(self, class_type: str) -> bool:
         """Whether the class calls a paid service with the account of whoever queued it (``api_node``)."""

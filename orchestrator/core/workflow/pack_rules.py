@@ -58,6 +58,9 @@ REWRITTEN: Mapping[str, str] = {
     "ScreencapStream": "the page sends what it captured of the screen",
 }
 
+# Classes that the page sends under another name.
+SENT_AS: Mapping[str, str] = {"easy showAnythingLazy": "easy showAnything"}
+
 REST = "*"  #: the widgets of the definition that are not named
 FORMAT = "<format>"  #: the widgets that the chosen format brings (VideoHelperSuite)
 UNSENT = "-"  #: before the name of a widget that takes a place in the file and is not sent

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from ....errors import WorkflowError
 from ..documents import Document, document_of
+from ..uncut import restored
 from . import media, pictures
 from .source import TEXT_MAX_BYTES, Source, Tags, decoded
 
@@ -90,7 +91,8 @@ def _embedded(tags: Tags) -> Document:
     if "workflow" in texts:
         with suppress(WorkflowError):  # the prompt is what counts
             workflow = _object(texts["workflow"], "The workflow in the file")
-    return replace(made, workflow=workflow, notes=(OWN_PROMPT, *made.notes))
+    prompt = restored(made.prompt, workflow) if made.prompt else None
+    return Document(prompt, workflow, (OWN_PROMPT, *made.notes))
 
 
 def _from_comment(text: str) -> dict[str, str]:
