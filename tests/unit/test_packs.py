@@ -84,7 +84,17 @@ def test_values_that_no_definition_claims_are_refused_and_the_sentence_says_what
     assert {p.address for p in inspect_parameters(found, DEFINITIONS)} >= {"8.steps"}
 
 
-@pytest.mark.parametrize("values", [[0.5], [0.5, None], [0.5, "", None], {"strength": 0.5, "button": None}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.5],
+        [0.5, "image"],
+        [0.5, "randomize"],
+        [0.5, None],
+        [0.5, "", None],
+        {"strength": 0.5, "button": None},
+    ],
+)
 def test_what_buttons_leave_behind_hurts_nobody(values: Any) -> None:
     assert convert(with_loras(values))["5"] == {"strength": 0.5, "model": ["1", 0]}
 
@@ -160,6 +170,17 @@ def test_the_loras_of_a_power_lora_loader_are_sent() -> None:
     assert made["lora_2"]["on"] is False
     found["nodes"][1]["properties"] = {"Show Strengths": "Separate Model & Clip"}
     assert convert(found)["5"]["lora_1"] == lora
+
+
+def test_a_file_of_another_version_of_a_pack_is_refused_where_its_values_would_shift() -> None:
+    found = with_loras(["<lora:ink:1>", [{"name": "ink"}]])
+    found["nodes"][1]["type"] = "Lora Loader (LoraManager)"
+    definitions = {**DEFINITIONS, "Lora Loader (LoraManager)": pack(["MODEL"], model=["MODEL"])}
+    with pytest.raises(WorkflowError, match="2 values for it, its page 3"):
+        convert(found, definitions)
+    found["nodes"][1]["widgets_values"] = [{"version": 1}, "<lora:ink:1>", [{"name": "ink"}]]
+    made = convert(found, definitions)["5"]
+    assert (made["text"], made["loras"]) == ("<lora:ink:1>", {"__value__": [{"name": "ink"}]})
 
 
 def combined(**values: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _CHOOSER_BUTTONS = {
     "Always Pause": "Waiting for selection...",
     "Keep Last Selection": "Using last selection",
 }
+_SILENT: tuple[Any, ...] = (None, "", {}, [], "image", "fixed", "increment", "decrement", "randomize")
 _NUMBERS = frozenset({"INT", "FLOAT"})
 _SHOWN_MAX = 5
 
@@ -65,6 +66,10 @@ def doubts(node: Node, layout: Layout, values: Values) -> Iterator[str]:
         if left:
             yield f"its page keeps values in it that its definition does not tell: {_listed(left)}"
     else:
+        made = [widget for widget in saved if widget.sent and widget.spec is None]
+        if len(made) > 1 and 0 < len(values) < len(saved):
+            counts = f"the file has {len(values)} values for it, its page {len(saved)}"
+            yield f"{counts}: the pack has changed since"
         left = [value for value in values[len(saved) :] if _says_something(value)]
         if left:
             yield f"the file has {len(left)} more value(s) for it than its definition tells: {_listed(left)}"
@@ -177,8 +182,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _says_something(value: Any) -> bool:
-    """Buttons leave null or an empty text behind."""
-    return value is not None and value != "" and value != {} and value != []
+    """Buttons leave null or an empty text behind, uploads "image", and seeds what becomes of them."""
+    return value not in _SILENT
 
 
 def _listed(found: Sequence[Any]) -> str:
