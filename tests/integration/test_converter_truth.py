@@ -21,6 +21,7 @@ SETS = {
     "probes_fe1.58.1": "object_info_plus",
     "own_plain_fe1.58.1": "object_info",
     "own_plus_fe1.58.1": "object_info_plus",
+    "old_fe1.58.1": "object_info",
 }
 # What the older frontend does differently is listed in tests/data/converter/README.md.
 OLDER = {"templates_fe1.32.9": (169, 169), "mutated_fe1.32.9": (78, 77)}

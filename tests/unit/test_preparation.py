@@ -6,8 +6,10 @@ from typing import Any
 
 from orchestrator.core.engine.preparation import prepare
 from orchestrator.core.models.job import JobRequest, ResultLink, Source
+from orchestrator.core.workflow.cut import Stash
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.errors import ParameterError, UnsupportedTypeError, WorkflowError
+from orchestrator.host.node_request import node_request
 from tests.fakes.graphs import picture, stock_classes
 
 
@@ -159,3 +161,10 @@ def test_what_speaks_against_a_peer_does_not_keep_the_prompt_from_it() -> None:
     assert (prepared.unmet, prepared.error) == ((), None)
     assert prepared.cautions == ("Value 10 bigger than max of 9 at node 1: seed",)
     assert [path.value for path in prepared.paths] == ["slow"]
+
+
+def test_a_node_without_a_link_sends_the_pages_own_prompt_not_one_made_of_the_workflow() -> None:
+    workflow = {"nodes": [{"id": 1, "type": "EmptyImage", "widgets_values": [8, 99]}], "links": []}
+    asked = {"node_id": "90", "overrides": "1.color = 5", "peer": "automatic", "if_no_peer": "wait"}
+    request = node_request(Stash(picture(7)), picture(7), extra_pnginfo={"workflow": workflow}, **asked)
+    assert prepare(request, info()).prompt == picture(5)

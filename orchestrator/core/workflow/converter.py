@@ -246,7 +246,7 @@ def _unknown(places: list[Place]) -> UnknownNodeError:
     more = f"; and {len(nodes) - 10} more" if len(nodes) > 10 else ""
     return UnknownNodeError(
         f"The server does not know the class of {len(nodes)} active node(s): {listed}{more}. "
-        "Install the node packs they belong to, or mute, bypass or remove these nodes. Of nodes that exist in "
-        "the page only, the page knows more: export the workflow there with Export (API).",
+        "Install the node packs they belong to, or mute, bypass or remove these nodes. If they exist in the "
+        "page only, export the workflow there with Export (API).",
         nodes,
     )

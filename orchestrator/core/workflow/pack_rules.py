@@ -142,15 +142,8 @@ PAGE_WIDGETS: Mapping[str, tuple[str, ...]] = {
     "SD3AttentionSeekerLG+": (REST, "RESET L", "RESET G", "REPEAT FIRST"),
     "SD3AttentionSeekerT5+": (REST, "RESET ALL", "REPEAT FIRST"),
     # rgthree
-    "Display Any (rgthree)": ("output",),
-    "Display Int (rgthree)": ("output",),
-    "Image Comparer (rgthree)": ("rgthree_comparer",),
     "Power Primitive (rgthree)": ("type", "value"),
-    "Power Prompt (rgthree)": ("prompt",),
-    "Power Prompt - Simple (rgthree)": ("prompt",),
     "Power Puter (rgthree)": ("outputs", "code"),
-    "SDXL Power Prompt - Positive (rgthree)": ("prompt_g", "prompt_l"),
-    "SDXL Power Prompt - Simple / Negative (rgthree)": ("prompt_g", "prompt_l"),
     "Seed (rgthree)": ("seed", "-🎲 Randomize Each Time", "-🎲 New Fixed Random", "-USE_LAST_SEED"),
 }  # fmt: skip
 

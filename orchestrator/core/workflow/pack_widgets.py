@@ -28,7 +28,11 @@ _CHOOSER_BUTTONS = {
     "Always Pause": "Waiting for selection...",
     "Keep Last Selection": "Using last selection",
 }
-_SILENT: tuple[Any, ...] = (None, "", {}, [], "image", "fixed", "increment", "decrement", "randomize")
+_NOTHING_TO_INSERT = frozenset({"CHOOSE", "DISABLE LORAS"})
+_SILENT: tuple[Any, ...] = (
+    *(None, "", {}, [], "image", "CHOOSE"),
+    *("fixed", "increment", "decrement", "randomize"),
+)
 _NUMBERS = frozenset({"INT", "FLOAT"})
 _SHOWN_MAX = 5
 
@@ -141,6 +145,25 @@ def _comparer(node: Node, layout: Layout) -> Values:
     return ()
 
 
+def _display(node: Node, layout: Layout) -> Values:
+    """It shows what came in, and sends nothing of it."""
+    layout.widgets = [Widget("output", "")]
+    return ()
+
+
+def _power_prompt(node: Node, layout: Layout) -> Values:
+    """Its lists of things to insert are there as long as there is something to insert."""
+    layout.widgets = [widget for widget in layout.widgets if _has_something_to_insert(widget)]
+    return node.named if node.named is not None else node.values
+
+
+def _has_something_to_insert(widget: Widget) -> bool:
+    if not widget.name.startswith("insert_"):
+        return widget.name.startswith("prompt")
+    choices = widget.spec.choices if widget.spec is not None else None
+    return any(choice not in _NOTHING_TO_INSERT for choice in choices or ())
+
+
 def _chooser(node: Node, layout: Layout) -> Values:
     """Its button says what it does in each mode."""
     layout.widgets.append(
@@ -158,6 +181,12 @@ _SPECIAL: Mapping[str, Callable[[Node, Layout], Values]] = {
     "ShowText|pysssss": _show_text,
     "Image Comparer (rgthree)": _comparer,
     "easy imageChooser": _chooser,
+    "Display Any (rgthree)": _display,
+    "Display Int (rgthree)": _display,
+    "Power Prompt (rgthree)": _power_prompt,
+    "Power Prompt - Simple (rgthree)": _power_prompt,
+    "SDXL Power Prompt - Positive (rgthree)": _power_prompt,
+    "SDXL Power Prompt - Simple / Negative (rgthree)": _power_prompt,
 }
 
 
