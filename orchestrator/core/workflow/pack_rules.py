@@ -55,6 +55,8 @@ PAGE_ONLY: Mapping[str, PageOnly] = {
 REWRITTEN: Mapping[str, str] = {
     "Repeater|pysssss": "the page makes several nodes of it",
     "MultiPrimitive|pysssss": "the page makes several values of it",
+    "Lora Cycler (LoraManager)": "the page counts on with each run",
+    "Lora Randomizer (LoraManager)": "the page draws its LoRAs as it queues",
     "ScreencapStream": "the page sends what it captured of the screen",
 }
 
@@ -146,6 +148,9 @@ PAGE_WIDGETS: Mapping[str, tuple[str, ...]] = {
     "Power Puter (rgthree)": ("outputs", "code"),
     "Seed (rgthree)": ("seed", "-🎲 Randomize Each Time", "-🎲 New Fixed Random", "-USE_LAST_SEED"),
 }  # fmt: skip
+
+# Classes of which an empty choice is not sent.
+UNCHOSEN = frozenset({"Checkpoint Loader (LoraManager)", "Unet Loader (LoraManager)"})
 
 # Classes of packs whose filename_prefix the page fills as it does those of its own save nodes.
 FILLED_PREFIX = frozenset(

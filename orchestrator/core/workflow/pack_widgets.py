@@ -12,7 +12,7 @@ from typing import Any
 
 from ..models.workflow import Node
 from .object_info import COMBO, InputSpec, read_spec
-from .pack_rules import FORMAT, PAGE_WIDGETS, REST, REWRITTEN, UNSENT
+from .pack_rules import FORMAT, PAGE_WIDGETS, REST, REWRITTEN, UNCHOSEN, UNSENT
 from .values import MISSING, default_value
 from .widgets import Layout, Widget
 
@@ -38,7 +38,7 @@ _SHOWN_MAX = 5
 
 
 def has_rule(class_type: str) -> bool:
-    return class_type in PAGE_WIDGETS or class_type in _SPECIAL or class_type in REWRITTEN
+    return any(class_type in rules for rules in (PAGE_WIDGETS, _SPECIAL, REWRITTEN))
 
 
 def arrange(node: Node, layout: Layout) -> Values:
@@ -55,6 +55,17 @@ def arrange(node: Node, layout: Layout) -> Values:
     if isinstance(node.values, Mapping) or node.named is None:
         return node.values
     return dict(node.named)
+
+
+def without_empty_choices(class_type: str, layout: Layout, values: Values) -> Values:
+    """Nothing in place of null for the classes whose page sends no empty choice."""
+    if class_type not in UNCHOSEN:
+        return values
+    for widget in layout.widgets:
+        widget.value = MISSING
+    if isinstance(values, Mapping):
+        return {name: value for name, value in values.items() if value is not None}
+    return tuple(MISSING if value is None else value for value in values)
 
 
 def doubts(node: Node, layout: Layout, values: Values) -> Iterator[str]:

@@ -176,6 +176,7 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--only", default="", help="recipes whose name begins so")
     parser.add_argument("--random", type=int, default=8, help="random graphs for each pack")
+    parser.add_argument("--base", default="", help="the server's base folder, named /comfyui in what is kept")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     with urllib.request.urlopen(f"{args.server}/object_info") as answer:
@@ -185,7 +186,8 @@ def main() -> None:
     made = asyncio.run(harvest(args.server, wanted, len(definitions)))
     for name, content in ((args.name, made), (f"{args.name}_object_info", needed(definitions, made))):
         with gzip.open(args.out / f"{name}.json.gz", "wt", encoding="utf-8") as file:
-            json.dump(content, file, separators=(",", ":"))
+            text = json.dumps(content, separators=(",", ":"))
+            file.write(text.replace(args.base, "/comfyui") if args.base else text)
 
 
 if __name__ == "__main__":
