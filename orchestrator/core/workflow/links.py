@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import WorkflowError
 from ..models.workflow import SUBGRAPH_INPUT_NODE, Link, NodeMode
 from .live_graph import REROUTE, LiveGraph, LiveNode
-from .pack_links import setters, shared_name
+from .pack_links import Setters, shared_name
 from .pack_rules import PageOnly
 
 MAX_STEPS = 100_000
@@ -30,6 +30,7 @@ class Budget:
 
     left: int = MAX_STEPS_OF_ALL
     doubts: list[str] = field(default_factory=list)
+    setters: Setters = field(default_factory=Setters)
 
     def spend(self) -> None:
         self.left -= 1
@@ -150,7 +151,7 @@ def _page_source(place: Place, rule: PageOnly, budget: Budget) -> Place | None:
     if not rule.setter:
         return place
     outer = list(reversed(place.path)) if rule.outwards else []
-    found = list(setters(node, rule, [place.graph, *(each.graph for each in outer)]))
+    found = list(budget.setters.of(node, rule, [place.graph, *(each.graph for each in outer)]))
     if not found or (found[0][0] and len(found) > 1):
         name = shared_name(node)
         why = "more than one node sets" if found else "no node sets"
