@@ -25,7 +25,6 @@ from ..core.engine.retry import (
 )
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobState
-from ..core.workflow.prompt import class_of
 from ..errors import (
     JobLostError,
     OrchestratorError,
@@ -129,8 +128,6 @@ class Recovery:
         ran_s = _worked_s(entry)
         self._record(entry, config, exc)
         outcomes = _outcomes(entry.job)
-        if self._was_paid(entry, config, exc):
-            raise exc
         if entry.job.attempts[-1].outcome == OUTAGE:
             return
         verdict = decide(exc, outcomes, self.policy, freed=entry.freed, ran_s=ran_s)
@@ -186,13 +183,6 @@ class Recovery:
         entry.ticket.tried.clear()
         longest_s = self.policy.longest_pause_s(len(outcomes))
         await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
-
-    def _was_paid(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> bool:
-        """Whether its peer may have run nodes that cost money: they are never sent twice."""
-        info = self._manager.get_object_info(config.id) if self._manager.find(config.id) else None
-        if info is None or isinstance(exc, PromptRefusedError) or not entry.job.attempts[-1].prompt_id:
-            return False
-        return any(info.is_api_node(class_of(node)) for node in entry.job.request.prompt.values())
 
     def _record(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
         if type(exc) is JobLostError and self._is_outage():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from orchestrator.core.models.job import Job, JobState, Source
 from orchestrator.dispatch.ports import RanHere
 from orchestrator.errors import GraphExecutionError, PeerExecutionError, PeerOutOfMemoryError
 from tests.fakes.comfyui import FakeComfyUI
-from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.graphs import picture
 from tests.fakes.master import RETRY, outcomes
 from tests.fakes.waiting import until
 from tests.faults.rig import Rig, standing
@@ -197,15 +196,3 @@ async def test_what_raised_on_this_machine_is_tried_on_a_peer_too(
     assert outcomes(await rig.end_of(job)) == attempts
     for one in busy:
         assert outcomes(await rig.end_of(one)) == ["done"]
-
-
-async def test_what_costs_money_is_never_sent_twice(tmp_path: Path) -> None:
-    async with standing(tmp_path) as rig:
-        for peer in (rig.a, rig.b):
-            peer.object_info = stock_classes("PaidPicture")
-            peer.object_info["PaidPicture"] = {**peer.object_info["PaidPicture"], "api_node": True}
-            peer.version = "0.4.0"
-        await asyncio.gather(*(rig.master.runtime.peers.check(rig.ids[name]) for name in "ab"))
-        rig.a.on_prompt, rig.a.raises = "fail", MISSING
-        failed = await rig.run(picture(made_by="PaidPicture"))
-        assert (failed.state, outcomes(failed), rig.posts()) == (JobState.FAILED, ["peer_broken"], [1, 0])

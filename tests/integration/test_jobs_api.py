@@ -139,7 +139,7 @@ async def test_a_listener_gets_the_whole_picture_and_then_every_end(host: Host, 
         events = events_of(answer)
         first = dict([await anext(events), await anext(events)])
         assert [p["name"] for p in first["peers"]["peers"]] == ["gpu"]
-        assert first["settings"] == vars(Preferences())
+        assert first["settings"] == json.loads(json.dumps(vars(Preferences())))
         ids = set(await submitted(host, count=3))
         while ids:
             kind, data = await asyncio.wait_for(anext(events), 10)
