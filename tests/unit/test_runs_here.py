@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.backends.manager import BackendManager
+from orchestrator.core.models.backend import BackendConfig, BackendStatus, Health
+from orchestrator.core.models.job import JobRequest, Prompt
 from orchestrator.core.workflow.boundaries import loop_side, loops_of
+from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.core.workflow.runs_here import HereClasses, Why, in_words, known_classes
+from orchestrator.dispatch.preparing import Preparing
+from orchestrator.dispatch.ticket import Ticket
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
@@ -62,3 +68,45 @@ def test_loops_are_paired_the_inner_one_first() -> None:
 def test_half_a_loop_is_none() -> None:
     assert loops_of({"a": node("StartLoop"), "b": node("Work", value=["a", 0])}, loop_side) == ()
     assert loops_of({"a": node("EndLoop", value=["gone", 0])}, loop_side) == ()
+
+
+def saves(source: str) -> Prompt:
+    return {"1": node("Mine"), "2": node("Paid"), "3": node("SaveImage", images=[source, 0])}
+
+
+def peer_with(*, paid: bool) -> BackendManager:
+    """One peer that has all of these classes, and says whether one of them is a partner node."""
+    manager = BackendManager()
+    manager.register(BackendConfig("p", "gpu-1", host="127.0.0.1", port=9000))
+    manager.set_status("p", BackendStatus(Health.UP))
+    picture = {"input": {"required": {}}, "output": ["IMAGE"], "python_module": "custom_nodes.pack"}
+    saver = {"input": {"required": {"images": ["IMAGE"]}}, "output": [], "output_node": True}
+    info = {"Mine": picture, "Paid": {**picture, "api_node": paid}, "SaveImage": saver}
+    manager.set_object_info("p", ObjectInfo(info), manager.get_status("p").generation)
+    return manager
+
+
+async def unmet(preparing: Preparing, ticket: Ticket) -> tuple[str, ...]:
+    await preparing.prepare(ticket)
+    return preparing.need(ticket).unmet["p"]
+
+
+async def test_no_peer_is_given_a_partner_node_whatever_the_way_a_job_came() -> None:
+    preparing = Preparing(peer_with(paid=True))
+    [reason] = await unmet(preparing, Ticket(JobRequest(prompt=saves("2"))))
+    assert "Paid (node 2) runs on this computer only" in reason
+    assert await unmet(preparing, Ticket(JobRequest(prompt=saves("1")))) == ()
+    assert await unmet(Preparing(peer_with(paid=False)), Ticket(JobRequest(prompt=saves("2")))) == ()
+
+
+async def test_a_waiting_job_hears_of_a_class_that_is_put_on_the_list_and_taken_off_again() -> None:
+    manager = peer_with(paid=False)
+    preparing, ticket = Preparing(manager), Ticket(JobRequest(prompt=saves("1")))
+    assert await unmet(preparing, ticket) == ()
+    manager.here_classes = HereClasses(added=frozenset({"Mine"}))
+    preparing.look()
+    assert preparing.is_due(ticket)
+    [reason] = await unmet(preparing, ticket)
+    assert "Mine (node 1)" in reason
+    manager.here_classes = HereClasses()
+    assert await unmet(preparing, ticket) == ()
