@@ -123,7 +123,13 @@ async def test_a_node_that_waits_for_a_value_brings_the_files_that_were_saved_on
         "90": node("RemoteDispatch", value=["2", 0]),
         "91": node("SaveImage", images=["90", 0], filename_prefix="e2e"),
     }
-    assert (await master.run(graph)).succeeded
+    async with master.listening() as (client_id, heard):
+        assert (await master.run(graph, client_id=client_id)).succeeded
+        await until(lambda: has_ended(heard), "the page hears of the end")
+    shown = [event["data"] for event in heard if event["type"] == "executed"]
+    assert [data["output"]["images"][0]["filename"] for data in shown if data["display_node"] == "2"] == [
+        "onway_0_00001_.png"
+    ]
     [job] = [job for job in await master.jobs() if any("onway" in f for f in files_of(job))]
     assert [f["type"] for f in job["outputs"]].count("output") == 1
 
