@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import glob
 import importlib
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from typing import Any
 from ..core.models.backend import Vitals
 from ..core.models.job import HERE, Job, OutputFile
 from ..core.workflow.outputs import check_success
-from ..core.workflow.result_files import files_of
+from ..core.workflow.result_files import FrameSequence, files_of, sequence_of
 from ..dispatch.ports import RanHere
 from ..dispatch.transport import Folders
 from ..errors import JobCancelledError, PromptRefusedError
@@ -76,7 +77,8 @@ class ThisMachine:
             self._stop(prompt_id)
             raise
         outputs = check_success(entry, HERE)
-        results = {"outputs": self._files(outputs, prompt), "shown": outputs}
+        files = await asyncio.to_thread(self._files, outputs, prompt)
+        results = {"outputs": files, "shown": outputs}
         return RanHere(results, _cached(entry))
 
     async def _end_of(self, prompt_id: str, earlier: object) -> Mapping[str, Any]:
@@ -99,18 +101,24 @@ class ThisMachine:
                 comfy_nodes.interrupt_processing()
 
     def _files(self, outputs: Mapping[str, Any], prompt: Mapping[str, Any]) -> tuple[OutputFile, ...]:
+        """Those that are there: of a sequence, each frame."""
         roots = {"output": self._folders.output, "temp": self._folders.temp}
-        return tuple(
-            OutputFile(
-                file.node_id,
-                str(Path(roots[file.type], file.subfolder, file.filename)),
-                file.filename,
-                file.subfolder,
-                file.type,
-            )
-            for file in files_of(outputs, prompt)
-            if file.type in roots
-        )
+        found = []
+        for file in files_of(outputs, prompt):
+            if file.type not in roots:
+                continue
+            folder, sequence = Path(roots[file.type], file.subfolder), sequence_of(file)
+            names = [file.filename] if sequence is None else _frames(folder, sequence)
+            for name in names:
+                path = folder / name
+                if path.is_file():
+                    found.append(OutputFile(file.node_id, str(path), name, file.subfolder, file.type))
+        return tuple(found)
+
+
+def _frames(folder: Path, sequence: FrameSequence) -> list[str]:
+    names = (path.name for path in folder.glob(f"{glob.escape(sequence.head)}*"))
+    return sorted(name for name in names if sequence.number_of(name) is not None)
 
 
 def _cached(entry: Mapping[str, Any]) -> frozenset[str]:
