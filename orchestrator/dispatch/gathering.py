@@ -126,7 +126,8 @@ class Gathering:
 
     def _untold(self, listing: Sequence[str], told: Collection[RemoteFile]) -> tuple[RemoteFile, ...]:
         names = {file.filename for file in told if file.type == "output" and not file.subfolder}
-        found = ((self._names.node_of(name), name) for name in listing if name not in names)
+        tag = self._names.tag  # of a hundred thousand names only these are looked at closely
+        found = ((self._names.node_of(name), name) for name in listing if tag in name and name not in names)
         order = {node_id: number for number, node_id in enumerate(self._prompt)}
         ours = sorted((order[node_id], node_id, name) for node_id, name in found if node_id in order)
         return tuple(RemoteFile(node_id, name) for _, node_id, name in ours)
