@@ -33,6 +33,7 @@ from ..errors import JobLostError, LocalDiskError, PeerError, PromptRefusedError
 from .free_names import Counters
 from .gathering import Gathering, Made
 from .kept_frames import KeptFrames
+from .live_outputs import LiveOutputs
 from .remote_prompt import FollowPolicy, RemotePrompt
 from .results import Delivery, Earlier, Results
 from .rounds import Rounds
@@ -156,15 +157,18 @@ class AttemptRun:
         # A client of fleet mode gets them as they come, and nothing else, as from any ComfyUI.
         are_kept = request.source is not Source.FLEET
 
+        live = LiveOutputs(results, self._prompt, self._names) if request.client_id else None
+
         def hear(message: Message) -> None:
-            on_event(message)
             if isinstance(message, PreviewFrame) and are_kept:
                 frames.take(message)
             if isinstance(message, PeerEvent):
                 told = files_of(outputs_told(message.type, message.data), self._prompt)
                 results.expect(file for file in told if sequence_of(file) is None)
-                if meter.observe(message.type, message.data):
-                    on_progress(meter)
+                message = live.named(message) if live else message
+            on_event(message)
+            if isinstance(message, PeerEvent) and meter.observe(message.type, message.data):
+                on_progress(meter)
 
         try:
             rounds = await self._rounds(request, hear, may_outlive)
@@ -182,6 +186,8 @@ class AttemptRun:
             made = replace(made, files=(*made.files, *frames.files(told)))
             if self._is_sent or self._events.cuts > cuts_before or not self._events.is_connected:
                 made = replace(made, cut_off=tuple(frames.senders - told - outputs.keys()))
+            if live:
+                await live.settled()
             async with delivery or contextlib.nullcontext():
                 delivered = await self._published(results, made, on_trouble)
                 missing = delivered.missing
@@ -191,6 +197,8 @@ class AttemptRun:
                 if lost is not None:
                     raise ResultError(str(lost))
         finally:
+            if live:
+                await even_if_cancelled(live.aclose())
             await even_if_cancelled(results.discard())
         texts = texts_of(outputs, self._prompt, value_node)
         notes = gathering.notes(made, missing, self._peer)

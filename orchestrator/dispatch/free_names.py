@@ -21,12 +21,14 @@ _COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,}|0\d{3})(?P<rest>(?:\D
 @dataclass(frozen=True)
 class Placement:
     """A downloaded file and the place that it is wanted at. Files of one `group` (a film, its picture, its
-    sound) share their number; `head` is the part of the name to look for it in, "" for all of it."""
+    sound) share their number; `head` is the part of the name to look for it in, "" for all of it. `owner`:
+    the attempt that it is of."""
 
     part: Path
     wanted: Path
     group: str = ""
     head: str = ""
+    owner: str = ""
 
 
 class Counters:
@@ -35,6 +37,7 @@ class Counters:
     def __init__(self) -> None:
         self._highest: dict[tuple[Path, str], int] = {}
         self._claimed: dict[Path, None] = {}
+        self._reserved: dict[Path, str] = {}
         self.lock = threading.Lock()
 
     def claim(self, path: Path, part: Path) -> bool:
@@ -52,6 +55,23 @@ class Counters:
         self._claimed[path] = None
         if len(self._claimed) > _CLAIMED_MAX:
             del self._claimed[next(iter(self._claimed))]
+
+    def reserve(self, paths: Sequence[Path], owner: str) -> bool:
+        """Keep these places for files that are still to come; False where one of them is taken."""
+        with self.lock:
+            if any(path.exists() or self.is_kept_from(path, owner) for path in paths):
+                return False
+            self._reserved.update(dict.fromkeys(paths, owner))
+            return True
+
+    def release(self, paths: Iterable[Path]) -> None:
+        with self.lock:
+            for path in paths:
+                self._reserved.pop(path, None)
+
+    def is_kept_from(self, path: Path, owner: str) -> bool:
+        """Whether somebody else has reserved this place."""
+        return self._reserved.get(path, owner) != owner
 
     def next(self, directory: Path, prefix: str, *, anew: bool) -> int:
         """`anew`: somebody else numbers files here too; look again."""
@@ -88,6 +108,21 @@ def move_all(placements: Sequence[Placement], counters: Counters, brought: Seque
     return [paths[placement] for placement in placements]
 
 
+def reserve_all(placements: Sequence[Placement], counters: Counters) -> list[Path]:
+    """The places that ``move_all`` would give them now, kept for them until they are released."""
+    groups: dict[tuple[str, ...], list[Placement]] = {}
+    for placement in placements:
+        groups.setdefault(_group_of(placement), []).append(placement)
+    paths: dict[Placement, Path] = {}
+    for group in groups.values():
+        wanted, conflicts = [placement.wanted for placement in group], 0
+        while not counters.reserve(wanted, group[0].owner):
+            conflicts += 1
+            wanted = _next_names(group, counters, conflicts)
+        paths.update(zip(group, wanted, strict=True))
+    return [paths[placement] for placement in placements]
+
+
 def newer_files(places: Sequence[Path], since: datetime) -> tuple[Path, ...]:
     """Files that could be results for these places, and are younger than `since`."""
     found: dict[Path, None] = {}
@@ -115,6 +150,8 @@ def _move_together(group: Sequence[Placement], counters: Counters) -> list[Path]
         try:
             with counters.lock:  # else an attempt of an earlier process could take one for its own
                 for placement, path in zip(group, paths, strict=True):
+                    if counters.is_kept_from(path, placement.owner):
+                        raise FileExistsError
                     _name(placement.part, path)
                     moved.append((placement.part, path))
                     counters.note(path)
@@ -122,12 +159,16 @@ def _move_together(group: Sequence[Placement], counters: Counters) -> list[Path]
         except FileExistsError:
             _move_back(moved)
             conflicts += 1
-            prefix = _numbered(group[0])[0]
-            number = counters.next(group[0].wanted.parent, prefix, anew=conflicts > 1)
-            paths = [_with_number(placement, number) for placement in group]
+            paths = _next_names(group, counters, conflicts)
         except OSError:
             _move_back(moved)
             raise
+
+
+def _next_names(group: Sequence[Placement], counters: Counters, conflicts: int) -> list[Path]:
+    prefix = _numbered(group[0])[0]
+    number = counters.next(group[0].wanted.parent, prefix, anew=conflicts > 1)
+    return [_with_number(placement, number) for placement in group]
 
 
 def _numbered(placement: Placement) -> tuple[str, int, str]:
@@ -173,5 +214,7 @@ def remove_all(parts: Iterable[Path]) -> None:
 
 
 def _highest_counter(directory: Path, prefix: str) -> int:
+    if not directory.is_dir():
+        return 0
     counters = (_COUNTED.match(path.name) for path in directory.iterdir() if path.name.startswith(prefix))
     return max((int(m["counter"]) for m in counters if m and m["prefix"] == prefix), default=0)

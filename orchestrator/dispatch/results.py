@@ -22,7 +22,7 @@ from ..errors import (
     ResultGoneError,
 )
 from .contents import check_contents
-from .free_names import Counters, Placement, move_all, newer_files, remove_all
+from .free_names import Counters, Placement, move_all, newer_files, remove_all, reserve_all
 from .result_names import safe_folder, safe_name
 from .transport import Folders
 
@@ -30,6 +30,7 @@ MAX_FILES = 20_000
 MAX_FILE_BYTES = 8 << 30
 CUTS_MAX = 5  #: of one file's download
 RESUME_PAUSE_S = 0.2
+READ_EARLY_BYTES = 64 << 20  #: a larger file is given once it is in its place
 _DOWNLOADS_AT_ONCE = 4
 _NAME_SHOWN = 80  #: characters of a peer's name in a sentence
 
@@ -95,7 +96,36 @@ class Results:
         self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
         self._downloads: dict[RemoteFile, _Download] = {}
         self._kept: dict[RemoteFile, bytes] = {}
+        self._named: dict[RemoteFile, Path] = {}
+        self._reading = asyncio.Lock()  #: a file that is read cannot be moved everywhere
         self._begun = 0
+
+    async def name(self, files: Sequence[RemoteFile]) -> Mapping[RemoteFile, OutputFile]:
+        """The places that `files` of one node, which are expected, will have if all goes well. They are kept
+        for them, and give what is asked for there as soon as it has come.
+
+        Raises:
+            OSError: a folder cannot be read.
+        """
+        if any(file not in self._downloads for file in files):
+            return {}  # there are too many
+        first = len(self._named)
+        placements = [self._placement(first + number, file, "") for number, file in enumerate(files)]
+        paths = await asyncio.to_thread(reserve_all, placements, self._counters)
+        for file, path in zip(files, paths, strict=True):
+            self._named[file] = path
+            self._folders.early.offer(path, partial(self._read, file))
+        return {file: self._output(file, path) for file, path in zip(files, paths, strict=True)}
+
+    async def _read(self, file: RemoteFile) -> bytes | None:
+        """Its bytes before it is in its place, checked like those that are; None for a very large one."""
+        if file in self._downloads:
+            await asyncio.wait([self._downloads[file].task])
+        async with self._reading:
+            download = self._downloads.get(file)
+            if download is None or download.task.cancelled() or download.task.exception() is not None:
+                return None
+            return await asyncio.to_thread(_checked_bytes, download.part, file.filename)
 
     def expect(self, files: Iterable[RemoteFile]) -> None:
         """Begin to fetch what a node of the running attempt has just made."""
@@ -144,15 +174,16 @@ class Results:
             ]
             places = [placement.wanted for placement in placements]
             brought = await self._earlier.brought(places) if self._earlier else ()
-            paths = await asyncio.to_thread(move_all, placements, self._counters, brought)
+            async with self._reading:
+                paths = await asyncio.to_thread(move_all, placements, self._counters, brought)
+                made = {file: self._output(file, path) for file, path in zip(here, paths, strict=True)}
+                for file in here:
+                    del self._downloads[file]
         except OSError as exc:
             raise LocalDiskError(
                 f"A result cannot be written to {exc.filename or 'the output folder'}: {exc.strerror}. "
                 "Make room or fix the folder's permissions; the peer still has the result."
             ) from exc
-        for file in here:
-            del self._downloads[file]
-        made = {file: self._output(file, path) for file, path in zip(here, paths, strict=True)}
         return Delivery(made, missing)
 
     async def discard(self) -> None:
@@ -161,6 +192,8 @@ class Results:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._folders.early.withdraw(self._named.values())
+        self._counters.release(self._named.values())
         parts = [download.part for download in self._downloads.values()]
         if parts:
             await asyncio.to_thread(remove_all, parts)
@@ -239,7 +272,8 @@ class Results:
             head = safe_name(f"{self._names.wanted(file.subfolder, head)[1]}.x")[: -len(".x")]
         else:
             head = ""
-        return Placement(self._downloads[file].part, self._place(number, file), file.node_id, head)
+        wanted = self._named.get(file) or self._place(number, file)
+        return Placement(self._downloads[file].part, wanted, file.node_id, head, self._names.tag)
 
     def _output(self, file: RemoteFile, path: Path) -> OutputFile:
         folder = str(self._folder(file))
@@ -262,6 +296,12 @@ def _faults_of(parts: Sequence[tuple[Path, str]]) -> list[ResultError | None]:
         except ResultError as exc:
             found.append(exc)
     return found
+
+
+def _checked_bytes(part: Path, name: str) -> bytes | None:
+    if part.stat().st_size > READ_EARLY_BYTES or _faults_of([(part, name)])[0] is not None:
+        return None
+    return part.read_bytes()
 
 
 def _write(path: Path, data: bytes) -> None:

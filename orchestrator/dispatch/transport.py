@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,30 @@ from ..errors import PeerRefusedError, WorkflowError
 ASK_FROM_BYTES = 256 << 10  #: a smaller file is there as soon as the answer whether it is there already
 
 
+Read = Callable[[], Awaitable[bytes | None]]
+
+
+class EarlyFiles:
+    """Results of attempts under way: one may be asked for by the place that it is to have. Belongs to one
+    event loop."""
+
+    def __init__(self) -> None:
+        self._readers: dict[Path, Read] = {}
+
+    def offer(self, path: Path, read: Read) -> None:
+        """From now on `path` stands for what `read` gives."""
+        self._readers[path] = read
+
+    def withdraw(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            self._readers.pop(path, None)
+
+    async def read(self, path: Path) -> bytes | None:
+        """The file's bytes, once all of them have come; None where there is none, or it is in its place."""
+        read = self._readers.get(path)
+        return await read() if read is not None else None
+
+
 @dataclass(frozen=True)
 class Folders:
     """Where files are on this machine.
@@ -28,6 +52,7 @@ class Folders:
     machine, "" for neither.
     ``with_assets``, where the host keeps a list of its files, adds those to it that a job shows (job id, what
     its nodes show), and returns that with what the host says of each file. It takes its time.
+    ``early``: the results of attempts under way, by the places they are to have.
     """
 
     output: Path
@@ -36,6 +61,7 @@ class Folders:
     reserve_bytes: int = 512 << 20
     with_assets: Callable[[str, dict[str, Any]], dict[str, Any]] | None = None
     kind_here: Callable[[str], str] = lambda value: ""
+    early: EarlyFiles = field(default_factory=EarlyFiles)
 
 
 class Transport:

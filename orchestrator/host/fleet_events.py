@@ -133,7 +133,7 @@ def _message(error: Mapping[str, Any]) -> str:
     own, ours = error.get("exception_message"), str(error.get("message") or "The job failed.")
     if not isinstance(own, str) or not own.strip():
         return ours
-    before, _, after = ours.partition(own.strip())
+    before, _, after = ours.partition(f": {own.strip()}")
     tips = ours if before == ours else after.lstrip(" .")  # our sentence may quote the node's
     return f"{own.rstrip()}\n{tips}" if tips else own
 

@@ -6,14 +6,17 @@ without a client id is told to everybody, as far as the host does that.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from ..backends.events import Message, PeerEvent, PreviewFrame, RawFrame
 from ..backends.wire import COMFYUI_TYPES, TEXT
 from ..core.models.job import HERE, Job, JobState, Source
 from ..core.workflow.prompt import class_of
+from ..dispatch.live_outputs import NodeOutput
 from ..runtime import Runtime
 from .fleet_events import Trail, ending, milliseconds, output_nodes, queue_item, under_own_id
 from .native_queue import NativeQueue
@@ -128,9 +131,8 @@ class FleetMirror:
         start = ("execution_start", {"prompt_id": job.prompt_id, "timestamp": milliseconds(job.begun_at)})
         kind, data = ending(job, shown.trail)
         outputs = sanitise(job.shown)
-        for node_id, output in outputs.items():
-            about = {"node": node_id, "display_node": shown.trail.display(node_id), "output": output}
-            self._send(job, "executed", {**about, "prompt_id": job.prompt_id})
+        for node_id in outputs:
+            self._tell_output(job, shown, node_id, partial(outputs.get, node_id))
         self._native.finish(
             job.id,
             queue_item(job, shown.number, shown.outputs),
@@ -161,7 +163,10 @@ class FleetMirror:
         if event.type != "progress":
             self._release_frame(job, shown)
         shown.trail.observe(event.type, event.data, job.prompt_id)
-        if _is_relayed(event):
+        if isinstance(event, NodeOutput) and event.shown is not None:
+            future = event.shown
+            self._tell_output(job, shown, str(event.data.get("node")), lambda: _result(future), future)
+        elif _is_relayed(event):
             if event.type in _REPLAYED:
                 shown.newest[event.type] = event
             self._relay(job, event)
@@ -170,6 +175,27 @@ class FleetMirror:
             if own is not None:
                 self._send(job, event.type, own, sent_as=event.prompt_id)
         self._release_frame(job, shown)
+
+    def _tell_output(
+        self,
+        job: Job,
+        shown: _Shown,
+        node_id: str,
+        output_of: Callable[[], Any],
+        ready: asyncio.Future[Any] | None = None,
+    ) -> None:
+        """What a node has made, unless just that was told of it before."""
+
+        def make() -> str | None:
+            output = sanitise(output_of())
+            if output is None or shown.told.get(node_id) == output:
+                return None
+            shown.told[node_id] = output
+            about = {"node": node_id, "display_node": shown.trail.display(node_id), "output": output}
+            return event_text("executed", {**about, "prompt_id": job.prompt_id})
+
+        if job.request.client_id:
+            self._post(job, Outgoing(make, ready=ready))
 
     def _relay(self, job: Job, event: PeerEvent) -> None:
         replaces = (job.id, event.type) if event.type in _SUPERSEDED else None
@@ -227,6 +253,7 @@ class _Shown:
         self.is_listed = False
         self.is_running = False
         self.was_told_of_start = False
+        self.told: dict[str, Any] = {}  #: outputs, by node
         self._delivered = Counter[str]()
         self.forget_attempt()
 
@@ -245,9 +272,16 @@ class _Shown:
         self._sent = Counter[str]()
 
 
+def _result(future: asyncio.Future[Any]) -> Any:
+    is_there = future.done() and not future.cancelled() and future.exception() is None
+    return future.result() if is_there else None
+
+
 def _is_relayed(event: PeerEvent) -> bool:
     """Whether it is told on as it comes. The peer's word that the prompt has ended is not ours: its results
     are still to be fetched."""
     if event.type == "execution_error":  # a branch was blocked; the prompt goes on
         return event.data.get("exception_type") == "ExecutionBlocked"
+    if event.type == "executed":  # of a node that shows nothing, from the cache
+        return event.data.get("output") is None
     return event.type in _RELAYED and event.data.get("node", "") is not None

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..runtime import Runtime, Settings
-from . import assets, comfy, view_headers
+from . import assets, comfy, early_view, view_headers
 from .announcer import Announcer
 from .fleet_mode import FleetMode
 from .guard import Guard
@@ -57,6 +57,7 @@ def install(server: Any) -> None:
     fleet_mode = FleetMode(server, runtime, host.prefetch, guard.is_foreign_page, runs_here)
     fleet_mode.install()
     nodes.install(server.app)
+    early_view.install(server.app, folders)
     view_headers.install(server.app)
 
     async def start(app: Any) -> None:

@@ -89,8 +89,9 @@ class NativeQueue:
         self._running.pop(job_id, None)
         self._waiting.pop(job_id, None)
         # The page hides an entry whose number is not above those it has seen: number it by its end.
+        number = type(item[0])(self.next_number())
         entry = {
-            "prompt": (self.next_number(), *item[1:]),
+            "prompt": (number, *item[1:]),
             "outputs": dict(outputs),
             "status": {
                 "status_str": "success" if succeeded else "error",

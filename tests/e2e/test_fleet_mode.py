@@ -140,6 +140,33 @@ async def test_the_page_that_asked_hears_everything_under_its_own_prompt_id(flee
     assert (await fleet_mode.picture(executed["output"]["images"][0])).shape == (64, 64, 3)
 
 
+async def test_what_a_node_has_made_can_be_viewed_while_the_prompt_still_runs(
+    fleet_mode: Session, fleet: Fleet
+) -> None:
+    graph = {
+        **sleep(seed=82, seconds=3.0),
+        "8": node("SaveImage", images=["1", 0], filename_prefix="fleet/early"),
+        "9": node("SaveImage", images=["10", 0], filename_prefix="fleet/late"),
+    }
+    async with fleet_mode.listening() as (client_id, heard):
+
+        async def told() -> Any:
+            outputs = [event["data"] for event in heard if event["type"] == "executed"]
+            return next((data["output"]["images"][0] for data in outputs if data["node"] == "8"), None)
+
+        prompt_id = await fleet_mode.queue(graph, client_id=client_id)
+        image = await until(told, "it is told")
+        early = await fleet_mode.picture(image)
+        assert prompt_id not in await fleet_mode.get(f"/history/{prompt_id}")
+        assert not list(fleet.master.base.glob("output/fleet/early*"))
+        done = await fleet_mode.finished(prompt_id)
+        await until(lambda: heard_end(heard), "the page hears the end")
+    assert done.images("8")[0] == image
+    assert np.array_equal(await fleet_mode.picture(image), early)
+    executed = [event["data"]["node"] for event in heard if event["type"] == "executed"]
+    assert sorted(executed) == ["8", "9"]
+
+
 async def test_a_page_hears_of_the_end_only_once_the_pictures_are_here(
     fleet_mode: Session, fleet: Fleet
 ) -> None:

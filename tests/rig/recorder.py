@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -91,7 +92,7 @@ class Recorder:
             items = [*queue["queue_running"], *queue["queue_pending"]]
             mine = [item for item in items if item[1] == prompt_id]
             self.recording.queued = next(iter(mine), self.recording.queued)
-            entry = (await self.get(f"/history/{prompt_id}")).get(prompt_id)
+            entry = (await self.get(f"/history/{quote(prompt_id, safe='')}")).get(prompt_id)
             if entry is not None or not mine:
                 self.recording.history = entry
                 break

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from orchestrator.dispatch.free_names import Counters, Placement, move_all
+from orchestrator.dispatch.free_names import Counters, Placement, move_all, reserve_all
 from orchestrator.dispatch.result_names import safe_folder, safe_name
 
 
@@ -114,3 +114,28 @@ def test_where_one_cannot_be_written_all_stay_where_they_were(tmp_path: Path) ->
     with pytest.raises(OSError, match="No such file"):
         move_all(wanted, Counters(), ())
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other", ".part"]
+
+
+def test_a_name_that_is_kept_for_a_file_on_its_way_goes_to_nobody_else(tmp_path: Path) -> None:
+    counters = Counters()
+    wanted = tmp_path / "cat_00001_.png"
+    [kept] = reserve_all([Placement(tmp_path / "1.part", wanted, "9", owner="one")], counters)
+    [next_one] = reserve_all([Placement(tmp_path / "2.part", wanted, "9", owner="two")], counters)
+    assert (kept.name, next_one.name) == ("cat_00001_.png", "cat_00002_.png")
+    (tmp_path / "3.part").write_bytes(b"other")
+    [moved] = move_all([Placement(tmp_path / "3.part", wanted, "9", owner="three")], counters, ())
+    assert moved.name == "cat_00003_.png"
+    (tmp_path / "1.part").write_bytes(b"mine")
+    [mine] = move_all([Placement(tmp_path / "1.part", kept, "9", owner="one")], counters, ())
+    assert (mine, mine.read_bytes()) == (kept, b"mine")
+    counters.release([next_one])
+    [again] = reserve_all([Placement(tmp_path / "4.part", next_one, "9", owner="four")], counters)
+    assert again == next_one
+
+
+def test_files_that_belong_together_are_kept_one_number(tmp_path: Path) -> None:
+    (tmp_path / "clip_00001.png").touch()
+    names = ("clip_00001.png", "clip_00001.mp4")
+    placements = [Placement(tmp_path / f"{name}.part", tmp_path / name, "9") for name in names]
+    kept = reserve_all(placements, Counters())
+    assert [path.name for path in kept] == ["clip_00002.png", "clip_00002.mp4"]
