@@ -286,6 +286,8 @@ def extra_for_peer(request: JobRequest) -> dict[str, Any]:
         wanted["preview_method"] = extra["preview_method"]
     if isinstance(extra.get("extra_pnginfo"), Mapping):
         wanted["extra_pnginfo"] = dict(extra["extra_pnginfo"])
+    elif request.workflow is not None and not request.changes:  # with changes it would tell other values
+        wanted["extra_pnginfo"] = {"workflow": dict(request.workflow)}
     return wanted
 
 

@@ -24,8 +24,11 @@ _ASKED_AT_ONCE = 8
 _NAMED_MAX = 5  #: files that are named in one sentence
 #: Inputs that say where a node writes, or under which name.
 _PLACE = re.compile(
-    r"(^|_)(file|filename|path|folder|directory|dir|prefix)(_|$)|(file|folder|dir)(name|path)"
+    r"(^|_)(file|filename|path|folder|directory|dir)(_|$)|(file|folder|dir)(name|path)|(file|output|save)_?prefix"
 )
+#: Classes that say of themselves that a file is what they take.
+_TAKES = re.compile(r"play|load|read|show|preview", re.IGNORECASE)
+_WRITES = re.compile(r"save|write|export|store|upload", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,10 @@ class Gathering:
         class_type = class_of(self._prompt[node_id])
         ran = node_id in self._targets if self._targets else True
         if node_id == self._value_node or not ran or class_type not in self._info:
+            return False
+        if self._names.mark_of(node_id):
+            return self._info.is_output_node(class_type)
+        if _TAKES.search(class_type) and not _WRITES.search(class_type):
             return False
         inputs = self._prompt[node_id].get("inputs", {})
         says_where = any(_PLACE.search(name) and isinstance(value, str) for name, value in inputs.items())

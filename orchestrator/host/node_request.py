@@ -31,11 +31,13 @@ def node_request(
     Raises:
         ParameterError: `overrides` cannot be read.
     """
-    workflow = extra_pnginfo.get("workflow") if isinstance(extra_pnginfo, Mapping) else None
+    told = dict(extra_pnginfo) if isinstance(extra_pnginfo, Mapping) else {}
+    workflow = told.get("workflow")
     workflow = workflow if isinstance(workflow, Mapping) else None
     whole = stash.link is None
-    # Files of the whole graph end in the user's output folder: they shall open as a workflow again.
-    pnginfo: dict[str, Any] = {"extra_pnginfo": {"workflow": workflow}} if whole and workflow else {}
+    # Files shall open as a workflow again, and some nodes read it as they run. Beside the stash, not in it: a
+    # box that was only moved runs nothing again.
+    pnginfo: dict[str, Any] = {"extra_pnginfo": told} if told else {}
     return JobRequest(
         prompt=prompt,
         # With values of the master put in, the prompt is the only one that has them.

@@ -11,7 +11,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.models.job import JobRequest
@@ -110,7 +110,9 @@ class Prefetch:
         error = (job.error or {}).get("code") if job else "forgotten"
         # A peer that was not there then may be there now.
         is_old = begun.is_ahead and error == "no_eligible_peer"
-        if begun.request == request and not is_old and error not in ("forgotten", "cancelled"):
+        # A node that ran in between may have written into the workflow that goes along.
+        is_same = replace(begun.request, extra_data=request.extra_data) == request
+        if is_same and not is_old and error not in ("forgotten", "cancelled"):
             return begun.job_id
         self._drop(begun)
         return None

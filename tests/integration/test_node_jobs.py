@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,6 +90,32 @@ async def test_what_nodes_show_that_were_sent_away_stands_on_their_own_boxes() -
         ("executed", {"node": "2", "display_node": "2", **told}, "page"),
         ("executed", {"node": "5.0.0.1", "display_node": "5", **told}, "page"),
     ]
+
+
+# What goes along
+
+
+@pytest.mark.parametrize("link", [ResultLink("1", 0), None])
+async def test_the_workflow_and_what_else_a_page_tells_goes_along_beside_the_stash(
+    master: Master, peer: FakeComfyUI, link: ResultLink | None
+) -> None:
+    told = {"workflow": {"nodes": []}, "mine": 1}
+    stash = Stash(prompt=picture(), link=link)
+    options: dict[str, Any] = {"node_id": "8", "overrides": "", "peer": AUTOMATIC, "if_no_peer": FAIL}
+    request = node_request(stash, stash.prompt, extra_pnginfo=told, **options)
+    job = await master.runtime.submit(request)
+    assert (await master.end_of(job)).state is JobState.DONE
+    assert peer.prompts[0].extra_data["extra_pnginfo"] == told
+
+
+async def test_a_node_that_wrote_into_the_workflow_makes_no_second_job(master: Master) -> None:
+    queue = HostQueue()
+    prefetch = Prefetch(queue, master.runtime)
+    queue.running = [item("p1", seed=1)]
+    await prefetch.begin("p1")
+    (job,) = master.runtime.jobs()
+    written = replace(wanted(1), extra_data={"extra_pnginfo": {"workflow": {"nodes": ["a text"]}}})
+    assert prefetch.claim("p1", "8", written) == job.id
 
 
 # What is started ahead

@@ -26,7 +26,8 @@ async def master(tmp_path: Path) -> AsyncIterator[Master]:
 @pytest.fixture
 async def peer(master: Master) -> AsyncIterator[FakeComfyUI]:
     async with FakeComfyUI() as fake:
-        fake.object_info = {**stock_classes(), "SaveLive": OUTPUT_NODE, "OtherSaver": OUTPUT_NODE}
+        ours = dict.fromkeys(("SaveLive", "OtherSaver", "PlaySound"), OUTPUT_NODE)
+        fake.object_info = {**stock_classes(), **ours}
         fake.on_prompt = "hold"
         await master.add("gpu", fake)
         yield fake
@@ -101,9 +102,11 @@ async def test_where_the_connection_was_cut_meanwhile_it_is_said_that_pictures_m
 # Files that nobody told
 
 
-async def run_saver(master: Master, peer: FakeComfyUI, files: list[str], **inputs: Any) -> Job:
+async def run_saver(
+    master: Master, peer: FakeComfyUI, files: list[str], class_type: str = "OtherSaver", **inputs: Any
+) -> Job:
     """A pack's save node writes these files and tells nothing; "{}" in a name: the prefix it was given."""
-    graph = {**picture(), "2": {"class_type": "OtherSaver", "inputs": {"images": ["1", 0], **inputs}}}
+    graph = {**picture(), "2": {"class_type": class_type, "inputs": {"images": ["1", 0], **inputs}}}
     job = await master.submit(graph)
     prompt_id = await master.running_on(peer, job)
     prefix = peer.prompts[-1].graph["2"]["inputs"].get("filename_prefix", "")
@@ -144,6 +147,16 @@ async def test_files_that_cannot_be_found_are_said_on_the_done_job(
     assert (job.state, job.outputs) == (JobState.DONE, ())
     [note] = job.notes
     assert "OtherSaver (node 2) wrote files that this peer does not list" in note
+
+
+@pytest.mark.parametrize(
+    ("class_type", "inputs"), [("PlaySound", {"file": "notify.mp3"}), ("OtherSaver", {"prefix": "Value:"})]
+)
+async def test_nothing_is_said_of_nodes_that_write_nothing(
+    master: Master, peer: FakeComfyUI, class_type: str, inputs: dict[str, Any]
+) -> None:
+    job = await run_saver(master, peer, [], class_type, **inputs)
+    assert (job.state, job.notes) == (JobState.DONE, ())
 
 
 async def test_a_pattern_in_a_folder_is_followed_frame_by_frame(master: Master, peer: FakeComfyUI) -> None:

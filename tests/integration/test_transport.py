@@ -118,6 +118,16 @@ async def test_a_file_is_sent_once_for_two_jobs_and_under_its_new_bytes_again(
     assert sent == {b"first", b"second, and longer"}
 
 
+@pytest.mark.parametrize(("changes", "carried"), [({}, True), ({"1.color": 3}, False)])
+async def test_a_workflow_that_was_sent_as_one_is_in_its_files(
+    master: Master, peer: FakeComfyUI, changes: dict[str, Any], carried: bool
+) -> None:
+    workflow = {"nodes": [], "links": []}
+    await master.run(picture(), workflow=workflow, changes=changes)
+    told = peer.prompts[0].extra_data.get("extra_pnginfo")
+    assert told == ({"workflow": workflow} if carried else None)
+
+
 async def test_the_journal_has_what_a_job_was_sent_with(master: Master, peer: FakeComfyUI) -> None:
     await asyncio.to_thread((master.input / "cat.png").write_bytes, b"cat")
     graph = loaded_picture("cat.png")
