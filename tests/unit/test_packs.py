@@ -200,6 +200,25 @@ def test_the_widgets_that_a_format_brings_are_sent_with_their_values_or_defaults
         convert(combined(format="video/b", crf=19))
 
 
+def test_a_format_resets_what_the_first_format_set() -> None:
+    formats = {
+        "A": {"target_rate": 8, "dim": [8, 0, 512, 512]},
+        "B": {"target_rate": 16, "dim": [8, 0, 832, 480]},
+    }
+    load = pack(
+        ["IMAGE"],
+        force_rate=["FLOAT", {"default": 0}],
+        custom_width=["INT", {"default": 0}],
+        format=[["None", "A", "B"], {"default": "A", "formats": {"None": {}, **formats}}],
+    )
+    found = combined(format="video/a")
+    found["nodes"].append({"id": 20, "type": "VHS_LoadVideoPath"})
+    for name, rate, width in (("B", 16, 640), ("A", 8, 640), ("None", 8, 640)):
+        found["nodes"][-1]["widgets_values"] = {"force_rate": 8, "custom_width": 640, "format": name}
+        made = convert(found, {**DEFINITIONS, "VHS_LoadVideoPath": load})["20"]
+        assert made == {"force_rate": rate, "custom_width": width, "format": name}
+
+
 def test_a_primitive_on_a_widget_that_the_page_made_is_refused() -> None:
     slots = [{"name": "value", "type": "FLOAT", "link": 7, "widget": {"name": "value"}}]
     target = {"id": 5, "type": "Power Primitive (rgthree)", "inputs": slots, "widgets_values": ["FLOAT", 1]}

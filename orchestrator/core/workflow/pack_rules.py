@@ -149,6 +149,14 @@ PAGE_WIDGETS: Mapping[str, tuple[str, ...]] = {
     "Seed (rgthree)": ("seed", "-🎲 Randomize Each Time", "-🎲 New Fixed Random", "-USE_LAST_SEED"),
 }  # fmt: skip
 
+# Choosing a format resets the inputs that still have what the first format set, as the page loads a file
+# too (VideoHelperSuite): from ``{"target_rate": 8, "dim": [8, 0, 512, 512]}`` of a format.
+RESET_BY_FORMAT: Mapping[str, tuple[str, int | None]] = {
+    "force_rate": ("target_rate", None),
+    "custom_width": ("dim", 2),
+    "custom_height": ("dim", 3),
+}
+
 # Classes of which an empty choice is not sent.
 UNCHOSEN = frozenset({"Checkpoint Loader (LoraManager)", "Unet Loader (LoraManager)"})
 

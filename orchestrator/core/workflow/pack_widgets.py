@@ -12,7 +12,7 @@ from typing import Any
 
 from ..models.workflow import Node
 from .object_info import COMBO, InputSpec, read_spec
-from .pack_rules import FORMAT, PAGE_WIDGETS, REST, REWRITTEN, UNCHOSEN, UNSENT
+from .pack_rules import FORMAT, PAGE_WIDGETS, RESET_BY_FORMAT, REST, REWRITTEN, UNCHOSEN, UNSENT
 from .values import MISSING, default_value
 from .widgets import Layout, Widget
 
@@ -66,6 +66,28 @@ def without_empty_choices(class_type: str, layout: Layout, values: Values) -> Va
     if isinstance(values, Mapping):
         return {name: value for name, value in values.items() if value is not None}
     return tuple(MISSING if value is None else value for value in values)
+
+
+def reset_by_format(layout: Layout) -> None:
+    """Give what the first format set the values of the one that the file names."""
+    combo = layout.widget("format")
+    formats = combo.spec.options.get("formats") if combo is not None and combo.spec is not None else None
+    if combo is None or combo.spec is None or not isinstance(formats, Mapping):
+        return
+    names = (default_value(combo.spec), combo.value)
+    first, chosen = (formats.get(name) if isinstance(name, str) else None for name in names)
+    for name, (field, place) in RESET_BY_FORMAT.items():
+        widget = layout.widget(name)
+        before, after = (_reset(each, field, place) for each in (first, chosen))
+        if widget is not None and None not in (before, after) and widget.value == before:
+            widget.value = after
+
+
+def _reset(told: Any, field: str, place: int | None) -> Any:
+    value = told.get(field) if isinstance(told, Mapping) else None
+    if place is None:
+        return value
+    return value[place] if isinstance(value, list) and len(value) > place and value[place] else None
 
 
 def doubts(node: Node, layout: Layout, values: Values) -> Iterator[str]:
