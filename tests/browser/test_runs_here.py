@@ -25,8 +25,10 @@ GRAPH = {
     "2": {"class_type": CHOOSER, "inputs": {"images": ["1", 0]}},
     "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "reports"}},
 }
-ASKED = """() => new Promise(done =>
-  window.app.api.addEventListener("reports-choose", ({ detail }) => done(detail), { once: true }))"""
+LISTEN = """() => {
+  window.asked = null;
+  window.app.api.addEventListener("reports-choose", ({ detail }) => (window.asked = detail), { once: true });
+}"""
 SETTING = "id => window.app.extensionManager.setting.get(id)"
 TYPE = "([id, text]) => window.app.extensionManager.setting.set(id, text)"
 LISTS = {"runs_here": [], "runs_on_peers": []}
@@ -61,9 +63,9 @@ async def test_run_this_node_here_from_its_menu_and_its_run_stays_here(
     line = page.locator(LINE).filter(has_text=f"{CHOOSER} (node 2) runs on this computer only")
     await line.wait_for(timeout=SOON_MS)
     await screen.picture("What runs here before Run")
-    asked = page.evaluate(ASKED)
+    await page.evaluate(LISTEN)
     await page.get_by_role("button", name="Run", exact=True).first.click()
-    assert (await asked)["count"] == 3
+    await page.wait_for_function("window.asked?.count === 3", timeout=SOON_MS)
     await page.get_by_text("This run stays on this computer").first.wait_for(timeout=SOON_MS)
     await screen.picture("A run that stays here")
     await master.post("/reports/choose", {"index": 1})
