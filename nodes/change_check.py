@@ -19,6 +19,7 @@ from typing import Any
 
 from comfy_execution.graph import DynamicPrompt  # type: ignore[import-not-found]
 
+from ..orchestrator.core.engine.mentions import leaves
 from ..orchestrator.core.models.job import Prompt
 from ..orchestrator.core.workflow.prompt import class_of
 from ..orchestrator.dispatch.transport import hash_file
@@ -83,7 +84,8 @@ def _input_bytes(prompt: Prompt) -> str:
     lines = []
     for node_id in sorted(prompt):
         for name, value in sorted(prompt[node_id].get("inputs", {}).items()):
-            path = host_comfy.resolve_input(value) if isinstance(value, str) and value else None
-            if path is not None:
-                lines.append(f"{node_id}.{name}={hash_file(path)}\n")
+            for leaf in leaves(name, value):  # files inside objects are sent too
+                path = host_comfy.resolve_input(leaf.text) if leaf.text else None
+                if path is not None:
+                    lines.append(f"{node_id}.{name}={hash_file(path)}\n")
     return "".join(lines)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from . import machines, savers
+from . import loaders, machines, savers
 
-NODE_CLASS_MAPPINGS = {**savers.NODE_CLASS_MAPPINGS, **machines.NODE_CLASS_MAPPINGS}
+_MODULES = (loaders, machines, savers)
+NODE_CLASS_MAPPINGS = {
+    name: found for module in _MODULES for name, found in module.NODE_CLASS_MAPPINGS.items()
+}
