@@ -80,7 +80,7 @@ class Runtime:
             disconnect=self._pool.drop,
         )
         second_look = SecondLook(self.manager, self._pool).ask
-        self._preflight = Preflight(self.manager, settings.folders.resolve_input, second_look)
+        self._preflight = Preflight(self.manager, settings.folders, second_look)
         self._dispatcher = Dispatcher(
             self.manager,
             self._pool,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from ..backends.manager import BackendManager
-from ..core.engine.requirements import Doubt
+from ..core.engine.requirements import Doubt, only_here
 from ..core.engine.validation import Validation, agree, validate
 from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Prompt
 from ..core.workflow.object_info import ObjectInfo
 from .recovery import SecondLook
+from .transport import Folders
 
 _BEING_READ = "its list of nodes is still being read"
 
@@ -29,16 +29,16 @@ class _Answers:
 
 
 class Preflight:
-    """`resolve_input` finds the file here that an input names; `second_look` see Dispatcher."""
+    """`second_look`: see Dispatcher."""
 
     def __init__(
         self,
         manager: BackendManager,
-        resolve_input: Callable[[str], Path | None],
+        folders: Folders,
         second_look: SecondLook,
     ) -> None:
         self._manager = manager
-        self._resolve_input = resolve_input
+        self._resolve_input, self._kind_here = folders.resolve_input, folders.kind_here
         self._second_look = second_look
 
     async def check(
@@ -54,7 +54,9 @@ class Preflight:
         silent = await self._second_look(found.doubts)
         found = await self._answers(prompt, targets, peer, tags)
         agreed = agree(found.by_name)
-        return Validation() if agreed.error is not None and (silent or found.is_settling) else agreed
+        if agreed.error is not None and (silent or found.is_settling):
+            return Validation()
+        return await asyncio.to_thread(self._with_places, agreed)
 
     async def _answers(
         self, prompt: Prompt, targets: Sequence[str] | None, peer: str, tags: Sequence[str]
@@ -85,6 +87,19 @@ class Preflight:
         if not set(tags) <= set(config.tags):
             return f"it has no tag {', '.join(sorted(set(tags) - set(config.tags)))}"
         return "" if config.enabled else "it is switched off in the Fleet tab"
+
+    def _with_places(self, refused: Validation) -> Validation:
+        """With a line for each folder that no peer's list has, and that is one of this machine."""
+        if refused.error is None:
+            return refused
+        lines = [refused.error["details"]]
+        for node_id, node in refused.node_errors.items():
+            for error in node["errors"]:
+                value = error["extra_info"].get("received_value")
+                kind = self._kind_here(value) if error["type"] == "value_not_in_list" and value else ""
+                if kind == "folder":
+                    lines.append(only_here(value, kind, node_id, error["extra_info"]["input_name"]))
+        return replace(refused, error={**refused.error, "details": "\n".join(lines)})
 
     def _has_file(self, value: str) -> bool:
         return self._resolve_input(value) is not None

@@ -12,7 +12,7 @@ from ..core.engine.eligibility import said_of
 from ..core.engine.kinds import Kind, kind_of
 from ..core.engine.need import Need
 from ..core.engine.preparation import Prepared, prepare
-from ..core.engine.requirements import Doubt, oversized
+from ..core.engine.requirements import Doubt, only_here, oversized
 from ..core.models.backend import BackendConfig
 from ..core.models.job import JobRequest
 from ..core.workflow.object_info import ObjectInfo
@@ -225,10 +225,7 @@ def _cautions(ticket: Ticket, prepared: Prepared) -> tuple[str, ...]:
         kind = ticket.here.get(path.value)
         where = f"node {path.node_id} ({path.input})"
         if kind:
-            found.append(
-                f"{path.value} of {where} is a {kind} on this machine only: copy it to the same place there, "
-                "or use a node that loads single files by their names, which are sent along"
-            )
+            found.append(only_here(path.value, kind, path.node_id, path.input))
         elif kind is not None and path.is_choice:
             found.append(f"its list for {where} does not have {path.value}")
     return tuple(dict.fromkeys(found))

@@ -49,7 +49,9 @@ class Master:
         )
         for folder in (self.input, self.output, self.temp):
             folder.mkdir(exist_ok=True)
-        folders = Folders(self.output, self.temp, self._resolve_input, reserve_bytes)
+        folders = Folders(
+            self.output, self.temp, self._resolve_input, reserve_bytes, kind_here=self._kind_here
+        )
         self.runtime = Runtime(
             Settings(self.data, folders, health=health, follow=follow, retry=retry, silence=silence)
         )
@@ -57,6 +59,9 @@ class Master:
     def _resolve_input(self, value: str) -> Path | None:
         path = self.input / value
         return path if path.is_file() else None
+
+    def _kind_here(self, value: str) -> str:
+        return "folder" if (self.input / value).is_dir() else ""
 
     async def add(self, name: str, peer: FakeComfyUI | str, **details: Any) -> str:
         """Register a peer and give its id; a fake that lists no classes gets the stock ones first."""

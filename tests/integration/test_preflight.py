@@ -212,3 +212,18 @@ async def test_many_doubted_jobs_ask_a_peer_once(master: Master, a: FakeComfyUI)
     for job in jobs:
         assert (await master.end_of(job)).notes
     assert len(a.asked("/object_info/LoraLoader")) == 1
+
+
+async def test_a_folder_of_this_machine_is_told_whoever_decides(master: Master, a: FakeComfyUI) -> None:
+    a.object_info["PackFolder"] = pack_class(directory=[["frames_a"], {}])
+    a.object_info["StockFolder"] = pack_class("nodes", directory=[["frames_a"], {}])
+    await knows(master, await master.add("gpu", a))
+    (master.input / "frames_b").mkdir()
+    reader = {"class_type": "StockFolder", "inputs": {"directory": "frames_b"}}
+    found = await master.runtime.check_prompt({**picture(), "1": reader}, None)
+    assert found.error is not None
+    assert "frames_b of node 1 (directory) is a folder on this machine only" in found.error["details"]
+    job = await master.run({**picture(), "1": {**reader, "class_type": "PackFolder"}})
+    assert [note.split(":")[1] for note in job.notes] == [
+        " frames_b of node 1 (directory) is a folder on this machine only"
+    ]

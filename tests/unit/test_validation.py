@@ -155,6 +155,19 @@ def test_an_input_file_of_this_machine_counts_as_there() -> None:
     assert kinds(validate(prompt, INFO)) == {"1": ["value_not_in_list"]}
 
 
+def test_a_file_below_or_beside_the_input_folder_is_the_peers_to_find() -> None:
+    for name in ("sub/theirs.png", "theirs.png [output]"):
+        prompt = {"1": node("Picture", image=name), "2": node("Save", images=["1", 0])}
+        assert validate(prompt, INFO).error is None
+
+
+def test_a_file_of_this_machine_counts_for_a_list_without_an_upload_button_too() -> None:
+    latents = info(Picture={"input": {"required": {"image": [[]]}}, "output": ["IMAGE"]})
+    prompt = {"1": node("Picture", image="a.latent"), "2": node("Save", images=["1", 0])}
+    assert validate(prompt, latents, has_file=lambda name: name == "a.latent").error is None
+    assert kinds(validate(prompt, latents)) == {"1": ["value_not_in_list"]}
+
+
 def test_an_output_that_cannot_run_leaves_the_others_to_run() -> None:
     prompt = {**graph(), "8": node("Save", images=["7", 0])}
     found = validate(prompt, INFO)

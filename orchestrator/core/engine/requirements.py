@@ -150,12 +150,12 @@ def input_references(prompt: Prompt, info: ObjectInfo) -> tuple[InputReference, 
             node_id, spec.name, value, sure=spec.upload is not None, is_listed=value in (spec.choices or ())
         )
         for node_id, spec, value in _choices(prompt, info)
-        if spec.upload or _may_be_input(value)
+        if spec.upload or may_be_input(value)
     ]
     for node_id, node in prompt.items():
         for name, value in node.get("inputs", {}).items():
             if isinstance(value, (dict, list)) and not is_link(value):
-                texts = (leaf for leaf in leaves(name, value) if leaf.keys and _may_be_input(leaf.text))
+                texts = (leaf for leaf in leaves(name, value) if leaf.keys and may_be_input(leaf.text))
                 found += [InputReference(node_id, name, leaf.text, False, leaf.keys, True) for leaf in texts]
     return tuple(found)
 
@@ -173,7 +173,7 @@ def path_references(prompt: Prompt, info: ObjectInfo) -> tuple[PathReference, ..
                 continue
             spec = info.input(class_type, name)
             if spec is not None and spec.choices is not None:
-                is_open = _listed_as(value, spec) is None and not spec.upload and not _may_be_input(value)
+                is_open = _listed_as(value, spec) is None and not spec.upload and not may_be_input(value)
                 if is_open and not is_model_file(value):
                     found.append(PathReference(node_id, name, value, class_type, is_choice=True))
                 continue
@@ -181,6 +181,14 @@ def path_references(prompt: Prompt, info: ObjectInfo) -> tuple[PathReference, ..
             if is_line and not info.is_stock(class_type) and ("/" in value or "\\" in value):
                 found.append(PathReference(node_id, name, value, class_type))
     return tuple(found)
+
+
+def only_here(value: str, kind: str, node_id: str, name: str) -> str:
+    """What is said of a "file" or "folder" (`kind`) that one machine has, and a node elsewhere is to read."""
+    return (
+        f"{value} of node {node_id} ({name}) is a {kind} on this machine only: copy it to the same place "
+        "there, or use a node that loads single files by their names, which are sent along"
+    )
 
 
 def oversized(files: Mapping[str, int], limit_bytes: int) -> tuple[str, ...]:
@@ -215,7 +223,8 @@ def _text_at(prompt: Prompt, mention: Mention) -> str:
     return str(value)
 
 
-def _may_be_input(value: str) -> bool:
+def may_be_input(value: str) -> bool:
+    """Whether it may name a file of the input, output or temp folder."""
     return bool(_INPUT_FILE.search(value)) and not is_model_file(value) and len(value) <= _PATH_MAX
 
 

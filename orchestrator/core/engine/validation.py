@@ -14,7 +14,7 @@ from typing import Any
 from ..models.job import Prompt
 from ..workflow.object_info import COMBO, InputSpec, ObjectInfo
 from ..workflow.prompt import class_of, is_link, links_of
-from .requirements import Doubt, lacks_of
+from .requirements import Doubt, lacks_of, may_be_input
 
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
 _LISTED_UP_TO = 20
@@ -102,6 +102,9 @@ def is_sure(error: Mapping[str, Any], class_type: str, info: ObjectInfo) -> bool
     """Whether the peer refuses a prompt with this error for certain."""
     if error["type"] not in _OWN_BUSINESS:
         return True
+    value = error["extra_info"].get("received_value")
+    if isinstance(value, str) and may_be_input(value) and any(mark in value for mark in "/\\["):
+        return False  # the list has what lies in the input folder itself, and nothing below or beside it
     return info.is_stock(class_type) and class_type not in _TAKES_ANY_CHOICE
 
 
@@ -272,7 +275,9 @@ def _is_choice(value: Any, spec: InputSpec, has_file: Callable[[str], bool]) -> 
         return False
     # Models are named with the separators of whoever listed them; input files are brought along.
     spellings = (value.replace("\\", "/"), value.replace("/", "\\"))
-    return any(other in choices for other in spellings) or (spec.upload is not None and has_file(value))
+    if any(other in choices for other in spellings):
+        return True
+    return (spec.upload is not None or may_be_input(value)) and has_file(value)
 
 
 def _input_error(kind: str, message: str, details: str, spec: InputSpec, **extra: Any) -> dict[str, Any]:
