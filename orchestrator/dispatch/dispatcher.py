@@ -114,7 +114,7 @@ class Dispatcher:
             pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
         )
         self._ways = Ways(transport, folders, follow, self._withdrawals, self._prompt_ids)
-        self._launch = Launch(self._room, peers, self._ways)
+        self._launch = Launch(self._room, peers, self._ways, self._recovery.look_twice)
         self.copies = SecondCopies(manager, peers, self.register, self._room, self._launch, journal)
         self._room.on_copy = self.copies.begin_on
         self._silence = SilenceWatch(manager, peers, self.register, silence or SilencePolicy())
@@ -291,7 +291,6 @@ class Dispatcher:
                 self._room.release(entry.ticket)
         while True:
             await self._recovery.pay_for_retry(entry)
-            await self._recovery.look_twice(await self._room.doubts(entry.ticket))
             try:
                 placement = await self._room.place(entry.ticket)
             except NoEligiblePeerError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
+from ..core.engine.requirements import Doubt
 from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Job
 from ..errors import ResultError, TakenBackError
@@ -49,7 +50,16 @@ def on_its_way(ticket: Ticket, peer: str, is_ending: Callable[[], bool]) -> Iter
 
 
 class Launch:
-    def __init__(self, room: WaitingRoom, peers: Peers, ways: Ways) -> None:
+    """`look_twice`: see Recovery."""
+
+    def __init__(
+        self,
+        room: WaitingRoom,
+        peers: Peers,
+        ways: Ways,
+        look_twice: Callable[[Mapping[str, Doubt]], Awaitable[bool]],
+    ) -> None:
+        self._look_twice = look_twice
         self._room = room
         self._peers = peers
         self._ways = ways
@@ -78,6 +88,9 @@ class Launch:
         known = self._room.prepared(ticket, config.id)
         if known is None:
             raise TakenBackError(f"{config.name} is being asked for its nodes again.")
+        preparing = self._room.preparing
+        if preparing.cautions(ticket, config.id) and await self._look_twice(preparing.doubts(ticket)):
+            raise TakenBackError(f"{config.name}, or another peer, has other nodes or files by now.")
         events = self._peers.events(config)
         run = AttemptRun(self._ways, self._peers(config), events, config.name, *known)
         if run.has_inputs:

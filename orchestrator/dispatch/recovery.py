@@ -108,14 +108,18 @@ class Recovery:
         entry.unanswered = await self._second_look(doubts)
         return True
 
-    async def look_twice(self, doubts: Mapping[str, Doubt]) -> None:
-        """Before a job goes where something may be missing: ask, unless that was done a moment ago."""
+    async def look_twice(self, doubts: Mapping[str, Doubt]) -> bool:
+        """Before a job goes where something may be missing: ask, unless that was done a moment ago. Whether a
+        peer has other nodes or files than it told before."""
         now_s = asyncio.get_running_loop().time()
         known = {key: at_s for key, at_s in self._looked_at.items() if now_s - at_s < LOOKED_S}
         todo = {peer: doubt for peer, doubt in doubts.items() if (peer, doubt) not in known}
         self._looked_at = {**known, **dict.fromkeys(todo.items(), now_s)}
-        if todo:
-            await self._second_look(todo)
+        if not todo:
+            return False
+        before = self._manager.node_lists()
+        await self._second_look(todo)
+        return self._manager.node_lists() != before
 
     def back_to_the_line(self, entry: Entry, exc: OrchestratorError, outcome: str = "") -> None:
         entry.preview = None

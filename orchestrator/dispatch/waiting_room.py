@@ -15,7 +15,6 @@ from ..core.engine.need import Need
 from ..core.engine.ordering import WaitingJob
 from ..core.engine.plan import Placement, SecondCopy, Start
 from ..core.engine.preparation import Prepared
-from ..core.engine.requirements import Doubt
 from ..core.engine.scheduler import Scheduler
 from ..core.models.backend import Vitals
 from ..core.models.job import HERE, JobRequest, Rank
@@ -197,15 +196,6 @@ class WaitingRoom:
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
         return self.preparing.prepared(ticket, backend_id)
-
-    async def doubts(self, ticket: Ticket) -> dict[str, Doubt]:
-        """What to ask the peers of a job that may go somewhere, but nowhere without a caution."""
-        if self.preparing.is_due(ticket):
-            await self._try_to_prepare(ticket)
-        if not any(ticket.cautions.values()):
-            return {}
-        found = judgement(self.preparing.need(ticket), self.fleet.snapshots(), None)
-        return self.preparing.doubts(ticket) if found.is_doubted else {}
 
     async def outlook(self, request: JobRequest) -> Outlook:
         """What would become of the request if it were sent now."""

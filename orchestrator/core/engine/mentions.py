@@ -80,7 +80,15 @@ def replaced(value: Any, keys: Keys, text: str) -> Any:
 
 
 def _of_node(node_id: str, inputs: Mapping[str, Any], prompt: Prompt, info: ObjectInfo) -> Iterator[Mention]:
-    found = [(name, leaf) for name, value in inputs.items() for leaf in leaves(name, value)]
+    found = [
+        (name, leaf)
+        for name, value in inputs.items()
+        if (isinstance(value, str) and ":" in value)
+        or (isinstance(value, (dict, list)) and not is_link(value))
+        for leaf in leaves(name, value)
+    ]
+    if not found:
+        return
     class_type = class_of(prompt[node_id])
     is_pack = class_type in info and not info.is_stock(class_type)
     off: frozenset[str] | None = None
