@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 SecondLook = Callable[[Mapping[str, Doubt]], Awaitable[frozenset[str]]]
 
 ASK_AGAIN_S = 5.0
-LOOKED_S = 5.0  #: what a peer said it lacks is believed for so long, where nothing is refused for it
+LOOKED_S = 0.5  #: what a peer said it lacks is believed for so long, where nothing is refused for it
 FREED_PAUSE_S = 0.5  #: a peer frees its memory between two prompts, not in the request for it
 WHY_MAX = 300  #: characters of an error that a peer's row can hold
 OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet

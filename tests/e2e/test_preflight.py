@@ -78,21 +78,6 @@ async def test_a_peer_that_lacks_a_lora_named_in_an_object_runs_it_and_says_so(
     assert note.startswith("peer-1: ") and "only_on_master.safetensors" in note
 
 
-async def test_the_peer_that_has_all_of_it_wins_by_every_way_in(fleet: Fleet, fleet_mode: Session) -> None:
-    put(fleet, 0, "models/loras/styles/ink.safetensors")
-    for name in ("styles/ink.safetensors", "people/only_on_master.safetensors"):
-        put(fleet, 1, f"models/loras/{name}")
-    whole = await job_of(fleet_mode, await fleet_mode.run(stacked(2)))
-    script = await api_job(fleet_mode, stacked(3))
-    behind = {**stacked(4), "90": node("RemoteDispatch", value=["2", 1])}
-    behind["91"] = node("PreviewAny", source=["90", 0])
-    del behind["3"], behind["4"]
-    text = (await fleet_mode.run(behind)).entry["outputs"]["91"]["text"]
-    assert [job["peer"] for job in (whole, script)] == ["peer-2", "peer-2"]
-    assert [job["notes"] for job in (whole, script)] == [[], []]
-    assert "only_on_master" in text[0] and "ink" in text[0]
-
-
 async def test_a_video_of_the_masters_input_folder_goes_to_a_lenient_loader(
     fleet: Fleet, fleet_mode: Session
 ) -> None:
@@ -130,6 +115,21 @@ async def test_a_model_copied_to_a_running_peer_is_used_at_once(fleet: Fleet, fl
     done = await fleet_mode.run(graph)
     assert done.succeeded
     assert (await job_of(fleet_mode, done))["peer"] == "peer-2"
+
+
+async def test_the_peer_that_has_all_of_it_wins_by_every_way_in(fleet: Fleet, fleet_mode: Session) -> None:
+    put(fleet, 0, "models/loras/styles/ink.safetensors")
+    for name in ("styles/ink.safetensors", "people/only_on_master.safetensors"):
+        put(fleet, 1, f"models/loras/{name}")
+    whole = await job_of(fleet_mode, await fleet_mode.run(stacked(2)))
+    script = await api_job(fleet_mode, stacked(3))
+    behind = {**stacked(4), "90": node("RemoteDispatch", value=["2", 1])}
+    behind["91"] = node("PreviewAny", source=["90", 0])
+    del behind["3"], behind["4"]
+    text = (await fleet_mode.run(behind)).entry["outputs"]["91"]["text"]
+    assert [job["peer"] for job in (whole, script)] == ["peer-2", "peer-2"]
+    assert [job["notes"] for job in (whole, script)] == [[], []]
+    assert "only_on_master" in text[0] and "ink" in text[0]
 
 
 async def test_each_embedding_that_a_peer_lacks_is_a_caution(fleet: Fleet, master: Session) -> None:
