@@ -137,6 +137,12 @@ class BackendManager:
         self._tell(backend_id)
         return True
 
+    def set_upload_limit(self, backend_id: str, upload_max_bytes: int) -> None:
+        peer = self._peer(backend_id)
+        if upload_max_bytes != peer.upload_max_bytes:
+            peer.upload_max_bytes = upload_max_bytes
+            self._tell(backend_id)
+
     def get_upload_limit(self, backend_id: str) -> int | None:
         """The most bytes of an input file that it takes; None where it is not known."""
         return self._peer(backend_id).upload_max_bytes

@@ -80,6 +80,8 @@ class SecondLook:
             newer = await asyncio.to_thread(shared, newer, (before, *known))
             if newer is not before:
                 self._manager.renew_object_info(backend_id, newer, before)
+            if doubt.upload_limit:
+                self._manager.set_upload_limit(backend_id, await client.max_upload_bytes())
             return True
         except (PeerError, NotFoundError):
             return False

@@ -113,8 +113,12 @@ class Preparing:
 
     def doubts(self, ticket: Ticket) -> dict[str, Doubt]:
         """What the peers, by id, can be asked before their "no" to it counts."""
-        found = ((config.id, self.prepared(ticket, config.id)) for config in self._manager.all())
-        return {backend_id: known[1].rests_on for backend_id, known in found if known and known[1].rests_on}
+        found: dict[str, Doubt] = {}
+        for config in self._manager.all():
+            if known := self.prepared(ticket, config.id):
+                is_too_large = config.id in ticket.oversized
+                found[config.id] = known[1].rests_on.and_(Doubt(upload_limit=is_too_large))
+        return {backend_id: doubt for backend_id, doubt in found.items() if doubt}
 
     def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""

@@ -28,16 +28,21 @@ _PATH_MAX = 1_000  #: characters of a text that may be a path
 @dataclass(frozen=True)
 class Doubt:
     """What a "no" rests on: the classes whose definitions it was read from, and whether it is about
-    embeddings. The peer may have got what is missing since it told them."""
+    embeddings, or about how large an upload may be. The peer may tell something else by now."""
 
     classes: frozenset[str] = frozenset()
     embeddings: bool = False
+    upload_limit: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.classes) or self.embeddings
+        return bool(self.classes) or self.embeddings or self.upload_limit
 
     def and_(self, other: Doubt) -> Doubt:
-        return Doubt(self.classes | other.classes, self.embeddings or other.embeddings)
+        return Doubt(
+            self.classes | other.classes,
+            self.embeddings or other.embeddings,
+            self.upload_limit or other.upload_limit,
+        )
 
 
 @dataclass(frozen=True)
