@@ -34,7 +34,6 @@ class _Watched:
     polling: asyncio.Task[None] | None = None
     reading: asyncio.Task[None] | None = None
     generation: int = 0
-    read_at: float = 0.0
     reread_pause_s: float = 0.0
     reread_at: float = 0.0
     complaint: str = ""
@@ -91,17 +90,6 @@ class HealthMonitor:
         if after is not before:
             _log_transition(self._manager.get(backend_id), before, after)
             self._manager.set_status(backend_id, after)
-
-    async def read_list_again(self, backend_id: str) -> None:
-        """Read a peer's node list although one is known: new files show there without a restart.
-
-        Raises:
-            NotFoundError: there is no such peer (any more).
-        """
-        age_s = asyncio.get_running_loop().time() - self._of(backend_id).read_at
-        reading = self._read_if_needed(backend_id, again=age_s >= self._policy.list_fresh_s)
-        if reading is not None:
-            await asyncio.wait([reading])
 
     def start(self) -> None:
         """Watch all peers, those that are added later too."""
@@ -180,14 +168,14 @@ class HealthMonitor:
             self._manager.set_status(backend_id, after)
             return after
 
-    def _read_if_needed(self, backend_id: str, *, again: bool = False) -> asyncio.Task[None] | None:
+    def _read_if_needed(self, backend_id: str) -> asyncio.Task[None] | None:
         """The reading of the peer's node list that is under way, if it needs one."""
         peer = self._of(backend_id)
         status = self._manager.get_status(backend_id)
         if peer.reading is not None and peer.generation != status.generation:
             peer.reading.cancel()  # of a process or an address that is no longer the peer's
             peer.reading = None
-        known = not again and self._manager.get_object_info(backend_id) is not None
+        known = self._manager.get_object_info(backend_id) is not None
         if peer.reading is None and status.health is Health.UP and not known and not self._closing:
             peer.generation = status.generation
             peer.reading = self._begin(self._read_object_info(backend_id, peer), f"node list of {backend_id}")
@@ -204,7 +192,6 @@ class HealthMonitor:
             info = await asyncio.to_thread(shared, read, self._manager.node_lists())
             self._manager.set_object_info(backend_id, info, generation, limit)
             peer.reread_pause_s, peer.reread_at, peer.complaint = 0.0, 0.0, ""
-            peer.read_at = asyncio.get_running_loop().time()
         except NotFoundError:
             log.debug("Peer %s was removed while its node list was read", backend_id)
         except (PeerError, WorkflowError) as exc:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,26 +161,6 @@ async def test_an_update_of_a_peer_makes_its_node_list_stale(watch: Watch, fake:
     await watch.monitor.check("a")
     info = watch.manager.get_object_info("a")
     assert info is not None and "Newer" in info
-
-
-async def test_a_known_node_list_is_read_again_on_request_unless_it_was_just_read(fake: FakeComfyUI) -> None:
-    for fresh_s, readings in ((0.0, 2), (60.0, 1)):
-        fake.requests.clear()
-        async with watching(replace(QUICK, list_fresh_s=fresh_s)) as watch:
-            watch.add("a", fake.url)
-            await watch.monitor.check("a")
-            await watch.monitor.read_list_again("a")
-        assert len(fake.asked("/object_info")) == readings
-
-
-async def test_while_a_known_node_list_is_read_again_the_old_one_stands(
-    watch: Watch, fake: FakeComfyUI
-) -> None:
-    watch.add("a", fake.url)
-    await watch.monitor.check("a")
-    fake.answers["/object_info"] = answer(status=500)
-    await watch.monitor.read_list_again("a")
-    assert watch.is_ready("a")
 
 
 async def test_who_is_not_registered_cannot_be_checked(watch: Watch) -> None:

@@ -315,7 +315,7 @@ async def test_a_job_never_tries_a_peer_that_does_not_take_its_input(
 async def test_a_peer_whose_limit_was_raised_is_asked_again_before_a_job_is_refused(
     tmp_path: Path, peer: FakeComfyUI
 ) -> None:
-    async with started(tmp_path, health=replace(HEALTH, list_fresh_s=0.0)) as master:
+    async with started(tmp_path) as master:
         await asyncio.to_thread((master.input / "cat.png").write_bytes, b"x" * (3 << 20))
         peer.features["max_upload_size"] = 2 << 20
         await master.add("peer", peer)

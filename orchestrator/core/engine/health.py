@@ -25,9 +25,8 @@ from .silence import SILENT_AFTER_S, in_words, silent_peer
 class HealthPolicy:
     """Seconds between polls, and how many of them decide. A pause varies by up to ±`jitter` of itself.
 
-    A node list younger than `list_fresh_s` is not worth reading again. A peer rests for `eject_s` times the
-    number of its ejections, at most `eject_max_s`; for `broken_s` and `broken_max_s` where its machine seems
-    to be broken, which time alone seldom mends.
+    A peer rests for `eject_s` times the number of its ejections, at most `eject_max_s`; for `broken_s` and
+    `broken_max_s` where its machine seems to be broken, which time alone seldom mends.
     """
 
     poll_s: float = 2.0
@@ -35,7 +34,6 @@ class HealthPolicy:
     timeout_s: float = 5.0
     down_after: int = 3
     up_after: int = 2
-    list_fresh_s: float = 10.0
     eject_after: int = 3
     eject_s: float = 30.0
     eject_max_s: float = 600.0
