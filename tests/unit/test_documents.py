@@ -87,3 +87,15 @@ def test_a_prompt_that_a_peer_ran_has_the_names_that_were_asked_for() -> None:
     found = document_of({"prompt": ran, "workflow": {"nodes": [load], "links": []}})
     assert found.prompt == prompt("cats/a", "dogs/b", "holiday/sea.png")
     assert document_of({"prompt": ran}).graph["1"] == ran["1"]
+
+
+@pytest.mark.parametrize("asked", ["holiday/Sea.PNG", "holiday\\Sea.PNG", "Sea.PNG [output]"])
+def test_a_file_that_kept_its_name_on_a_peer_has_its_place_here_again(asked: str) -> None:
+    def load(file: str) -> dict[str, Any]:
+        return {"1": {"class_type": "LoadImage", "inputs": {"image": file, "other": "mySea.PNG"}}}
+
+    saved = {"id": 1, "type": "LoadImage", "widgets_values": [asked, "mySea.PNG"]}
+    ran = load(f"remote-dispatch/{'ab' * 20}/Sea.PNG")
+    workflow = {"nodes": [saved], "links": []}
+    assert document_of({"prompt": ran, "workflow": workflow}).prompt == load(asked)
+    assert document_of({"prompt": ran}).graph == ran  # another file may have that name here

@@ -17,7 +17,9 @@ from .prompt import class_of
 _PREFIXES = ("filename_prefix", "prefix")
 _IN_FOLDER = re.compile(r"rd-[0-9a-f]{8}[/\\]")
 _FLAT = re.compile(r"rd-[0-9a-f]{8}-\d+(~+)")
-_UPLOADED = re.compile(r"remote-dispatch[/\\][0-9a-f]{40}(\.\w+)?")
+#: See ``engine.input_names``: in a folder of its own under its name, or named by its content.
+_UPLOADED = re.compile(r"remote-dispatch[/\\][0-9a-f]{40}(?:[/\\](?P<name>[^/\\]+)|(?P<ending>\.\w+)?)")
+_ANNOTATION = re.compile(r" \[(input|output|temp)\]$")
 
 
 def restored(prompt: Prompt, workflow: Mapping[str, Any] | None = None) -> Prompt:
@@ -55,7 +57,8 @@ def _renamed(node_id: str, node: Mapping[str, Any], workflow: Mapping[str, Any] 
     for name, value in texts.items():
         uploaded = _UPLOADED.fullmatch(value) if workflow else None
         if uploaded and workflow:
-            names = set(_file_names(workflow, node_id, class_of(node), uploaded[1] or ""))
+            saved = _saved_texts(workflow, node_id, class_of(node))
+            names = {text for text in saved if _may_be(text, uploaded["name"], uploaded["ending"])}
             if len(names) == 1:
                 changed[name] = names.pop()
     changed = {name: value for name, value in changed.items() if value != inputs[name]}
@@ -68,8 +71,16 @@ def _asked_prefix(prefix: str) -> str:
     return _IN_FOLDER.sub("", prefix, count=1) if _IN_FOLDER.match(prefix) else prefix
 
 
-def _file_names(workflow: Mapping[str, Any], node_id: str, kind: str, ending: str) -> Iterator[str]:
-    """The values with that ending of the saved node that `node_id`, a path through subgraphs, leads to."""
+def _may_be(text: str, name: str | None, ending: str | None) -> bool:
+    """Whether a saved text names the file that was uploaded under this name, or with this ending."""
+    file = _ANNOTATION.sub("", text)
+    if name is not None:
+        return re.split(r"[/\\]", file)[-1] == name
+    return bool(ending) and file.lower().endswith(str(ending))
+
+
+def _saved_texts(workflow: Mapping[str, Any], node_id: str, kind: str) -> Iterator[str]:
+    """The texts among the values of the saved node that `node_id`, a path through subgraphs, leads to."""
     definitions = workflow.get("definitions")
     subgraphs = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
     for scope in (workflow, *_objects(subgraphs)):
@@ -78,7 +89,7 @@ def _file_names(workflow: Mapping[str, Any], node_id: str, kind: str, ending: st
                 values = node.get("widgets_values")
                 values = values.values() if isinstance(values, Mapping) else values
                 for value in values if isinstance(values, Iterable) else ():
-                    if isinstance(value, str) and value.lower().endswith(ending or "\0"):
+                    if isinstance(value, str):
                         yield value
 
 
