@@ -106,7 +106,11 @@ WORDINGS: tuple[Wording, ...] = (
     Wording(
         _M, r"\bno kernel image is available\b|\bhipErrorNoBinaryForGpu\b", "CUDA, HIP: card too new or old"
     ),
-    Wording(_M, r"\bnot (compiled|built|linked) with\b[^\n]*", "torch, OpenCV: built for another machine"),
+    Wording(
+        _M,
+        rf"\bnot (compiled|built|linked) with\b[^\n]*\b({_BACKENDS}|cuDNN|flash|support|enabled)\b",
+        "torch, OpenCV: built for another machine",
+    ),
     Wording(_M, r"\bdriver (on your system|version) is (too old|insufficient)\b", "CUDA"),
     Wording(_M, r"\bFound no NVIDIA driver\b|\bNo (CUDA|HIP|ROCm) GPUs are available\b", "torch"),
     Wording(_M, r"\bUnexpected error from cudaGetDeviceCount\b", "torch"),
@@ -115,7 +119,11 @@ WORDINGS: tuple[Wording, ...] = (
         _M, r"\b(CUDA|HIP|XPU|NPU|nvrtc)(:| runtime)? error\b", "CUDA, HIP and others: anything but memory"
     ),
     Wording(_M, r"\bdevice-side assert\b|\billegal memory access\b|\bunspecified launch failure\b", "CUDA"),
-    Wording(_M, r"\b(CU|HIP|ROC|MIOPEN|cu|hip|roc|miopen)\w*_?STATUS_\w+", "cuBLAS, cuDNN and the like"),
+    Wording(
+        _M,
+        r"\b((cu|hip|roc)(blas|dnn|fft|rand|solver|sparse)(lt)?|miopen)_?STATUS_?\w+",
+        "cuBLAS, cuDNN and the like",
+    ),
     Wording(_M, r"\bcuDNN error\b|\buncorrectable ECC error\b|\bGPU is lost\b", "cuDNN, NVIDIA"),
     Wording(
         _M, r"\bDXGI_ERROR_DEVICE_\w+|\bGPU (device instance )?(has been suspended|was removed)", "DirectX"
@@ -130,8 +138,9 @@ WORDINGS: tuple[Wording, ...] = (
     ),
     Wording(_M, r"\bincomplete metadata, file not fully covered\b", "safetensors"),
     Wording(_M, r"\bPytorchStreamReader failed\b|\bfailed finding central directory\b", "torch.load"),
-    Wording(_M, r"\binvalid load key\b|\bpickle data was truncated\b|\bRan out of input\b", "pickle"),
-    Wording(_M, r"\bunexpected end of file\b|\bfile is truncated\b|\bBadZipFile\b", "zip, GGUF"),
+    Wording(_M, r"\binvalid load key\b|\bpickle data was truncated\b|\bRan out of input\b(?! +\w)", "pickle"),
+    # Not Pillow's "image file is truncated": that is a picture of the user's.
+    Wording(_M, r"\bunexpected end of file\b|(?<!image )\bfile is truncated\b|\bBadZipFile\b", "zip, GGUF"),
     Wording(_M, r"^[\w.]*PermissionError\b", "Python"),
     Wording(_M, r"\b(Errno|os error) (5|13|23|24|30|116)\b|\bWinError (5|32|1392)\b", "files, by number"),
     Wording(_M, r"\bRead-only file system\b|\bInput/output error\b|\bPermission denied\b", "Linux, macOS"),
@@ -144,7 +153,7 @@ WORDINGS: tuple[Wording, ...] = (
     # The graph
     Wording(_G, r"^ExecutionBlocked\b", "ComfyUI: a node said so"),
     Wording(_G, r"\bshapes cannot be multiplied\b|\bSizes of tensors must match\b", "torch"),
-    Wording(_G, r"\bThe size of tensor a \(\d+\) must match\b|\bnot? be broadcast\b", "torch, numpy"),
+    Wording(_G, r"\bThe size of tensor a \(\d+\) must match\b|\b(can)?not be broadcast\b", "torch, numpy"),
     Wording(_G, r"\bGiven groups=\d+|\bto have \d+ channels\b|\bis invalid for input of size\b", "torch"),
     Wording(_G, r"\bsize mismatch for\b|\bKernel size can't be greater than\b", "torch"),
     Wording(_G, r"\b(clip|VAE|CLIP) (input )?is invalid: None\b", "ComfyUI: the file holds no such part"),

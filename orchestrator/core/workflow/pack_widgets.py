@@ -18,11 +18,6 @@ from .widgets import Layout, Widget
 
 Values = tuple[Any, ...] | Mapping[str, Any]
 
-POWER_LORA, SHOW_TEXT, COMPARER = (
-    "Power Lora Loader (rgthree)",
-    "ShowText|pysssss",
-    "Image Comparer (rgthree)",
-)
 _SEPARATE = ("Show Strengths", "Separate Model & Clip")
 _CHOOSER_BUTTONS = {
     "Always Pause": "Waiting for selection...",
