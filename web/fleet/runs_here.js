@@ -18,14 +18,14 @@ const LISTS = [
     id: "RemoteDispatch.RunsHere", key: "runs_here",
     words: () => ({
       name: t("Nodes that run on this computer only"),
-      tooltip: t("Names of node classes, separated by commas. A graph with one of them runs here in fleet mode; behind a Remote Dispatch node they stay here and their values travel. Paid partner nodes, and nodes of known packs that ask the page, do so anyway."),
+      tooltip: t("Names of node classes, separated by commas. A graph with one of them runs here in fleet mode; upstream of a Remote Dispatch node they stay here and their values travel. Paid partner nodes, and nodes of known packs that ask the page, do so anyway."),
     }),
   },
   {
     id: "RemoteDispatch.RunsOnPeers", key: "runs_on_peers",
     words: () => ({
-      name: t("Known ones of these that may run on peers all the same"),
-      tooltip: t("Names of node classes, separated by commas, that Remote Dispatch would keep on this computer by itself."),
+      name: t("Exceptions: known nodes of this kind that may run on peers"),
+      tooltip: t("Names of node classes, separated by commas, that Remote Dispatch would otherwise keep on this computer."),
     }),
   },
 ];
@@ -115,7 +115,7 @@ export class RunsHere {
       return this.#toast("error", t("The setting was not changed"), /** @type {Error} */ (error).message);
     }
     const detail = here
-      ? t("In fleet mode a graph with it runs here; behind a Remote Dispatch node it stays here and its value travels. The same menu undoes it.")
+      ? t("In fleet mode a graph with it runs here; upstream of a Remote Dispatch node it stays here and its value travels. The same menu undoes it.")
       : t("It goes to peers like any other node.");
     this.#toast("info", here ? t("{name} runs on this computer", { name }) : t("{name} may run on peers", { name }), detail);
   }
