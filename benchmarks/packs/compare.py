@@ -119,4 +119,5 @@ def _key(case: Case, item: Content | str) -> Content | str:
 def _is_said(difference: str, notes: list[str]) -> bool:
     """A note names the file; or, for one that no history names, that files were written."""
     name = PurePath(difference.split(" ")[0].rstrip(":")).name
-    return any(name in note or "wrote files" in note for note in notes)
+    is_unlisted = " is not here (" in difference
+    return any(name in note or (is_unlisted and "wrote files" in note) for note in notes)

@@ -1,4 +1,4 @@
-"""Graphs of ours that use the packs as people do, by the name of the pack's folder."""
+"""Our own graphs, which use the packs as people do, by the name of the pack's folder."""
 
 from __future__ import annotations
 
