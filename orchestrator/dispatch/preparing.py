@@ -223,7 +223,8 @@ def _cautions(ticket: Ticket, prepared: Prepared) -> tuple[str, ...]:
         if not file.is_listed and file.value in ticket.here:
             where = f"node {file.node_id} ({file.input})"
             found.append(
-                f"the file {file.value} of {where} is neither in this machine's input folder nor in its list"
+                f"the file {file.value} of {where} is neither in this machine's input folder "
+                "nor in the peer's list"
             )
     for path in prepared.paths:
         kind = ticket.here.get(path.value)

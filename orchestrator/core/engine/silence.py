@@ -43,6 +43,6 @@ def silent_job(prompt: Mapping[str, Any], node_id: str, peer: str, silent_s: flo
     title, kind = title_of(node), class_of(node)
     where = f"{kind} (node {known})" if title == kind else f'"{title}" ({kind}, node {known})'
     return (
-        f"{where} has shown no sign of work on {peer} for {in_words(silent_s)}: it may be slow, or wait for "
-        "an answer on that machine's page"
+        f"{where} has shown no sign of work on {peer} for {in_words(silent_s)}: it may be slow, or waiting "
+        "for an answer on that machine's page"
     )

@@ -210,7 +210,7 @@ class _Conversion:
             if widget is not None and widget.spec is None:
                 target.doubts = (
                     *target.doubts,
-                    f"a primitive sets its {widget.name}, which no definition tells",
+                    f"a primitive sets its {widget.name}, which no definition describes",
                 )
 
 

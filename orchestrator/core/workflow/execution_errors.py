@@ -204,7 +204,10 @@ def execution_error(details: Mapping[str, Any], peer: str, titles: Mapping[str, 
             f"The disk of {peer} is full: {where} could not write its files. Make room there.", details
         )
     if fault is Fault.PERMISSION:
-        return PeerNotPermittedError(f"{peer} may not run {where}: {said}", details)
+        return PeerNotPermittedError(
+            f"{peer} may not run {where}: {_ended(said)} Choose another model, or have it allowed there.",
+            details,
+        )
     if fault is Fault.MACHINE:
         return PeerBrokenError(
             f"{_ended(failed)} It looks like a fault of that machine: see the log of its ComfyUI.", details

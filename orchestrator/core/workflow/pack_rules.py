@@ -44,7 +44,9 @@ PAGE_ONLY: Mapping[str, PageOnly] = {
     "Mute / Bypass Repeater (rgthree)": _GONE,
     "Node Collector (rgthree)": _GONE,
     "Node Combiner (rgthree)": _GONE,
-    "Random Unmuter (rgthree)": PageOnly(untold="it switches nodes on by chance when the page queues"),
+    "Random Unmuter (rgthree)": PageOnly(
+        untold="the page picks at random, each time it queues, which nodes run"
+    ),
     # Custom-Scripts
     "PresetText|pysssss": PageOnly(untold="its texts are kept in the browser"),
     # VideoHelperSuite
@@ -55,8 +57,8 @@ PAGE_ONLY: Mapping[str, PageOnly] = {
 REWRITTEN: Mapping[str, str] = {
     "Repeater|pysssss": "the page makes several nodes of it",
     "MultiPrimitive|pysssss": "the page makes several values of it",
-    "Lora Cycler (LoraManager)": "the page counts on with each run",
-    "Lora Randomizer (LoraManager)": "the page draws its LoRAs as it queues",
+    "Lora Cycler (LoraManager)": "the page counts up with each run",
+    "Lora Randomizer (LoraManager)": "the page draws its LoRAs at random as it queues",
     "ScreencapStream": "the page sends what it captured of the screen",
 }
 

@@ -96,7 +96,7 @@ def doubts(node: Node, layout: Layout, values: Values) -> Iterator[str]:
         # Of two widgets with one name the second is marked so.
         left = [name for name in left if name.split("#")[0] not in known]
         if left:
-            yield f"its page keeps values in it that its definition does not tell: {_listed(left)}"
+            yield f"the file holds values for it that its definition does not name: {_listed(left)}"
     else:
         made = [widget for widget in saved if widget.sent and widget.spec is None]
         if len(made) > 1 and 0 < len(values) < len(saved):
@@ -104,7 +104,7 @@ def doubts(node: Node, layout: Layout, values: Values) -> Iterator[str]:
             yield f"{counts}: the pack has changed since"
         left = [value for value in values[len(saved) :] if _says_something(value)]
         if left:
-            yield f"the file has {len(left)} more value(s) for it than its definition tells: {_listed(left)}"
+            yield f"the file has {len(left)} more value(s) for it than its definition names: {_listed(left)}"
     bad = [widget.name for widget in saved if widget.spec and _misfits(widget.spec, widget.value)]
     if bad:
         yield f"the values saved for it do not fit its definition: {_listed(bad)}"
