@@ -34,6 +34,10 @@ class Adoption:
         self._room = room
         self._ways = ways
 
+    def expect(self, attempt: Attempt) -> None:
+        """Before any is followed, so that none takes another one for a further round of its own."""
+        self._ways.sent.append(attempt.prompt_id)
+
     async def last_attempt(self, job: Job, ticket: Ticket) -> AttemptRun:
         """The attempt that the journal says is under way, ready to be followed.
 
@@ -51,7 +55,7 @@ class Adoption:
             raise JobLostError(
                 f"ComfyUI was restarted, and {config.name}, which had the job, does not answer."
             )
-        self._ways.sent.append(attempt.prompt_id)
+        self.expect(attempt)
         return AttemptRun(
             self._ways,
             client,

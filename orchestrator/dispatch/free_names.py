@@ -7,7 +7,8 @@ import filecmp
 import glob
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ _COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,}|0\d{3})(?P<rest>(?:\D
 class Placement:
     """A downloaded file and the place that it is wanted at. Files of one `group` (a film, its picture, its
     sound) share their number; `head` is the part of the name to look for it in, "" for all of it. `owner`:
-    the attempt that it is of."""
+    for which file of which attempt a place is kept."""
 
     part: Path
     wanted: Path
@@ -56,12 +57,12 @@ class Counters:
         if len(self._claimed) > _CLAIMED_MAX:
             del self._claimed[next(iter(self._claimed))]
 
-    def reserve(self, paths: Sequence[Path], owner: str) -> bool:
-        """Keep these places for files that are still to come; False where one of them is taken."""
+    def reserve(self, owners: Mapping[Path, str]) -> bool:
+        """Keep places for files that are still to come, by whose they are; False where one is taken."""
         with self.lock:
-            if any(path.exists() or self.is_kept_from(path, owner) for path in paths):
+            if any(path.exists() or self.is_kept_from(path, owner) for path, owner in owners.items()):
                 return False
-            self._reserved.update(dict.fromkeys(paths, owner))
+            self._reserved.update(owners)
             return True
 
     def release(self, paths: Iterable[Path]) -> None:
@@ -92,15 +93,12 @@ def move_all(placements: Sequence[Placement], counters: Counters, brought: Seque
         OSError: one cannot be written; all parts are where they were.
     """
     paths: dict[Placement, Path] = {}
-    groups: dict[tuple[str, ...], list[Placement]] = {}
     for placement in placements:
         there = next((path for path in brought if counters.claim(path, placement.part)), None)
         if there is not None:
             paths[placement] = there
-        else:
-            groups.setdefault(_group_of(placement), []).append(placement)
     try:
-        for group in groups.values():
+        for group in _groups(placement for placement in placements if placement not in paths):
             paths.update(zip(group, _move_together(group, counters), strict=True))
     except OSError:
         _move_back((placement.part, path) for placement, path in paths.items())
@@ -110,13 +108,11 @@ def move_all(placements: Sequence[Placement], counters: Counters, brought: Seque
 
 def reserve_all(placements: Sequence[Placement], counters: Counters) -> list[Path]:
     """The places that ``move_all`` would give them now, kept for them until they are released."""
-    groups: dict[tuple[str, ...], list[Placement]] = {}
-    for placement in placements:
-        groups.setdefault(_group_of(placement), []).append(placement)
     paths: dict[Placement, Path] = {}
-    for group in groups.values():
+    for group in _groups(placements):
         wanted, conflicts = [placement.wanted for placement in group], 0
-        while not counters.reserve(wanted, group[0].owner):
+        owners = [placement.owner for placement in group]
+        while not counters.reserve(dict(zip(wanted, owners, strict=True))):
             conflicts += 1
             wanted = _next_names(group, counters, conflicts)
         paths.update(zip(group, wanted, strict=True))
@@ -133,6 +129,18 @@ def newer_files(places: Sequence[Path], since: datetime) -> tuple[Path, ...]:
             if path.stat().st_mtime >= since.timestamp():
                 found[path] = None
     return tuple(found)
+
+
+def _groups(placements: Iterable[Placement]) -> list[list[Placement]]:
+    """Those that share a number. Of two that want the same name each has its own: one would not part them."""
+    groups: dict[Hashable, list[Placement]] = {}
+    wanted = Counter[Hashable]()
+    for placement in placements:
+        key = _group_of(placement)
+        same = key, str(placement.wanted).casefold()  # on many disks "A" and "a" are one name
+        groups.setdefault((key, wanted[same]), []).append(placement)
+        wanted[same] += 1
+    return list(groups.values())
 
 
 def _group_of(placement: Placement) -> tuple[str, ...]:

@@ -40,6 +40,8 @@ async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[s
     for job in (*ended, *still_open):
         for copy in (*_late_copies(job, _now()), *_second_copies(job)):
             dispatcher.adoption.withdraw(copy)
+    for job in filter(_goes_on, still_open):
+        dispatcher.adoption.expect(job.attempts[-1])
     for job in reversed(still_open):
         if job.request.source is Source.NODE:
             if job.state is JobState.RUNNING:
@@ -47,7 +49,7 @@ async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[s
             cancelled = _ended_with_its_prompt(job)
             await store.save_job(cancelled)
             dispatcher.restore((cancelled,))
-        elif job.state is JobState.RUNNING and job.backend_id != HERE and job.attempts:
+        elif _goes_on(job):
             text = f"asking {peer_name(job.backend_id)} how far it is"
             await dispatcher.accept(job.evolve(progress=0.0, progress_text=text), rank=places.get(job.id))
         else:
@@ -55,6 +57,12 @@ async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[s
             waiting = closed.to(JobState.WAITING) if closed.state is JobState.RUNNING else closed
             waiting = waiting.evolve(backend_id="", progress=0.0, progress_text="")
             await dispatcher.accept(waiting, rank=places.get(job.id))
+
+
+def _goes_on(job: Job) -> bool:
+    """Whether a peer may still be at work on it, and somebody wants what it makes."""
+    is_on_peer = job.state is JobState.RUNNING and job.backend_id != HERE and bool(job.attempts)
+    return is_on_peer and job.request.source is not Source.NODE
 
 
 async def _places(store: Store) -> dict[str, Rank]:

@@ -109,7 +109,7 @@ class RemotePrompt:
     ) -> list[Mapping[str, Any]]:
         entries = [first]
         while self.may_go_on:
-            await self._rounds.look(may_have_missed=self._is_adopted)
+            await self._look_for_rounds()
             if len(self._rounds.ids) > ROUNDS_MAX:
                 await self.cancel()
                 raise ResultError(
@@ -122,6 +122,24 @@ class RemotePrompt:
             with self._hearing(on_event):
                 entries.append(await self._follow(self._ended))
         return entries
+
+    async def _look_for_rounds(self) -> None:
+        """What has ended well is not run again because its peer has a bad moment.
+
+        Raises:
+            PeerError: it does not answer.
+        """
+        clock = asyncio.get_running_loop().time
+        unwell, end = 0, clock() + self._policy.suspect_s
+        while True:
+            try:
+                await self._rounds.look(may_have_missed=self._is_adopted)
+                return
+            except PeerError as exc:
+                unwell += not isinstance(exc, PeerTimeoutError)
+                if unwell >= self._policy.lost_after or clock() > end:
+                    raise
+            await asyncio.sleep(self._policy.poll_s)
 
     async def is_remembered(self) -> bool:
         """Whether the peer has the last round in its history."""

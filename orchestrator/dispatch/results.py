@@ -273,7 +273,8 @@ class Results:
         else:
             head = ""
         wanted = self._named.get(file) or self._place(number, file)
-        return Placement(self._downloads[file].part, wanted, file.node_id, head, self._names.tag)
+        owner = f"{self._names.tag} {file}"
+        return Placement(self._downloads[file].part, wanted, file.node_id, head, owner)
 
     def _output(self, file: RemoteFile, path: Path) -> OutputFile:
         folder = str(self._folder(file))

@@ -58,7 +58,7 @@ class Rounds:
             if prompt_id not in self._sent and all(prompt_id != each.prompt_id for each in queued):
                 ended[prompt_id] = await self._client.history(prompt_id)
         if may_have_missed or self._events.cuts > self._cuts_before or not self._events.is_connected:
-            ended.update(await self._client.recent_history(_RECENT))
+            ended.update(_after(self.ids[0], await self._client.recent_history(_RECENT)))
         self.note(_prompts_of(ended))
         self.note(queued)
 
@@ -75,6 +75,14 @@ class Rounds:
         marked = {place: text for place, text in _texts(self.prompt) if self._tag in text}
         there = dict(_texts(other.graph)) if marked else {}
         return classes == theirs and all(there.get(place) == text for place, text in marked.items())
+
+
+def _after(prompt_id: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a history, the oldest first, what ended after this prompt: an earlier process may have run the same.
+    All of it where the prompt is too old to be in there."""
+    names = list(entries)
+    first = names.index(prompt_id) + 1 if prompt_id in entries else 0
+    return {name: entries[name] for name in names[first:]}
 
 
 def _prompts_of(entries: Mapping[str, Any]) -> Iterator[QueuedPrompt]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.models.job import Job, JobState
+from orchestrator.dispatch.live_outputs import NodeOutput
 from tests.fakes.answers import answer
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
@@ -175,3 +176,31 @@ async def test_a_pattern_without_a_frame_is_a_missing_file(master: Master, peer:
     job = await ended_with(master, peer, ["here.png", "clip_%03d.png"], ["here.png"])
     [note] = job.notes
     assert len(job.outputs) == 1 and "clip_%03d.png" in note
+
+
+async def test_two_nodes_of_a_pack_with_one_prefix_are_told_early_of_the_files_that_are_theirs(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    told: dict[str, Any] = {}
+
+    def hear(job: Job, message: object) -> None:
+        if isinstance(message, NodeOutput) and message.shown is not None:
+            told[message.data["node"]] = message.shown
+
+    master.runtime.on_message(hear)
+    graph = picture()
+    for node_id in ("2", "3"):
+        inputs = {"images": ["1", 0], "filename_prefix": "clip"}
+        graph[node_id] = {"class_type": "OtherSaver", "inputs": inputs}
+    job = await master.submit(graph, client_id="page")
+    prompt_id = await master.running_on(peer, job)
+    outputs = {}
+    for node_id in ("2", "3"):
+        name = peer.prompts[-1].graph[node_id]["inputs"]["filename_prefix"] + "_00001.png"
+        peer.files["output", "", name] = PNG + node_id.encode()
+        outputs[node_id] = {"gifs": [{"filename": name, "subfolder": "", "type": "output"}]}
+    await peer.finish(prompt_id, outputs)
+    done = await master.end_of(job)
+    early = {node_id: shown.result()["gifs"][0]["filename"] for node_id, shown in told.items()}
+    assert early == {output.node_id: output.filename for output in done.outputs}
+    assert contents_of(done) == [PNG + b"2", PNG + b"3"]

@@ -156,3 +156,49 @@ async def test_another_process_goes_on_with_the_round_that_runs(tmp_path: Path) 
             done = await master.end_of(job)
         assert [Path(output.path).name for output in done.outputs] == ["a.png", "b.png"]
         assert len(fake.asked("/prompt")) == 1
+
+
+def previewed() -> dict[str, Any]:
+    """A graph in which nothing bears the mark of its attempt."""
+    shown = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}
+    return {"1": batch()["1"], "2": shown}
+
+
+def in_temp(peer: FakeComfyUI, name: str) -> dict[str, Any]:
+    peer.files["temp", "", name] = PNG
+    return {"2": {"images": [{"filename": name, "subfolder": "", "type": "temp"}]}}
+
+
+async def test_what_an_earlier_process_ran_is_no_round_of_a_like_prompt(tmp_path: Path) -> None:
+    async with FakeComfyUI() as fake:
+        fake.object_info, fake.on_prompt = stock_classes("BatchLoader"), "hold"
+        async with started(tmp_path) as master:
+            await master.add("gpu", fake)
+            job = await master.submit(previewed())
+            await fake.finish(await master.running_on(fake, job), in_temp(fake, "old.png"))
+            await master.end_of(job)
+        async with started(tmp_path) as master:
+            job = await master.submit(previewed())
+            mine = await master.running_on(fake, job)
+            await fake.cut_sockets()
+            await fake.finish(mine, in_temp(fake, "new.png"))
+            done = await master.end_of(job)
+        assert [Path(output.path).name for output in done.outputs] == ["0000_new.png"]
+
+
+async def test_a_bad_moment_of_the_peer_after_the_end_costs_no_second_run(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    bad = [web.Response(status=500), web.Response(status=500)]
+
+    async def queue(request: web.Request) -> web.StreamResponse:
+        return bad.pop() if bad else await peer._get_queue(request)
+
+    job = await master.submit(batch())
+    first = await master.running_on(peer, job)
+    folder = saved(peer, first, "x.png")
+    peer.answers["/queue"] = queue
+    await peer.finish(first, folder)
+    done = await master.end_of(job)
+    assert (done.state, outcomes(done), len(peer.asked("/prompt"))) == (JobState.DONE, ["done"], 1)
+    assert not bad

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -139,3 +140,24 @@ def test_files_that_belong_together_are_kept_one_number(tmp_path: Path) -> None:
     placements = [Placement(tmp_path / f"{name}.part", tmp_path / name, "9") for name in names]
     kept = reserve_all(placements, Counters())
     assert [path.name for path in kept] == ["clip_00002.png", "clip_00002.mp4"]
+
+
+@pytest.mark.parametrize("name", ["x.bin", "a_00001_.png"])
+def test_files_of_one_node_that_want_one_name_each_get_their_own(tmp_path: Path, name: str) -> None:
+    parts = [tmp_path / "1.part", tmp_path / "2.part"]
+    for part in parts:
+        part.write_bytes(part.name.encode())
+    placements = [Placement(part, tmp_path / name, "9", owner=part.name) for part in parts]
+    counters = Counters()
+    kept = reserve_all(placements, counters)
+    assert len(set(kept)) == 2
+    placements = [replace(each, wanted=path) for each, path in zip(placements, kept, strict=True)]
+    moved_to = move_all(placements, counters, ())
+    assert (moved_to, [path.read_bytes() for path in moved_to]) == (kept, [b"1.part", b"2.part"])
+
+
+def test_two_files_of_one_attempt_are_not_told_under_one_name(tmp_path: Path) -> None:
+    counters, wanted = Counters(), tmp_path / "cat_00001.png"
+    [first] = reserve_all([Placement(tmp_path / "1.part", wanted, "8", owner="rd-1 a")], counters)
+    [second] = reserve_all([Placement(tmp_path / "2.part", wanted, "9", owner="rd-1 b")], counters)
+    assert first != second
