@@ -161,6 +161,12 @@ def test_a_file_below_or_beside_the_input_folder_is_the_peers_to_find() -> None:
         assert validate(prompt, INFO).error is None
 
 
+@pytest.mark.parametrize("name", ["theirs.exr", "theirs.mp4"])
+def test_a_file_that_a_list_of_pictures_leaves_out_is_the_peers_to_find(name: str) -> None:
+    prompt = {"1": node("Picture", image=name), "2": node("Save", images=["1", 0])}
+    assert validate(prompt, INFO).error is None
+
+
 def test_a_file_of_this_machine_counts_for_a_list_without_an_upload_button_too() -> None:
     latents = info(Picture={"input": {"required": {"image": [[]]}}, "output": ["IMAGE"]})
     prompt = {"1": node("Picture", image="a.latent"), "2": node("Save", images=["1", 0])}

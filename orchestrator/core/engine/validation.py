@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from mimetypes import MimeTypes
 from typing import Any
 
 from ..models.job import Prompt
@@ -18,6 +19,7 @@ from .requirements import Doubt, lacks_of, may_be_input
 
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
 _LISTED_UP_TO = 20
+_TYPES = MimeTypes()
 _NO_OUTPUTS = "prompt_no_outputs"
 # What a class may decide by itself: it is no error of a pack's node, only a reason to prefer another peer.
 _OWN_BUSINESS = frozenset(
@@ -103,9 +105,18 @@ def is_sure(error: Mapping[str, Any], class_type: str, info: ObjectInfo) -> bool
     if error["type"] not in _OWN_BUSINESS:
         return True
     value = error["extra_info"].get("received_value")
-    if isinstance(value, str) and may_be_input(value) and any(mark in value for mark in "/\\["):
-        return False  # the list has what lies in the input folder itself, and nothing below or beside it
+    if isinstance(value, str) and may_be_input(value):
+        if any(mark in value for mark in "/\\["):
+            return False  # the list has what lies in the input folder itself, and nothing below or beside it
+        spec = info.input(class_type, str(error["extra_info"].get("input_name")))
+        if spec is not None and spec.upload and not _type_of(value).startswith(spec.upload):
+            return False  # nor what is of another type by its ending, which the class may read all the same
     return info.is_stock(class_type) and class_type not in _TAKES_ANY_CHOICE
+
+
+def _type_of(name: str) -> str:
+    """The media type by which ComfyUI lists a file, as far as every machine knows it; "" for others."""
+    return _TYPES.guess_type(name, strict=False)[0] or ""
 
 
 def doubtful(prompt: Prompt, info: ObjectInfo) -> tuple[tuple[str, str, Any], ...]:
