@@ -13,7 +13,7 @@ from ..backends.client import ComfyUIClient
 from ..core.engine.output_names import OutputNames
 from ..core.models.job import OutputFile, Prompt, RemoteFile
 from ..core.workflow.object_info import ObjectInfo
-from ..core.workflow.prompt import class_of, title_of
+from ..core.workflow.prompt import class_of, node_in_words, title_of
 from ..core.workflow.result_files import FrameSequence, companions_of, files_of, sequence_of
 from ..errors import PeerError, ResultError, ResultGoneError
 
@@ -179,9 +179,7 @@ class Gathering:
 
     def _where(self, node_id: str) -> str:
         node = self._prompt[node_id]
-        title, class_type = title_of(node), class_of(node)
-        plain = f"{class_type} (node {node_id})"
-        return plain if title == class_type else f'"{title}" ({class_type}, node {node_id})'
+        return node_in_words(node_id, class_of(node), title_of(node))
 
     def _silence(self, node_id: str, peer: str) -> str:
         mark = self._names.mark_of(node_id)

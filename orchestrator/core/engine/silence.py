@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..workflow.prompt import class_of, title_of
+from ..workflow.prompt import class_of, node_in_words, title_of
 
 SILENT_AFTER_S = 180.0
 
@@ -40,8 +40,7 @@ def silent_job(prompt: Mapping[str, Any], node_id: str, peer: str, silent_s: flo
     node = prompt.get(known)
     if not isinstance(node, Mapping):
         return f"no sign of work on {peer} for {in_words(silent_s)}: it may be slow, or have died there"
-    title, kind = title_of(node), class_of(node)
-    where = f"{kind} (node {known})" if title == kind else f'"{title}" ({kind}, node {known})'
+    where = node_in_words(known, class_of(node), title_of(node))
     return (
         f"{where} has shown no sign of work on {peer} for {in_words(silent_s)}: it may be slow, or waiting "
         "for an answer on that machine's page"

@@ -20,6 +20,7 @@ from ...errors import (
     PeerNotPermittedError,
     PeerOutOfMemoryError,
 )
+from .prompt import node_in_words
 
 _READ_MAX = 4_000  #: characters of a message that are looked at
 
@@ -177,9 +178,8 @@ def execution_error(details: Mapping[str, Any], peer: str, titles: Mapping[str, 
     kind = str(details.get("exception_type") or "")
     said = str(details.get("exception_message") or kind or "no message").strip()
     node_type, node_id = str(details.get("node_type") or "A node"), str(details.get("node_id", "?"))
-    title = titles.get(node_id, node_type)
-    plain = f"{node_type} (node {node_id})"
-    where = plain if title == node_type else f'"{title}" ({node_type}, node {node_id})'
+    plain = node_in_words(node_id, node_type, node_type)
+    where = node_in_words(node_id, node_type, titles.get(node_id, node_type))
     failed = (
         said
         if said.startswith((f"{plain} failed on", f"{where} failed on"))

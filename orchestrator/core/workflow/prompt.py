@@ -64,6 +64,13 @@ def title_of(node: object) -> str:
     return title if isinstance(title, str) and title else class_of(node)
 
 
+def node_in_words(node_id: str, class_type: str, title: str) -> str:
+    """A node as people are told of it: its title where it has one of its own, its class and its id."""
+    if title == class_type:
+        return f"{class_type} (node {node_id})"
+    return f'"{title}" ({class_type}, node {node_id})'
+
+
 def upstream(
     prompt: Mapping[str, Any],
     roots: Iterable[str],
