@@ -71,6 +71,7 @@ def test_nodes_that_an_expansion_made_come_where_the_node_is_that_became_them() 
     [
         ({"3d": {"mesh": entry("m.glb", "3d")}}, RemoteFile("2", "m.glb", "3d")),
         ({"a": [{"b": [{"c": entry("deep.png")}]}]}, RemoteFile("2", "deep.png")),
+        ({"images": [{"filename": "x.png", "subfolder": "cats"}]}, RemoteFile("2", "x.png", "cats")),
         ({"files": ["/srv/comfy/output/cats/x.png"]}, RemoteFile("2", "x.png", "cats")),
         ({"files": ["C:\\ComfyUI\\temp\\x.png"]}, RemoteFile("2", "x.png", "", "temp")),
         ({"anything": "/mnt/elsewhere/x.png"}, RemoteFile("2", "x.png")),

@@ -170,7 +170,12 @@ def _entries(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
 
 
 def _entry(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(value.get(key), str) for key in ("filename", "type"))
+    """Whether it names a file. Some packs leave out the type, which GET /view takes for "output"."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("filename"), str):
+        return False
+    return isinstance(value.get("type"), str) or (
+        "type" not in value and isinstance(value.get("subfolder"), str)
+    )
 
 
 def _files(node_id: str, output: Any) -> Iterator[RemoteFile]:
@@ -189,7 +194,10 @@ def _files(node_id: str, output: Any) -> Iterator[RemoteFile]:
 def _file(node_id: str, entry: Mapping[str, Any]) -> RemoteFile:
     subfolder = entry.get("subfolder")
     return RemoteFile(
-        node_id, entry["filename"], subfolder if isinstance(subfolder, str) else "", entry["type"]
+        node_id,
+        entry["filename"],
+        subfolder if isinstance(subfolder, str) else "",
+        entry.get("type", "output"),
     )
 
 
