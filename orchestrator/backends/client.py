@@ -41,7 +41,7 @@ WEBSOCKET_MAX_BYTES = 64 << 20
 URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
 HTTP_NOT_FOUND = 404
-HTTP_FORBIDDEN = 403
+HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_TOO_MANY = 401, 403, 429
 SUBMIT_TIMEOUT_S = 30.0
 OBJECT_INFO_TIMEOUT_S = 40.0
 MODELS_TIMEOUT_S = 20.0
@@ -220,12 +220,14 @@ class ComfyUIClient:
         )
 
     async def has_file(self, file: RemoteFile) -> bool:
-        """Whether /view has it; False where it does not say."""
+        """Whether /view has it; False where it does not say. It raises PeerError in a bad moment."""
         wanted = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         try:
             async with self._request("HEAD", f"/view?{urlencode(wanted, errors='replace')}"):
                 return True
-        except (PeerRefusedError, PeerAuthError):
+        except (PeerRefusedError, PeerAuthError) as exc:
+            if exc.status >= 500 or exc.status in (HTTP_UNAUTHORIZED, HTTP_TOO_MANY):
+                raise
             return False
 
     async def upload(self, source: Path, *, name: str, subfolder: str = "") -> str:

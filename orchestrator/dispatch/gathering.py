@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 FRAMES_MAX = 20_000
 _ASKED_AT_ONCE = 8
+_ASK_AGAIN_S = (0.2, 1.0, 3.0)  #: pauses before a question about a frame is asked again
 _NAMED_MAX = 5  #: files that are named in one sentence
 #: Inputs that say where a node writes, or under which name.
 _PLACE = re.compile(
@@ -115,17 +116,27 @@ class Gathering:
         if listing is not None and file.type == "output" and not file.subfolder:
             numbers = sorted(n for name in listing if (n := sequence.number_of(name)) is not None)
             return tuple(sequence.frame(number) for number in numbers[:FRAMES_MAX])
-        first = 0 if await self._client.has_file(sequence.frame(0)) else 1
+        first = 0 if await self._is_there(sequence.frame(0)) else 1
         frames: list[RemoteFile] = []
         while len(frames) < FRAMES_MAX:
             number = first + len(frames)
             asked = [sequence.frame(n) for n in range(number, number + _ASKED_AT_ONCE)]
-            are_there = await asyncio.gather(*map(self._client.has_file, asked))
+            are_there = await asyncio.gather(*map(self._is_there, asked))
             there = are_there.index(False) if False in are_there else len(asked)
             frames += asked[:there]
             if there < len(asked):
                 break
         return tuple(frames)
+
+    async def _is_there(self, frame: RemoteFile) -> bool:
+        """A bad moment of the peer must not end a sequence."""
+        for pause_s in _ASK_AGAIN_S:
+            try:
+                return await self._client.has_file(frame)
+            except PeerError as exc:
+                log.debug("Asked again for %s: %s", frame.filename, exc)
+            await asyncio.sleep(pause_s)
+        return await self._client.has_file(frame)
 
     def _untold(self, listing: Sequence[str], told: Collection[RemoteFile]) -> tuple[RemoteFile, ...]:
         names = {file.filename for file in told if file.type == "output" and not file.subfolder}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from orchestrator.core.models.job import Job, JobState
 from orchestrator.dispatch.live_outputs import NodeOutput
@@ -170,6 +171,20 @@ async def test_a_pattern_in_a_folder_is_followed_frame_by_frame(master: Master, 
         assert job.shown["2"]["gifs"] == [
             {"filename": f"clip_{number}_%03d.png", "subfolder": "film", "type": "output"}
         ]
+
+
+async def test_a_bad_moment_of_the_peer_does_not_end_a_sequence(master: Master, peer: FakeComfyUI) -> None:
+    bad = [web.Response(status=502)]
+
+    async def view(request: web.Request) -> web.StreamResponse:
+        is_second = request.query["filename"].endswith("002.png")
+        return bad.pop() if bad and is_second else await peer._view(request)
+
+    peer.answers["/view"] = view
+    frames = [f"clip_00001_{number:03}.png" for number in range(1, 5)]
+    job = await ended_with(master, peer, ["clip_00001_%03d.png"], frames)
+    assert not bad
+    assert (job.state, len(job.outputs)) == (JobState.DONE, 4)
 
 
 async def test_a_pattern_without_a_frame_is_a_missing_file(master: Master, peer: FakeComfyUI) -> None:
