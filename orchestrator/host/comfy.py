@@ -11,6 +11,7 @@ from typing import Any
 
 import folder_paths  # type: ignore[import-not-found]
 
+from ..core.engine.input_names import is_of_another_machine
 from ..core.workflow import boundaries
 from ..dispatch.transport import Folders
 from ..runtime import Runtime
@@ -64,6 +65,8 @@ def resolve_input(value: str) -> Path | None:
     None when there is none, or when it would lie outside ComfyUI's input, output and temp folders.
     """
     name, base = folder_paths.annotated_filepath(value)
+    if is_of_another_machine(name):
+        return None
     roots = [folder_paths.get_input_directory(), folder_paths.get_output_directory()]
     roots.append(folder_paths.get_temp_directory())
     try:
@@ -79,8 +82,8 @@ def kind_here(value: str) -> str:
 
     Nodes read such texts from where ComfyUI was started, or from its input folder.
     """
-    if value.startswith(("//", "\\\\")) or "\0" in value:
-        return ""  # another computer: to look there would send it this user's name
+    if is_of_another_machine(value) or "\0" in value:
+        return ""
     bases = (Path.cwd(), Path(folder_paths.base_path), Path(folder_paths.get_input_directory()))
     for path in (base / value.replace("\\", "/").strip() for base in bases):
         try:

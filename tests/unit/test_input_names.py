@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from orchestrator.core.engine.input_names import name_on_peer, with_own_names
+from orchestrator.core.engine.input_names import is_of_another_machine, name_on_peer, with_own_names
 from orchestrator.core.models.job import InputFile
 
 SHA256 = hashlib.sha256(b"cat").hexdigest()
@@ -45,3 +45,15 @@ def test_a_name_that_some_system_reads_otherwise_is_left_here(name: str, ending:
 )
 def test_a_text_that_quotes_a_sent_file_quotes_its_place_here(name: str, place: str, own: str) -> None:
     assert with_own_names(f"loaded {place}!", [InputFile(name, SHA256)]) == f"loaded {own}!"
+
+
+@pytest.mark.parametrize(
+    "name", ["//far/share/a.png", r"\\far\share", " \\\\far\\share", r"/\far\share", r"\/far"]
+)
+def test_a_name_that_leads_to_another_computer_is_known_however_it_is_spelled(name: str) -> None:
+    assert is_of_another_machine(name)
+
+
+@pytest.mark.parametrize("name", ["a.png", "sub/a.png", "/home/me/a.png", r"C:\\a.png", "sub//a.png"])
+def test_a_name_of_this_computer_is_none(name: str) -> None:
+    assert not is_of_another_machine(name)

@@ -30,6 +30,11 @@ def name_on_peer(name: str, sha256: str) -> tuple[str, str]:
     return UPLOAD_FOLDER, f"{digest}{ending}"
 
 
+def is_of_another_machine(name: str) -> bool:
+    """Whether Windows would ask another computer for it, and tell that one this user's name."""
+    return name.strip().replace("\\", "/").startswith("//")
+
+
 def with_own_names(text: str, sent: Iterable[InputFile]) -> str:
     """A text that may quote where these files lie on a peer, with the places that they have here."""
     for file in sent if UPLOAD_FOLDER in text else ():
