@@ -52,7 +52,7 @@ class FleetMirror:
         self._packs = packs
         self._is_output = is_output
         self._outboxes = Outboxes(server)
-        self._turns = Turns(self._outboxes.send, lambda client_id: not takes_metadata(server, client_id))
+        self._turns = Turns(self._outboxes.send, self._needs_turns)
         self._shown: dict[str, _Shown] = {}
 
     def start(self) -> None:
@@ -71,6 +71,9 @@ class FleetMirror:
         shown = self._shown.get(job_id)
         return shown.number if shown else self._native.next_number()
 
+    def is_announced(self, job_id: str) -> bool:
+        return job_id in self._shown
+
     def take_back(self, job_id: str) -> None:
         """The announced job was not accepted."""
         self._shown.pop(job_id, None)
@@ -83,6 +86,9 @@ class FleetMirror:
                 for kind in _REPLAYED:
                     if kind in shown.newest:
                         self._relay(job, shown.newest[kind])
+
+    def _needs_turns(self, client_id: str) -> bool:
+        return client_id in self._server.sockets and not takes_metadata(self._server, client_id)
 
     def _on_job(self, job: Job) -> None:
         if job.request.source is not Source.FLEET:
@@ -125,7 +131,7 @@ class FleetMirror:
 
     def _finish(self, job: Job, shown: _Shown) -> None:
         self._release_frame(job, shown)
-        if job.state is JobState.CANCELLED and not shown.is_running:
+        if job.state is JobState.CANCELLED and not shown.was_told_of_start:
             self._native.forget(job.id)
             return
         start = ("execution_start", {"prompt_id": job.prompt_id, "timestamp": milliseconds(job.begun_at)})

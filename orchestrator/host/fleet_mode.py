@@ -218,7 +218,8 @@ class FleetMode:
         if node_errors:  # like the host: run what can be run, and say what cannot
             request = replace(request, targets=outputs)
         job_id = prompt_id
-        if not _is_canonical_uuid(prompt_id) or await self._runtime.has_job(prompt_id):
+        is_taken = await self._runtime.has_job(prompt_id) or self._mirror.is_announced(prompt_id)
+        if is_taken or not _is_canonical_uuid(prompt_id):
             job_id = str(uuid.uuid4())
             request = replace(request, prompt_id=prompt_id)
         self._mirror.announce(job_id, number, outputs)

@@ -131,9 +131,10 @@ class NativeQueue:
         try:
             with self.queue.mutex:
                 self.queue.history[_TRY] = entry
-                try:
-                    return _TRY in self.queue.get_history(prompt_id=_TRY)
-                finally:
+            try:  # without the lock: another pack's may be one that nobody takes twice
+                return _TRY in self.queue.get_history(prompt_id=_TRY)
+            finally:
+                with self.queue.mutex:
                     self.queue.history.pop(_TRY, None)
         except Exception as exc:  # whatever another pack's code may raise
             log.debug("The host's history cannot be used: %s", exc)

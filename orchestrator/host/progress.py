@@ -86,8 +86,6 @@ class NodeProgress:
         if isinstance(update, Job):
             self._job = update
             self._show_status(update)
-            if update.state is JobState.DONE:
-                self._show_outputs(update)
         elif isinstance(update, PreviewFrame):
             self._show_preview(update)
         elif isinstance(update, PeerEvent) and update.type == "progress_state":
@@ -96,14 +94,6 @@ class NodeProgress:
             self._at = str(update.data.get("display_node") or update.data.get("node") or "")
         elif isinstance(update, PeerEvent):
             self._tell_of_pack(update)
-
-    def _show_outputs(self, job: Job) -> None:
-        """What the nodes that ran there show, in their own boxes; with the files' names here."""
-        for node_id, output in job.shown.items():
-            box = node_id.split(".")[0]
-            if self._client_id is not None and output and box in self._node_ids:
-                told = {"node": node_id, "display_node": box, "output": output, "prompt_id": self.prompt_id}
-                self._server.send_sync("executed", sanitise(told), self._client_id)
 
     def _tell_of_pack(self, event: PeerEvent) -> None:
         """What a node pack tells its own code on the page."""

@@ -74,7 +74,11 @@ async def test_a_node_says_once_that_it_waits_and_for_what() -> None:
 
 async def test_what_nodes_show_that_were_sent_away_stands_on_their_own_boxes() -> None:
     heard: list[tuple[str, dict[str, Any], str]] = []
-    server = SimpleNamespace(client_id="page", send_sync=lambda *event: heard.append(event))
+    server = SimpleNamespace(
+        client_id="page",
+        send_sync=lambda *event: heard.append(event),
+        send_progress_text=lambda *text: None,
+    )
     progress = NodeProgress(
         server=server,
         registry=SimpleNamespace(prompt_id="p1"),
@@ -84,6 +88,8 @@ async def test_what_nodes_show_that_were_sent_away_stands_on_their_own_boxes() -
         peer_name=str,
     )
     text = {"text": ["a lighthouse", float("nan")]}
+    running = Job("j", JobRequest(), datetime.now(timezone.utc)).to(JobState.RUNNING)
+    progress(running.to(JobState.DONE, shown={"2": text}))  # whoever waits for the job tells it, once
     progress.show_outputs({"2": text, "5.0.0.1": text, "rd-result": {"images": []}, "9": {}, "5": "odd"})
     told = {"output": {"text": ["a lighthouse", None]}, "prompt_id": "p1"}
     assert heard == [

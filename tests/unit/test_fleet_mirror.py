@@ -264,6 +264,27 @@ async def test_a_prompt_that_is_gone_holds_nobody_up() -> None:
         assert stories(around.page.heard)[-1] == "second"
 
 
+async def test_nothing_is_kept_for_a_client_that_is_not_there() -> None:
+    around = Surroundings()
+    del around.sockets["page"]
+    second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW),))
+    for job in (RUNNING, second, second.to(JobState.DONE, ended_at=NOW)):
+        around.tell(job)
+    around.sockets["page"] = around.page
+    around.tell(RUNNING.to(JobState.DONE, ended_at=NOW))
+    await delivered()
+    assert set(stories(around.page.heard)) == {"job"}
+
+
+async def test_a_prompt_that_began_and_is_stopped_while_it_waits_again_is_told_to_have_ended() -> None:
+    around = begun()
+    around.tell(WAITING)
+    around.tell(WAITING.to(JobState.CANCELLED, ended_at=NOW))
+    await delivered()
+    assert around.page.kinds() == ["execution_start", "execution_interrupted", "executing"]
+    assert around.history[-1][0] == "execution_interrupted"
+
+
 async def test_other_binary_frames_pass_as_they_are() -> None:
     around = begun()
     around.say(RUNNING, RawFrame("there", 3, b"\0\0\0\x011hello"))

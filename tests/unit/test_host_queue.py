@@ -93,6 +93,23 @@ def test_a_history_that_does_not_keep_what_the_fleet_made_is_said_and_not_writte
     assert not native.keeps_history
 
 
+def test_a_queue_with_a_lock_that_nobody_takes_twice_is_looked_at_all_the_same() -> None:
+    class Plain(Replaced):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mutex: Any = threading.Lock()
+
+        def get_history(self, prompt_id: str = "") -> dict[str, Any]:
+            if not self.mutex.acquire(blocking=False):
+                raise RuntimeError("it would wait for itself")
+            self.mutex.release()
+            return super().get_history(prompt_id)
+
+    native = NativeQueue(Server(Plain()))
+    native.install()
+    assert native.keeps_history
+
+
 def test_a_queue_that_was_changed_so_that_it_hides_the_fleet_is_said() -> None:
     queue = PromptQueue()
     vars(queue)["queue"] = None
