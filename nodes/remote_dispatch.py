@@ -269,7 +269,7 @@ def _batch_of(pictures: tuple[OutputFile, ...]) -> Any:
     """
     if not pictures:
         raise ResultError(
-            "The graph ran, but saved no picture to give on. Its files are in the output folder."
+            "The graph ran, but saved no picture to hand on. Its files are in the output folder."
         )
     return media.pictures_from_files([Path(file.path) for file in pictures])
 

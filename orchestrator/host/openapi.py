@@ -27,7 +27,7 @@ _SETTINGS: dict[str, Schema] = {
     "keep_days": {**WHOLE, "description": "How long finished jobs stay in the journal."},
     "keep_jobs": {**WHOLE, "description": "How many of them at most."},
     "runs_here": {**listed(TEXT), "description": "Node classes that run on the master alone."},
-    "runs_on_peers": {**listed(TEXT), "description": "Known to have to run on the master; they need not."},
+    "runs_on_peers": {**listed(TEXT), "description": "Of the known ones, those that may run on peers."},
 }
 _PEER_WISHES: dict[str, Schema] = {
     "name": TEXT,
@@ -349,7 +349,9 @@ _PATHS: dict[str, dict[str, Schema]] = {
         "patch": operation("Switch something", ref("Settings"), body="SettingsChanges"),
     },
     "/runs_here": {
-        "get": operation("Known to have to run on the master", fields({"known": listed(TEXT)})),
+        "get": operation(
+            "Node classes that are known to run on the master alone", fields({"known": listed(TEXT)})
+        ),
     },
     "/report": {"get": operation("A support bundle: no keys, addresses, prompts or file names", ANYTHING)},
     "/where": {"get": operation("Which nodes and models are not on every machine", ref("Where"))},

@@ -73,4 +73,4 @@ def test_a_note_is_kept_once_and_bounded() -> None:
     crowded = told.noting(*(f"note {number}" for number in range(NOTES_MAX)))
     assert len(crowded.notes) == NOTES_MAX
     assert crowded.notes[0] == "one file is missing"
-    assert crowded.notes[-1] == "There is more to say of this job than is kept."
+    assert crowded.notes[-1] == "Further notes on this job were not kept."

@@ -65,7 +65,7 @@ class Work:
 
 NO_EVENTS = (
     "Jobs run there, but their progress cannot be shown: no websocket reaches this peer. If there is a proxy "
-    "before it, let it pass on the headers Upgrade and Connection."
+    "in front of it, let that pass on the headers Upgrade and Connection."
 )
 _NOTHING_KNOWN = Work()
 _ANSWERING = (Health.UP, Health.SUSPECT, Health.EJECTED, Health.ZOMBIE)

@@ -212,7 +212,7 @@ class Job:
         """The job with these notes too: each once, of NOTE_MAX characters at most, NOTES_MAX of them."""
         merged = tuple(dict.fromkeys((*self.notes, *(note[:NOTE_MAX] for note in notes))))
         if len(merged) > NOTES_MAX:
-            merged = (*merged[: NOTES_MAX - 1], "There is more to say of this job than is kept.")
+            merged = (*merged[: NOTES_MAX - 1], "Further notes on this job were not kept.")
         return replace(self, notes=merged)
 
     def to(self, state: JobState, **changes: Any) -> Job:
