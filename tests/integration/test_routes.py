@@ -343,14 +343,14 @@ async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:
 async def test_explain_names_all_that_each_of_three_peers_lacks_and_the_nearest_file(host: Host) -> None:
     def with_models(*names: str) -> dict[str, Any]:
         loader = {"input": {"required": {"ckpt_name": [list(names), {}]}}, "output": ["MODEL"]}
-        return {**stock_classes("Rare"), "CheckpointLoaderSimple": loader}
+        return {**stock_classes("Rare"), "CheckpointLoaderSimple": {**loader, "python_module": "nodes"}}
 
     bare, other, tagged = FakeComfyUI(), FakeComfyUI(), FakeComfyUI()
     bare.object_info = stock_classes()
     other.object_info = with_models("photo_v2.safetensors", "sketch.safetensors")
     tagged.object_info = with_models("photo_v1.safetensors")
     loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "photo_v1.safetensors"}}
-    rare = {"class_type": "Rare", "inputs": {"width": 8}}
+    rare = {"class_type": "Rare", "inputs": {"width": 8, "color": 0}}
     asked = {"prompt": {**picture(), "8": loader, "9": rare}, "avoid": ["tagged"]}
     async with bare, other, tagged:
         for name, fake in (("bare", bare), ("other", other), ("tagged", tagged)):
