@@ -64,7 +64,7 @@ async def test_the_support_bundle_strikes_out_what_a_failed_node_quotes(rig: Rig
     graph = picture(prefix="renders/for_a_friend")
     graph["1"]["_meta"] = {"title": "Portrait of Ada"}
     graph["1"]["inputs"]["text"] = "a lady, in red"
-    job = await rig.submit_to(rig.a, graph, title="Birthday card")
+    job = await rig.submit_to(rig.a, graph, title="Birthday card", peer="a")
     said = "Birthday card: 'a lady, in red' not to renders/for_a_friend C:\\Users\\ada\\me.png, /home/ada/x y"
     await rig.a.fail(rig.a.running or "", node_id="1", exception_message=said)
     assert (await rig.end_of(job)).state is JobState.FAILED
