@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.core.engine.input_names import name_on_peer
 from orchestrator.core.workflow.converter import workflow_to_api
 from orchestrator.core.workflow.documents import document_of
 from orchestrator.errors import WorkflowError
@@ -95,7 +96,7 @@ def test_a_file_that_kept_its_name_on_a_peer_has_its_place_here_again(asked: str
         return {"1": {"class_type": "LoadImage", "inputs": {"image": file, "other": "mySea.PNG"}}}
 
     saved = {"id": 1, "type": "LoadImage", "widgets_values": [asked, "mySea.PNG"]}
-    ran = load(f"remote-dispatch/{'ab' * 20}/Sea.PNG")
+    ran = load("/".join(name_on_peer("Sea.PNG", "ab" * 32)))
     workflow = {"nodes": [saved], "links": []}
     assert document_of({"prompt": ran, "workflow": workflow}).prompt == load(asked)
     assert document_of({"prompt": ran}).graph == ran  # another file may have that name here
