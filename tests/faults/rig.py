@@ -30,11 +30,11 @@ class Rig:
         self.accepted.append(job)
         return job
 
-    async def submit_to(self, peer: FakeComfyUI, prompt: Prompt | None = None, **request: Any) -> Job:
+    async def submit_to(self, at: FakeComfyUI, prompt: Prompt | None = None, **request: Any) -> Job:
         """A job that runs on this peer and is held there."""
-        peer.on_prompt = "hold"
+        at.on_prompt = "hold"
         job = await self.submit(prompt, **request)
-        await self.master.running_on(peer, job)
+        await self.master.running_on(at, job)
         return job
 
     async def end_of(self, job: Job) -> Job:
