@@ -53,7 +53,7 @@ class SilenceWatch:
     def _peer_of(self, entry: Entry) -> BackendConfig | None:
         """Where a job is at work, if it could be heard from there."""
         job = entry.job
-        has_begun = job.state is JobState.RUNNING and entry.ticket.begun_at_s is not None
+        has_begun = job.state is JobState.RUNNING and job.begun_at is not None
         if not has_begun or job.backend_id == HERE:
             return None
         config = self._manager.find(job.backend_id)

@@ -14,6 +14,7 @@ from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.silence import SilencePolicy
 from orchestrator.core.models.job import Job, JobState
 from orchestrator.errors import IllegalTransitionError
+from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture
 from tests.fakes.master import outcomes, started
 from tests.fakes.waiting import until
@@ -73,6 +74,20 @@ async def test_f60_long_silent_work_is_done_once_and_what_waits_behind_it_goes_e
         status = rig.master.runtime.manager.get_status(rig.ids["a"])
         assert (status.conduct.failures, status.conduct.ejections) == (0, 0)
     await rig.check_afterwards(caplog.text)
+
+
+async def test_f60_a_job_that_waits_on_its_peer_when_the_master_restarts_is_not_silent(
+    tmp_path: Path,
+) -> None:
+    async with FakeComfyUI() as fake:
+        fake.on_prompt = "hold"
+        async with started(tmp_path) as master:
+            await master.add("gpu", fake)
+            job, behind = await master.submit(picture()), await master.submit(picture())
+            await until(lambda: fake.running and fake.pending, "one runs, one waits")
+        async with started(tmp_path, silence=SOON) as master:
+            await until(lambda: master.job(job).is_silent, "nothing is heard of the one that runs")
+            assert not master.job(behind).is_silent
 
 
 async def test_f60_a_silent_job_names_the_node_it_is_at_until_it_is_heard_again(tmp_path: Path) -> None:
