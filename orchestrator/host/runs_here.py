@@ -27,7 +27,7 @@ from ..runtime import Runtime
 from . import comfy
 from .bodies import request_id_of
 from .page_events import PageEvent
-from .sanitise import sanitise
+from .sanitise import header_text, sanitise
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPTIONS_KEY = "orchestrator"  #: in a prompt's extra_data
 ANSWERS_KEPT = 1000  #: of requests that came with an id
 NOTE_HEADER = "X-Remote-Dispatch-Note"  #: on the answer of POST /prompt, for who has no page
+NOTE_MAX = 2_000  #: characters of it
 SPLIT_IT = (
     "Put a Remote Dispatch node behind the part that needs it: that part then runs on a peer, the rest here."
 )
@@ -161,7 +162,7 @@ class RunsHere:
         self, answer: web.StreamResponse, body: Mapping[str, Any], nodes: Sequence[HereNode], words: str
     ) -> web.StreamResponse:
         log.info("%s", words)
-        answer.headers[NOTE_HEADER] = words.encode("ascii", "replace").decode().replace("\n", " ")[:2000]
+        answer.headers[NOTE_HEADER] = header_text(words, NOTE_MAX)
         client_id = body.get("client_id")
         if isinstance(client_id, str) and client_id:  # who has no page reads the header
             listed = [{"node_id": n.node_id, "class_type": n.class_type, "why": n.why.value} for n in nodes]

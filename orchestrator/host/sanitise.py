@@ -22,6 +22,11 @@ def sanitise(value: Any) -> Any:
     return _Copy().of(value, DEPTH_MAX)
 
 
+def header_text(text: str, most: int) -> str:
+    """A text as a header's value can have it: in one line of ASCII, without control characters."""
+    return "".join(c if c.isprintable() else " " for c in text.encode("ascii", "replace").decode())[:most]
+
+
 class _Copy:
     def __init__(self) -> None:
         self._left = ITEMS_MAX

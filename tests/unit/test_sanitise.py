@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.host.sanitise import DEPTH_MAX, ITEMS_MAX, TEXT_MAX, sanitise
+from orchestrator.host.sanitise import DEPTH_MAX, ITEMS_MAX, TEXT_MAX, header_text, sanitise
 
 
 class Colour(str, Enum):
@@ -99,3 +99,8 @@ def test_a_very_long_list_is_cut_and_says_so() -> None:
 )
 def test_strict_json_takes_whatever_comes_out(value: Any) -> None:
     json.dumps(sanitise(value), allow_nan=False).encode("utf-8")
+
+
+def test_a_header_gets_one_line_whatever_names_are_in_it() -> None:
+    assert header_text("A\r\nSet-Cookie: x\0\tü\ud800", 100) == "A  Set-Cookie: x  ??"
+    assert header_text("long" * 9, 5) == "longl"
