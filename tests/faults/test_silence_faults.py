@@ -76,7 +76,7 @@ async def test_f60_long_silent_work_is_done_once_and_what_waits_behind_it_goes_e
     await rig.check_afterwards(caplog.text)
 
 
-async def test_f60_a_job_that_waits_on_its_peer_when_the_master_restarts_is_not_silent(
+async def test_a_job_that_waits_on_its_peer_when_the_master_restarts_is_not_silent(
     tmp_path: Path,
 ) -> None:
     async with FakeComfyUI() as fake:
