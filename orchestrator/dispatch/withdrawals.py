@@ -26,8 +26,13 @@ class Withdrawals:
 
     def watch(self, remote: RemotePrompt) -> None:
         """Of one that was cancelled, until it has ended there: it could queue itself again till then."""
-        seeing = asyncio.wait_for(remote.see_it_end(), self._give_up_after_s)
-        self._begin(seeing, f"remote-dispatch see the end of {remote.prompt_id}")
+        self._begin(self._see(remote), f"remote-dispatch see the end of {remote.prompt_id}")
+
+    async def _see(self, remote: RemotePrompt) -> None:
+        try:
+            await asyncio.wait_for(remote.see_it_end(), self._give_up_after_s)
+        except asyncio.TimeoutError:
+            log.warning("%s still runs %s, although it was stopped", remote.peer, remote.prompt_id)
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
