@@ -194,7 +194,8 @@ class ComfyUIClient:
 
     async def recent_history(self, most: int) -> dict[str, Any]:
         """The entries of the prompts that ended last, by id, the oldest first."""
-        body = await self._json("GET", f"/history?max_items={most}", max_bytes=HISTORY_MAX_BYTES)
+        path = f"/history?max_items={most}"
+        body = await self._json("GET", path, timeout_s=LISTING_TIMEOUT_S, max_bytes=HISTORY_MAX_BYTES)
         return body if isinstance(body, dict) else {}
 
     async def interrupt(self, prompt_id: str) -> None:

@@ -14,10 +14,13 @@ from ..backends.events import EventStream
 from ..backends.wire import QueuedPrompt
 from ..core.models.job import Prompt
 from ..core.workflow.prompt import class_of
+from ..errors import PeerProtocolError
 from .sent_prompts import SentPrompts
 
 ROUNDS_MAX = 10_000
-_RECENT = 64  #: entries of a peer's history that are looked through for rounds that nobody heard of
+#: Entries of a peer's history that are looked through for rounds that nobody heard of; so few where more are
+#: too large to be taken, with the workflows in them.
+_RECENT, _RECENT_FEW = 64, 8
 
 
 class Rounds:
@@ -58,9 +61,15 @@ class Rounds:
             if prompt_id not in self._sent and all(prompt_id != each.prompt_id for each in queued):
                 ended[prompt_id] = await self._client.history(prompt_id)
         if may_have_missed or self._events.cuts > self._cuts_before or not self._events.is_connected:
-            ended.update(_after(self.ids[0], await self._client.recent_history(_RECENT)))
+            ended.update(_after(self.ids[0], await self._recent()))
         self.note(_prompts_of(ended))
         self.note(queued)
+
+    async def _recent(self) -> Mapping[str, Any]:
+        try:
+            return await self._client.recent_history(_RECENT)
+        except PeerProtocolError:
+            return await self._client.recent_history(_RECENT_FEW)
 
     def _is_round(self, other: QueuedPrompt) -> bool:
         is_unknown = other.prompt_id not in self._sent and other.prompt_id not in self.ids

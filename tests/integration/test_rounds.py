@@ -202,3 +202,20 @@ async def test_a_bad_moment_of_the_peer_after_the_end_costs_no_second_run(
     done = await master.end_of(job)
     assert (done.state, outcomes(done), len(peer.asked("/prompt"))) == (JobState.DONE, ["done"], 1)
     assert not bad
+
+
+async def test_a_history_that_is_too_large_to_be_taken_costs_no_second_run(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    async def history(request: web.Request) -> web.StreamResponse:
+        if int(request.query["max_items"]) > 8:
+            return web.Response(text="[", content_type="application/json")
+        return await peer._get_recent_history(request)
+
+    peer.answers["/history"] = history
+    job = await master.submit(batch())
+    first = await master.running_on(peer, job)
+    await peer.cut_sockets()
+    await peer.finish(first, saved(peer, first, "x.png"))
+    done = await master.end_of(job)
+    assert (done.state, outcomes(done), len(done.outputs)) == (JobState.DONE, ["done"], 1)
