@@ -119,6 +119,7 @@ class FleetMirror:
         elif job.begun_at is None and (shown.is_running or not shown.is_listed):
             shown.is_running = False
             shown.forget_attempt()
+            self._turns.end(job.request.client_id, job.id)  # nobody knows for how long it waits
             self._native.show_waiting(job.id, queue_item(job, shown.number, shown.outputs))
         shown.is_listed = True
 

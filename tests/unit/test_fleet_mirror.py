@@ -255,7 +255,7 @@ async def test_a_client_that_knows_the_prompt_of_each_frame_hears_of_all_at_once
 
 
 async def test_a_prompt_that_is_gone_holds_nobody_up() -> None:
-    for gone in (RUNNING.to(JobState.CANCELLED, ended_at=NOW), RUNNING.evolve(backend_id=HERE)):
+    for gone in (RUNNING.to(JobState.CANCELLED, ended_at=NOW), RUNNING.evolve(backend_id=HERE), WAITING):
         around = begun()
         second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW),))
         around.tell(second)
