@@ -19,7 +19,7 @@ from ..errors import PeerError, ResultError, ResultGoneError
 
 log = logging.getLogger(__name__)
 
-FRAMES_MAX = 20_000
+FRAMES_MAX = 15_000  #: of one sequence; an attempt may have somewhat more files in all
 _ASKED_AT_ONCE = 8
 _ASK_AGAIN_S = (0.2, 1.0, 3.0)  #: pauses before a question about a frame is asked again
 _NAMED_MAX = 5  #: files that are named in one sentence
@@ -77,6 +77,7 @@ class Gathering:
         *,
         targets: Sequence[str] = (),
         value_node: str = "",
+        frames_max: int = FRAMES_MAX,
     ) -> None:
         self._client = client
         self._prompt = prompt
@@ -84,6 +85,7 @@ class Gathering:
         self._names = names
         self._targets = targets
         self._value_node = value_node
+        self._frames_max = frames_max
 
     async def made(self, outputs: Mapping[str, Any]) -> Made:
         """What the outputs of its history name, and what else is found on the peer.
@@ -115,10 +117,10 @@ class Gathering:
         file = sequence.file
         if listing is not None and file.type == "output" and not file.subfolder:
             numbers = sorted(n for name in listing if (n := sequence.number_of(name)) is not None)
-            return tuple(sequence.frame(number) for number in numbers[:FRAMES_MAX])
+            return tuple(sequence.frame(number) for number in numbers[: self._frames_max])
         first = 0 if await self._is_there(sequence.frame(0)) else 1
         frames: list[RemoteFile] = []
-        while len(frames) < FRAMES_MAX:
+        while len(frames) < self._frames_max:
             number = first + len(frames)
             asked = [sequence.frame(n) for n in range(number, number + _ASKED_AT_ONCE)]
             are_there = await asyncio.gather(*map(self._is_there, asked))
@@ -126,7 +128,7 @@ class Gathering:
             frames += asked[:there]
             if there < len(asked):
                 break
-        return tuple(frames)
+        return tuple(frames[: self._frames_max])
 
     async def _is_there(self, frame: RemoteFile) -> bool:
         """A bad moment of the peer must not end a sequence."""
@@ -175,6 +177,12 @@ class Gathering:
             "over it may be missing."
             for node_id in made.cut_off
             if node_id not in made.silent
+        ]
+        notes += [
+            f"{self._where(sequence.file.node_id)} made {self._frames_max} frames or more; these are here, "
+            f"all others in the output folder of {peer}. Get them from there."
+            for sequence, frames in made.frames.items()
+            if len(frames) >= self._frames_max and sequence.file.node_id in self._prompt
         ]
         if missing:
             named = [self._named(file, why) for file, why in list(missing.items())[:_NAMED_MAX]]

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from orchestrator.backends.client import ComfyUIClient
+from orchestrator.core.engine.output_names import OutputNames
 from orchestrator.core.models.job import Job, JobState
+from orchestrator.core.workflow.object_info import ObjectInfo
+from orchestrator.dispatch.gathering import Gathering
 from orchestrator.dispatch.live_outputs import NodeOutput
 from tests.fakes.answers import answer
 from tests.fakes.comfyui import PNG, FakeComfyUI
@@ -191,6 +195,24 @@ async def test_a_pattern_without_a_frame_is_a_missing_file(master: Master, peer:
     job = await ended_with(master, peer, ["here.png", "clip_%03d.png"], ["here.png"])
     [note] = job.notes
     assert len(job.outputs) == 1 and "clip_%03d.png" in note
+
+
+@pytest.mark.parametrize("subfolder", ["", "film"], ids=["listed", "asked for"])
+async def test_of_a_sequence_without_end_the_first_frames_come_and_that_is_said(
+    peer: FakeComfyUI, subfolder: str
+) -> None:
+    for number in range(1, 4):
+        peer.files["output", subfolder, f"clip_{number:03d}.png"] = PNG
+    told = {"filename": "clip_%03d.png", "subfolder": subfolder, "type": "output"}
+    info, names, client = ObjectInfo(stock_classes()), OutputNames("rd-1"), ComfyUIClient(peer.url)
+    gathering = Gathering(client, picture(), info, names, frames_max=2)
+    try:
+        made = await gathering.made({"2": {"gifs": [told]}})
+    finally:
+        await client.close()
+    assert [file.filename for file in made.files] == ["clip_001.png", "clip_002.png"]
+    [note] = gathering.notes(made, {}, "gpu")
+    assert "made 2 frames or more" in note and "the output folder of gpu" in note
 
 
 async def test_two_nodes_of_a_pack_with_one_prefix_are_told_early_of_the_files_that_are_theirs(
