@@ -137,6 +137,10 @@ CASES: Mapping[str, Case] = {
 CLIENTS = {"flags": (True, True), "legacy": (False, True), "no client id": (False, False)}
 
 
+async def version(server: Session) -> str:
+    return str((await server.get("/system_stats"))["system"]["comfyui_version"])
+
+
 @pytest.fixture
 async def one_peer(master: Session) -> AsyncIterator[Session]:
     """The master in fleet mode, with its second peer alone: the first one is the plain ComfyUI."""
@@ -157,6 +161,8 @@ async def test_fleet_mode_tells_a_client_what_a_plain_comfyui_tells_it(
     case, (flags, with_client_id) = CASES[name], CLIENTS[client]
     if case.act is not None and client == "no client id" and name != "interrupt":
         pytest.skip("one without a client id is enough")
+    if name == "own id, no UUID" and await version(peers[0]) != await version(one_peer):
+        pytest.skip("which ids are taken is up to the version of each ComfyUI")
     seed = 10_000 + 100 * list(CASES).index(name) + list(CLIENTS).index(client)
 
     async def recorded(server: Session) -> Recording:
