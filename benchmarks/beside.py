@@ -7,6 +7,7 @@ medians is told. What follows ``--`` goes to the benchmark. At most 1.05 counts 
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import statistics
 import subprocess
@@ -76,8 +77,8 @@ def main() -> int:
     parser.add_argument("commit")
     parser.add_argument("benchmark", choices=("latency", "makespan", "throughput", "fleet"))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("arguments", nargs="*", help="after --, for the benchmark")
-    asked = parser.parse_args()
+    own = list(itertools.takewhile(lambda word: word != "--", sys.argv[1:]))
+    asked, for_it = parser.parse_args(own), sys.argv[len(own) + 2 :]
     git = ("git", "-C", str(ROOT))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         other = Path(folder) / "other"
@@ -86,7 +87,7 @@ def main() -> int:
         try:
             for turn in range(asked.rounds):
                 for tree in (other, ROOT) if turn % 2 else (ROOT, other):
-                    runs[tree].append(run_once(tree, asked.benchmark, asked.arguments))
+                    runs[tree].append(run_once(tree, asked.benchmark, for_it))
                 print(f"round {turn + 1} of {asked.rounds}", file=sys.stderr, flush=True)
         finally:
             subprocess.run([*git, "worktree", "remove", "--force", str(other)], check=False)
