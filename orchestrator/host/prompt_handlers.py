@@ -1,4 +1,4 @@
-"""Other packs' handlers of a prompt run once for each, whoever runs the prompt then."""
+"""Run the prompt handlers of other packs once per prompt, wherever it runs in the end."""
 
 from __future__ import annotations
 

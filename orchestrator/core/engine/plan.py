@@ -17,9 +17,9 @@ class Placement:
 
 @dataclass(frozen=True)
 class Start:
-    """A waiting job goes to a peer now. ``finish_s``: in so many seconds it should be done. ``takes_s``: for
-    so many the peer works on it; None where nothing of this graph is known. ``explain`` puts the reasons into
-    words; to be asked before anything else changes."""
+    """Start a waiting job on a peer now. ``finish_s``: expected seconds until it is done. ``takes_s``:
+    expected seconds of work on the peer, None where nothing is known of this graph. ``explain`` puts the
+    reasons into words; call it before anything else changes."""
 
     job_id: str
     backend_id: str
@@ -30,7 +30,7 @@ class Start:
 
 @dataclass(frozen=True)
 class TakeBack:
-    """A job that its peer has not begun is better got back: `to` could be through with it sooner."""
+    """Take back a job that its peer has not begun: `to` could finish it sooner."""
 
     job_id: str
     backend_id: str
@@ -40,7 +40,7 @@ class TakeBack:
 
 @dataclass(frozen=True)
 class SecondCopy:
-    """The running job may run a second time on a peer that is through with it much sooner."""
+    """Run a running job a second time, on a peer that should finish it much sooner."""
 
     job_id: str
     backend_id: str
@@ -49,9 +49,9 @@ class SecondCopy:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do now. ``look_again_s``: in so many seconds there is more to decide, even if nothing happens
-    until then; None when there is not. At 0 this is only the first part of what there is to do now: the plan
-    was broken off before it took too long."""
+    """What to do now. ``look_again_s``: seconds until there is more to decide even if nothing happens
+    meanwhile; None when there is not. 0 means that this is only the first part: planning stopped before it
+    took too long."""
 
     starts: tuple[Start, ...] = ()
     take_backs: tuple[TakeBack, ...] = ()

@@ -24,7 +24,7 @@ from .placement import Pick, Placer
 from .plan import Plan, SecondCopy, Start, TakeBack
 from .policy import Policy
 
-#: Of so many peers a plan asks whether what waits there had better wait elsewhere: those through last.
+#: Consider take-backs from at most this many peers: those that would finish last.
 TAKE_BACKS_MAX = 16
 
 
