@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -21,14 +22,8 @@ from ..errors import (
     ResultGoneError,
 )
 from . import wire
-from .answers import (
-    JSON_MAX_BYTES,
-    check_answer,
-    parse_body,
-    read_body,
-    translated,
-)
-from .connection import notice_a_dead_machine, ssl_of, without_redirects
+from .answers import JSON_MAX_BYTES, parse_body, read_body
+from .connection import Connection
 from .request_body import json_body
 from .resolver import CheckedResolver
 from .transfer import Partial, at_a_pace, in_thread, observed, save_body
@@ -37,7 +32,6 @@ OBJECT_INFO_MAX_BYTES = 40 << 20
 HISTORY_MAX_BYTES = 64 << 20  #: of one prompt; what its nodes show may be texts of many MB
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
 HOP_HEADER = "X-Orchestrator-Hop"  #: says which master sent it; another master then runs it itself
-WEBSOCKET_MAX_BYTES = 64 << 20
 URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
 HTTP_NOT_FOUND = 404
@@ -46,18 +40,15 @@ SUBMIT_TIMEOUT_S = 30.0
 OBJECT_INFO_TIMEOUT_S = 40.0
 MODELS_TIMEOUT_S = 20.0
 LISTING_TIMEOUT_S = 20.0
-HANDSHAKE_TIMEOUT_S = 10.0
-#: Just above the time between two polls: they take the kept connections in turn, and with a longer time they
-#: would keep those of a busy hour for good.
-IDLE_CONNECTION_S = 3.0
 
 
 class ComfyUIClient:
     """A stock ComfyUI at `base_url` (no slash at its end).
 
     `headers` go with every request, once the server's certificate was found right: by this machine's
-    authorities, or as `tls` says (see ``checked_trust``). A `session` that is handed in is not closed by
-    ``close``. `sender` names the master to others that the prompts might reach.
+    authorities, or as `tls` says (see ``checked_trust``). `resolver` finds its name. A `session` that is
+    handed in is used in place of own connections, and not closed by ``close``. `sender` names the master to
+    others that the prompts might reach.
     """
 
     def __init__(
@@ -67,16 +58,20 @@ class ComfyUIClient:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 5.0,
         session: aiohttp.ClientSession | None = None,
+        resolver: CheckedResolver | None = None,
         tls: str = "",
         sender: str = "1",
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.latest: Vitals | None = None
-        self._headers = dict(headers or {})
-        self._timeout_s = timeout_s
-        self._session = session
-        self._owns_session = session is None
-        self._ssl = ssl_of(tls)
+        self._connection = Connection(
+            self.base_url,
+            headers=headers or {},
+            timeout_s=timeout_s,
+            tls=tls,
+            resolver=resolver,
+            session=session,
+        )
         self._sender = sender
 
     async def health_check(self) -> bool:
@@ -224,7 +219,7 @@ class ComfyUIClient:
         """Whether /view has it; False where it does not say. It raises PeerError in a bad moment."""
         wanted = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         try:
-            async with self._request("HEAD", f"/view?{urlencode(wanted, errors='replace')}"):
+            async with self._connection.request("HEAD", f"/view?{urlencode(wanted, errors='replace')}"):
                 return True
         except (PeerRefusedError, PeerAuthError) as exc:
             if exc.status >= 500 or exc.status in (HTTP_UNAUTHORIZED, HTTP_TOO_MANY):
@@ -252,7 +247,7 @@ class ComfyUIClient:
         place = urlencode({"filename": name, "subfolder": subfolder, "type": "input"})
         headers = {"Accept-Encoding": "identity"}  # the length announced is then the file's
         try:
-            async with self._request("HEAD", f"/view?{place}", headers=headers) as answer:
+            async with self._connection.request("HEAD", f"/view?{place}", headers=headers) as answer:
                 return answer.content_length == size_bytes
         except PeerRefusedError:
             return False
@@ -284,7 +279,7 @@ class ComfyUIClient:
         async def save() -> int:
             # Pictures do not shrink any more, and uncompressed the length announced is the file's.
             headers = {"Accept-Encoding": "identity", **so_far.wanted()}
-            async with self._request("GET", path, timeout_s=None, headers=headers) as answer:
+            async with self._connection.request("GET", path, timeout_s=None, headers=headers) as answer:
                 so_far.meet(answer, name)
                 return await save_body(answer, name, target, max_bytes, so_far, reserve_bytes)
 
@@ -310,38 +305,17 @@ class ComfyUIClient:
             await _remove(target)
             raise
 
-    @contextlib.asynccontextmanager
-    async def websocket(self, client_id: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    def websocket(self, client_id: str) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
         """The peer's event stream for this client id.
 
         Raises:
             PeerError
         """
-        with translated(self.base_url):
-            async with (
-                without_redirects(self._open_session()) as session,
-                session.ws_connect(
-                    f"{self.base_url}/ws?{urlencode({'clientId': client_id})}",
-                    headers=self._headers,
-                    ssl=self._ssl,
-                    max_msg_size=WEBSOCKET_MAX_BYTES,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                ) as stream,
-            ):
-                notice_a_dead_machine(stream.get_extra_info("socket"))
-                yield stream
+        return self._connection.websocket(f"/ws?{urlencode({'clientId': client_id})}")
 
     async def close(self) -> None:
-        if self._owns_session and self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = open_session()
-        if self._session.closed:
-            raise PeerUnreachableError("Remote Dispatch is being closed; nothing is sent any more.")
-        return self._session
+        """For good: later requests are refused."""
+        await self._connection.close()
 
     async def _json(self, method: str, path: str, *, max_bytes: int = JSON_MAX_BYTES, **options: Any) -> Any:
         return await parse_body(await self._body(method, path, max_bytes=max_bytes, **options))
@@ -349,47 +323,8 @@ class ComfyUIClient:
     async def _body(
         self, method: str, path: str, *, max_bytes: int = JSON_MAX_BYTES, **options: Any
     ) -> bytes:
-        async with self._request(method, path, **options) as answer:
+        async with self._connection.request(method, path, **options) as answer:
             return await read_body(answer, max_bytes)
-
-    @contextlib.asynccontextmanager
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        timeout_s: float | None = 0.0,
-        headers: Mapping[str, str] | None = None,
-        **options: Any,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`timeout_s`: 0 is the client's own, None has no end."""
-        total = self._timeout_s if timeout_s == 0.0 else timeout_s
-        with translated(self.base_url):
-            async with self._open_session().request(
-                method,
-                self.base_url + path,
-                headers={**(headers or {}), **self._headers},
-                allow_redirects=False,
-                ssl=self._ssl,
-                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timeout_s),
-                **options,
-            ) as answer:
-                await check_answer(answer, self.base_url)
-                yield answer
-
-
-def open_session(resolver: CheckedResolver | None = None) -> aiohttp.ClientSession:
-    """A session for any number of peers: no cookies, no forbidden addresses, none can hold up another."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0,
-            limit_per_host=16,
-            keepalive_timeout=IDLE_CONNECTION_S,
-            resolver=resolver or CheckedResolver(),
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=HANDSHAKE_TIMEOUT_S),
-    )
 
 
 async def _remove(target: Path) -> None:

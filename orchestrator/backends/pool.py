@@ -7,17 +7,16 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import aiohttp
-
 from ..core.models.backend import BackendConfig
-from .client import ComfyUIClient, open_session
+from .client import ComfyUIClient
 from .events import EventStream
+from .resolver import CheckedResolver
 
 DEAF_AFTER = 3  #: connections for events that were refused in a row
 
 
 @dataclass
-class _Connection:
+class _Kept:
     key: tuple[str, str, tuple[tuple[str, str], ...]]
     client: ComfyUIClient
     client_id: str  #: of its event stream; "" for a new one
@@ -36,8 +35,9 @@ class ClientPool:
     def __init__(self, make_headers: Callable[[str], Mapping[str, str]], timeout_s: float = 5.0) -> None:
         self._make_headers = make_headers
         self._timeout_s = timeout_s
-        self._session: aiohttp.ClientSession | None = None
-        self._connections: dict[str, _Connection] = {}
+        self._resolver = CheckedResolver()  # one for all: where a name led first counts for every peer
+        self._retired: list[ComfyUIClient] = []
+        self._connections: dict[str, _Kept] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -62,46 +62,44 @@ class ClientPool:
         return events is not None and events.refusals >= DEAF_AFTER
 
     async def drop(self, backend_id: str) -> None:
-        connection = self._connections.pop(backend_id, None)
-        if connection is not None:
-            await _close(connection)
+        """Hear no more of a peer. Whoever still holds its client, as a job there does, can go on with it."""
+        kept = self._connections.pop(backend_id, None)
+        if kept is not None:
+            await self._retire(kept)
 
     async def aclose(self) -> None:
         for backend_id in tuple(self._connections):
             await self.drop(backend_id)
         await asyncio.gather(*self._closing, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for client in self._retired:
+            await client.close()
+        self._retired.clear()
 
-    def _connection(self, config: BackendConfig) -> _Connection:
+    def _connection(self, config: BackendConfig) -> _Kept:
         headers = self._make_headers(config.id)
         key = (config.url, config.tls, tuple(sorted(headers.items())))
         known = self._connections.get(config.id)
         if known is not None and known.key == key:
             return known
         if known is not None:
-            task = asyncio.create_task(_close(known), name=f"remote-dispatch close {config.id}")
+            task = asyncio.create_task(self._retire(known), name=f"remote-dispatch close {config.id}")
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-        if self._session is None:
-            self._session = open_session()
         client = ComfyUIClient(
             config.url,
             headers=headers,
             timeout_s=self._timeout_s,
-            session=self._session,
+            resolver=self._resolver,
             tls=config.tls,
             sender=self.sender,
         )
         # With two sockets of one id the newer goes deaf, and an earlier one may still be closing.
         stable = self.master_id if known is None else ""
         client_id = stable and uuid.uuid5(uuid.UUID(stable), config.id).hex
-        self._connections[config.id] = _Connection(key, client, client_id)
+        self._connections[config.id] = _Kept(key, client, client_id)
         return self._connections[config.id]
 
-
-async def _close(connection: _Connection) -> None:
-    if connection.events is not None:
-        await connection.events.aclose()
-    await connection.client.close()
+    async def _retire(self, kept: _Kept) -> None:
+        self._retired.append(kept.client)
+        if kept.events is not None:
+            await kept.events.aclose()

@@ -12,7 +12,8 @@ from typing import cast
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from orchestrator.backends.client import ComfyUIClient, open_session
+from orchestrator.backends.client import ComfyUIClient
+from orchestrator.backends.connection import open_session
 from orchestrator.backends.resolver import CheckedResolver
 from orchestrator.core.models.job import JobState
 from orchestrator.core.workflow.cut import DISPATCH_CLASS

@@ -16,7 +16,8 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from orchestrator.backends import transfer
-from orchestrator.backends.client import ComfyUIClient, open_session
+from orchestrator.backends.client import ComfyUIClient
+from orchestrator.backends.connection import open_session
 from orchestrator.core.models.backend import QueueState
 from orchestrator.core.models.job import RemoteFile
 from orchestrator.errors import (

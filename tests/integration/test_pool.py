@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from orchestrator.backends.pool import ClientPool
 from orchestrator.core.models.backend import BackendConfig
 from orchestrator.errors import PeerUnreachableError
+from tests.fakes.answers import silence
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.waiting import until
 
@@ -105,12 +107,32 @@ async def test_after_a_restart_a_peer_finds_the_one_that_it_knew(
     await restarted.aclose()
 
 
-async def test_peers_share_connections_that_stay_open(pool: ClientPool, config: BackendConfig) -> None:
-    client = pool(config)
+async def test_requests_that_follow_each_other_take_one_connection(
+    pool: ClientPool, config: BackendConfig, fake: FakeComfyUI
+) -> None:
+    ends = set[object]()
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        ends.add(request.transport.get_extra_info("peername"))
+        return web.json_response({"queue_running": [], "queue_pending": []})
+
+    fake.answers["/queue"] = answer
     for _ in range(5):
-        await client.queue()
-    (connector,) = {client._session.connector}  # type: ignore[union-attr]
-    assert connector is not None and len(connector._conns) == 1
+        await pool(config).queue()
+    assert len(ends) == 1
+
+
+async def test_one_peer_that_does_not_answer_keeps_no_other_at_its_host_and_port_waiting(
+    pool: ClientPool, config: BackendConfig, fake: FakeComfyUI
+) -> None:
+    fake.answers["/object_info"] = silence()
+    waiting = [asyncio.create_task(pool(config).object_info()) for _ in range(150)]
+    await until(lambda: fake.requests)
+    assert await pool(replace(config, id="b")).health_check()
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_a_closed_pool_leaves_nothing_open(fake: FakeComfyUI, config: BackendConfig) -> None:
