@@ -73,6 +73,7 @@ class ComfyUIClient:
             session=session,
         )
         self._sender = sender
+        self._door = asyncio.Lock()  #: prompts arrive in the order in which they are handed in
 
     async def health_check(self) -> bool:
         """Ask for the vitals and keep them in ``latest``.
@@ -166,13 +167,12 @@ class ComfyUIClient:
             "extra_data": dict(extra_data or {}),
             **({"partial_execution_targets": list(targets)} if targets else {}),
         }
-        answer = await self._json(
-            "POST",
-            "/prompt",
-            timeout_s=SUBMIT_TIMEOUT_S,
-            headers={"Content-Type": "application/json", HOP_HEADER: self._sender},
-            data=await json_body(body),
-        )
+        headers = {"Content-Type": "application/json", HOP_HEADER: self._sender}
+        async with self._door:
+            data = await json_body(body)
+            answer = await self._json(
+                "POST", "/prompt", timeout_s=SUBMIT_TIMEOUT_S, headers=headers, data=data
+            )
         if not isinstance(answer, Mapping) or answer.get("prompt_id") != prompt_id:
             raise PeerProtocolError(
                 "The peer took the job under another id. It needs ComfyUI 0.3.45 or later."

@@ -53,6 +53,7 @@ class EventStream:
         self._backoff_first_s = backoff_first_s
         self._pause_s = 0.0
         self._due = asyncio.Event()  #: the next attempt to connect
+        self._door = asyncio.Lock()  #: lets those who wait for a connection through in their order
 
     def start(self) -> None:
         if self._task is None:
@@ -65,15 +66,17 @@ class EventStream:
         return self._connected.is_set()
 
     async def wait_connected(self, timeout_s: float) -> bool:
-        """Whether it is connected within so long; what waits for another attempt tries at once."""
-        if self.is_connected:
+        """Whether it is connected within that time; what waits for another attempt tries at once. Those who
+        ask go on in the order in which they asked."""
+        async with self._door:
+            if self.is_connected:
+                return True
+            self._due.set()
+            try:
+                await asyncio.wait_for(self._connected.wait(), timeout_s)
+            except asyncio.TimeoutError:
+                return False
             return True
-        self._due.set()
-        try:
-            await asyncio.wait_for(self._connected.wait(), timeout_s)
-        except asyncio.TimeoutError:
-            return False
-        return True
 
     def subscribe(self, prompt_id: str, callback: Callback) -> Callable[[], None]:
         """Hear all messages about one prompt; returns the way to stop it."""

@@ -33,7 +33,7 @@ from orchestrator.errors import (
     WorkflowError,
 )
 from tests.fakes.answers import announce, answer, dribble, endless, login_page, redirect, refusal_of, silence
-from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.comfyui import MIB, FakeComfyUI
 from tests.fakes.waiting import until
 
 GRAPH = {"1": {"class_type": "SaveImage", "inputs": {"filename_prefix": "run/pic", "images": ["2", 0]}}}
@@ -139,6 +139,20 @@ async def test_a_path_in_front_of_comfyui_is_kept() -> None:
         async with client.websocket("c1"):
             await until(lambda: "c1" in fake.sockets)
         await client.close()
+
+
+async def test_a_large_prompt_is_not_overtaken_by_the_small_one_that_is_handed_in_after_it(
+    client: ComfyUIClient, fake: FakeComfyUI
+) -> None:
+    fake.on_prompt = "hold"
+    large = {"1": {"class_type": "Note", "inputs": {"text": "x" * 8 * MIB}}, **GRAPH}
+    await asyncio.gather(
+        *(
+            client.submit(graph, prompt_id=name, client_id="c1")
+            for name, graph in (("l", large), ("s", GRAPH))
+        )
+    )
+    assert [prompt.id for prompt in fake.prompts] == ["l", "s"]
 
 
 async def test_nothing_we_send_looks_like_a_web_page(client: ComfyUIClient, fake: FakeComfyUI) -> None:

@@ -49,6 +49,25 @@ async def stream(client: ComfyUIClient) -> AsyncIterator[EventStream]:
     await stream.aclose()
 
 
+async def test_those_who_wait_for_a_connection_go_on_in_the_order_in_which_they_asked(
+    client: ComfyUIClient,
+) -> None:
+    stream, went_on = EventStream(client), []
+
+    async def ask(number: int) -> None:
+        assert await stream.wait_connected(10)
+        went_on.append(number)
+
+    asked = [asyncio.ensure_future(ask(0))]
+    stream.start()
+    while not went_on:  # one more with each turn of the loop, before, at and after the connection
+        asked.append(asyncio.ensure_future(ask(len(asked))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*asked)
+    assert went_on == sorted(went_on)
+    await stream.aclose()
+
+
 async def run(client: ComfyUIClient, stream: EventStream, fake: FakeComfyUI, *prompt_ids: str) -> None:
     """Post prompts, each of which then runs or waits on the peer."""
     for prompt_id in prompt_ids:
