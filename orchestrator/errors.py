@@ -122,9 +122,16 @@ class NoEligiblePeerError(OrchestratorError, ValueError):
 
 
 class StoreError(OrchestratorError):
-    """The journal on disk cannot be read or written."""
+    """The journal on disk cannot be read or written.
+
+    ``may_pass``: the disk is full, say. The same can be written later, as it is.
+    """
 
     code = "store"
+
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class PeerError(OrchestratorError):

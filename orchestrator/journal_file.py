@@ -68,10 +68,10 @@ def _connected(engine: sa.Engine) -> sa.Connection:
         raise
 
 
-def means_damage(exc: DatabaseError) -> bool:
+def means_damage(exc: Exception) -> bool:
     """Of sqlite3's errors the bare DatabaseError says "malformed" or "not a database"; its children say
     "locked", "no space", "no permission"."""
-    return type(exc.orig) is sqlite3.DatabaseError
+    return isinstance(exc, DatabaseError) and type(exc.orig) is sqlite3.DatabaseError
 
 
 def rescue(damaged: Path, db: sa.Connection) -> Rescued:

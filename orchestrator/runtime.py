@@ -38,6 +38,7 @@ from .dispatch.register import Hearer, Listener
 from .dispatch.remote_prompt import FollowPolicy
 from .dispatch.transport import Folders, Transport
 from .errors import ConfigError, NotFoundError, StoreError
+from .notices import Notices
 from .secrets import Secrets
 from .store import Store
 
@@ -96,7 +97,8 @@ class Runtime:
             silence=settings.silence,
         )
         self.copies = self._dispatcher.copies
-        self.host_notices: list[str] = []
+        self.notices = Notices(lambda: (self.store.notice, self.store.trouble, self.secrets.notice))
+        self.store.on_trouble(self._journal_has_trouble)
         self._preferences = Preferences()
         self._on_preferences: list[Callable[[Preferences], None]] = []
         self._errands: set[asyncio.Task[None]] = set()
@@ -149,6 +151,10 @@ class Runtime:
         await self._ready.wait()
         if self._failure is not None:
             raise ConfigError(f"Remote Dispatch could not start: {self._failure}") from self._failure
+
+    def _journal_has_trouble(self, trouble: str) -> None:
+        self._dispatcher.hold.for_journal(trouble)
+        self.notices.changed()
 
     async def _prune_now_and_then(self) -> None:
         while True:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from . import job_rows, learned_rows
 from .core.engine.learned import Row
@@ -29,13 +29,13 @@ from .damaged import move_aside
 from .errors import OrchestratorError, StoreError
 from .job_rows import BATCH, load_jobs
 from .journal_file import COMPANIONS, connect, copy_wishes, disconnect, means_damage, rescue
+from .journal_writer import RETRY_S, JobWriter
 from .one_process import OneProcess
 from .schema import JOBS, META, PEERS, STEPS, Moment, Step
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_Unsaved = tuple[Job, "asyncio.Future[None]"]
 BUSY_TIMEOUT_S = 5.0
 LOCK_WAIT_S = 3.0  #: how long a ComfyUI that is just ending has to let go of the journal
 _PREFERENCES, _MASTER_ID = "preferences", "master_id"  #: keys of the table meta
@@ -54,6 +54,7 @@ class Store:
         *,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         lock_wait_s: float = LOCK_WAIT_S,
+        retry_s: float = RETRY_S,
         steps: Sequence[Step] = STEPS,
     ) -> None:
         self._path = path
@@ -63,8 +64,7 @@ class Store:
         self.is_guest = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="remote-dispatch store")
         self._connection: sa.Connection | None = None
-        self._unsaved: list[_Unsaved] = []
-        self._saving: asyncio.Task[None] | None = None
+        self._writer = JobWriter(self._save_jobs, retry_s)
         self.notice = ""
 
     async def open(self) -> None:
@@ -77,8 +77,7 @@ class Store:
 
     async def aclose(self) -> None:
         """Finish what was asked before, then close. May be called twice, or without ``open``."""
-        if self._saving is not None:
-            await asyncio.gather(self._saving, return_exceptions=True)
+        await self._writer.aclose()
         if self._connection is not None:
             await self._on_thread(self._close)
         self._thread.shutdown(wait=False)
@@ -119,40 +118,37 @@ class Store:
 
         await self._transaction(save)
 
-    async def save_job(self, job: Job) -> None:
-        """Write the job with its attempts and outputs, all or nothing; on disk when this returns.
+    async def accept_jobs(self, jobs: Sequence[Job], places: Mapping[str, Rank]) -> None:
+        """Write new jobs, and the places in the line that some of them were given: all, or none.
 
-        The request is written at the first save of a job only: it never changes.
+        A request is written here only: it never changes (see ``save_request``).
         """
-        saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._unsaved.append((job, saved))
-        if self._saving is None or self._saving.done():
-            self._saving = asyncio.create_task(self._save_all(), name="remote-dispatch journal")
-        await saved
+        await self._writer.accept(jobs, places)
 
-    async def _save_all(self) -> None:
-        """All jobs that came while the disk was busy go to it together: one wait for many."""
-        while self._unsaved:
-            batch, self._unsaved = self._unsaved[:BATCH], self._unsaved[BATCH:]
-            try:
-                await self._transaction(partial(job_rows.save_jobs, jobs=[job for job, _ in batch]))
-            except OrchestratorError as exc:
-                await self._save_each(batch, exc)
-            else:
-                for _, saved in batch:
-                    _settle(saved)
+    async def save_job(self, job: Job) -> None:
+        """Write an accepted job with its attempts and outputs, all or nothing; on disk when this returns,
+        which is later while the journal cannot be written (see ``trouble``)."""
+        await self._writer.save(job)
 
-    async def _save_each(self, batch: Sequence[_Unsaved], failure: OrchestratorError) -> None:
-        """One job that cannot be written does not keep the others from it."""
-        for job, saved in batch:
-            try:
-                if len(batch) == 1:
-                    raise failure
-                await self._transaction(partial(job_rows.save_jobs, jobs=[job]))
-            except OrchestratorError as exc:
-                _settle(saved, exc)
-            else:
-                _settle(saved)
+    async def _save_jobs(self, jobs: Sequence[Job], places: Mapping[str, Rank]) -> None:
+        def save(db: sa.Connection) -> None:
+            job_rows.save_jobs(db, jobs)
+            job_rows.save_places(db, places)
+
+        await self._transaction(save)
+
+    def hurry(self) -> None:
+        """This process ends: see JobWriter."""
+        self._writer.hurry()
+
+    @property
+    def trouble(self) -> str:
+        """Why accepted jobs wait to be written, in sentences; "" when they do not."""
+        return self._writer.trouble
+
+    def on_trouble(self, callback: Callable[[str], None]) -> None:
+        """Let it hear when that changes."""
+        self._writer.on_trouble = callback
 
     async def save_request(self, job: Job) -> None:
         """Write what a person changed in the request of a job that waits."""
@@ -287,11 +283,12 @@ _PEER_COLUMNS = tuple(c.name for c in PEERS.c if c.name != "number")
 
 def _translated(exc: Exception, path: Path) -> StoreError:
     cause = getattr(exc, "orig", None) or exc
-    unfit = isinstance(exc, StatementError) and not isinstance(exc, DBAPIError)
-    if unfit or not isinstance(exc, (SQLAlchemyError, OSError)):
+    # Of a DBAPIError the disk is the cause, or whoever else has the file; its other children blame the row.
+    is_disk = isinstance(exc, (OSError, OperationalError)) or means_damage(exc)
+    if not is_disk:
         return StoreError(f"This cannot be kept in the journal {path}: {cause}. Please report it.")
-    advice = "Check that the disk has room and the folder is writable, then restart ComfyUI."
-    return StoreError(f"The journal {path} cannot be read or written: {cause}. {advice}")
+    advice = "Check that the disk has room and the folder is writable."
+    return StoreError(f"The journal {path} cannot be read or written: {cause}. {advice}", may_pass=True)
 
 
 def _put_peer(db: sa.Connection, values: Mapping[str, Any]) -> None:
@@ -314,12 +311,3 @@ def _load_peers(db: sa.Connection) -> tuple[BackendConfig, ...]:
         return tuple(BackendConfig(**{key: row[key] for key in _PEER_COLUMNS}) for row in rows)
 
     return job_rows.readable(db.scalars(sa.select(PEERS.c.id).order_by(PEERS.c.number)).all(), read)
-
-
-def _settle(saved: asyncio.Future[None], failure: OrchestratorError | None = None) -> None:
-    if saved.done():  # whoever waited was cancelled
-        return
-    if failure is None:
-        saved.set_result(None)
-    else:
-        saved.set_exception(failure)

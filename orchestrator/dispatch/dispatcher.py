@@ -58,8 +58,6 @@ from .withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
 
-CLOSE_AGAIN_S = 15.0
-
 
 class Dispatcher:
     """Runs jobs on peers. All methods belong to one event loop.
@@ -96,7 +94,7 @@ class Dispatcher:
         self._experience = Experience(self._room, manager, peers, journal)
         self._stocktaking = Stocktaking(manager, peers, self._room.fleet)
         self.line = Line(manager, self.register, self._room, journal)
-        self._hold, self._note_job = Hold(manager, self._room, outage or OutagePolicy()), note_job
+        self.hold, self._note_job = Hold(manager, self._room, outage or OutagePolicy()), note_job
         self._recovery = Recovery(
             manager,
             peers,
@@ -106,7 +104,7 @@ class Dispatcher:
             second_look,
             note_job,
             self._experience.note_too_little,
-            lambda: self._hold.is_on,
+            lambda: self.hold.is_outage,
             retry or RetryPolicy(),
         )
         follow = follow or FollowPolicy()
@@ -147,14 +145,9 @@ class Dispatcher:
         """End all work here. Jobs of nodes are cancelled on their peers; others go on at the next start."""
         self._closing = True
         await self._silence.aclose()
-        tasks = [entry.task for entry in self.register if entry.task and not entry.task.done()]
-        pending = set(tasks)
-        while pending:  # a cancellation may get lost in foreign code; closing must end all the same
-            for task in pending:
-                task.cancel()
-            _, pending = await asyncio.wait(pending, timeout=CLOSE_AGAIN_S)
+        await self.register.end_stories(then=self._journal.hurry)
         await self._withdrawals.aclose()
-        self._hold.close()
+        self.hold.close()
         await self._stocktaking.aclose()
         await self._experience.aclose()
         await self._room.aclose()
@@ -201,16 +194,22 @@ class Dispatcher:
         return await self.accept(Job.new(job_id or uuid.uuid4().hex, request, _now()), listener, front=front)
 
     async def accept(
-        self, job: Job, listener: Listener | None = None, *, front: bool = False, rank: Rank | None = None
+        self,
+        job: Job,
+        listener: Listener | None = None,
+        *,
+        front: bool = False,
+        rank: Rank | None = None,
+        is_kept: bool = False,
     ) -> Job:
-        """Take over a waiting job, new or from the journal, where it had this `rank`; or one that a peer has
-        got already."""
+        """Take over a waiting job; or one that `is_kept` in the journal, where it had this `rank`, and that a
+        peer may have got already."""
         entry = Entry(job, Ticket(job.request), listener or ignore)
         place = self._room.enter(entry.ticket, front=front, rank=rank)
-        if job.request.source is not Source.NODE:
+        if is_kept:
             await self._journal.save_job(job)
-            if front:
-                await self._journal.save_places({job.id: place})
+        elif job.request.source is not Source.NODE:
+            await self._journal.accept_jobs((job,), {job.id: place} if front else {})
         entry.ticket.on_waiting = partial(self._explain, job.id)
         self.register.add(entry)
         self._recovery.purse.note_job()

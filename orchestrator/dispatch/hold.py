@@ -1,4 +1,5 @@
-"""Holds the line while most of the fleet is lost: a cable, a switch or a power cut is no fault of a job."""
+"""Holds the line while most of the fleet is lost: a cable, a switch or a power cut is no fault of a job. And
+while the journal cannot be written: a job that was begun then could be begun again by the next process."""
 
 from __future__ import annotations
 
@@ -19,12 +20,18 @@ class Hold:
         self._room = room
         self._policy = policy
         self._history = FleetHistory()
+        self._outage = self._journal = ""  #: why the line is held, in sentences
         self._timer: asyncio.TimerHandle | None = None
         self._unsubscribe = manager.subscribe(self._follow)
 
     @property
-    def is_on(self) -> bool:
-        return bool(self._room.held)
+    def is_outage(self) -> bool:
+        return bool(self._outage)
+
+    def for_journal(self, trouble: str) -> None:
+        """Place no job as long as there is `trouble` with the journal."""
+        self._journal = trouble
+        self._room.hold(self._outage or self._journal)
 
     def close(self) -> None:
         self._unsubscribe()
@@ -55,7 +62,8 @@ class Hold:
             f"{lost} of {lost + len(self._history.there)} peers were lost at once, so jobs are held until "
             "they answer again. Look at the network and at the power there."
         )
-        if (ends_at_s is not None) != self.is_on:
+        if (ends_at_s is not None) != self.is_outage:
             if ends_at_s is not None:
                 log.warning("%s", words)
-            self._room.hold(words if ends_at_s is not None else "")
+            self._outage = words if ends_at_s is not None else ""
+            self._room.hold(self._outage or self._journal)

@@ -51,12 +51,13 @@ async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[s
             dispatcher.restore((cancelled,))
         elif _goes_on(job):
             text = f"asking {peer_name(job.backend_id)} how far it is"
-            await dispatcher.accept(job.evolve(progress=0.0, progress_text=text), rank=places.get(job.id))
+            asked = job.evolve(progress=0.0, progress_text=text)
+            await dispatcher.accept(asked, rank=places.get(job.id), is_kept=True)
         else:
             closed = _close_open_attempt(job)
             waiting = closed.to(JobState.WAITING) if closed.state is JobState.RUNNING else closed
             waiting = waiting.evolve(backend_id="", progress=0.0, progress_text="")
-            await dispatcher.accept(waiting, rank=places.get(job.id))
+            await dispatcher.accept(waiting, rank=places.get(job.id), is_kept=True)
 
 
 def _goes_on(job: Job) -> bool:

@@ -17,6 +17,7 @@ from .ticket import Ticket
 log = logging.getLogger(__name__)
 
 REMEMBERED_JOBS = 200  #: finished ones; the journal has the older
+CLOSE_AGAIN_S = 15.0
 PREVIEW_MAX_BYTES = 1 << 20  #: of a picture that is kept while its job runs
 JobUpdate = Job | Message
 Listener = Callable[[JobUpdate], None]
@@ -119,6 +120,15 @@ class Register:
         self._finished.append(entry.job.id)
         while len(self._finished) > REMEMBERED_JOBS:
             self._entries.pop(self._finished.popleft(), None)
+
+    async def end_stories(self, then: Callable[[], None]) -> None:
+        """Cancel what goes on with the jobs, and wait for the end of it. `then`: what else lets it end."""
+        pending = {entry.task for entry in self if entry.task and not entry.task.done()}
+        while pending:  # a cancellation may get lost in foreign code; closing must end all the same
+            for task in pending:
+                task.cancel()
+            then()
+            _, pending = await asyncio.wait(pending, timeout=CLOSE_AGAIN_S)
 
     def subscribe(self, callback: Callable[[Job], None]) -> Callable[[], None]:
         """Hear of every job that changed; returns the way to stop it."""

@@ -44,6 +44,7 @@ class Announcer:
         self._undo = [
             self._runtime.on_job(self._on_job),
             self._runtime.on_peer(self._on_peer),
+            self._runtime.notices.subscribe(lambda: self._on_peer("")),
             self._runtime.on_preferences(lambda p: self._send(PageEvent.SETTINGS, dict(vars(p)))),
         ]
         self._on_peer("")
@@ -84,7 +85,12 @@ class Announcer:
                 self._soon()
         if self._peers_changed:
             self._peers_changed = False
-            self._send(PageEvent.PEERS, sanitise({"peers": peer_views(self._runtime)}))
+            self._send(PageEvent.PEERS, sanitise(peers_view(self._runtime)))
+
+
+def peers_view(runtime: Runtime) -> dict[str, Any]:
+    """All peers, and what the user should read beside them."""
+    return {"peers": peer_views(runtime), "notices": list(runtime.notices)}
 
 
 def peer_views(runtime: Runtime) -> list[dict[str, Any]]:

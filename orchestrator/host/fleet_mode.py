@@ -18,7 +18,7 @@ from aiohttp import web
 
 from ..core.models.job import Job, JobRequest, Source
 from ..core.workflow.cut import graph_id_of
-from ..errors import ConfigError, OrchestratorError
+from ..errors import ConfigError, OrchestratorError, StoreError
 from ..runtime import Runtime
 from . import comfy
 from .bodies import request_id_of
@@ -29,7 +29,7 @@ from .native_queue import NativeQueue
 from .pack_events import PackEvents
 from .prefetch import Prefetch
 from .prompt_handlers import PromptHandlers
-from .runs_here import OPTIONS_KEY, RunsHere
+from .runs_here import RunsHere, options_of
 from .sanitise import sanitise
 from .this_machine import LOOK_EVERY_S, ThisMachine
 
@@ -88,7 +88,7 @@ class FleetMode:
         notice = self._native.install()
         if notice:
             log.warning("%s", notice)
-            self._runtime.host_notices.append(notice)
+            self._runtime.notices.add(notice)
         if can_run_prompts(self._native.queue):
             self._runtime.use_this_machine(
                 ThisMachine(
@@ -152,16 +152,16 @@ class FleetMode:
     # POST /prompt
 
     async def _prompt(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
+        body = await _object(request)
+        options = options_of(body)
         try:
             await asyncio.wait_for(self._runtime.ready(), READY_S)
-        except (OrchestratorError, asyncio.TimeoutError):
+        except (OrchestratorError, asyncio.TimeoutError) as exc:
+            if options.get("run") == "fleet":
+                return _refusal("not_running", str(exc) or "Remote Dispatch is still starting.", status=503)
             return None  # the engine's start has said why
         if self._server.prompt_queue is not self._native.queue:  # another pack has put in its own since
             self._take_queue()
-        body = await _object(request)
-        extra = body.get("extra_data")
-        options = extra.get(OPTIONS_KEY) if isinstance(extra, dict) else None
-        options = options if isinstance(options, dict) else {}
         prompt = body.get("prompt")
         if not isinstance(prompt, dict) or any(map(_has_no_class, prompt.values())):
             return None  # the host says what a prompt has to be like
@@ -199,6 +199,8 @@ class FleetMode:
                 return await self._accept(body, request_, prompt_id, found.outputs, found.node_errors)
         except ConfigError as exc:
             return _refusal(exc.code, str(exc))
+        except StoreError as exc:
+            return _refusal(exc.code, str(exc), status=503)
 
     async def _accept(
         self,
@@ -393,6 +395,6 @@ def _accepted(prompt_id: str, number: float, node_errors: Mapping[str, Any]) -> 
     return web.json_response({"prompt_id": prompt_id, "number": number, "node_errors": sanitise(node_errors)})
 
 
-def _refusal(kind: str, message: str, details: str = "") -> web.Response:
-    error = {"type": kind, "message": message, "details": details, "extra_info": {}}
-    return web.json_response({"error": error, "node_errors": {}}, status=400)
+def _refusal(kind: str, message: str, *, status: int = 400) -> web.Response:
+    error = {"type": kind, "message": message, "details": "", "extra_info": {}}
+    return web.json_response({"error": error, "node_errors": {}}, status=status)

@@ -7,7 +7,7 @@ from enum import Enum, unique
 
 @unique
 class PageEvent(str, Enum):
-    PEERS = "orchestrator.peers"  #: ``{"peers": [...]}``, all of them, as in ``GET /orchestrator/peers``
+    PEERS = "orchestrator.peers"  #: all of them and the notices, as in ``GET /orchestrator/peers``
     JOBS = "orchestrator.jobs"  #: ``{"jobs": [...]}``, those that changed, as in ``GET /orchestrator/jobs``
     SETTINGS = "orchestrator.settings"  #: the settings, all of them
     NODE_LISTS = "orchestrator.node_lists"  #: ``{"peers": int}``: what these peers can run is another now

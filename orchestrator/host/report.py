@@ -77,7 +77,7 @@ async def report(runtime: Runtime, token: str) -> dict[str, Any]:
         "versions": await asyncio.to_thread(_versions),
         "process": {"tasks": len(asyncio.all_tasks())},
         "settings": dict(vars(runtime.preferences)),
-        "notices": [notice for notice in (runtime.store.notice, runtime.secrets.notice) if notice],
+        "notices": list(runtime.notices),
         "peers": [_peer(config, status, runtime.ours_on(config.id)) for config, status in peers],
         "jobs": [_job(job) for job in jobs],
         "log": list(recorder.lines),

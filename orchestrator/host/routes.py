@@ -24,11 +24,12 @@ from ..errors import (
     OrchestratorError,
     ParameterError,
     PeerError,
+    StoreError,
     UnknownNodeError,
     WorkflowError,
 )
 from ..runtime import Runtime
-from .announcer import peer_views
+from .announcer import peer_views, peers_view
 from .bodies import (
     explained_request_of,
     job_move_of,
@@ -65,6 +66,7 @@ _STATUSES: tuple[tuple[type[OrchestratorError], int], ...] = (
     (NotFoundError, 404),
     (NoEligiblePeerError, 409),
     (IllegalTransitionError, 409),
+    (StoreError, 503),
     (PeerError, 502),
 )
 _INTERNAL = {
@@ -145,9 +147,7 @@ class _Api:
         return 200, {"token": self._guard.token}
 
     async def peers(self, request: web.Request) -> tuple[int, Any]:
-        own = (self._runtime.store.notice, self._runtime.secrets.notice)
-        notices = [notice for notice in (*own, *self._runtime.host_notices) if notice]
-        return 200, {"peers": peer_views(self._runtime), "notices": notices}
+        return 200, peers_view(self._runtime)
 
     async def add_peer(self, request: web.Request) -> tuple[int, Any]:
         config = await self._runtime.peers.add(**new_peer_of(await read_object(request)))

@@ -42,6 +42,13 @@ SPLIT_IT = (
 ADVICE = "To have the heavy part done by a peer, put a Remote Dispatch node behind it."
 
 
+def options_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the body of POST /prompt says to us, in its extra_data."""
+    extra = body.get("extra_data")
+    options = extra.get(OPTIONS_KEY) if isinstance(extra, dict) else None
+    return options if isinstance(options, dict) else {}
+
+
 class RunsHere:
     """`send(event, data, client_id)` tells a page."""
 

@@ -6,11 +6,7 @@ import asyncio
 import io
 import json
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -19,6 +15,7 @@ import pytest
 from PIL import Image
 
 from orchestrator.backends.client import HOP_HEADER
+from tests.fakes.disks import SmallDisk, small_disk
 from tests.fakes.proxy import Proxy
 from tests.rig.fleet import Fleet
 
@@ -83,24 +80,10 @@ async def clear(peer: Session) -> None:
     await peer.post("/history", {"clear": True})
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of 32 KB in this place."""
-    if sys.platform != "linux":
-        pytest.skip("a small disk is made with Linux's tmpfs")
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", folder], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"mounting takes rights that we do not have: {made.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 async def test_f09_a_picture_too_large_for_the_peers_disk_is_made_by_the_other_and_the_reason_given(
     master: Session, fleet: Fleet
 ) -> None:
-    with small_disk(fleet.peers[0].base / "output"):
+    with small_disk(fleet.peers[0].base / "output", "32k"):
         jobs = [await submitted(master, ending(stamp(900 + n, 512), "1", 900)) for n in range(2)]
         ends = [await end_of(master, job_id) for job_id in jobs]
     assert [(end["state"], end["peer"]) for end in ends] == [("done", "peer-2")] * len(ends)
@@ -266,3 +249,40 @@ async def test_f37_another_page_moves_nothing_on_the_fleet_by_the_hosts_own_rout
         assert (await master.finished(running)).succeeded
     finally:
         await master.patch("/orchestrator/settings", {"fleet_mode": False})
+
+
+@pytest.fixture
+async def on_small_disk(
+    fleet: Fleet, http: aiohttp.ClientSession, master: Session
+) -> AsyncIterator[tuple[Session, SmallDisk]]:
+    """A master in fleet mode with a peer, and the disk of its journal."""
+    process = fleet.new_master("small-disk")
+    with small_disk(process.base / "user" / "__remote_dispatch", "4m") as disk:
+        process.start()
+        try:
+            await asyncio.to_thread(process.wait_ready)
+            session = Session(http, process.url, fleet.token)
+            peer = {"name": "first", "url": fleet.peers[0].url}
+            await session.post("/orchestrator/peers", peer, status=201)
+            await until(session.peers_are_up, "the peer is up")
+            await session.patch("/orchestrator/settings", {"fleet_mode": True})
+            yield session, disk
+        finally:
+            process.stop()
+
+
+async def test_f52_run_says_that_the_disk_is_full_and_runs_nothing_here(
+    on_small_disk: tuple[Session, SmallDisk],
+) -> None:
+    master, disk = on_small_disk
+    graph = {"1": node("EmptyImage", width=16, height=16, batch_size=1, color=52)}
+    saved = {**graph, "9": node("SaveImage", images=["1", 0], filename_prefix="full")}
+    disk.fill()
+    async with master.http.post(f"{master.url}/prompt", json={"prompt": saved}) as answer:
+        assert answer.status == 503
+        assert "disk is full" in (await answer.json())["error"]["message"]
+    assert (await master.get("/history"), (await master.get("/queue"))["queue_running"]) == ({}, [])
+    disk.clear()
+    done = await master.run(saved)
+    assert done.succeeded
+    assert [told["peer"] for told in await master.jobs()] == ["first"]

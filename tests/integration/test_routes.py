@@ -520,7 +520,7 @@ async def test_an_answer_is_never_kept_by_a_cache_and_always_json() -> None:
         (ParameterError("No.", ["a", "b"]), 400, {"candidates": ("a", "b")}),
         (ConfigError("No.", field="hours"), 400, {"field": "hours"}),
         (PeerTimeoutError("No."), 502, {}),
-        (StoreError("No."), 500, {}),
+        (StoreError("No."), 503, {}),
         (OrchestratorError("No."), 500, {}),
     ],
 )

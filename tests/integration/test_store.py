@@ -36,6 +36,7 @@ from orchestrator.errors import StoreError
 from orchestrator.journal_file import COMPANIONS, Rescued, connect, disconnect, rescue
 from orchestrator.schema import STEPS, upgrade
 from orchestrator.store import Store
+from tests.fakes.waiting import until
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
 PROMPT = {
@@ -294,6 +295,51 @@ async def test_a_write_that_was_asked_for_happens_before_closing(path: Path) -> 
     await asyncio.gather(*writing)
     async with opened(path) as again:
         assert len(await again.load_jobs()) == 20
+
+
+async def test_f52_what_became_of_accepted_jobs_waits_until_it_can_be_written(path: Path) -> None:
+    async with opened(path, busy_timeout_s=0.01, retry_s=0.01) as store:
+        told: list[str] = []
+        store.on_trouble(told.append)
+        await store.accept_jobs([job(1)], {})
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        later = asyncio.create_task(store.save_job(job(1, JobState.RUNNING)))
+        await until(lambda: store.trouble, "it is said")
+        with pytest.raises(StoreError, match=r"no new jobs for now\. The journal .* locked"):
+            await store.accept_jobs([job(2)], {})
+        last = asyncio.create_task(store.save_job(job(1, JobState.DONE)))
+        other.execute("ROLLBACK")
+        other.close()
+        await asyncio.gather(later, last)
+        assert (store.trouble, [bool(text) for text in told]) == ("", [True, False])
+        assert await store.load_jobs() == (job(1, JobState.DONE),)
+
+
+async def test_f52_new_jobs_are_taken_all_or_none_and_with_their_places(store: Store) -> None:
+    await store.accept_jobs([job(1), job(2)], {"job-2": (0.0, -1.0)})
+    broken = dataclasses.replace(job(3), explanation=None)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="cannot be kept"):
+        await store.accept_jobs([job(4), broken], {"job-4": (0.0, -2.0)})
+    assert {j.id for j in await store.load_jobs()} == {"job-1", "job-2"}
+    assert await store.load_places() == {"job-2": (0.0, -1.0)}
+
+
+async def test_f52_who_waits_for_the_disk_when_the_process_ends_is_not_kept_from_ending(path: Path) -> None:
+    store = Store(path, busy_timeout_s=0.01, retry_s=60)
+    await store.open()
+    await store.accept_jobs([job(1)], {})
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    later = asyncio.create_task(store.save_job(job(1, JobState.DONE)))
+    await until(lambda: store.trouble, "it is said")
+    store.hurry()
+    with pytest.raises(asyncio.CancelledError):
+        await later
+    other.close()
+    await store.aclose()
+    async with opened(path) as again:
+        assert await again.load_jobs() == (job(1),)
 
 
 async def test_a_closed_journal_says_so_and_may_be_closed_again(path: Path) -> None:

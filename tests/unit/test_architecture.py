@@ -29,10 +29,11 @@ RANKS = {
     "orchestrator.journal_file": 1,
     "orchestrator.one_process": 0,
     "orchestrator.schema": 1,
-    "orchestrator.job_rows": 1,
-    "orchestrator.learned_rows": 1,
-    "orchestrator.store": 1,
-    "orchestrator.secrets": 1,
+    "orchestrator.notices": 0,
+    **{
+        f"orchestrator.{name}": 1
+        for name in ("job_rows", "learned_rows", "journal_writer", "store", "secrets")
+    },
     "orchestrator.dispatch.transport": 1,
     "orchestrator.dispatch.contents": 1,
     "orchestrator.dispatch.free_names": 1,

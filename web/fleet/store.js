@@ -98,8 +98,9 @@ export class FleetStore extends EventTarget {
       events.addEventListener(name, (event) => handle(/** @type {CustomEvent} */ (event).detail), {
         signal: controller.signal,
       });
-    on("orchestrator.peers", ({ peers }) => {
+    on("orchestrator.peers", ({ peers, notices }) => {
       this.#peerEvents += 1;
+      this.#api.notices = notices ?? this.#api.notices;
       this.#setPeers(peers);
     });
     on("orchestrator.jobs", ({ jobs }) => {
