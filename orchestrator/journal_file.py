@@ -11,7 +11,20 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from .schema import ATTEMPTS, INPUTS, JOBS, LEARNED, META, OUTPUTS, PEERS, PLACES, REQUESTS, Step, upgrade
+from .schema import (
+    ATTEMPTS,
+    INPUTS,
+    JOBS,
+    LEARNED,
+    META,
+    OUTPUTS,
+    PEERS,
+    PLACES,
+    REQUESTS,
+    UNWANTED,
+    Step,
+    upgrade,
+)
 
 COMPANIONS = ("-wal", "-shm")
 _ROWS_MAX = 1 << 40  #: numbers of rows end before this
@@ -80,7 +93,7 @@ def rescue(damaged: Path, db: sa.Connection) -> Rescued:
     The file stays as it is. A job comes over with its request only; one whose attempts are lost waits again.
     """
     with contextlib.closing(_readable(damaged)) as raw:
-        for table in (META, PEERS, JOBS, REQUESTS, ATTEMPTS, INPUTS, OUTPUTS, PLACES, LEARNED):
+        for table in (META, PEERS, JOBS, REQUESTS, ATTEMPTS, INPUTS, OUTPUTS, PLACES, LEARNED, UNWANTED):
             _copy(raw, table, db)
     _drop_what_makes_no_sense(db)
     return Rescued(*(int(db.scalar(sa.select(sa.func.count()).select_from(t)) or 0) for t in (PEERS, JOBS)))

@@ -108,6 +108,7 @@ ATTEMPTS = sa.Table(
     sa.Column("reason", Words, nullable=False),
     sa.Column("begun_at", Moment),
     sa.Column("loaded_at", Moment),
+    sa.Column("is_victim", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 OUTPUTS = sa.Table(
     "outputs",
@@ -135,6 +136,15 @@ PLACES = sa.Table(
     _owner(),
     sa.Column("urgency", sa.Float, nullable=False),
     sa.Column("number", sa.Float, nullable=False),
+)
+# Prompts that are to end on a peer, and of which nobody knows yet that they have.
+UNWANTED = sa.Table(
+    "unwanted",
+    TABLES,
+    sa.Column("prompt_id", sa.String, primary_key=True),
+    sa.Column("backend_id", sa.String, nullable=False),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("was_there", sa.Boolean, nullable=False),
 )
 # What was learned of peers and kinds of work, a row for each thing.
 LEARNED = sa.Table(
@@ -200,10 +210,20 @@ def _keep_relays(db: sa.Connection) -> None:
     db.execute(sa.text("ALTER TABLE peers ADD COLUMN relay_events BOOLEAN"))
 
 
+def _keep_withdrawals(db: sa.Connection) -> None:
+    db.execute(
+        sa.text(
+            "CREATE TABLE unwanted (prompt_id VARCHAR NOT NULL, backend_id VARCHAR NOT NULL, "
+            "since VARCHAR NOT NULL, was_there BOOLEAN NOT NULL, PRIMARY KEY (prompt_id))"
+        )
+    )
+    db.execute(sa.text("ALTER TABLE attempts ADD COLUMN is_victim BOOLEAN NOT NULL DEFAULT 0"))
+
+
 # Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
 STEPS: tuple[Step, ...] = (
     *(_time_attempts, _keep_trust, _name_requests, _keep_inputs_and_places),
-    *(_keep_rules_and_lessons, _keep_notes, _keep_relays),
+    *(_keep_rules_and_lessons, _keep_notes, _keep_relays, _keep_withdrawals),
 )
 
 

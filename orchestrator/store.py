@@ -23,6 +23,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from . import job_rows, learned_rows
 from .core.engine.learned import Row
+from .core.engine.withdrawal import Unwanted
 from .core.models.backend import BackendConfig
 from .core.models.job import Job, JobState, Rank
 from .damaged import move_aside
@@ -31,7 +32,7 @@ from .job_rows import BATCH, load_jobs
 from .journal_file import COMPANIONS, connect, copy_wishes, disconnect, means_damage, rescue
 from .journal_writer import RETRY_S, JobWriter
 from .one_process import OneProcess
-from .schema import JOBS, META, PEERS, STEPS, Moment, Step
+from .schema import JOBS, META, PEERS, STEPS, UNWANTED, Moment, Step
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +162,25 @@ class Store:
     async def load_places(self) -> dict[str, Rank]:
         """Of the jobs that have not ended."""
         return await self._transaction(job_rows.load_places)
+
+    async def save_unwanted(self, unwanted: Unwanted) -> None:
+        """Keep that this prompt is to end on its peer."""
+        values = vars(unwanted)
+
+        def save(db: sa.Connection) -> None:
+            db.execute(UNWANTED.delete().where(UNWANTED.c.prompt_id == unwanted.prompt_id))
+            db.execute(UNWANTED.insert(), values)
+
+        await self._transaction(save)
+
+    async def forget_unwanted(self, prompt_id: str) -> None:
+        await self._transaction(
+            lambda db: db.execute(UNWANTED.delete().where(UNWANTED.c.prompt_id == prompt_id))
+        )
+
+    async def load_unwanted(self) -> tuple[Unwanted, ...]:
+        rows = await self._transaction(lambda db: db.execute(UNWANTED.select()).mappings().all())
+        return tuple(Unwanted(**row) for row in rows)
 
     async def load_learned(self) -> tuple[Row, ...]:
         """What was learned of peers and kinds of work."""

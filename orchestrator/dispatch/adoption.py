@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from datetime import datetime, timezone
 
 from ..backends.manager import BackendManager
 from ..core.engine.preparation import Prepared
+from ..core.engine.withdrawal import Unwanted
 from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Attempt, Job
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import JobLostError, NotFoundError
-from .attempt import AttemptRun, Ways, tag_of
+from .attempt import AttemptRun, Ways
 from .ports import Journal, Peers
-from .remote_prompt import RemotePrompt
 from .results import Earlier
-from .rounds import Rounds
 from .ticket import Ticket
 from .waiting_room import WaitingRoom
-
-log = logging.getLogger(__name__)
 
 _HOPELESS = frozenset({Health.DOWN, Health.NEEDS_KEY})
 
@@ -51,7 +48,7 @@ class Adoption:
         client, events = self._peers(config), self._peers.events(config)
         known = await self._definitions(ticket, config)
         if known is None:
-            self.withdraw(attempt)
+            await self.withdraw(attempt)
             raise JobLostError(
                 f"ComfyUI was restarted, and {config.name}, which had the job, does not answer."
             )
@@ -60,22 +57,19 @@ class Adoption:
             self._ways,
             client,
             events,
-            config.name,
+            config,
             *known,
             prompt_id=attempt.prompt_id,
             earlier=Earlier(attempt.started_at, self._journal.delivered),
         )
 
-    def withdraw(self, attempt: Attempt) -> None:
-        """Nobody waits for this attempt any more: its peer is told so, as soon as it answers."""
-        config = self._manager.find(attempt.backend_id)
-        if config is None or config.id != attempt.backend_id:
-            log.info("%s may still run on a peer that was removed", attempt.prompt_id)
-            return
-        client, events = self._peers(config), self._peers.events(config)
-        rounds = Rounds(client, events, self._ways.sent, attempt.prompt_id, tag_of(attempt.prompt_id))
-        remote = RemotePrompt(client, events, rounds, config.name, self._ways.follow)
-        self._ways.withdrawals.add(remote)
+    async def withdraw(self, attempt: Attempt) -> None:
+        """Nobody waits for this attempt any more."""
+        was_there = attempt.begun_at is not None
+        unwanted = Unwanted(
+            attempt.prompt_id, attempt.backend_id, datetime.now(timezone.utc), was_there=was_there
+        )
+        await self._ways.withdrawals.withdraw(unwanted)
 
     async def _definitions(self, ticket: Ticket, config: BackendConfig) -> tuple[ObjectInfo, Prepared] | None:
         """Wait until the peer has told its nodes, which at a start it has not yet; None when it does not."""

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any
 
 from ..backends.client import ComfyUIClient
@@ -15,6 +16,8 @@ from ..backends.events import EventStream, Message, PeerEvent, PreviewFrame
 from ..core.engine.input_names import with_own_names
 from ..core.engine.output_names import with_output_names
 from ..core.engine.preparation import Prepared
+from ..core.engine.withdrawal import Unwanted
+from ..core.models.backend import BackendConfig
 from ..core.models.job import InputFile, JobRequest, Source
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success
@@ -36,7 +39,7 @@ from .kept_frames import KeptFrames
 from .live_outputs import LiveOutputs
 from .remote_prompt import FollowPolicy, RemotePrompt
 from .results import Delivery, Earlier, Results
-from .rounds import Rounds
+from .rounds import rounds_of, tag_of
 from .sent_prompts import SentPrompts
 from .transport import Folders, Transport
 from .withdrawals import Withdrawals
@@ -65,7 +68,7 @@ class AttemptRun:
         ways: Ways,
         client: ComfyUIClient,
         events: EventStream,
-        peer: str,
+        peer: BackendConfig,
         info: ObjectInfo,
         prepared: Prepared,
         *,
@@ -75,16 +78,16 @@ class AttemptRun:
         self._ways = ways
         self._client = client
         self._events = events
-        self._peer = peer
+        self._peer, self._backend_id = peer.name, peer.id
         self._is_sent, self._earlier = bool(prompt_id), earlier
         self.prompt_id = prompt_id or str(uuid.uuid4())
-        tag = tag_of(self.prompt_id)
-        rounds = Rounds(client, events, ways.sent, self.prompt_id, tag)
-        self._remote = RemotePrompt(client, events, rounds, peer, ways.follow)
+        self._rounds = rounds_of(self.prompt_id, client, events, ways.sent)
+        self._remote = RemotePrompt(client, events, self._rounds, peer.name, ways.follow)
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
         self._info = info
         #: what is all ComfyUI's own does not queue itself again
         self._remote.may_go_on = not all(info.is_stock(class_of(node)) for node in prepared.prompt.values())
+        tag = tag_of(self.prompt_id)
         self._prompt, self._names = with_output_names(prepared.prompt, info, tag)
         self._references = prepared.inputs
         self._plan = prepared.plan
@@ -171,8 +174,8 @@ class AttemptRun:
                 on_progress(meter)
 
         try:
-            rounds = await self._rounds(request, hear, may_outlive)
-            outputs = merged([check_success(entry, self._peer, titles) for entry in rounds])
+            entries = await self._entries(request, hear, may_outlive)
+            outputs = merged([check_success(entry, self._peer, titles) for entry in entries])
             gathering = Gathering(
                 self._client,
                 self._prompt,
@@ -249,33 +252,32 @@ class AttemptRun:
             raise JobLostError(f"{self._peer} was restarted before all results were fetched.")
         return delivered
 
-    async def _rounds(
+    async def _entries(
         self,
         request: JobRequest,
         hear: Callable[[Message], None],
         may_outlive: Callable[[], bool],
     ) -> Sequence[Mapping[str, Any]]:
-        """The history of the prompt, and of each further round of it."""
+        """The history of the prompt, and of each further round of it. Without it nobody waits for the prompt
+        any more, which may be there all the same, or come back with its machine."""
         try:
             if self._is_sent:
                 return await self._remote.go_on(self._prompt, hear)
             return await self._remote.run(self._prompt, extra_for_peer(request), hear, request.targets)
         except asyncio.CancelledError:
-            if not may_outlive():
-                await even_if_cancelled(self._remote.cancel())
-                self._ways.withdrawals.watch(self._remote)
+            if self._remote.may_run and not may_outlive():
+                await even_if_cancelled(self._withdraw(self._ways.follow.cancel_s))
             raise
-        except PromptRefusedError:
-            raise
-        except PeerError:
-            # It may be there all the same, or come back with its machine.
-            self._ways.withdrawals.add(self._remote)
+        except (PeerError, ResultError) as exc:
+            if self._remote.may_run:
+                answers = isinstance(exc, (PromptRefusedError, ResultError))
+                await even_if_cancelled(self._withdraw(self._ways.follow.cancel_s if answers else 0.0))
             raise
 
-
-def tag_of(prompt_id: str) -> str:
-    """What marks everything of one attempt on its peer."""
-    return f"rd-{prompt_id[:8]}"
+    async def _withdraw(self, wait_s: float) -> None:
+        now = datetime.now(timezone.utc)
+        unwanted = Unwanted(self.prompt_id, self._backend_id, now, was_there=self._remote.is_there)
+        await self._ways.withdrawals.withdraw(unwanted, self._rounds, self._client, wait_s=wait_s)
 
 
 def extra_for_peer(request: JobRequest) -> dict[str, Any]:

@@ -108,10 +108,8 @@ class Dispatcher:
             retry or RetryPolicy(),
         )
         follow = follow or FollowPolicy()
-        self._withdrawals = Withdrawals(
-            pause_s=follow.withdraw_every_s, give_up_after_s=follow.withdraw_for_s
-        )
-        self._ways = Ways(transport, folders, follow, self._withdrawals, self._prompt_ids)
+        self.withdrawals = Withdrawals(manager, peers, journal, self._prompt_ids, follow.withdrawal)
+        self._ways = Ways(transport, folders, follow, self.withdrawals, self._prompt_ids)
         self._launch = Launch(self._room, peers, self._ways, self._recovery.look_twice)
         self.copies = SecondCopies(manager, peers, self.register, self._room, self._launch, journal)
         self._room.on_copy = self.copies.begin_on
@@ -146,7 +144,7 @@ class Dispatcher:
         self._closing = True
         await self._silence.aclose()
         await self.register.end_stories(then=self._journal.hurry)
-        await self._withdrawals.aclose()
+        await self.withdrawals.aclose()
         self.hold.close()
         await self._stocktaking.aclose()
         await self._experience.aclose()

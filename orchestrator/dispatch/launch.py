@@ -92,7 +92,7 @@ class Launch:
         if preparing.cautions(ticket, config.id) and await self._look_twice(preparing.doubts(ticket)):
             raise TakenBackError(f"{config.name}, or another peer, has other nodes or files by now.")
         events = self._peers.events(config)
-        run = AttemptRun(self._ways, self._peers(config), events, config.name, *known)
+        run = AttemptRun(self._ways, self._peers(config), events, config, *known)
         if run.has_inputs:
             say(f"sending input files to {config.name}")
             await run.send_inputs()

@@ -7,45 +7,34 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from ..core.models.job import HERE, Attempt, Job, JobState, Rank, Source
-from ..errors import (
-    JobLostError,
-    PeerAuthError,
-    PeerProtocolError,
-    PeerTimeoutError,
-    PeerUnreachableError,
-)
 from ..store import Store
 from .dispatcher import Dispatcher
-from .recovery import OUTAGE
 
 OPEN_MAX = 100_000
-LATE_S = 600.0  #: a copy that was given up longer ago is not looked for
-#: How attempts end of which nobody knows whether their peer goes on with them.
-_KINDS = (JobLostError, PeerUnreachableError, PeerTimeoutError, PeerAuthError, PeerProtocolError)
-_UNSURE = frozenset({OUTAGE, *(kind.code for kind in _KINDS)})
 _FINISHED = frozenset(state for state in JobState if state.is_final)
 
 
 async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[str], str]) -> None:
     """Jobs of nodes died with their prompt, so their peers are told; so are those that may still run a copy
-    which was given up. All other jobs go on.
+    which nobody waits for. All other jobs go on.
 
     Raises:
         StoreError: the journal cannot be read or written.
     """
+    await dispatcher.withdrawals.restore()
     places = await _places(store)
     ended = await store.load_jobs(states=_FINISHED)
     dispatcher.restore(tuple(reversed(ended)))
     still_open = await store.load_jobs(states=frozenset(JobState) - _FINISHED, limit=OPEN_MAX)
     for job in (*ended, *still_open):
-        for copy in (*_late_copies(job, _now()), *_second_copies(job)):
-            dispatcher.adoption.withdraw(copy)
+        for copy in _second_copies(job):
+            await dispatcher.adoption.withdraw(copy)
     for job in filter(_goes_on, still_open):
         dispatcher.adoption.expect(job.attempts[-1])
     for job in reversed(still_open):
         if job.request.source is Source.NODE:
             if job.state is JobState.RUNNING:
-                dispatcher.adoption.withdraw(job.attempts[-1])
+                await dispatcher.adoption.withdraw(job.attempts[-1])
             cancelled = _ended_with_its_prompt(job)
             await store.save_job(cancelled)
             dispatcher.restore((cancelled,))
@@ -73,16 +62,6 @@ async def _places(store: Store) -> dict[str, Rank]:
     places = {job_id: (known[job_id][0], float(at - len(known))) for at, job_id in enumerate(in_order)}
     await store.save_places(places)
     return places
-
-
-def _late_copies(job: Job, now: datetime) -> list[Attempt]:
-    """Attempts that were given up a short while ago, on peers that could not be told so any more."""
-    return [
-        attempt
-        for attempt in job.attempts
-        if attempt.prompt_id and attempt.ended_at and attempt.outcome in _UNSURE
-        if (now - attempt.ended_at).total_seconds() < LATE_S
-    ]
 
 
 def _second_copies(job: Job) -> list[Attempt]:

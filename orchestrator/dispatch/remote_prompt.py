@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, Message, PeerEvent
 from ..backends.wire import told_under
+from ..core.engine.withdrawal import WithdrawalPolicy
 from ..core.models.job import Prompt
 from ..errors import (
     JobLostError,
+    PeerAuthError,
     PeerDiedError,
     PeerError,
     PeerRefusedError,
@@ -36,8 +38,7 @@ class FollowPolicy:
     """Durations in seconds. ``lost_after``: polls in a row that must agree that the job is gone.
 
     ``fetch_again_s``: between two tries to store a result here, for ``keep_trying_s`` in all.
-    ``withdraw_…``: a copy that nobody waits for is cancelled when its peer can be reached again.
-    ``see_end_s``: between two looks whether a cancelled one queues itself again.
+    ``cancel_s``: how long a Stop waits for its peer. ``withdrawal``: of copies that nobody waits for.
     """
 
     poll_s: float = 2.0
@@ -45,12 +46,10 @@ class FollowPolicy:
     suspect_s: float = 60.0
     settle_pause_s: float = 0.5
     history_pauses_s: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
-    cancel_s: float = 10.0
-    withdraw_every_s: float = 5.0
-    withdraw_for_s: float = 600.0
+    cancel_s: float = 2.0
     fetch_again_s: float = 10.0
     keep_trying_s: float = 600.0
-    see_end_s: float = 0.25
+    withdrawal: WithdrawalPolicy = field(default_factory=WithdrawalPolicy)
 
 
 class RemotePrompt:
@@ -67,7 +66,8 @@ class RemotePrompt:
         self._policy = policy
         self._ended = asyncio.Event()
         self._look = asyncio.Event()  #: it ended, or the next poll is due
-        self._is_there = False
+        self.may_run = False  #: whether the peer may have it
+        self.is_there = False  #: whether it has, for certain
         self._is_taken_back = self._is_adopted = False
         self._has_begun = False
         self._cuts_before = events.cuts
@@ -91,14 +91,14 @@ class RemotePrompt:
         self._rounds.prompt = prompt
         with self._hearing(on_event):
             await self._submit(prompt, extra_data, targets)
-            self._is_there = True
+            self.is_there = True
             first = await self._follow(self._ended)
         return await self._all_rounds(first, on_event)
 
     async def go_on(self, prompt: Prompt, on_event: Callable[[Message], None]) -> list[Mapping[str, Any]]:
         """Stay with a prompt that an earlier process sent; otherwise as ``run``."""
         self._rounds.prompt = prompt
-        self._is_there = self._is_adopted = True
+        self.may_run = self._is_adopted = True
         self._ended.set()  # it may have: look at once
         with self._hearing(on_event):
             first = await self._follow(self._ended)
@@ -111,7 +111,6 @@ class RemotePrompt:
         while self.may_go_on:
             await self._look_for_rounds()
             if len(self._rounds.ids) > ROUNDS_MAX:
-                await self.cancel()
                 raise ResultError(
                     f"The job queued itself {ROUNDS_MAX} times on {self.peer}, and was stopped."
                 )
@@ -173,55 +172,15 @@ class RemotePrompt:
         Raises:
             PeerError: nobody knows; it is followed on.
         """
-        if not self._is_there or self._is_taken_back:
+        if not (self.is_there or self._is_adopted) or self._is_taken_back:
             return self._is_taken_back
         await self._client.delete_queued(self.prompt_id)
         known = self.prompt_id in _all_ids(await self._client.queue())
         if known or await self._client.history(self.prompt_id):
             return False
-        self._is_taken_back = True
+        self._is_taken_back, self.may_run = True, False
         self._end()
         return True
-
-    async def cancel(self) -> bool:
-        """Take it out of the peer's queue, or interrupt it there. Never touches another job.
-
-        False: the peer could not be told.
-        """
-        try:
-            await asyncio.wait_for(self._cancel(), self._policy.cancel_s)
-        except (PeerError, asyncio.TimeoutError) as exc:
-            log.info("Could not cancel %s on %s: %s", self.prompt_id, self.peer, exc)
-            return False
-        return True
-
-    async def _cancel(self) -> None:
-        # Pending first: between the two calls a pending job may start; the other way round it could slip by.
-        last = self._rounds.ids[-1]
-        for prompt_id in dict.fromkeys((self._current, last)):
-            await self._client.delete_queued(prompt_id)
-            await self._client.interrupt(prompt_id)
-        if self.may_go_on:
-            await self._end_rounds()
-
-    async def _end_rounds(self) -> bool:
-        """End the rounds that were queued meanwhile; whether there is nothing more of this prompt."""
-        queued = await self._client.queued()
-        known = len(self._rounds.ids)
-        self._rounds.note(queued)
-        for prompt_id in self._rounds.ids[known:]:
-            await self._client.delete_queued(prompt_id)
-            await self._client.interrupt(prompt_id)
-        ids = {prompt.prompt_id for prompt in queued}
-        return known == len(self._rounds.ids) and ids.isdisjoint(self._rounds.ids)
-
-    async def see_it_end(self) -> None:
-        """After ``cancel``: what still runs may queue a further round before it notices."""
-        with contextlib.suppress(PeerError):
-            has_ended = not self.may_go_on
-            while not has_ended:
-                has_ended = await self._end_rounds()
-                await asyncio.sleep(0 if has_ended else self._policy.see_end_s)
 
     async def is_known(self) -> bool:
         """Whether the peer has the prompt in queue or history; asked twice, since it moves between them."""
@@ -235,12 +194,15 @@ class RemotePrompt:
         return False
 
     async def _submit(self, prompt: Prompt, extra_data: Mapping[str, Any], targets: Sequence[str]) -> None:
+        self.may_run = True
         try:
             refused = await self._post(prompt, extra_data, targets)
-        except PromptRefusedError:
+        except PeerAuthError:
+            self.may_run = False
             raise
         except (PeerUnreachableError, PeerRefusedError) as exc:
-            if isinstance(exc, PeerRefusedError) and exc.status < 500:
+            if _never_arrived(exc):
+                self.may_run = False
                 raise
             # Nobody knows whether it arrived: look it up, never post it a second time.
             if not await self._arrived():
@@ -248,7 +210,7 @@ class RemotePrompt:
             log.info("The answer of %s to a job was lost; the job is there and goes on", self.peer)
             return
         if refused:
-            await self.cancel()
+            self.is_there = True
             raise PromptRefusedError(f"{self.peer} would have left out a part of the graph.", None, refused)
 
     async def _post(
@@ -269,7 +231,8 @@ class RemotePrompt:
             # A peer takes in what it has read although we hang up. Only after its answer can it be cancelled.
             await asyncio.wait([post], timeout=self._policy.cancel_s)
             post.cancel()
-            await asyncio.gather(post, return_exceptions=True)
+            answer = (await asyncio.gather(post, return_exceptions=True))[0]
+            self.is_there = not isinstance(answer, BaseException)
             raise
 
     async def _arrived(self) -> bool:
@@ -347,10 +310,16 @@ class RemotePrompt:
         if self.may_go_on:
             self._rounds.note(queued)  # so that nobody takes one for somebody else's
         there = [prompt for prompt in queued if prompt.prompt_id == self._current]
+        self.is_there |= bool(there)
         if any(prompt.is_running for prompt in there) and not self._has_begun:
             # Its events do not come through, or not yet: the queue says what they would.
             self._hear(PeerEvent("execution_start", {"prompt_id": self._current}))
         return bool(there)
+
+
+def _never_arrived(error: PeerUnreachableError | PeerRefusedError) -> bool:
+    """Whether a POST that ended like this cannot have brought the prompt to its peer."""
+    return error.status < 500 if isinstance(error, PeerRefusedError) else error.is_closed
 
 
 def _all_ids(queue: Any) -> set[str]:

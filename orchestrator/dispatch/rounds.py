@@ -23,6 +23,11 @@ ROUNDS_MAX = 10_000
 _RECENT, _RECENT_FEW = 64, 8
 
 
+def tag_of(prompt_id: str) -> str:
+    """What marks everything of one attempt on its peer."""
+    return f"rd-{prompt_id[:8]}"
+
+
 class Rounds:
     """The rounds of one prompt, by their ids; the first is the one that was posted.
 
@@ -84,6 +89,10 @@ class Rounds:
         marked = {place: text for place, text in _texts(self.prompt) if self._tag in text}
         there = dict(_texts(other.graph)) if marked else {}
         return classes == theirs and all(there.get(place) == text for place, text in marked.items())
+
+
+def rounds_of(prompt_id: str, client: ComfyUIClient, events: EventStream, sent: SentPrompts) -> Rounds:
+    return Rounds(client, events, sent, prompt_id, tag_of(prompt_id))
 
 
 def _after(prompt_id: str, entries: Mapping[str, Any]) -> dict[str, Any]:

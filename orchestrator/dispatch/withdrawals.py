@@ -1,58 +1,229 @@
-"""Copies of jobs that nobody waits for any more, on peers that could not be told so at once."""
+"""Ends prompts that nobody waits for any more: after a Stop, copies that lost, attempts that were given up.
+
+There is no other way to end one. A peer is asked until its queue and history say that it is through with the
+prompt; the journal remembers it till then, so that another process goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 
-from .remote_prompt import RemotePrompt
+from ..backends.client import ComfyUIClient
+from ..backends.manager import BackendManager
+from ..backends.wire import QueuedPrompt
+from ..core.engine.withdrawal import (
+    Sight,
+    Unwanted,
+    WithdrawalPolicy,
+    has_ended,
+    is_too_old,
+    pause_s,
+)
+from ..errors import OrchestratorError, PeerError
+from .ports import Journal, Peers
+from .rounds import Rounds, rounds_of
+from .sent_prompts import SentPrompts
 
 log = logging.getLogger(__name__)
 
 
-class Withdrawals:
-    """Tells each such peer as soon as it answers again, so that it does not work for nothing."""
+@dataclass(eq=False)
+class _Case:
+    """``client``: of a peer that may have been removed since. ``told``: the peer was asked to end it, or has
+    nothing to end. ``absent_since_s``: since when no look found it. ``is_kept``: in the journal."""
 
-    def __init__(self, *, pause_s: float, give_up_after_s: float) -> None:
-        self._pause_s = pause_s
-        self._give_up_after_s = give_up_after_s
-        self._tasks: set[asyncio.Task[None]] = set()
+    unwanted: Unwanted
+    rounds: Rounds
+    client: ComfyUIClient
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    absent_since_s: float | None = None
+    is_kept: bool = False
+
+
+@dataclass(eq=False)
+class _Peer:
+    """All that is to end on one peer. ``looks``: that were answered since anything was new."""
+
+    cases: dict[str, _Case] = field(default_factory=dict)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    looks: int = 0
+    task: asyncio.Task[None] | None = None
+
+
+class Withdrawals:
+    """Belongs to one event loop."""
+
+    def __init__(
+        self,
+        manager: BackendManager,
+        peers: Peers,
+        journal: Journal,
+        sent: SentPrompts,
+        policy: WithdrawalPolicy,
+    ) -> None:
+        self._manager = manager
+        self._peers = peers
+        self._journal = journal
+        self._sent = sent
+        self._policy = policy
+        self._busy: dict[str, _Peer] = {}
         self._closing = False
 
-    def add(self, remote: RemotePrompt) -> None:
-        self._begin(self._tell(remote), f"remote-dispatch withdraw {remote.prompt_id}")
+    async def restore(self) -> None:
+        """Go on with those of earlier processes.
 
-    def watch(self, remote: RemotePrompt) -> None:
-        """Of one that was cancelled, until it has ended there: it could queue itself again till then."""
-        self._begin(self._see(remote), f"remote-dispatch see the end of {remote.prompt_id}")
+        Raises:
+            StoreError: the journal cannot be read.
+        """
+        for unwanted in await self._journal.load_unwanted():
+            await self.withdraw(unwanted)
 
-    async def _see(self, remote: RemotePrompt) -> None:
-        try:
-            await asyncio.wait_for(remote.see_it_end(), self._give_up_after_s)
-        except asyncio.TimeoutError:
-            log.warning("%s still runs %s, although it was stopped", remote.peer, remote.prompt_id)
-
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def withdraw(
+        self,
+        unwanted: Unwanted,
+        rounds: Rounds | None = None,
+        client: ComfyUIClient | None = None,
+        *,
+        wait_s: float = 0.0,
+    ) -> None:
+        """Have it end. Returns when that is written down, and its peer was told so or did not answer within
+        `wait_s`. `rounds`, `client`: of the attempt that sent it, where that was in this process."""
+        config = self._manager.find(unwanted.backend_id)
+        is_known = config is not None and config.id == unwanted.backend_id
+        if config is not None and is_known:
+            client = self._peers(config)
+            rounds = rounds or rounds_of(unwanted.prompt_id, client, self._peers.events(config), self._sent)
+        if client is None or rounds is None:
+            log.info("%s may still run on a peer that was removed", unwanted.prompt_id)
+            await self._forget(unwanted.prompt_id)
+            return
+        self._sent.append(unwanted.prompt_id)
+        case = self._begin(_Case(unwanted, rounds, client))
+        keeping = asyncio.ensure_future(self._keep(case))
+        if wait_s:
+            telling = asyncio.ensure_future(case.told.wait())
+            await asyncio.wait({telling}, timeout=wait_s)
+            telling.cancel()
+        await keeping
 
     async def aclose(self) -> None:
-        self._closing = True  # wait_for of Python 3.11 may swallow a cancellation
-        tasks = tuple(self._tasks)
+        self._closing = True
+        tasks = [peer.task for peer in self._busy.values() if peer.task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _tell(self, remote: RemotePrompt) -> None:
-        clock = asyncio.get_running_loop().time
-        end = clock() + self._give_up_after_s
-        while not await remote.cancel():
-            if self._closing:
-                return
-            if clock() > end:
-                log.warning("%s may still run %s, which nobody waits for", remote.peer, remote.prompt_id)
-                return
-            await asyncio.sleep(self._pause_s)
+    def _begin(self, case: _Case) -> _Case:
+        backend_id = case.unwanted.backend_id
+        peer = self._busy.setdefault(backend_id, _Peer())
+        case = peer.cases.setdefault(case.unwanted.prompt_id, case)
+        peer.looks = 0
+        peer.wake.set()
+        if peer.task is None:
+            peer.task = asyncio.create_task(
+                self._work(backend_id, peer), name=f"remote-dispatch withdraw {backend_id}"
+            )
+        return case
+
+    async def _work(self, backend_id: str, peer: _Peer) -> None:
+        while peer.cases and not self._closing:
+            peer.wake.clear()
+            try:
+                await self._look(peer)
+                rest_s = pause_s(peer.looks, self._policy)
+                peer.looks += 1
+            except PeerError as exc:
+                log.debug("%s cannot be told what to end: %s", backend_id, exc)
+                rest_s = self._policy.every_s
+                for case in peer.cases.values():
+                    case.absent_since_s = None
+            except Exception:
+                log.exception("Ending prompts on %s failed; it is tried again", backend_id)
+                rest_s = self._policy.every_s
+            for case in tuple(peer.cases.values()):
+                if not case.is_kept:  # its journal had no room, say
+                    await self._keep(case)
+            await self._give_up_the_oldest(peer)
+            if peer.cases:
+                await _pause(peer.wake, rest_s)
+        self._busy.pop(backend_id, None)
+
+    async def _look(self, peer: _Peer) -> None:
+        """One look at the peer, for all that is to end there.
+
+        Raises:
+            PeerError
+        """
+        cases = tuple(peer.cases.values())
+        config = self._manager.find(cases[0].unwanted.backend_id)
+        client = self._peers(config) if config else cases[-1].client
+        queued = await client.queued()
+        waiting = [prompt for prompt in _listed(cases, queued) if not prompt.is_running]
+        for prompt in waiting:
+            await client.delete_queued(prompt.prompt_id)
+        if waiting:  # one may have begun meanwhile
+            queued = await client.queued()
+        listed = _listed(cases, queued)
+        for prompt in listed:
+            if prompt.is_running:
+                await client.interrupt(prompt.prompt_id)
+        there = {prompt.prompt_id for prompt in listed}
+        for case in cases:
+            case.told.set()
+            if await self._is_over(case, client, not there.isdisjoint(case.rounds.ids)):
+                peer.cases.pop(case.unwanted.prompt_id, None)
+                await self._forget(case.unwanted.prompt_id)
+
+    async def _is_over(self, case: _Case, client: ComfyUIClient, is_listed: bool) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        if is_listed:
+            case.unwanted, case.absent_since_s = replace(case.unwanted, was_there=True), None
+            return False
+        if case.absent_since_s is None:
+            case.absent_since_s = now_s
+        knows_its_end = not case.unwanted.was_there and (
+            await client.history(case.unwanted.prompt_id) is not None
+        )
+        return has_ended(
+            case.unwanted, Sight(False, knows_its_end, now_s - case.absent_since_s), self._policy
+        )
+
+    async def _give_up_the_oldest(self, peer: _Peer) -> None:
+        for case in tuple(peer.cases.values()):
+            if is_too_old(case.unwanted, datetime.now(timezone.utc), self._policy):
+                log.warning("%s may still run on a peer that does not come back", case.unwanted.prompt_id)
+                del peer.cases[case.unwanted.prompt_id]
+                await self._forget(case.unwanted.prompt_id)
+
+    async def _keep(self, case: _Case) -> None:
+        try:
+            await self._journal.save_unwanted(case.unwanted)
+            case.is_kept = True
+        except OrchestratorError as exc:
+            log.error("That %s is to end could not be written down: %s", case.unwanted.prompt_id, exc)
+
+    async def _forget(self, prompt_id: str) -> None:
+        try:
+            await self._journal.forget_unwanted(prompt_id)
+        except OrchestratorError as exc:
+            log.error("That %s has ended could not be written down: %s", prompt_id, exc)
+
+
+def _listed(cases: tuple[_Case, ...], queued: tuple[QueuedPrompt, ...]) -> list[QueuedPrompt]:
+    """What of the peer's queue is to end; a prompt may have queued itself again since the last look."""
+    ids: set[str] = set()
+    for case in cases:
+        case.rounds.note(queued)
+        ids.update(case.rounds.ids)
+    return [prompt for prompt in queued if prompt.prompt_id in ids]
+
+
+async def _pause(wake: asyncio.Event, seconds: float) -> None:
+    timer = asyncio.get_running_loop().call_later(seconds, wake.set)
+    try:
+        await wake.wait()
+    finally:
+        timer.cancel()

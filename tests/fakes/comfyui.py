@@ -384,6 +384,14 @@ class FakeComfyUI:
         refusal = self._refusal(body["prompt"])
         if refusal is not None:
             return web.json_response(refusal, status=400)
+        prompt = self.accept(body)
+        if self.on_prompt == "drop_after_accept":
+            return _hang_up(request)
+        answer = {"prompt_id": prompt.id, "number": prompt.number, "node_errors": self.node_errors}
+        return web.json_response(answer)
+
+    def accept(self, body: dict[str, Any]) -> Prompt:
+        """Take in what was posted, which may have been long ago."""
         prompt = Prompt(
             id=str(body.get("prompt_id") or uuid.uuid4()),
             number=len(self.prompts),
@@ -394,10 +402,7 @@ class FakeComfyUI:
         self.prompts.append(prompt)
         self._queue.append(prompt)
         asyncio.get_running_loop().call_soon(self._start_next)
-        if self.on_prompt == "drop_after_accept":
-            return _hang_up(request)
-        answer = {"prompt_id": prompt.id, "number": prompt.number, "node_errors": self.node_errors}
-        return web.json_response(answer)
+        return prompt
 
     def _start_next(self) -> None:
         self._worker = asyncio.create_task(self._next(), name="fake ComfyUI's worker")

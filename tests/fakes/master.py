@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.retry import RetryPolicy
 from orchestrator.core.engine.silence import SilencePolicy
+from orchestrator.core.engine.withdrawal import WithdrawalPolicy
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
 from orchestrator.dispatch.register import Listener
 from orchestrator.dispatch.remote_prompt import FollowPolicy
@@ -23,7 +24,12 @@ from .graphs import stock_classes
 from .waiting import until
 
 FOLLOW = FollowPolicy(
-    poll_s=0.02, suspect_s=0.3, settle_pause_s=0.02, cancel_s=2.0, withdraw_every_s=0.05, fetch_again_s=0.05
+    poll_s=0.02,
+    suspect_s=0.3,
+    settle_pause_s=0.02,
+    cancel_s=2.0,
+    fetch_again_s=0.05,
+    withdrawal=WithdrawalPolicy(first_s=0.02, every_s=0.05),
 )
 HEALTH = HealthPolicy(poll_s=0.05, timeout_s=10.0)
 RETRY = RetryPolicy(backoff_s=0.02)

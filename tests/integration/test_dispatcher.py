@@ -534,7 +534,7 @@ async def test_a_job_cancelled_in_the_peers_queue_is_taken_out_and_the_running_o
     cancelled = await fleet.runtime.cancel(owner.id)
     assert (cancelled.state, a.pending) == (JobState.CANCELLED, [])
     assert [seen.json for seen in a.asked("/queue") if seen.method == "POST"] == [{"delete": [prompt_id]}]
-    assert [seen.json for seen in a.asked("/interrupt")] == [{"prompt_id": prompt_id}]
+    assert a.asked("/interrupt") == []
     assert a.running is not None
 
 

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.engine.learned import Row
+from orchestrator.core.engine.withdrawal import Unwanted
 from orchestrator.core.models.backend import BackendConfig
 from orchestrator.core.models.job import (
     Attempt,
@@ -74,6 +75,7 @@ FULL_JOB = Job(
     backend_id="peer-2",
     attempts=(
         Attempt("", "peer-1", NOW, NOW + timedelta(seconds=1), "unreachable", "no answer"),
+        Attempt("0", "peer-1", NOW, NOW + timedelta(seconds=1), "lost", "it went away", is_victim=True),
         Attempt("11111111-2222-3333-4444-555555555555", "peer-2", NOW + timedelta(seconds=2)),
     ),
     inputs=(InputFile("b.png", "0" * 64), InputFile("sub/a.png [temp]", "f" * 64)),
@@ -607,7 +609,13 @@ def run_sql(path: Path, statement: str) -> None:
     database.close()
 
 
+def without_withdrawals(path: Path) -> None:
+    run_sql(path, "DROP TABLE unwanted")
+    run_sql(path, "ALTER TABLE attempts DROP COLUMN is_victim")
+
+
 def without_relays(path: Path) -> None:
+    without_withdrawals(path)
     run_sql(path, "ALTER TABLE peers DROP COLUMN relay_events")
 
 
@@ -743,6 +751,22 @@ async def test_a_journal_from_before_packs_events_were_told_on_leaves_that_to_th
         trusted = dataclasses.replace(peer, relay_events=True)
         await again.save_peer(trusted)
         assert await again.load_peers() == (trusted,) and trusted.relays_events
+
+
+async def test_a_journal_from_before_cancels_were_kept_keeps_them(path: Path) -> None:
+    tried = job(1, attempts=(Attempt("p", "peer-1", NOW, NOW, "peer_died"),))
+    async with opened(path) as store:
+        await store.save_job(tried)
+    without_withdrawals(path)
+    run_sql(path, "UPDATE meta SET value = '8' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert await again.load_jobs() == (tried,)
+        assert await again.load_unwanted() == ()
+        unwanted = Unwanted("p", "peer-1", NOW, was_there=True)
+        await again.save_unwanted(unwanted)
+        assert await again.load_unwanted() == (unwanted,)
+        await again.forget_unwanted("p")
+        assert await again.load_unwanted() == ()
 
 
 async def test_a_journal_from_before_jobs_had_notes_keeps_its_jobs(path: Path) -> None:

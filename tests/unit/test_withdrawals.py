@@ -1,61 +1,95 @@
-"""Copies that nobody waits for are withdrawn until their peer hears it, or the engine closes."""
+"""When a prompt that nobody waits for has ended, and how often its peer is asked. Closing ends the asking."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pytest
+
+from orchestrator.backends.manager import BackendManager
+from orchestrator.core.engine.withdrawal import (
+    Sight,
+    Unwanted,
+    WithdrawalPolicy,
+    has_ended,
+    is_too_old,
+    pause_s,
+)
+from orchestrator.core.models.backend import BackendConfig
+from orchestrator.dispatch.sent_prompts import SentPrompts
 from orchestrator.dispatch.withdrawals import Withdrawals
+
+NOW = datetime(2026, 11, 30, tzinfo=timezone.utc)
+POLICY = WithdrawalPolicy()
+POSTED = Unwanted("p", "gpu", NOW, was_there=True)
+PERHAPS_POSTED = Unwanted("p", "gpu", NOW)
+
+
+@pytest.mark.parametrize(
+    ("unwanted", "sight", "ended"),
+    [
+        (POSTED, Sight(is_listed=True), False),
+        (POSTED, Sight(is_listed=False), True),
+        (PERHAPS_POSTED, Sight(is_listed=False), False),
+        (PERHAPS_POSTED, Sight(is_listed=False, is_in_history=True), True),
+        (PERHAPS_POSTED, Sight(is_listed=False, absent_s=59.0), False),
+        (PERHAPS_POSTED, Sight(is_listed=False, absent_s=61.0), True),
+    ],
+)
+def test_a_prompt_has_ended_when_it_was_there_and_is_gone_or_can_no_longer_arrive(
+    unwanted: Unwanted, sight: Sight, ended: bool
+) -> None:
+    assert has_ended(unwanted, sight, POLICY) is ended
+
+
+def test_a_peer_is_asked_soon_at_first_and_then_now_and_then_for_days() -> None:
+    pauses = [pause_s(looks, POLICY) for looks in range(40)]
+    assert pauses[:3] == [0.1, 0.2, 0.4] and pauses[-1] == 5.0
+    assert not is_too_old(POSTED, NOW + timedelta(days=1), POLICY)
+    assert is_too_old(POSTED, NOW + timedelta(days=8), POLICY)
 
 
 class Deaf:
-    """A prompt whose peer does not answer, and whose question swallows a cancellation, as Python 3.11 may."""
+    """A peer that does not answer, and whose question swallows a cancellation, as Python 3.11 may."""
 
-    prompt_id, peer = "p", "gpu"
+    client_id = "c"
+    cuts = 0
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
 
-    async def cancel(self) -> bool:
+    def __call__(self, config: BackendConfig) -> Any:
+        return self
+
+    def events(self, config: BackendConfig) -> Any:
+        return self
+
+    async def queued(self) -> tuple[()]:
         self.asked.set()
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        return False
+        return ()
+
+
+class Forgetful:
+    """A journal that keeps nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def nothing(*_: Any) -> tuple[()]:
+            return ()
+
+        return nothing
 
 
 async def test_closing_ends_also_where_a_cancellation_gets_lost() -> None:
-    withdrawals, deaf = Withdrawals(pause_s=3600, give_up_after_s=3600), Deaf()
-    withdrawals.add(deaf)  # type: ignore[arg-type]
+    manager, deaf = BackendManager(), Deaf()
+    manager.register(BackendConfig("gpu", host="gpu"))
+    withdrawals = Withdrawals(manager, deaf, Forgetful(), SentPrompts(), POLICY)  # type: ignore[arg-type]
+    await withdrawals.withdraw(PERHAPS_POSTED)
     await deaf.asked.wait()
     closing = asyncio.create_task(withdrawals.aclose())
     done, _ = await asyncio.wait({closing}, timeout=10)
     assert done == {closing}
-
-
-class Tough:
-    """A prompt that goes on although it was stopped."""
-
-    prompt_id, peer = "p", "gpu"
-
-    def __init__(self) -> None:
-        self.ended = asyncio.Event()
-
-    async def see_it_end(self) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.ended.set()
-
-
-async def test_a_prompt_that_does_not_end_is_looked_at_for_a_while_and_then_let_be() -> None:
-    complaints: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, about: complaints.append(about))
-    withdrawals, tough = Withdrawals(pause_s=3600, give_up_after_s=0.01), Tough()
-    withdrawals.watch(tough)  # type: ignore[arg-type]
-    await tough.ended.wait()
-    for _ in range(5):
-        await asyncio.sleep(0)
-    gc.collect()
-    assert not complaints

@@ -145,7 +145,8 @@ class Attempt:
     """One POST of a job to one peer. ``outcome`` is empty while it runs, else done or an error's code.
 
     ``begun_at``: the peer began with it. ``loaded_at``: the first step of a node was told (a sampler's, say):
-    until then its models were loaded and its texts read. None for what was never told.
+    until then its models were loaded and its texts read. None for what was never told. ``is_victim``: its
+    peer went away while it ran this, as far as is known by this job's doing.
     """
 
     prompt_id: str
@@ -156,6 +157,7 @@ class Attempt:
     reason: str = ""
     begun_at: datetime | None = None
     loaded_at: datetime | None = None
+    is_victim: bool = False
 
 
 @dataclass(frozen=True)
