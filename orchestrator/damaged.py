@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 
-def move_aside(path: Path, *, companions: Sequence[str] = ()) -> Path:
-    """Rename the file to ``<name>.damaged-<time>``, so that a new one can be begun and nothing is lost.
-
-    ``companions`` are endings of files that belong to it ("-wal"); they follow under the new name, where a
-    repair tool looks for them. Returns the new path.
-    """
+def name_aside(path: Path) -> Path:
+    """``<name>.damaged-<time>``: where it can lie while a new one is begun, so that nothing is lost."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%fZ")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    for ending in ("", *companions):
-        part = path.with_name(path.name + ending)
-        if part.exists():
-            part.replace(aside.with_name(aside.name + ending))
-    return aside
+    return path.with_name(f"{path.name}.damaged-{stamp}")
+
+
+def move_aside(path: Path) -> Path:
+    """Rename the file like that; returns its new path."""
+    return path.replace(name_aside(path))

@@ -27,6 +27,8 @@ from .schema import (
 )
 
 COMPANIONS = ("-wal", "-shm")
+CHANGES = "changes"  #: key of the table meta: how many there were
+_COUNT_CHANGES = META.update().where(META.c.key == CHANGES)
 _ROWS_MAX = 1 << 40  #: numbers of rows end before this
 
 
@@ -58,6 +60,46 @@ def connect(path: Path | None, timeout_s: float, steps: Sequence[Step]) -> sa.Co
     return connection
 
 
+def changes_in(path: Path) -> int:
+    """How many changes a journal has had, as far as it can be read; 0 for one that was not counted yet. The
+    file stays as it is.
+
+    Raises:
+        DatabaseError
+    """
+    with contextlib.closing(_readable(path)) as raw:
+        try:
+            found = raw.execute("SELECT value FROM meta WHERE key = ?", (CHANGES,)).fetchone()
+        except sqlite3.Error as exc:
+            if "no such table" in str(exc):
+                return 0  # it was made, and nothing written
+            raise DatabaseError(None, None, exc) from exc
+    return int(found[0]) if found and str(found[0]).isdigit() else 0
+
+
+def changes_of(db: sa.Connection) -> int:
+    """The same of an open journal."""
+    found = str(db.scalar(sa.select(META.c.value).where(META.c.key == CHANGES)) or "")
+    return int(found) if found.isdigit() else 0
+
+
+def count_changes(db: sa.Connection, changes: int) -> None:
+    """Within the transaction that makes them."""
+    if db.execute(_COUNT_CHANGES, {"value": str(changes)}).rowcount == 0:
+        db.execute(META.insert(), {"key": CHANGES, "value": str(changes)})
+
+
+def rows_changed(db: sa.Connection) -> int:
+    """How many this connection has changed so far."""
+    raw = db.connection.dbapi_connection
+    return raw.total_changes if isinstance(raw, sqlite3.Connection) else 0
+
+
+def checkpoint(db: sa.Connection) -> None:
+    """Bring everything into the file itself: until the next change it is all there is to the journal."""
+    db.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+
 def disconnect(connection: sa.Connection) -> None:
     connection.close()
     connection.engine.dispose()
@@ -67,8 +109,12 @@ def _connected(engine: sa.Engine) -> sa.Connection:
     @sa.event.listens_for(engine, "connect")
     def prepare(raw: sqlite3.Connection, record: object) -> None:
         raw.text_factory = _text
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            raw.execute(f"PRAGMA {pragma}").close()
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                raw.execute(f"PRAGMA {pragma}").close()
+        except sqlite3.Error:
+            raw.close()  # on Windows a file that is open cannot be moved aside
+            raise
 
     @sa.event.listens_for(engine, "begin")
     def begin(db: sa.Connection) -> None:  # the driver's own leaves CREATE TABLE outside

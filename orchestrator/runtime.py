@@ -163,6 +163,7 @@ class Runtime:
                 await self.store.prune(keep=kept.keep_jobs, before=_now() - timedelta(days=kept.keep_days))
             except StoreError as exc:
                 log.warning("Old jobs could not be taken out of the journal: %s", exc)
+            await self.store.copy_daily(_now().date())
             await asyncio.sleep(PRUNE_EVERY_S)
 
     # Preferences

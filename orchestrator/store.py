@@ -10,26 +10,39 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from contextlib import suppress
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from . import job_rows, learned_rows
 from .core.engine.learned import Row
 from .core.engine.withdrawal import Unwanted
 from .core.models.backend import BackendConfig
 from .core.models.job import Job, JobState, Rank
-from .damaged import move_aside
 from .errors import OrchestratorError, StoreError
 from .job_rows import BATCH, load_jobs
-from .journal_file import COMPANIONS, connect, copy_wishes, disconnect, means_damage, rescue
+from .journal_copies import JournalCopies
+from .journal_count import JournalCount
+from .journal_file import (
+    changes_of,
+    checkpoint,
+    connect,
+    copy_wishes,
+    count_changes,
+    disconnect,
+    means_damage,
+    rows_changed,
+)
+from .journal_opening import JournalOpening
 from .journal_writer import RETRY_S, JobWriter
 from .one_process import OneProcess
 from .schema import JOBS, META, PEERS, STEPS, UNWANTED, Moment, Step
@@ -38,6 +51,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 BUSY_TIMEOUT_S = 5.0
+IDLE_S = 2.0  #: after so long without a change the file itself gets all of them
 LOCK_WAIT_S = 3.0  #: how long a ComfyUI that is just ending has to let go of the journal
 _PREFERENCES, _MASTER_ID = "preferences", "master_id"  #: keys of the table meta
 
@@ -56,6 +70,7 @@ class Store:
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         lock_wait_s: float = LOCK_WAIT_S,
         retry_s: float = RETRY_S,
+        idle_s: float = IDLE_S,
         steps: Sequence[Step] = STEPS,
     ) -> None:
         self._path = path
@@ -65,6 +80,9 @@ class Store:
         self.is_guest = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="remote-dispatch store")
         self._connection: sa.Connection | None = None
+        self._count, self._changes = JournalCount(path.with_suffix(".count")), 0
+        self._idle_s = idle_s
+        self._idle: asyncio.TimerHandle | None = None
         self._writer = JobWriter(self._save_jobs, retry_s)
         self.notice = ""
 
@@ -79,6 +97,8 @@ class Store:
     async def aclose(self) -> None:
         """Finish what was asked before, then close. May be called twice, or without ``open``."""
         await self._writer.aclose()
+        if self._idle is not None:
+            self._idle.cancel()
         if self._connection is not None:
             await self._on_thread(self._close)
         self._thread.shutdown(wait=False)
@@ -224,9 +244,46 @@ class Store:
             if self._connection is None:
                 raise StoreError("The journal is not open. Restart ComfyUI.")
             with self._connection.begin():
-                return work(self._connection)
+                before, changes = rows_changed(self._connection), self._changes
+                result = work(self._connection)
+                if rows_changed(self._connection) != before:
+                    changes += 1
+                    count_changes(self._connection, changes)
+            if changes != self._changes and not self.is_guest:
+                self._count.write(changes)
+            self._changes = changes
+            return result
 
-        return await self._on_thread(run)
+        changes = self._changes
+        try:
+            return await self._on_thread(run)
+        finally:
+            if changes != self._changes:
+                self._checkpoint_when_idle()
+
+    def _checkpoint_when_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(
+            self._idle_s, self._thread.submit, self._checkpoint
+        )
+
+    def _checkpoint(self) -> None:
+        """A file that somebody copies while nothing happens holds everything."""
+        if self._connection is not None:
+            try:
+                checkpoint(self._connection)
+            except SQLAlchemyError as exc:
+                log.info("The journal keeps its last changes beside it for now: %s", exc)
+
+    async def copy_daily(self, today: date) -> None:
+        """Keep a copy of today beside the journal, and those of some days before."""
+        if self.is_guest:
+            return
+        try:
+            await asyncio.to_thread(JournalCopies(self._path).make, today)
+        except (OSError, sqlite3.Error) as exc:
+            log.warning("Today's copy of the journal could not be made: %s", exc)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         try:
@@ -250,12 +307,14 @@ class Store:
             raise
 
     def _as_owner(self) -> sa.Connection:
-        try:
-            return self._connect(self._path)
-        except DatabaseError as exc:
-            if not means_damage(exc):
-                raise
-            return self._begin_anew(exc)
+        opening = JournalOpening(self._path, self._connect)
+        connection = opening.open(self._count.read())
+        self.notice = opening.notice
+        with connection.begin():
+            self._changes = changes_of(connection)
+        self._count.write(self._changes)
+        checkpoint(connection)
+        return connection
 
     def _as_guest(self) -> sa.Connection:
         """Another process has the journal: its peers are ours too, its jobs are not."""
@@ -275,26 +334,13 @@ class Store:
             log.warning("The other ComfyUI's peers could not be read: %s", exc)
         return connection
 
-    def _begin_anew(self, damage: DatabaseError) -> sa.Connection:
-        aside = move_aside(self._path, companions=COMPANIONS)
-        connection = self._connect(self._path)
-        try:
-            with connection.begin():
-                kept = rescue(aside, connection)
-            told = f"{kept.peers} peers and {kept.jobs} jobs could be read and are kept"
-        except SQLAlchemyError as exc:
-            told = f"nothing in it could be read ({exc}): add your peers again"
-        self.notice = (
-            f"The journal of Remote Dispatch was damaged ({damage.orig}). A new one was begun; {told}. "
-            f"The old file is {aside}."
-        )
-        log.warning("%s", self.notice)
-        return connection
-
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            with suppress(SQLAlchemyError):
+                checkpoint(connection)
             disconnect(connection)
+        self._count.close()
         self._lock.release()
 
 

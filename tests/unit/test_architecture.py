@@ -18,6 +18,7 @@ from orchestrator import errors
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("__init__.py", "nodes", "orchestrator")
 PYTHON_LINES_MAX, JAVASCRIPT_LINES_MAX = 400, 250
+SQL_PARTS = ("job_rows", "learned_rows", "journal_opening", "journal_copies")
 
 #: A module imports from its own rank or a lower one. The longest name that fits decides.
 RANKS = {
@@ -30,10 +31,9 @@ RANKS = {
     "orchestrator.one_process": 0,
     "orchestrator.schema": 1,
     "orchestrator.notices": 0,
-    **{
-        f"orchestrator.{name}": 1
-        for name in ("job_rows", "learned_rows", "journal_writer", "store", "secrets")
-    },
+    "orchestrator.journal_count": 0,
+    **{f"orchestrator.journal_{name}": 1 for name in ("copies", "opening", "writer")},
+    **{f"orchestrator.{name}": 1 for name in ("job_rows", "learned_rows", "store", "secrets")},
     "orchestrator.dispatch.transport": 1,
     "orchestrator.dispatch.contents": 1,
     "orchestrator.dispatch.free_names": 1,
@@ -140,10 +140,7 @@ def only_the_edge_knows_comfyui(source: Source) -> Iterator[str]:
 
 def only_the_store_knows_sql(source: Source) -> Iterator[str]:
     if not source.is_in(
-        *(
-            f"orchestrator/{name}.py"
-            for name in ("store", "schema", "journal_file", "job_rows", "learned_rows")
-        )
+        *(f"orchestrator/{name}.py" for name in ("store", "schema", "journal_file", *SQL_PARTS))
     ):
         for line, name, _ in imports(source):
             if name.split(".")[0] in ("sqlalchemy", "sqlite3"):
