@@ -1,6 +1,15 @@
 """Every exception this package raises, in one family.
 
 OrchestratorError
+├── MachineError                    a family: the peer's machine gives no answer, is not ComfyUI, died
+├── AnswerError                     a family: this answer is too large, refused, put off, or a file is missing
+│   └── ResultError                 a result arrived that cannot be used
+│       └── ResultGoneError         the peer lists it and does not give it
+├── JobError                        a family: this job was refused, raised, ran out of memory
+│   └── UnsupportedTypeError        a link type that cannot travel
+├── MasterError                     a family: the journal, or the disk of this machine
+│   ├── StoreError                  the journal on disk cannot be read or written
+│   └── LocalDiskError              a result cannot be written on this machine: no fault of the peer's
 ├── WorkflowError (ValueError)      a workflow or prompt is malformed; says where
 │   ├── UnknownNodeError            it holds nodes whose class nobody told us about
 │   └── ParameterError              a change names no parameter, several, or a value out of bounds
@@ -8,31 +17,35 @@ OrchestratorError
 ├── NotFoundError (LookupError)     no peer or job of that id
 ├── IllegalTransitionError          a job was asked to move where its state does not allow
 ├── NoEligiblePeerError (ValueError)  no peer can run the job; holds the reason for each
-├── StoreError                      the journal on disk cannot be read or written
 ├── PeerError                       something between us and one peer
-│   ├── PeerUnreachableError        refused, unresolved, or cut: nothing is known about the request
+│   ├── PeerUnreachableError (MachineError)  refused, unresolved, or cut: nobody knows what it did
 │   │   └── PeerTimeoutError        no answer in time
-│   ├── PeerAuthError               the peer, or a proxy before it, wants a key
-│   ├── PeerProtocolError           an answer that is not ComfyUI's
-│   ├── PeerRefusedError            HTTP 4xx/5xx with a reason in words
-│   │   └── PromptRefusedError      POST /prompt answered 400: holds ComfyUI's own node errors
-│   ├── PeerExecutionError          a node raised while the peer ran it: holds ComfyUI's own error
+│   ├── PeerAuthError (MachineError)  the peer, or a proxy before it, wants a key
+│   ├── PeerProtocolError (MachineError)  an answer that is not ComfyUI's
+│   ├── PeerUnwellError (MachineError)  the question how it is was answered with an HTTP error
+│   ├── JobLostError (MachineError)  the peer no longer knows the job
+│   │   └── PeerDiedError           it went away, or was started again, while it ran the job
+│   ├── PeerRefusedError (AnswerError)  HTTP 4xx/5xx with a reason in words
+│   │   ├── PeerBusyError           it, or a proxy before it, wants to be asked less
+│   │   └── BodyTooLargeError       what was sent is more than it, or a proxy before it, takes
+│   ├── AnswerTooLargeError (AnswerError)  more than is taken, or it took too long to come
+│   ├── PromptRefusedError (JobError)  POST /prompt answered 400: holds ComfyUI's own node errors
+│   ├── PeerExecutionError (JobError)  a node raised while the peer ran it: holds ComfyUI's own error
 │   │   ├── PeerOutOfMemoryError    its memory was too small for it
 │   │   ├── PeerDiskFullError       it could not write what the job made
 │   │   ├── PeerBrokenError         its installation, its driver or a file there is broken
 │   │   ├── PeerNotPermittedError   it may not use what the job needs
 │   │   └── GraphExecutionError     any machine would raise it
-│   ├── PeerInterruptedError        somebody interrupted the job on the peer
-│   └── JobLostError                the peer no longer knows the job
-│       └── PeerDiedError           it went away, or was started again, while it ran the job
+│   └── PeerInterruptedError (JobError)  somebody interrupted the job on the peer
 ├── TakenBackError                  the peer had not started the job, and another one can
 ├── OvertakenError                  another copy of the job was through before
 ├── JobSetAsideError                several peers went away while they ran the job
-├── ResultError                     a result arrived that cannot be used
-│   ├── ResultGoneError             the peer lists it and does not give it
-│   ├── LocalDiskError              it cannot be written on this machine: no fault of the peer's
-│   └── UnsupportedTypeError        a link type that cannot travel
 └── JobCancelledError               the user, or shutdown, ended the job
+
+The machine's family alone feeds health, ejection and the hold of the line in an outage. After an answer's,
+another peer may do better; the same one is not asked for the same again, and what its history says succeeded
+is not run again for it. A job's speaks against a peer once another one did better. The master's hold the
+line, and end no job.
 """
 
 from __future__ import annotations
@@ -49,6 +62,30 @@ class OrchestratorError(Exception):
     """
 
     code = "error"
+
+
+class MachineError(OrchestratorError):
+    """The peer's machine failed us. The only family that feeds health, ejection and the hold in an outage."""
+
+    code = "machine"
+
+
+class AnswerError(OrchestratorError):
+    """One answer cannot be had, of a peer that is well otherwise."""
+
+    code = "answer"
+
+
+class JobError(OrchestratorError):
+    """The job failed there, and may do so everywhere."""
+
+    code = "job"
+
+
+class MasterError(OrchestratorError):
+    """The journal, or the disk of this machine: no fault of a peer's or a job's."""
+
+    code = "master"
 
 
 class WorkflowError(OrchestratorError, ValueError):
@@ -121,7 +158,7 @@ class NoEligiblePeerError(OrchestratorError, ValueError):
         self.permanent = permanent
 
 
-class StoreError(OrchestratorError):
+class StoreError(MasterError):
     """The journal on disk cannot be read or written.
 
     ``may_pass``: the disk is full, say. The same can be written later, as it is.
@@ -140,7 +177,7 @@ class PeerError(OrchestratorError):
     code = "peer"
 
 
-class PeerUnreachableError(PeerError):
+class PeerUnreachableError(PeerError, MachineError):
     """The connection was refused, could not be made, or was cut.
 
     ``is_closed``: the machine is there and nothing listens; its ComfyUI has ended.
@@ -159,7 +196,7 @@ class PeerTimeoutError(PeerUnreachableError):
     code = "timeout"
 
 
-class PeerAuthError(PeerError):
+class PeerAuthError(PeerError, MachineError):
     """The peer, or a proxy in front of it, asks for a key; ``status`` is the number of its answer."""
 
     code = "needs_key"
@@ -169,13 +206,19 @@ class PeerAuthError(PeerError):
         self.status = status
 
 
-class PeerProtocolError(PeerError):
+class PeerProtocolError(PeerError, MachineError):
     """The answer is not one ComfyUI gives."""
 
     code = "not_comfyui"
 
 
-class PeerRefusedError(PeerError):
+class PeerUnwellError(PeerError, MachineError):
+    """The peer, or a proxy in front of it, answered the question how it is with an HTTP error."""
+
+    code = "unwell"
+
+
+class PeerRefusedError(PeerError, AnswerError):
     """The peer answered with an HTTP error; ``status`` is its number."""
 
     code = "refused"
@@ -185,7 +228,32 @@ class PeerRefusedError(PeerError):
         self.status = status
 
 
-class PromptRefusedError(PeerRefusedError):
+class PeerBusyError(PeerRefusedError):
+    """The peer, or a proxy in front of it, takes no more requests for a while (429, or 503 with a time)."""
+
+    code = "busy"
+
+
+class BodyTooLargeError(PeerRefusedError):
+    """What was sent is larger than the peer, or a proxy in front of it, takes (413).
+
+    ``size_bytes``: how large it was.
+    """
+
+    code = "body_too_large"
+
+    def __init__(self, message: str, size_bytes: int) -> None:
+        super().__init__(message, 413)
+        self.size_bytes = size_bytes
+
+
+class AnswerTooLargeError(PeerError, AnswerError):
+    """An answer has more bytes than are taken of it, or began and did not end in the time it has."""
+
+    code = "answer_too_large"
+
+
+class PromptRefusedError(PeerError, JobError):
     """POST /prompt was answered 400.
 
     ``error`` and ``node_errors`` are ComfyUI's own, as it sent them.
@@ -199,12 +267,12 @@ class PromptRefusedError(PeerRefusedError):
         error: Mapping[str, Any] | None = None,
         node_errors: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message, 400)
+        super().__init__(message)
         self.error = dict(error or {})
         self.node_errors = dict(node_errors or {})
 
 
-class PeerExecutionError(PeerError):
+class PeerExecutionError(PeerError, JobError):
     """A node raised while the peer ran it.
 
     ``details`` is the peer's ``execution_error`` message: node_id, node_type, exception_message,
@@ -254,13 +322,13 @@ class GraphExecutionError(PeerExecutionError):
     code = "graph_error"
 
 
-class PeerInterruptedError(PeerError):
+class PeerInterruptedError(PeerError, JobError):
     """Somebody interrupted the job on the peer."""
 
     code = "interrupted_on_peer"
 
 
-class JobLostError(PeerError):
+class JobLostError(PeerError, MachineError):
     """The peer no longer knows the job: it restarted, or its queue or history was cleared."""
 
     code = "lost"
@@ -290,7 +358,7 @@ class JobSetAsideError(OrchestratorError):
     code = "set_aside"
 
 
-class ResultError(OrchestratorError):
+class ResultError(AnswerError):
     """A result arrived that cannot be used."""
 
     code = "bad_result"
@@ -309,13 +377,13 @@ class ResultGoneError(ResultError):
         self.is_hidden = is_hidden
 
 
-class LocalDiskError(ResultError):
+class LocalDiskError(MasterError):
     """A result cannot be written on this machine. The peer still has it."""
 
     code = "local_disk"
 
 
-class UnsupportedTypeError(ResultError):
+class UnsupportedTypeError(JobError):
     """A value of this type cannot be brought back through stock nodes."""
 
     code = "unsupported_type"

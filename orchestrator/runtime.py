@@ -71,7 +71,7 @@ class Runtime:
         self.secrets = Secrets(settings.data_dir / "credentials.json")
         self.manager = BackendManager()
         self._pool = ClientPool(self.secrets.headers, settings.health.timeout_s)
-        self._monitor = HealthMonitor(self.manager, self._pool, settings.health, self._work_of)
+        self._monitor = HealthMonitor(self.manager, self._pool, settings.health, self._work_of, self._has_job)
         self.peers = PeerBook(
             self.manager,
             self.store,
@@ -231,6 +231,9 @@ class Runtime:
             return Work(is_deaf=self._pool.is_deaf(config))
         events = self._pool.events(config)
         return Work(True, events.heard_at_s if events.is_connected else None, self._pool.is_deaf(config))
+
+    def _has_job(self, backend_id: str) -> bool:
+        return self.ours_on(backend_id) > 0
 
     def _look_at(self, backend_id: str, stale: bool) -> None:
         if stale and self.manager.find(backend_id):

@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 
 from ..errors import (
+    AnswerTooLargeError,
+    BodyTooLargeError,
     PeerAuthError,
+    PeerBusyError,
     PeerError,
     PeerProtocolError,
     PeerRefusedError,
@@ -20,6 +25,7 @@ from ..errors import (
     PromptRefusedError,
 )
 from . import wire
+from .gate import retry_after_s
 
 JSON_MAX_BYTES = 16 << 20
 IN_THREAD_FROM = 1 << 20  #: JSON and files from this size on are handled off the event loop
@@ -99,7 +105,8 @@ async def check_answer(answer: aiohttp.ClientResponse, base_url: str) -> None:
     """Pass what ComfyUI says when all is well.
 
     Raises:
-        PeerAuthError: a login is in front of it. PeerRefusedError: 4xx or 5xx, with its words.
+        PeerAuthError: a login is in front of it. PeerBusyError: it wants to be asked later.
+        BodyTooLargeError: 413. PeerRefusedError: another 4xx or 5xx, with its words.
     """
     status, is_page = answer.status, answer.content_type == "text/html"
     if status in _WANTS_KEY:
@@ -114,6 +121,13 @@ async def check_answer(answer: aiohttp.ClientResponse, base_url: str) -> None:
                 "is in front of it. Give its key, or the right address."
             )
         return
+    if retry_after_s(status, answer.headers, datetime.now(timezone.utc)) is not None:
+        raise PeerBusyError(
+            f"{base_url}, or a proxy in front of it, takes no more requests for the moment ({status}).",
+            status,
+        )
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        raise _body_too_large(answer, base_url, is_proxys=is_page)
     body = await read_body(answer, JSON_MAX_BYTES)
     if status == 400 and answer.url.path.endswith("/prompt") and not is_page:
         raise await _prompt_refused(body, base_url)
@@ -121,12 +135,32 @@ async def check_answer(answer: aiohttp.ClientResponse, base_url: str) -> None:
     raise PeerRefusedError(f"{base_url} answered {status} {answer.reason or ''} {words}".strip(), status)
 
 
+def _body_too_large(answer: aiohttp.ClientResponse, base_url: str, *, is_proxys: bool) -> BodyTooLargeError:
+    sent = answer.request_info.headers.get("Content-Length", "")
+    size_bytes = int(sent) if sent.isdigit() else 0
+    size = f"{size_bytes / 2**20:.1f} MiB" if size_bytes else "what was sent"
+    if not is_proxys:
+        return BodyTooLargeError(
+            f"{base_url} does not take {size} (413). Start its ComfyUI with a larger --max-upload-size, then "
+            "press Test in the peer's row.",
+            size_bytes,
+        )
+    return BodyTooLargeError(
+        f"A proxy in front of {base_url} does not take {size} (413). If it is nginx, set "
+        '"client_max_body_size 0;" there and reload it, then press Test in the peer\'s row.',
+        size_bytes,
+    )
+
+
 async def read_body(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     blocks, size = [], 0
     async for block in answer.content.iter_chunked(_BLOCK):
         size += len(block)
         if size > max_bytes:
-            raise PeerProtocolError(f"An answer of more than {max_bytes >> 20} MiB was not taken.")
+            raise AnswerTooLargeError(
+                f"{answer.url.origin()} answered {answer.url.path[:60]} by more than {max_bytes >> 20} MiB, "
+                "so it was not taken."
+            )
         blocks.append(block)
     return b"".join(blocks)
 

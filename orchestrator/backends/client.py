@@ -15,10 +15,13 @@ import aiohttp
 from ..core.models.backend import QueueState, Vitals
 from ..core.models.job import RemoteFile
 from ..errors import (
+    AnswerError,
     PeerAuthError,
+    PeerBusyError,
     PeerProtocolError,
     PeerRefusedError,
     PeerUnreachableError,
+    PeerUnwellError,
     ResultGoneError,
 )
 from . import wire
@@ -95,6 +98,9 @@ class ComfyUIClient:
             raise PeerProtocolError(
                 f"{self.base_url} answers and is not ComfyUI: it has no /system_stats there. {hint}"
             ) from stats
+        for answer in (stats, queue):
+            if isinstance(answer, AnswerError) and not isinstance(answer, PeerBusyError):
+                raise PeerUnwellError(str(answer)) from answer  # on this route it is the machine's
         if isinstance(stats, BaseException):
             raise stats
         if isinstance(queue, BaseException):
@@ -139,6 +145,8 @@ class ComfyUIClient:
         """The most bytes one request to the peer may have."""
         try:
             body = await self._json("GET", "/features")
+        except PeerBusyError:
+            raise
         except PeerRefusedError:
             body = None  # older than the route
         return wire.upload_limit(body) or DEFAULT_UPLOAD_MAX_BYTES
@@ -249,6 +257,8 @@ class ComfyUIClient:
         try:
             async with self._connection.request("HEAD", f"/view?{place}", headers=headers) as answer:
                 return answer.content_length == size_bytes
+        except PeerBusyError:
+            raise
         except PeerRefusedError:
             return False
 
@@ -288,6 +298,8 @@ class ComfyUIClient:
         except PeerUnreachableError:
             if not keeps:
                 await _remove(target)
+            raise
+        except PeerBusyError:
             raise
         except PeerRefusedError as exc:
             if exc.status >= 500:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -13,6 +13,7 @@ import aiohttp
 from ..core.models.trust import context_of, pinned_digest
 from ..errors import PeerUnreachableError
 from .answers import check_answer, leads_elsewhere, translated
+from .gate import Gate
 from .resolver import CheckedResolver
 
 REQUESTS_MAX = 16  #: at a time to one peer; others at the same host and port have as many of their own
@@ -45,6 +46,7 @@ class Connection:
         self._timeout_s = timeout_s
         self._ssl = ssl_of(tls)
         self._resolver = resolver or CheckedResolver()
+        self._gate = Gate()
         self._given = session
         self._session: aiohttp.ClientSession | None = None
         self._is_closed = False
@@ -66,6 +68,7 @@ class Connection:
             PeerError
         """
         total = self._timeout_s if timeout_s == 0.0 else timeout_s
+        sent_at_s = await self._gate.enter()
         with translated(self._base_url):
             async with self._requests().request(
                 method,
@@ -76,6 +79,7 @@ class Connection:
                 timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timeout_s),
                 **options,
             ) as answer:
+                self._gate.note(sent_at_s, answer.status, answer.headers)
                 await check_answer(answer, self._base_url)
                 yield answer
 
@@ -86,7 +90,8 @@ class Connection:
         Raises:
             PeerError
         """
-        with translated(self._base_url):
+        sent_at_s = await self._gate.enter()
+        with translated(self._base_url), self._noting_refusals(sent_at_s):
             async with (
                 self._streams() as session,
                 session.ws_connect(
@@ -99,6 +104,14 @@ class Connection:
             ):
                 notice_a_dead_machine(stream.get_extra_info("socket"))
                 yield stream
+
+    @contextlib.contextmanager
+    def _noting_refusals(self, sent_at_s: float) -> Iterator[None]:
+        try:
+            yield
+        except aiohttp.WSServerHandshakeError as exc:
+            self._gate.note(sent_at_s, exc.status, exc.headers or {})
+            raise
 
     async def close(self) -> None:
         """For good."""

@@ -13,14 +13,16 @@ from typing import Any
 from ..core.engine.health import HealthPolicy, JobEnd, Work, after_answer, after_failure, after_job
 from ..core.models.backend import BackendConfig, BackendStatus, Health, QueueState
 from ..core.workflow.object_info import ObjectInfo
-from ..errors import NotFoundError, PeerError, PeerProtocolError, WorkflowError
+from ..errors import AnswerError, MachineError, NotFoundError, PeerError, PeerProtocolError, WorkflowError
 from .client import ComfyUIClient
+from .gate import when_let
 from .manager import BackendManager
 
 log = logging.getLogger(__name__)
 
 REREAD_FIRST_S = 5.0  #: a node list that could not be read is asked for again after so long,
 REREAD_MAX_S = 60.0  #: then after twice as long each time, up to this
+PATIENCE_S = 120.0  #: how long a peer may put off each question about its nodes
 
 
 @dataclass
@@ -41,7 +43,8 @@ class _Watched:
 
 class HealthMonitor:
     """`client_factory` owns the clients it hands out; the monitor never closes them. `work_of` tells what is
-    known of the prompt that a peer with this queue should be at."""
+    known of the prompt that a peer with this queue should be at; `has_job(backend_id)` whether a job of ours
+    is there."""
 
     def __init__(
         self,
@@ -49,11 +52,13 @@ class HealthMonitor:
         client_factory: Callable[[BackendConfig], ComfyUIClient],
         policy: HealthPolicy | None = None,
         work_of: Callable[[BackendConfig, QueueState], Work] = lambda config, queue: Work(),
+        has_job: Callable[[str], bool] = lambda backend_id: False,
     ) -> None:
         self._manager = manager
         self._client_for = client_factory
         self._policy = policy or HealthPolicy()
         self._work_of = work_of
+        self._has_job = has_job
         self._watched: dict[str, _Watched] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsubscribe: Callable[[], None] | None = None
@@ -146,12 +151,15 @@ class HealthMonitor:
         async with self._of(backend_id).judging:
             config = self._manager.get(backend_id)
             client = self._client_for(config)
-            error: PeerError | None = None
+            error: MachineError | None = None
             try:
                 if not await client.health_check():
                     error = PeerProtocolError(f"{config.url} says that it is not well.")
-            except PeerError as exc:
+            except MachineError as exc:
                 error = exc
+            except AnswerError as exc:  # it wants to be asked less, which says nothing of its health
+                log.debug("%s", exc)
+                return self._manager.get_status(backend_id)
             before = self._manager.get_status(backend_id)
             edited = self._manager.get(backend_id)
             if (edited.url, edited.enabled) != (config.url, config.enabled):
@@ -163,7 +171,8 @@ class HealthMonitor:
                 at_s = asyncio.get_running_loop().time()
                 after = after_answer(before, client.latest, now, self._policy, at_s=at_s, work=work)
             else:
-                after = after_failure(before, error, now, self._policy)
+                is_at_work = self._has_job(backend_id)
+                after = after_failure(before, error, now, self._policy, is_at_work=is_at_work)
             _log_transition(config, before, after)
             self._manager.set_status(backend_id, after)
             return after
@@ -187,7 +196,7 @@ class HealthMonitor:
             config = self._manager.get(backend_id)
             client = self._client_for(config)
             limit = await _upload_limit(client)
-            raw = await client.object_info()
+            raw = await when_let(client.object_info, PATIENCE_S)
             read = ObjectInfo(raw, await _embeddings(client))
             info = await asyncio.to_thread(shared, read, self._manager.node_lists())
             self._manager.set_object_info(backend_id, info, generation, limit)
@@ -207,7 +216,7 @@ class HealthMonitor:
 
 async def _upload_limit(client: ComfyUIClient) -> int | None:
     try:
-        return await client.max_upload_bytes()
+        return await when_let(client.max_upload_bytes, PATIENCE_S)
     except PeerError:
         return None  # the upload will tell
 
@@ -224,7 +233,7 @@ def _log_transition(config: BackendConfig, before: BackendStatus, after: Backend
 
 async def _embeddings(client: ComfyUIClient) -> tuple[str, ...] | None:
     try:
-        return await client.embeddings()
+        return await when_let(client.embeddings, PATIENCE_S)
     except PeerError:
         return None  # then nothing is said of them
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, Message, PeerEvent, PreviewFrame
+from ..backends.gate import when_let
 from ..core.engine.input_names import with_own_names
 from ..core.engine.output_names import with_output_names
 from ..core.engine.preparation import Prepared
@@ -113,7 +114,7 @@ class AttemptRun:
             WorkflowError, PeerError
         """
         if self._references:
-            limit = await self._client.max_upload_bytes()
+            limit = await when_let(self._client.max_upload_bytes, self._ways.follow.keep_trying_s)
             self._prompt, self.inputs = await self._ways.transport.send_inputs(
                 self._client, self._prompt, self._references, limit
             )

@@ -26,6 +26,7 @@ from ..errors import (
     JobCancelledError,
     JobLostError,
     JobSetAsideError,
+    LocalDiskError,
     NoEligiblePeerError,
     OrchestratorError,
     PeerError,
@@ -278,7 +279,7 @@ class Dispatcher:
                 return await self._go_on(entry)
             except (JobLostError, TakenBackError) as exc:  # lost: perhaps never there, no fault of the peer's
                 self._recovery.back_to_the_line(entry, exc)
-            except (PeerError, ResultError) as exc:
+            except (PeerError, ResultError, LocalDiskError) as exc:
                 last = exc
                 if config is None:
                     raise
@@ -315,7 +316,7 @@ class Dispatcher:
                 return results
             except TakenBackError as exc:
                 self._recovery.back_to_the_line(entry, exc)
-            except (PeerError, ResultError) as exc:
+            except (PeerError, ResultError, LocalDiskError) as exc:
                 last = exc
                 await self._recovery.after_failure(entry, config, exc)
             finally:

@@ -16,6 +16,7 @@ from ..core.engine.retry import (
     RetryPolicy,
     Verdict,
     decide,
+    is_final_there,
     is_peers_fault,
     is_placement_surprise,
     is_unconfirmed,
@@ -179,12 +180,14 @@ class Recovery:
         """All peers that could take it have failed it: give them another chance, or raise `last`."""
         outcomes = _outcomes(entry.job)
         verdict = when_all_failed(last, outcomes, self.policy, freed=entry.freed)
-        if verdict is Verdict.GIVE_UP:
+        chances = entry.ticket.tried.keys() - entry.final_on
+        if verdict is Verdict.GIVE_UP or not chances:
             raise last
         if verdict is Verdict.FREE:
             await self._free_roomiest(entry)
             return
-        entry.ticket.tried.clear()
+        for backend_id in chances:
+            del entry.ticket.tried[backend_id]
         longest_s = self.policy.longest_pause_s(len(outcomes))
         await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
 
@@ -209,6 +212,8 @@ class Recovery:
         if may_be_the_machines(exc):
             entry.raised_on.append(config.id)
             self._note_job(config.id, JobEnd.RAISED, str(exc)[:WHY_MAX])
+        if is_final_there(exc):
+            entry.final_on.add(config.id)
         stale = is_placement_surprise(exc)
         if stale:
             self._transport.forget(config.url)

@@ -61,6 +61,7 @@ class Entry:
     ``freed``: a peer's memory was freed for it. ``owes_retry``: its next attempt is one. ``raised_on``: peers
     where a node raised, and that may be at fault themselves. ``heard_at_s``: when the peer of its attempt
     last said something of it, on the loop's clock; ``at_node``: the node it was at then, "" while unknown.
+    ``final_on``: peers that would only answer the same again.
     ``has_copy``: a second copy of this attempt was begun."""
 
     job: Job
@@ -69,6 +70,7 @@ class Entry:
     task: asyncio.Task[None] | None = None
     cancel_reason: str = ""
     asked_again: bool = False
+    final_on: set[str] = field(default_factory=set)
     unanswered: frozenset[str] = frozenset()
     cautions: tuple[str, ...] = ()
     freed: bool = False

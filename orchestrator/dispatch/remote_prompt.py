@@ -7,16 +7,22 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, Message, PeerEvent
+from ..backends.gate import when_let
 from ..backends.wire import told_under
+from ..core.engine.retry import SERVER_ERROR
 from ..core.engine.withdrawal import WithdrawalPolicy
 from ..core.models.job import Prompt
 from ..errors import (
+    AnswerError,
     JobLostError,
+    MachineError,
     PeerAuthError,
+    PeerBusyError,
     PeerDiedError,
     PeerError,
     PeerRefusedError,
@@ -135,9 +141,12 @@ class RemotePrompt:
                 await self._rounds.look(may_have_missed=self._is_adopted)
                 return
             except PeerError as exc:
-                unwell += not isinstance(exc, PeerTimeoutError)
-                if unwell >= self._policy.lost_after or clock() > end:
+                unwell += isinstance(exc, MachineError) and not isinstance(exc, PeerTimeoutError)
+                if unwell >= self._policy.lost_after or (clock() > end and isinstance(exc, MachineError)):
                     raise
+                if clock() > end:
+                    log.warning("Whether %s goes on with %s is not known: %s", self.peer, self.prompt_id, exc)
+                    return
             await asyncio.sleep(self._policy.poll_s)
 
     async def is_remembered(self) -> bool:
@@ -197,7 +206,7 @@ class RemotePrompt:
         self.may_run = True
         try:
             refused = await self._post(prompt, extra_data, targets)
-        except PeerAuthError:
+        except (PeerAuthError, PromptRefusedError):
             self.may_run = False
             raise
         except (PeerUnreachableError, PeerRefusedError) as exc:
@@ -217,12 +226,16 @@ class RemotePrompt:
         self, prompt: Prompt, extra_data: Mapping[str, Any], targets: Sequence[str]
     ) -> dict[str, Any]:
         post = asyncio.ensure_future(
-            self._client.submit(
-                prompt,
-                prompt_id=self.prompt_id,
-                client_id=self._events.client_id,
-                extra_data=extra_data,
-                targets=targets,
+            when_let(
+                partial(
+                    self._client.submit,
+                    prompt,
+                    prompt_id=self.prompt_id,
+                    client_id=self._events.client_id,
+                    extra_data=extra_data,
+                    targets=targets,
+                ),
+                self._policy.keep_trying_s,
             )
         )
         try:
@@ -245,6 +258,7 @@ class RemotePrompt:
         clock = asyncio.get_running_loop().time
         absent = unwell = 0
         silent_since: float | None = None
+        unsure_since: float | None = None
         while True:
             await self._next_look()
             if self._is_taken_back:
@@ -259,26 +273,44 @@ class RemotePrompt:
                     absent = 0 if queued else absent + 1
                 if entry is not None:
                     return entry
-                unwell, silent_since = 0, None
+                unwell, silent_since, unsure_since = 0, None, None
             except PeerTimeoutError as exc:
                 silent_since = clock() if silent_since is None else silent_since
                 if clock() - silent_since > self._policy.suspect_s:
                     raise JobLostError(
                         f"{self.peer} has been silent for {self._policy.suspect_s:.0f} s."
                     ) from exc
-            except PeerError as exc:
-                # Gone, or a proxy before it has a bad moment, or it wants a key now: a few times is enough.
+            except PeerError as error:
+                told = await self._judged(error)
+                if isinstance(told, AnswerError):
+                    # It is well, and this cannot be had of it now: nobody knows how far the job is.
+                    unsure_since = clock() if unsure_since is None else unsure_since
+                    if clock() - unsure_since > self._policy.keep_trying_s:
+                        raise
+                    continue
+                # Gone, or it wants a key now: a few times is enough.
                 unwell += 1
                 if unwell >= self._policy.lost_after:
-                    if self._has_begun and isinstance(exc, PeerUnreachableError) and exc.is_closed:
-                        raise PeerDiedError(f"{self.peer} went away while it ran the job. {exc}") from exc
-                    raise JobLostError(f"{self.peer} went away with the job. {exc}") from exc
+                    if self._has_begun and isinstance(told, PeerUnreachableError) and told.is_closed:
+                        raise PeerDiedError(f"{self.peer} went away while it ran the job. {told}") from told
+                    raise JobLostError(f"{self.peer} went away with the job. {told}") from told
             if absent >= self._policy.lost_after:
                 if self._has_begun and self._events.cuts > self._cuts_before:
                     raise PeerDiedError(f"{self.peer} was started again while it ran the job.")
                 raise JobLostError(
                     f"{self.peer} no longer knows the job: it was restarted, or its queue was cleared."
                 )
+
+    async def _judged(self, error: PeerError) -> PeerError:
+        """A server error on one route is the machine's where its health route gives one too."""
+        is_server_error = isinstance(error, PeerRefusedError) and error.status >= SERVER_ERROR
+        if not is_server_error or isinstance(error, PeerBusyError):
+            return error
+        try:
+            await self._client.vitals()
+        except PeerError as exc:
+            return exc if isinstance(exc, MachineError) else error
+        return error
 
     async def _next_look(self) -> None:
         if self._ended.is_set():

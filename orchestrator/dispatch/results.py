@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ..backends.client import ComfyUIClient
+from ..backends.gate import when_let
 from ..backends.transfer import Partial, in_thread
 from ..core.engine.input_names import UPLOAD_FOLDER
 from ..core.engine.output_names import OutputNames
 from ..core.models.job import OutputFile, RemoteFile
 from ..errors import (
     LocalDiskError,
+    PeerRefusedError,
     PeerTimeoutError,
     PeerUnreachableError,
     ResultError,
@@ -24,12 +26,12 @@ from ..errors import (
 from .contents import check_contents
 from .free_names import Counters, Placement, move_all, newer_files, remove_all, reserve_all
 from .result_names import safe_folder, safe_name
-from .transport import Folders
+from .transport import PATIENCE_S, Folders
 
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 8 << 30
 CUTS_MAX = 5  #: of one file's download
-RESUME_PAUSE_S = 0.2
+RESUME_PAUSE_S = 0.1  #: before the first new try; twice as long before each one after it
 READ_EARLY_BYTES = 64 << 20  #: a larger file is given once it is in its place
 _DOWNLOADS_AT_ONCE = 4
 _NAME_SHOWN = 80  #: characters of a peer's name in a sentence
@@ -235,13 +237,15 @@ class Results:
         while True:
             seen = so_far.seen
             try:
-                await self._client.download(
+                download = partial(
+                    self._client.download,
                     file,
                     part,
                     max_bytes=MAX_FILE_BYTES,
                     reserve_bytes=self._folders.reserve_bytes,
                     so_far=so_far,
                 )
+                await when_let(download, PATIENCE_S)
                 return
             except PeerTimeoutError:
                 raise
@@ -249,7 +253,11 @@ class Results:
                 so_far.cuts += 1
                 if so_far.seen == seen or so_far.cuts > CUTS_MAX:
                     raise
-            await asyncio.sleep(RESUME_PAUSE_S)
+            except PeerRefusedError:  # a server error is no reason to run all of it again
+                so_far.cuts += 1
+                if so_far.cuts > CUTS_MAX:
+                    raise
+            await asyncio.sleep(RESUME_PAUSE_S * 2**so_far.cuts)
 
     def _to_output(self, file: RemoteFile) -> bool:
         return file.type == "output" and file.node_id != self._value_node

@@ -14,7 +14,7 @@ from ..backends.events import EventStream
 from ..backends.wire import QueuedPrompt
 from ..core.models.job import Prompt
 from ..core.workflow.prompt import class_of
-from ..errors import PeerProtocolError
+from ..errors import AnswerTooLargeError
 from .sent_prompts import SentPrompts
 
 ROUNDS_MAX = 10_000
@@ -73,7 +73,7 @@ class Rounds:
     async def _recent(self) -> Mapping[str, Any]:
         try:
             return await self._client.recent_history(_RECENT)
-        except PeerProtocolError:
+        except AnswerTooLargeError:
             return await self._client.recent_history(_RECENT_FEW)
 
     def _is_round(self, other: QueuedPrompt) -> bool:

@@ -19,7 +19,14 @@ from ..core.engine.plan import SecondCopy as WantedCopy
 from ..core.models.backend import BackendConfig
 from ..core.models.job import Attempt, Job, JobState
 from ..core.workflow.outputs import ProgressMeter
-from ..errors import IllegalTransitionError, OrchestratorError, OvertakenError, PeerError, ResultError
+from ..errors import (
+    IllegalTransitionError,
+    LocalDiskError,
+    OrchestratorError,
+    OvertakenError,
+    PeerError,
+    ResultError,
+)
 from .launch import Launch
 from .ports import Journal, Peers
 from .register import Entry, Register, SecondCopy
@@ -57,7 +64,7 @@ class SecondCopies:
         try:
             try:
                 return await first
-            except (PeerError, ResultError, OvertakenError):
+            except (PeerError, ResultError, LocalDiskError, OvertakenError):
                 if entry.second is None:
                     raise
                 await asyncio.wait([entry.second.task])

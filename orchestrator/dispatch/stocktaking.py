@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from ..backends.client import ComfyUIClient
+from ..backends.gate import when_let
 from ..backends.manager import BackendManager
 from ..core.engine.learned import TOLD_MAX
 from ..core.engine.peer_files import is_model_file
 from ..core.workflow.object_info import ObjectInfo
-from ..errors import PeerError, PeerProtocolError, PeerRefusedError
+from ..errors import AnswerError, PeerBusyError, PeerError, PeerProtocolError
 from .fleet_view import FleetView
 from .ports import Peers
 
@@ -81,10 +83,12 @@ class Stocktaking:
 
 async def _collect(client: ComfyUIClient, sizes: dict[str, int]) -> None:
     """One folder after another: each makes the peer look through its disk."""
-    for folder in await client.model_folders():
+    for folder in await when_let(client.model_folders, LIMIT_S):
         try:
-            found = await client.model_sizes(folder)
-        except (PeerRefusedError, PeerProtocolError):
+            found = await when_let(partial(client.model_sizes, folder), LIMIT_S)
+        except PeerBusyError:
+            raise
+        except (AnswerError, PeerProtocolError):
             continue  # it has it no more, or cannot read it
         for name, size in found.items():
             if is_model_file(name) and (name in sizes or len(sizes) < FILES_MAX):

@@ -6,15 +6,18 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..backends.client import ComfyUIClient
+from ..backends.gate import when_let
 from ..core.engine.input_names import name_on_peer
 from ..core.engine.requirements import InputReference, with_input
 from ..core.models.job import InputFile, Prompt
 from ..errors import PeerRefusedError, WorkflowError
 
+PATIENCE_S = 600.0  #: how long a peer may put off the files of a job
 ASK_FROM_BYTES = 256 << 10  #: a smaller file is there as soon as the answer whether it is there already
 
 
@@ -131,10 +134,12 @@ class Transport:
             if stored is None:
                 size = (await asyncio.to_thread(path.stat)).st_size
                 # By an earlier process, or by an upload whose answer was lost.
-                if size >= ASK_FROM_BYTES and await client.has_input(name, subfolder, size):
+                has_it = partial(client.has_input, name, subfolder, size)
+                if size >= ASK_FROM_BYTES and await when_let(has_it, PATIENCE_S):
                     stored = f"{subfolder}/{name}"
                 else:
-                    stored = await client.upload(path, name=name, subfolder=subfolder)
+                    upload = partial(client.upload, path, name=name, subfolder=subfolder)
+                    stored = await when_let(upload, PATIENCE_S)
                 self._stored[key] = stored
             return stored
 

@@ -83,9 +83,9 @@ class Master:
         """Submit, and wait for the end, whatever it is."""
         return await self.end_of(await self.submit(prompt, **request))
 
-    async def end_of(self, job: Job) -> Job:
+    async def end_of(self, job: Job, deadline_s: float = DEADLINE_S) -> Job:
         try:
-            await asyncio.wait_for(self.runtime.wait(job.id), DEADLINE_S)
+            await asyncio.wait_for(self.runtime.wait(job.id), deadline_s)
         except OrchestratorError:
             pass  # the job's record says it too
         return self.job(job)

@@ -11,16 +11,18 @@ import pytest
 
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.models.job import JobState
+from tests.fakes.answers import answer
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.gateway import Gateway
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import FOLLOW as QUICK
-from tests.fakes.master import started
+from tests.fakes.master import outcomes, started
 from tests.fakes.waiting import until
 
 #: Not quite as hasty as other tests: everything passes through a proxy written in Python.
 HEALTH = HealthPolicy(poll_s=0.5, timeout_s=10.0)
 FOLLOW = replace(QUICK, poll_s=0.2)
+AT_ONCE = 2  #: requests that a poll may have under way when the first of them is refused
 
 
 @pytest.mark.parametrize("number", [3, 20])
@@ -47,3 +49,50 @@ async def test_f44_peers_behind_one_gateway_work_as_with_addresses_of_their_own(
         assert {
             master.runtime.manager.get_status(c.id).health.value for c in master.runtime.manager.all()
         } == {"up"}
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after"),
+    [
+        pytest.param(429, "1"),
+        pytest.param(429, "", marks=pytest.mark.long),
+        pytest.param(503, "1", marks=pytest.mark.long),
+        pytest.param(503, "", marks=pytest.mark.long),  # what nginx's limit_req answers unless it is told
+    ],
+    ids=str,
+)
+async def test_f48_a_proxy_that_lets_two_requests_a_second_through_is_asked_less(
+    tmp_path: Path, status: int, retry_after: str
+) -> None:
+    async with FakeComfyUI() as peer, Gateway({"gpu": peer.url}) as gateway, started(tmp_path) as master:
+        peer.object_info = stock_classes()
+        peer.models = {f"folder-{number}": {"a.safetensors": 1} for number in range(5)}
+        gateway.rate, gateway.limit_status, gateway.retry_after = 2.0, status, retry_after
+        backend_id = await master.add("gpu", gateway.url("gpu"))
+        jobs = [await master.submit(picture(seed=seed)) for seed in range(6)]
+        ended = [await master.end_of(job, deadline_s=120) for job in jobs]
+        assert [outcomes(job) for job in ended] == [["done"]] * 6
+        assert len(peer.prompts) == 6
+        conduct = master.runtime.manager.get_status(backend_id).conduct
+        assert (conduct.failures, conduct.ejections) == (0, 0)
+        # It learns: of what is sent most gets through.
+        assert len(gateway.refused) < len(peer.requests)
+
+
+async def test_f48_a_peer_that_asks_to_wait_is_not_asked_before_and_is_not_down(tmp_path: Path) -> None:
+    async with FakeComfyUI() as peer, started(tmp_path) as master:
+        backend_id = await master.add("gpu", peer)
+        health = {master.runtime.manager.get_status(backend_id).health.value}
+        master.runtime.on_peer(
+            lambda changed: health.add(master.runtime.manager.get_status(changed).health.value)
+        )
+        peer.answers["*"] = answer(status=429, headers={"Retry-After": "2"})
+        refused_from = len(peer.requests)
+        await until(lambda: len(peer.requests) > refused_from)
+        asked = len(peer.requests)
+        clock = asyncio.get_running_loop().time
+        asked_at_s = clock()
+        del peer.answers["*"]
+        await until(lambda: len(peer.requests) > asked + AT_ONCE)
+        assert clock() - asked_at_s > 1.5, "it was asked again as soon as two seconds were over, not before"
+        assert health == {"up"}

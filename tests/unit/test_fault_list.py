@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FAULTS = [*(f"F{number:02d}" for number in range(1, 44)), "F44", "F50", "F52", "F53", "F59", "F60", "F63"]
+FOUND_SINCE = (
+    "F44",
+    "F48",
+    "F50",
+    "F52",
+    "F53",
+    "F59",
+    "F60",
+    "F63",
+)
+FAULTS = [*(f"F{number:02d}" for number in range(1, 44)), *FOUND_SINCE]
 NAMED = re.compile(r"(★ )?`([\w/]+\.py)::(\w+)`")
 
 

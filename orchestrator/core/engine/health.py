@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from ...errors import PeerAuthError, PeerError
+from ...errors import MachineError, PeerAuthError, PeerTimeoutError
 from ..models.backend import BackendStatus, Conduct, Health, Vitals
 from .silence import SILENT_AFTER_S, in_words, silent_peer
 
@@ -111,13 +111,20 @@ def after_answer(
 
 
 def after_failure(
-    status: BackendStatus, error: PeerError, now: datetime, policy: HealthPolicy
+    status: BackendStatus,
+    error: MachineError,
+    now: datetime,
+    policy: HealthPolicy,
+    *,
+    is_at_work: bool = False,
 ) -> BackendStatus:
-    """The status after no answer, or one that is not a healthy ComfyUI's."""
+    """The status after no answer, or one that is not a healthy ComfyUI's. `is_at_work`: a job of ours runs
+    there, and a node that keeps a ComfyUI from answering is no sign that it is gone."""
     misses = status.misses + 1
+    is_busy = is_at_work and isinstance(error, PeerTimeoutError)
     if isinstance(error, PeerAuthError):
         health = Health.NEEDS_KEY
-    elif status.health in _ANSWERING and misses < policy.down_after:
+    elif status.health in _ANSWERING and (misses < policy.down_after or is_busy):
         health = Health.SUSPECT
     else:
         health = Health.DOWN

@@ -1,8 +1,9 @@
 """What to do after a failed attempt: a pure decision from the error's class and how the job's attempts ended.
 
 =================  =========================================================================================
-peer-caused        unreachable, key, protocol, 4xx/5xx, full disk, lost, bad result: elsewhere, up to
-                   `max_attempts`
+machine            unreachable, key, protocol, lost: elsewhere, up to `max_attempts`
+this answer        4xx/5xx, too large, bad result: elsewhere, up to `max_attempts`; on the same peer again
+                   only after a 5xx
 peer died          elsewhere once; the `deaths_max`-th time the job is set aside: it may be what kills them
 placement          a class or file is missing after all: elsewhere, and the peer's list is read again
 memory             elsewhere with no less memory; at last once more on the roomiest, after it was freed
@@ -22,11 +23,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ...errors import (
-    JobLostError,
+    AnswerError,
     JobSetAsideError,
-    LocalDiskError,
+    MachineError,
     OrchestratorError,
-    PeerAuthError,
     PeerBrokenError,
     PeerDiedError,
     PeerDiskFullError,
@@ -34,12 +34,8 @@ from ...errors import (
     PeerInterruptedError,
     PeerNotPermittedError,
     PeerOutOfMemoryError,
-    PeerProtocolError,
     PeerRefusedError,
-    PeerUnreachableError,
     PromptRefusedError,
-    ResultError,
-    UnsupportedTypeError,
 )
 from .retry_budget import BudgetPolicy
 
@@ -74,16 +70,8 @@ class RetryPolicy:
 
 
 # ComfyUI's words for "this peer lacks something": another one may have it.
+SERVER_ERROR = 500  #: from this HTTP status on, it is no answer to what was asked
 _PLACEMENT_ERRORS = frozenset({"missing_node_type", "value_not_in_list", "custom_validation_failed"})
-_PEER_CAUSED = (
-    PeerUnreachableError,
-    PeerAuthError,
-    PeerProtocolError,
-    PeerRefusedError,
-    PeerDiskFullError,
-    JobLostError,
-    ResultError,
-)
 
 
 def decide(
@@ -157,14 +145,18 @@ def is_unconfirmed(error: OrchestratorError) -> bool:
 
 def may_be_the_machines(error: OrchestratorError) -> bool:
     """A node raised, and it speaks against the peer as soon as another one can do the job."""
-    return is_unconfirmed(error) or isinstance(error, PeerBrokenError)
+    return is_unconfirmed(error) or isinstance(error, (PeerBrokenError, PeerDiskFullError))
 
 
 def is_peers_fault(error: OrchestratorError) -> bool:
     """Whether it speaks against the peer: such failures, one after another, have it rest for a while."""
-    if isinstance(error, (PromptRefusedError, UnsupportedTypeError, LocalDiskError)):
-        return False
-    return isinstance(error, _PEER_CAUSED)
+    return isinstance(error, MachineError)
+
+
+def is_final_there(error: OrchestratorError) -> bool:
+    """Whether the same peer would answer the same again: too large, refused, a result that is no good."""
+    is_passing = isinstance(error, PeerRefusedError) and error.status >= SERVER_ERROR
+    return isinstance(error, AnswerError) and not is_passing
 
 
 def _is_denied(error: PromptRefusedError) -> bool:
@@ -177,6 +169,4 @@ def _another_peer_may_help(error: OrchestratorError, policy: RetryPolicy) -> boo
         return is_placement_surprise(error) or _is_denied(error)
     if isinstance(error, PeerInterruptedError):
         return policy.retry_interrupted
-    if isinstance(error, (UnsupportedTypeError, LocalDiskError)):
-        return False
-    return may_be_the_machines(error) or isinstance(error, (PeerNotPermittedError, *_PEER_CAUSED))
+    return may_be_the_machines(error) or isinstance(error, (MachineError, AnswerError, PeerNotPermittedError))
