@@ -28,6 +28,16 @@ from . import wire
 from .gate import retry_after_s
 
 JSON_MAX_BYTES = 16 << 20
+#: Of routes that tell little. What they say is parsed into up to twenty times as much memory.
+_SMALL = {
+    "/system_stats": 1 << 20,
+    "/features": 1 << 20,
+    "/upload/": 1 << 20,
+    "/interrupt": 1 << 20,
+    "/free": 1 << 20,
+    "/embeddings": 4 << 20,
+    "/experiment/models": 4 << 20,
+}
 IN_THREAD_FROM = 1 << 20  #: JSON and files from this size on are handled off the event loop
 _BLOCK = 1 << 18
 _WORDS_MAX = 2_000
@@ -111,6 +121,8 @@ async def check_answer(answer: aiohttp.ClientResponse, base_url: str) -> None:
     status, is_page = answer.status, answer.content_type == "text/html"
     if status in _WANTS_KEY:
         raise wants_key(base_url, status)
+    if status == HTTPStatus.NOT_MODIFIED:
+        return  # said only to who asks whether it was
     if 300 <= status < 400:
         raise leads_elsewhere(base_url, status)
     if status < 300:
@@ -152,8 +164,19 @@ def _body_too_large(answer: aiohttp.ClientResponse, base_url: str, *, is_proxys:
     )
 
 
+def json_max_bytes(path: str) -> int:
+    """The most that an answer of this route can honestly have."""
+    return next((most for route, most in _SMALL.items() if path.startswith(route)), JSON_MAX_BYTES)
+
+
 async def read_body(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """
+    Raises:
+        PeerProtocolError: there is more, or will be by what it says of itself.
+    """
     blocks, size = [], 0
+    if (answer.content_length or 0) > max_bytes:
+        raise PeerProtocolError(f"An answer of more than {max_bytes >> 20} MiB was not taken.")
     async for block in answer.content.iter_chunked(_BLOCK):
         size += len(block)
         if size > max_bytes:

@@ -20,22 +20,20 @@ from ..errors import (
     PeerBusyError,
     PeerProtocolError,
     PeerRefusedError,
-    PeerUnreachableError,
     PeerUnwellError,
-    ResultGoneError,
 )
 from . import wire
-from .answers import JSON_MAX_BYTES, parse_body, read_body
+from .answers import json_max_bytes, parse_body, read_body
 from .connection import Connection
+from .downloads import CheckHead, Download, Partial
 from .request_body import json_body
 from .resolver import CheckedResolver
-from .transfer import Partial, at_a_pace, in_thread, observed, save_body
+from .transfer import at_a_pace, in_thread, observed
 
 OBJECT_INFO_MAX_BYTES = 40 << 20
 HISTORY_MAX_BYTES = 64 << 20  #: of one prompt; what its nodes show may be texts of many MB
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
 HOP_HEADER = "X-Orchestrator-Hop"  #: says which master sent it; another master then runs it itself
-URL_MAX = 8_000  #: characters; servers refuse longer ones
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
 HTTP_NOT_FOUND = 404
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_TOO_MANY = 401, 403, 429
@@ -270,52 +268,22 @@ class ComfyUIClient:
         max_bytes: int = 8 << 30,
         reserve_bytes: int = 0,
         so_far: Partial | None = None,
+        only_if_changed: bool = False,
+        check_head: CheckHead | None = None,
     ) -> int:
         """Stream a result into `target`; return its size. Nothing stays behind of a failed one, unless its
-        caller can go on with it later and has given `so_far`, which is then kept up to date.
-
-        Raises:
-            ResultGoneError: it is not there, not shown, or says that it is too large. ResultError: it is too
-            large. PeerUnreachableError: it ended early, or changed.
-            LocalDiskError: less than `reserve_bytes` would stay free. OSError: `target` cannot be written.
-        """
+        caller has given `so_far`, to go on with it later or to have what was there. See Download.run."""
         keeps, so_far = so_far is not None, so_far or Partial()
-        name = file.filename[:80]
-        wanted = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-        path = f"/view?{urlencode(wanted, errors='replace')}"
-        if len(path) > URL_MAX:
-            raise ResultGoneError(f"The peer's result {name}… has a name of {len(file.filename)} characters.")
-
-        async def save() -> int:
-            # Pictures do not shrink any more, and uncompressed the length announced is the file's.
-            headers = {"Accept-Encoding": "identity", **so_far.wanted()}
-            async with self._connection.request("GET", path, timeout_s=None, headers=headers) as answer:
-                so_far.meet(answer, name)
-                return await save_body(answer, name, target, max_bytes, so_far, reserve_bytes)
-
+        download = Download(
+            self._connection, self.base_url, file, target, max_bytes, reserve_bytes, check_head
+        )
         try:
-            return await at_a_pace(save(), lambda: so_far.seen, self.base_url)
-        except PeerUnreachableError:
+            await download.run(so_far, only_if_changed=only_if_changed)
+        except BaseException:
             if not keeps:
                 await _remove(target)
             raise
-        except PeerBusyError:
-            raise
-        except PeerRefusedError as exc:
-            if exc.status >= 500:
-                raise
-            is_hidden = exc.status != HTTP_NOT_FOUND
-            text = f"The peer no longer has its result {name} ({exc.status})."
-            raise ResultGoneError(text, is_hidden=is_hidden) from exc
-        except PeerAuthError as exc:
-            if exc.status != HTTP_FORBIDDEN:
-                raise
-            # ComfyUI's own answer for a place outside of its folders; a key is asked for on every route.
-            text = f"The peer does not show its result {name} ({exc.status})."
-            raise ResultGoneError(text, is_hidden=True) from exc
-        except BaseException:
-            await _remove(target)
-            raise
+        return so_far.size
 
     def websocket(self, client_id: str) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
         """The peer's event stream for this client id.
@@ -329,14 +297,13 @@ class ComfyUIClient:
         """For good: later requests are refused."""
         await self._connection.close()
 
-    async def _json(self, method: str, path: str, *, max_bytes: int = JSON_MAX_BYTES, **options: Any) -> Any:
+    async def _json(self, method: str, path: str, *, max_bytes: int = 0, **options: Any) -> Any:
         return await parse_body(await self._body(method, path, max_bytes=max_bytes, **options))
 
-    async def _body(
-        self, method: str, path: str, *, max_bytes: int = JSON_MAX_BYTES, **options: Any
-    ) -> bytes:
+    async def _body(self, method: str, path: str, *, max_bytes: int = 0, **options: Any) -> bytes:
+        """`max_bytes`: 0 is the route's own."""
         async with self._connection.request(method, path, **options) as answer:
-            return await read_body(answer, max_bytes)
+            return await read_body(answer, max_bytes or json_max_bytes(path))
 
 
 async def _remove(target: Path) -> None:

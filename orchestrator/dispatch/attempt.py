@@ -167,6 +167,8 @@ class AttemptRun:
             if isinstance(message, PreviewFrame) and are_kept:
                 frames.take(message)
             if isinstance(message, PeerEvent):
+                if message.type == "execution_success" and not self._remote.may_go_on:
+                    results.run_ended()
                 told = files_of(outputs_told(message.type, message.data), self._prompt)
                 results.expect(file for file in told if sequence_of(file) is None)
                 message = live.named(message) if live else message

@@ -44,6 +44,7 @@ _SAME_AS = {
     "latent": "safetensors",
 }
 _BOXED = frozenset({"mp4", "mov", "m4a", "avif"})
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot", b"sidx", b"uuid")
 
 
 def check_contents(path: Path, ending: str, name: str) -> None:
@@ -55,15 +56,26 @@ def check_contents(path: Path, ending: str, name: str) -> None:
     """
     kind = _SAME_AS.get(ending, ending)
     whole = _WHOLE.get("mp4" if kind in _BOXED else kind)
-    if kind not in _MAGIC and whole is None:
-        return
     with path.open("rb") as file:
+        check_head(file.read(_HEAD), ending, name)
         size = os.fstat(file.fileno()).st_size
-        head = file.read(_HEAD)
-        if kind in _MAGIC and not head.startswith(_MAGIC[kind]):
-            raise ResultError(f"The peer's result {name} is no {ending} file, whatever its name says.")
         if whole is not None and not whole(file, size):
             raise ResultError(f"The peer's result {name} is not whole. Is the disk full there?")
+
+
+def check_head(head: bytes, ending: str, name: str) -> None:
+    """The same by the first bytes of a file alone.
+
+    Raises:
+        ResultError
+    """
+    kind = _SAME_AS.get(ending, ending)
+    if kind in _MAGIC and not head.startswith(_MAGIC[kind]):
+        raise ResultError(f"The peer's result {name} is no {ending} file, whatever its name says.")
+    if kind == "safetensors" and head[8:9] not in (b"{", b""):
+        raise ResultError(f"The peer's result {name} is no {ending} file, whatever its name says.")
+    if kind in _BOXED and head and head[4:8] not in _FIRST_BOXES:
+        raise ResultError(f"The peer's result {name} is no {ending} file, whatever its name says.")
 
 
 def _png(file: BinaryIO, size: int) -> bool:

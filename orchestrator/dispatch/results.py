@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,23 +11,27 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ..backends.client import ComfyUIClient
+from ..backends.downloads import Partial
 from ..backends.gate import when_let
-from ..backends.transfer import Partial, in_thread
+from ..backends.transfer import in_thread
 from ..core.engine.input_names import UPLOAD_FOLDER
 from ..core.engine.output_names import OutputNames
 from ..core.models.job import OutputFile, RemoteFile
 from ..errors import (
     LocalDiskError,
+    PeerAuthError,
     PeerRefusedError,
     PeerTimeoutError,
     PeerUnreachableError,
     ResultError,
     ResultGoneError,
 )
-from .contents import check_contents
+from .contents import check_contents, check_head
 from .free_names import Counters, Placement, move_all, newer_files, remove_all, reserve_all
 from .result_names import safe_folder, safe_name
 from .transport import PATIENCE_S, Folders
+
+log = logging.getLogger(__name__)
 
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 8 << 30
@@ -62,11 +67,27 @@ class Delivery:
     missing: Mapping[RemoteFile, ResultError] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Download:
+    """``is_early``: it was begun while its node's prompt still ran, so the file may have grown since, and is
+    asked for once more by ``last_look``. ``is_frame``: it came over the websocket, and cannot come again;
+    ``frame`` holds it until it is on disk."""
+
     file: RemoteFile
     part: Path
-    task: asyncio.Task[None]
+    is_early: bool
+    is_frame: bool
+    frame: bytes | None = None
+    so_far: Partial = field(default_factory=Partial)
+    last_look: asyncio.Task[None] | None = None
+    task: asyncio.Task[None] = field(init=False)
+
+    def is_whole(self) -> bool:
+        """Whether it is on disk as it came: somebody may have cleared the folder since. Blocks its thread."""
+        try:
+            return self.part.stat().st_size == self.so_far.size
+        except OSError:
+            return False
 
 
 class Results:
@@ -97,10 +118,10 @@ class Results:
         self._earlier = earlier
         self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
         self._downloads: dict[RemoteFile, _Download] = {}
-        self._kept: dict[RemoteFile, bytes] = {}
         self._named: dict[RemoteFile, Path] = {}
         self._reading = asyncio.Lock()  #: a file that is read cannot be moved everywhere
         self._begun = 0
+        self._is_over = False
 
     async def name(self, files: Sequence[RemoteFile]) -> Mapping[RemoteFile, OutputFile]:
         """The places that `files` of one node, which are expected, will have if all goes well. They are kept
@@ -122,10 +143,10 @@ class Results:
     async def _read(self, file: RemoteFile) -> bytes | None:
         """Its bytes before it is in its place, checked like those that are; None for a very large one."""
         if file in self._downloads:
-            await asyncio.wait([self._downloads[file].task])
+            await asyncio.wait([self._downloads[file].last_look or self._downloads[file].task])
         async with self._reading:
             download = self._downloads.get(file)
-            if download is None or download.task.cancelled() or download.task.exception() is not None:
+            if download is None or _failed(download.task):
                 return None
             return await asyncio.to_thread(_checked_bytes, download.part, file.filename)
 
@@ -138,8 +159,15 @@ class Results:
     def keep(self, file: RemoteFile, data: bytes) -> None:
         """Store what came over the websocket, as if it had been fetched."""
         if len(self._downloads) < MAX_FILES:
-            self._kept[file] = data
-            self._begin(file)
+            self._begin(file, data)
+
+    def run_ended(self) -> None:
+        """Nothing more is made: what was fetched while it was can be asked for once more."""
+        self._is_over = True
+        for download in self._downloads.values():
+            if download.is_early and download.last_look is None:
+                name = f"remote-dispatch last look {self._job_id}"
+                download.last_look = asyncio.create_task(self._look_again(download), name=name)
 
     async def publish(
         self,
@@ -157,6 +185,7 @@ class Results:
             ResultError: one is not what it says. PeerError: the peer went away.
             LocalDiskError: one cannot be written here; asking again later is worth it.
         """
+        self.run_ended()
         wanted = list(dict.fromkeys(files))
         if len(wanted) > MAX_FILES:
             raise ResultError(f"The peer lists {len(wanted)} result files; at most {MAX_FILES} are taken.")
@@ -190,7 +219,8 @@ class Results:
 
     async def discard(self) -> None:
         """End what is still on its way and leave nothing half done behind. Harmless after ``publish``."""
-        tasks = [download.task for download in self._downloads.values()]
+        downloads = tuple(self._downloads.values())
+        tasks = [task for each in downloads for task in (each.task, each.last_look) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -202,50 +232,74 @@ class Results:
 
     async def _fetched(self, file: RemoteFile) -> ResultError | None:
         """Why it cannot be had, if so. One begun while the peer was still at work may have come too soon: it
-        gets a second try."""
-        if file in self._downloads:
-            await asyncio.wait([self._downloads[file].task])
-        if file not in self._downloads or self._downloads[file].task.exception() is not None:
-            self._begin(file)
+        gets a second try. So does one that is no longer here."""
+        download = self._downloads.get(file)
+        if download is not None:
+            await asyncio.wait([download.last_look or download.task])
+            is_here = not _failed(download.task) and not _failed(download.last_look or download.task)
+            if is_here and await asyncio.to_thread(download.is_whole):
+                return None
+            if is_here and download.is_frame:
+                name = file.filename[:_NAME_SHOWN]
+                return ResultGoneError(f"{name} was removed here while the job ran, and is sent only once.")
+        if download is None or not download.is_frame or download.frame is not None:
+            self._begin(file, download.frame if download else None)
         try:
             await self._downloads[file].task
         except ResultGoneError as exc:
             return exc
         return None
 
-    def _begin(self, file: RemoteFile) -> None:
+    def _begin(self, file: RemoteFile, frame: bytes | None = None) -> None:
         self._begun += 1
         # The part file has a name of its own, so nothing half done is ever taken for a result.
         part = self._directory(file) / f".{self._job_id}-{self._names.tag}-{self._begun}.part"
         name = f"remote-dispatch download {self._job_id} {self._begun}"
-        self._downloads[file] = _Download(file, part, asyncio.create_task(self._fetch(file, part), name=name))
+        is_frame = frame is not None
+        download = _Download(file, part, not self._is_over and not is_frame, is_frame, frame)
+        work = self._fetch(download) if frame is None else _store(download, frame)
+        download.task = asyncio.create_task(work, name=name)
+        self._downloads[file] = download
 
-    async def _fetch(self, file: RemoteFile, part: Path) -> None:
+    async def _fetch(self, download: _Download) -> None:
         async with self._gate:
             try:
-                if file in self._kept:
-                    await in_thread(partial(_write, part, self._kept[file]))
-                else:
-                    await self._fetch_in_pieces(file, part)
+                await self._fetch_in_pieces(download)
             except BaseException:
-                await in_thread(partial(remove_all, [part]))
+                await in_thread(partial(remove_all, [download.part]))
                 raise
 
-    async def _fetch_in_pieces(self, file: RemoteFile, part: Path) -> None:
+    async def _look_again(self, download: _Download) -> None:
+        """Fetch it again if the peer has something else under its name by now."""
+        await asyncio.wait([download.task])
+        if _failed(download.task):
+            return  # it is fetched anew in any case
+        async with self._gate:
+            try:
+                await self._fetch_in_pieces(download, only_if_changed=True)
+            except (ResultGoneError, PeerRefusedError, PeerAuthError) as exc:
+                log.info(
+                    "What was fetched early of %s is what there is: %s", download.file.filename[:80], exc
+                )
+
+    async def _fetch_in_pieces(self, download: _Download, *, only_if_changed: bool = False) -> None:
         """Where the connection is cut it goes on from there; a try that brings nothing is too much."""
-        so_far = Partial()
+        so_far, file = download.so_far, download.file
+        ending, shown = safe_name(file.filename).rpartition(".")[2], file.filename[:_NAME_SHOWN]
         while True:
             seen = so_far.seen
             try:
-                download = partial(
+                fetch = partial(
                     self._client.download,
                     file,
-                    part,
+                    download.part,
                     max_bytes=MAX_FILE_BYTES,
                     reserve_bytes=self._folders.reserve_bytes,
                     so_far=so_far,
+                    only_if_changed=only_if_changed and so_far.total == so_far.size,
+                    check_head=lambda head: check_head(head, ending, shown),
                 )
-                await when_let(download, PATIENCE_S)
+                await when_let(fetch, PATIENCE_S)
                 return
             except PeerTimeoutError:
                 raise
@@ -257,6 +311,11 @@ class Results:
                 so_far.cuts += 1
                 if so_far.cuts > CUTS_MAX:
                     raise
+            except FileNotFoundError:  # somebody cleared the folder: from the beginning
+                so_far.cuts += 1
+                if so_far.size == 0 or so_far.cuts > CUTS_MAX:
+                    raise
+                so_far.begin_anew()
             await asyncio.sleep(RESUME_PAUSE_S * 2**so_far.cuts)
 
     def _to_output(self, file: RemoteFile) -> bool:
@@ -311,6 +370,15 @@ def _checked_bytes(part: Path, name: str) -> bytes | None:
     if part.stat().st_size > READ_EARLY_BYTES or _faults_of([(part, name)])[0] is not None:
         return None
     return part.read_bytes()
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+async def _store(download: _Download, data: bytes) -> None:
+    await in_thread(partial(_write, download.part, data))
+    download.so_far.size, download.frame = len(data), None
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -470,10 +470,12 @@ class FakeComfyUI:
         if data is None:
             return web.Response(status=404)
         headers = {"ETag": f'"{hashlib.md5(data).hexdigest()}"'}
-        start = request.http_range.start or 0
-        if start:  # as aiohttp's own file answers: If-Range with an ETag is not looked at
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        body, status = data[start:], 206 if start else 200
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return web.Response(status=304, headers=headers)
+        start, stop = request.http_range.start or 0, request.http_range.stop or len(data)
+        body, status = data[start:stop], 206 if "Range" in request.headers else 200
+        if status == 206:  # as aiohttp's own file answers: If-Range with an ETag is not looked at
+            headers["Content-Range"] = f"bytes {start}-{start + len(body) - 1}/{len(data)}"
         return web.Response(body=body, status=status, content_type="image/png", headers=headers)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:

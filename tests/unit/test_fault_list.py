@@ -12,9 +12,11 @@ ROOT = Path(__file__).parents[2]
 FOUND_SINCE = (
     "F44",
     "F48",
+    "F49",
     "F50",
     "F52",
     "F53",
+    "F55",
     "F59",
     "F60",
     "F63",
