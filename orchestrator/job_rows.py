@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from .core.models.job import Attempt, InputFile, Job, JobState, OutputFile, Rank
 from .core.models.request_record import request_of, request_record
+from .core.workflow.result_files import kept
 from .schema import ATTEMPTS, INPUTS, JOBS, OUTPUTS, PLACES, REQUESTS
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ def _insert_parts(
 def _job_values(job: Job) -> dict[str, Any]:
     values = {key: getattr(job, key) for key in _JOB_COLUMNS}
     values.update(state=job.state.value, request_id=job.request.request_id)
+    values["texts"] = kept(job.texts)  # a value's is whole in memory, where its node takes it
     values["error"] = None if job.error is None else dict(job.error)
     return values
 

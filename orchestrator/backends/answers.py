@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from ..core.workflow.foreign import details
 from ..errors import (
     AnswerTooLargeError,
     BodyTooLargeError,
@@ -26,6 +27,7 @@ from ..errors import (
 )
 from . import wire
 from .gate import retry_after_s
+from .masking import NOTHING, Mask
 
 JSON_MAX_BYTES = 16 << 20
 #: Of routes that tell little. What they say is parsed into up to twenty times as much memory.
@@ -41,13 +43,15 @@ _SMALL = {
 IN_THREAD_FROM = 1 << 20  #: JSON and files from this size on are handled off the event loop
 _BLOCK = 1 << 18
 _WORDS_MAX = 2_000
+_ERROR_MAX_BYTES = 64 << 10
+_NODES_MAX, _NODE_MAX = 200, 4096  #: nodes of a refused prompt that are kept, characters of each
 _WANTS_KEY = (401, 403, 407)
 #: OpenSSL's X509_V_ERR_…; Python has no names for them
 _NOT_YET, _EXPIRED, _OTHER_NAME = 9, 10, (62, 64)
 
 
 @contextlib.contextmanager
-def translated(base_url: str) -> Iterator[None]:
+def translated(base_url: str, mask: Mask = NOTHING) -> Iterator[None]:
     """Every error of aiohttp as one of ours; most specific first."""
     try:
         yield
@@ -74,7 +78,9 @@ def translated(base_url: str) -> Iterator[None]:
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as exc:
         raise PeerUnreachableError(f"The connection to {base_url} was cut.") from exc
     except (aiohttp.ClientError, ValueError) as exc:
-        raise PeerProtocolError(f"{base_url} does not answer as ComfyUI does: {str(exc)[:120]}") from exc
+        raise PeerProtocolError(
+            f"{base_url} does not answer as ComfyUI does: {mask.text(str(exc))[:120]}"
+        ) from exc
 
 
 def _not_connected(base_url: str, exc: aiohttp.ClientConnectorError) -> str:
@@ -111,7 +117,7 @@ def leads_elsewhere(base_url: str, status: int) -> PeerAuthError:
     )
 
 
-async def check_answer(answer: aiohttp.ClientResponse, base_url: str) -> None:
+async def check_answer(answer: aiohttp.ClientResponse, base_url: str, mask: Mask = NOTHING) -> None:
     """Pass what ComfyUI says when all is well.
 
     Raises:
@@ -140,11 +146,22 @@ async def check_answer(answer: aiohttp.ClientResponse, base_url: str) -> None:
         )
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         raise _body_too_large(answer, base_url, is_proxys=is_page)
-    body = await read_body(answer, JSON_MAX_BYTES)
     if status == 400 and answer.url.path.endswith("/prompt") and not is_page:
-        raise await _prompt_refused(body, base_url)
+        raise await _prompt_refused(mask.bytes(await read_body(answer, JSON_MAX_BYTES)), base_url)
+    body = mask.bytes(await _beginning(answer))
     words = "" if is_page else " ".join(body[:_WORDS_MAX].decode("utf-8", "replace").split())[:200]
-    raise PeerRefusedError(f"{base_url} answered {status} {answer.reason or ''} {words}".strip(), status)
+    reason = mask.text(answer.reason or "")[:200]
+    raise PeerRefusedError(f"{base_url} answered {status} {reason} {words}".strip(), status)
+
+
+async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
+    """As much of an error's page as could tell what is wrong, and a key that begins in it."""
+    body = b""
+    async for block in answer.content.iter_chunked(_BLOCK):
+        body += block
+        if len(body) > _ERROR_MAX_BYTES:
+            break
+    return body
 
 
 def _body_too_large(answer: aiohttp.ClientResponse, base_url: str, *, is_proxys: bool) -> BodyTooLargeError:
@@ -172,20 +189,24 @@ def json_max_bytes(path: str) -> int:
 async def read_body(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """
     Raises:
-        PeerProtocolError: there is more, or will be by what it says of itself.
+        AnswerTooLargeError: there is more, or will be by what it says of itself.
     """
     blocks, size = [], 0
     if (answer.content_length or 0) > max_bytes:
-        raise PeerProtocolError(f"An answer of more than {max_bytes >> 20} MiB was not taken.")
+        raise _too_large(answer, max_bytes)
     async for block in answer.content.iter_chunked(_BLOCK):
         size += len(block)
         if size > max_bytes:
-            raise AnswerTooLargeError(
-                f"{answer.url.origin()} answered {answer.url.path[:60]} by more than {max_bytes >> 20} MiB, "
-                "so it was not taken."
-            )
+            raise _too_large(answer, max_bytes)
         blocks.append(block)
     return b"".join(blocks)
+
+
+def _too_large(answer: aiohttp.ClientResponse, max_bytes: int) -> AnswerTooLargeError:
+    return AnswerTooLargeError(
+        f"{answer.url.origin()} answered {answer.url.path[:60]} by more than {max_bytes >> 20} MiB, so it "
+        "was not taken."
+    )
 
 
 async def parse_body(body: bytes) -> Any:
@@ -204,7 +225,12 @@ async def _prompt_refused(data: bytes, base_url: str) -> PeerError:
     error, nodes = body.get("error"), body.get("node_errors")
     error = error if isinstance(error, Mapping) else {"message": wire.text(error) or "no reason given"}
     nodes = nodes if isinstance(nodes, Mapping) else {}
-    return PromptRefusedError(_in_words(error, nodes), error, nodes)
+    return PromptRefusedError(_in_words(error, nodes), details(error), kept_node_errors(nodes))
+
+
+def kept_node_errors(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a peer says against each node. It repeats the whole list of a file's choices, for each."""
+    return {node_id: details(nodes[node_id], _NODE_MAX) for node_id in list(nodes)[:_NODES_MAX]}
 
 
 def _in_words(error: Mapping[str, Any], nodes: Mapping[str, Any]) -> str:

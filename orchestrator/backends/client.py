@@ -23,9 +23,10 @@ from ..errors import (
     PeerUnwellError,
 )
 from . import wire
-from .answers import json_max_bytes, parse_body, read_body
+from .answers import json_max_bytes, kept_node_errors, parse_body, read_body
 from .connection import Connection
 from .downloads import CheckHead, Download, Partial
+from .masking import Mask
 from .request_body import json_body
 from .resolver import CheckedResolver
 from .transfer import at_a_pace, in_thread, observed
@@ -75,6 +76,11 @@ class ComfyUIClient:
         )
         self._sender = sender
         self._door = asyncio.Lock()  #: prompts arrive in the order in which they are handed in
+
+    @property
+    def mask(self) -> Mask:
+        """Strikes the keys of its headers out of what the server says."""
+        return self._connection.mask
 
     async def health_check(self) -> bool:
         """Ask for the vitals and keep them in ``latest``.
@@ -184,7 +190,7 @@ class ComfyUIClient:
                 "The peer took the job under another id. It needs ComfyUI 0.3.45 or later."
             )
         errors = answer.get("node_errors")
-        return dict(errors) if isinstance(errors, Mapping) else {}
+        return kept_node_errors(errors) if isinstance(errors, Mapping) else {}
 
     async def history(self, prompt_id: str) -> dict[str, Any] | None:
         """The finished prompt's entry; None while it is unfinished or unknown."""
@@ -303,7 +309,8 @@ class ComfyUIClient:
     async def _body(self, method: str, path: str, *, max_bytes: int = 0, **options: Any) -> bytes:
         """`max_bytes`: 0 is the route's own."""
         async with self._connection.request(method, path, **options) as answer:
-            return await read_body(answer, max_bytes or json_max_bytes(path))
+            body = await read_body(answer, max_bytes or json_max_bytes(path))
+        return self.mask.bytes(body)
 
 
 async def _remove(target: Path) -> None:

@@ -14,6 +14,7 @@ from ..core.models.trust import context_of, pinned_digest
 from ..errors import PeerUnreachableError
 from .answers import check_answer, leads_elsewhere, translated
 from .gate import Gate
+from .masking import Mask
 from .resolver import CheckedResolver
 
 REQUESTS_MAX = 16  #: at a time to one peer; others at the same host and port have as many of their own
@@ -43,6 +44,7 @@ class Connection:
     ) -> None:
         self._base_url = base_url
         self._headers = dict(headers)
+        self.mask = Mask(headers)
         self._timeout_s = timeout_s
         self._ssl = ssl_of(tls)
         self._resolver = resolver or CheckedResolver()
@@ -69,7 +71,7 @@ class Connection:
         """
         total = self._timeout_s if timeout_s == 0.0 else timeout_s
         sent_at_s = await self._gate.enter()
-        with translated(self._base_url):
+        with translated(self._base_url, self.mask):
             async with self._requests().request(
                 method,
                 self._base_url + path,
@@ -80,7 +82,7 @@ class Connection:
                 **options,
             ) as answer:
                 self._gate.note(sent_at_s, answer.status, answer.headers)
-                await check_answer(answer, self._base_url)
+                await check_answer(answer, self._base_url, self.mask)
                 yield answer
 
     @contextlib.asynccontextmanager
@@ -91,7 +93,7 @@ class Connection:
             PeerError
         """
         sent_at_s = await self._gate.enter()
-        with translated(self._base_url), self._noting_refusals(sent_at_s):
+        with translated(self._base_url, self.mask), self._noting_refusals(sent_at_s):
             async with (
                 self._streams() as session,
                 session.ws_connect(

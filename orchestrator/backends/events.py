@@ -136,9 +136,9 @@ class EventStream:
             anything = True
             try:
                 if message.type is aiohttp.WSMsgType.TEXT:
-                    self._tell(wire.text_message(message.data))
+                    self._tell(wire.text_message(self._client.mask.text(message.data)))
                 elif message.type is aiohttp.WSMsgType.BINARY:
-                    self._tell(wire.binary_message(message.data))
+                    self._tell(wire.binary_message(self._client.mask.bytes(message.data)))
             except PeerError as exc:
                 log.debug("A message was not understood: %s", exc)
         return anything

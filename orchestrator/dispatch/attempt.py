@@ -24,9 +24,8 @@ from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success
 from ..core.workflow.prompt import class_of, seeded_nodes, title_of
 from ..core.workflow.result_files import (
-    TEXT_MAX,
-    cut,
     files_of,
+    kept,
     merged,
     outputs_told,
     sequence_of,
@@ -213,8 +212,9 @@ class AttemptRun:
                 *notes,
                 f"{frames.left_out} pictures that came over the websocket were too many to keep.",
             )
-        if not value_node and any(len(text) > TEXT_MAX for text in texts):
-            notes = (*notes, f"A text that {self._peer} made is too long to be kept; its beginning is.")
+        texts = tuple(map(self._restored, texts))
+        if not value_node and kept(texts) != texts:
+            notes = (*notes, f"Texts that {self._peer} made are too long to be kept; what fits is.")
         shown = shown_of(outputs, made.with_sequences(delivered.places), self._restored)
         if self._ways.folders.with_assets is not None and delivered.places and not value_node:
             shown = await asyncio.to_thread(self._ways.folders.with_assets, job_id, shown)
@@ -225,7 +225,7 @@ class AttemptRun:
                 if file in delivered.places
             ),
             "shown": shown,
-            "texts": tuple(text if value_node else cut(text) for text in map(self._restored, texts)),
+            "texts": texts if value_node else kept(texts),
             "result_type": self._plan.type if self._plan else "",
             "notes": notes,
         }

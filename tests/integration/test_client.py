@@ -21,6 +21,7 @@ from orchestrator.backends.connection import open_session
 from orchestrator.core.models.backend import QueueState
 from orchestrator.core.models.job import RemoteFile
 from orchestrator.errors import (
+    AnswerError,
     PeerAuthError,
     PeerError,
     PeerProtocolError,
@@ -296,14 +297,14 @@ async def test_something_that_is_not_http_is_a_peer_error() -> None:
 
 async def test_an_answer_without_end_is_cut_at_the_cap(client: ComfyUIClient, fake: FakeComfyUI) -> None:
     fake.answers["/queue"] = endless(b" " * (1 << 20))
-    with pytest.raises(PeerProtocolError, match="16 MiB"):
+    with pytest.raises(AnswerError, match="16 MiB"):
         await client.queue()
 
 
 async def test_a_compressed_bomb_is_cut_at_the_cap(client: ComfyUIClient, fake: FakeComfyUI) -> None:
     bomb = gzip.compress(b" " * (64 << 20))
     fake.answers["/queue"] = answer(bomb, headers={"Content-Encoding": "gzip"})
-    with pytest.raises(PeerProtocolError, match="16 MiB"):
+    with pytest.raises(AnswerError, match="16 MiB"):
         await client.queue()
 
 

@@ -20,9 +20,12 @@ from ...errors import (
     PeerNotPermittedError,
     PeerOutOfMemoryError,
 )
+from . import foreign
 from .prompt import node_in_words
 
 _READ_MAX = 4_000  #: characters of a message that are looked at
+#: What is kept first of all that a peer says of an error.
+_TELLING = ("node_id", "node_type", "exception_type", "exception_message", "executed", "traceback")
 
 
 class Fault(Enum):
@@ -175,6 +178,7 @@ def execution_error(details: Mapping[str, Any], peer: str, titles: Mapping[str, 
 
     `titles` are the names of the prompt's nodes.
     """
+    details = foreign.details({**{key: details[key] for key in _TELLING if key in details}, **details})
     kind = str(details.get("exception_type") or "")
     said = str(details.get("exception_message") or kind or "no message").strip()
     node_type, node_id = str(details.get("node_type") or "A node"), str(details.get("node_id", "?"))

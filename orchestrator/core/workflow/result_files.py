@@ -15,7 +15,8 @@ from typing import Any
 
 from ..models.job import OutputFile, RemoteFile
 
-TEXT_MAX = 1 << 20  #: characters of a text that are kept and shown
+TEXT_MAX = 1 << 20  #: characters of a text that are shown
+KEPT_TEXT_MAX, KEPT_TEXTS_MAX = 100_000, 1 << 20  #: of a text, and of all texts, in a job's record
 _DEPTH_MAX = 12
 _FILES_MAX = 20_001  #: one more than are taken, so that too many are noticed
 _TEXT_KEYS = ("text", "string")
@@ -135,11 +136,22 @@ def texts_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "
     return tuple(found)
 
 
-def cut(text: str) -> str:
-    """As much of a text as is kept."""
-    if len(text) <= TEXT_MAX:
+def cut(text: str, most: int = TEXT_MAX) -> str:
+    """As much of a text as is shown."""
+    if len(text) <= most:
         return text
-    return f"{text[:TEXT_MAX]}… ({len(text):,} characters in all; the rest was left on the peer)"
+    return f"{text[:most]}… ({len(text):,} characters in all; the rest was left on the peer)"
+
+
+def kept(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts as a job's record has them, as many as fit."""
+    found, left = list[str](), KEPT_TEXTS_MAX
+    for text in texts:
+        if left <= 0:
+            break
+        found.append(cut(text, min(KEPT_TEXT_MAX, left)))
+        left -= len(found[-1]) + 1
+    return tuple(found)
 
 
 def _ordered(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str) -> list[str]:
