@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from tests.e2e.session import Session, until
 from tests.rig.comfy import ComfyProcess
 
-from .cases import Prompt
+from .cases import DISPATCHER, Prompt
 from .content import Content, content_of
 
 DEADLINE_S = 90.0
@@ -56,7 +56,7 @@ class Machine:
         self._folders = (process.base / "output", process.base.parent / "shared" / "made")
 
     async def run(self, prompt: Prompt, workflow: Mapping[str, Any], *, by_node: bool = False) -> Seen:
-        """`by_node`: its results are those of the job of the jobs that a node began."""
+        """`by_node`: its results are those of the jobs that a node began, and of the nodes that stayed."""
         await self._forget_earlier()
         earlier_jobs = {job["job_id"] for job in await self._jobs()}
         async with self.session.listening() as (client_id, heard):
@@ -83,8 +83,10 @@ class Machine:
             for node_id, output in entry["outputs"].items():
                 merged.setdefault(node_id, {}).update(output)
         seen.outputs = await self._with_contents(_without_rounds(merged))
-        seen.listed = [c for output in seen.outputs.values() for c in _contents(output)]
-        seen.texts = [text for node_id in prompt for text in _texts(seen.outputs.get(node_id, {}))]
+        ran_here = {node_id for entry in entries for node_id in entry["prompt"][2]} - {DISPATCHER}
+        own = {key: output for key, output in seen.outputs.items() if not by_node or key in ran_here}
+        seen.listed = [c for output in own.values() for c in _contents(output)]
+        seen.texts = [text for node_id in prompt for text in _texts(own.get(node_id, {}))]
         return await self._completed(seen, earlier_jobs, by_node=by_node)
 
     async def run_file(self, workflow: Mapping[str, Any], token: str) -> Seen:
@@ -109,8 +111,8 @@ class Machine:
         seen.said = [note for job in jobs for note in job["notes"]]
         if by_node:
             files = [file for job in jobs for file in job["outputs"]]
-            seen.listed = [await self._content(file) for file in files]
-            seen.texts = [_plain_text(text) for job in jobs for text in job["texts"]]
+            seen.listed += [await self._content(file) for file in files]
+            seen.texts += [_plain_text(text) for job in jobs for text in job["texts"]]
         seen.written = await asyncio.to_thread(self._written)
         return seen
 
@@ -201,7 +203,7 @@ def _contents(value: Any) -> Iterator[Any]:
 
 def _plain_text(text: str) -> str:
     """Without the folders of the machine that wrote it."""
-    return re.sub(r"/\S*/(plain|peer-1|master)/(?=output|input|temp)", "…/", text)
+    return re.sub(r"/\S*/(plain|peer-1|master)/(?=output|input|temp|models)", "…/", text)
 
 
 def _refusal(told: Mapping[str, Any]) -> str:
