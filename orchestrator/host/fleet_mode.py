@@ -59,8 +59,10 @@ class FleetMode:
         prefetch: Prefetch,
         is_foreign: Callable[[web.Request], bool],
         runs_here: RunsHere,
+        handlers: PromptHandlers,
     ) -> None:
         self._runs_here = runs_here
+        self._handlers = handlers
         self._server = server
         self._is_foreign = is_foreign
         self._prefetch = prefetch
@@ -68,7 +70,6 @@ class FleetMode:
         self._native = NativeQueue(server)
         packs = PackEvents(runtime, comfy.module_of)
         self._mirror = FleetMirror(server, runtime, self._native, packs, self._is_output)
-        self._handlers = PromptHandlers(server)
         self._greetings: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 

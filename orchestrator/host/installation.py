@@ -17,6 +17,7 @@ from .guard import Guard
 from .merged_nodes import MergedNodes
 from .node_peers import NodePeers
 from .pages import Pages
+from .prompt_handlers import PromptHandlers
 from .prompt_hook import PromptHook
 from .report import keep_log_lines
 from .routes import add_routes
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def install(server: Any) -> None:
-    """Add our routes and prompt handler to `server` (a PromptServer), and start the engine with it.
+    """Add our routes and prompt handlers to `server` (a PromptServer), and start the engine with it.
 
     Called while ComfyUI loads its node packs: its app takes routes and start-up handlers until it runs.
     """
@@ -51,10 +52,10 @@ def install(server: Any) -> None:
         definitions=nodes.definitions,
         parted=runs_here.parted,
     )
-    server.add_on_prompt_handler(PromptHook(runs_here))
+    handlers = PromptHandlers(server, PromptHook(runs_here))
     announcer = Announcer(runtime, pages.send, pages.are_open)
     node_peers = NodePeers(runtime, pages.send)
-    fleet_mode = FleetMode(server, runtime, host.prefetch, guard.is_foreign_page, runs_here)
+    fleet_mode = FleetMode(server, runtime, host.prefetch, guard.is_foreign_page, runs_here, handlers)
     fleet_mode.install()
     nodes.install(server.app)
     early_view.install(server.app, folders)

@@ -74,6 +74,14 @@ async def test_unchanged_upstream_is_not_sent_again_and_a_changed_seed_is(
     assert await executions(peers) == before + 1
 
 
+async def test_other_packs_prompt_handlers_see_and_change_what_is_behind_the_node(master: Session) -> None:
+    graph = dispatched(stamp(seed=23, size=32), ["1", 0])
+    graph["2"] = node("ReportRemote", node_id="1", widget="width", value=48)
+    done = await master.run(graph)
+    assert done.succeeded, done.entry["status"]
+    assert (await master.picture(done.images("91")[0])).shape == (32, 48, 3)
+
+
 def png(colour: tuple[int, int, int]) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), colour).save(buffer, "PNG")

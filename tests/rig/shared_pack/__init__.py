@@ -133,7 +133,41 @@ class LoopEnd:
         return (value,)
 
 
+class Remote:
+    """Sets a widget of another node of its prompt, before the prompt runs."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"node_id": ("STRING",), "widget": ("STRING",), "value": ("INT",)}}
+
+    RETURN_TYPES = ()
+    FUNCTION = "rest"
+    OUTPUT_NODE = True
+    CATEGORY = "reports"
+
+    def rest(self, **_):
+        return {}
+
+
+def set_widgets(json_data):
+    prompt = json_data["prompt"]
+    for node in prompt.values():
+        if node.get("class_type") == "ReportRemote":
+            told = node["inputs"]
+            prompt[told["node_id"]]["inputs"][told["widget"]] = told["value"]
+    return json_data
+
+
+async def join_handlers(app):
+    PromptServer.instance.add_on_prompt_handler(set_widgets)
+
+
+# As late as a pack can, so that it is behind those of all packs that do it while they are loaded.
+PromptServer.instance.app.on_startup.append(join_handlers)
+
+
 NODE_CLASS_MAPPINGS = {
+    "ReportRemote": Remote,
     "ReportChooser": Chooser,
     "ReportRandom": Random,
     "ReportBrokenCheck": BrokenCheck,
