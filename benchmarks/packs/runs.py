@@ -183,10 +183,7 @@ def _without_rounds(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(output: Mapping[str, Any]) -> list[str]:
-    """A text that was told in place of a list of texts is taken apart by ComfyUI."""
-    texts = [text for text in output.get("text", ()) if isinstance(text, str)]
-    is_apart = len(texts) > 1 and all(len(text) == 1 for text in texts)
-    return ["".join(texts)] if is_apart else texts
+    return [text for text in output.get("text", ()) if isinstance(text, str)]
 
 
 def _contents(value: Any) -> Iterator[Any]:
