@@ -37,6 +37,7 @@ DEFINITIONS: dict[str, Any] = {
         format=[["video/a", "video/b"], {"formats": {"video/a": [["crf", "INT", {"default": 20}]]}}],
         save_output=["BOOLEAN", {"default": True}],
     ),
+    "PreviewBridge": pack(["IMAGE"], images=["IMAGE"], image=["STRING", {"default": ""}]),
     "Repeater|pysssss": pack(["*"], source=["*"]),
 }
 LOAD = {"id": 1, "type": "Load", "widgets_values": ["a"]}
@@ -231,3 +232,22 @@ def test_a_primitive_on_a_widget_that_the_page_made_is_refused() -> None:
     found = workflow(target, primitive, links=[[8, 1, 0, 8, 0, "MODEL"], [7, 6, 0, 5, 0, "FLOAT"]])
     with pytest.raises(WorkflowError, match=r"Node 5 .*a primitive sets its value"):
         convert(found, {**DEFINITIONS, "Power Primitive (rgthree)": pack(["*"])})
+
+
+def bridged(picture: str) -> dict[str, Any]:
+    """A picture goes through a bridge that keeps it in the memory of its server."""
+    bridge = {"id": 7, "type": "PreviewBridge", "widgets_values": [picture]}
+    bridge["inputs"] = [{"name": "images", "type": "IMAGE", "link": 10}]
+    found = workflow(bridge, links=[[8, 1, 0, 8, 0, "MODEL"], [10, 8, 0, 7, 0, "IMAGE"]])
+    found["links"][-1] = [9, 7, 0, 9, 0, "IMAGE"]
+    return found
+
+
+@pytest.mark.parametrize("picture", ["$7-1796055205.7", "$7-0", ""])
+def test_a_picture_in_the_memory_of_another_server_is_sent_as_one_that_is_not_there(picture: str) -> None:
+    assert convert(bridged(picture))["7"] == {"images": ["8", 0], "image": "$7-0"}
+
+
+def test_a_picture_that_only_the_page_can_hand_to_its_server_is_refused() -> None:
+    with pytest.raises(WorkflowError, match=r"clipspace/mask\.png.*Export \(API\)"):
+        convert(bridged("clipspace/mask.png [input]"))

@@ -16,7 +16,7 @@ from .live_graph import PRIMITIVE, REROUTE, VIRTUAL_TYPES, LiveGraph, LiveNode
 from .object_info import MATCH_TYPE, ObjectInfo
 from .pack_links import add_page_links
 from .pack_rules import PAGE_ONLY
-from .pack_widgets import arrange, doubts, has_rule, reset_by_format, without_empty_choices
+from .pack_widgets import arrange, doubts, forget_memory, has_rule, reset_by_format, without_empty_choices
 from .promotion import bind_promoted, migrate_proxies
 from .widgets import Autogrow, Layout, Socket, Widget, class_layout, class_specs, drop_forced_values, restore
 
@@ -108,6 +108,7 @@ class Loader:
         restore(layout, values, node.named)
         if isinstance(node.values, Mapping) and from_pack:
             reset_by_format(layout)
+        forget_memory(node, layout)
         found = tuple(doubts(node, layout, values)) if from_pack else ()
         names = {widget.name for widget in layout.widgets}
         sockets = [s for s in layout.sockets if s.widget is None or s.widget in names]

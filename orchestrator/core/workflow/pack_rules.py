@@ -98,6 +98,8 @@ PAGE_WIDGETS: Mapping[str, tuple[str, ...]] = {
     "easy stableDiffusion3API": (REST, "-cost_credit", "account"),
     "easy stylesSelector": (REST, "select_styles"),
     "easy tableEditor": ("table_data",),
+    # Impact Pack
+    "ImpactSEGSPicker": (REST, "pick"),
     # KJNodes
     "ConditioningMultiCombine": _UPDATE,
     "CrossFadeImagesMulti": _UPDATE,
@@ -158,6 +160,10 @@ RESET_BY_FORMAT: Mapping[str, tuple[str, int | None]] = {
     "custom_width": ("dim", 2),
     "custom_height": ("dim", 3),
 }
+
+# Widgets that name a picture in the memory of the server that made it, as ``$7-1796055205.7``. A server that
+# was started since knows none of them, and its page sends ``$7-0`` (Impact Pack).
+IN_MEMORY: Mapping[str, str] = {"PreviewBridge": "image", "PreviewBridgeLatent": "image"}
 
 # Classes of which an empty choice is not sent.
 UNCHOSEN = frozenset({"Checkpoint Loader (LoraManager)", "Unet Loader (LoraManager)"})

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..models.workflow import Node
 from .object_info import COMBO, InputSpec, read_spec
-from .pack_rules import FORMAT, PAGE_WIDGETS, RESET_BY_FORMAT, REST, REWRITTEN, UNCHOSEN, UNSENT
+from .pack_rules import FORMAT, IN_MEMORY, PAGE_WIDGETS, RESET_BY_FORMAT, REST, REWRITTEN, UNCHOSEN, UNSENT
 from .values import MISSING, default_value
 from .widgets import Layout, Widget
 
@@ -78,6 +78,18 @@ def reset_by_format(layout: Layout) -> None:
             widget.value = after
 
 
+def forget_memory(node: Node, layout: Layout) -> None:
+    """Let go of names that only the server knew with which the file was made."""
+    widget = layout.widget(IN_MEMORY.get(node.type))
+    if widget is not None and not _is_elsewhere(widget.value):
+        widget.value = f"${node.id}-0"
+
+
+def _is_elsewhere(value: Any) -> bool:
+    """Whether it is a picture that the page gives to the server as it opens the file."""
+    return isinstance(value, str) and bool(value) and not value.startswith("$")
+
+
 def _reset(told: Any, field: str, place: int | None) -> Any:
     value = told.get(field) if isinstance(told, Mapping) else None
     if place is None:
@@ -89,6 +101,9 @@ def doubts(node: Node, layout: Layout, values: Values) -> Iterator[str]:
     """What of the saved `values` the restored `layout` cannot account for, in words."""
     if node.type in REWRITTEN:
         yield REWRITTEN[node.type]
+    bridge = layout.widget(IN_MEMORY.get(node.type))
+    if bridge is not None and _is_elsewhere(bridge.value):
+        yield f"its page gives the picture {bridge.value!r} to the server as it opens the file"
     saved = [widget for widget in layout.widgets if widget.saved]
     if isinstance(values, Mapping):
         known = {widget.name for widget in saved}

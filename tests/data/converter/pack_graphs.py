@@ -165,7 +165,7 @@ def base(name: str, *without: tuple[str, str], script: str = "") -> Recipe:
 def recipes() -> list[Recipe]:
     return [
         *_set_get(), *_rgthree(), *_everywhere(), *_video(), *_lora_manager(), *_custom_scripts(),
-        *_easy(), *_kj(), *_others(),
+        *_easy(), *_kj(), *_others(), *_impact(),
     ]  # fmt: skip
 
 
@@ -507,12 +507,19 @@ def _others() -> list[Recipe]:
     seeker = base("essentials flux attention", ("positive", "clip"))
     seeker.node("seek", "FluxAttentionSeeker+", clip_l_0=1.5, t5xxl_3=0.5)
     made.append(seeker.link(("ckpt", 1, "seek", "clip"), ("seek", 0, "positive", "clip")))
-    impact = base("impact switch and wildcard")
-    impact.node("switch", "ImpactSwitch", select=1)
-    impact.node("words", "ImpactWildcardProcessor", wildcard_text="{ink|wash} boat", seed=3)
-    impact.node("out", "PreviewImage")
-    impact.link(("decode", 0, "switch", "input1"), ("switch", 0, "out", "images"), ("words", 0, "positive", "text"))
-    made.append(impact)
+    return made
+
+
+def _impact() -> list[Recipe]:
+    made: list[Recipe] = []
+    wild = base("impact switch and wildcard")
+    wild.node("switch", "ImpactSwitch", select=1)
+    wild.node("words", "ImpactWildcardProcessor", wildcard_text="{ink|wash} boat", seed=3)
+    wild.node("out", "PreviewImage")
+    wild.link(
+        ("decode", 0, "switch", "input1"), ("switch", 0, "out", "images"), ("words", 0, "positive", "text")
+    )
+    made.append(wild)
     detail = base("impact list and maths")
     detail.node("int", "ImpactInt", value=64)
     detail.node("compare", "ImpactCompare", cmp="a > b")
@@ -520,6 +527,155 @@ def _others() -> list[Recipe]:
     detail.node("out", "PreviewImage")
     detail.link(("int", 0, "latent", "width"), ("decode", 0, "list", "image1"), ("list", 0, "out", "images"))
     made.append(detail)
+    for mode in (0, BYPASSED):
+        pipe = base(
+            f"impact basic pipe{f' of mode {mode}' if mode else ''}", ("sampler", "model"), ("decode", "vae")
+        )
+        pipe.node("pipe", "ToBasicPipe")
+        pipe.node("edited", "EditBasicPipe", mode)
+        pipe.node("parts", "FromBasicPipe")
+        for slot, name in enumerate(("model", "clip", "vae")):
+            pipe.link(("ckpt", slot, "pipe", name))
+        pipe.link(("positive", 0, "pipe", "positive"), ("negative", 0, "pipe", "negative"))
+        pipe.link(("negative", 0, "edited", "positive"), ("pipe", 0, "edited", "basic_pipe"))
+        made.append(
+            pipe.link(
+                ("edited", 0, "parts", 0), ("parts", 0, "sampler", "model"), ("parts", 2, "decode", "vae")
+            )
+        )
+    sampled = base("impact sampler of a pipe", ("decode", "samples"))
+    sampled.node("pipe", "ToBasicPipe")
+    sampled.node(
+        "again",
+        "ImpactKSamplerBasicPipe",
+        seed=7,
+        steps=3,
+        cfg=2.5,
+        sampler_name="euler",
+        scheduler="AYS SDXL",
+    )
+    for slot, name in enumerate(("model", "clip", "vae")):
+        sampled.link(("ckpt", slot, "pipe", name))
+    sampled.link(
+        ("positive", 0, "pipe", "positive"),
+        ("negative", 0, "pipe", "negative"),
+        ("pipe", 0, "again", "basic_pipe"),
+    )
+    made.append(sampled.link(("sampler", 0, "again", "latent_image"), ("again", 1, "decode", "samples")))
+    segs = base("impact SEGS of a mask")
+    segs.node("mask", "SolidMask", value=0.5, width=64, height=96)
+    segs.node("dilated", "ImpactDilateMask", dilation=4)
+    segs.node(
+        "segs", "MaskToSEGS", combined=True, crop_factor=1.5, bbox_fill=False, drop_size=3, contour_fill=True
+    )
+    segs.node("preview", "SEGSPreview", alpha_mode=False, min_alpha=0.4)
+    segs.node("filtered", "ImpactSEGSRangeFilter", target="width", mode=False, min_value=2, max_value=90)
+    segs.node("picked", "ImpactSEGSPicker", picks="1")
+    segs.node("all", "SegsToCombinedMask")
+    segs.node("shown", "MaskPreview")
+    segs.link(("mask", 0, "dilated", "mask"), ("dilated", 0, "segs", "mask"), ("segs", 0, "preview", "segs"))
+    segs.link(("decode", 0, "preview", "fallback_image_opt"), ("segs", 0, "filtered", "segs"))
+    made.append(segs.link(("filtered", 1, "picked", "segs"), ("picked", 0, "all", "segs"), ("all", 0, "shown", "mask")))
+    detailer = base("impact detailer for SEGS", ("save", "images"))
+    detailer.node("mask", "SolidMask", value=1.0, width=64, height=96)
+    detailer.node("segs", "MaskToSEGS")
+    detailer.node(
+        "detail", "DetailerForEach", guide_size=256, seed=11, steps=6, denoise=0.4, wildcard="", cycle=2
+    )
+    detailer.link(
+        ("mask", 0, "segs", "mask"), ("decode", 0, "detail", "image"), ("segs", 0, "detail", "segs")
+    )
+    for slot, name in enumerate(("model", "clip", "vae")):
+        detailer.link(("ckpt", slot, "detail", name))
+    detailer.link(("positive", 0, "detail", "positive"), ("negative", 0, "detail", "negative"))
+    made.append(detailer.link(("detail", 0, "save", "images")))
+    growing = base("impact lists that grow", ("save", "images"), ("sampler", "positive"))
+    growing.node("batch", "ImpactMakeImageBatch")
+    growing.node("texts", "ImpactCombineConditionings")
+    growing.link(
+        ("decode", 0, "batch", "image1"), ("decode", 0, "batch", "image2"), ("decode", 0, "batch", "image3")
+    )
+    growing.link(("positive", 0, "texts", "conditioning1"), ("negative", 0, "texts", "conditioning2"))
+    made.append(growing.link(("batch", 0, "save", "images"), ("texts", 0, "sampler", "positive")))
+    chosen = base("impact switches", ("save", "images"))
+    chosen.node("switch", "ImpactSwitch", select=2, sel_mode=True)
+    chosen.node("other", "EmptyImage", width=32, height=32, batch_size=1, color=255)
+    chosen.link(
+        ("decode", 0, "switch", "input1"), ("other", 0, "switch", "input2"), ("switch", 0, "save", "images")
+    )
+    made.append(chosen)
+    back = base("impact inversed switch", ("save", "images"))
+    back.node("back", "ImpactInversedSwitch", select=1)
+    back.node("out", "PreviewImage")
+    back.link(("decode", 0, "back", "input"), ("back", 0, "save", "images"), ("back", 1, "out", "images"))
+    made.append(back)
+    logic = base("impact logic and a branch", ("save", "images"))
+    logic.node("five", "ImpactInt", value=5)
+    logic.node("three", "ImpactInt", value=3)
+    logic.node("no", "ImpactBoolean", value=False)
+    logic.node("compare", "ImpactCompare", cmp="a >= b")
+    logic.node("not", "ImpactNeg", value=False)
+    logic.node("both", "ImpactLogicalOperators", operator="or", bool_a=True, bool_b=False)
+    logic.node("other", "EmptyImage", width=32, height=32, batch_size=1, color=255)
+    logic.node("branch", "ImpactConditionalBranch")
+    logic.link(("five", 0, "compare", "a"), ("three", 0, "compare", "b"), ("compare", 0, "not", "value"))
+    logic.link(
+        ("not", 0, "both", "bool_a"), ("no", 0, "both", "bool_b"),
+        ("both", 0, "branch", "cond"), ("decode", 0, "branch", "tt_value"),
+    )
+    made.append(logic.link(("other", 0, "branch", "ff_value"), ("branch", 0, "save", "images")))
+    texts = base("impact strings", ("positive", "text"))
+    texts.node("chosen", "ImpactStringSelector", strings="one\ntwo\n#three", multiline=True, select=1)
+    texts.node("shown", "PreviewAny")
+    texts.link(("chosen", 0, "positive", "text"), ("chosen", 0, "shown", "source"))
+    made.append(texts)
+    encoded = base("impact wildcard encode", ("sampler", "positive"))
+    encoded.node(
+        "words", "ImpactWildcardEncode", wildcard_text="{ink|wash} <lora:ink:0.5>", mode=False, seed=9
+    )
+    encoded.link(
+        ("ckpt", 0, "words", "model"), ("ckpt", 1, "words", "clip"), ("words", 2, "sampler", "positive")
+    )
+    made.append(encoded)
+    senders = base("impact senders and a bridge", ("save", "images"))
+    senders.node("bridge", "PreviewBridge", block=False)
+    senders.node("sender", "ImageSender", filename_prefix="sent", link_id=2)
+    senders.node("latents", "LatentSender", filename_prefix="latents/sent", link_id=3)
+    senders.link(
+        ("decode", 0, "bridge", "images"), ("bridge", 0, "save", "images"), ("decode", 0, "sender", "images")
+    )
+    made.append(senders.link(("sampler", 0, "latents", "samples")))
+    queue = base("impact queue and widgets", ("save", "images"))
+    queue.node("trigger", "ImpactQueueTrigger", mode=False)
+    queue.node("count", "ImpactQueueTriggerCountdown", count=1, total=4, mode=True)
+    queue.node(
+        "widget", "ImpactSetWidgetValue", node_id=3, widget_name="text", string_value="next", int_value=4
+    )
+    queue.node("sleep", "ImpactSleep", seconds=0.3)
+    queue.node("gate", "ImpactControlBridge", mode=True, behavior="Mute")
+    queue.link(
+        ("decode", 0, "trigger", "signal"),
+        ("trigger", 0, "count", "signal"),
+        ("count", 0, "widget", "signal"),
+    )
+    queue.link(("decode", 0, "sleep", "signal"), ("sleep", 0, "gate", "value"), ("gate", 0, "save", "images"))
+    made.append(queue)
+    upscaled = base("impact iterative upscale", ("decode", "samples"))
+    upscaled.node(
+        "provider", "PixelKSampleUpscalerProvider", scale_method="bilinear", seed=5, steps=2, denoise=0.3
+    )
+    upscaled.node("hook", "DenoiseScheduleHookProvider", target_denoise=0.2)
+    upscaled.node(
+        "larger", "IterativeLatentUpscale", upscale_factor=1.5, steps=2, temp_prefix="", step_mode="geometric"
+    )
+    upscaled.link(
+        ("ckpt", 0, "provider", "model"),
+        ("ckpt", 2, "provider", "vae"),
+        ("hook", 0, "provider", "pk_hook_opt"),
+    )
+    upscaled.link(("positive", 0, "provider", "positive"), ("negative", 0, "provider", "negative"))
+    upscaled.link(("sampler", 0, "larger", "samples"), ("provider", 0, "larger", "upscaler"))
+    made.append(upscaled.link(("larger", 0, "decode", "samples")))
     return made
 
 
