@@ -123,6 +123,14 @@ def prompt_id_of(body: Mapping[str, Any]) -> str | None:
         return None
 
 
+def is_canonical_id(prompt_id: str) -> bool:
+    """Whether every peer takes it: newer ones want a UUID as Python writes it."""
+    try:
+        return str(uuid.UUID(prompt_id)) == prompt_id
+    except ValueError:
+        return False
+
+
 def _jobs_module() -> object:
     try:
         return importlib.import_module("comfy_execution.jobs")

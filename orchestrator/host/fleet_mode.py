@@ -222,7 +222,7 @@ class FleetMode:
             request = replace(request, targets=outputs)
         job_id = prompt_id
         is_taken = await self._runtime.has_job(prompt_id) or self._mirror.is_announced(prompt_id)
-        if is_taken or not _is_canonical_uuid(prompt_id):
+        if is_taken or not comfy.is_canonical_id(prompt_id):
             job_id = str(uuid.uuid4())
             request = replace(request, prompt_id=prompt_id)
         self._mirror.announce(job_id, number, outputs)
@@ -383,13 +383,6 @@ async def _object(request: web.Request) -> dict[str, Any]:
 
 def _has_no_class(node: object) -> bool:
     return isinstance(node, (str, list)) or (isinstance(node, dict) and "class_type" not in node)
-
-
-def _is_canonical_uuid(value: object) -> bool:
-    try:
-        return isinstance(value, str) and str(uuid.UUID(value)) == value
-    except ValueError:
-        return False
 
 
 def _accepted(prompt_id: str, number: float, node_errors: Mapping[str, Any]) -> web.Response:
