@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from .core.models.job import Attempt, InputFile, Job, JobState, OutputFile, Rank
 from .core.models.request_record import request_of, request_record
 from .core.workflow.result_files import kept
+from .graph_rows import GraphReader, GraphWriter
 from .schema import ATTEMPTS, INPUTS, JOBS, OUTPUTS, PLACES, REQUESTS
 
 log = logging.getLogger(__name__)
@@ -45,11 +46,13 @@ def readable(ids: Sequence[str], read: Callable[[Sequence[str]], tuple[T, ...]])
 
 
 def load_jobs(db: sa.Connection, wanted: sa.ColumnElement[bool], limit: int) -> tuple[Job, ...]:
+    graphs = GraphReader(db)
+
     def read(some: Sequence[str]) -> tuple[Job, ...]:
         found = {name: _parts(db, table, some, make) for name, (table, make) in _PARTS.items()}
-        query = sa.select(JOBS, REQUESTS.c.body).join(REQUESTS).where(JOBS.c.id.in_(some))
+        query = sa.select(JOBS, REQUESTS.c.body, REQUESTS.c.parts).join(REQUESTS).where(JOBS.c.id.in_(some))
         return tuple(
-            _job_from(row, {name: tuple(parts.get(row["id"], ())) for name, parts in found.items()})
+            _job_from(row, graphs, {name: tuple(parts.get(row["id"], ())) for name, parts in found.items()})
             for row in db.execute(query.order_by(*NEWEST_FIRST)).mappings()
         )
 
@@ -78,9 +81,8 @@ def save_jobs(db: sa.Connection, jobs: Sequence[Job]) -> None:
             continue
         if is_new:
             db.execute(JOBS.insert(), [_job_values(job) for job in chosen])
-            db.execute(
-                REQUESTS.insert(), [{"job_id": job.id, "body": request_record(job.request)} for job in chosen]
-            )
+            graphs = GraphWriter(db)
+            db.execute(REQUESTS.insert(), [{"job_id": job.id, **_request(job, graphs)} for job in chosen])
         else:
             db.execute(_UPDATE_JOB, [{**_job_values(job), "this_id": job.id} for job in chosen])
             for delete in _DELETE_PARTS:
@@ -111,16 +113,21 @@ def _job_values(job: Job) -> dict[str, Any]:
     return values
 
 
-def _job_from(row: Any, parts: Mapping[str, tuple[Any, ...]]) -> Job:
+def _request(job: Job, graphs: GraphWriter) -> dict[str, Any]:
+    body, parts = graphs.parted(request_record(job.request))
+    return {"body": body, "parts": parts or None}
+
+
+def _job_from(row: Any, graphs: GraphReader, parts: Mapping[str, tuple[Any, ...]]) -> Job:
     values = {key: row[key] for key in _JOB_COLUMNS}
     values.update(parts, state=JobState(row["state"]), texts=tuple(row["texts"]))
     values.update(notes=tuple(row["notes"]))
-    return Job(request=request_of(row["body"]), **values)
+    return Job(request=request_of(graphs.whole(row["body"], row["parts"])), **values)
 
 
 def save_request(db: sa.Connection, job: Job) -> None:
-    body = request_record(job.request)
-    db.execute(REQUESTS.update().where(REQUESTS.c.job_id == job.id).values(body=body))
+    values = _request(job, GraphWriter(db))
+    db.execute(REQUESTS.update().where(REQUESTS.c.job_id == job.id).values(values))
 
 
 def save_places(db: sa.Connection, places: Mapping[str, Rank]) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from .schema import (
     ATTEMPTS,
+    GRAPHS,
     INPUTS,
     JOBS,
     LEARNED,
@@ -29,6 +30,7 @@ from .schema import (
 COMPANIONS = ("-wal", "-shm")
 CHANGES = "changes"  #: key of the table meta: how many there were
 _COUNT_CHANGES = META.update().where(META.c.key == CHANGES)
+_OF_JOBS = (ATTEMPTS, INPUTS, OUTPUTS, PLACES)
 _ROWS_MAX = 1 << 40  #: numbers of rows end before this
 
 
@@ -139,7 +141,19 @@ def rescue(damaged: Path, db: sa.Connection) -> Rescued:
     The file stays as it is. A job comes over with its request only; one whose attempts are lost waits again.
     """
     with contextlib.closing(_readable(damaged)) as raw:
-        for table in (META, PEERS, JOBS, REQUESTS, ATTEMPTS, INPUTS, OUTPUTS, PLACES, LEARNED, UNWANTED):
+        for table in (
+            META,
+            PEERS,
+            JOBS,
+            GRAPHS,
+            REQUESTS,
+            ATTEMPTS,
+            INPUTS,
+            OUTPUTS,
+            PLACES,
+            LEARNED,
+            UNWANTED,
+        ):
             _copy(raw, table, db)
     _drop_what_makes_no_sense(db)
     return Rescued(*(int(db.scalar(sa.select(sa.func.count()).select_from(t)) or 0) for t in (PEERS, JOBS)))

@@ -14,6 +14,10 @@ from .errors import StoreError
 _UNHOLDABLE = {0: "\ufffd"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
+def json_text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), default=str)
+
+
 class Words(sa.types.TypeDecorator[str]):
     """Text, some of it a peer's: what no database can hold (NUL, half a surrogate pair) becomes U+FFFD."""
 
@@ -31,7 +35,7 @@ class Json(sa.types.TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
-        return None if value is None else json.dumps(value, separators=(",", ":"), default=str)
+        return None if value is None else json_text(value)
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
         return None if value is None else json.loads(value)
@@ -94,7 +98,17 @@ JOBS = sa.Table(
     sa.Column("request_id", Words, nullable=False, server_default="", index=True),
 )
 # Apart from its job: a request can be megabytes, and changing a row means writing all of it again.
-REQUESTS = sa.Table("requests", TABLES, _owner(), sa.Column("body", Json, nullable=False))
+REQUESTS = sa.Table(
+    "requests", TABLES, _owner(), sa.Column("body", Json, nullable=False), sa.Column("parts", Json)
+)
+# The parts of large graphs, which many requests may share.
+GRAPHS = sa.Table(
+    "graphs",
+    TABLES,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.String, nullable=False, unique=True),
+    sa.Column("body", sa.Text, nullable=False),
+)
 ATTEMPTS = sa.Table(
     "attempts",
     TABLES,
@@ -220,10 +234,21 @@ def _keep_withdrawals(db: sa.Connection) -> None:
     db.execute(sa.text("ALTER TABLE attempts ADD COLUMN is_victim BOOLEAN NOT NULL DEFAULT 0"))
 
 
+def _share_graphs(db: sa.Connection) -> None:
+    db.execute(sa.text("ALTER TABLE requests ADD COLUMN parts TEXT"))
+    db.execute(
+        sa.text(
+            "CREATE TABLE graphs (number INTEGER NOT NULL, digest VARCHAR NOT NULL, body TEXT NOT NULL, "
+            "PRIMARY KEY (number), UNIQUE (digest))"
+        )
+    )
+
+
 # Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
 STEPS: tuple[Step, ...] = (
     *(_time_attempts, _keep_trust, _name_requests, _keep_inputs_and_places),
     *(_keep_rules_and_lessons, _keep_notes, _keep_relays, _keep_withdrawals),
+    _share_graphs,
 )
 
 

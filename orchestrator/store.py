@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from . import job_rows, learned_rows
+from . import graph_rows, job_rows, learned_rows
 from .core.engine.learned import Row
 from .core.engine.withdrawal import Unwanted
 from .core.models.backend import BackendConfig
@@ -237,7 +237,14 @@ class Store:
         newest = sa.select(JOBS.c.id).where(final).order_by(*job_rows.NEWEST_FIRST).limit(keep)
         ended_at = sa.func.coalesce(JOBS.c.ended_at, JOBS.c.created_at, type_=Moment)
         old = JOBS.delete().where(final, sa.or_(ended_at < before, JOBS.c.id.not_in(newest)))
-        return await self._transaction(lambda db: int(db.execute(old).rowcount))
+
+        def forget(db: sa.Connection) -> int:
+            gone = int(db.execute(old).rowcount)
+            if gone:
+                graph_rows.forget_unused(db)
+            return gone
+
+        return await self._transaction(forget)
 
     async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
         def run() -> T:

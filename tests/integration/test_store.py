@@ -609,7 +609,13 @@ def run_sql(path: Path, statement: str) -> None:
     database.close()
 
 
+def without_shared_graphs(path: Path) -> None:
+    run_sql(path, "DROP TABLE graphs")
+    run_sql(path, "ALTER TABLE requests DROP COLUMN parts")
+
+
 def without_withdrawals(path: Path) -> None:
+    without_shared_graphs(path)
     run_sql(path, "DROP TABLE unwanted")
     run_sql(path, "ALTER TABLE attempts DROP COLUMN is_victim")
 

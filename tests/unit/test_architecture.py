@@ -18,7 +18,7 @@ from orchestrator import errors
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("__init__.py", "nodes", "orchestrator")
 PYTHON_LINES_MAX, JAVASCRIPT_LINES_MAX = 400, 250
-SQL_PARTS = ("job_rows", "learned_rows", "journal_opening", "journal_copies")
+SQL_PARTS = ("graph_rows", "job_rows", "learned_rows", "journal_opening", "journal_copies")
 
 #: A module imports from its own rank or a lower one. The longest name that fits decides.
 RANKS = {
@@ -33,7 +33,7 @@ RANKS = {
     "orchestrator.notices": 0,
     "orchestrator.journal_count": 0,
     **{f"orchestrator.journal_{name}": 1 for name in ("copies", "opening", "writer")},
-    **{f"orchestrator.{name}": 1 for name in ("job_rows", "learned_rows", "store", "secrets")},
+    **{f"orchestrator.{name}": 1 for name in ("graph_rows", "job_rows", "learned_rows", "store", "secrets")},
     "orchestrator.dispatch.transport": 1,
     "orchestrator.dispatch.contents": 1,
     "orchestrator.dispatch.free_names": 1,
