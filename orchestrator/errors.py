@@ -329,9 +329,13 @@ class PeerInterruptedError(PeerError, JobError):
 
 
 class JobLostError(PeerError, MachineError):
-    """The peer no longer knows the job: it restarted, or its queue or history was cleared."""
+    """The peer no longer knows the job, as its queue was cleared, say; or ``went_away`` as a whole."""
 
     code = "lost"
+
+    def __init__(self, message: str, *, went_away: bool = False) -> None:
+        super().__init__(message)
+        self.went_away = went_away
 
 
 class PeerDiedError(JobLostError):

@@ -18,8 +18,6 @@ from .results import Earlier
 from .ticket import Ticket
 from .waiting_room import WaitingRoom
 
-_HOPELESS = frozenset({Health.DOWN, Health.NEEDS_KEY})
-
 
 class Adoption:
     def __init__(
@@ -35,8 +33,9 @@ class Adoption:
         """Before any is followed, so that none takes another one for a further round of its own."""
         self._ways.sent.append(attempt.prompt_id)
 
-    async def last_attempt(self, job: Job, ticket: Ticket) -> AttemptRun:
-        """The attempt that the journal says is under way, ready to be followed.
+    async def last_attempt(self, job: Job, ticket: Ticket, *, is_back: bool = False) -> AttemptRun:
+        """The attempt that the journal says is under way, ready to be followed. `is_back`: its peer was away
+        and has answered.
 
         Raises:
             JobLostError: nobody can be asked about it now. Should it still run there, it is cancelled later.
@@ -46,7 +45,7 @@ class Adoption:
         if config is None:
             raise JobLostError("ComfyUI was restarted, and the peer that had the job is no longer there.")
         client, events = self._peers(config), self._peers.events(config)
-        known = await self._definitions(ticket, config)
+        known = await self._definitions(ticket, config, attempt.begun_at is not None, is_back)
         if known is None:
             await self.withdraw(attempt)
             raise JobLostError(
@@ -71,7 +70,9 @@ class Adoption:
         )
         await self._ways.withdrawals.withdraw(unwanted)
 
-    async def _definitions(self, ticket: Ticket, config: BackendConfig) -> tuple[ObjectInfo, Prepared] | None:
+    async def _definitions(
+        self, ticket: Ticket, config: BackendConfig, has_begun: bool, is_back: bool
+    ) -> tuple[ObjectInfo, Prepared] | None:
         """Wait until the peer has told its nodes, which at a start it has not yet; None when it does not."""
         clock = asyncio.get_running_loop().time
         end = clock() + self._ways.follow.suspect_s
@@ -80,8 +81,9 @@ class Adoption:
         try:
             while True:
                 changed.clear()
-                known = await self._room.go_on(ticket, config.id)
-                hopeless = self._manager.get_status(config.id).health in _HOPELESS
+                known = await self._room.go_on(ticket, config.id, has_begun)
+                health = self._manager.get_status(config.id).health
+                hopeless = health is Health.NEEDS_KEY or (health is Health.DOWN and not is_back)
                 if known is not None or hopeless or clock() > end:
                     return known
                 waiting = asyncio.create_task(changed.wait(), name="remote-dispatch wait for definitions")

@@ -1,4 +1,4 @@
-"""A job's story from request to end. The only place that retries."""
+"""A job's story from request to end."""
 
 from __future__ import annotations
 
@@ -12,47 +12,38 @@ from typing import Any
 
 from ..backends.manager import BackendManager
 from ..core.engine.explain import Outlook
-from ..core.engine.health import JobEnd
 from ..core.engine.outage import OutagePolicy
-from ..core.engine.plan import Placement
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import Scheduler
 from ..core.engine.silence import SilencePolicy
-from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, Attempt, Job, JobRequest, JobState, Rank, Source
+from ..core.models.job import Job, JobRequest, JobState, Rank, Source
 from ..core.models.job_error import error_view
 from ..errors import (
     ConfigError,
     JobCancelledError,
-    JobLostError,
     JobSetAsideError,
-    LocalDiskError,
-    NoEligiblePeerError,
     OrchestratorError,
-    PeerError,
-    PeerExecutionError,
-    PromptRefusedError,
-    ResultError,
-    TakenBackError,
 )
 from .adoption import Adoption
-from .attempt import AttemptRun, Ways, even_if_cancelled
+from .attempt import Ways, even_if_cancelled
+from .course import Course
 from .experience import Experience
 from .hold import Hold
-from .launch import Launch, on_its_way
+from .launch import Launch
 from .line import Line
 from .on_master import OnMaster
 from .ports import Here, Journal, NoteJob, Peers, note_nothing
 from .preparing import Preparing
+from .recall import Recall
 from .recovery import Recovery, SecondLook, no_second_look
 from .register import Entry, Listener, Register, ignore
 from .remote_prompt import FollowPolicy
-from .reporting import Reporter, cautioned, with_last
+from .reporting import with_last
 from .second_copy import SecondCopies
 from .sent_prompts import SentPrompts
 from .silence_watch import SilenceWatch
 from .stocktaking import Stocktaking
-from .ticket import Ticket, too_late
+from .ticket import Ticket
 from .transport import Folders, Transport
 from .waiting_room import WaitingRoom
 from .withdrawals import Withdrawals
@@ -95,7 +86,11 @@ class Dispatcher:
         self._experience = Experience(self._room, manager, peers, journal)
         self._stocktaking = Stocktaking(manager, peers, self._room.fleet)
         self.line = Line(manager, self.register, self._room, journal)
-        self.hold, self._note_job = Hold(manager, self._room, outage or OutagePolicy()), note_job
+        self.hold = Hold(manager, self._room, outage or OutagePolicy())
+        follow = follow or FollowPolicy()
+        self.withdrawals = Withdrawals(
+            manager, peers, journal, self._prompt_ids, Recall(manager, self.register), follow.withdrawal
+        )
         self._recovery = Recovery(
             manager,
             peers,
@@ -105,11 +100,10 @@ class Dispatcher:
             second_look,
             note_job,
             self._experience.note_too_little,
-            lambda: self.hold.is_outage,
+            lambda: self.hold.lost_together,
+            self.withdrawals,
             retry or RetryPolicy(),
         )
-        follow = follow or FollowPolicy()
-        self.withdrawals = Withdrawals(manager, peers, journal, self._prompt_ids, follow.withdrawal)
         self._ways = Ways(transport, folders, follow, self.withdrawals, self._prompt_ids)
         self._launch = Launch(self._room, peers, self._ways, self._recovery.look_twice)
         self.copies = SecondCopies(manager, peers, self.register, self._room, self._launch, journal)
@@ -117,6 +111,21 @@ class Dispatcher:
         self._silence = SilenceWatch(manager, peers, self.register, silence or SilencePolicy())
         self.adoption = Adoption(manager, peers, self._room, self._ways, journal)
         self._on_master = OnMaster(self.register, self._room, journal, self._experience)
+        self._course = Course(
+            manager,
+            self.register,
+            self._room,
+            journal,
+            launch=self._launch,
+            adoption=self.adoption,
+            recovery=self._recovery,
+            copies=self.copies,
+            on_master=self._on_master,
+            experience=self._experience,
+            withdrawals=self.withdrawals,
+            note_job=note_job,
+            is_closing=lambda: self._closing,
+        )
         self._closing = False
 
     async def recall(self) -> None:
@@ -127,6 +136,7 @@ class Dispatcher:
         self._room.start()
         self._stocktaking.start()
         self._silence.start()
+        self.withdrawals.start()
 
     def use_second_copies(self, wanted: bool) -> None:
         """Whether the last running jobs also run where they are done clearly sooner."""
@@ -247,7 +257,7 @@ class Dispatcher:
 
     async def _story(self, entry: Entry) -> None:
         try:
-            results = await self._until_done(entry)
+            results = await self._course.run(entry)
             await self._end(entry, JobState.DONE, progress=1.0, **results)
         except asyncio.CancelledError:
             if entry.job.state.is_final:
@@ -270,106 +280,6 @@ class Dispatcher:
             await self._end(entry, JobState.FAILED, error)
         finally:
             entry.ended.set()
-
-    async def _until_done(self, entry: Entry) -> dict[str, Any]:
-        last: OrchestratorError | None = None
-        if entry.job.state is JobState.RUNNING:  # of an earlier process
-            config = self._manager.find(entry.job.backend_id)  # it may be removed meanwhile
-            try:
-                return await self._go_on(entry)
-            except (JobLostError, TakenBackError) as exc:  # lost: perhaps never there, no fault of the peer's
-                self._recovery.back_to_the_line(entry, exc)
-            except (PeerError, ResultError, LocalDiskError) as exc:
-                last = exc
-                if config is None:
-                    raise
-                await self._recovery.after_failure(entry, config, exc)
-            finally:
-                entry.ticket.take_back = too_late
-                self._room.release(entry.ticket)
-        while True:
-            await self._recovery.pay_for_retry(entry)
-            try:
-                placement = await self._room.place(entry.ticket)
-            except NoEligiblePeerError:
-                if await self._recovery.ask_again(entry, self._room.preparing.doubts(entry.ticket), last):
-                    continue
-                if last is None or not entry.ticket.tried:
-                    raise
-                await self._recovery.when_nobody_is_left(entry, last)
-                continue
-            if placement.backend_id == HERE:
-                try:
-                    return await self._on_master.run(entry, placement)
-                except (PromptRefusedError, PeerExecutionError) as exc:
-                    last = self._recovery.after_failure_here(entry, exc) or last
-                    continue
-                finally:
-                    self._room.release(entry.ticket)
-            config = self._manager.find(placement.backend_id)
-            if config is None:  # removed this very moment
-                self._room.release(entry.ticket)
-                continue
-            try:
-                results = await self._attempt(entry, config, placement)
-                self._note_job(entry.job.backend_id, JobEnd.WELL)
-                return results
-            except TakenBackError as exc:
-                self._recovery.back_to_the_line(entry, exc)
-            except (PeerError, ResultError, LocalDiskError) as exc:
-                last = exc
-                await self._recovery.after_failure(entry, config, exc)
-            finally:
-                entry.ticket.take_back = too_late
-                self._room.release(entry.ticket)
-
-    async def _attempt(self, entry: Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
-        """Try it once; return what the job's record gains."""
-        with on_its_way(entry.ticket, config.name, lambda: self._closing or bool(entry.cancel_reason)):
-            run = await self._launch.ready(entry.ticket, config, partial(self.register.say, entry))
-        attempt = Attempt(run.prompt_id, config.id, _now())
-        job = cautioned(entry, self._room.preparing.notes(entry.ticket, config)).to(
-            JobState.RUNNING,
-            backend_id=config.id,
-            attempts=(*entry.job.attempts, attempt),
-            inputs=run.inputs,
-            explanation=placement.explanation,
-            expected_s=placement.takes_s,
-            progress=0.0,
-            progress_text=f"queued on {config.name}",
-            started_at=entry.job.started_at or attempt.started_at,
-        )
-        await self._journal.save_job(job)  # nobody hears of an attempt that a crash could forget
-        entry.job = job
-        self.register.announce(entry)
-        return await self._followed(entry, run, config.name)
-
-    async def _go_on(self, entry: Entry) -> dict[str, Any]:
-        """Stay with the attempt of an earlier process."""
-        run = await self.adoption.last_attempt(entry.job, entry.ticket)
-        return await self._followed(entry, run, self._manager.get(entry.job.backend_id).name)
-
-    async def _followed(self, entry: Entry, run: AttemptRun, peer: str) -> dict[str, Any]:
-        begun = partial(self._room.begun, entry.ticket)
-        report = Reporter(self.register, entry, peer, begun, run.output_nodes, run.seeded_nodes)
-        entry.ticket.take_back = run.take_back
-
-        def may_outlive() -> bool:
-            return self._closing and entry.job.request.source is not Source.NODE and not entry.cancel_reason
-
-        first = run.run(
-            entry.job.id,
-            entry.job.request,
-            report.on_event,
-            report.on_progress,
-            may_outlive,
-            report.on_trouble,
-            entry.delivery,
-            partial(self._launch.may_run_elsewhere, entry.ticket, entry.job),
-        )
-        results = await self.copies.race(entry, first)
-        self._experience.note_run(entry, report)
-        return results
 
     async def _end(
         self, entry: Entry, state: JobState, failure: OrchestratorError | None = None, **details: Any

@@ -28,6 +28,11 @@ class Hold:
     def is_outage(self) -> bool:
         return bool(self._outage)
 
+    @property
+    def lost_together(self) -> frozenset[str]:
+        """The peers that are lost, while most of the fleet is."""
+        return frozenset(self._history.lost_at_s) if self.is_outage else frozenset()
+
     def for_journal(self, trouble: str) -> None:
         """Place no job as long as there is `trouble` with the journal."""
         self._journal = trouble

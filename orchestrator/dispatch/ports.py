@@ -36,6 +36,13 @@ class Peers(Protocol):
     def events(self, config: BackendConfig) -> EventStream: ...
 
 
+class Claims(Protocol):
+    """Of jobs on prompts that are to end (recall.py)."""
+
+    def may_want(self, prompt_id: str) -> bool: ...
+    def takes(self, prompt_id: str, has_begun: bool) -> bool: ...
+
+
 class NoteJob(Protocol):
     """Hears what the end of a job says about a peer (HealthMonitor.note_job)."""
 

@@ -21,7 +21,7 @@ async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[s
     Raises:
         StoreError: the journal cannot be read or written.
     """
-    await dispatcher.withdrawals.restore()
+    left = await dispatcher.withdrawals.left()
     places = await _places(store)
     ended = await store.load_jobs(states=_FINISHED)
     dispatcher.restore(tuple(reversed(ended)))
@@ -47,6 +47,8 @@ async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[s
             waiting = closed.to(JobState.WAITING) if closed.state is JobState.RUNNING else closed
             waiting = waiting.evolve(backend_id="", progress=0.0, progress_text="")
             await dispatcher.accept(waiting, rank=places.get(job.id), is_kept=True)
+    for unwanted in left:  # now that each may be claimed by its job
+        await dispatcher.withdrawals.withdraw(unwanted)
 
 
 def _goes_on(job: Job) -> bool:

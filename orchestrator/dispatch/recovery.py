@@ -13,13 +13,16 @@ from ..core.engine.health import JobEnd
 from ..core.engine.peers import memory_of
 from ..core.engine.requirements import Doubt
 from ..core.engine.retry import (
+    OUTAGE,
     RetryPolicy,
     Verdict,
     decide,
     is_final_there,
+    is_pardoned,
     is_peers_fault,
     is_placement_surprise,
     is_unconfirmed,
+    is_victim,
     may_be_the_machines,
     set_aside,
     when_all_failed,
@@ -29,7 +32,7 @@ from ..core.models.job import HERE, Attempt, Job, JobState
 from ..errors import (
     JobLostError,
     OrchestratorError,
-    PeerDiedError,
+    OvertakenError,
     PeerError,
     PeerExecutionError,
     PeerOutOfMemoryError,
@@ -43,16 +46,17 @@ from .register import Entry, Register
 from .reporting import with_last
 from .ticket import Ticket
 from .transport import Transport
+from .withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
 
+_NO_FAILURES = (TakenBackError.code, OvertakenError.code, OUTAGE)
 SecondLook = Callable[[Mapping[str, Doubt]], Awaitable[frozenset[str]]]
 
 ASK_AGAIN_S = 5.0
 LOOKED_S = 0.5  #: what a peer said it lacks is believed for so long, where nothing is refused for it
 FREED_PAUSE_S = 0.5  #: a peer frees its memory between two prompts, not in the request for it
 WHY_MAX = 300  #: characters of an error that a peer's row can hold
-OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet
 
 
 async def no_second_look(doubts: Mapping[str, Doubt]) -> frozenset[str]:
@@ -60,8 +64,9 @@ async def no_second_look(doubts: Mapping[str, Doubt]) -> frozenset[str]:
 
 
 class Recovery:
-    """`report_trouble`, `second_look`, `note_job` and `is_outage`: see Dispatcher. `note_too_little` is
-    told of each job that ran out of memory, and where."""
+    """`report_trouble`, `second_look`, `note_job`: see Dispatcher. `note_too_little` is told of each
+    job that ran out of memory, and where. `lost_together`: the peers that are lost, while most of them are.
+    """
 
     def __init__(
         self,
@@ -73,7 +78,8 @@ class Recovery:
         second_look: SecondLook,
         note_job: NoteJob,
         note_too_little: Callable[[Ticket, str], None],
-        is_outage: Callable[[], bool],
+        lost_together: Callable[[], frozenset[str]],
+        withdrawals: Withdrawals,
         policy: RetryPolicy,
     ) -> None:
         self._manager = manager
@@ -84,19 +90,18 @@ class Recovery:
         self._second_look = second_look
         self._note_job = note_job
         self._note_too_little = note_too_little
-        self._is_outage = is_outage
+        self._lost_together = lost_together
+        self._withdrawals = withdrawals
         self._looked_at: dict[tuple[str, Doubt], float] = {}
         self.policy = policy
         self.purse = Purse(policy.budget)
 
-    async def ask_again(
-        self, entry: Entry, doubts: Mapping[str, Doubt], last: OrchestratorError | None = None
-    ) -> bool:
+    async def ask_again(self, entry: Entry, doubts: Mapping[str, Doubt]) -> bool:
         """Ask the peers for what their "no" rests on: once per job, and again as long as one that is up does
         not answer and the job may wait. Whether it is worth placing the job again. Not for a job whose graph
-        is most likely wrong, as its `last` error says."""
+        is most likely wrong, as its last error says."""
         is_waiting = bool(entry.unanswered) and entry.job.request.wait_for_peer
-        is_wrong = last is not None and is_unconfirmed(last)
+        is_wrong = entry.last_error is not None and is_unconfirmed(entry.last_error)
         if not doubts or is_wrong or (entry.asked_again and not is_waiting):
             return False
         if entry.asked_again:
@@ -122,10 +127,13 @@ class Recovery:
         await self._second_look(todo)
         return self._manager.node_lists() != before
 
-    def back_to_the_line(self, entry: Entry, exc: OrchestratorError, outcome: str = "") -> None:
+    def back_to_the_line(
+        self, entry: Entry, exc: OrchestratorError, outcome: str = "", *, is_victim: bool = False
+    ) -> None:
         entry.preview = None
         if entry.job.state is JobState.RUNNING:
-            attempts = with_last(entry.job, ended_at=_now(), outcome=outcome or exc.code, reason=str(exc))
+            how = {"outcome": outcome or exc.code, "reason": str(exc), "is_victim": is_victim}
+            attempts = with_last(entry.job, ended_at=_now(), **how)
             entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)
 
     async def after_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
@@ -135,17 +143,34 @@ class Recovery:
         outcomes = _outcomes(entry.job)
         if entry.job.attempts[-1].outcome == OUTAGE:
             return
-        verdict = decide(exc, outcomes, self.policy, freed=entry.freed, ran_s=ran_s)
+        victims = len(_victims(entry.job))
+        verdict = decide(exc, outcomes, self.policy, freed=entry.freed, ran_s=ran_s, victims=victims)
         if verdict is Verdict.SET_ASIDE:
-            died = (a.backend_id for a in entry.job.attempts if a.outcome == PeerDiedError.code)
-            known = (self._manager.find(backend_id) for backend_id in died)
-            raise set_aside([peer.name for peer in known if peer] or [config.name]) from exc
+            return  # unless it is found innocent, see ``judge``
         if verdict is Verdict.GIVE_UP:
             raise exc
         log.info("Job %s failed on %s and is tried again: %s", entry.job.id, config.name, exc)
         entry.owes_retry = True
         if verdict is Verdict.FREE:
             await self._free_roomiest(entry)
+
+    async def judge(self, entry: Entry) -> None:
+        """Before the next attempt: a job that may have killed peers goes to no other one until they answer.
+
+        Raises:
+            JobSetAsideError: it did, as far as can be told by then.
+        """
+        victims = _victims(entry.job)
+        if len(victims) < self.policy.deaths_max:
+            return
+        known = [self._manager.find(attempt.backend_id) for attempt in victims]
+        names = [peer.name for peer in known if peer] or ["A peer that was removed"]
+        listed = " and ".join(dict.fromkeys(names))
+        text = f"{listed} went away while running this job: it waits until they tell whether it is the cause"
+        self._register.update(entry, explanation=text)
+        prompt_ids = [attempt.prompt_id for attempt in victims]
+        await self._withdrawals.settled(prompt_ids, self.policy.judge_for_s)
+        raise set_aside(names)
 
     def after_failure_here(
         self, entry: Entry, exc: PromptRefusedError | PeerExecutionError
@@ -192,12 +217,16 @@ class Recovery:
         await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
 
     def _record(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
-        if type(exc) is JobLostError and self._is_outage():
+        attempts = entry.job.attempts
+        been_on = {attempt.backend_id for attempt in attempts if attempt.prompt_id}
+        ended = [attempt.outcome for attempt in attempts]
+        if type(exc) is JobLostError and is_pardoned(self._lost_together(), been_on, ended):
             self.back_to_the_line(entry, exc, OUTAGE)
             entry.ticket.lost_in_outage = True
             return
         if entry.job.state is JobState.RUNNING:
-            self.back_to_the_line(entry, exc)
+            had_begun = attempts[-1].begun_at is not None
+            self.back_to_the_line(entry, exc, is_victim=is_victim(exc, had_begun))
         else:
             # It failed before the POST (an upload, say): count it all the same, or it could go on for ever.
             failed = Attempt("", config.id, _now(), _now(), exc.code, str(exc))
@@ -245,11 +274,15 @@ def _worked_s(entry: Entry) -> float:
     return 0.0 if begun_at_s is None else asyncio.get_running_loop().time() - begun_at_s
 
 
+def _victims(job: Job) -> list[Attempt]:
+    return [attempt for attempt in job.attempts if attempt.is_victim]
+
+
 def _outcomes(job: Job) -> list[str]:
     """How the attempts ended that count as failed."""
     refused_here = (HERE, PromptRefusedError.code)
     counted = (a for a in job.attempts if (a.backend_id, a.outcome) != refused_here)
-    return [a.outcome for a in counted if a.outcome not in (TakenBackError.code, OUTAGE)]
+    return [a.outcome for a in counted if a.outcome not in _NO_FAILURES]
 
 
 def _now() -> datetime:

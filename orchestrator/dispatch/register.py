@@ -50,6 +50,11 @@ class Delivery:
             self._turn.release()
             raise OvertakenError("Another copy of the job was through before.")
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether one brings them, or has brought them."""
+        return self._is_done or self._turn.locked()
+
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._is_done = kind is None
         self._turn.release()
@@ -62,7 +67,9 @@ class Entry:
     where a node raised, and that may be at fault themselves. ``heard_at_s``: when the peer of its attempt
     last said something of it, on the loop's clock; ``at_node``: the node it was at then, "" while unknown.
     ``final_on``: peers that would only answer the same again.
-    ``has_copy``: a second copy of this attempt was begun."""
+    ``has_copy``: a second copy of this attempt was begun. ``may_recall``: it can be called back to an attempt
+    that was given up; ``recalled`` is the prompt of that, while it is under way. ``last_error``: how its last
+    attempt failed."""
 
     job: Job
     ticket: Ticket
@@ -79,6 +86,9 @@ class Entry:
     heard_at_s: float = 0.0
     at_node: str = ""
     has_copy: bool = False
+    may_recall: bool = False
+    recalled: str = ""
+    last_error: OrchestratorError | None = None
     second: SecondCopy | None = None
     delivery: Delivery = field(default_factory=Delivery)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -109,6 +119,13 @@ class Register:
         if entry is None:
             raise NotFoundError(f"There is no job {job_id}.")
         return entry
+
+    def of_prompt(self, prompt_id: str) -> Entry | None:
+        """The job that sent this prompt, if it has not ended."""
+        for entry in self._entries.values():
+            if not entry.job.state.is_final and any(a.prompt_id == prompt_id for a in entry.job.attempts):
+                return entry
+        return None
 
     def add(self, entry: Entry) -> None:
         self._entries[entry.job.id] = entry

@@ -41,13 +41,15 @@ _ENDINGS = frozenset({"execution_success", "execution_error", "execution_interru
 
 @dataclass(frozen=True)
 class FollowPolicy:
-    """Durations in seconds. ``lost_after``: polls in a row that must agree that the job is gone.
+    """Durations in seconds. ``lost_after``: polls in a row that must agree that the job is gone. After its
+    event stream was cut a peer is asked every ``cut_poll_s`` until it answers.
 
     ``fetch_again_s``: between two tries to store a result here, for ``keep_trying_s`` in all.
     ``cancel_s``: how long a Stop waits for its peer. ``withdrawal``: of copies that nobody waits for.
     """
 
     poll_s: float = 2.0
+    cut_poll_s: float = 0.25
     lost_after: int = 3
     suspect_s: float = 60.0
     settle_pause_s: float = 0.5
@@ -77,6 +79,7 @@ class RemotePrompt:
         self._is_taken_back = self._is_adopted = False
         self._has_begun = False
         self._cuts_before = events.cuts
+        self._cuts_answered = events.cuts  #: how many there were when the peer last answered
         self._hear: Callable[[Message], None] = lambda message: None
 
     async def run(
@@ -164,10 +167,12 @@ class RemotePrompt:
 
         self._hear = hear
         unsubscribe = self._events.subscribe(self._current, hear)
+        unsubscribe_cuts = self._events.hear_cuts(self._look.set)
         try:
             yield
         finally:
             unsubscribe()
+            unsubscribe_cuts()
 
     def _note_beginning(self) -> None:
         if not self._has_begun:
@@ -259,6 +264,8 @@ class RemotePrompt:
         absent = unwell = 0
         silent_since: float | None = None
         unsure_since: float | None = None
+        unwell_since = 0.0
+        self._cuts_answered = self._events.cuts
         while True:
             await self._next_look()
             if self._is_taken_back:
@@ -274,29 +281,34 @@ class RemotePrompt:
                 if entry is not None:
                     return entry
                 unwell, silent_since, unsure_since = 0, None, None
+                self._cuts_answered = self._events.cuts
             except PeerTimeoutError as exc:
                 silent_since = clock() if silent_since is None else silent_since
                 if clock() - silent_since > self._policy.suspect_s:
                     raise JobLostError(
-                        f"{self.peer} has been silent for {self._policy.suspect_s:.0f} s."
+                        f"{self.peer} has been silent for {self._policy.suspect_s:.0f} s.", went_away=True
                     ) from exc
             except PeerError as error:
                 told = await self._judged(error)
                 if isinstance(told, AnswerError):
                     # It is well, and this cannot be had of it now: nobody knows how far the job is.
+                    self._cuts_answered = self._events.cuts
                     unsure_since = clock() if unsure_since is None else unsure_since
                     if clock() - unsure_since > self._policy.keep_trying_s:
                         raise
                     continue
-                # Gone, or it wants a key now: a few times is enough.
+                is_closed = isinstance(told, PeerUnreachableError) and told.is_closed
+                unwell_since = unwell_since if unwell else clock()
                 unwell += 1
-                if unwell >= self._policy.lost_after:
-                    if self._has_begun and isinstance(told, PeerUnreachableError) and told.is_closed:
-                        raise PeerDiedError(f"{self.peer} went away while it ran the job. {told}") from told
-                    raise JobLostError(f"{self.peer} went away with the job. {told}") from told
+                # A bad moment takes a few polls to tell; a port that refuses after a cut stream does not.
+                lasted = clock() - unwell_since >= self._policy.poll_s * (self._policy.lost_after - 1)
+                if (is_closed and self._was_cut) or (unwell >= self._policy.lost_after and lasted):
+                    raise self._went_away(told, is_closed) from told
             if absent >= self._policy.lost_after:
                 if self._has_begun and self._events.cuts > self._cuts_before:
-                    raise PeerDiedError(f"{self.peer} was started again while it ran the job.")
+                    raise PeerDiedError(
+                        f"{self.peer} was started again while it ran the job.", went_away=True
+                    )
                 raise JobLostError(
                     f"{self.peer} no longer knows the job: it was restarted, or its queue was cleared."
                 )
@@ -312,11 +324,23 @@ class RemotePrompt:
             return exc if isinstance(exc, MachineError) else error
         return error
 
+    @property
+    def _was_cut(self) -> bool:
+        """Whether the event stream was cut since the peer last answered."""
+        return self._events.cuts > self._cuts_answered
+
+    def _went_away(self, error: PeerError, is_closed: bool) -> JobLostError:
+        if self._has_begun and is_closed:
+            return PeerDiedError(f"{self.peer} went away while it ran the job. {error}", went_away=True)
+        is_there = isinstance(error, PeerAuthError)
+        return JobLostError(f"{self.peer} went away with the job. {error}", went_away=not is_there)
+
     async def _next_look(self) -> None:
         if self._ended.is_set():
             return
         self._look.clear()
-        timer = asyncio.get_running_loop().call_later(self._policy.poll_s, self._look.set)
+        pause_s = min(self._policy.cut_poll_s, self._policy.poll_s) if self._was_cut else self._policy.poll_s
+        timer = asyncio.get_running_loop().call_later(pause_s, self._look.set)
         try:
             await self._look.wait()
         finally:

@@ -16,6 +16,7 @@ from typing import Any
 from ..backends.events import Message
 from ..backends.manager import BackendManager
 from ..core.engine.plan import SecondCopy as WantedCopy
+from ..core.engine.retry import is_victim
 from ..core.models.backend import BackendConfig
 from ..core.models.job import Attempt, Job, JobState
 from ..core.workflow.outputs import ProgressMeter
@@ -155,7 +156,7 @@ class SecondCopies:
         self._register.update(entry, attempts=attempts)
         say(why)
         await self._journal.save_job(entry.job)
-        outcome, reason = OvertakenError.code, f"{first.name} was done before"
+        outcome, reason, went_down = OvertakenError.code, f"{first.name} was done before", False
         try:
             results = await run.run(
                 entry.job.id,
@@ -167,6 +168,7 @@ class SecondCopies:
             )
         except OrchestratorError as exc:
             outcome, reason = exc.code, str(exc)
+            went_down = is_victim(exc, ticket.begun_at_s is not None)
             raise
         else:
             self._win(entry, attempt, config, results, f"on {config.name} because {why}")
@@ -174,7 +176,8 @@ class SecondCopies:
             if entry.second is None or entry.second.results is None:
                 if entry.cancel_reason:
                     outcome, reason = "cancelled", entry.cancel_reason
-                closed = _with(entry.job, attempt, ended_at=_now(), outcome=outcome, reason=reason)
+                how = {"outcome": outcome, "reason": reason, "is_victim": went_down}
+                closed = _with(entry.job, attempt, ended_at=_now(), **how)
                 self._register.update(entry, attempts=closed)
 
     def _win(

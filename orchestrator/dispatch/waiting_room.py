@@ -143,12 +143,14 @@ class WaitingRoom:
             self._leave(ticket)
         return placement
 
-    async def go_on(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
+    async def go_on(
+        self, ticket: Ticket, backend_id: str, has_begun: bool
+    ) -> tuple[ObjectInfo, Prepared] | None:
         """Give a job its slot on the peer that has it already, and what that peer got; None while its
         definitions are not known. ``release`` is due in any case."""
         await self.preparing.prepare(ticket)
         if not self.fleet.has(ticket):
-            ticket.begun_at_s = asyncio.get_running_loop().time()
+            ticket.begun_at_s = asyncio.get_running_loop().time() if has_begun else None
             self.fleet.put(ticket, backend_id)
         return self.prepared(ticket, backend_id)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
@@ -23,7 +24,7 @@ from ..core.engine.withdrawal import (
     pause_s,
 )
 from ..errors import OrchestratorError, PeerError
-from .ports import Journal, Peers
+from .ports import Claims, Journal, Peers
 from .rounds import Rounds, rounds_of
 from .sent_prompts import SentPrompts
 
@@ -33,23 +34,28 @@ log = logging.getLogger(__name__)
 @dataclass(eq=False)
 class _Case:
     """``client``: of a peer that may have been removed since. ``told``: the peer was asked to end it, or has
-    nothing to end. ``absent_since_s``: since when no look found it. ``is_kept``: in the journal."""
+    nothing to end. ``over``: it is through with it. ``absent_since_s``: since when no look found
+    it. ``is_kept``: in the journal."""
 
     unwanted: Unwanted
     rounds: Rounds
     client: ComfyUIClient
     told: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     absent_since_s: float | None = None
     is_kept: bool = False
 
 
 @dataclass(eq=False)
 class _Peer:
-    """All that is to end on one peer. ``looks``: that were answered since anything was new."""
+    """All that is to end on one peer. ``looks``: that were answered since anything was new. ``looked``: the
+    next one was answered. ``is_out``: the last one was not."""
 
     cases: dict[str, _Case] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
     looks: int = 0
+    is_out: bool = False
     task: asyncio.Task[None] | None = None
 
 
@@ -62,24 +68,62 @@ class Withdrawals:
         peers: Peers,
         journal: Journal,
         sent: SentPrompts,
+        claims: Claims,
         policy: WithdrawalPolicy,
     ) -> None:
         self._manager = manager
         self._peers = peers
         self._journal = journal
         self._sent = sent
+        self._claims = claims
         self._policy = policy
         self._busy: dict[str, _Peer] = {}
         self._closing = False
+        self._unsubscribe: Callable[[], None] = lambda: None
 
-    async def restore(self) -> None:
-        """Go on with those of earlier processes.
+    def start(self) -> None:
+        self._unsubscribe = self._manager.subscribe(self._peer_changed)
+
+    async def left(self) -> tuple[Unwanted, ...]:
+        """Those of earlier processes.
 
         Raises:
             StoreError: the journal cannot be read.
         """
-        for unwanted in await self._journal.load_unwanted():
-            await self.withdraw(unwanted)
+        unwanted = await self._journal.load_unwanted()
+        for one in unwanted:
+            self._sent.append(one.prompt_id)
+        return unwanted
+
+    def has(self, prompt_id: str) -> bool:
+        """Whether its peer has not said yet that it is through with it."""
+        return any(prompt_id in peer.cases for peer in self._busy.values())
+
+    async def look_now(self, backend_id: str, wait_s: float) -> bool:
+        """Ask this peer again at once; whether it answered within that time."""
+        peer = self._busy.get(backend_id)
+        if peer is None:
+            return True
+        looked = peer.looked
+        peer.wake.set()
+        try:
+            await asyncio.wait_for(looked.wait(), wait_s)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    async def settled(self, prompt_ids: Iterable[str], wait_s: float) -> None:
+        """Wait until their peers are through with all of these, at most so long."""
+        cases = [
+            peer.cases[name] for name in prompt_ids for peer in self._busy.values() if name in peer.cases
+        ]
+        waiting = {asyncio.ensure_future(case.over.wait()) for case in cases}
+        if waiting:
+            try:
+                await asyncio.wait(waiting, timeout=wait_s)
+            finally:
+                for each in waiting:
+                    each.cancel()
 
     async def withdraw(
         self,
@@ -111,10 +155,16 @@ class Withdrawals:
 
     async def aclose(self) -> None:
         self._closing = True
+        self._unsubscribe()
         tasks = [peer.task for peer in self._busy.values() if peer.task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _peer_changed(self, backend_id: str) -> None:
+        peer = self._busy.get(backend_id)
+        if peer is not None and peer.is_out:
+            peer.wake.set()  # it may answer again
 
     def _begin(self, case: _Case) -> _Case:
         backend_id = case.unwanted.backend_id
@@ -135,7 +185,11 @@ class Withdrawals:
                 await self._look(peer)
                 rest_s = pause_s(peer.looks, self._policy)
                 peer.looks += 1
+                peer.is_out = False
+                peer.looked.set()
+                peer.looked = asyncio.Event()
             except PeerError as exc:
+                peer.is_out = True
                 log.debug("%s cannot be told what to end: %s", backend_id, exc)
                 rest_s = self._policy.every_s
                 for case in peer.cases.values():
@@ -157,10 +211,11 @@ class Withdrawals:
         Raises:
             PeerError
         """
-        cases = tuple(peer.cases.values())
-        config = self._manager.find(cases[0].unwanted.backend_id)
-        client = self._peers(config) if config else cases[-1].client
+        everything = tuple(peer.cases.values())
+        config = self._manager.find(everything[0].unwanted.backend_id)
+        client = self._peers(config) if config else everything[-1].client
         queued = await client.queued()
+        cases = [case for case in everything if not await self._is_claimed(case, client, queued)]
         waiting = [prompt for prompt in _listed(cases, queued) if not prompt.is_running]
         for prompt in waiting:
             await client.delete_queued(prompt.prompt_id)
@@ -174,8 +229,22 @@ class Withdrawals:
         for case in cases:
             case.told.set()
             if await self._is_over(case, client, not there.isdisjoint(case.rounds.ids)):
-                peer.cases.pop(case.unwanted.prompt_id, None)
-                await self._forget(case.unwanted.prompt_id)
+                await self._drop(peer, case)
+
+    async def _is_claimed(self, case: _Case, client: ComfyUIClient, queued: tuple[QueuedPrompt, ...]) -> bool:
+        """Whether its job wants it after all, as the peer has it still, or has done it."""
+        prompt_id = case.unwanted.prompt_id
+        if not self._claims.may_want(prompt_id):
+            return False
+        listed = _listed([case], queued)
+        if not listed and await client.history(prompt_id) is None:
+            return False
+        return self._claims.takes(prompt_id, not listed or any(prompt.is_running for prompt in listed))
+
+    async def _drop(self, peer: _Peer, case: _Case) -> None:
+        peer.cases.pop(case.unwanted.prompt_id, None)
+        case.over.set()
+        await self._forget(case.unwanted.prompt_id)
 
     async def _is_over(self, case: _Case, client: ComfyUIClient, is_listed: bool) -> bool:
         now_s = asyncio.get_running_loop().time()
@@ -195,8 +264,7 @@ class Withdrawals:
         for case in tuple(peer.cases.values()):
             if is_too_old(case.unwanted, datetime.now(timezone.utc), self._policy):
                 log.warning("%s may still run on a peer that does not come back", case.unwanted.prompt_id)
-                del peer.cases[case.unwanted.prompt_id]
-                await self._forget(case.unwanted.prompt_id)
+                await self._drop(peer, case)
 
     async def _keep(self, case: _Case) -> None:
         try:
@@ -212,7 +280,7 @@ class Withdrawals:
             log.error("That %s has ended could not be written down: %s", prompt_id, exc)
 
 
-def _listed(cases: tuple[_Case, ...], queued: tuple[QueuedPrompt, ...]) -> list[QueuedPrompt]:
+def _listed(cases: Sequence[_Case], queued: tuple[QueuedPrompt, ...]) -> list[QueuedPrompt]:
     """What of the peer's queue is to end; a prompt may have queued itself again since the last look."""
     ids: set[str] = set()
     for case in cases:

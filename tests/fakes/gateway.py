@@ -27,6 +27,7 @@ class Gateway:
     ``body_max``: larger ones are answered 413. ``upgrades``: whether websockets get through. ``rate``: of
     requests a second to one peer that is let through, 0 for any; the others are answered ``limit_status``,
     with a Retry-After of ``retry_after`` where that is given. ``refused``: the statuses given, by path.
+    A peer that is down is answered 502.
     """
 
     def __init__(self, peers: Mapping[str, str]) -> None:
@@ -70,8 +71,16 @@ class Gateway:
             return refusal
         target = self._peers[peer] + request.raw_path.removeprefix(f"/{peer}")
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
-        if request.headers.get("Upgrade", "").lower() == "websocket" and self.upgrades:
-            return await self._pass_stream(request, target)
+        try:
+            if request.headers.get("Upgrade", "").lower() == "websocket" and self.upgrades:
+                return await self._pass_stream(request, target)
+            return await self._pass_on(request, target, headers)
+        except aiohttp.ClientConnectionError:
+            return refusal_page(502, "Bad Gateway")
+
+    async def _pass_on(
+        self, request: web.Request, target: str, headers: Mapping[str, str]
+    ) -> web.StreamResponse:
         async with self._session.request(
             request.method, target, headers=headers, data=await request.read(), allow_redirects=False
         ) as answer:

@@ -44,11 +44,19 @@ class Proxy:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Proxy:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self.come_back()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.go_down()
+
+    async def come_back(self) -> None:
+        """At the same port as before."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def go_down(self) -> None:
+        """As a tunnel does that ends: what is open is cut, and its port refuses."""
         assert self._server is not None
         self._server.close()
         self.passing.set()

@@ -63,8 +63,11 @@ async def test_f15_a_fleet_that_is_cut_off_holds_the_line_and_no_job_fails(
         rig.a.on_prompt = rig.b.on_prompt = "run"
         rig.a.thaw()
         rig.b.thaw()
+        for peer in (rig.a, rig.b):  # what runs there goes on
+            await peer.finish(peer.running or "")
         ended = [await rig.end_of(job) for job in (*there, waiting)]
         assert [job.state for job in ended] == [JobState.DONE] * 5
+        assert len(rig.a.prompts) + len(rig.b.prompts) <= 5 + 2
     await rig.check_afterwards(caplog.text)
 
 

@@ -11,9 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOUND_SINCE = (
     "F44",
+    "F45",
     "F48",
     "F49",
     "F50",
+    "F51",
     "F52",
     "F53",
     "F55",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core.engine.retry import (
+    OUTAGE,
     RetryPolicy,
     Verdict,
     decide,
+    is_pardoned,
     is_peers_fault,
     is_placement_surprise,
+    is_victim,
     set_aside,
     when_all_failed,
 )
@@ -38,7 +41,7 @@ from orchestrator.errors import (
 ELSEWHERE, FREE, AGAIN, SET_ASIDE, GIVE_UP = Verdict
 POLICY = RetryPolicy()
 OOM = PeerOutOfMemoryError("x")
-DIED = PeerDiedError("x")
+DIED = PeerDiedError("x", went_away=True)
 
 
 def refused(kind: str) -> PromptRefusedError:
@@ -111,20 +114,43 @@ def test_three_attempts_are_all() -> None:
     assert decide(JobLostError("x"), ["refused", "refused", "lost"]) is GIVE_UP
 
 
+@pytest.mark.parametrize("error", [DIED, JobLostError("x"), PeerRefusedError("x", 502)])
+@pytest.mark.parametrize(("victims", "verdict"), [(0, ELSEWHERE), (1, ELSEWHERE), (2, SET_ASIDE)])
+def test_the_second_peer_that_went_away_with_a_job_sets_it_aside_whatever_was_heard_of_it(
+    error: OrchestratorError, victims: int, verdict: Verdict
+) -> None:
+    assert decide(error, [error.code], victims=victims) is verdict
+
+
 @pytest.mark.parametrize(
-    ("error", "outcomes", "verdict"),
+    ("error", "has_begun", "expected"),
     [
-        (DIED, ["peer_died"], ELSEWHERE),
-        (DIED, ["peer_died", "peer_died"], SET_ASIDE),
-        (DIED, ["lost", "peer_died"], ELSEWHERE),
-        (DIED, ["peer_died", "refused", "peer_died"], SET_ASIDE),
-        (JobLostError("x"), ["lost", "lost"], ELSEWHERE),
+        (DIED, True, True),
+        (JobLostError("x", went_away=True), True, True),
+        (JobLostError("x", went_away=True), False, False),
+        (JobLostError("its queue was cleared"), True, False),
+        (PeerRefusedError("x", 500), True, False),
     ],
 )
-def test_the_second_peer_that_dies_with_a_job_sets_it_aside(
-    error: OrchestratorError, outcomes: list[str], verdict: Verdict
+def test_a_peer_is_a_jobs_victim_when_it_went_away_in_the_middle_of_it(
+    error: OrchestratorError, has_begun: bool, expected: bool
 ) -> None:
-    assert decide(error, outcomes) is verdict
+    assert is_victim(error, has_begun) is expected
+
+
+@pytest.mark.parametrize(
+    ("lost", "been_on", "outcomes", "expected"),
+    [
+        ("ab", "a", ["lost"], True),
+        ("ab", "ab", ["lost", "lost"], False),
+        ("ab", "a", [OUTAGE, "lost"], False),
+        ("", "a", ["lost"], False),
+    ],
+)
+def test_an_outage_excuses_a_job_once_and_not_where_it_was_on_every_machine_that_went(
+    lost: str, been_on: str, outcomes: list[str], expected: bool
+) -> None:
+    assert is_pardoned(frozenset(lost), set(been_on), outcomes) is expected
 
 
 def test_a_job_that_is_set_aside_names_the_peers_it_took_down() -> None:

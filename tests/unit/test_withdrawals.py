@@ -74,6 +74,16 @@ class Deaf:
         return ()
 
 
+class Nobody:
+    """Wants nothing."""
+
+    def may_want(self, prompt_id: str) -> bool:
+        return False
+
+    def takes(self, prompt_id: str, has_begun: bool) -> bool:
+        return False
+
+
 class Forgetful:
     """A journal that keeps nothing."""
 
@@ -87,7 +97,7 @@ class Forgetful:
 async def test_closing_ends_also_where_a_cancellation_gets_lost() -> None:
     manager, deaf = BackendManager(), Deaf()
     manager.register(BackendConfig("gpu", host="gpu"))
-    withdrawals = Withdrawals(manager, deaf, Forgetful(), SentPrompts(), POLICY)  # type: ignore[arg-type]
+    withdrawals = Withdrawals(manager, deaf, Forgetful(), SentPrompts(), Nobody(), POLICY)  # type: ignore[arg-type]
     await withdrawals.withdraw(PERHAPS_POSTED)
     await deaf.asked.wait()
     closing = asyncio.create_task(withdrawals.aclose())

@@ -4,7 +4,8 @@
 machine            unreachable, key, protocol, lost: elsewhere, up to `max_attempts`
 this answer        4xx/5xx, too large, bad result: elsewhere, up to `max_attempts`; on the same peer again
                    only after a 5xx
-peer died          elsewhere once; the `deaths_max`-th time the job is set aside: it may be what kills them
+peer went away     in the middle of it: elsewhere once; after the `deaths_max`-th peer that was not found to
+                   be well since, the job is set aside: it may be what kills them
 placement          a class or file is missing after all: elsewhere, and the peer's list is read again
 memory             elsewhere with no less memory; at last once more on the roomiest, after it was freed
 broken machine     a node raised what a broken installation says, or may not use a model there: elsewhere,
@@ -18,17 +19,17 @@ job-caused         the graph is wrong, a type cannot travel: give up
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
 from ...errors import (
     AnswerError,
+    JobLostError,
     JobSetAsideError,
     MachineError,
     OrchestratorError,
     PeerBrokenError,
-    PeerDiedError,
     PeerDiskFullError,
     PeerExecutionError,
     PeerInterruptedError,
@@ -52,6 +53,7 @@ class Verdict(str, Enum):
 class RetryPolicy:
     """How often, and how long to wait (seconds, doubling) before peers that failed a job get it again.
 
+    `judge_for_s`: how long a job that may have killed peers waits for these to answer, which tells.
     `confirm_within_s`: what raised later than this after its start is not run again to see whether another
     peer can do it: that would take as long.
     """
@@ -60,6 +62,7 @@ class RetryPolicy:
     backoff_s: float = 1.0
     backoff_max_s: float = 60.0
     deaths_max: int = 2
+    judge_for_s: float = 120.0
     confirm_within_s: float = 60.0
     retry_interrupted: bool = False
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
@@ -69,6 +72,7 @@ class RetryPolicy:
         return float(min(self.backoff_s * 2 ** max(attempts - 1, 0), self.backoff_max_s))
 
 
+OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet
 # ComfyUI's words for "this peer lacks something": another one may have it.
 SERVER_ERROR = 500  #: from this HTTP status on, it is no answer to what was asked
 _PLACEMENT_ERRORS = frozenset({"missing_node_type", "value_not_in_list", "custom_validation_failed"})
@@ -81,14 +85,15 @@ def decide(
     *,
     freed: bool = False,
     ran_s: float = 0.0,
+    victims: int = 0,
 ) -> Verdict:
     """Decide after an attempt ended in `error`.
 
     ``outcomes``: how all failed attempts ended (error codes), this one too. ``freed``: memory was freed for
-    it. ``ran_s``: how long the peer had worked on it.
+    it. ``ran_s``: how long the peer had worked on it. ``victims``: peers that went away while they ran it.
     """
     policy = policy or RetryPolicy()
-    if list(outcomes).count(PeerDiedError.code) >= policy.deaths_max:
+    if victims >= policy.deaths_max:
         return Verdict.SET_ASIDE
     attempts_left = policy.max_attempts - len(outcomes)
     if isinstance(error, PeerOutOfMemoryError):
@@ -111,6 +116,17 @@ def when_all_failed(
     if isinstance(last, PeerExecutionError) and not isinstance(last, PeerDiskFullError):
         return Verdict.GIVE_UP  # it would raise there again
     return Verdict.AGAIN if len(outcomes) < policy.max_attempts else Verdict.GIVE_UP
+
+
+def is_pardoned(lost: frozenset[str], been_on: Set[str], outcomes: Collection[str]) -> bool:
+    """Whether a job that was lost while most of the fleet was is no cause of that: not a second time, and not
+    where it has `been_on` each machine that is `lost`."""
+    return bool(lost - been_on) and OUTAGE not in outcomes
+
+
+def is_victim(error: OrchestratorError, has_begun: bool) -> bool:
+    """Whether the peer of an attempt that ended so went away while it ran it."""
+    return has_begun and isinstance(error, JobLostError) and error.went_away
 
 
 def set_aside(names: Sequence[str]) -> JobSetAsideError:
