@@ -19,7 +19,7 @@ from ..errors import PeerError, ResultError, ResultGoneError
 
 log = logging.getLogger(__name__)
 
-FRAMES_MAX = 15_000  #: of one sequence; an attempt may have somewhat more files in all
+FRAMES_MAX = 15_000  #: of all sequences; an attempt may have somewhat more files in all
 _ASKED_AT_ONCE = 8
 _ASK_AGAIN_S = (0.2, 1.0, 3.0)  #: pauses before a question about a frame is asked again
 _NAMED_MAX = 5  #: files that are named in one sentence
@@ -34,12 +34,14 @@ _WRITES = re.compile(r"save|write|export|store|upload", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Made:
-    """``extra``: files whose damage is no fault of the job. ``frames`` are those of each sequence."""
+    """``extra``: files whose damage is no fault of the job. ``frames`` are those of each sequence, of which
+    ``frames_max`` are taken."""
 
     files: tuple[RemoteFile, ...]
     extra: frozenset[RemoteFile] = frozenset()
     frames: Mapping[FrameSequence, tuple[RemoteFile, ...]] = field(default_factory=dict)
     silent: tuple[str, ...] = ()  #: nodes that write and told of no file, and none was found
+    frames_max: int = FRAMES_MAX
     cut_off: tuple[str, ...] = ()  #: nodes that made nothing but what was sent while nobody could hear it
 
     @property
@@ -96,7 +98,8 @@ class Gathering:
         told = files_of(outputs, self._prompt)
         sequences = [each for file in told if (each := sequence_of(file)) is not None]
         listing = await self._listing() if self._names.flat or sequences else None
-        frames = {sequence: await self._frames(sequence, listing) for sequence in sequences}
+        most = self._frames_max // max(len(sequences), 1)
+        frames = {sequence: await self._frames(sequence, listing, most) for sequence in sequences}
         patterns = {sequence.file for sequence in sequences if frames[sequence]}
         files = [file for file in told if file not in patterns]
         files += [frame for some in frames.values() for frame in some]
@@ -104,7 +107,7 @@ class Gathering:
         with_files = {file.node_id.split(".")[0] for file in (*files, *found)}
         silent = (node for node in self._prompt if node not in with_files and self._may_write(node))
         extra = companions_of(outputs) | frozenset(found)
-        return Made((*files, *found), extra, frames, tuple(silent))
+        return Made((*files, *found), extra, frames, tuple(silent), most)
 
     async def _listing(self) -> tuple[str, ...] | None:
         try:
@@ -113,14 +116,16 @@ class Gathering:
             log.info("%s does not list its output folder: %s", self._client.base_url, exc)
             return None
 
-    async def _frames(self, sequence: FrameSequence, listing: Sequence[str] | None) -> tuple[RemoteFile, ...]:
+    async def _frames(
+        self, sequence: FrameSequence, listing: Sequence[str] | None, most: int
+    ) -> tuple[RemoteFile, ...]:
         file = sequence.file
         if listing is not None and file.type == "output" and not file.subfolder:
             numbers = sorted(n for name in listing if (n := sequence.number_of(name)) is not None)
-            return tuple(sequence.frame(number) for number in numbers[: self._frames_max])
+            return tuple(sequence.frame(number) for number in numbers[:most])
         first = 0 if await self._is_there(sequence.frame(0)) else 1
         frames: list[RemoteFile] = []
-        while len(frames) < self._frames_max:
+        while len(frames) < most:
             number = first + len(frames)
             asked = [sequence.frame(n) for n in range(number, number + _ASKED_AT_ONCE)]
             are_there = await asyncio.gather(*map(self._is_there, asked))
@@ -128,7 +133,7 @@ class Gathering:
             frames += asked[:there]
             if there < len(asked):
                 break
-        return tuple(frames[: self._frames_max])
+        return tuple(frames[:most])
 
     async def _is_there(self, frame: RemoteFile) -> bool:
         """A bad moment of the peer must not end a sequence."""
@@ -179,10 +184,10 @@ class Gathering:
             if node_id not in made.silent
         ]
         notes += [
-            f"{self._where(sequence.file.node_id)} made {self._frames_max} frames or more; these are here, "
+            f"{self._where(sequence.file.node_id)} made {made.frames_max} frames or more; these are here, "
             f"all others in the output folder of {peer}. Get them from there."
             for sequence, frames in made.frames.items()
-            if len(frames) >= self._frames_max and sequence.file.node_id in self._prompt
+            if len(frames) >= made.frames_max and sequence.file.node_id in self._prompt
         ]
         if missing:
             named = [self._named(file, why) for file, why in list(missing.items())[:_NAMED_MAX]]

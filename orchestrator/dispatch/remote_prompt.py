@@ -116,7 +116,7 @@ class RemotePrompt:
     async def _all_rounds(
         self, first: Mapping[str, Any], on_event: Callable[[Message], None]
     ) -> list[Mapping[str, Any]]:
-        entries = [first]
+        entries = [_telling(first)]
         while self.may_go_on:
             await self._look_for_rounds()
             if len(self._rounds.ids) > ROUNDS_MAX:
@@ -128,7 +128,7 @@ class RemotePrompt:
             self._current = self._rounds.ids[len(entries)]
             self._ended.set()  # it may have: look at once
             with self._hearing(on_event):
-                entries.append(await self._follow(self._ended))
+                entries.append(_telling(await self._follow(self._ended)))
         return entries
 
     async def _look_for_rounds(self) -> None:
@@ -376,6 +376,11 @@ class RemotePrompt:
 def _never_arrived(error: PeerUnreachableError | PeerRefusedError) -> bool:
     """Whether a POST that ended like this cannot have brought the prompt to its peer."""
     return error.status < 500 if isinstance(error, PeerRefusedError) else error.is_closed
+
+
+def _telling(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of a history entry is looked at later: the whole graph is in each, and there may be thousands."""
+    return {key: entry[key] for key in ("status", "outputs") if key in entry}
 
 
 def _all_ids(queue: Any) -> set[str]:

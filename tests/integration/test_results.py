@@ -215,6 +215,28 @@ async def test_of_a_sequence_without_end_the_first_frames_come_and_that_is_said(
     assert "made 2 frames or more" in note and "the output folder of gpu" in note
 
 
+async def test_several_sequences_without_end_share_what_one_may_have(peer: FakeComfyUI) -> None:
+    for name in ("a", "b", "c"):
+        for number in range(1, 9):
+            peer.files["output", "", f"{name}_{number:03d}.png"] = PNG
+    told = [{"filename": f"{name}_%03d.png", "subfolder": "", "type": "output"} for name in ("a", "b", "c")]
+    info, names, client = ObjectInfo(stock_classes()), OutputNames("rd-1"), ComfyUIClient(peer.url)
+    gathering = Gathering(client, picture(), info, names, frames_max=6)
+    try:
+        made = await gathering.made({"2": {"gifs": told}})
+    finally:
+        await client.close()
+    assert [file.filename[:5] for file in made.files] == [
+        "a_001",
+        "a_002",
+        "b_001",
+        "b_002",
+        "c_001",
+        "c_002",
+    ]
+    assert "made 2 frames or more" in gathering.notes(made, {}, "gpu")[0]
+
+
 async def test_two_nodes_of_a_pack_with_one_prefix_are_told_early_of_the_files_that_are_theirs(
     master: Master, peer: FakeComfyUI
 ) -> None:
