@@ -127,14 +127,10 @@ class Recovery:
         await self._second_look(todo)
         return self._manager.node_lists() != before
 
-    def back_to_the_line(
-        self, entry: Entry, exc: OrchestratorError, outcome: str = "", *, is_victim: bool = False
-    ) -> None:
-        entry.preview = None
-        if entry.job.state is JobState.RUNNING:
-            how = {"outcome": outcome or exc.code, "reason": str(exc), "is_victim": is_victim}
-            attempts = with_last(entry.job, ended_at=_now(), **how)
-            entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)
+    def back_to_the_line(self, entry: Entry, exc: OrchestratorError) -> None:
+        """Its attempt is over, and another one is to come."""
+        _end_attempt(entry, exc)
+        self._wait_again(entry)
 
     async def after_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
         """Let it be tried again, or raise what ends the job."""
@@ -142,15 +138,18 @@ class Recovery:
         self._record(entry, config, exc)
         outcomes = _outcomes(entry.job)
         if entry.job.attempts[-1].outcome == OUTAGE:
+            self._wait_again(entry)
             return
         victims = len(_victims(entry.job))
         verdict = decide(exc, outcomes, self.policy, freed=entry.freed, ran_s=ran_s, victims=victims)
         if verdict is Verdict.SET_ASIDE:
-            return  # unless it is found innocent, see ``judge``
+            self._wait_again(entry)  # it may be found innocent, see ``judge``
+            return
         if verdict is Verdict.GIVE_UP:
             raise exc
         log.info("Job %s failed on %s and is tried again: %s", entry.job.id, config.name, exc)
         entry.owes_retry = True
+        self._wait_again(entry)
         if verdict is Verdict.FREE:
             await self._free_roomiest(entry)
 
@@ -178,14 +177,16 @@ class Recovery:
         """This machine refused the job, or a node raised here: a peer may do better. Returns what may become
         the job's end, or raises it."""
         entry.ticket.may_run_here = False
-        self.back_to_the_line(entry, exc)
+        _end_attempt(entry, exc)
         if isinstance(exc, PromptRefusedError):
+            self._wait_again(entry)
             return None
         entry.ticket.tried[HERE_ID] = f"it failed this job: {exc}"
         ran_s = _worked_s(entry)
         if decide(exc, _outcomes(entry.job), self.policy, ran_s=ran_s) is not Verdict.ELSEWHERE:
             raise exc
         entry.owes_retry = True
+        self._wait_again(entry)
         return exc
 
     def acquit(self, entry: Entry) -> None:
@@ -216,17 +217,21 @@ class Recovery:
         longest_s = self.policy.longest_pause_s(len(outcomes))
         await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
 
+    def _wait_again(self, entry: Entry) -> None:
+        """What was told of the attempt that ended is no longer so."""
+        self._register.update(entry, progress=0.0, progress_text="", explanation="")
+
     def _record(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
         attempts = entry.job.attempts
         been_on = {attempt.backend_id for attempt in attempts if attempt.prompt_id}
         ended = [attempt.outcome for attempt in attempts]
         if type(exc) is JobLostError and is_pardoned(self._lost_together(), been_on, ended):
-            self.back_to_the_line(entry, exc, OUTAGE)
+            _end_attempt(entry, exc, OUTAGE)
             entry.ticket.lost_in_outage = True
             return
         if entry.job.state is JobState.RUNNING:
             had_begun = attempts[-1].begun_at is not None
-            self.back_to_the_line(entry, exc, is_victim=is_victim(exc, had_begun))
+            _end_attempt(entry, exc, is_victim=is_victim(exc, had_begun))
         else:
             # It failed before the POST (an upload, say): count it all the same, or it could go on for ever.
             failed = Attempt("", config.id, _now(), _now(), exc.code, str(exc))
@@ -266,6 +271,14 @@ class Recovery:
         reason = f"the job is tried once more on {roomiest.name}, whose memory was freed for it"
         entry.ticket.tried = {c.id: reason for c in self._manager.all() if c.id != roomiest.id}
         await asyncio.sleep(FREED_PAUSE_S)
+
+
+def _end_attempt(entry: Entry, exc: OrchestratorError, outcome: str = "", *, is_victim: bool = False) -> None:
+    entry.preview = None
+    if entry.job.state is JobState.RUNNING:
+        how = {"outcome": outcome or exc.code, "reason": str(exc), "is_victim": is_victim}
+        attempts = with_last(entry.job, ended_at=_now(), **how)
+        entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)
 
 
 def _worked_s(entry: Entry) -> float:

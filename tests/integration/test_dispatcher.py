@@ -13,6 +13,7 @@ from aiohttp import web
 
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.models.job import Job, JobState
+from orchestrator.dispatch.register import JobUpdate
 from orchestrator.errors import NoEligiblePeerError
 from tests.fakes.answers import answer, silence, value_not_in_list
 from tests.fakes.comfyui import PNG, FakeComfyUI
@@ -416,6 +417,27 @@ async def test_a_peer_that_dies_with_the_job_is_replaced(
     await a.go_down()
     done = await fleet.end_of(job)
     assert (done.state, outcomes(done)) == (JobState.DONE, ["peer_died", "done"])
+
+
+async def test_a_job_that_waits_again_says_nothing_of_the_peer_that_died(
+    fleet: Master, a: FakeComfyUI, b: FakeComfyUI
+) -> None:
+    a.on_prompt = b.on_prompt = "hold"
+    waits_again: list[Job] = []
+
+    def listen(told: JobUpdate) -> None:
+        if isinstance(told, Job) and told.attempts and told.state is JobState.WAITING:
+            waits_again.append(told)
+
+    for seed in (1, 2):  # so that `b` has no room for what `a` loses
+        await fleet.submit(picture(seed), peer="b")
+    job = await fleet.submit(picture(3), listen)
+    await fleet.running_on(a, job)
+    assert fleet.job(job).explanation and fleet.job(job).progress_text
+    await a.go_down()
+    await until(lambda: waits_again, "somebody was told that it waits again")
+    first = waits_again[0]
+    assert (first.backend_id, first.progress_text, first.explanation) == ("", "", "")
 
 
 async def test_a_fleet_of_one_tries_itself_again(master: Master, a: FakeComfyUI) -> None:
