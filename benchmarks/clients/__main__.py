@@ -54,7 +54,8 @@ def main() -> int:
             print(f"{client.name}: {client.needs}")
         return 0
     setup = Setup()
-    trees = {name: path for name in TREES if (path := getattr(options, name.replace("-", "_")))}
+    named = {name: getattr(options, name.replace("-", "_")) for name in TREES}
+    trees = {name: path.resolve() for name, path in named.items() if path}  # clients run in other folders
     trees.setdefault("comfyui", setup.for_role("peer").path)
     rows: list[list[str]] = []
     with _servers(options.running, setup, trees) as servers:
@@ -116,7 +117,7 @@ def _equip(process: ComfyProcess, trees: Mapping[str, Path]) -> None:
     saver = process.installation.path / SOCKET_SAVER
     shutil.copy(saver, process.base / SOCKET_SAVER)
     if "tooling-nodes" in trees:
-        process.install(trees["tooling-nodes"].resolve(), "comfyui-tooling-nodes")
+        process.install(trees["tooling-nodes"], "comfyui-tooling-nodes")
 
 
 def _wait_for_peers(fleet: Fleet) -> None:

@@ -21,9 +21,9 @@ async def main(notes: Notes) -> None:
         notes.note(step.status, step.node_id, step.progress, step.max_progress, size)
 
     async with ComfyWSClient(server) as client:
-        client.add_listener("preview", progress)
+        client.add_listener("", progress)  # to all, and before anything is queued
         prompt_id = await client.queue_prompt(prompt)
-        await client.wait_for_completion(prompt_id, timeout=60, on_progress=progress)
+        await client.wait_for_completion(prompt_id, timeout=60)
         entry = (await client.get_history(prompt_id)).get(prompt_id) or {}
         status = entry.get("status", {})
         notes.note(status.get("status_str"), status.get("completed"))
