@@ -149,7 +149,7 @@ class PeerBook:
         if await asyncio.to_thread(self._is_this_machine, config):
             raise ConfigError(
                 f"{config.url} is this ComfyUI itself. Give the address of another machine; "
-                "what shall run here needs no peer."
+                "this machine needs no peer to run something."
             )
 
     async def _keep_credentials(self, backend_id: str, credentials: Mapping[str, str]) -> None:

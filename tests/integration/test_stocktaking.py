@@ -235,8 +235,8 @@ async def test_what_runs_used_tells_what_such_a_job_needs_and_outlives_a_restart
     async with started(tmp_path) as master:
         await master.add("other", other)
         reckoning = (await told(master))["other"]
-        assert (reckoning.verdict.eligible, caution(reckoning)) == (True, "needs about 12 GiB, it has 8")
-        assert "needs about 12 GiB, it has 8" in in_full(reckoning)
+        assert (reckoning.verdict.eligible, caution(reckoning)) == (True, "needs about 12 GB, it has 8")
+        assert "needs about 12 GB, it has 8" in in_full(reckoning)
 
 
 async def test_a_run_that_was_hardly_polled_tells_nothing_of_its_memory(
@@ -268,7 +268,7 @@ async def test_after_one_ran_out_of_memory_the_next_goes_where_there_is_more_fro
     second = await master.run(with_model(seed=1))
     assert outcomes(second) == ["done"]
     assert "small: " in second.explanation
-    assert "such a job ran out of memory with 8 GiB, it has 8" in second.explanation
+    assert "such a job ran out of memory with 8 GB, it has 8" in second.explanation
     alone = (await told(master, peer="small"))["small"]
     assert alone.verdict.eligible
 

@@ -68,7 +68,7 @@ def test_the_decision_explains_itself_for_every_peer() -> None:
     )
     assert placement is not None
     assert placement.explanation == (
-        "on a because it has nothing in its queue, 8.0 GiB free (b: 2 in its queue, 8.0 GiB free; c: off)"
+        "on a because it has nothing in its queue, 8.0 GB free (b: 2 in its queue, 8.0 GB free; c: off)"
     )
 
 
@@ -491,7 +491,7 @@ def test_a_time_that_is_taken_from_other_graphs_is_only_perhaps() -> None:
 def test_of_two_jobs_for_one_peer_in_a_plan_the_second_is_said_to_have_the_first_ahead() -> None:
     for is_learned, said in (
         (True, ["done in about 5 s: nothing ahead", "done in about 10 s: 1 ahead for 5 s"]),
-        (False, ["it has nothing in its queue, 8.0 GiB free", "it has 1 in its queue, 8.0 GiB free"]),
+        (False, ["it has nothing in its queue, 8.0 GB free", "it has 1 in its queue, 8.0 GB free"]),
     ):
         fleet = Fleet(peer("a"))
         if is_learned:

@@ -66,7 +66,7 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
     if config.draining:
         return away("it is draining and takes no new jobs", "is draining")
     if need.memory_bytes and 0 < memory_of(status) < need.memory_bytes:
-        return no(f"a peer with more memory had too little for it ({need.memory_bytes / 2**30:.0f} GiB)")
+        return no(f"a peer with more memory had too little for it ({need.memory_bytes / 2**30:.0f} GB)")
     if status.health is Health.UNKNOWN:
         return no("it has not answered yet", settling=True)
     if status.health is not Health.UP:

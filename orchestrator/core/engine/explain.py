@@ -77,10 +77,9 @@ def in_short(reckoning: Reckoning) -> str:
         if reckoning.origin is Origin.NOTHING
         else [f"{duration(reckoning.start_s + reckoning.load_s + reckoning.run_s)}", *_loads(reckoning)]
     )
-    words += _cautions(reckoning)
     if not reckoning.has_room:
         words.append("its slots are taken")
-    return ", ".join(words)
+    return _with_caution(", ".join(words), reckoning)
 
 
 def in_full(reckoning: Reckoning) -> str:
@@ -101,10 +100,8 @@ def _shortage_words(short: Shortage | None) -> list[str]:
     if short is None:
         return []
     if short.ran_out:
-        return [
-            f"such a job ran out of memory with {_gib(short.need_gb)} GiB, it has {_gib(short.memory_gb)}"
-        ]
-    return [f"needs about {_gib(short.need_gb)} GiB, it has {_gib(short.memory_gb)}"]
+        return [f"such a job ran out of memory with {_gib(short.need_gb)} GB, it has {_gib(short.memory_gb)}"]
+    return [f"needs about {_gib(short.need_gb)} GB, it has {_gib(short.memory_gb)}"]
 
 
 def duration(seconds: float) -> str:
@@ -127,13 +124,13 @@ def _reason(reckoning: Reckoning) -> str:
         Origin.FLEET: ["guessed from other graphs"],
     }.get(reckoning.origin, [])
     about = "about" if reckoning.origin in SAME_GRAPH else "perhaps"
-    return ", ".join([f"done in {about} {done}: {_words(reckoning)}", *guess, *_cautions(reckoning)])
+    return _with_caution(", ".join([f"done in {about} {done}: {_words(reckoning)}", *guess]), reckoning)
 
 
 def _guessless(reckoning: Reckoning) -> str:
     """Of a peer of which nothing was learned: how busy it is."""
     first = [_first(reckoning)] if reckoning.before else []
-    return ", ".join([load_of(reckoning.peer, reckoning.ahead), *first, *_cautions(reckoning)])
+    return _with_caution(", ".join([load_of(reckoning.peer, reckoning.ahead), *first]), reckoning)
 
 
 def _words(reckoning: Reckoning) -> str:
@@ -154,8 +151,8 @@ def _loads(reckoning: Reckoning) -> list[str]:
     return [f"loads {duration(reckoning.load_s)} first"] if reckoning.cold else []
 
 
-def _cautions(reckoning: Reckoning) -> list[str]:
-    return [words] if (words := caution(reckoning)) else []
+def _with_caution(said: str, reckoning: Reckoning) -> str:
+    return f"{said}; {words}" if (words := caution(reckoning)) else said
 
 
 def _gib(gb: float) -> str:

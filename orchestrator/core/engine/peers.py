@@ -113,4 +113,4 @@ def load_of(peer: PeerSnapshot, waiting: int) -> str:
     """How busy it is with so many prompts in its queue, in words."""
     free = free_memory_of(peer.status)
     queue = "nothing in its queue" if not waiting else f"{waiting} in its queue"
-    return f"{queue}, {free / 2**30:.1f} GiB free" if free else queue
+    return f"{queue}, {free / 2**30:.1f} GB free" if free else queue
