@@ -22,6 +22,10 @@ from .conftest import SOON_MS, Screen, choose
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
+TELL = """job => window.app.api.dispatchEvent(
+  new CustomEvent("orchestrator.jobs", { detail: { jobs: [job] } }))"""
+SILENCE = "VAEDecode (node 8) has shown no sign of work on gpu-slow for 3 min: it may be slow"
+
 
 @asynccontextmanager
 async def scripted(master: Session, name: str, **wishes: Any) -> AsyncIterator[FakeComfyUI]:
@@ -285,8 +289,80 @@ async def toasts_tell_what_needs_a_person(screen: Screen, lone_master: Session, 
     await reaches(lone_master, await submit(lone_master, "one that is lost"), "running")
     await peer.go_down()
     await checked_until("down")
-    await told("gpu-1 went away with 1 job of yours", "See whether this machine still runs.")
+    await told("gpu-1 went away with 1 job of yours", "See whether its machine still runs.")
     await screen.picture("Fleet tab toasts")
+
+
+async def test_silent_work_is_told_in_full_and_its_second_copy_is_asked_for_with_a_button(
+    screen: Screen, lone_master: Session
+) -> None:
+    async with scripted(lone_master, "gpu-slow") as slow, scripted(lone_master, "gpu-free") as free:
+        slow.on_prompt = "hold"
+        job_id = await submit(lone_master, "a long film", peer="gpu-slow")
+        silent = {
+            **await reaches(lone_master, job_id, "running"),
+            "is_silent": True,
+            "progress_text": SILENCE,
+        }
+        await until(lambda: _running(slow), "it runs")
+        await open_tab(screen)
+        row = job_row(screen, "a long film")
+        copy = row.get_by_role("button", name="Run a second copy")
+        await row.get_by_role("button", name="Cancel").wait_for(timeout=SOON_MS)
+        assert not await copy.is_visible()
+
+        async def is_offered() -> bool:
+            # It takes minutes until the master says so.
+            await screen.page.evaluate(TELL, silent)
+            return await copy.is_visible()
+
+        await until(is_offered, "a second copy is offered")
+        assert await row.get_by_text(SILENCE).evaluate("text => text.scrollWidth <= text.clientWidth")
+        await screen.picture("Fleet tab silent job")
+        await copy.click()
+        done = await reaches(lone_master, job_id, "done")
+        assert done["peer"] == "gpu-free" and len(free.asked("/prompt")) == 1
+        await copy.wait_for(state="hidden", timeout=SOON_MS)
+
+
+async def test_whether_a_peers_packs_may_talk_to_the_page_is_a_switch_in_its_form(
+    screen: Screen, lone_master: Session
+) -> None:
+    async with scripted(lone_master, "gpu-1"):
+        await open_tab(screen)
+        row = peer_row(screen, "gpu-1")
+        await row.locator(".orc-row-head").click()
+        for allowed in (False, True):
+            await row.get_by_role("button", name="Edit").click()
+            await row.get_by_text("Node packs", exact=True).click()
+            switch = row.get_by_label("Let its node packs talk to this page")
+            assert await switch.is_checked() is not allowed  # this one is in the user's own network
+            await switch.set_checked(allowed)
+            await row.get_by_role("button", name="Save").click()
+            await row.get_by_role("form").wait_for(state="hidden", timeout=SOON_MS)
+            assert (await lone_master.peers())["gpu-1"]["relay_events"] is allowed
+
+
+async def test_a_form_follows_a_peer_that_answers_late(screen: Screen, lone_master: Session) -> None:
+    page = screen.page
+    async with FakeComfyUI() as first, FakeComfyUI() as second:
+        await first.go_down()
+        await second.go_down()
+        await open_tab(screen)
+        lesson = page.locator(".orc-lesson")
+        await lesson.get_by_label("Address").fill(first.url)
+        await lesson.get_by_label("Address").press("Enter")
+        await lesson.get_by_role("alert").get_by_text("refuses the connection").wait_for(timeout=SOON_MS)
+        await first.come_back()
+        await lesson.get_by_text("answers: ComfyUI").wait_for(timeout=SOON_MS)
+        assert await lesson.get_by_role("alert").filter(visible=True).count() == 0
+        await page.get_by_role("button", name="Add peer").click()
+        form = page.get_by_role("form", name="Add a peer")
+        await form.get_by_label("Address").fill(second.url)
+        await form.get_by_role("button", name="Add", exact=True).click()
+        await form.get_by_role("alert").get_by_text("refuses the connection").wait_for(timeout=SOON_MS)
+        await second.come_back()
+        await form.wait_for(state="hidden", timeout=SOON_MS)
 
 
 async def _running(peer: FakeComfyUI) -> str | None:

@@ -43,7 +43,7 @@ export function peersNeeding(before, now, lostThere) {
         severity: "warn",
         summary: plural(ours, "{peer} went away with {count} job of yours", "{peer} went away with {count} jobs of yours",
           { peer: peer.name }),
-        detail: `${sentence(peer.reason)}${t("Another peer takes over where one can. See whether this machine still runs.")}`,
+        detail: `${sentence(peer.reason)}${t("Another peer takes over where one can. See whether its machine still runs.")}`,
       });
     } else if (peer.health === "needs_key") {
       told.push({

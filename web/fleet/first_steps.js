@@ -14,7 +14,8 @@ export const helpLink = (text = t("Help")) => outsideLink(HELP, text, { class: "
 /**
  * @param {SectionDeps} deps
  * @param {() => void} changed when it shows something else, or nothing any more
- * @returns {{element: HTMLElement, isUnderWay(): boolean}} under way: begun in here, and not closed
+ * @returns {{element: HTMLElement, isUnderWay(): boolean, follow(): void}} under way: begun in here, and not closed;
+ *   `follow`: the peers have changed
  */
 export function firstSteps({ api, store, say }, changed) {
   /** @type {Peer | null} */
@@ -130,6 +131,14 @@ export function firstSteps({ api, store, say }, changed) {
     await work();
     setAttribute(button, "aria-busy", null);
   };
+  /** It may answer, or stop answering, after this was told. */
+  const follow = () => {
+    const now = store.peers.find(({ id }) => id === peer?.id);
+    if (!now || now.health === peer?.health) return;
+    peer = now;
+    setOptionalText(wrong, now.health === "up" ? "" : now.reason);
+    show();
+  };
   next.hidden = test.disabled = true;
-  return { element, isUnderWay: () => peer !== null && !closed };
+  return { element, isUnderWay: () => peer !== null && !closed, follow };
 }

@@ -37,7 +37,7 @@ export function jobRow(deps, neighbours) {
     onclick: (/** @type {MouseEvent} */ event) => event.detail < 2 && act(() => api.cancelJob(job.job_id), t("{job} is cancelled.", { job: jobTitle(job) })),
   }, t("Cancel"));
   const copy = h("button", {
-    type: "button", class: "orc-button", title: t("Runs it on another peer too. The copy that is done first counts."),
+    type: "button", class: "orc-button orc-copy", title: t("Runs it on another peer too. The copy that is done first counts."),
     onclick: () => act(() => api.secondCopy(job.job_id), t("{job} runs a second time where a peer is free.", { job: jobTitle(job) })),
   }, t("Run a second copy"));
   const bar = fillingBar("progressbar");

@@ -1,6 +1,6 @@
 // @ts-check
 /** The form for a new or a known peer. Keys go in and never come out. */
-import { h, setAttribute, setOptionalText } from "./dom.js";
+import { h, setAttribute, setOptionalText, setText } from "./dom.js";
 import { RequestError } from "./api.js";
 import { peerRules } from "./format.js";
 import { t } from "./i18n.js";
@@ -48,6 +48,7 @@ export function changesOf(peer, fields) {
  */
 export function mount(el, { api, store, say, peer: known, onClose }) {
   let peer = known;
+  let asked = ""; //: what stood in the form when it was last sent
   const url = input({ placeholder: "192.168.1.20:8188", required: true, value: peer?.url ?? "" });
   const name = input({ placeholder: t("the address"), value: peer?.name ?? "", maxlength: 64 });
   const tags = input({ placeholder: t("fast, 24gb"), value: peer?.tags.join(", ") ?? "" });
@@ -78,13 +79,14 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
     control?.closest("details")?.setAttribute("open", "");
     control?.focus();
   };
+  const entered = (/** @type {Peer | null} */ than) => changesOf(than, {
+    url: url.value, name: name.value, tags: tags.value, key: key.value, header: header.value,
+    forgetKey: forget.checked, tls: tls.value,
+    exclusive: exclusive.checked, onlyIdle: onlyIdle.checked, hours: hours.value,
+    relay: known ? relay.checked : undefined, // for a new one its address decides
+  });
   const save = async () => {
-    const changes = changesOf(peer, {
-      url: url.value, name: name.value, tags: tags.value, key: key.value, header: header.value,
-      forgetKey: forget.checked, tls: tls.value,
-      exclusive: exclusive.checked, onlyIdle: onlyIdle.checked, hours: hours.value,
-      relay: known ? relay.checked : undefined, // for a new one its address decides
-    });
+    const changes = entered(peer);
     refuse("");
     const changed = Object.keys(changes).length > 0;
     if (known && !changed) return onClose();
@@ -118,7 +120,21 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
     const wantsKey = answer.health === "needs_key";
     form.querySelector("details")?.toggleAttribute("open", wantsKey);
     (wantsKey ? key : url).focus();
+    asked = JSON.stringify(entered(null));
+    store.addEventListener("peers", answersLater);
     store.refreshPeers().catch(() => {});
+  };
+  /** A new peer answers after it was said that it does not: there is nothing left to do here. */
+  const answersLater = () => {
+    const now = store.peers.find(({ id }) => id === peer?.id);
+    if (form.isConnected && now?.health !== "up") return;
+    store.removeEventListener("peers", answersLater);
+    if (!form.isConnected || !now || submit.disabled) return; // gone, or it is just being asked
+    refuse("");
+    peer = now;
+    if (JSON.stringify(entered(null)) !== asked) return void setText(submit, t("Save")); // somebody was typing
+    say(t("{peer} is added.", { peer: now.name }));
+    onClose();
   };
   const drop = async () => {
     try {
@@ -167,7 +183,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       h("label", { class: "orc-check" }, onlyIdle, t("Only while nobody else's prompt is there")),
       field(t("Hours"), hours, t("optional")),
       h("p", { class: "orc-muted" },
-        t("Jobs begin there only in these hours of this machine's clock; one that runs is let finish. Empty means always.")),
+        t("Jobs begin there only in these hours of this machine's clock; one that runs may finish. Empty means always.")),
     ),
     known && h("details", { class: "orc-relay" },
       h("summary", {}, t("Node packs")),

@@ -25,9 +25,11 @@ export function mount(el, deps) {
     inSight.row(peerRow(peer, deps, () => add.focus())));
 
   const closeForm = () => {
+    // It may close by itself while a person is elsewhere.
+    const focused = formPlace.contains(document.activeElement) || document.activeElement === document.body;
     formPlace.replaceChildren();
     render();
-    add.focus();
+    if (focused) add.focus();
   };
   const openForm = () => {
     if (!formPlace.firstChild) mountForm(formPlace, { ...deps, peer: null, onClose: closeForm });
@@ -44,6 +46,7 @@ export function mount(el, deps) {
 
   const frame = atNextFrame(render);
   for (const name of ["peers", "status", "jobs"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
+  store.addEventListener("peers", lesson.follow, { signal: controller.signal });
   el.replaceChildren(h("div", { class: "orc-section-head" }, h("h3", {}, t("Peers")), add), lesson.element, formPlace, list);
   render();
   return () => {
