@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -227,10 +228,12 @@ class Runtime:
         return self._dispatcher.ours_on(backend_id)
 
     def _work_of(self, config: BackendConfig, queue: QueueState) -> Work:
-        if not queue.length or not all(map(self.has_sent, queue.running or queue.pending[:1])):
-            return Work(is_deaf=self._pool.is_deaf(config))
+        is_deaf, same_as = self._pool.is_deaf(config), self._dispatcher.same_as(config, queue)
+        is_ours = partial(self._dispatcher.has_sent_to, config.id)  # what came by another row tells that one
+        if not queue.length or not all(map(is_ours, queue.running or queue.pending[:1])):
+            return Work(is_deaf=is_deaf, same_as=same_as)
         events = self._pool.events(config)
-        return Work(True, events.heard_at_s if events.is_connected else None, self._pool.is_deaf(config))
+        return Work(True, events.heard_at_s if events.is_connected else None, is_deaf, same_as)
 
     def _has_job(self, backend_id: str) -> bool:
         return self.ours_on(backend_id) > 0

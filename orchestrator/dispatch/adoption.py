@@ -31,7 +31,7 @@ class Adoption:
 
     def expect(self, attempt: Attempt) -> None:
         """Before any is followed, so that none takes another one for a further round of its own."""
-        self._ways.sent.append(attempt.prompt_id)
+        self._ways.sent.append(attempt.prompt_id, attempt.backend_id)
 
     async def last_attempt(self, job: Job, ticket: Ticket, *, is_back: bool = False) -> AttemptRun:
         """The attempt that the journal says is under way, ready to be followed. `is_back`: its peer was away

@@ -16,6 +16,7 @@ from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import Scheduler
 from ..core.engine.silence import SilencePolicy
+from ..core.models.backend import BackendConfig, QueueState
 from ..core.models.job import Job, JobRequest, JobState, Rank, Source
 from ..core.models.job_error import error_view
 from ..errors import (
@@ -82,7 +83,7 @@ class Dispatcher:
         self.register = Register()
         self._prompt_ids = SentPrompts()
         preparing = Preparing(manager, transport.input_bytes, transport.kind_here)
-        self._room = WaitingRoom(manager, scheduler or Scheduler(), preparing, self._prompt_ids.__contains__)
+        self._room = WaitingRoom(manager, scheduler or Scheduler(), preparing, self._prompt_ids)
         self._experience = Experience(self._room, manager, peers, journal)
         self._stocktaking = Stocktaking(manager, peers, self._room.fleet)
         self.line = Line(manager, self.register, self._room, journal)
@@ -163,6 +164,14 @@ class Dispatcher:
 
     def ours_on(self, backend_id: str) -> int:
         return self._room.ours_on(backend_id)
+
+    def has_sent_to(self, backend_id: str, prompt_id: str) -> bool:
+        return self._prompt_ids.peer_of(prompt_id) == backend_id
+
+    def same_as(self, config: BackendConfig, queue: QueueState) -> tuple[str, ...]:
+        """The names of other peers that are this one too, by now that it has this queue."""
+        self._room.same.note(config, queue)
+        return tuple(other.name for other in self._room.same.of(config.id))
 
     def has_sent(self, prompt_id: str) -> bool:
         return prompt_id in self._prompt_ids

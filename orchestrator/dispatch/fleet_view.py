@@ -15,6 +15,7 @@ from ..core.models.backend import BackendConfig, BackendStatus, Conduct, Health,
 from ..core.models.job import HERE
 from ..core.models.rules import PeerRules
 from .preparing import HERE_ID, Preparing
+from .same_machine import SameMachines
 from .ticket import Ticket
 
 RUNNING_MAX = 8  #: a ComfyUI runs one prompt at a time; more are not followed
@@ -44,12 +45,14 @@ class FleetView:
         scheduler: Scheduler,
         preparing: Preparing,
         is_ours: Callable[[str], bool],
+        same: SameMachines,
     ) -> None:
         self.on_foreign: Callable[[str, str, float], None] = lambda backend_id, prompt_id, seconds: None
         self._manager = manager
         self._scheduler = scheduler
         self._preparing = preparing
         self._is_ours = is_ours
+        self._same = same
         self._placed: dict[str, dict[Ticket, None]] = {}
         self._seen: dict[str, _Seen] = {}
         self._here = _HERE_STATUS
@@ -96,6 +99,9 @@ class FleetView:
         snapshot = self.snapshot(backend_id)
         self._seen[backend_id].is_open = snapshot.is_open
         self._scheduler.set_peer(snapshot, _now_s())
+        for twin in self._same.of(backend_id):
+            if twin.id in self._seen:
+                self._scheduler.set_peer(self.snapshot(twin.id), _now_s())
 
     def show_all(self) -> None:
         for config in self._manager.all():
@@ -144,6 +150,7 @@ class FleetView:
             rules=rules,
             is_open=_is_open(rules),
             foreign_since_s=since_s,
+            same_as=self._same.instead_of(backend_id),
         )
 
     def _ours(self, backend_id: str) -> tuple[OurJob, ...]:

@@ -97,5 +97,5 @@ class Launch:
             say(f"sending input files to {config.name}")
             await run.send_inputs()
         await events.wait_connected(EVENTS_WAIT_S)
-        self._ways.sent.append(run.prompt_id)
+        self._ways.sent.append(run.prompt_id, config.id)
         return run

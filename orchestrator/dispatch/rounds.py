@@ -51,7 +51,7 @@ class Rounds:
         for prompt in prompts:
             if len(self.ids) <= ROUNDS_MAX and self._is_round(prompt):
                 self.ids.append(prompt.prompt_id)
-                self._sent.append(prompt.prompt_id)
+                self._sent.append(prompt.prompt_id, self._sent.peer_of(self.ids[0]))
 
     async def look(self, *, may_have_missed: bool) -> None:
         """Note the rounds that are known by now: first those that were heard of, as they have run already,

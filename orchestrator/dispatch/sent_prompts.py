@@ -8,12 +8,16 @@ class SentPrompts:
 
     def __init__(self, kept: int = 2_000) -> None:
         self._kept = kept
-        self._ids: dict[str, None] = {}
+        self._peers: dict[str, str] = {}
 
-    def append(self, prompt_id: str) -> None:
-        self._ids[prompt_id] = None
-        if len(self._ids) > self._kept:
-            del self._ids[next(iter(self._ids))]
+    def append(self, prompt_id: str, backend_id: str) -> None:
+        self._peers[prompt_id] = backend_id
+        if len(self._peers) > self._kept:
+            del self._peers[next(iter(self._peers))]
 
     def __contains__(self, prompt_id: str) -> bool:
-        return prompt_id in self._ids
+        return prompt_id in self._peers
+
+    def peer_of(self, prompt_id: str) -> str:
+        """The id of the peer that it was sent to; "" where it is not ours."""
+        return self._peers.get(prompt_id, "")

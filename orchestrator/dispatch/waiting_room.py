@@ -24,6 +24,8 @@ from .fleet_view import FleetView
 from .judgement import Judgement, judgement
 from .places import Places
 from .preparing import HERE_ID, Preparing
+from .same_machine import SameMachines
+from .sent_prompts import SentPrompts
 from .ticket import Ticket, rank_of
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class WaitingRoom:
         manager: BackendManager,
         scheduler: Scheduler,
         preparing: Preparing,
-        is_ours: Callable[[str], bool],
+        sent: SentPrompts,
     ) -> None:
         #: whether the master takes jobs itself, whether it could start one now, and what it computes on
         self.helps_here: Callable[[], bool] = lambda: False
@@ -52,7 +54,8 @@ class WaitingRoom:
         self._manager = manager
         self._scheduler = scheduler
         self.preparing = preparing
-        self.fleet = FleetView(manager, scheduler, preparing, is_ours)
+        self.same = SameMachines(manager, sent)
+        self.fleet = FleetView(manager, scheduler, preparing, sent.__contains__, self.same)
         self._line = Places()
         self._waiting: dict[str, Ticket] = {}
         self._new: list[Ticket] = []

@@ -92,7 +92,7 @@ class Withdrawals:
         """
         unwanted = await self._journal.load_unwanted()
         for one in unwanted:
-            self._sent.append(one.prompt_id)
+            self._sent.append(one.prompt_id, one.backend_id)
         return unwanted
 
     def has(self, prompt_id: str) -> bool:
@@ -144,7 +144,7 @@ class Withdrawals:
             log.info("%s may still run on a peer that was removed", unwanted.prompt_id)
             await self._forget(unwanted.prompt_id)
             return
-        self._sent.append(unwanted.prompt_id)
+        self._sent.append(unwanted.prompt_id, unwanted.backend_id)
         case = self._begin(_Case(unwanted, rounds, client))
         keeping = asyncio.ensure_future(self._keep(case))
         if wait_s:

@@ -35,7 +35,7 @@ class Room:
         self.manager = BackendManager()
         self.input_bytes: Callable[[str], int | None] = lambda value: None  #: asked in a thread
         preparing = Preparing(self.manager, lambda value: self.input_bytes(value))
-        self.room = WaitingRoom(self.manager, Scheduler(), preparing, SentPrompts().__contains__)
+        self.room = WaitingRoom(self.manager, Scheduler(), preparing, SentPrompts())
         self.placed: list[Ticket] = []  #: in this order
         self.lets_go = True  #: each leaves its peer at once
         self.stories: dict[str, asyncio.Task[None]] = {}
@@ -334,5 +334,6 @@ async def test_of_a_peer_that_says_it_runs_thousands_only_a_few_are_followed(roo
 def test_only_the_last_prompts_that_were_sent_are_remembered() -> None:
     sent = SentPrompts(kept=2)
     for prompt_id in ("one", "two", "three"):
-        sent.append(prompt_id)
+        sent.append(prompt_id, "gpu")
     assert [name in sent for name in ("one", "two", "three")] == [False, True, True]
+    assert (sent.peer_of("three"), sent.peer_of("one")) == ("gpu", "")

@@ -71,6 +71,8 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
         return no("it has not answered yet", settling=True)
     if status.health is not Health.UP:
         return away(status.reason or f"it is {status.health.value}", _AWAY[status.health])
+    if peer.same_as and not need.peer and not need.tags:
+        return no(f"it is the same machine as {peer.same_as}, which is used")
     if config.id not in need.unmet:
         return no("its list of nodes is still being read", settling=True)
     if need.unmet[config.id]:

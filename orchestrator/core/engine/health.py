@@ -55,12 +55,14 @@ class JobEnd(Enum):
 class Work:
     """What is known of the prompt that a peer should be at: whether it is ours, and when it last told
     something. ``heard_at_s`` is None where no event stream could tell. ``is_deaf``: none can be had from
-    there although it answers.
+    there although it answers. ``same_as``: the
+    names of other peers that are this machine.
     """
 
     is_ours: bool = False
     heard_at_s: float | None = None
     is_deaf: bool = False
+    same_as: tuple[str, ...] = ()
 
 
 NO_EVENTS = (
@@ -107,7 +109,13 @@ def after_answer(
         return replace(answered, health=Health.EJECTED, reason=_resting(answered.conduct, policy))
     if _stands_still(answered, work, at_s, policy):
         return replace(answered, health=Health.ZOMBIE, reason=silent_peer(policy.silent_after_s))
-    return replace(answered, health=Health.UP, reason=NO_EVENTS if work.is_deaf else "")
+    return replace(answered, health=Health.UP, reason=_remark(work))
+
+
+def _remark(work: Work) -> str:
+    if work.same_as:
+        return f"The same machine as {', '.join(work.same_as)}: jobs go to one of these rows at a time."
+    return NO_EVENTS if work.is_deaf else ""
 
 
 def after_failure(

@@ -37,7 +37,8 @@ class PeerSnapshot:
     """``ours``: how many jobs of ours are there, running or handed over; ``jobs`` are those of which more is
     known, in the order the peer will run them. ``foreign``: other people's prompts; ``foreign_since_s``:
     since when one of them runs. ``is_open``: its hours allow a start now. ``has_copies``: second copies may
-    run there, and elsewhere those of what runs there. Moments are seconds on the clock that ``plan`` is asked
+    run there, and elsewhere those of what runs there. ``same_as``: the name of another row that is the same
+    machine, and gets its jobs. Moments are seconds on the clock that ``plan`` is asked
     with.
     """
 
@@ -50,6 +51,7 @@ class PeerSnapshot:
     is_open: bool = True
     foreign_since_s: float | None = None
     has_copies: bool = True
+    same_as: str = ""
 
 
 def ours_on(peer: PeerSnapshot) -> int:
