@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from orchestrator.core.models.job import Job, JobState
+from tests.fakes.answers import announce
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import Master, outcomes, started
@@ -208,7 +209,7 @@ async def test_a_history_that_is_too_large_to_be_taken_costs_no_second_run(
 ) -> None:
     async def history(request: web.Request) -> web.StreamResponse:
         if int(request.query["max_items"]) > 8:
-            return web.Response(text="[", content_type="application/json")
+            return await announce(1 << 30, b"[")(request)
         return await peer._get_recent_history(request)
 
     peer.answers["/history"] = history
