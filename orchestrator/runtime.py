@@ -230,7 +230,8 @@ class Runtime:
     def _work_of(self, config: BackendConfig, queue: QueueState) -> Work:
         is_deaf, same_as = self._pool.is_deaf(config), self._dispatcher.same_as(config, queue)
         is_ours = partial(self._dispatcher.has_sent_to, config.id)  # what came by another row tells that one
-        if not queue.length or not all(map(is_ours, queue.running or queue.pending[:1])):
+        head = queue.running or queue.pending[:1]
+        if not head or not all(map(is_ours, head)):
             return Work(is_deaf=is_deaf, same_as=same_as)
         events = self._pool.events(config)
         return Work(True, events.heard_at_s if events.is_connected else None, is_deaf, same_as)

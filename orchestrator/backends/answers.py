@@ -27,7 +27,8 @@ from ..errors import (
 )
 from . import wire
 from .gate import retry_after_s
-from .masking import NOTHING, Mask
+from .json_stream import PIECE_BYTES, JsonStream, Wanted
+from .masking import NOTHING, Mask, MaskedBlocks
 
 JSON_MAX_BYTES = 16 << 20
 #: Of routes that tell little. What they say is parsed into up to twenty times as much memory.
@@ -207,6 +208,49 @@ def _too_large(answer: aiohttp.ClientResponse, max_bytes: int) -> AnswerTooLarge
         f"{answer.url.origin()} answered {answer.url.path[:60]} by more than {max_bytes >> 20} MiB, so it "
         "was not taken."
     )
+
+
+async def read_json(
+    answer: aiohttp.ClientResponse, max_bytes: int, wanted: Wanted | None = None, mask: Mask = NOTHING
+) -> Any:
+    """A body as JSON; what of a large one is `wanted` is kept, as it comes, off the event loop.
+
+    Raises:
+        AnswerTooLargeError: it is, or it began and did not end in its time. PeerProtocolError: it is no JSON.
+    """
+    stream: JsonStream | None = None
+    masked = MaskedBlocks(mask)
+    blocks, held, size = list[bytes](), 0, 0
+    try:
+        async for block in answer.content.iter_chunked(_BLOCK):
+            blocks.append(block)
+            held, size = held + len(block), size + len(block)
+            if size > max_bytes:
+                raise _too_large(answer, max_bytes)
+            if held >= PIECE_BYTES and size >= IN_THREAD_FROM:
+                stream = stream or JsonStream(wanted or Wanted())
+                await asyncio.to_thread(_feed, stream, masked, blocks)
+                blocks, held = [], 0
+    except asyncio.TimeoutError as exc:
+        raise AnswerTooLargeError(
+            f"{answer.url.origin()} began to answer {answer.url.path[:60]} and took too long to end, so that "
+            "was not taken."
+        ) from exc
+    if stream is None:
+        return await parse_body(mask.bytes(b"".join(blocks)))
+    return await asyncio.to_thread(_ended, stream, masked, blocks)
+
+
+def _feed(stream: JsonStream, masked: MaskedBlocks, blocks: list[bytes]) -> None:
+    body = masked.next(b"".join(blocks))
+    for start in range(0, len(body), PIECE_BYTES):
+        stream.feed(body[start : start + PIECE_BYTES])
+
+
+def _ended(stream: JsonStream, masked: MaskedBlocks, blocks: list[bytes]) -> Any:
+    _feed(stream, masked, blocks)
+    stream.feed(masked.rest())
+    return stream.close()
 
 
 async def parse_body(body: bytes) -> Any:

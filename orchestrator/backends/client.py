@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -16,30 +16,33 @@ from ..core.models.backend import QueueState, Vitals
 from ..core.models.job import RemoteFile
 from ..errors import (
     AnswerError,
+    AnswerTooLargeError,
     PeerAuthError,
     PeerBusyError,
+    PeerError,
     PeerProtocolError,
     PeerRefusedError,
     PeerUnwellError,
 )
 from . import wire
-from .answers import json_max_bytes, kept_node_errors, parse_body, read_body
+from .answers import json_max_bytes, kept_node_errors, parse_body, read_body, read_json
 from .connection import Connection
 from .downloads import CheckHead, Download, Partial
+from .json_stream import Wanted
+from .large_answers import ENDINGS, HISTORY, NODE_LIST, QUEUE, Limits, LongQueue, NodeList, queue_ids
 from .masking import Mask
 from .request_body import json_body
 from .resolver import CheckedResolver
 from .transfer import at_a_pace, in_thread, observed
 
-OBJECT_INFO_MAX_BYTES = 40 << 20
-HISTORY_MAX_BYTES = 64 << 20  #: of one prompt; what its nodes show may be texts of many MB
+LONG_READ_S = 0.5
+LONG_READ_KEPT_S = 30.0  #: how long a queue that took longer to read is believed while it has as many prompts
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
 HOP_HEADER = "X-Orchestrator-Hop"  #: says which master sent it; another master then runs it itself
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
 HTTP_NOT_FOUND = 404
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_TOO_MANY = 401, 403, 429
 SUBMIT_TIMEOUT_S = 30.0
-OBJECT_INFO_TIMEOUT_S = 40.0
 MODELS_TIMEOUT_S = 20.0
 LISTING_TIMEOUT_S = 20.0
 
@@ -75,6 +78,7 @@ class ComfyUIClient:
             session=session,
         )
         self._sender = sender
+        self._long_queue: LongQueue | None = None
         self._door = asyncio.Lock()  #: prompts arrive in the order in which they are handed in
 
     @property
@@ -92,45 +96,70 @@ class ComfyUIClient:
         return True
 
     async def vitals(self) -> Vitals:
-        """GET /system_stats and /queue, at the same time."""
-        asked = self._json("GET", "/system_stats"), self.queue()
+        """GET /system_stats and how many prompts are there, at the same time; then which, if there are any.
+
+        Raises:
+            PeerError: of the first two. A queue that cannot be read is one whose prompts nobody can name.
+        """
+        asked = self._json("GET", "/system_stats"), self._remaining()
         # Both are waited for: a question left alone could outlive the client.
-        stats, queue = await asyncio.gather(*asked, return_exceptions=True)
+        stats, remaining = await asyncio.gather(*asked, return_exceptions=True)
         if isinstance(stats, PeerRefusedError) and stats.status == HTTP_NOT_FOUND:
             path = urlsplit(self.base_url).path
             hint = f"Check the port, or leave out {path}." if path else "Check the port."
             raise PeerProtocolError(
                 f"{self.base_url} answers and is not ComfyUI: it has no /system_stats there. {hint}"
             ) from stats
-        for answer in (stats, queue):
+        for answer in (stats, remaining):
             if isinstance(answer, AnswerError) and not isinstance(answer, PeerBusyError):
                 raise PeerUnwellError(str(answer)) from answer  # on this route it is the machine's
         if isinstance(stats, BaseException):
             raise stats
-        if isinstance(queue, BaseException):
-            raise queue
-        return wire.vitals(stats, queue)
+        if isinstance(remaining, BaseException):
+            raise remaining
+        return wire.vitals(stats, *await self._queue_of(remaining))
+
+    async def _remaining(self) -> int:
+        return wire.remaining(await self._json("GET", "/prompt"))
+
+    async def _queue_of(self, remaining: int) -> tuple[QueueState, str]:
+        """The queue, which has so many prompts, and why nobody can name them, if so."""
+        clock = asyncio.get_running_loop().time
+        if not remaining:
+            return QueueState(), ""
+        known = self._long_queue
+        if known is None or known.remaining != remaining or clock() > known.until_s:
+            began_s = clock()
+            try:
+                queue, note = await self.queue(), ""
+            except PeerError as exc:
+                queue, note = QueueState(unnamed=remaining), f"Which prompts wait there is not known: {exc}"
+            known = LongQueue(remaining, clock() + LONG_READ_KEPT_S, queue, note)
+            # A short one is asked for with every poll; what takes long costs its peer too.
+            self._long_queue = known if note or clock() - began_s > LONG_READ_S else None
+        return known.queue, known.note
 
     async def queue(self) -> QueueState:
-        return wire.queue_state(await self._json("GET", "/queue"))
+        """Whose prompts run and wait there.
 
-    async def queued(self) -> tuple[wire.QueuedPrompt, ...]:
-        """GET /queue with the prompts themselves, what runs first."""
-        return wire.queued_prompts(await self._json("GET", "/queue"))
+        Raises:
+            AnswerTooLargeError: nobody can tell.
+        """
+        return wire.queue_state(await self._large_json("/queue", QUEUE, queue_ids()))
+
+    async def queued(self, client_ids: Collection[str] = ()) -> tuple[wire.QueuedPrompt, ...]:
+        """The same, what runs first, with the graphs of those that one of these asked for."""
+        return wire.queued_prompts(await self._large_json("/queue", QUEUE, queue_ids(client_ids)))
 
     async def object_info(self, class_type: str = "") -> dict[str, Any]:
         """All node classes of the peer: up to several MB, seconds on a large installation. Or this one as it
         is now; nothing where there is none."""
-        body = await self._json(
-            "GET",
-            f"/object_info/{quote(class_type, safe='')}" if class_type else "/object_info",
-            timeout_s=OBJECT_INFO_TIMEOUT_S,
-            max_bytes=OBJECT_INFO_MAX_BYTES,
-            headers={OWN_NODES_HEADER: "1"},
-        )
+        path = f"/object_info/{quote(class_type, safe='')}" if class_type else "/object_info"
+        nodes = NodeList()
+        body = await self._large_json(path, NODE_LIST, nodes.wanted(), headers={OWN_NODES_HEADER: "1"})
         if not isinstance(body, dict):
             raise PeerProtocolError("The peer's list of nodes is not ComfyUI's.")
-        return body
+        return await asyncio.to_thread(nodes.kept, body)
 
     async def embeddings(self) -> tuple[str, ...]:
         """The names of its embeddings, without endings, with its own separators."""
@@ -192,17 +221,27 @@ class ComfyUIClient:
         errors = answer.get("node_errors")
         return kept_node_errors(errors) if isinstance(errors, Mapping) else {}
 
-    async def history(self, prompt_id: str) -> dict[str, Any] | None:
-        """The finished prompt's entry; None while it is unfinished or unknown."""
-        path = f"/history/{prompt_id}"
-        body = await self._json("GET", path, max_bytes=HISTORY_MAX_BYTES)
+    async def history(self, prompt_id: str, *, with_prompt: bool = False) -> dict[str, Any] | None:
+        """The finished prompt's entry; None while it is unfinished or unknown. `with_prompt`: what was run
+        is in there too.
+
+        Raises:
+            AnswerTooLargeError: it has ended, and its entry cannot be read.
+        """
+        body = await self._large_json(f"/history/{prompt_id}", HISTORY, None if with_prompt else ENDINGS)
         entry = body.get(prompt_id) if isinstance(body, Mapping) else None
         return entry if isinstance(entry, dict) else None
 
+    async def has_ended(self, prompt_id: str) -> bool:
+        """Whether its history has the prompt."""
+        try:
+            return await self.history(prompt_id) is not None
+        except AnswerTooLargeError:
+            return True
+
     async def recent_history(self, most: int) -> dict[str, Any]:
         """The entries of the prompts that ended last, by id, the oldest first."""
-        path = f"/history?max_items={most}"
-        body = await self._json("GET", path, timeout_s=LISTING_TIMEOUT_S, max_bytes=HISTORY_MAX_BYTES)
+        body = await self._large_json(f"/history?max_items={most}", HISTORY)
         return body if isinstance(body, dict) else {}
 
     async def interrupt(self, prompt_id: str) -> None:
@@ -305,6 +344,13 @@ class ComfyUIClient:
 
     async def _json(self, method: str, path: str, *, max_bytes: int = 0, **options: Any) -> Any:
         return await parse_body(await self._body(method, path, max_bytes=max_bytes, **options))
+
+    async def _large_json(
+        self, path: str, limits: Limits, wanted: Wanted | None = None, **options: Any
+    ) -> Any:
+        options["pause_s"] = None if limits.may_begin_late else 0.0
+        async with self._connection.request("GET", path, timeout_s=limits.timeout_s, **options) as answer:
+            return await read_json(answer, limits.max_bytes, wanted, self.mask)
 
     async def _body(self, method: str, path: str, *, max_bytes: int = 0, **options: Any) -> bytes:
         """`max_bytes`: 0 is the route's own."""

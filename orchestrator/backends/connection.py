@@ -60,16 +60,18 @@ class Connection:
         path: str,
         *,
         timeout_s: float | None = 0.0,
+        pause_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer, whose body is still to be read. `timeout_s`: 0 is the connection's own, None has no
-        end.
+        end. `pause_s`: how long nothing may come of it; 0 likewise, None as long as all of it may take.
 
         Raises:
             PeerError
         """
         total = self._timeout_s if timeout_s == 0.0 else timeout_s
+        pause = self._timeout_s if pause_s == 0.0 else pause_s
         sent_at_s = await self._gate.enter()
         with translated(self._base_url, self.mask):
             async with self._requests().request(
@@ -78,7 +80,7 @@ class Connection:
                 headers={**(headers or {}), **self._headers},
                 allow_redirects=False,
                 ssl=self._ssl,
-                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timeout_s),
+                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timeout_s, sock_read=pause),
                 **options,
             ) as answer:
                 self._gate.note(sent_at_s, answer.status, answer.headers)

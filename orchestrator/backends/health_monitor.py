@@ -169,7 +169,10 @@ class HealthMonitor:
                 queue = client.latest.queue if client.latest else QueueState()
                 work = self._work_of(config, queue)
                 at_s = asyncio.get_running_loop().time()
-                after = after_answer(before, client.latest, now, self._policy, at_s=at_s, work=work)
+                complaint = self._of(backend_id).complaint
+                note = f"Its list of nodes is not known: {complaint}" if complaint else ""
+                vitals = client.latest
+                after = after_answer(before, vitals, now, self._policy, at_s=at_s, work=work, note=note)
             else:
                 is_at_work = self._has_job(backend_id)
                 after = after_failure(before, error, now, self._policy, is_at_work=is_at_work)

@@ -20,6 +20,7 @@ class Mask:
         forms = {form for key in keys for form in _forms(key)}
         self._texts = sorted(forms, key=len, reverse=True)
         self._bytes = [form.encode() for form in self._texts]
+        self.longest_bytes = max(map(len, self._bytes), default=0)
 
     def text(self, text: str) -> str:
         for form in self._texts:
@@ -32,6 +33,23 @@ class Mask:
             if form in data:
                 data = data.replace(form, STRUCK.encode())
         return data
+
+
+class MaskedBlocks:
+    """The blocks of one body, of which a key may lie in two: an end that could be its beginning is held."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+        self._held = b""
+
+    def next(self, block: bytes) -> bytes:
+        data = self._mask.bytes(self._held + block)
+        ready = max(len(data) - self._mask.longest_bytes + 1, 0) if self._mask.longest_bytes else len(data)
+        self._held = data[ready:]
+        return data[:ready]
+
+    def rest(self) -> bytes:
+        return self._held
 
 
 NOTHING = Mask({})

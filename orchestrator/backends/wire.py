@@ -142,8 +142,21 @@ def parse_json(body: str | bytes) -> Any:
         raise PeerProtocolError("The answer is not JSON, or nested without end.") from exc
 
 
-def vitals(stats: object, queue: QueueState) -> Vitals:
-    """GET /system_stats.
+def remaining(body: object) -> int:
+    """GET /prompt: how many prompts are there, running and waiting.
+
+    Raises:
+        PeerProtocolError
+    """
+    told = body.get("exec_info") if isinstance(body, Mapping) else None
+    number = told.get("queue_remaining") if isinstance(told, Mapping) else None
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise PeerProtocolError("The answer is not ComfyUI's: it does not say how many prompts are there.")
+    return min(number, MAX_QUEUE)
+
+
+def vitals(stats: object, queue: QueueState, note: str = "") -> Vitals:
+    """GET /system_stats. `queue` and `note`: see Vitals.
 
     Raises:
         PeerProtocolError: the answer is not ComfyUI's.
@@ -168,6 +181,7 @@ def vitals(stats: object, queue: QueueState) -> Vitals:
             if isinstance(device, Mapping)
         ),
         queue=queue,
+        note=note,
     )
 
 

@@ -135,7 +135,7 @@ class Experience:
     async def _ask_about(self, backend_id: str, prompt_id: str, seconds: float) -> None:
         """Its history tells how long it took, and what it left in memory."""
         try:
-            record = await self._peers(self._manager.get(backend_id)).history(prompt_id)
+            record = await self._peers(self._manager.get(backend_id)).history(prompt_id, with_prompt=True)
             info, prompt = self._manager.get_object_info(backend_id), _prompt_of(record)
             kind = await asyncio.to_thread(kind_of, prompt, info) if prompt is not None else None
             self._manager.get(backend_id)  # may have been removed meanwhile

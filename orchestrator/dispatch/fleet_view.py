@@ -140,6 +140,8 @@ class FleetView:
         queue = status.vitals.queue if status.vitals else None
         prompts = (*queue.running, *queue.pending) if queue else ()
         foreign = sum(not self._is_ours(prompt_id) for prompt_id in prompts)
+        if queue and queue.unnamed:  # ours are most likely among them
+            foreign += max(queue.unnamed - self.ours_on(backend_id), 0)
         seen = self._seen.get(backend_id)
         since_s = min(seen.foreign_since_s.values(), default=None) if seen else None
         return PeerSnapshot(

@@ -32,11 +32,11 @@ from ..errors import (
     ResultError,
     TakenBackError,
 )
+from .prompt_lookup import InQueue, PromptLookup
 from .rounds import ROUNDS_MAX, Rounds
+from .told_history import ENDINGS, ToldHistory
 
 log = logging.getLogger(__name__)
-
-_ENDINGS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ class RemotePrompt:
         self._has_begun = False
         self._cuts_before = events.cuts
         self._cuts_answered = events.cuts  #: how many there were when the peer last answered
+        self._lookup = PromptLookup(client, rounds, peer)
+        self._told = ToldHistory(events, is_late=True)
         self._hear: Callable[[Message], None] = lambda message: None
 
     async def run(
@@ -154,13 +156,16 @@ class RemotePrompt:
 
     async def is_remembered(self) -> bool:
         """Whether the peer has the last round in its history."""
-        return await self._client.history(self._current) is not None
+        return await self._client.has_ended(self._current)
 
     @contextlib.contextmanager
     def _hearing(self, on_event: Callable[[Message], None]) -> Iterator[None]:
+        told = self._told = ToldHistory(self._events, is_late=self._is_adopted)
+
         def hear(message: Message) -> None:
             self._note_beginning()  # a peer tells nothing of a prompt before; its very first word may be lost
-            if isinstance(message, PeerEvent) and message.type in _ENDINGS:
+            told.hear(message)
+            if isinstance(message, PeerEvent) and message.type in ENDINGS:
                 self._end()
             is_first = message.prompt_id == self.prompt_id
             on_event(message if is_first else told_under(message, self.prompt_id))
@@ -190,7 +195,7 @@ class RemotePrompt:
             return self._is_taken_back
         await self._client.delete_queued(self.prompt_id)
         known = self.prompt_id in _all_ids(await self._client.queue())
-        if known or await self._client.history(self.prompt_id):
+        if known or await self._client.has_ended(self.prompt_id):
             return False
         self._is_taken_back, self.may_run = True, False
         self._end()
@@ -201,9 +206,9 @@ class RemotePrompt:
         for attempt in range(2):
             if attempt:
                 await asyncio.sleep(self._policy.settle_pause_s)
-            if self.prompt_id in _all_ids(await self._client.queue()) or await self._client.history(
-                self.prompt_id
-            ):
+            if self.prompt_id in _all_ids(await self._client.queue()):
+                return True
+            if await self._client.has_ended(self.prompt_id):
                 return True
         return False
 
@@ -274,10 +279,10 @@ class RemotePrompt:
                 entry = await self._history(patient=ended.is_set())
                 if entry is None:
                     ended.clear()
-                    queued = await self._is_queued()
+                    is_absent = await self._in_queue() is InQueue.ABSENT
                     # It may have ended between the two questions.
-                    entry = None if queued else await self._client.history(self._current)
-                    absent = 0 if queued else absent + 1
+                    entry = await self._entry() if is_absent else None
+                    absent = absent + 1 if is_absent else 0
                 if entry is not None:
                     return entry
                 unwell, silent_since, unsure_since = 0, None, None
@@ -352,25 +357,24 @@ class RemotePrompt:
 
     async def _history(self, *, patient: bool) -> Mapping[str, Any] | None:
         """The ending is announced a moment before it is written into history."""
-        entry = await self._client.history(self._current)
+        entry = await self._entry()
         for pause in self._policy.history_pauses_s if patient else ():
             if entry is not None:
                 break
             await asyncio.sleep(pause)
-            entry = await self._client.history(self._current)
+            entry = await self._entry()
         return entry
 
-    async def _is_queued(self) -> bool:
-        """Whether the peer has it in its queue."""
-        queued = await self._client.queued()
-        if self.may_go_on:
-            self._rounds.note(queued)  # so that nobody takes one for somebody else's
-        there = [prompt for prompt in queued if prompt.prompt_id == self._current]
-        self.is_there |= bool(there)
-        if any(prompt.is_running for prompt in there) and not self._has_begun:
+    async def _entry(self) -> Mapping[str, Any] | None:
+        return await self._lookup.entry(self._current, self._told)
+
+    async def _in_queue(self) -> InQueue:
+        place = await self._lookup.in_queue(self._current, note_rounds=self.may_go_on)
+        self.is_there |= place in (InQueue.WAITING, InQueue.RUNNING)
+        if place is InQueue.RUNNING and not self._has_begun:
             # Its events do not come through, or not yet: the queue says what they would.
             self._hear(PeerEvent("execution_start", {"prompt_id": self._current}))
-        return bool(there)
+        return place
 
 
 def _never_arrived(error: PeerUnreachableError | PeerRefusedError) -> bool:

@@ -46,6 +46,11 @@ class Rounds:
         self._tag = tag
         self._cuts_before = events.cuts
 
+    @property
+    def client_id(self) -> str:
+        """Under which its further rounds are queued."""
+        return self._events.client_id
+
     def note(self, prompts: Iterable[QueuedPrompt]) -> None:
         """Take those of them that are further rounds for ours, in the order in which they run."""
         for prompt in prompts:
@@ -60,11 +65,11 @@ class Rounds:
         Raises:
             PeerError
         """
-        queued = await self._client.queued()
+        queued = await self._client.queued({self.client_id})
         ended: dict[str, Any] = {}
         for prompt_id in tuple(self._events.strangers):
             if prompt_id not in self._sent and all(prompt_id != each.prompt_id for each in queued):
-                ended[prompt_id] = await self._client.history(prompt_id)
+                ended[prompt_id] = await self._client.history(prompt_id, with_prompt=True)
         if may_have_missed or self._events.cuts > self._cuts_before or not self._events.is_connected:
             ended.update(_after(self.ids[0], await self._recent()))
         self.note(_prompts_of(ended))

@@ -214,13 +214,14 @@ class Withdrawals:
         everything = tuple(peer.cases.values())
         config = self._manager.find(everything[0].unwanted.backend_id)
         client = self._peers(config) if config else everything[-1].client
-        queued = await client.queued()
+        asked_by = {case.rounds.client_id for case in everything}
+        queued = await client.queued(asked_by)
         cases = [case for case in everything if not await self._is_claimed(case, client, queued)]
         waiting = [prompt for prompt in _listed(cases, queued) if not prompt.is_running]
         for prompt in waiting:
             await client.delete_queued(prompt.prompt_id)
         if waiting:  # one may have begun meanwhile
-            queued = await client.queued()
+            queued = await client.queued(asked_by)
         listed = _listed(cases, queued)
         for prompt in listed:
             if prompt.is_running:
@@ -237,7 +238,7 @@ class Withdrawals:
         if not self._claims.may_want(prompt_id):
             return False
         listed = _listed([case], queued)
-        if not listed and await client.history(prompt_id) is None:
+        if not listed and not await client.has_ended(prompt_id):
             return False
         return self._claims.takes(prompt_id, not listed or any(prompt.is_running for prompt in listed))
 
@@ -253,9 +254,7 @@ class Withdrawals:
             return False
         if case.absent_since_s is None:
             case.absent_since_s = now_s
-        knows_its_end = not case.unwanted.was_there and (
-            await client.history(case.unwanted.prompt_id) is not None
-        )
+        knows_its_end = not case.unwanted.was_there and await client.has_ended(case.unwanted.prompt_id)
         return has_ended(
             case.unwanted, Sight(False, knows_its_end, now_s - case.absent_since_s), self._policy
         )

@@ -153,7 +153,7 @@ def _peer(config: BackendConfig, status: BackendStatus, ours: int) -> dict[str, 
         "conduct": asdict(status.conduct),
         "version": vitals.comfyui_version if vitals else "",
         "devices": [asdict(device) for device in vitals.devices] if vitals else [],
-        "queue": [len(vitals.queue.running), len(vitals.queue.pending)] if vitals else [],
+        "queue": [vitals.queue.running_count, vitals.queue.pending_count] if vitals else [],
         "ours": ours,
     }
 

@@ -54,8 +54,8 @@ def peer_view(
             }
             for device in devices
         ],
-        "queue_running": len(queue.running),
-        "queue_pending": len(queue.pending),
+        "queue_running": queue.running_count,
+        "queue_pending": queue.pending_count,
         "ours": ours,
         "checked_at": _moment(status.checked_at),
         "node_types": node_types,

@@ -129,7 +129,9 @@ class FakeComfyUI:
         return [prompt.id for prompt in behind]
 
     def asked(self, path: str) -> list[Seen]:
-        return [seen for seen in self.requests if seen.path == path]
+        """The requests for this path; of /prompt those that brought one, not the polls."""
+        found = [seen for seen in self.requests if seen.path == path]
+        return [seen for seen in found if path != "/prompt" or seen.method == "POST"]
 
     # Faults
 
@@ -311,6 +313,7 @@ class FakeComfyUI:
             ("GET", "/features", self._get_features),
             ("GET", "/experiment/models", self._get_model_folders),
             ("GET", "/experiment/models/{folder}", self._get_models),
+            ("GET", "/prompt", self._get_prompt),
             ("POST", "/prompt", self._post_prompt),
             ("GET", "/history/{prompt_id}", self._get_history),
             ("GET", "/history", self._get_recent_history),
@@ -332,6 +335,8 @@ class FakeComfyUI:
         await self._awake.wait()
         if self.key is not None and request.headers.get(self.key[0]) != self.key[1]:
             return web.Response(status=401)
+        if (request.method, path) == ("GET", "/prompt"):  # the poll; a test that answers /prompt means jobs
+            path = "GET /prompt"
         return await (self.answers.get(path) or self.answers.get("*") or handler)(request)
 
     async def _get_class_info(self, request: web.Request) -> web.Response:
@@ -367,6 +372,10 @@ class FakeComfyUI:
     async def _get_queue(self, _: web.Request) -> web.Response:
         running = [self._running.entry] if self._running else []
         return web.json_response({"queue_running": running, "queue_pending": [p.entry for p in self._queue]})
+
+    async def _get_prompt(self, _: web.Request) -> web.Response:
+        remaining = len(self._queue) + (self._running is not None)
+        return web.json_response({"exec_info": {"queue_remaining": remaining}})
 
     async def _post_queue(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -21,7 +21,7 @@ from orchestrator.backends.connection import open_session
 from orchestrator.core.models.backend import QueueState
 from orchestrator.core.models.job import RemoteFile
 from orchestrator.errors import (
-    AnswerError,
+    AnswerTooLargeError,
     PeerAuthError,
     PeerError,
     PeerProtocolError,
@@ -126,10 +126,10 @@ async def test_a_peer_that_stands_still_is_a_timeout(fake: FakeComfyUI) -> None:
 
 
 async def test_a_body_that_dribbles_does_not_hold_us_longer_than_silence_does(fake: FakeComfyUI) -> None:
-    fake.answers["/queue"] = dribble(b" ", 0.01)
+    fake.answers["/system_stats"] = dribble(b" ", 0.01)
     client = ComfyUIClient(fake.url, timeout_s=0.2)
     with pytest.raises(PeerTimeoutError):
-        await client.queue()
+        await client.health_check()
     await client.close()
 
 
@@ -297,14 +297,14 @@ async def test_something_that_is_not_http_is_a_peer_error() -> None:
 
 async def test_an_answer_without_end_is_cut_at_the_cap(client: ComfyUIClient, fake: FakeComfyUI) -> None:
     fake.answers["/queue"] = endless(b" " * (1 << 20))
-    with pytest.raises(AnswerError, match="16 MiB"):
+    with pytest.raises(AnswerTooLargeError, match="64 MiB"):
         await client.queue()
 
 
 async def test_a_compressed_bomb_is_cut_at_the_cap(client: ComfyUIClient, fake: FakeComfyUI) -> None:
-    bomb = gzip.compress(b" " * (64 << 20))
+    bomb = gzip.compress(b" " * (80 << 20))
     fake.answers["/queue"] = answer(bomb, headers={"Content-Encoding": "gzip"})
-    with pytest.raises(AnswerError, match="16 MiB"):
+    with pytest.raises(AnswerTooLargeError, match="64 MiB"):
         await client.queue()
 
 

@@ -232,9 +232,9 @@ async def test_one_missed_poll_is_no_news_for_the_log(
     watch.add("a", fake.url)
     await watch.monitor.check("a")
     with caplog.at_level(logging.INFO, logger="orchestrator"):
-        fake.answers["/queue"] = answer(status=500)
+        fake.answers["/system_stats"] = answer(status=500)
         assert (await watch.monitor.check("a")).health is Health.SUSPECT
-        del fake.answers["/queue"]
+        del fake.answers["/system_stats"]
         assert (await watch.monitor.check("a")).health is Health.UP
     assert caplog.text == ""
 
@@ -283,8 +283,8 @@ async def test_a_slow_node_list_does_not_hold_up_the_health_of_its_peer(
     watch.add("a", fake.url)
     watch.monitor.start()
     await until(lambda: fake.asked("/object_info"))
-    polls = len(fake.asked("/queue"))
-    await until(lambda: len(fake.asked("/queue")) > polls + 3)
+    polls = len(fake.asked("/system_stats"))
+    await until(lambda: len(fake.asked("/system_stats")) > polls + 3)
     assert watch.status("a").health is Health.UP
     assert len(fake.asked("/object_info")) == 1
 
@@ -307,7 +307,7 @@ async def test_a_node_list_that_cannot_be_read_is_complained_of_once_and_not_ask
     fake.answers["/object_info"] = answer("[]")
     watch.add("a", fake.url)
     watch.monitor.start()
-    await until(lambda: len(fake.asked("/queue")) > 10)
+    await until(lambda: len(fake.asked("/system_stats")) > 10)
     assert len(fake.asked("/object_info")) == 1
     await watch.monitor.check("a")
     assert len(fake.asked("/object_info")) == 2, "who asks for it gets it"

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 FOUND_SINCE = (
     "F44",
     "F45",
+    "F46",
     "F48",
     "F49",
     "F50",

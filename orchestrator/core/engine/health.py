@@ -81,8 +81,10 @@ def after_answer(
     *,
     at_s: float = 0.0,
     work: Work = _NOTHING_KNOWN,
+    note: str = "",
 ) -> BackendStatus:
-    """The status after a good answer. `vitals` is None when the check said only that all is well."""
+    """The status after a good answer. `vitals` is None when the check said only that all is well. `note`:
+    what else of the peer its owner should know."""
     goods = status.goods + 1
     old = status.vitals
     updated = bool(old and vitals and old.comfyui_version != vitals.comfyui_version)
@@ -109,7 +111,8 @@ def after_answer(
         return replace(answered, health=Health.EJECTED, reason=_resting(answered.conduct, policy))
     if _stands_still(answered, work, at_s, policy):
         return replace(answered, health=Health.ZOMBIE, reason=silent_peer(policy.silent_after_s))
-    return replace(answered, health=Health.UP, reason=_remark(work))
+    notes = (_remark(work), vitals.note if vitals else "", note)
+    return replace(answered, health=Health.UP, reason=" ".join(filter(None, notes)))
 
 
 def _remark(work: Work) -> str:

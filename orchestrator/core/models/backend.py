@@ -151,19 +151,29 @@ class Device:
 
 @dataclass(frozen=True)
 class QueueState:
-    """Prompt ids in the peer's own /queue, ours and other people's."""
+    """Prompt ids in the peer's own /queue, ours and other people's. ``unnamed``: how many more there are,
+    whose ids could not be read."""
 
     running: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+    unnamed: int = 0
 
     @property
     def length(self) -> int:
-        return len(self.running) + len(self.pending)
+        return len(self.running) + len(self.pending) + self.unnamed
+
+    @property
+    def running_count(self) -> int:
+        return len(self.running) or min(self.unnamed, 1)  # a ComfyUI with prompts is at one of them
+
+    @property
+    def pending_count(self) -> int:
+        return self.length - self.running_count
 
 
 @dataclass(frozen=True)
 class Vitals:
-    """One good answer of a peer to a health check."""
+    """One good answer of a peer to a health check. ``note``: what of it could not be read, for its owner."""
 
     comfyui_version: str = ""
     os: str = ""
@@ -171,6 +181,7 @@ class Vitals:
     ram_free_bytes: int = 0
     devices: tuple[Device, ...] = ()
     queue: QueueState = field(default_factory=QueueState)
+    note: str = ""
 
 
 @dataclass(frozen=True)
