@@ -81,6 +81,9 @@ class Runtime:
             is_this_machine=settings.is_this_machine,
             disconnect=self._pool.drop,
         )
+        self.manager.on_body_limits = lambda limits: self._errand(
+            self.peers.keep_body_limits(limits), "remote-dispatch keep body limits"
+        )
         second_look = SecondLook(self.manager, self._pool).ask
         self._preflight = Preflight(self.manager, settings.folders, second_look)
         self._dispatcher = Dispatcher(

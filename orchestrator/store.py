@@ -53,7 +53,7 @@ T = TypeVar("T")
 BUSY_TIMEOUT_S = 5.0
 IDLE_S = 2.0  #: after so long without a change the file itself gets all of them
 LOCK_WAIT_S = 3.0  #: how long a ComfyUI that is just ending has to let go of the journal
-_PREFERENCES, _MASTER_ID = "preferences", "master_id"  #: keys of the table meta
+_PREFERENCES, _MASTER_ID, _BODY_LIMITS = "preferences", "master_id", "body_limits"  #: keys of the table meta
 
 
 class Store:
@@ -122,7 +122,22 @@ class Store:
 
     async def load_preferences(self) -> dict[str, Any]:
         """What ``save_preferences`` was given last; empty at first."""
-        where = META.c.key == _PREFERENCES
+        return await self._record(_PREFERENCES)
+
+    async def save_preferences(self, record: Mapping[str, Any]) -> None:
+        await self._save_record(_PREFERENCES, record)
+
+    async def load_body_limits(self) -> dict[str, int]:
+        """What ``save_body_limits`` was given last; empty at first."""
+        known = await self._record(_BODY_LIMITS)
+        return {peer: limit for peer, limit in known.items() if isinstance(limit, int) and limit > 0}
+
+    async def save_body_limits(self, limits: Mapping[str, int]) -> None:
+        """The most bytes that peers, by their ids, were found to take in one request."""
+        await self._save_record(_BODY_LIMITS, limits)
+
+    async def _record(self, key: str) -> dict[str, Any]:
+        where = META.c.key == key
         row = await self._transaction(lambda db: db.execute(sa.select(META.c.value).where(where)).scalar())
         try:
             record = json.loads(row or "{}")
@@ -130,11 +145,11 @@ class Store:
             return {}
         return record if isinstance(record, dict) else {}
 
-    async def save_preferences(self, record: Mapping[str, Any]) -> None:
-        values = {"key": _PREFERENCES, "value": json.dumps(dict(record))}
+    async def _save_record(self, key: str, record: Mapping[str, Any]) -> None:
+        values = {"key": key, "value": json.dumps(dict(record))}
 
         def save(db: sa.Connection) -> None:
-            db.execute(META.delete().where(META.c.key == _PREFERENCES))
+            db.execute(META.delete().where(META.c.key == key))
             db.execute(META.insert(), values)
 
         await self._transaction(save)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ class _Peer:
     info: ObjectInfo | None = None
     info_generation: int = -1
     upload_max_bytes: int | None = None
+    body_max_bytes: int | None = None
 
 
 class BackendManager:
@@ -36,6 +37,9 @@ class BackendManager:
         self._callbacks: list[Callable[[str], None]] = []
         self.here_classes = HereClasses()  #: what no peer is given, beside paid partner nodes
         #: hears each poll that brought vitals, news or not
+        self.on_body_limits: Callable[[dict[str, int]], None] = lambda limits: (
+            None
+        )  #: hears all that are known
         self.on_vitals: Callable[[str, BackendStatus], None] = lambda backend_id, status: None
 
     def register(self, config: BackendConfig) -> None:
@@ -67,6 +71,8 @@ class BackendManager:
             # A generation never comes again: a late answer of the old address must not pass for the new.
             peer.status = BackendStatus(generation=peer.status.generation + 1)
             peer.info = peer.info if config.url == peer.config.url else None
+        if config.url != peer.config.url:
+            self.forget_body_limit(backend_id)
         peer.config = config
         self._tell(backend_id)
         return config
@@ -145,7 +151,34 @@ class BackendManager:
 
     def get_upload_limit(self, backend_id: str) -> int | None:
         """The most bytes of an input file that it takes; None where it is not known."""
-        return self._peer(backend_id).upload_max_bytes
+        peer = self._peer(backend_id)
+        known = (peer.upload_max_bytes, peer.body_max_bytes)
+        return min((limit for limit in known if limit is not None), default=None)
+
+    def learn_body_limit(self, backend_id: str, refused_bytes: int) -> None:
+        """It, or a proxy before it, refused a body of this size: no larger one is sent there any more."""
+        peer = self._peers.get(backend_id)
+        if peer is not None and refused_bytes > 0:
+            peer.body_max_bytes = min(refused_bytes - 1, peer.body_max_bytes or refused_bytes)
+            self._tell_body_limits(backend_id)
+
+    def forget_body_limit(self, backend_id: str) -> None:
+        """Its owner may have raised it."""
+        peer = self._peer(backend_id)
+        if peer.body_max_bytes is not None:
+            peer.body_max_bytes = None
+            self._tell_body_limits(backend_id)
+
+    def restore_body_limits(self, limits: Mapping[str, int]) -> None:
+        """What an earlier process learned."""
+        for backend_id, limit in limits.items():
+            if backend_id in self._peers:
+                self._peers[backend_id].body_max_bytes = limit
+
+    def _tell_body_limits(self, backend_id: str) -> None:
+        found = ((known, peer.body_max_bytes) for known, peer in self._peers.items())
+        self.on_body_limits({known: limit for known, limit in found if limit is not None})
+        self._tell(backend_id)
 
     def forget_object_info(self, backend_id: str) -> None:
         """The node list turned out to be wrong: it counts as unread."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.models.backend import BackendConfig, BackendStatus
 from ..core.models.job import HERE
-from ..errors import ConfigError
+from ..errors import ConfigError, StoreError
 from ..secrets import Secrets
 from ..store import Store
 from .health_monitor import HealthMonitor
@@ -54,6 +54,7 @@ class PeerBook:
         """Take back the peers of an earlier process."""
         for config in await self._store.load_peers():
             self._manager.register(replace(config, has_credentials=self._secrets.has(config.id)))
+        self._manager.restore_body_limits(await self._store.load_body_limits())
 
     async def add(
         self,
@@ -133,6 +134,13 @@ class PeerBook:
         await self._store.delete_peer(backend_id)
         await asyncio.to_thread(self._secrets.delete, backend_id)
         await self._disconnect(backend_id)
+
+    async def keep_body_limits(self, limits: Mapping[str, int]) -> None:
+        """Write down what was learned of what peers take."""
+        try:
+            await self._store.save_body_limits(limits)
+        except StoreError as exc:
+            log.warning("What peers take in one request could not be written down: %s", exc)
 
     async def check(self, backend_id: str) -> BackendStatus:
         self._manager.get(backend_id)

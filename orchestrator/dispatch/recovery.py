@@ -30,6 +30,7 @@ from ..core.engine.retry import (
 from ..core.models.backend import BackendConfig
 from ..core.models.job import HERE, Attempt, Job, JobState
 from ..errors import (
+    BodyTooLargeError,
     JobLostError,
     OrchestratorError,
     OvertakenError,
@@ -246,6 +247,8 @@ class Recovery:
         if may_be_the_machines(exc):
             entry.raised_on.append(config.id)
             self._note_job(config.id, JobEnd.RAISED, str(exc)[:WHY_MAX])
+        if isinstance(exc, BodyTooLargeError):
+            self._manager.learn_body_limit(config.id, exc.size_bytes)
         if is_final_there(exc):
             entry.final_on.add(config.id)
         stale = is_placement_surprise(exc)

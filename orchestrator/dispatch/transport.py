@@ -15,7 +15,7 @@ from ..backends.gate import when_let
 from ..core.engine.input_names import name_on_peer
 from ..core.engine.requirements import InputReference, with_input
 from ..core.models.job import InputFile, Prompt
-from ..errors import PeerRefusedError, WorkflowError
+from ..errors import BodyTooLargeError, PeerRefusedError, WorkflowError
 
 PATIENCE_S = 600.0  #: how long a peer may put off the files of a job
 ASK_FROM_BYTES = 256 << 10  #: a smaller file is there as soon as the answer whether it is there already
@@ -139,7 +139,12 @@ class Transport:
                     stored = f"{subfolder}/{name}"
                 else:
                     upload = partial(client.upload, path, name=name, subfolder=subfolder)
-                    stored = await when_let(upload, PATIENCE_S)
+                    try:
+                        stored = await when_let(upload, PATIENCE_S)
+                    except (
+                        BodyTooLargeError
+                    ) as exc:  # of the file alone: that is what later ones are measured by
+                        raise BodyTooLargeError(str(exc), size) from exc
                 self._stored[key] = stored
             return stored
 

@@ -23,6 +23,7 @@ async def test_peer(runtime: Runtime, backend_id: str, own_models: OwnModels) ->
         NotFoundError: there is no such peer.
     """
     config = runtime.manager.get(backend_id)
+    runtime.manager.forget_body_limit(backend_id)
     trial = await try_out(runtime.client(backend_id), config.name)
     await runtime.peers.check(backend_id)
     info = runtime.manager.get_object_info(backend_id)

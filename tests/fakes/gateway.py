@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Mapping
 
 import aiohttp
@@ -81,8 +82,9 @@ class Gateway:
     async def _pass_on(
         self, request: web.Request, target: str, headers: Mapping[str, str]
     ) -> web.StreamResponse:
+        body = io.BytesIO(await request.read()) if request.can_read_body else None
         async with self._session.request(
-            request.method, target, headers=headers, data=await request.read(), allow_redirects=False
+            request.method, target, headers=headers, data=body, allow_redirects=False
         ) as answer:
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
             response = web.StreamResponse(status=answer.status, headers=kept)

@@ -14,7 +14,7 @@ from orchestrator.core.models.job import JobState
 from tests.fakes.answers import answer
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.gateway import Gateway
-from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.graphs import loaded_picture, picture, stock_classes
 from tests.fakes.master import FOLLOW as QUICK
 from tests.fakes.master import outcomes, started
 from tests.fakes.waiting import until
@@ -96,3 +96,67 @@ async def test_f48_a_peer_that_asks_to_wait_is_not_asked_before_and_is_not_down(
         await until(lambda: len(peer.requests) > asked + AT_ONCE)
         assert clock() - asked_at_s > 1.5, "it was asked again as soon as two seconds were over, not before"
         assert health == {"up"}
+
+
+async def test_f47_a_body_that_a_proxy_refuses_is_refused_once_and_says_what_to_set(tmp_path: Path) -> None:
+    async with FakeComfyUI() as peer, Gateway({"gpu": peer.url}) as gateway:
+        peer.object_info = stock_classes()
+        gateway.body_max = 1 << 20
+        async with started(tmp_path) as master:
+            await asyncio.to_thread((master.input / "large.png").write_bytes, b"p" * 3_000_000)
+            backend_id = await master.add("gpu", gateway.url("gpu"))
+            first = await master.run(loaded_picture("large.png"))
+            assert (first.state, outcomes(first)) == (JobState.FAILED, ["body_too_large"])
+            assert first.error is not None
+            message = first.error["message"]
+            assert "A proxy in front of" in message and "client_max_body_size" in message
+            conduct = master.runtime.manager.get_status(backend_id).conduct
+            assert (conduct.failures, master.runtime.manager.get_status(backend_id).health.value) == (0, "up")
+            small = await master.run(picture())
+            assert small.state is JobState.DONE
+        async with started(tmp_path) as master:  # another process knows it from the journal
+            await until(lambda: master.runtime.manager.get_object_info(backend_id))
+            again = await master.run(loaded_picture("large.png"))
+            assert (again.state, outcomes(again)) == (JobState.FAILED, [])
+            assert [status for _, status in gateway.refused] == [413]
+            # Whoever has raised the limit presses Test.
+            gateway.body_max = 0
+            master.runtime.manager.forget_body_limit(backend_id)
+            assert (await master.run(loaded_picture("large.png"))).state is JobState.DONE
+
+
+async def test_f47_a_prompt_that_a_proxy_refuses_runs_on_the_peer_without_one(tmp_path: Path) -> None:
+    async with (
+        FakeComfyUI() as near,
+        FakeComfyUI() as far,
+        Gateway({"near": near.url}) as gateway,
+        started(tmp_path) as master,
+    ):
+        near.object_info = stock_classes()
+        near.vram_free += 1 << 30  # it is preferred
+        gateway.body_max = 1 << 20
+        backend_id = await master.add("near", gateway.url("near"))
+        await master.add("far", far)
+        graph = picture()
+        graph["1"]["inputs"]["drawing"] = "x" * 3_000_000
+        job = await master.run(graph)
+        assert (job.state, outcomes(job)) == (JobState.DONE, ["body_too_large", "done"])
+        assert [status for _, status in gateway.refused] == [413]
+        assert master.runtime.manager.get_status(backend_id).health.value == "up"
+
+
+async def test_f47_a_peer_without_a_websocket_is_carried_by_polls_and_says_so(tmp_path: Path) -> None:
+    async with FakeComfyUI() as peer, Gateway({"gpu": peer.url}) as gateway, started(tmp_path) as master:
+        peer.object_info = stock_classes()
+        peer.on_prompt = "hold"
+        gateway.upgrades = False
+        backend_id = await master.add("gpu", gateway.url("gpu"))
+        job = await master.submit(picture())
+        await until(lambda: peer.running)
+        await until(lambda: master.job(job).begun_at, "the queue says that it runs")
+        manager = master.runtime.manager
+        await until(lambda: "no websocket reaches this peer" in manager.get_status(backend_id).reason)
+        assert manager.get_status(backend_id).health.value == "up"
+        await peer.finish(master.prompt_id(job))
+        done = await master.end_of(job)
+        assert (done.state, outcomes(done)) == (JobState.DONE, ["done"])
