@@ -21,6 +21,7 @@ from ..core.workflow.cut import graph_id_of
 from ..errors import ConfigError, OrchestratorError, StoreError
 from ..runtime import Runtime
 from . import comfy
+from .begun import begun_ids
 from .bodies import request_id_of
 from .fleet_mirror import FleetMirror
 from .hops import came_from_a_master, has_dispatch_node, refuse_further_hop, sender_of
@@ -267,7 +268,8 @@ class FleetMode:
         wanted = body.get("prompt_id")
         if wanted:
             return web.Response(status=200) if await self._cancel(wanted) else None
-        running = [job.prompt_id for job in self._jobs() if job.begun_at is not None]
+        begun = await begun_ids(self._runtime, self._jobs())
+        running = [job.prompt_id for job in self._jobs() if job.id in begun]
         await asyncio.gather(*map(self._cancel, running))
         return None  # and the local one, if there is one
 
@@ -275,7 +277,8 @@ class FleetMode:
         body = await _object(request)
         deleted = body.get("delete")
         deleted = {str(i) for i in deleted} if isinstance(deleted, list) else set()
-        waiting = [job.prompt_id for job in self._jobs() if job.begun_at is None]
+        begun = await begun_ids(self._runtime, self._jobs())
+        waiting = [job.prompt_id for job in self._jobs() if job.id not in begun]
         gone = [i for i in waiting if body.get("clear") or i in deleted]
         await asyncio.gather(*map(self._cancel, gone))
         answer = await handler(request)
