@@ -19,7 +19,9 @@ DEFINITION_KEYS = frozenset(
         "essentials_category", "has_intermediate_output",
     }
 )  # fmt: skip
-SHARED_FROM = 8  #: choices; a shorter list is not worth looking for its like
+#: Choices of lists that are looked for their like: for shorter ones it is not worth it, and comparing longer
+#: ones would hold up everybody else.
+SHARED_FROM, SHARED_MAX = 8, 20_000
 _PROMPT, _EXTRA = 2, 3  #: where in an entry [number, id, prompt, extra data, …]
 
 
@@ -83,7 +85,9 @@ class NodeList:
         options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
         for holder, key in ((spec, 0), (options, "options")):
             choices = holder[0] if holder is spec else options.get("options")
-            if isinstance(choices, list) and len(choices) >= SHARED_FROM and set(map(type, choices)) == {str}:
+            if not isinstance(choices, list) or not SHARED_FROM <= len(choices) <= SHARED_MAX:
+                continue
+            if set(map(type, choices)) == {str}:
                 holder[key] = self._lists.setdefault(tuple(choices), choices)  # type: ignore[index]
 
 
