@@ -146,11 +146,9 @@ class Store:
         return record if isinstance(record, dict) else {}
 
     async def _save_record(self, key: str, record: Mapping[str, Any]) -> None:
-        values = {"key": key, "value": json.dumps(dict(record))}
-
         def save(db: sa.Connection) -> None:
             db.execute(META.delete().where(META.c.key == key))
-            db.execute(META.insert(), values)
+            db.execute(META.insert(), {"key": key, "value": json.dumps(dict(record))})
 
         await self._transaction(save)
 

@@ -8,13 +8,14 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from ..errors import PeerBusyError
+from ..errors import PeerBusyError, PeerRefusedError
 
 TOO_MANY, UNAVAILABLE = 429, 503
 RETRY_AFTER_MAX_S = 300.0
 UNTOLD_S = 1.0  #: how long nothing is sent where the answer does not say
 SPACING_FIRST_S, SPACING_MAX_S = 0.25, 5.0
 UNTOLD_SPACING_MAX_S = 1.0  #: where the answer may as well mean that nobody is there
+UNTOLD_PATIENCE_S = 30.0
 RELAX_EVERY_S = 20.0  #: after so long without a refusal requests may follow each other sooner again
 RELAX_BY = 0.8
 
@@ -86,17 +87,22 @@ class Gate:
                 self._spacing_s = 0.0
 
 
-async def when_let(ask: Callable[[], Awaitable[T]], patience_s: float) -> T:
-    """The answer of `ask`, which is asked again as long as the peer only wants to be asked later.
+async def when_let(
+    ask: Callable[[], Awaitable[T]], patience_s: float, untold_s: float = UNTOLD_PATIENCE_S
+) -> T:
+    """The answer of `ask`, which is asked again as long as the peer only wants to be asked later. A 503 that
+    does not say so, as nginx gives above its limit of requests, is believed to mean it for `untold_s`.
 
     Raises:
-        PeerBusyError: it still does after `patience_s`.
+        PeerRefusedError: it still does.
     """
     clock = asyncio.get_running_loop().time
-    end = clock() + patience_s
+    began_s = clock()
     while True:
         try:
             return await ask()
-        except PeerBusyError:  # its gate lets the next one wait
-            if clock() > end:
+        except PeerRefusedError as exc:  # its gate lets the next one wait
+            is_told = isinstance(exc, PeerBusyError)
+            patience = patience_s if is_told else min(untold_s, patience_s)
+            if not (is_told or exc.status == UNAVAILABLE) or clock() - began_s >= patience:
                 raise

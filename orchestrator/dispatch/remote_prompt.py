@@ -246,6 +246,7 @@ class RemotePrompt:
                     targets=targets,
                 ),
                 self._policy.keep_trying_s,
+                untold_s=0.0,  # nobody knows whether it arrived
             )
         )
         try:

@@ -18,6 +18,7 @@ PROGRAM = shutil.which(
 )
 READY_S = 10.0
 _CONFIGURATION = """
+{user}
 worker_processes 1;
 error_log {base}/error.log;
 pid {base}/nginx.pid;
@@ -57,6 +58,8 @@ class Nginx:
         text = _CONFIGURATION.format(
             base=base, to=to, port=self._port, http=http, server=server, location=location, path=path,
             ssl=" ssl" if tls else "",
+            # Else its worker would be somebody who may not read the files of a test.
+            user="user root;" if os.geteuid() == 0 else "",
         )  # fmt: skip
         (base / "nginx.conf").write_text(text)
         self._process: subprocess.Popen[bytes] | None = None
