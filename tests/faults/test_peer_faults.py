@@ -32,8 +32,8 @@ async def test_f01_a_peer_that_comes_back_gets_one_job_at_a_time_until_one_ended
     await rig.a.come_back()
     jobs = [await rig.submit() for _ in range(4)]
     await until(lambda: rig.a.running, "the first one runs")
-    before = [seen.path for seen in rig.a.requests[asked:]]
-    assert before[: before.index("/prompt")].count("/system_stats") >= 2
+    before = [f"{seen.method} {seen.path}" for seen in rig.a.requests[asked:]]
+    assert before[: before.index("POST /prompt")].count("GET /system_stats") >= 2
     polls = len(rig.a.asked("/system_stats"))
     await until(lambda: len(rig.a.asked("/system_stats")) > polls + 3, "it was asked again and again")
     assert (rig.posts()[0], rig.a.pending) == (1, [])
