@@ -218,6 +218,8 @@ async def read_json(
     Raises:
         AnswerTooLargeError: it is, or it began and did not end in its time. PeerProtocolError: it is no JSON.
     """
+    if (answer.content_length or 0) > max_bytes:
+        raise _too_large(answer, max_bytes)
     stream: JsonStream | None = None
     masked = MaskedBlocks(mask)
     blocks, held, size = list[bytes](), 0, 0
