@@ -22,6 +22,7 @@ OrchestratorError
 │   │   └── PeerTimeoutError        no answer in time
 │   ├── PeerAuthError (MachineError)  the peer, or a proxy before it, wants a key
 │   ├── PeerProtocolError (MachineError)  an answer that is not ComfyUI's
+│   │   └── PeerUnfitError          it answers like one, and cannot be a peer
 │   ├── PeerUnwellError (MachineError)  the question how it is was answered with an HTTP error
 │   ├── JobLostError (MachineError)  the peer no longer knows the job
 │   │   └── PeerDiedError           it went away, or was started again, while it ran the job
@@ -55,11 +56,8 @@ from typing import Any
 
 
 class OrchestratorError(Exception):
-    """Something in Remote Dispatch went wrong.
-
-    The message is one or two sentences for a user: what happened, where, what to do next.
-    ``code`` is the machine's word for it, used in JSON answers.
-    """
+    """The message is one or two sentences for a user: what happened, where, what to do next.
+    ``code`` is the machine's word for it, used in JSON answers."""
 
     code = "error"
 
@@ -95,10 +93,7 @@ class WorkflowError(OrchestratorError, ValueError):
 
 
 class UnknownNodeError(WorkflowError):
-    """Active nodes have classes that are in no definition.
-
-    ``nodes`` lists all of them as ``(node id, class, title)``.
-    """
+    """Active nodes have classes that are in no definition: ``nodes``, as ``(node id, class, title)``."""
 
     code = "unknown_node"
 
@@ -143,10 +138,7 @@ class IllegalTransitionError(OrchestratorError):
 
 
 class NoEligiblePeerError(OrchestratorError, ValueError):
-    """No peer can run the job.
-
-    ``reasons`` maps each peer's name to a sentence. ``permanent`` is True when waiting cannot help.
-    """
+    """No peer can run the job. ``reasons``: a sentence for each peer. ``permanent``: waiting cannot help."""
 
     code = "no_eligible_peer"
 
@@ -210,6 +202,13 @@ class PeerProtocolError(PeerError, MachineError):
     """The answer is not one ComfyUI gives."""
 
     code = "not_comfyui"
+
+
+class PeerUnfitError(PeerProtocolError):
+    """No job can be done there. ``prompt_id``: the one under which it took a prompt all the same."""
+
+    code = "unfit"
+    prompt_id = ""
 
 
 class PeerUnwellError(PeerError, MachineError):

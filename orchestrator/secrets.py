@@ -9,32 +9,34 @@ import os
 import re
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
+from .core.models.credentials import ENV, parts_of
 from .damaged import move_aside
 from .errors import ConfigError, StoreError
 
 log = logging.getLogger(__name__)
 
 VALUE_MAX = 8192
-_ENV = "env:"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Headers that frame a request, say who asks, or that a browser owns: a key never travels in one of these.
 _RESERVED = frozenset(
     {"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type"}
-    | {"cookie", "expect", "host", "keep-alive", "origin", "range", "referer", "te", "trailer"}
+    | {"expect", "host", "keep-alive", "origin", "range", "referer", "te", "trailer"}
     | {"transfer-encoding", "upgrade", "user-agent", "x-orchestrator-token"}
 )
 _RESERVED_PREFIXES = ("sec-", "proxy-", "x-forwarded-")
 
 
 class Secrets:
-    """One credential header per peer, kept in a JSON file of mode 0600 in a folder of mode 0700.
+    """The credential headers of each peer, kept in a JSON file of mode 0600 in a folder of mode 0700.
 
-    A value like ``env:NAME`` is kept as it is and looked up in the environment at each use. Methods may be
-    called from any thread; those that write touch the disk. No message, log line or repr holds a value.
+    A value like ``env:NAME`` or ``Bearer env:NAME`` is kept as it is and looked up in the environment at each
+    use. Methods may be called from any thread; those that write touch the disk. No message, log line or repr
+    holds a value.
 
     Raises:
         StoreError: the file cannot be read or written.
@@ -54,18 +56,20 @@ class Secrets:
         """The file belongs to another process: what changes from now on ends with this one."""
         self._writes = False
 
-    def set(self, backend_id: str, header: str, value: str) -> None:
-        """Keep this header for the peer, in place of any it had.
+    def set(self, backend_id: str, headers: Mapping[str, str]) -> None:
+        """Keep these headers for the peer, in place of any it had.
 
         Raises:
-            ConfigError: no header of that name or value may be sent.
+            ConfigError: no header of such a name or value may be sent.
         """
-        check_header(header, value)
+        for header, value in headers.items():
+            check_header(header, value)
+        kept = {header: value.strip() for header, value in headers.items()}
         with self._lock:
-            self._write({**self._entries, backend_id: {header: value.strip()}})
+            self._write({**self._entries, backend_id: kept})
 
     def delete(self, backend_id: str) -> None:
-        """Forget the peer's header, if it had one."""
+        """Forget the peer's headers, if it had any."""
         with self._lock:
             if backend_id in self._entries:
                 self._write({key: value for key, value in self._entries.items() if key != backend_id})
@@ -76,9 +80,8 @@ class Secrets:
     def values(self) -> tuple[str, ...]:
         """All that must never be shown: what is kept, and what the environment has for it."""
         kept = [value for entry in self._entries.values() for value in entry.values()]
-        found = [os.environ.get(value[len(_ENV) :], "").strip() for value in kept if value.startswith(_ENV)]
-        whole = [value for value in (*kept, *found) if value and not value.startswith(_ENV)]
-        return tuple(part for value in whole for part in {value, value.split()[-1]})
+        whole = [value for value in map(_resolve, kept) if value]
+        return tuple(part for value in whole for part in parts_of(value))
 
     def headers(self, backend_id: str) -> dict[str, str]:
         """What to send to the peer: empty without credentials, or while their variable is not set."""
@@ -148,20 +151,25 @@ def _fault(header: str, text: str) -> str:
         return "The key is empty. To keep the old one leave credentials out; null removes it."
     if len(text) > VALUE_MAX or not _VALUE.fullmatch(text):
         return f"A key has at most {VALUE_MAX} printable ASCII characters on one line."
-    if text.startswith(_ENV) and not _VARIABLE.fullmatch(text[len(_ENV) :]):
+    if _names_variable(text) and not _VARIABLE.fullmatch(text.rpartition(ENV)[2]):
         return "After 'env:' comes the name of an environment variable, like env:PEER_TOKEN."
     return ""
 
 
 def _resolve(value: str) -> str:
-    if not value.startswith(_ENV):
+    """What is sent: nothing while its variable is not set."""
+    if not _names_variable(value):
         return value
-    name = value[len(_ENV) :]
+    scheme, _, name = value.rpartition(ENV)
     found = os.environ.get(name, "").strip()
     if found and not _VALUE.fullmatch(found):
         log.warning("The environment variable %s holds line breaks or characters no header can carry.", name)
         return ""
-    return found
+    return found and scheme + found
+
+
+def _names_variable(value: str) -> bool:
+    return value.startswith((ENV, f"Bearer {ENV}"))
 
 
 def _checked(entry: object) -> dict[str, str]:

@@ -114,7 +114,8 @@ def wants_key(base_url: str, status: int) -> PeerAuthError:
 def leads_elsewhere(base_url: str, status: int) -> PeerAuthError:
     return PeerAuthError(
         f"{base_url} sends us to another address ({status}): mostly a login. Give its key, or the address it "
-        "leads to."
+        "leads to.",
+        status,
     )
 
 

@@ -22,6 +22,7 @@ from ..errors import (
     PeerError,
     PeerProtocolError,
     PeerRefusedError,
+    PeerUnfitError,
     PeerUnwellError,
 )
 from . import wire
@@ -39,6 +40,8 @@ LONG_READ_S = 0.5
 LONG_READ_KEPT_S = 30.0  #: how long a queue that took longer to read is believed while it has as many prompts
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
 HOP_HEADER = "X-Orchestrator-Hop"  #: says which master sent it; another master then runs it itself
+ID_MAX = 100  #: characters of a prompt's id that are taken from a peer
+_NO_FILE = {"filename": "remote-dispatch-is-there-a-view.png", "type": "temp"}
 DEFAULT_UPLOAD_MAX_BYTES = 104_857_600  #: ComfyUI's own default for --max-upload-size
 HTTP_NOT_FOUND = 404
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_TOO_MANY = 401, 403, 429
@@ -214,10 +217,14 @@ class ComfyUIClient:
             answer = await self._json(
                 "POST", "/prompt", timeout_s=SUBMIT_TIMEOUT_S, headers=headers, data=data
             )
-        if not isinstance(answer, Mapping) or answer.get("prompt_id") != prompt_id:
-            raise PeerProtocolError(
-                "The peer took the job under another id. It needs ComfyUI 0.3.45 or later."
+        taken_as = answer.get("prompt_id") if isinstance(answer, Mapping) else None
+        if taken_as != prompt_id:
+            unfit = PeerUnfitError(
+                f"{self.base_url} gives prompts ids of its own, so a job cannot be followed there. It is "
+                "older than ComfyUI 0.3.45, or only looks like ComfyUI. Update it, then press Test."
             )
+            unfit.prompt_id = wire.text(taken_as, ID_MAX)
+            raise unfit
         errors = answer.get("node_errors")
         return kept_node_errors(errors) if isinstance(errors, Mapping) else {}
 
@@ -276,6 +283,25 @@ class ComfyUIClient:
             if exc.status >= 500 or exc.status in (HTTP_UNAUTHORIZED, HTTP_TOO_MANY):
                 raise
             return False
+
+    async def check_view(self) -> None:
+        """Whether results can be fetched from it at all.
+
+        Raises:
+            PeerUnfitError: they lie elsewhere. PeerError: it does not say.
+        """
+        try:
+            async with self._connection.request("HEAD", f"/view?{urlencode(_NO_FILE)}"):
+                return
+        except PeerRefusedError:
+            return  # as it should: there is no such file
+        except PeerAuthError as exc:
+            if not 300 <= exc.status < 400:
+                raise
+            raise PeerUnfitError(
+                f"{self.base_url} sends us elsewhere for results ({exc.status} for /view), and nothing is "
+                "fetched there. Give the address of ComfyUI itself, then press Test."
+            ) from exc
 
     async def upload(self, source: Path, *, name: str, subfolder: str = "") -> str:
         """Send an input file; return the name to put into the graph, which need not be the one asked for."""

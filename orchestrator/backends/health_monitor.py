@@ -13,7 +13,15 @@ from typing import Any
 from ..core.engine.health import HealthPolicy, JobEnd, Work, after_answer, after_failure, after_job
 from ..core.models.backend import BackendConfig, BackendStatus, Health, QueueState
 from ..core.workflow.object_info import ObjectInfo
-from ..errors import AnswerError, MachineError, NotFoundError, PeerError, PeerProtocolError, WorkflowError
+from ..errors import (
+    AnswerError,
+    MachineError,
+    NotFoundError,
+    PeerError,
+    PeerProtocolError,
+    PeerUnfitError,
+    WorkflowError,
+)
 from .client import ComfyUIClient
 from .gate import when_let
 from .manager import BackendManager
@@ -29,7 +37,8 @@ PATIENCE_S = 120.0  #: how long a peer may put off each question about its nodes
 class _Watched:
     """What is under way for one peer. Moments are on the event loop's clock.
 
-    ``generation``: the one whose node list is being read.
+    ``generation``: the one whose node list is being read. ``unfit``: why no job can be done there, until it
+    is of another version than ``unfit_version``, was away, or somebody asks.
     """
 
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -39,6 +48,8 @@ class _Watched:
     reread_pause_s: float = 0.0
     reread_at: float = 0.0
     complaint: str = ""
+    unfit: str = ""
+    unfit_version: str = ""
 
 
 class HealthMonitor:
@@ -90,11 +101,26 @@ class HealthMonitor:
         """A job there came to its end; see ``after_job``. Nothing for a peer that was removed."""
         if self._manager.find(backend_id) is None:
             return
+        if end is JobEnd.UNFIT:
+            self._note_unfit(backend_id, PeerUnfitError(why))
+            return
         before = self._manager.get_status(backend_id)
         after = after_job(before, end, asyncio.get_running_loop().time(), self._policy, why=why)
         if after is not before:
             _log_transition(self._manager.get(backend_id), before, after)
             self._manager.set_status(backend_id, after)
+
+    def forgive(self, backend_id: str) -> None:
+        """What made it unfit is mended: it did a job, or is reached in another way."""
+        self._of(backend_id).unfit = ""
+
+    def _note_unfit(self, backend_id: str, error: PeerUnfitError) -> None:
+        before = self._manager.get_status(backend_id)
+        peer = self._of(backend_id)
+        peer.unfit, peer.unfit_version = str(error), before.vitals.comfyui_version if before.vitals else ""
+        after = after_failure(before, error, datetime.now(timezone.utc), self._policy)
+        _log_transition(self._manager.get(backend_id), before, after)
+        self._manager.set_status(backend_id, after)
 
     def start(self) -> None:
         """Watch all peers, those that are added later too."""
@@ -160,6 +186,7 @@ class HealthMonitor:
             except AnswerError as exc:  # it wants to be asked less, which says nothing of its health
                 log.debug("%s", exc)
                 return self._manager.get_status(backend_id)
+            error = self._unless_unfit(self._of(backend_id), client, error)
             before = self._manager.get_status(backend_id)
             edited = self._manager.get(backend_id)
             if (edited.url, edited.enabled) != (config.url, config.enabled):
@@ -180,6 +207,15 @@ class HealthMonitor:
             self._manager.set_status(backend_id, after)
             return after
 
+    def _unless_unfit(
+        self, peer: _Watched, client: ComfyUIClient, error: MachineError | None
+    ) -> MachineError | None:
+        """What a look at it comes to where it answers, and no job can be done there all the same."""
+        version = client.latest.comfyui_version if client.latest else ""
+        if error is not None or version != peer.unfit_version:
+            peer.unfit = ""  # another process, or another program, may stand there next
+        return PeerUnfitError(peer.unfit) if peer.unfit else error
+
     def _read_if_needed(self, backend_id: str) -> asyncio.Task[None] | None:
         """The reading of the peer's node list that is under way, if it needs one."""
         peer = self._of(backend_id)
@@ -199,6 +235,7 @@ class HealthMonitor:
             config = self._manager.get(backend_id)
             client = self._client_for(config)
             limit = await _upload_limit(client)
+            await _check_view(client)
             raw = await when_let(client.object_info, PATIENCE_S)
             read = ObjectInfo(raw, await _embeddings(client))
             info = await asyncio.to_thread(shared, read, self._manager.node_lists())
@@ -206,6 +243,8 @@ class HealthMonitor:
             peer.reread_pause_s, peer.reread_at, peer.complaint = 0.0, 0.0, ""
         except NotFoundError:
             log.debug("Peer %s was removed while its node list was read", backend_id)
+        except PeerUnfitError as exc:
+            self._note_unfit(backend_id, exc)
         except (PeerError, WorkflowError) as exc:
             peer.reread_pause_s = min(max(peer.reread_pause_s * 2, REREAD_FIRST_S), REREAD_MAX_S)
             peer.reread_at = asyncio.get_running_loop().time() + peer.reread_pause_s
@@ -222,6 +261,15 @@ async def _upload_limit(client: ComfyUIClient) -> int | None:
         return await when_let(client.max_upload_bytes, PATIENCE_S)
     except PeerError:
         return None  # the upload will tell
+
+
+async def _check_view(client: ComfyUIClient) -> None:
+    try:
+        await client.check_view()
+    except PeerUnfitError:
+        raise
+    except PeerError:
+        return  # the first download will tell
 
 
 def _log_transition(config: BackendConfig, before: BackendStatus, after: BackendStatus) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.models.backend import BackendConfig, BackendStatus
+from ..core.models.credentials import headers_of
 from ..core.models.job import HERE
 from ..errors import ConfigError, StoreError
 from ..secrets import Secrets
@@ -26,7 +27,6 @@ _EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credential
     "hours",
     "relay_events",
 }
-_DEFAULT_HEADER = "Authorization"
 
 
 class PeerBook:
@@ -63,7 +63,7 @@ class PeerBook:
         url: str,
         tags: Sequence[str] = (),
         enabled: bool = True,
-        credentials: Mapping[str, str] | None = None,
+        credentials: Mapping[str, Any] | None = None,
         tls: str = "",
         **rules: Any,
     ) -> BackendConfig:
@@ -121,6 +121,8 @@ class PeerBook:
             else:
                 await self._keep_credentials(backend_id, changes["credentials"])
             fields["has_credentials"] = changes["credentials"] is not None
+        if {"url", "credentials", "tls"} & set(changes):
+            self._monitor.forgive(backend_id)
         config = self._manager.update(backend_id, **fields)
         await self._store.save_peer(config)
         if config.enabled and {"url", "credentials", "enabled", "tls"} & set(changes):
@@ -142,8 +144,11 @@ class PeerBook:
         except StoreError as exc:
             log.warning("What peers take in one request could not be written down: %s", exc)
 
-    async def check(self, backend_id: str) -> BackendStatus:
+    async def check(self, backend_id: str, *, is_tried: bool = False) -> BackendStatus:
+        """`is_tried`: it has just done a job."""
         self._manager.get(backend_id)
+        if is_tried:
+            self._monitor.forgive(backend_id)
         return await self._monitor.check(backend_id)
 
     def name(self, backend_id: str) -> str:
@@ -160,9 +165,8 @@ class PeerBook:
                 "this machine needs no peer to run something."
             )
 
-    async def _keep_credentials(self, backend_id: str, credentials: Mapping[str, str]) -> None:
-        header = credentials.get("header") or _DEFAULT_HEADER
-        await asyncio.to_thread(self._secrets.set, backend_id, header, credentials.get("value", ""))
+    async def _keep_credentials(self, backend_id: str, credentials: Mapping[str, Any]) -> None:
+        await asyncio.to_thread(self._secrets.set, backend_id, headers_of(credentials))
 
     async def _first_answer(self, backend_id: str) -> None:
         """The person who typed an address sees at once whether it is right."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..core.models.job import Prompt
 from ..core.workflow.outputs import check_success
-from ..errors import PeerError
+from ..errors import PeerError, PeerUnfitError
 from .client import ComfyUIClient
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,11 @@ async def try_out(client: ComfyUIClient, peer: str, *, limit_s: float = LIMIT_S)
     try:
         ahead = (await client.queue()).length
         try:
-            left_out = await client.submit(_graph(), prompt_id=prompt_id, client_id=uuid.uuid4().hex)
+            try:
+                left_out = await client.submit(_graph(), prompt_id=prompt_id, client_id=uuid.uuid4().hex)
+            except PeerUnfitError as exc:
+                prompt_id = exc.prompt_id or prompt_id
+                raise
             if left_out:
                 return Trial(False, clock() - began, f"{peer} would not run even a plain picture.")
             entry = None
@@ -53,6 +57,7 @@ async def try_out(client: ComfyUIClient, peer: str, *, limit_s: float = LIMIT_S)
         finally:
             await _leave_nothing(client, prompt_id)
         check_success(entry, peer)
+        await client.check_view()
     except PeerError as exc:
         return Trial(False, clock() - began, str(exc))
     return Trial(True, seconds)
@@ -82,7 +87,8 @@ async def _tidy(client: ComfyUIClient, prompt_id: str) -> None:
     try:
         # Each touches this prompt only; whichever state it is in, one of them fits.
         await client.delete_queued(prompt_id)
-        await client.interrupt(prompt_id)
+        if prompt_id in (await client.queue()).running:  # an older ComfyUI interrupts whatever runs
+            await client.interrupt(prompt_id)
         await client.forget(prompt_id)
     except PeerError as exc:
         log.info("A test could not be tidied up: %s", exc)

@@ -32,7 +32,14 @@ from ..core.workflow.result_files import (
     shown_of,
     texts_of,
 )
-from ..errors import JobLostError, LocalDiskError, PeerError, PromptRefusedError, ResultError
+from ..errors import (
+    JobLostError,
+    LocalDiskError,
+    PeerError,
+    PeerUnfitError,
+    PromptRefusedError,
+    ResultError,
+)
 from .free_names import Counters
 from .gathering import Gathering, Made
 from .kept_frames import KeptFrames
@@ -273,14 +280,16 @@ class AttemptRun:
             raise
         except (PeerError, ResultError) as exc:
             if self._remote.may_run:
-                answers = isinstance(exc, (PromptRefusedError, ResultError))
+                answers = isinstance(exc, (PromptRefusedError, PeerUnfitError, ResultError))
                 await even_if_cancelled(self._withdraw(self._ways.follow.cancel_s if answers else 0.0))
             raise
 
     async def _withdraw(self, wait_s: float) -> None:
         now = datetime.now(timezone.utc)
-        unwanted = Unwanted(self.prompt_id, self._backend_id, now, was_there=self._remote.is_there)
-        await self._ways.withdrawals.withdraw(unwanted, self._rounds, self._client, wait_s=wait_s)
+        sent_as = self._remote.sent_as
+        unwanted = Unwanted(sent_as, self._backend_id, now, was_there=self._remote.is_there)
+        rounds = self._rounds if sent_as == self.prompt_id else None
+        await self._ways.withdrawals.withdraw(unwanted, rounds, self._client, wait_s=wait_s)
 
 
 def extra_for_peer(request: JobRequest) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from ..errors import (
     PeerError,
     PeerExecutionError,
     PeerOutOfMemoryError,
+    PeerUnfitError,
     PromptRefusedError,
     TakenBackError,
 )
@@ -254,7 +255,9 @@ class Recovery:
         stale = is_placement_surprise(exc)
         if stale:
             self._transport.forget(config.url)
-        if is_peers_fault(exc):
+        if isinstance(exc, PeerUnfitError):
+            self._note_job(config.id, JobEnd.UNFIT, str(exc))
+        elif is_peers_fault(exc):
             self._note_job(config.id, JobEnd.FAILED)
         if stale or is_peers_fault(exc):
             self._report_trouble(config.id, stale)

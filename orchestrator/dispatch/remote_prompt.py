@@ -27,6 +27,7 @@ from ..errors import (
     PeerError,
     PeerRefusedError,
     PeerTimeoutError,
+    PeerUnfitError,
     PeerUnreachableError,
     PromptRefusedError,
     ResultError,
@@ -67,7 +68,7 @@ class RemotePrompt:
         self._client = client
         self._events = events
         self._rounds = rounds
-        self.prompt_id = rounds.ids[0]
+        self.prompt_id = self.sent_as = rounds.ids[0]
         self._current = self.prompt_id  #: the round that is followed
         self.may_go_on = True  #: whether it may queue itself again
         self.peer = peer
@@ -155,7 +156,6 @@ class RemotePrompt:
             await asyncio.sleep(self._policy.poll_s)
 
     async def is_remembered(self) -> bool:
-        """Whether the peer has the last round in its history."""
         return await self._client.has_ended(self._current)
 
     @contextlib.contextmanager
@@ -251,13 +251,21 @@ class RemotePrompt:
         )
         try:
             return await asyncio.shield(post)
+        except PeerUnfitError as exc:
+            self._note_stray(exc)
+            raise
         except asyncio.CancelledError:
             # A peer takes in what it has read although we hang up. Only after its answer can it be cancelled.
             await asyncio.wait([post], timeout=self._policy.cancel_s)
             post.cancel()
             answer = (await asyncio.gather(post, return_exceptions=True))[0]
             self.is_there = not isinstance(answer, BaseException)
+            self._note_stray(answer)
             raise
+
+    def _note_stray(self, told: object) -> None:
+        if isinstance(told, PeerUnfitError):  # to be ended under that id
+            self.sent_as, self.is_there = told.prompt_id or self.prompt_id, True
 
     async def _arrived(self) -> bool:
         try:

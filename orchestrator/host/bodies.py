@@ -13,6 +13,7 @@ from aiohttp import web
 
 from ..core.engine.overrides import parse_overrides
 from ..core.engine.variations import copies, varied
+from ..core.models.credentials import headers_of
 from ..core.models.job import JobRequest, ResultLink, Source
 from ..core.workflow.cut import DISPATCH_CLASS
 from ..core.workflow.documents import document_of
@@ -300,15 +301,11 @@ def _tags(body: Mapping[str, Any], field: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _credentials(body: Mapping[str, Any], field: str) -> dict[str, str] | None:
+def _credentials(body: Mapping[str, Any], field: str) -> dict[str, Any] | None:
     value = body[field]
     if value is None:
         return None
-    if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
-        raise ConfigError(
-            f'"{field}" must be like {{"header": "Authorization", "value": "Bearer …"}}; null removes it.'
-        )
-    _refuse_unknown(value, ("header", "value"))
+    headers_of(value)  # says what is wrong with it
     return dict(value)
 
 

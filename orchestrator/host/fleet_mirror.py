@@ -20,10 +20,11 @@ from ..dispatch.live_outputs import NodeOutput
 from ..runtime import Runtime
 from .fleet_events import Trail, ending, milliseconds, output_nodes, queue_item, under_own_id
 from .native_queue import NativeQueue
-from .outbox import Outboxes, Outgoing, event_text
+from .outbox import Outgoing, event_text
 from .pack_events import PackEvents
 from .previews import picture_message, raw_message, takes_metadata
 from .sanitise import sanitise
+from .sockets import Sockets
 from .turns import Turns
 
 _RELAYED = frozenset({"execution_cached", "executing", "progress", "progress_state"})
@@ -41,6 +42,7 @@ class FleetMirror:
     def __init__(
         self,
         server: Any,
+        sockets: Sockets,
         runtime: Runtime,
         native: NativeQueue,
         packs: PackEvents,
@@ -51,8 +53,8 @@ class FleetMirror:
         self._native = native
         self._packs = packs
         self._is_output = is_output
-        self._outboxes = Outboxes(server)
-        self._turns = Turns(self._outboxes.send, self._needs_turns)
+        self._sockets = sockets
+        self._turns = Turns(sockets.send, self._needs_turns)
         self._shown: dict[str, _Shown] = {}
 
     def start(self) -> None:
@@ -248,7 +250,7 @@ class FleetMirror:
         if job.request.client_id:
             self._turns.send(job.request.client_id, job.id, message)
         else:
-            self._outboxes.broadcast(message)
+            self._sockets.broadcast(message)
 
 
 class _Shown:

@@ -20,7 +20,7 @@ from ..core.models.job import Job, JobRequest, Source
 from ..core.workflow.cut import graph_id_of
 from ..errors import ConfigError, OrchestratorError, StoreError
 from ..runtime import Runtime
-from . import comfy
+from . import comfy, strangers
 from .begun import begun_ids
 from .bodies import request_id_of
 from .fleet_mirror import FleetMirror
@@ -29,9 +29,11 @@ from .host_queue import can_run_prompts
 from .native_queue import NativeQueue
 from .pack_events import PackEvents
 from .prefetch import Prefetch
+from .prompt_body import object_of, options_of
 from .prompt_handlers import PromptHandlers
-from .runs_here import RunsHere, options_of
+from .runs_here import RunsHere
 from .sanitise import sanitise
+from .sockets import Sockets
 from .this_machine import LOOK_EVERY_S, ThisMachine
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Owner = Callable[[web.Request, Handler], Awaitable[web.StreamResponse | None]]
 #: Of a prompt's extra_data: what pays for partner nodes. It is neither kept nor sent to a peer.
 ACCOUNT_KEY = re.compile(r"^(auth_token_|api_key_)")
-_API = re.compile(r"^(/api)+(?=/)")
 _CANCEL_ONE = re.compile(r"^/jobs/([^/]+)/cancel$")
 #: A node that waits for a job in its own queue would wait for ever. The answer is read by our own client.
 LEADS_BACK = "This address leads back to the master that sent the job. Remove this peer."
@@ -50,27 +51,27 @@ _GREETING_PAUSE_S = 0.05
 
 
 class FleetMode:
-    """`server` is the PromptServer. Everything happens on its loop. `is_foreign`: whether a page asks that is
-    not ComfyUI's own; what that one wants is the host's to refuse or do, and never the fleet's."""
+    """`server` is the PromptServer. Everything happens on its loop. What a page wants that is not ours, the
+    host does or refuses; see ``Strangers``."""
 
     def __init__(
         self,
         server: Any,
+        sockets: Sockets,
+        native: NativeQueue,
         runtime: Runtime,
         prefetch: Prefetch,
-        is_foreign: Callable[[web.Request], bool],
         runs_here: RunsHere,
         handlers: PromptHandlers,
     ) -> None:
         self._runs_here = runs_here
         self._handlers = handlers
         self._server = server
-        self._is_foreign = is_foreign
         self._prefetch = prefetch
         self._runtime = runtime
-        self._native = NativeQueue(server)
+        self._native = native
         packs = PackEvents(runtime, comfy.module_of)
-        self._mirror = FleetMirror(server, runtime, self._native, packs, self._is_output)
+        self._mirror = FleetMirror(server, sockets, runtime, self._native, packs, self._is_output)
         self._greetings: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -114,16 +115,15 @@ class FleetMode:
     def _middleware(self) -> Any:
         @web.middleware
         async def fleet_mode(request: web.Request, handler: Handler) -> web.StreamResponse:
-            owner, answers = self._owner_of(request), list[web.StreamResponse]()
+            owner = None if strangers.is_asking() else self._owner_of(request)
+            answers = list[web.StreamResponse]()
             self._handlers.forget()
 
             async def host(request: web.Request) -> web.StreamResponse:
                 answers.append(await handler(request))
                 return answers[-1]
 
-            if owner is not None and self._is_foreign(request):
-                log.warning("Another page's %s %s is left to ComfyUI itself", request.method, request.path)
-            elif owner is not None:
+            if owner is not None:
                 try:
                     answer = await owner(request, host)
                 except web.HTTPException:
@@ -138,7 +138,7 @@ class FleetMode:
         return fleet_mode
 
     def _owner_of(self, request: web.Request) -> Owner | None:
-        path = _API.sub("", request.path)
+        path = strangers.PREFIX.sub("", request.path)
         if request.method == "GET":
             return self._socket if path == "/ws" else None
         if request.method != "POST":
@@ -154,7 +154,7 @@ class FleetMode:
     # POST /prompt
 
     async def _prompt(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
-        body = await _object(request)
+        body = await object_of(request)
         options = options_of(body)
         try:
             await asyncio.wait_for(self._runtime.ready(), READY_S)
@@ -264,7 +264,7 @@ class FleetMode:
     # What acts on jobs
 
     async def _interrupt(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
-        body = await _object(request)
+        body = await object_of(request)
         wanted = body.get("prompt_id")
         if wanted:
             return web.Response(status=200) if await self._cancel(wanted) else None
@@ -274,7 +274,7 @@ class FleetMode:
         return None  # and the local one, if there is one
 
     async def _queue(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
-        body = await _object(request)
+        body = await object_of(request)
         deleted = body.get("delete")
         deleted = {str(i) for i in deleted} if isinstance(deleted, list) else set()
         begun = await begun_ids(self._runtime, self._jobs())
@@ -286,13 +286,13 @@ class FleetMode:
         return answer
 
     async def _cancel_one(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
-        match = _CANCEL_ONE.match(_API.sub("", request.path))
+        match = _CANCEL_ONE.match(strangers.PREFIX.sub("", request.path))
         if match and await self._cancel(match[1]):
             return web.json_response({"cancelled": True})
         return None
 
     async def _cancel_several(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
-        body = await _object(request)
+        body = await object_of(request)
         ids = body.get("job_ids")
         if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
             return None
@@ -375,13 +375,6 @@ def _client_id(body: Mapping[str, Any], extra: Mapping[str, Any]) -> str:
     """The socket that hears of it; "" for none, and then all do. The host takes it from either place."""
     given = body.get("client_id", extra.get("client_id"))
     return "" if given is None else str(given)
-
-
-async def _object(request: web.Request) -> dict[str, Any]:
-    raw = await request.read()
-    small = len(raw) < 1 << 16
-    body = json.loads(raw or b"{}") if small else await asyncio.to_thread(json.loads, raw)
-    return body if isinstance(body, dict) else {}
 
 
 def _has_no_class(node: object) -> bool:

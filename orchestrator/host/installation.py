@@ -11,10 +11,12 @@ from typing import Any
 
 from ..runtime import Runtime, Settings
 from . import assets, comfy, early_view, view_headers
+from .addresses import Addresses
 from .announcer import Announcer
 from .fleet_mode import FleetMode
 from .guard import Guard
 from .merged_nodes import MergedNodes
+from .native_queue import NativeQueue
 from .node_peers import NodePeers
 from .pages import Pages
 from .prompt_handlers import PromptHandlers
@@ -22,6 +24,8 @@ from .prompt_hook import PromptHook
 from .report import keep_log_lines
 from .routes import add_routes
 from .runs_here import RunsHere
+from .sockets import Sockets
+from .strangers import Strangers
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +43,11 @@ def install(server: Any) -> None:
     runtime = Runtime(Settings(comfy.data_dir(), folders, guard.is_this_machine))
     host = comfy.Host(server, runtime)
     comfy.set_current(host)
-    pages = Pages(server, guard.is_foreign_page)
-    pages.install(server.app)
+    Strangers(server, guard, partial(_is_job, runtime)).install()
+    native = NativeQueue(server)
+    sockets = Sockets(server, native.count_ours)
+    sockets.install(server.app)
+    pages = Pages(sockets)
     nodes = MergedNodes(runtime, pages.send)
     runs_here = RunsHere(runtime, pages.send)
     add_routes(
@@ -54,8 +61,9 @@ def install(server: Any) -> None:
     )
     handlers = PromptHandlers(server, PromptHook(runs_here))
     announcer = Announcer(runtime, pages.send, pages.are_open)
+    addresses = Addresses(runtime, guard, pages.send)
     node_peers = NodePeers(runtime, pages.send)
-    fleet_mode = FleetMode(server, runtime, host.prefetch, guard.is_foreign_page, runs_here, handlers)
+    fleet_mode = FleetMode(server, sockets, native, runtime, host.prefetch, runs_here, handlers)
     fleet_mode.install()
     nodes.install(server.app)
     early_view.install(server.app, folders)
@@ -63,7 +71,7 @@ def install(server: Any) -> None:
 
     async def start(app: Any) -> None:
         _spare_the_collector()
-        starting = _start(runtime, announcer, fleet_mode, nodes, node_peers)
+        starting = _start(runtime, addresses, announcer, fleet_mode, nodes, node_peers)
         asyncio.create_task(starting, name="remote-dispatch start")  # noqa: RUF006
 
     async def stop(app: Any) -> None:
@@ -72,6 +80,11 @@ def install(server: Any) -> None:
 
     server.app.on_startup.append(start)
     server.app.on_cleanup.append(stop)
+
+
+def _is_job(runtime: Runtime, prompt_id: str) -> bool:
+    """Whether a job that has not ended goes by this prompt id."""
+    return any(job.prompt_id == prompt_id and not job.state.is_final for job in runtime.jobs())
 
 
 def _spare_the_collector() -> None:
@@ -84,7 +97,9 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-async def _start(runtime: Runtime, *listeners: Announcer | FleetMode | MergedNodes | NodePeers) -> None:
+async def _start(
+    runtime: Runtime, *listeners: Addresses | Announcer | FleetMode | MergedNodes | NodePeers
+) -> None:
     try:
         await runtime.start()
     except Exception:

@@ -20,6 +20,7 @@ from ..backends.client import OWN_NODES_HEADER
 from ..core.workflow.merged_info import Merged, Place, Where, merge_info
 from ..core.workflow.object_info import ObjectInfo
 from ..runtime import Runtime
+from . import strangers
 from .page_events import PageEvent
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,8 @@ class MergedNodes:
         async def merged_nodes(request: web.Request, handler: Handler) -> web.StreamResponse:
             answer = await handler(request)
             route = _ROUTE.match(request.path) if request.method == "GET" else None
-            if route is None or OWN_NODES_HEADER in request.headers or answer.status != 200:
+            wants_own = OWN_NODES_HEADER in request.headers or strangers.is_asking()
+            if route is None or wants_own or answer.status != 200:
                 return answer
             try:
                 body = answer.body if isinstance(answer, web.Response) else None

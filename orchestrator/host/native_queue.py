@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from . import strangers
 from .host_queue import is_replaced, notice_about, pack_behind
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class NativeQueue:
         self.keeps_history = True
         self._running: dict[str, Item] = {}
         self._waiting: dict[str, Item] = {}
+        self._ended: set[str] = set()  #: prompt ids of ours in the host's history
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = float("-inf")
 
@@ -49,12 +51,18 @@ class NativeQueue:
         pack = pack_behind(self.queue)
         for name, with_ours in (
             ("get_current_queue_volatile", self._with_ours),
-            ("get_tasks_remaining", self._count_ours),
+            ("get_tasks_remaining", self._count_with_ours),
+            ("get_history", self._history_for_asker),
         ):
             original = getattr(self.queue, name, None)
             if callable(original):
                 with suppress(Exception):  # a class with slots, say; looked at next
                     setattr(self.queue, name, _extended(original, with_ours))
+        for name in ("wipe_history", "delete_history_item"):
+            original = getattr(self.queue, name, None)
+            if callable(original):
+                with suppress(Exception):
+                    setattr(self.queue, name, self._keeping_ours(original))
         shows_queue, self.keeps_history = self._shows_queue(), self._keeps_history()
         if shows_queue and self.keeps_history and not is_replaced(self.queue):
             return ""
@@ -105,7 +113,13 @@ class NativeQueue:
                 while len(self.queue.history) >= HISTORY_MAX:
                     self.queue.history.pop(next(iter(self.queue.history)))
                 self.queue.history[item[1]] = entry
+                self._note_ended(item[1])
         self._changed()
+
+    def _note_ended(self, prompt_id: str) -> None:
+        self._ended.add(prompt_id)
+        if len(self._ended) > 2 * HISTORY_MAX:
+            self._ended &= set(self.queue.history)
 
     def forget(self, job_id: str) -> None:
         """It was taken out of the queue before it ran: like the host, leave no trace."""
@@ -141,12 +155,39 @@ class NativeQueue:
             return False
 
     def _with_ours(self, theirs: Any) -> Any:
+        if strangers.is_asking():
+            return theirs
         running, waiting = theirs
         shown = itertools.islice(tuple(self._waiting.values()), SHOWN_WAITING)
         return [*running, *tuple(self._running.values())], [*waiting, *shown]
 
-    def _count_ours(self, theirs: Any) -> Any:
-        return theirs + len(self._running) + len(self._waiting)
+    def _count_with_ours(self, theirs: Any) -> Any:
+        # What a stranger does here may tell everybody how long the queue is.
+        return theirs if strangers.is_reading() else theirs + self.count_ours()
+
+    def count_ours(self) -> int:
+        """How many of ours are shown."""
+        return len(self._running) + len(self._waiting)
+
+    def _history_for_asker(self, entries: Any) -> Any:
+        if not strangers.is_asking():
+            return entries
+        return {prompt_id: entry for prompt_id, entry in entries.items() if prompt_id not in self._ended}
+
+    def _keeping_ours(self, change: Any) -> Any:
+        """What takes entries out of the history; a stranger reaches none of ours."""
+
+        def call(*given: Any, **named: Any) -> Any:
+            if not strangers.is_asking():
+                return change(*given, **named)
+            with self.queue.mutex:
+                ours = {i: entry for i, entry in self.queue.history.items() if i in self._ended}
+            result = change(*given, **named)
+            with self.queue.mutex:
+                self.queue.history = {**ours, **self.queue.history}
+            return result
+
+        return call
 
     def _changed(self) -> None:
         """Tell the pages how long the queue is: at once, but not more often than they can draw."""
@@ -165,12 +206,12 @@ class NativeQueue:
 
 
 def _extended(original: Any, with_ours: Any) -> Any:
-    def call() -> Any:
-        theirs = original()
+    def call(*given: Any, **named: Any) -> Any:
+        theirs = original(*given, **named)
         try:
             return with_ours(theirs)
         except Exception:
-            log.exception("Fleet jobs could not be shown in the queue")
+            log.exception("The host's queue could not be told with the jobs of the fleet")
             return theirs
 
     return call

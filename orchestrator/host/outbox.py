@@ -1,4 +1,4 @@
-"""What clients of the host's websocket are told of fleet jobs, in order, as fast as each of them reads."""
+"""One sender for each socket of the host: everything in its order, as fast as that client reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 BEHIND = 32  #: messages that wait for a socket: from here on superseded ones are dropped
 BACKLOG_MAX_BYTES = 128 << 20  #: of frames that must not be dropped; a client further behind is cut off
+ASLEEP_MAX_BYTES = 8 << 20  #: the same for one that has taken nothing for a while
+ASLEEP_AFTER_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -37,44 +39,33 @@ def event_text(kind: str, data: Any) -> str:
     return json.dumps({"type": kind, "data": data})
 
 
-class Outboxes:
-    """`server` is the PromptServer. A slow client holds up nobody but itself."""
+class Outbox:
+    """`send_text`, `send_bytes`: the socket's own, which wait for a client that does not read. `cut`: ends
+    its connection, so that the page behind it reads everything anew when it wakes. `asleep_after_s`: how long
+    a message may take to be accepted."""
 
-    def __init__(self, server: Any) -> None:
-        self._server = server
-        self._boxes: dict[str, _Outbox] = {}
-
-    def send(self, client_id: str, message: Outgoing) -> None:
-        """To one client; nothing where it is not connected."""
-        if client_id not in self._server.sockets:
-            return
-        box = self._boxes.get(client_id)
-        if box is None:
-            box = _Outbox(self._server, client_id, lambda: self._boxes.pop(client_id, None))
-            self._boxes[client_id] = box
-        box.add(message)
-
-    def broadcast(self, message: Outgoing) -> None:
-        """To every client, as the host does for a prompt that nobody in particular queued."""
-        for client_id in tuple(self._server.sockets):
-            self.send(client_id, message)
-
-
-class _Outbox:
-    """Ends when it is empty; `on_end` hears so before anything else can be added."""
-
-    def __init__(self, server: Any, client_id: str, on_end: Callable[[], object]) -> None:
-        self._server = server
-        self._client_id = client_id
-        self._on_end = on_end
-        self._closing: asyncio.Task[None] | None = None
+    def __init__(
+        self,
+        send_text: Callable[[str], Awaitable[None]],
+        send_bytes: Callable[[bytes], Awaitable[None]],
+        cut: Callable[[], object],
+        asleep_after_s: float = ASLEEP_AFTER_S,
+    ) -> None:
+        self._asleep_after_s = asleep_after_s
+        self._send_text = send_text
+        self._send_bytes = send_bytes
+        self._cut = cut
+        self._is_cut = False
         self._waiting: dict[int, Outgoing] = {}
         self._newest: dict[Hashable, int] = {}
         self._numbers = itertools.count()
         self._bytes = 0
-        self.task = asyncio.create_task(self._run(), name=f"remote-dispatch events for {client_id[:40]}")
+        self._sending_since_s: float | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def add(self, message: Outgoing) -> None:
+        if self._is_cut:
+            return
         number = next(self._numbers)
         if message.replaces is not None:
             older = self._newest.get(message.replaces)
@@ -83,46 +74,60 @@ class _Outbox:
                 self._take(older)
         self._waiting[number] = message
         self._bytes += message.size
-        socket = self._server.sockets.get(self._client_id)
-        if self._bytes > BACKLOG_MAX_BYTES and socket is not None and self._closing is None:
-            log.warning("A client does not read what it is sent; its connection is closed")
-            self._closing = asyncio.create_task(
-                _quietly(socket.close(drain=False)), name="remote-dispatch close of a client"
-            )
+        if self._is_lost():
+            self.cut_off()
+        elif self._task is None:
+            self._task = asyncio.create_task(self._send_all(), name="remote-dispatch events for a client")
+
+    def cut_off(self) -> None:
+        """It is too far behind: nothing more is kept for it."""
+        log.warning("A client does not read what it is sent; its connection is closed")
+        self._is_cut = True
+        self._forget()
+        self._cut()
+
+    def _is_lost(self) -> bool:
+        since_s = self._sending_since_s
+        is_asleep = since_s is not None and asyncio.get_running_loop().time() - since_s > self._asleep_after_s
+        return self._bytes > (ASLEEP_MAX_BYTES if is_asleep else BACKLOG_MAX_BYTES)
 
     def _take(self, number: int) -> Outgoing:
         message = self._waiting.pop(number)
+        if message.replaces is not None and self._newest.get(message.replaces) == number:
+            del self._newest[message.replaces]
         self._bytes -= message.size
         return message
 
-    async def _run(self) -> None:
-        try:
-            await self._send_all()
-        finally:
-            self._on_end()
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._newest.clear()
+        self._bytes = 0
 
     async def _send_all(self) -> None:
-        while self._waiting:
-            socket = self._server.sockets.get(self._client_id)
-            if socket is None:
-                return
-            message = self._take(next(iter(self._waiting)))
-            if message.ready is not None:
-                await asyncio.wait([message.ready])
-            try:
-                made = message.make()
-            except Exception:
-                log.exception("A message for a client could not be made")
-                continue
+        try:
+            while self._waiting:
+                message = self._take(next(iter(self._waiting)))
+                if message.ready is not None:
+                    await asyncio.wait([message.ready])
+                await self._send(message)
+        finally:
+            self._task = None
+
+    async def _send(self, message: Outgoing) -> None:
+        try:
+            made = message.make()
+        except Exception:
+            log.exception("A message for a client could not be made")
+            return
+        self._sending_since_s = asyncio.get_running_loop().time()
+        try:
             if isinstance(made, str):
-                await _quietly(socket.send_str(made))
+                await self._send_text(made)
             elif made is not None:
-                await _quietly(socket.send_bytes(made))
-
-
-async def _quietly(sending: Any) -> None:
-    """A client may leave at any moment, as the host itself takes it."""
-    try:
-        await sending
-    except (aiohttp.ClientError, ConnectionError, RuntimeError) as exc:
-        log.debug("A client is gone: %s", exc)
+                await self._send_bytes(made)
+        except (aiohttp.ClientError, ConnectionError, RuntimeError) as exc:
+            # A client may leave at any moment, as the host itself takes it.
+            log.debug("A client is gone: %s", exc)
+            self._forget()
+        finally:
+            self._sending_since_s = None

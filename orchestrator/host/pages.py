@@ -1,43 +1,55 @@
-"""Which websockets belong to pages, and how our own events reach those alone."""
+"""Our own events, for open pages alone. One that reads slowly is told the newest state, not each step to it.
+
+A client that is no page hears what a plain ComfyUI would tell it and nothing of ours: it may know no other
+types of messages.
+"""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import Any
 
-from aiohttp import web
-
-BROWSER = "Mozilla/"  #: how the User-Agent of every browser begins, and of no library of other people
+from .outbox import Outgoing, event_text
+from .page_events import is_too_much, merged, merged_as
+from .sockets import Client, Sockets
 
 
 class Pages:
-    """A client that is no page hears what a plain ComfyUI would tell it and nothing of ours: it may know no
-    other types of messages. `server` is the PromptServer; `is_foreign` as in FleetMode."""
-
-    def __init__(self, server: Any, is_foreign: Callable[[web.Request], bool]) -> None:
-        self._server = server
-        self._is_foreign = is_foreign
-        self._known = weakref.WeakSet[web.StreamResponse]()
-
-    def install(self, app: web.Application) -> None:
-        """Before the host's app runs: it takes no more signals then."""
-        app.on_response_prepare.append(self._look_at)
-
-    async def _look_at(self, request: web.Request, answer: web.StreamResponse) -> None:
-        is_socket = isinstance(answer, web.WebSocketResponse)
-        if is_socket and _is_browser(request) and not self._is_foreign(request):
-            self._known.add(answer)
+    def __init__(self, sockets: Sockets) -> None:
+        self._sockets = sockets
+        self._feeds = weakref.WeakKeyDictionary[Client, _Feed]()
 
     def are_open(self) -> bool:
-        return any(socket in self._known for socket in self._server.sockets.values())
+        return any(True for _ in self._sockets.pages())
 
     def send(self, event: str, data: Any, to: str = "") -> None:
-        """To every page, or to the one with the client id `to`. `data` is plain JSON (see ``sanitise``)."""
-        for client_id, socket in tuple(self._server.sockets.items()):
-            if socket in self._known and to in ("", client_id):
-                self._server.send_sync(event, data, client_id)
+        """To every page, or to the one with the client id `to`. `data` is plain JSON (see ``sanitise``), and
+        stays as it is."""
+        for client_id, client in self._sockets.pages():
+            if to in ("", client_id):
+                feed = self._feeds.get(client)
+                if feed is None:
+                    feed = self._feeds[client] = _Feed(client)
+                feed.tell(event, data)
 
 
-def _is_browser(request: web.Request) -> bool:
-    return request.headers.get("User-Agent", "").startswith(BROWSER)
+class _Feed:
+    """What one page is still to be told, merged: at most one message of each kind waits."""
+
+    def __init__(self, client: Client) -> None:
+        self._outbox = client.outbox
+        self._waiting: dict[str, tuple[str, Any]] = {}
+
+    def tell(self, event: str, data: Any) -> None:
+        key = merged_as(event, data)
+        waiting = self._waiting.get(key)
+        self._waiting[key] = (event, data if waiting is None else merged(event, waiting[1], data))
+        if is_too_much(event, self._waiting[key][1], len(self._waiting)):
+            self._waiting.clear()
+            self._outbox.cut_off()
+        elif waiting is None:
+            self._outbox.add(Outgoing(lambda: self._taken(key)))
+
+    def _taken(self, key: str) -> str | None:
+        told = self._waiting.pop(key, None)
+        return None if told is None else event_text(*told)

@@ -25,7 +25,7 @@ async def test_peer(runtime: Runtime, backend_id: str, own_models: OwnModels) ->
     config = runtime.manager.get(backend_id)
     runtime.manager.forget_body_limit(backend_id)
     trial = await try_out(runtime.client(backend_id), config.name)
-    await runtime.peers.check(backend_id)
+    await runtime.peers.check(backend_id, is_tried=trial.ok)
     info = runtime.manager.get_object_info(backend_id)
     only_there = None if info is None else await asyncio.to_thread(_only_there, info, own_models)
     found = [f"works, {trial.seconds:.1f} s"]

@@ -29,6 +29,7 @@ from ..errors import (
     WorkflowError,
 )
 from ..runtime import Runtime
+from .addresses import addresses_view
 from .announcer import peer_views, peers_view
 from .bodies import (
     explained_request_of,
@@ -111,6 +112,7 @@ def add_routes(
         ("GET", "/settings", api.settings),
         ("PATCH", "/settings", api.change_settings),
         ("GET", "/runs_here", api.runs_here),
+        ("GET", "/addresses", api.addresses),
         ("GET", "/report", api.report),
     )
     for method, path, answer in table:
@@ -281,6 +283,9 @@ class _Api:
 
     async def runs_here(self, request: web.Request) -> tuple[int, Any]:
         return 200, {"known": sorted(known_classes())}
+
+    async def addresses(self, request: web.Request) -> tuple[int, Any]:
+        return 200, addresses_view(self._runtime.preferences.accepted_hosts, self._guard.refused.listed())
 
     async def report(self, request: web.Request) -> tuple[int, Any]:
         return 200, await report(self._runtime, self._guard.token)

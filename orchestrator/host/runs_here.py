@@ -32,7 +32,6 @@ from .sanitise import header_text, sanitise
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-OPTIONS_KEY = "orchestrator"  #: in a prompt's extra_data
 ANSWERS_KEPT = 1000  #: of requests that came with an id
 NOTE_HEADER = "X-Remote-Dispatch-Note"  #: on the answer of POST /prompt, for who has no page
 NOTE_MAX = 2_000  #: characters of it
@@ -40,13 +39,6 @@ SPLIT_IT = (
     "Put a Remote Dispatch node behind the part that needs it: that part then runs on a peer, the rest here."
 )
 ADVICE = "To have the heavy part done by a peer, put a Remote Dispatch node behind it."
-
-
-def options_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the body of POST /prompt says to us, in its extra_data."""
-    extra = body.get("extra_data")
-    options = extra.get(OPTIONS_KEY) if isinstance(extra, dict) else None
-    return options if isinstance(options, dict) else {}
 
 
 class RunsHere:

@@ -72,6 +72,7 @@ class FakeComfyUI:
     ``key`` is a header and the value it must have; without it every answer is 401.
     ``unsaid`` are kinds of messages that get lost.
     ``models`` are the bytes of model files by folder and name; None: it is older than the route.
+    ``own_ids``: prompts get ids of its own, as before ComfyUI 0.3.45.
     ``late_history`` is how many lookups of a finished prompt still find nothing.
     """
 
@@ -90,6 +91,7 @@ class FakeComfyUI:
         self.raises: dict[str, Any] = {}
         self.refusal: dict[str, Any] | None = None
         self.node_errors: dict[str, Any] = {}
+        self.own_ids = False
         self.answers: dict[str, Handler] = {}
         self.unsaid: set[str] = set()
         self.late_history = 0
@@ -402,7 +404,7 @@ class FakeComfyUI:
     def accept(self, body: dict[str, Any]) -> Prompt:
         """Take in what was posted, which may have been long ago."""
         prompt = Prompt(
-            id=str(body.get("prompt_id") or uuid.uuid4()),
+            id=str((not self.own_ids and body.get("prompt_id")) or uuid.uuid4()),
             number=len(self.prompts),
             graph=body["prompt"],
             extra_data={**body.get("extra_data", {}), "client_id": body.get("client_id", "")},

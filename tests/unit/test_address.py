@@ -20,7 +20,12 @@ from orchestrator.errors import ConfigError
         "http://[fe80::1]:8188",
         "http://[::ffff:169.254.169.254]",
         "http://[64:ff9b::a9fe:a9fe]",
+        "http://169.254.169.1:8188",
+        "http://169.254.170.2:8188",
+        "http://[::ffff:169.254.170.23]:8188",
+        "http://[2002:a9fe:a9fe::1]:8188",
         "http://[fd00:ec2::254]",
+        "http://[fd20:ce::254]",
         "http://100.100.100.200",
         "http://0.0.0.0:8188",
         "http://224.0.0.1",
@@ -45,6 +50,8 @@ def test_f33_an_address_where_no_peer_can_be_is_refused(url: str) -> None:
         "http://[::1]:8189",
         "http://192.168.1.20:8188",
         "http://100.64.3.7:8188",
+        "http://169.254.20.5:8188",
+        "169.254.1.1",
         "http://[fd12:3456::7]:8188",
         "https://gpu.example.com",
         "gpu-2",
@@ -74,6 +81,14 @@ def test_where_peers_are_is_allowed(url: str) -> None:
 def test_an_address_is_here_in_a_private_network_or_outside(address: str, reach: Reach) -> None:
     ip = parse_ip(address)
     assert ip is not None and reach_of(ip) is reach and not why_not(ip)
+
+
+@pytest.mark.parametrize("address", ["169.254.20.5", "::ffff:169.254.20.5"])
+def test_an_address_of_a_direct_cable_is_taken_when_it_is_typed_and_from_no_name(address: str) -> None:
+    ip = parse_ip(address)
+    assert ip is not None and reach_of(ip) is Reach.PRIVATE
+    assert not why_not(ip, is_typed=True)
+    assert "direct cable" in why_not(ip)
 
 
 def test_a_name_is_no_number() -> None:

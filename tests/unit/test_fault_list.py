@@ -22,9 +22,12 @@ FOUND_SINCE = (
     "F53",
     "F54",
     "F55",
+    "F56",
+    "F57",
     "F58",
     "F59",
     "F60",
+    "F62",
     "F63",
 )
 FAULTS = [*(f"F{number:02d}" for number in range(1, 44)), *FOUND_SINCE]

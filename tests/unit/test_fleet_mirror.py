@@ -19,6 +19,7 @@ from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.host.fleet_mirror import FleetMirror
 from orchestrator.host.outbox import BEHIND
 from orchestrator.host.pack_events import PackEvents
+from orchestrator.host.sockets import Sockets
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 PROMPT = {"1": {"class_type": "Work", "inputs": {}}, "9": {"class_type": "Output", "inputs": {}}}
@@ -61,7 +62,8 @@ class Surroundings:
         self.manager = SimpleNamespace(find=lambda peer: PEER, get_object_info=lambda peer: INFO)
         packs = PackEvents(self, lambda name: "custom_nodes.a_pack")  # type: ignore[arg-type]
         packs = PackEvents(self, lambda name: "custom_nodes.a_pack")  # type: ignore[arg-type]
-        mirror = FleetMirror(self, self, self, packs, lambda name: name == "Output")  # type: ignore[arg-type]
+        is_output = "Output".__eq__
+        mirror = FleetMirror(self, Sockets(self), self, self, packs, is_output)  # type: ignore[arg-type]
         mirror.start()
         self.mirror = mirror
 

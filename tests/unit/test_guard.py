@@ -8,22 +8,14 @@ from typing import Any
 import pytest
 
 from orchestrator.core.models.backend import BackendConfig
-from orchestrator.host.guard import (
-    Guard,
-    Ours,
-    Place,
-    Refusal,
-    Seen,
-    check_request,
-    is_local_address,
-    parse_allowed,
-    parse_place,
-)
+from orchestrator.core.models.places import Ours, Place, parse_allowed, parse_place
+from orchestrator.host.guard import Guard, Refusal, Seen, check_request
+from orchestrator.host.own_addresses import is_local_address
 
 TOKEN = "t0ken-of-this-process"
 OURS = Ours(
     names=frozenset({"render-box", "render-box.local", "192.168.1.20", "fd00::20"}),
-    allowed=parse_allowed("comfy.example.com, nas:8443"),
+    allowed=parse_allowed(["comfy.example.com", "nas:8443", "*.pods.example", "*.lab.example:8443"]),
 )
 PAGE = Seen(
     "POST",
@@ -79,7 +71,9 @@ def test_reading_takes_neither_token_nor_json(method: str) -> None:
     [
         "127.0.0.1:8188", "127.0.0.2:8188", "localhost:8188", "LOCALHOST:8188", "localhost",
         "localhost.:8188",
-        "app.localhost:8188", "[::1]:8188", "192.168.1.20:8188", "[fd00::20]:8188", "render-box:8188",
+        "app.localhost:8188",
+        "x7.pods.example", "a.b.pods.example:80", "gpu.lab.example:8443",
+        "[::1]:8188", "192.168.1.20:8188", "[fd00::20]:8188", "render-box:8188",
         "Render-Box.local:8188", "localhost:9000", "comfy.example.com", "comfy.example.com:8443", "nas:8443",
     ],
 )  # fmt: skip
@@ -92,6 +86,7 @@ def test_a_host_that_is_ours_is_let_in(host: str) -> None:
     [
         "", "evil.example", "evil.example:8188", "localhost.evil.example:8188", "127.0.0.1.evil.example:8188",
         "127.0.0.1:8188@evil.example", "192.168.1.21:8188", "nas", "nas:8188", "evil.example#localhost",
+        "pods.example", "evilpods.example", "x.pods.example.evil.example", "gpu.lab.example",
         "evil.example/localhost", "localhost:port", "localhost:99999", "[::1", "2130706433:8188",
         "local host", "xn--lcalhost-0za", "evilcomfy.example.com", "comfy.example.com.evil.example",
     ],
@@ -114,6 +109,8 @@ def test_a_host_that_is_not_ours_may_not_even_read(host: str) -> None:
         ("comfy.example.com:8443", "https://comfy.example.com:8443"),
         ("127.0.0.1:8188", "https://comfy.example.com"),  # a proxy that hides the host it was asked for
         ("127.0.0.1:8188", "https://nas:8443"),
+        ("127.0.0.1:8188", "https://x7.pods.example"),
+        ("x7.pods.example", "https://x7.pods.example"),
     ],
 )
 def test_an_origin_that_is_ours_is_let_in(host: str, origin: str) -> None:
@@ -140,6 +137,7 @@ def test_an_origin_that_is_ours_is_let_in(host: str, origin: str) -> None:
         ("localhost:8188", "https://nas"),
         ("localhost:8188", "https://nas:9999"),
         ("localhost:8188", "https://comfy.example.com:9999"),
+        ("x7.pods.example", "https://x7.pods.example:9999"),
         ("comfy.example.com", "https://www.example.com"),
         ("comfy.example.com", "http://comfy.example.com:3000"),
     ],
@@ -191,17 +189,54 @@ def test_a_refusal_names_what_to_change_and_never_the_token(seen: Seen, setting:
     assert TOKEN not in refusal.message
 
 
-def test_a_setting_is_a_comma_list_of_hosts_with_or_without_a_port() -> None:
-    assert parse_allowed(" A.example, b:9000 ,,[::1]:1, not a host,x/y") == {
+def test_an_allowed_host_has_a_port_or_none_and_may_stand_for_many() -> None:
+    entries = " A.example, b:9000 ,,[::1]:1, not a host,x/y, *.C.example, *.d:80, *, *:81, a*.e, *.*.f"
+    assert parse_allowed(entries.split(",")) == {
         Place("a.example"),
         Place("b", 9000),
         Place("::1", 1),
+        Place("*.c.example"),
+        Place("*.d", 80),
+        Place("*"),
+        Place("*", 81),
     }
-    assert parse_allowed("") == frozenset()
+    assert parse_allowed([""]) == frozenset()
+
+
+def test_where_every_host_is_allowed_a_page_may_still_only_ask_its_own() -> None:
+    anywhere = Ours(allowed=parse_allowed(["*"]))
+    assert not refused(seen_at("evil.example:8188", "http://evil.example:8188"), anywhere)
+    assert refused(seen_at("127.0.0.1:8188", "http://evil.example:8188"), anywhere) == "bad_origin"
+    assert refused(seen_at("evil.example:8188", "http://other.example:8188"), anywhere) == "bad_origin"
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "a b", "a/b", "a@b", "a?b", "a#b", "a:b", "a:70000", "[::1", "%41"]
+    "seen", [seen_at("new.example:8188"), Seen("GET", "127.0.0.1:8188", page="http://new.example:8188")]
+)
+def test_a_refused_name_is_told_as_it_would_be_accepted(seen: Seen) -> None:
+    refusal = check_request(seen, OURS, TOKEN)
+    assert refusal is not None
+    assert refusal.place == Place("new.example", 8188)
+    accepted = Ours(OURS.names, parse_allowed([str(refusal.place)]))
+    assert not refused(seen, accepted)
+
+
+def test_a_name_that_only_a_foreign_page_gives_is_none_to_accept() -> None:
+    refusal = check_request(seen_at("localhost:8188", "http://evil.example"), OURS, TOKEN)
+    assert refusal is not None
+    assert refusal.place is None
+
+
+@pytest.mark.parametrize("token", [TOKEN, None])
+def test_what_has_no_body_needs_no_kind_of_it(token: str | None) -> None:
+    bare = dataclasses.replace(SCRIPT, method="DELETE", content_type="", has_body=False, token=token)
+    assert refused(bare) == ("" if token else "bad_token")
+    assert refused(dataclasses.replace(bare, has_body=True, token=TOKEN)) == "not_json"
+    assert refused(dataclasses.replace(bare, method="POST", token=TOKEN)) == "not_json"
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "a b", "a/b", "a@b", "a?b", "a#b", "a:b", "a:70000", "[::1", "%41", "*", "*.a"]
 )
 def test_what_is_no_host_is_none(text: str) -> None:
     assert parse_place(text) is None

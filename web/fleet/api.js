@@ -35,7 +35,7 @@
  * @typedef {{jobs: Job[], line: string[], counts: Counts}} Jobs `line`: ids of waiting ones, the next first
  * @typedef {{fleet_mode: boolean, paused: boolean, this_machine: boolean,
  *   peer_nodes: boolean, retry_interrupted?: boolean, second_copies?: boolean,
- *   runs_here?: string[], runs_on_peers?: string[]}} Settings
+ *   runs_here?: string[], runs_on_peers?: string[], accepted_hosts?: string[]}} Settings
  * @typedef {{before?: string, peer?: string}} Move before: a waiting job, "" for the end; peer: "" for any
  * @typedef {{header?: string, value: string}} Credentials
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
@@ -45,6 +45,9 @@
  */
 import { t } from "./i18n.js";
 import { inPieces } from "./job_pieces.js";
+
+const HERE = globalThis.location?.origin ?? "1"; //: a proxy may hide from the server where the page was opened
+const NOT_OURS = new Set(["bad_host", "bad_origin"]);
 
 /** What the server refused, in its own words. `code` is its machine's word, `status` 0 without an answer; `field` is
  * what of the request is wrong, where that is clear. */
@@ -66,6 +69,8 @@ export class FleetApi {
   #token = null;
   /** Server's clock minus ours, in ms: durations must not depend on the viewer's clock. */
   clockOffsetMs = 0;
+  /** Whether the server takes this page for another site's. */
+  isShutOut = false;
   /** What the server had to say at its start, such as a damaged file that it set aside. @type {string[]} */
   notices = [];
 
@@ -92,24 +97,19 @@ export class FleetApi {
   }
 
   /** @returns {Promise<import("./where.js").Where>} */
-  where() {
-    return this.#request("GET", "/where");
-  }
+  where = () => this.#request("GET", "/where");
 
   /** @returns {Promise<Settings>} */
-  settings() {
-    return this.#request("GET", "/settings");
-  }
+  settings = () => this.#request("GET", "/settings");
+
+  /** @returns {Promise<import("./addresses.js").Known>} */
+  addresses = () => this.#request("GET", "/addresses");
 
   /** @param {Partial<Settings>} changes @returns {Promise<Settings>} */
-  changeSettings(changes) {
-    return this.#change("PATCH", "/settings", changes);
-  }
+  changeSettings = (changes) => this.#change("PATCH", "/settings", changes);
 
   /** @param {PeerChanges} peer @returns {Promise<Peer>} as it is after its first answer */
-  addPeer(peer) {
-    return this.#change("POST", "/peers", peer);
-  }
+  addPeer = (peer) => this.#change("POST", "/peers", peer);
 
   /** @param {string} id @param {PeerChanges} changes @returns {Promise<Peer>} */
   updatePeer(id, changes) {
@@ -179,9 +179,7 @@ export class FleetApi {
   }
 
   /** @param {object} request @returns {Promise<{job_ids: string[]}>} */
-  submit(request) {
-    return this.#change("POST", "/jobs", request);
-  }
+  submit = (request) => this.#change("POST", "/jobs", request);
 
   /** What a job was to run. @param {string} id @returns {Promise<{workflow: any, prompt: Record<string, any>}>} */
   graphOf(id) {
@@ -206,7 +204,7 @@ export class FleetApi {
   }
 
   #session() {
-    this.#token ??= this.#request("GET", "/session", { "X-Orchestrator-Page": "1" }).then(
+    this.#token ??= this.#request("GET", "/session").then(
       (answer) => answer.token,
       (error) => {
         this.#token = null;
@@ -225,8 +223,8 @@ export class FleetApi {
    */
   async #request(method, route, headers = {}, body) {
     /** @type {RequestInit} */
-    const options = { method, headers: { ...headers } };
-    if (method !== "GET") options.headers = { ...headers, "Content-Type": "application/json" };
+    const options = { method, headers: { "X-Orchestrator-Page": HERE, ...headers } };
+    if (method !== "GET") options.headers = { ...options.headers, "Content-Type": "application/json" };
     if (body !== undefined) options.body = JSON.stringify(body);
     let response;
     try {
@@ -236,6 +234,7 @@ export class FleetApi {
     }
     this.#noteClock(response);
     const answer = await response.json().catch(() => null);
+    this.isShutOut = response.status === 403 && NOT_OURS.has(answer?.error);
     if (response.ok && answer !== null) return answer;
     if (response.ok && response.status === 204) return {};
     const message = answer?.message ?? t("ComfyUI answered with HTTP {status}. Look at its log.", { status: response.status });

@@ -75,6 +75,7 @@ async function appearing(selector) {
 /** What the button in the action bar says. @param {import("./store.js").FleetStore} store @returns {string} */
 export function stateOf(store) {
   const { settings, peers } = store;
+  if (store.isShutOut) return t("off at this address");
   if (!settings) return "";
   const up = peers.filter((peer) => peer.enabled && peer.health === "up").length;
   const waiting = store.unseen.waiting + store.queue.filter((job) => !job.begun_at).length;

@@ -1,5 +1,6 @@
 // @ts-check
 /** Fleet mode in the host's own places: action bar, command, key, setting, toasts. The server knows whether it is on. */
+import { whyOff } from "./addresses.js";
 import { setAttribute } from "./dom.js";
 import { stateOf } from "./commands.js";
 import { t } from "./i18n.js";
@@ -55,6 +56,7 @@ const SWITCHES = [
 ];
 const BUTTON = "orc-fleet-toggle";
 const TOAST_MS = 5000;
+const READ_MS = 20_000; //: several sentences
 const SHOW_EVERY_MS = 300;
 
 export class FleetMode {
@@ -114,7 +116,10 @@ export class FleetMode {
       if (target instanceof Element && target.closest(`.${BUTTON}`)) this.#show();
     });
     this.#show();
-    this.#store.readSettings();
+    this.#store.readSettings().then(() => {
+      this.#show();
+      if (this.#store.isShutOut) this.#toast("warn", t("The fleet is off at this address"), whyOff(location.host), READ_MS);
+    });
   }
 
   async #toggle() {
@@ -185,7 +190,7 @@ export class FleetMode {
   }
 
   /** @param {string} severity @param {string} summary @param {string} detail */
-  #toast(severity, summary, detail) {
-    this.#manager().toast.add({ severity, summary, detail, life: TOAST_MS });
+  #toast(severity, summary, detail, life = TOAST_MS) {
+    this.#manager().toast.add({ severity, summary, detail, life });
   }
 }

@@ -1,5 +1,6 @@
 // @ts-check
 /** The Fleet tab as a whole: header, notices, and the two sections. */
+import { mount as mountAddresses, whyOff } from "./addresses.js";
 import { h, keyedList, setOptionalText, setText } from "./dom.js";
 import { plural, t } from "./i18n.js";
 import { mount as mountJobs } from "./jobs.js";
@@ -32,6 +33,7 @@ export function mount(el, { api, store, outlook }) {
       h("button", { type: "button", class: "orc-button", onclick: () => store.dismiss(text) }, t("Dismiss"))),
     update() {},
   }));
+  const addresses = h("section", { "aria-label": t("Addresses") });
   const mode = h("section", { class: "orc-mode", "aria-label": t("Fleet mode") });
   const peers = h("section", { class: "orc-section", "aria-label": t("Peers") });
   const timeline = h("section", { class: "orc-section", "aria-label": t("Timeline") });
@@ -50,6 +52,8 @@ export function mount(el, { api, store, outlook }) {
   const showStatus = () => {
     const text = !store.connected
       ? t("The connection to ComfyUI is lost. What you see is the last that was known.")
+      : store.isShutOut
+        ? whyOff(location.host)
       : store.phase === "failed"
         ? store.problem?.message ?? t("The fleet could not be read.")
         : "";
@@ -61,7 +65,7 @@ export function mount(el, { api, store, outlook }) {
   };
 
   const deps = { api, store, outlook, say: (/** @type {string} */ text) => setText(spoken, text) };
-  const unmounts = [mountMode(mode, deps), mountPeers(peers, deps), mountTimeline(timeline, deps), mountJobs(jobs, deps)];
+  const unmounts = [mountAddresses(addresses, deps), mountMode(mode, deps), mountPeers(peers, deps), mountTimeline(timeline, deps), mountJobs(jobs, deps)];
   for (const name of ["peers", "jobs"]) store.addEventListener(name, showSummary, { signal });
   for (const name of ["status", "peers"]) store.addEventListener(name, showStatus, { signal });
   showSummary();
@@ -69,7 +73,7 @@ export function mount(el, { api, store, outlook }) {
   el.replaceChildren(
     h("div", { class: "orc-panel" },
       h("header", { class: "orc-panel-head" }, h("h2", {}, "Fleet"), summary),
-      mode, notice, notices, peers, timeline, jobs, spoken,
+      mode, notice, notices, addresses, peers, timeline, jobs, spoken,
     ),
   );
   store.refresh();

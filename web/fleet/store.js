@@ -27,6 +27,7 @@ export class FleetStore extends EventTarget {
   /** @type {Error | null} */
   problem = null;
   connected = true;
+  /** @type {import("./addresses.js").Known | null} */ addresses = null;
 
   #api;
   /** Counts peer events: an answer asked for before one is older than it. */
@@ -48,7 +49,7 @@ export class FleetStore extends EventTarget {
 
   /**
    * @param {{peers(): Promise<Peer[]>, jobs(limit: number): Promise<Jobs>, line(limit: number): Promise<Jobs>,
-   *   settings(): Promise<Settings>, changeSettings(changes: Partial<Settings>): Promise<Settings>, clockOffsetMs?: number, notices?: string[]}} api
+   *   settings(): Promise<Settings>, changeSettings(changes: Partial<Settings>): Promise<Settings>, clockOffsetMs?: number, notices?: string[], isShutOut?: boolean}} api
    */
   constructor(api) {
     super();
@@ -63,8 +64,7 @@ export class FleetStore extends EventTarget {
   get line() { return this.#shelf.line; }
   get hasBatch() { return this.#shelf.hasBatch; }
 
-  /** @param {string} id */
-  job(id) { return this.#shelf.get(id); }
+  job(/** @type {string} */ id) { return this.#shelf.get(id); }
 
   /** @param {string} peerId */
   usual(peerId) { return this.#shelf.usual(peerId); }
@@ -73,14 +73,15 @@ export class FleetStore extends EventTarget {
   typicalMs(peerId) { return this.usual(peerId)?.ms ?? null; }
 
   /** The server's time. @returns {number} ms since 1970 */
-  now() {
-    return Date.now() + (this.#api.clockOffsetMs ?? 0);
-  }
+  now() { return Date.now() + (this.#api.clockOffsetMs ?? 0); }
 
   /** What the server has to say and nobody dismissed yet. @returns {string[]} */
   get notices() {
     return (this.#api.notices ?? []).filter((notice) => !this.#dismissed.has(notice));
   }
+
+  /** Whether the server takes this page for another site's: the fleet is off here. */
+  get isShutOut() { return Boolean(this.#api.isShutOut); }
 
   /** @param {string} notice */
   dismiss(notice) {
@@ -112,6 +113,10 @@ export class FleetStore extends EventTarget {
     on("orchestrator.settings", (settings) => {
       this.#settingsEvents += 1;
       this.#setSettings(settings);
+    });
+    on("orchestrator.addresses", (known) => {
+      this.addresses = known;
+      this.dispatchEvent(new CustomEvent("addresses"));
     });
     on("reconnecting", () => this.#setStatus({ connected: false }));
     on("reconnected", () => {

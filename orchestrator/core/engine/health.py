@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from ...errors import MachineError, PeerAuthError, PeerTimeoutError
+from ...errors import MachineError, PeerAuthError, PeerTimeoutError, PeerUnfitError
 from ..models.backend import BackendStatus, Conduct, Health, Vitals
 from .silence import SILENT_AFTER_S, in_words, silent_peer
 
@@ -49,6 +49,7 @@ class JobEnd(Enum):
     FAILED = "it failed by the peer's fault"
     RAISED = "a node raised there, and another peer may be able to do it"
     ACQUITTED = "a node raised there, and no other peer did it better"
+    UNFIT = "no job can be done there"
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ def after_failure(
     is_busy = is_at_work and isinstance(error, PeerTimeoutError)
     if isinstance(error, PeerAuthError):
         health = Health.NEEDS_KEY
+    elif isinstance(error, PeerUnfitError):
+        health = Health.DOWN
     elif status.health in _ANSWERING and (misses < policy.down_after or is_busy):
         health = Health.SUSPECT
     else:

@@ -1,6 +1,7 @@
 """Which network addresses a peer may have: on this machine, in a private network, or on the internet.
 
-Never one where a cloud tells its machines' keys, nor one that every link has.
+Never one where a cloud tells its machines' keys. Addresses that every link has (169.254.0.0/16) are those of
+machines on a direct cable: typed by hand they are taken, and no name may lead there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ from enum import IntEnum
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_KEYS_OF_CLOUDS = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254")))
+_KEYS_OF_CLOUDS = tuple(
+    map(
+        ipaddress.ip_network,
+        ("169.254.169.0/24", "169.254.170.0/24", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"),
+    )
+)
 #: Ends of names that no public name server knows.
 _OWN_NAMES = (".local", ".localhost", ".lan", ".home", ".internal", ".home.arpa")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -37,10 +43,17 @@ def parse_ip(text: str) -> IpAddress | None:
     return ip
 
 
-def why_not(ip: IpAddress) -> str:
-    """Why no peer may be there, as the end of a sentence; "" when it may."""
-    if ip in _KEYS_OF_CLOUDS or ip.is_link_local:
-        return "is link-local or a cloud's own service, and no ComfyUI is there"
+def why_not(ip: IpAddress, *, is_typed: bool = False) -> str:
+    """Why no peer may be there, as the end of a sentence; "" when it may. `is_typed`: a person gave the
+    address itself, not a name that leads to it."""
+    if any(ip in network for network in _KEYS_OF_CLOUDS):
+        return "is where a cloud tells its machines' keys, and no ComfyUI is there"
+    if ip.is_link_local and ip.version == 4 and not is_typed:
+        return (
+            "is one of a direct cable. If the peer is at its other end, write the address instead of the name"
+        )
+    if ip.is_link_local and ip.version == 6:
+        return "is link-local. Give another address of that machine, or its IPv4 address"
     if ip.is_multicast or ip.is_unspecified or str(ip) == "255.255.255.255":
         return "is no single machine's"
     return ""

@@ -129,8 +129,9 @@ def _checked(scheme: str, host: str, port: int, path: str) -> tuple[str, str, in
     if is_number_in_disguise(host):
         raise ConfigError("Write the address as four numbers like 192.168.1.20, or as the machine's name.")
     ip = parse_ip(host)
-    if ip is not None and why_not(ip):
-        raise ConfigError(f"The address {ip} {why_not(ip)}. Give the address of a machine with ComfyUI.")
+    if ip is not None and why_not(ip, is_typed=True):
+        reason = why_not(ip, is_typed=True)
+        raise ConfigError(f"The address {ip} {reason}. Give the address of a machine with ComfyUI.")
     if not 0 < port < 65536:
         raise ConfigError(f"Port {port} is not between 1 and 65535.")
     clean = path.rstrip("/")

@@ -8,9 +8,11 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..workflow.runs_here import HereClasses
+from .places import parse_place
 
 CLASS_LISTS = ("runs_here", "runs_on_peers")
 CLASSES_MAX, CLASS_LENGTH_MAX = 1000, 200
+HOSTS_MAX = 50
 BOUNDS: Mapping[str, tuple[int, int]] = {"keep_days": (1, 3650), "keep_jobs": (100, 1_000_000)}
 
 
@@ -23,7 +25,8 @@ class Preferences:
     ``retry_interrupted``: a job that somebody interrupts on its peer runs on another one.
     ``keep_days``, ``keep_jobs``: finished jobs stay in the journal so long, and at most so many of them.
     ``runs_here``: node classes that run on the master alone, beside those that are known to have to.
-    ``runs_on_peers``: those among the known ones that may run on peers all the same."""
+    ``runs_on_peers``: those among the known ones that may run on peers all the same.
+    ``accepted_hosts``: names, with a port or without, under which its page is opened, see ``Place``."""
 
     fleet_mode: bool = False
     paused: bool = False
@@ -35,6 +38,7 @@ class Preferences:
     keep_jobs: int = 10_000
     runs_here: tuple[str, ...] = ()
     runs_on_peers: tuple[str, ...] = ()
+    accepted_hosts: tuple[str, ...] = ()
 
     @property
     def here_classes(self) -> HereClasses:
@@ -55,6 +59,10 @@ class Preferences:
                     f'"{name}" must be a list of at most {CLASSES_MAX} names of node classes, '
                     f"each of 1 to {CLASS_LENGTH_MAX} characters."
                 )
+            if name == "accepted_hosts" and not _fits(name, value):
+                raise ConfigError(
+                    f'"{name}" must be a list of at most {HOSTS_MAX} hosts like "nas" or "nas.lan:8443".'
+                )
             if not _fits(name, value):
                 lowest, highest = BOUNDS.get(name, (0, 1))
                 what = f"a whole number from {lowest} to {highest}" if name in BOUNDS else "true or false"
@@ -74,6 +82,9 @@ def _plain(value: Any) -> Any:
 
 
 def _fits(name: str, value: Any) -> bool:
+    if name == "accepted_hosts":
+        is_list = isinstance(value, (list, tuple)) and len(value) <= HOSTS_MAX
+        return is_list and all(isinstance(each, str) and parse_place(each) is not None for each in value)
     if name in CLASS_LISTS:
         is_list = isinstance(value, (list, tuple)) and len(value) <= CLASSES_MAX
         return is_list and all(
