@@ -146,7 +146,7 @@ async def test_a_large_prompt_is_not_overtaken_by_the_small_one_that_is_handed_i
     client: ComfyUIClient, fake: FakeComfyUI
 ) -> None:
     fake.on_prompt = "hold"
-    large = {"1": {"class_type": "Note", "inputs": {"text": "x" * 8 * MIB}}, **GRAPH}
+    large = {"9": {"class_type": "Note", "inputs": {"text": "x" * MIB}}, **GRAPH}
     await asyncio.gather(
         *(
             client.submit(graph, prompt_id=name, client_id="c1")
