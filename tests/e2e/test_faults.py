@@ -190,6 +190,17 @@ async def test_f03_memory_in_the_words_of_another_library_is_memory(
     assert (await master.peers())[broken_peer]["health"] == "up"
 
 
+@pytest.mark.parametrize("library", ["torch", "numpy", "python"])
+async def test_f03_memory_that_a_library_really_cannot_get_is_memory(
+    master: Session, broken_peer: str, library: str
+) -> None:
+    graph = {**stamp(320), "2": node("ReportAllocates", images=["1", 0], library=library)}
+    end = await end_of(master, await submitted(master, ending(graph, "2", 320), peer=broken_peer))
+    assert (end["state"], end["error"]["code"]) == ("failed", "out_of_memory")
+    assert end["error"]["node_type"] == "ReportAllocates"
+    assert (await master.peers())[broken_peer]["health"] == "up"
+
+
 @pytest.mark.parametrize("words", ["No module named 'sageattention'", "the moon is in the wrong house"])
 async def test_f59_a_machine_that_fails_what_another_can_do_rests_after_three_jobs(
     master: Session, broken_peer: str, words: str

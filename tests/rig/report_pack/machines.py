@@ -7,6 +7,8 @@ import time
 
 import comfy.model_management
 import folder_paths
+import numpy as np
+import torch
 
 BROKEN = "broken_machine"  #: a file of this name in ComfyUI's input folder makes its ``Fails`` fail
 
@@ -33,6 +35,24 @@ class Fails:
         return (images,)
 
 
+class Allocates:
+    """Asks for more memory than any machine can address, where that is broken; hands its pictures on elsewhere."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"images": ("IMAGE",), "library": (["torch", "numpy", "python"],)}}
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "go"
+    CATEGORY = "reports"
+
+    def go(self, images, library):
+        ask = {"torch": torch.empty, "numpy": np.empty, "python": bytearray}[library]
+        if os.path.exists(os.path.join(folder_paths.get_input_directory(), BROKEN)):
+            ask(1 << 50)
+        return (images,)
+
+
 class Silent:
     """Works for some seconds without a word, as a download or a language model does."""
 
@@ -52,4 +72,4 @@ class Silent:
         return (images,)
 
 
-NODE_CLASS_MAPPINGS = {"ReportFails": Fails, "ReportSilent": Silent}
+NODE_CLASS_MAPPINGS = {"ReportFails": Fails, "ReportAllocates": Allocates, "ReportSilent": Silent}
