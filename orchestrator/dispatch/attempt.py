@@ -276,20 +276,25 @@ class AttemptRun:
             return await self._remote.run(self._prompt, extra_for_peer(request), hear, request.targets)
         except asyncio.CancelledError:
             if self._remote.may_run and not may_outlive():
-                await even_if_cancelled(self._withdraw(self._ways.follow.cancel_s))
+                await even_if_cancelled(self._withdraw(is_away=False))
             raise
         except (PeerError, ResultError) as exc:
             if self._remote.may_run:
-                answers = isinstance(exc, (PromptRefusedError, PeerUnfitError, ResultError))
-                await even_if_cancelled(self._withdraw(self._ways.follow.cancel_s if answers else 0.0))
+                is_away = not isinstance(exc, (PromptRefusedError, PeerUnfitError, ResultError))
+                await even_if_cancelled(self._withdraw(is_away=is_away))
             raise
 
-    async def _withdraw(self, wait_s: float) -> None:
-        now = datetime.now(timezone.utc)
-        sent_as = self._remote.sent_as
+    async def _withdraw(self, *, is_away: bool) -> None:
+        """A peer that is away is not waited for; if it has the prompt afterwards, the job goes on with it."""
+        sent_as, now = self._remote.sent_as, datetime.now(timezone.utc)
         unwanted = Unwanted(sent_as, self._backend_id, now, was_there=self._remote.is_there)
-        rounds = self._rounds if sent_as == self.prompt_id else None
-        await self._ways.withdrawals.withdraw(unwanted, rounds, self._client, wait_s=wait_s)
+        await self._ways.withdrawals.withdraw(
+            unwanted,
+            self._rounds if sent_as == self.prompt_id else None,
+            self._client,
+            wait_s=0.0 if is_away else self._ways.follow.cancel_s,
+            may_return=is_away,
+        )
 
 
 def extra_for_peer(request: JobRequest) -> dict[str, Any]:

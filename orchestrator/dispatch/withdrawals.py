@@ -33,13 +33,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Case:
-    """``client``: of a peer that may have been removed since. ``told``: the peer was asked to end it, or has
+    """``client``: of a peer that may have been removed since. ``may_return``: its job may go on with it after
+    all. ``told``: the peer was asked to end it, or has
     nothing to end. ``over``: it is through with it. ``absent_since_s``: since when no look found
     it. ``is_kept``: in the journal."""
 
     unwanted: Unwanted
     rounds: Rounds
     client: ComfyUIClient
+    may_return: bool
     told: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     absent_since_s: float | None = None
@@ -132,9 +134,11 @@ class Withdrawals:
         client: ComfyUIClient | None = None,
         *,
         wait_s: float = 0.0,
+        may_return: bool = True,
     ) -> None:
         """Have it end. Returns when that is written down, and its peer was told so or did not answer within
-        `wait_s`. `rounds`, `client`: of the attempt that sent it, where that was in this process."""
+        `wait_s`. `rounds`, `client`: of the attempt that sent it, where that was in this process.
+        `may_return`: its job goes on with it if the peer, which was away, has it still."""
         config = self._manager.find(unwanted.backend_id)
         is_known = config is not None and config.id == unwanted.backend_id
         if config is not None and is_known:
@@ -145,7 +149,7 @@ class Withdrawals:
             await self._forget(unwanted.prompt_id)
             return
         self._sent.append(unwanted.prompt_id, unwanted.backend_id)
-        case = self._begin(_Case(unwanted, rounds, client))
+        case = self._begin(_Case(unwanted, rounds, client, may_return))
         keeping = asyncio.ensure_future(self._keep(case))
         if wait_s:
             telling = asyncio.ensure_future(case.told.wait())
@@ -235,7 +239,7 @@ class Withdrawals:
     async def _is_claimed(self, case: _Case, client: ComfyUIClient, queued: tuple[QueuedPrompt, ...]) -> bool:
         """Whether its job wants it after all, as the peer has it still, or has done it."""
         prompt_id = case.unwanted.prompt_id
-        if not self._claims.may_want(prompt_id):
+        if not (case.may_return and self._claims.may_want(prompt_id)):
             return False
         listed = _listed([case], queued)
         if not listed and not await client.has_ended(prompt_id):
