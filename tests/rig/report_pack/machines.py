@@ -36,7 +36,7 @@ class Fails:
 
 
 class Allocates:
-    """Asks for more memory than any machine can address, where that is broken; hands its pictures on elsewhere."""
+    """Asks for more memory than a machine can address, where that is broken; else hands its pictures on."""
 
     @classmethod
     def INPUT_TYPES(cls):
