@@ -37,7 +37,7 @@ class JournalOpening:
         """`changes`: how many the journal has had at least.
 
         Raises:
-            DatabaseError, OSError, StoreError: it can be neither opened nor begun anew.
+            DatabaseError, OSError, StoreError: it can be neither opened nor started over.
         """
         if not self._path.exists() or self._path.stat().st_size == 0:
             return self._without_file(changes)
@@ -48,7 +48,7 @@ class JournalOpening:
         except DatabaseError as exc:
             if not means_damage(exc):
                 raise
-            return self._begin_anew(f"was damaged ({exc.orig})")
+            return self._start_over(f"was damaged ({exc.orig})")
         if aside is not None:
             self._tell(
                 f"The journal of Remote Dispatch lacks what was written last ({changes - there} times): its "
@@ -63,9 +63,9 @@ class JournalOpening:
         has_remains = any(part.exists() and part.stat().st_size for part in parts)
         if not (changes or has_remains or self._copies.all()):
             return self._connect(self._path)  # the first start
-        return self._begin_anew("was empty" if self._path.exists() else "was gone")
+        return self._start_over("was empty" if self._path.exists() else "was gone")
 
-    def _begin_anew(self, what: str) -> sa.Connection:
+    def _start_over(self, what: str) -> sa.Connection:
         aside = self._move_aside()
         connection = self._connect(self._path)
         kept, rest = self._salvaged(aside, connection), f" The old file is {aside}." if aside else ""
@@ -117,7 +117,7 @@ class JournalOpening:
                     found = True
             except PermissionError as exc:  # on Windows nobody can rename what another program has open
                 raise StoreError(
-                    f"The journal has to be begun anew, and {part} cannot be moved aside ({exc.strerror}). "
+                    f"The journal has to be started over, and {part} cannot be moved aside ({exc.strerror}). "
                     "Close the program that uses it (a backup, an antivirus), then restart ComfyUI."
                 ) from exc
         return aside if found else None

@@ -61,7 +61,7 @@ class Partial:
     def can_go_on(self) -> bool:
         return self.size > 0 and bool(self.etag) and not self.etag.startswith("W/")
 
-    def begin_anew(self) -> None:
+    def start_over(self) -> None:
         self.size, self.etag, self.total, self.modified = 0, "", None, ""
 
     def headers(self, *, only_if_changed: bool) -> dict[str, str]:
@@ -89,11 +89,11 @@ class Partial:
         if answer.status == HTTPStatus.PARTIAL_CONTENT:
             start, total = _span(answer)
             if _weak(etag) != _weak(self.etag) or start != asked_for or self.total not in (None, total):
-                self.begin_anew()
+                self.start_over()
                 raise PeerUnreachableError(f"The result {name} changed on its peer while it was fetched.")
             self.total = total
         else:
-            self.begin_anew()
+            self.start_over()
             self.etag, self.modified = etag, answer.headers.get("Last-Modified", "")
             # What a proxy packs has another length once it is unpacked, and may swell without end.
             is_packed = answer.headers.get("Content-Encoding", "identity") != "identity"
@@ -150,7 +150,7 @@ class Download:
             raise
         except PeerRefusedError as exc:
             if exc.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and so_far.size:
-                so_far.begin_anew()
+                so_far.start_over()
                 raise PeerUnreachableError(f"The result {self._name} became shorter on its peer.") from exc
             if exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise

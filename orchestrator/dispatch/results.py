@@ -273,7 +273,7 @@ class Results:
         """Fetch it again if the peer has something else under its name by now."""
         await asyncio.wait([download.task])
         if _failed(download.task):
-            return  # it is fetched anew in any case
+            return  # it is fetched again in any case
         async with self._gate:
             try:
                 await self._fetch_in_pieces(download, only_if_changed=True)
@@ -315,7 +315,7 @@ class Results:
                 so_far.cuts += 1
                 if so_far.size == 0 or so_far.cuts > CUTS_MAX:
                     raise
-                so_far.begin_anew()
+                so_far.start_over()
             await asyncio.sleep(RESUME_PAUSE_S * 2**so_far.cuts)
 
     def _to_output(self, file: RemoteFile) -> bool:

@@ -1,7 +1,7 @@
 """Ends prompts that nobody waits for any more: after a Stop, copies that lost, attempts that were given up.
 
-There is no other way to end one. A peer is asked until its queue and history say that it is through with the
-prompt; the journal remembers it till then, so that another process goes on.
+There is no other way to end one. A peer is asked until its queue and history prove that the prompt has ended;
+the journal remembers it till then, so that another process goes on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class _Case:
     """``client``: of a peer that may have been removed since. ``may_return``: its job may go on with it after
     all. ``told``: the peer was asked to end it, or has
-    nothing to end. ``over``: it is through with it. ``absent_since_s``: since when no look found
+    nothing to end. ``over``: it has ended there. ``absent_since_s``: since when no look found
     it. ``is_kept``: in the journal."""
 
     unwanted: Unwanted
@@ -98,7 +98,7 @@ class Withdrawals:
         return unwanted
 
     def has(self, prompt_id: str) -> bool:
-        """Whether its peer has not said yet that it is through with it."""
+        """Whether it is not yet known to have ended on its peer."""
         return any(prompt_id in peer.cases for peer in self._busy.values())
 
     async def look_now(self, backend_id: str, wait_s: float) -> bool:
@@ -115,7 +115,7 @@ class Withdrawals:
         return True
 
     async def settled(self, prompt_ids: Iterable[str], wait_s: float) -> None:
-        """Wait until their peers are through with all of these, at most so long."""
+        """Wait until all of these have ended on their peers, for at most `wait_s`."""
         cases = [
             peer.cases[name] for name in prompt_ids for peer in self._busy.values() if name in peer.cases
         ]

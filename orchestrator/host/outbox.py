@@ -41,7 +41,7 @@ def event_text(kind: str, data: Any) -> str:
 
 class Outbox:
     """`send_text`, `send_bytes`: the socket's own, which wait for a client that does not read. `cut`: ends
-    its connection, so that the page behind it reads everything anew when it wakes. `asleep_after_s`: how long
+    its connection, so that the page behind it reads all of it when it wakes. `asleep_after_s`: how long
     a message may take to be accepted."""
 
     def __init__(

@@ -18,7 +18,7 @@ class PageEvent(str, Enum):
     NODE_PEERS = "orchestrator.node_peers"  #: which peer works on the nodes of a graph, see ``NodePeers``
 
 
-JOBS_BEHIND = 2_000  #: changed jobs that wait for one page; further behind, it reads all of them anew
+JOBS_BEHIND = 2_000  #: changed jobs that wait for one page; further behind, it reads all of them again
 KINDS_BEHIND = 1_000  #: messages that wait, for instance of as many jobs' nodes
 
 

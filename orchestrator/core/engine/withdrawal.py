@@ -1,4 +1,4 @@
-"""Prompts that nobody waits for any more, and when a peer is through with one: by evidence, not by having
+"""Prompts that nobody waits for any more, and when one has ended on its peer: by evidence, not by having
 been told. Pure.
 """
 
@@ -43,14 +43,14 @@ class Sight:
 
 
 def has_ended(unwanted: Unwanted, sight: Sight, policy: WithdrawalPolicy) -> bool:
-    """Whether the peer is through with it: it had it and lists it no more, or its history tells its end."""
+    """Whether it has ended there: the peer had it and lists it no more, or its history tells its end."""
     if sight.is_listed:
         return False
     return unwanted.was_there or sight.is_in_history or sight.absent_s >= policy.late_s
 
 
 def pause_s(looks: int, policy: WithdrawalPolicy) -> float:
-    """Before the next look, after so many that were answered since anything was new."""
+    """Before the next look; `looks` were answered since anything was new."""
     return min(policy.first_s * 2.0 ** min(looks, 16), policy.every_s)
 
 
