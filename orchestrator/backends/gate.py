@@ -69,10 +69,10 @@ class Gate:
     def note(self, sent_at_s: float, status: int, headers: Mapping[str, str]) -> None:
         """Take in how a request was answered."""
         now_s = asyncio.get_running_loop().time()
-        wait_s = retry_after_s(status, headers, datetime.now(timezone.utc))
-        if wait_s is None and status != UNAVAILABLE:
+        if status not in (TOO_MANY, UNAVAILABLE):
             self._relax(now_s)
             return
+        wait_s = retry_after_s(status, headers, datetime.now(timezone.utc))
         self._opens_at_s = max(self._opens_at_s, now_s + (wait_s or UNTOLD_S))
         if sent_at_s >= self._refused_at_s:  # several that were under way are one refusal
             most_s = UNTOLD_SPACING_MAX_S if wait_s is None else SPACING_MAX_S
