@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -67,7 +68,7 @@ class Deaf:
     def events(self, config: BackendConfig) -> Any:
         return self
 
-    async def queued(self) -> tuple[()]:
+    async def queued(self, asked_by: Collection[str]) -> tuple[()]:
         self.asked.set()
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
@@ -99,7 +100,7 @@ async def test_closing_ends_also_where_a_cancellation_gets_lost() -> None:
     manager.register(BackendConfig("gpu", host="gpu"))
     withdrawals = Withdrawals(manager, deaf, Forgetful(), SentPrompts(), Nobody(), POLICY)  # type: ignore[arg-type]
     await withdrawals.withdraw(PERHAPS_POSTED)
-    await deaf.asked.wait()
+    await asyncio.wait_for(deaf.asked.wait(), 10)
     closing = asyncio.create_task(withdrawals.aclose())
     done, _ = await asyncio.wait({closing}, timeout=10)
     assert done == {closing}
