@@ -40,7 +40,8 @@ document.addEventListener("visibilitychange", () => outlook.look());
 new NodeOutlook(() => app.rootGraph ?? app.graph, badge(QUIET), badge(RAN)).listen(outlook, api);
 
 const places = new WhereTable(() => fleetApi.where());
-const peerOnly = new PeerOnly(places, app, badge(QUIET), () => store.peers.length);
+const isKnown = (type) => type in (window.LiteGraph?.registered_node_types ?? {});
+const peerOnly = new PeerOnly(places, app, badge(QUIET), () => store.peers.length, isKnown);
 peerOnly.listen(api);
 offerFleet(api, places, () => Boolean(store.settings?.fleet_mode));
 

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 REREAD_FIRST_S = 5.0  #: a node list that could not be read is asked for again after so long,
 REREAD_MAX_S = 60.0  #: then after twice as long each time, up to this
 PATIENCE_S = 120.0  #: how long a peer may put off each question about its nodes
+FRESH_S = 3.0  #: for so long a node list is not read once more, however many pages ask
+RENEWED_AT_ONCE = 4  #: lists of several MB each
 
 
 @dataclass
@@ -47,6 +49,7 @@ class _Watched:
     generation: int = 0
     reread_pause_s: float = 0.0
     reread_at: float = 0.0
+    read_at: float = float("-inf")
     complaint: str = ""
     unfit: str = ""
     unfit_version: str = ""
@@ -72,6 +75,7 @@ class HealthMonitor:
         self._has_job = has_job
         self._watched: dict[str, _Watched] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._renewals = asyncio.Semaphore(RENEWED_AT_ONCE)
         self._unsubscribe: Callable[[], None] | None = None
         self._closing = False
 
@@ -96,6 +100,23 @@ class HealthMonitor:
             # Others may wait for the same list: it is read to its end, whoever gives up.
             await asyncio.wait([reading])
         return self._manager.get_status(backend_id)
+
+    def read_again(self) -> None:
+        """Somebody wants to see what the peers have: files may have come since their lists were read, and a
+        peer gets new ones without a restart. Returns at once; what is new is told as any other change."""
+        now_s = asyncio.get_running_loop().time()
+        for config in self._manager.all():
+            peer = self._watched.get(config.id)
+            if peer is None or not config.enabled or now_s - peer.read_at < FRESH_S:
+                continue
+            if self._read_if_needed(config.id) is not None or self._closing:
+                continue
+            info = self._manager.get_object_info(config.id)
+            status = self._manager.get_status(config.id)
+            if info is not None and status.health is Health.UP:
+                peer.generation = status.generation
+                renewal = self._renew_object_info(config, peer, info)
+                peer.reading = self._begin(renewal, f"newer node list of {config.id}")
 
     def note_job(self, backend_id: str, end: JobEnd, why: str = "") -> None:
         """A job there came to its end; see ``after_job``. Nothing for a peer that was removed."""
@@ -252,8 +273,27 @@ class HealthMonitor:
                 peer.complaint = str(exc)
                 log.warning("The node list of %s could not be read: %s", config.name, exc)
         finally:
-            if peer.reading is asyncio.current_task():
-                peer.reading = None
+            self._note_read(peer)
+
+    async def _renew_object_info(self, config: BackendConfig, peer: _Watched, known: ObjectInfo) -> None:
+        """A list that cannot be read now stands as it is."""
+        try:
+            async with self._renewals:
+                client = self._client_for(config)
+                raw, embeddings = await client.object_info(), await _embeddings(client)
+            read = ObjectInfo(raw, known.embeddings if embeddings is None else embeddings)
+            info = await asyncio.to_thread(shared, read, (known, *self._manager.node_lists()))
+            if info is not known:
+                self._manager.renew_object_info(config.id, info, known)
+        except (PeerError, WorkflowError, NotFoundError) as exc:
+            log.debug("The node list of %s could not be read once more: %s", config.name, exc)
+        finally:
+            self._note_read(peer)
+
+    def _note_read(self, peer: _Watched) -> None:
+        peer.read_at = asyncio.get_running_loop().time()
+        if peer.reading is asyncio.current_task():
+            peer.reading = None
 
 
 async def _upload_limit(client: ComfyUIClient) -> int | None:

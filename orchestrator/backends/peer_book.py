@@ -151,6 +151,10 @@ class PeerBook:
             self._monitor.forgive(backend_id)
         return await self._monitor.check(backend_id)
 
+    def read_again(self) -> None:
+        """See ``HealthMonitor.read_again``."""
+        self._monitor.read_again()
+
     def name(self, backend_id: str) -> str:
         """The name for a user's eyes, also of a peer that was removed and of the master itself."""
         config = self._manager.find(backend_id)

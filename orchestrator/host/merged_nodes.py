@@ -29,6 +29,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Lists = tuple[tuple[str, ObjectInfo], ...]  #: peers' names and what each has
 WhereTable = Callable[[], Awaitable[bytes]]
 TOLD_AFTER_S = 0.5  #: a peer that comes up changes several things at once
+#: Pages that were told read the list: that is nobody's wish, and a peer whose list is never the same twice
+#: would have them read it for ever.
+READS_AFTER_NEWS_S = 5.0
 _ROUTE = re.compile(r"^(?:/api)*/object_info(/[^/]+)?$")
 
 
@@ -50,6 +53,7 @@ class MergedNodes:
         self._send = send
         self._kept: _Kept | None = None
         self._told: Lists = ()
+        self._told_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._turn = asyncio.Lock()
         self._definitions: tuple[bytes, Lists, ObjectInfo] | None = None
@@ -88,7 +92,13 @@ class MergedNodes:
         lists = self._lists()
         if lists != self._told:
             self._told = lists
+            self._told_at = asyncio.get_running_loop().time()
             self._send(PageEvent.NODE_LISTS, {"peers": len(lists)})
+
+    def _somebody_looks(self) -> None:
+        """A page is loaded or refreshed: it is answered with what is known, and told when there is more."""
+        if asyncio.get_running_loop().time() - self._told_at >= READS_AFTER_NEWS_S:
+            self._runtime.peers.read_again()
 
     def _lists(self) -> Lists:
         return self._all_lists() if self._runtime.preferences.peer_nodes else ()
@@ -114,6 +124,7 @@ class MergedNodes:
                     name = request.match_info.get("node_class")
                     merged = await (self._class(body, name) if name else self._whole(body))
                     answer.body = merged  # type: ignore[attr-defined]
+                    self._somebody_looks()
             except Exception:
                 log.exception("What the peers have could not be added to the list of nodes")
             return answer

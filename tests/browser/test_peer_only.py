@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 from typing import Any
 from urllib.parse import quote
 
@@ -304,3 +306,94 @@ async def test_a_peer_that_comes_brings_its_nodes_into_the_open_page(
     await page.wait_for_function(has_class, timeout=SOON_MS)
     await page.wait_for_function(LACKS_MODELS, arg=False, timeout=SOON_MS)
     await screen.picture("Peer only, a peer has come")
+
+
+STAND_IN = """type => window.app.graph.nodes.some((node) =>
+  node.has_errors && node.last_serialization?.type === type)"""
+CHOICES = """() => window.app.graph.nodes.find((node) => node.type === "UNETLoader")
+  .widgets.find((widget) => widget.name === "unet_name").options.values"""
+IS_MODIFIED = "Boolean(window.app.extensionManager.workflow.activeWorkflow.isModified)"
+
+
+def stamp_workflow() -> dict[str, Any]:
+    """A class and a loader's file that only peers have, as a page keeps a graph."""
+
+    def box(number: int, kind: str, at: tuple[int, int], **more: Any) -> dict[str, Any]:
+        fixed = {"size": [260, 170], "flags": {}, "order": number, "mode": 0, "properties": {}}
+        return {"id": number, "type": kind, "pos": list(at), "inputs": [], "outputs": [], **fixed, **more}
+
+    stamp = box(
+        1,
+        "TestStamp",
+        (60, 120),
+        outputs=[{"name": "IMAGE", "type": "IMAGE", "links": [1]}],
+        widgets_values=[24, 16, 1, 7],
+    )
+    save = box(
+        2,
+        "SaveImage",
+        (400, 120),
+        inputs=[{"name": "images", "type": "IMAGE", "link": 1}],
+        widgets_values=["late"],
+    )
+    unet = box(
+        3,
+        "UNETLoader",
+        (60, 360),
+        outputs=[{"name": "MODEL", "type": "MODEL", "links": []}],
+        widgets_values=[UNET, "default"],
+    )
+    return {
+        "last_node_id": 3,
+        "last_link_id": 1,
+        "nodes": [stamp, save, unet],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+        "groups": [],
+        "config": {},
+        "extra": {},
+        "version": 0.4,
+    }
+
+
+async def test_f61_a_graph_that_was_opened_before_its_peer_was_up_runs_without_a_reload(
+    screen: Screen, lone_master: Session
+) -> None:
+    page, peer = screen.page, screen.fleet.peers[0]
+    copied = peer.base / "models" / "diffusion_models" / f"copied {screen.name}.safetensors"
+    peer.stop()
+    screen.fleet.add_peer(peer)
+    await screen.open(anew=True)
+    await page.evaluate("graph => window.app.loadGraphData(graph)", stamp_workflow())
+    await page.wait_for_function(STAND_IN, arg="TestStamp", timeout=SOON_MS)
+    await page.keyboard.press("Escape")  # what the host says of it
+    modified = await page.evaluate(IS_MODIFIED)
+    await screen.picture("Peer only, its peer is down")
+
+    peer.start()
+    await asyncio.to_thread(peer.wait_ready)
+    up_at = asyncio.get_running_loop().time()
+    await page.wait_for_function(f"!({STAND_IN})('TestStamp')", timeout=SOON_MS)
+    print(f"usable {asyncio.get_running_loop().time() - up_at:.1f} s after its peer was up")
+    stamp = (await page.evaluate(PROMPT))["1"]
+    assert stamp["inputs"] == {"width": 24, "height": 16, "batch": 1, "seed": 7}
+    assert await page.evaluate(CHOICES) == [UNET]
+    assert await page.evaluate(IS_MODIFIED) == modified
+    assert await page.evaluate(NO_COMPLAINT)
+    await page.wait_for_function(LACKS_MODELS, arg=False, timeout=SOON_MS)
+    await screen.picture("Peer only, its peer has come up")
+
+    shutil.copyfile(copied.with_name(UNET), copied)
+    try:
+
+        async def is_offered() -> bool:  # a list that was read seconds ago is not read again
+            await page.keyboard.press("r")
+            return copied.name in await page.evaluate(CHOICES)
+
+        await until(is_offered, "the copied file is offered after a refresh", pause_s=1)
+    finally:
+        copied.unlink()
+
+    await switch_on(screen)
+    await page.evaluate(LISTEN)
+    (job_id,) = await press_run(screen, lone_master, 1)
+    await picture_of(screen, lone_master, job_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from orchestrator.host.merged_nodes import MergedNodes
 from orchestrator.host.page_events import PageEvent
 from orchestrator.host.routes import add_routes
 from tests.e2e.session import until as until_answered
+from tests.fakes.answers import answer
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import stock_classes
 from tests.fakes.master import Master, started
@@ -162,6 +164,71 @@ async def test_pages_hear_when_what_the_peers_have_changes(page: Page, peer: Fak
     await until(
         lambda: page.told[-1] == (PageEvent.NODE_LISTS, {"peers": 0}), "and that it is no longer shown"
     )
+
+
+async def test_f61_a_peer_that_comes_up_late_is_told_to_pages_that_are_open(page: Page) -> None:
+    async with FakeComfyUI() as fake:
+        fake.object_info = with_checkpoints("theirs.pt", PeerOnly=PEER_ONLY)
+        await fake.go_down()
+        await page.master.add("gpu", fake)
+        assert set(await page.get("/object_info")) == set(page.own)
+        await fake.come_back()
+        await until(lambda: (PageEvent.NODE_LISTS, {"peers": 1}) in page.told, "what it has is told")
+        assert "PeerOnly" in await page.get("/object_info")
+
+
+@pytest.mark.parametrize("path", ["/object_info", f"/object_info/{CHECKPOINT}"])
+async def test_f61_a_model_copied_to_a_running_peer_is_seen_when_a_page_looks(
+    page: Page, peer: FakeComfyUI, path: str
+) -> None:
+    await until(lambda: page.told, "the peer's list is told of")
+    page.told.clear()
+    peer.object_info = with_checkpoints("theirs.pt", "copied.pt", PeerOnly=PEER_ONLY)
+
+    async def is_told() -> bool:  # the first looks come when its list has just been read
+        await page.checkpoints(path)
+        return (PageEvent.NODE_LISTS, {"peers": 1}) in page.told
+
+    await until_answered(is_told, "that there is more is told")
+    assert await page.checkpoints(path) == ["own.pt", "theirs.pt", "copied.pt"]
+
+
+async def until_asked_once_more(page: Page, peer: FakeComfyUI) -> None:
+    before = len(peer.asked("/object_info"))
+
+    async def is_asked() -> bool:
+        await page.get("/object_info")
+        return len(peer.asked("/object_info")) > before
+
+    await until_answered(is_asked, "the peer is asked once more")
+
+
+async def test_f61_however_many_pages_look_a_peer_is_asked_once_at_a_time(
+    page: Page, peer: FakeComfyUI
+) -> None:
+    told = asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        await told.wait()
+        return web.json_response(peer.object_info)
+
+    peer.answers["/object_info"] = slow
+    await until_asked_once_more(page, peer)
+    asked = len(peer.asked("/object_info"))
+    for _ in range(20):
+        assert await page.checkpoints() == ["own.pt", "theirs.pt"], "nobody waits for it"
+    assert len(peer.asked("/object_info")) == asked
+    told.set()
+
+
+async def test_f61_a_list_that_cannot_be_read_once_more_stands(page: Page, peer: FakeComfyUI) -> None:
+    peer.answers["/object_info"] = answer(status=500)
+    await until_asked_once_more(page, peer)
+    del peer.answers["/object_info"]
+    await until_asked_once_more(page, peer)
+    assert await page.checkpoints() == ["own.pt", "theirs.pt"]
+    (config,) = page.master.runtime.manager.all()
+    assert page.master.runtime.manager.get_status(config.id).reason == ""
 
 
 @pytest.mark.parametrize("own", ["text", [1], None])

@@ -11,7 +11,7 @@ function host() {
     refreshMissingModels: async (how) => void looks.push({ ...how, after: readings.length }),
   };
   const events = new EventTarget();
-  new PeerOnly({}, app, () => null).listen(events);
+  new PeerOnly({}, app, () => null, () => 0, () => false).listen(events);
   const tell = () => events.dispatchEvent(new Event("orchestrator.node_lists"));
   const settle = () => new Promise((resolve) => setImmediate(resolve));
   return { readings, looks, tell, settle };

@@ -2,6 +2,7 @@
 /** Where a model or node is that not every machine has: said in the host's own lists and on the boxes. */
 import { h } from "./dom.js";
 import { plural, t } from "./i18n.js";
+import { mendBoxes } from "./missing_boxes.js";
 
 const LABELLED = Symbol("labelled by us");
 
@@ -23,18 +24,23 @@ export class PeerOnly {
   /** @type {Promise<void> | null} */
   #reloading = null;
   #isStale = false;
+  #isKnown;
+  /** @type {Promise<void> | null} */
+  #mending = null;
 
   /**
    * @param {import("./where.js").WhereTable} table
    * @param {App} app
    * @param {(text: string) => object | null} badge the host's own; null where it has none
    * @param {() => number} peers how many there are
+   * @param {(type: string) => boolean} isKnown whether the host has a class of this name
    */
-  constructor(table, app, badge, peers) {
+  constructor(table, app, badge, peers, isKnown) {
     this.#table = table;
     this.#app = app;
     this.#badge = badge;
     this.#peers = peers;
+    this.#isKnown = isKnown;
   }
 
   /** What an extension's definition gains. The host waits for the first two. */
@@ -67,9 +73,17 @@ export class PeerOnly {
     while (this.#isStale) {
       this.#isStale = false;
       await (this.#app.reloadNodeDefs?.() ?? this.#app.refreshComboInNodes()).catch(() => {}); // the host has told it
+      this.#mend();
       // What a graph lacked when it was opened, newer hosts frame in red until they are told to look again.
       await this.#app.refreshMissingModels?.({ silent: true, reloadDefs: false }).catch(() => {});
     }
+  }
+
+  /** It waits for a quiet moment, which the next reading need not. */
+  #mend() {
+    this.#mending ??= mendBoxes(this.#app, this.#isKnown).catch(() => {}).finally(() => {
+      this.#mending = null;
+    });
   }
 
   #sweep() {
