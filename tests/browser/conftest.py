@@ -16,9 +16,12 @@ from tests.rig.environment import Setup
 from tests.rig.fleet import ROOT, Fleet
 
 ARTIFACTS = ROOT / "artifacts"
+#: a name that leads to this machine, as that of a page by DNS rebinding or of a proxy does
+STRANGER = "comfy.stranger.test"
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
+    f"--host-resolver-rules=MAP {STRANGER} 127.0.0.1",
 )
 SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.58.1"}
 #: how long a test waits: for a page, for an answer, for a run (a deadline, no measure)

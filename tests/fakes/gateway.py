@@ -27,7 +27,8 @@ class Gateway:
 
     ``body_max``: larger ones are answered 413. ``upgrades``: whether websockets get through. ``rate``: of
     requests a second to one peer that is let through, 0 for any; the others are answered ``limit_status``,
-    with a Retry-After of ``retry_after`` where that is given. ``refused``: the statuses given, by path.
+    with a Retry-After of ``retry_after`` where that is given. ``wanted``: headers by peer, without which it
+    answers 401. ``refused``: the statuses given, by path.
     A peer that is down is answered 502.
     """
 
@@ -39,6 +40,7 @@ class Gateway:
         self.rate = 0.0
         self.limit_status = 429
         self.retry_after = ""
+        self.wanted: dict[str, Mapping[str, str]] = {}
         self.refused: list[tuple[str, int]] = []
         self._next_at_s: dict[str, float] = {}
 
@@ -94,6 +96,8 @@ class Gateway:
             return response
 
     def _refusal(self, request: web.Request, peer: str) -> web.Response | None:
+        if any(request.headers.get(name) != value for name, value in self.wanted.get(peer, {}).items()):
+            return refusal_page(401, "Authorization Required")
         if self.body_max and (request.content_length or 0) > self.body_max:
             return refusal_page(413, "Request Entity Too Large")
         now_s = asyncio.get_running_loop().time()

@@ -6,11 +6,13 @@ import {
   queueText, safeHref,
 } from "../../web/fleet/format.js";
 import { changesOf } from "../../web/fleet/peer_form.js";
+import { credentialsOf } from "../../web/fleet/peer_keys.js";
 import { job, peer } from "./stand_in.js";
 
 const GIB = 1024 ** 3;
+const keys = (changes = {}) => ({ way: "none", key: "", header: "", user: "", id: "", headers: [], ...changes });
 const fields = (changes = {}) => ({
-  url: "", name: "", tags: "", key: "", header: "", forgetKey: false, tls: "", exclusive: false, onlyIdle: false, hours: "",
+  url: "", name: "", tags: "", keys: keys(), tls: "", exclusive: false, onlyIdle: false, hours: "",
   ...changes,
 });
 
@@ -108,7 +110,7 @@ test("pictures are known by their ending, but not SVG, which can hold scripts", 
 
 test("a new peer is sent with what was filled in", () => {
   assert.deepEqual(changesOf(null, fields({ url: " gpu-1 " })), { url: "gpu-1" });
-  assert.deepEqual(changesOf(null, fields({ url: "g", name: "n", tags: "a, b,,a", key: "Bearer x" })), {
+  assert.deepEqual(changesOf(null, fields({ url: "g", name: "n", tags: "a, b,,a", keys: keys({ way: "header", key: "Bearer x" }) })), {
     url: "g", name: "n", tags: ["a", "b"], credentials: { header: "Authorization", value: "Bearer x" },
   });
 });
@@ -136,13 +138,30 @@ test("of when to use a peer only what changed is sent, and its row says briefly 
   assert.deepEqual(peerRules(peer()), []);
 });
 
-test("of a known peer only what changed is sent; an empty key keeps the stored one", () => {
+test("of a known peer only what changed is sent; its key is kept until another is entered or it is forgotten", () => {
   const known = peer({ tags: ["a"], has_credentials: true });
-  const same = fields({ url: known.url, name: known.name, tags: "a" });
+  const same = fields({ url: known.url, name: known.name, tags: "a", keys: keys({ way: "kept" }) });
   assert.deepEqual(changesOf(known, same), {});
   assert.deepEqual(changesOf(known, { ...same, tags: "" }), { tags: [] });
-  assert.deepEqual(changesOf(known, { ...same, forgetKey: true }), { credentials: null });
-  assert.deepEqual(changesOf(known, { ...same, forgetKey: true, key: "k", header: "X-Key" }), {
+  assert.deepEqual(changesOf(known, { ...same, keys: keys({ way: "header" }) }), {});
+  assert.deepEqual(changesOf(known, { ...same, keys: keys() }), { credentials: null });
+  assert.deepEqual(changesOf({ ...known, has_credentials: false }, { ...same, keys: keys() }), {});
+  assert.deepEqual(changesOf(known, { ...same, keys: keys({ way: "header", key: "k", header: "X-Key" }) }), {
     credentials: { header: "X-Key", value: "k" },
   });
+});
+
+test("a key is sent in the way that was chosen, also as it was copied from elsewhere", () => {
+  const access = { "CF-Access-Client-Id": "i.access", "CF-Access-Client-Secret": "s" };
+  const ways = [
+    [{ way: "bearer", key: " k " }, { bearer: "k" }],
+    [{ way: "bearer", key: "Authorization: Bearer k" }, { bearer: "k" }],
+    [{ way: "basic", user: "me", key: " p " }, { user: "me", password: " p " }],
+    [{ way: "cookie", key: "Cookie: a=b; c=d" }, { cookie: "a=b; c=d" }],
+    [{ way: "access", id: "CF-Access-Client-Id: i.access", key: "s" }, { headers: access }],
+    [{ way: "headers", headers: [["X-A", "1"], ["X-B", "2"]] }, { headers: { "X-A": "1", "X-B": "2" } }],
+    [{ way: "bearer", key: " " }, undefined],
+    [{ way: "headers" }, undefined],
+  ];
+  for (const [entered, sent] of ways) assert.deepEqual(credentialsOf(keys(entered)), sent, JSON.stringify(entered));
 });

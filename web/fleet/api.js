@@ -37,7 +37,7 @@
  *   peer_nodes: boolean, retry_interrupted?: boolean, second_copies?: boolean,
  *   runs_here?: string[], runs_on_peers?: string[], accepted_hosts?: string[]}} Settings
  * @typedef {{before?: string, peer?: string}} Move before: a waiting job, "" for the end; peer: "" for any
- * @typedef {{header?: string, value: string}} Credentials
+ * @typedef {{header?: string, value: string} | {bearer: string} | {user: string, password: string} | {cookie: string} | {headers: Record<string, string>}} Credentials
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
  *   credentials?: Credentials | null, tls?: string, exclusive?: boolean, only_idle?: boolean, hours?: string, relay_events?: boolean}} PeerChanges
  * @typedef {{fetchApi(route: string, options?: RequestInit): Promise<Response>,

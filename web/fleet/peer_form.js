@@ -2,14 +2,14 @@
 /** The form for a new or a known peer. Keys go in and never come out. */
 import { h, setAttribute, setOptionalText, setText } from "./dom.js";
 import { RequestError } from "./api.js";
+import { field, input } from "./form_fields.js";
 import { peerRules } from "./format.js";
 import { t } from "./i18n.js";
+import { credentialsOf, keyFields } from "./peer_keys.js";
 
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").PeerChanges} PeerChanges
- * @typedef {{url: string, name: string, tags: string, key: string, header: string, forgetKey: boolean, tls: string,
+ * @typedef {{url: string, name: string, tags: string, keys: import("./peer_keys.js").Keys, tls: string,
  *   exclusive: boolean, onlyIdle: boolean, hours: string, relay?: boolean}} Fields */
-
-const DEFAULT_HEADER = "Authorization";
 
 /** @param {string} text @returns {string[]} */
 export const splitTags = (text) => [...new Set(text.split(",").map((tag) => tag.trim()).filter(Boolean))];
@@ -26,12 +26,11 @@ export function changesOf(peer, fields) {
   const url = fields.url.trim();
   const name = fields.name.trim();
   const tags = splitTags(fields.tags);
-  const key = fields.key.trim();
+  const credentials = credentialsOf(fields.keys);
   if (url !== peer?.url) changes.url = url;
   if (name !== (peer?.name ?? "")) changes.name = name;
   if (tags.join("\n") !== (peer?.tags ?? []).join("\n")) changes.tags = tags;
-  if (key) changes.credentials = { header: fields.header.trim() || DEFAULT_HEADER, value: key };
-  else if (peer && fields.forgetKey) changes.credentials = null;
+  if (credentials || (credentials === null && peer?.has_credentials)) changes.credentials = credentials;
   const tls = fields.tls.trim();
   if (tls !== (peer?.tls ?? "")) changes.tls = tls;
   if (fields.exclusive !== Boolean(peer?.exclusive)) changes.exclusive = fields.exclusive;
@@ -52,9 +51,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   const url = input({ placeholder: "192.168.1.20:8188", required: true, value: peer?.url ?? "" });
   const name = input({ placeholder: t("the address"), value: peer?.name ?? "", maxlength: 64 });
   const tags = input({ placeholder: t("fast, 24gb"), value: peer?.tags.join(", ") ?? "" });
-  const key = input({ type: "password", autocomplete: "new-password", placeholder: "Bearer …" });
-  const header = input({ placeholder: DEFAULT_HEADER });
-  const forget = h("input", { type: "checkbox" });
+  const keys = keyFields(Boolean(peer?.has_credentials));
   const tls = h("textarea", { class: "orc-input", rows: 3, spellcheck: "false", placeholder: "sha256:… / -----BEGIN CERTIFICATE-----" });
   tls.value = peer?.tls ?? "";
   const exclusive = h("input", { type: "checkbox", checked: Boolean(peer?.exclusive) });
@@ -69,23 +66,26 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   const actions = h("div", { class: "orc-actions" }, submit, cancel, forgetIt);
 
   /** @type {Record<string, HTMLElement>} by the names that the server has for them */
-  const controls = { url, name, tags, credentials: key, tls, hours };
+  const controls = { url, name, tags, tls, hours };
+  const controlOf = (/** @type {string} */ name) => (name === "credentials" ? keys.control : controls[name] ?? url);
   /** Says at its field what is wrong. @param {string} message @param {HTMLElement | null} [control] */
   const refuse = (message, control = null) => {
-    for (const each of Object.values(controls)) setAttribute(each, "aria-invalid", each === control ? "true" : null);
-    if (control) control.closest("label")?.after(failure);
+    for (const each of form.querySelectorAll("[aria-invalid]")) setAttribute(each, "aria-invalid", null);
+    if (control) setAttribute(control, "aria-invalid", "true");
+    if (control) control.closest("label, .orc-pair")?.after(failure);
     else actions.before(failure);
     setOptionalText(failure, message);
     control?.closest("details")?.setAttribute("open", "");
     control?.focus();
   };
   const entered = (/** @type {Peer | null} */ than) => changesOf(than, {
-    url: url.value, name: name.value, tags: tags.value, key: key.value, header: header.value,
-    forgetKey: forget.checked, tls: tls.value,
+    url: url.value, name: name.value, tags: tags.value, keys: keys.entered(), tls: tls.value,
     exclusive: exclusive.checked, onlyIdle: onlyIdle.checked, hours: hours.value,
     relay: known ? relay.checked : undefined, // for a new one its address decides
   });
   const save = async () => {
+    const fault = keys.fault();
+    if (fault) return refuse(fault.message, fault.control);
     const changes = entered(peer);
     refuse("");
     const changed = Object.keys(changes).length > 0;
@@ -99,7 +99,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
       onClose();
       store.refreshPeers().catch(() => {}); // the server's event tells it as well
     } catch (error) {
-      const wrong = error instanceof RequestError && error.status === 400 ? controls[error.field] ?? url : null;
+      const wrong = error instanceof RequestError && error.status === 400 ? controlOf(error.field) : null;
       refuse(/** @type {Error} */ (error).message, wrong);
     } finally {
       submit.disabled = false;
@@ -112,14 +112,13 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   };
   const goOnWith = (/** @type {Peer} */ answer) => {
     peer = answer;
-    key.value = "";
+    const wantsKey = answer.health === "needs_key";
+    keys.answered(answer.has_credentials, wantsKey);
     refuse(answer.reason || t("{address} has not answered yet.", { address: answer.url }));
     submit.textContent = t("Try again");
     cancel.textContent = t("Keep it as it is");
     forgetIt.hidden = false;
-    const wantsKey = answer.health === "needs_key";
-    form.querySelector("details")?.toggleAttribute("open", wantsKey);
-    (wantsKey ? key : url).focus();
+    (wantsKey ? keys.control : url).focus();
     asked = JSON.stringify(entered(null));
     store.addEventListener("peers", answersLater);
     store.refreshPeers().catch(() => {});
@@ -161,16 +160,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
     field(t("Address"), url),
     field(t("Name"), name, t("optional")),
     field(t("Tags"), tags, t("optional")),
-    h("details", {},
-      h("summary", {}, peer?.has_credentials ? t("Key (one is stored)") : t("Key")),
-      h("p", { class: "orc-muted" },
-        peer?.has_credentials
-          ? t("Leave it empty to keep the stored key, which is never shown.")
-          : t("Only for a peer that asks for one. Sent as it stands in this header; kept on this machine.")),
-      field(t("Key"), key),
-      field(t("Header"), header, t("optional")),
-      peer?.has_credentials && h("label", { class: "orc-check" }, forget, t("Forget the stored key")),
-    ),
+    keys.element,
     h("details", { class: "orc-trust", open: Boolean(peer?.tls) },
       h("summary", {}, t("Certificate")),
       h("p", { class: "orc-muted" },
@@ -194,16 +184,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
     failure,
     actions,
   );
-  const needsKey = peer?.health === "needs_key";
-  if (needsKey) form.querySelector("details")?.setAttribute("open", "");
   el.replaceChildren(form);
-  (needsKey ? key : url).focus();
+  if (peer?.health === "needs_key") keys.ask();
+  else url.focus();
 }
-
-/** @param {Record<string, any>} props */
-const input = (props) =>
-  h("input", { type: "text", class: "orc-input", autocomplete: "off", spellcheck: "false", ...props });
-
-/** @param {string} label @param {HTMLElement} control @param {string} [hint] */
-const field = (label, control, hint) =>
-  h("label", { class: "orc-field" }, h("span", {}, label, hint && h("i", {}, ` ${hint}`)), control);
