@@ -106,7 +106,7 @@ async def test_a_peer_behind_a_gateway_is_added_with_a_bearer_token_and_one_with
                 await form.get_by_role("button", name="Add", exact=True).click()
                 await form.get_by_text("Fill this in, or choose another way.").wait_for()
                 for label, key in keys.items():
-                    await form.get_by_label(label).fill(key)
+                    await form.get_by_label(label, exact=True).fill(key)
                 await form.get_by_role("button", name="Add", exact=True).click()
                 await form.wait_for(state="detached", timeout=SOON_MS)
 
