@@ -131,8 +131,9 @@ class FakeComfyUI:
         return [prompt.id for prompt in behind]
 
     def asked(self, path: str) -> list[Seen]:
-        """The requests for this path; of /prompt those that brought one, not the polls."""
-        found = [seen for seen in self.requests if seen.path == path]
+        """The requests for this path that want what is there; of /prompt those that brought one, not the
+        polls."""
+        found = [seen for seen in self.requests if seen.path == path and seen.method != "HEAD"]
         return [seen for seen in found if path != "/prompt" or seen.method == "POST"]
 
     # Faults

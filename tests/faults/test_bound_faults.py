@@ -101,7 +101,7 @@ async def test_f55_a_packed_result_that_swells_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("path", ["/system_stats", "/features", "/embeddings", "/history/x"])
 async def test_f55_json_without_end_is_refused_at_its_routes_bound(path: str) -> None:
-    endless = Endless(b"[", b"[]," * 10_000, "application/json")
+    endless = Endless(b"[", b'"%s",' % (b"x" * 30_000), "application/json")
     async with FakeComfyUI() as fake:
         fake.answers[path] = endless
         client = ComfyUIClient(fake.url, timeout_s=30.0)

@@ -113,7 +113,7 @@ async def test_f15_a_minute_without_any_peer_fails_no_job(
 async def test_a_peer_that_fails_job_after_job_rests_and_the_others_go_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    health = HealthPolicy(poll_s=0.05, eject_s=4.0)
+    health = HealthPolicy(poll_s=0.05, broken_s=4.0)
     async with standing(tmp_path, health=health) as rig:
         rig.a.on_prompt = "error"
         ended = [await rig.run() for _ in range(3)]

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.core.engine.explain import caution
 from orchestrator.core.models.job import JobRequest, JobState
+from orchestrator.dispatch.recovery import LOOKED_S
 from tests.fakes.answers import silence
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture, stock_classes
@@ -207,11 +208,14 @@ async def test_a_stock_picture_that_nobody_has_is_refused_by_name(master: Master
 
 async def test_many_doubted_jobs_ask_a_peer_once(master: Master, a: FakeComfyUI) -> None:
     await knows(master, await master.add("few", a))
+    clock = asyncio.get_running_loop().time
+    began_s = clock()
     graphs = [stacked("people/me.safetensors") for _ in range(20)]
     jobs = await asyncio.gather(*map(master.submit, graphs))
     for job in jobs:
         assert (await master.end_of(job)).notes
-    assert len(a.asked("/object_info/LoraLoader")) == 1
+    # A slow machine takes longer for them than an answer is believed.
+    assert len(a.asked("/object_info/LoraLoader")) <= 1 + (clock() - began_s) / LOOKED_S
 
 
 async def test_a_folder_of_this_machine_is_told_whoever_decides(master: Master, a: FakeComfyUI) -> None:

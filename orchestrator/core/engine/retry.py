@@ -160,8 +160,10 @@ def is_unconfirmed(error: OrchestratorError) -> bool:
 
 
 def may_be_the_machines(error: OrchestratorError) -> bool:
-    """A node raised, and it speaks against the peer as soon as another one can do the job."""
-    return is_unconfirmed(error) or isinstance(error, (PeerBrokenError, PeerDiskFullError))
+    """A node raised, or ComfyUI itself did (500), and that speaks against the peer as soon as another one can
+    do the job."""
+    is_internal = isinstance(error, PeerRefusedError) and error.status == SERVER_ERROR
+    return is_internal or is_unconfirmed(error) or isinstance(error, (PeerBrokenError, PeerDiskFullError))
 
 
 def is_peers_fault(error: OrchestratorError) -> bool:
