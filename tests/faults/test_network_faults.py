@@ -176,7 +176,7 @@ async def test_f29_a_temporary_output_that_a_restart_took_is_made_again(rig: Rig
 
 async def test_f32_a_redirect_leads_nowhere(rig: Rig) -> None:
     async with FakeComfyUI() as elsewhere:
-        for path in ("/prompt", "/view", "/queue", "/ws"):
+        for path in ("/prompt", "/view", "/queue", "/system_stats", "/ws"):
             rig.a.answers[path] = redirect(elsewhere.url + path, 307)
         await rig.master.runtime.peers.check(rig.ids["a"])
         assert rig.health("a") == "needs_key"
