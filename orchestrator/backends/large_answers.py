@@ -47,7 +47,8 @@ class LongQueue:
 
 
 NODE_LIST = Limits(128 << 20, 60.0, may_begin_late=True)
-QUEUE = Limits(64 << 20, 20.0, may_begin_late=True)
+#: A peer answers nothing else while it makes it: waiting longer for it to begin would hide one that is gone.
+QUEUE = Limits(64 << 20, 20.0)
 HISTORY = Limits(64 << 20, 20.0)
 
 
