@@ -23,7 +23,7 @@ from ..core.engine.withdrawal import (
     is_too_old,
     pause_s,
 )
-from ..errors import OrchestratorError, PeerError
+from ..errors import OrchestratorError, PeerError, PeerProtocolError
 from .ports import Claims, Journal, Peers
 from .rounds import Rounds, rounds_of
 from .sent_prompts import SentPrompts
@@ -242,7 +242,7 @@ class Withdrawals:
         if not (case.may_return and self._claims.may_want(prompt_id)):
             return False
         listed = _listed([case], queued)
-        if not listed and not await client.has_ended(prompt_id):
+        if not listed and not await _has_ended(client, prompt_id):
             return False
         return self._claims.takes(prompt_id, not listed or any(prompt.is_running for prompt in listed))
 
@@ -258,7 +258,7 @@ class Withdrawals:
             return False
         if case.absent_since_s is None:
             case.absent_since_s = now_s
-        knows_its_end = not case.unwanted.was_there and await client.has_ended(case.unwanted.prompt_id)
+        knows_its_end = not case.unwanted.was_there and await _has_ended(client, case.unwanted.prompt_id)
         return has_ended(
             case.unwanted, Sight(False, knows_its_end, now_s - case.absent_since_s), self._policy
         )
@@ -290,6 +290,18 @@ def _listed(cases: Sequence[_Case], queued: tuple[QueuedPrompt, ...]) -> list[Qu
         case.rounds.note(queued)
         ids.update(case.rounds.ids)
     return [prompt for prompt in queued if prompt.prompt_id in ids]
+
+
+async def _has_ended(client: ComfyUIClient, prompt_id: str) -> bool:
+    """A history that is none tells nothing. It must not keep all that is to end there from being looked for.
+
+    Raises:
+        PeerError: the peer does not answer.
+    """
+    try:
+        return await client.has_ended(prompt_id)
+    except PeerProtocolError:
+        return False
 
 
 async def _pause(wake: asyncio.Event, seconds: float) -> None:
