@@ -17,7 +17,7 @@ from .schema import GRAPHS, REQUESTS, json_text
 
 APART_FROM = 16 << 10  #: characters of a graph from which on it is kept in parts
 LARGE_NODES = 256  #: a graph of more is one of these in any case
-BLOCK_NODES, BLOCK_MAX = 64, 32 << 10  #: nodes of a block; above so many characters each is one of its own
+BLOCK_NODES, BLOCK_MAX = 64, 32 << 10  #: nodes of a block; a node of more characters is a block of its own
 _SOME_AT_ONCE = 500
 _PNGINFO = "extra_pnginfo"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 KEPT = 3
-ROOM_BYTES = 64 << 20  #: so much of the disk stays free: a copy must not be what fills it
+ROOM_BYTES = 64 << 20  #: of the disk that stay free: a copy must not be what fills it
 
 
 class JournalCopies:

@@ -64,7 +64,7 @@ class JobWriter:
         await self._saved(_Unsaved(jobs, places, is_known=False))
 
     def hurry(self) -> None:
-        """This process ends. What waits for the disk gets a last try, and whoever waits for it is cancelled
+        """This process ends. What waits for the disk gets a last try, and those who wait for it are cancelled
         when that fails: the next process goes by what the journal knew before."""
         self._hurry.set()
 
@@ -116,7 +116,7 @@ class JobWriter:
         except OrchestratorError as exc:
             return StoreError(str(exc))
         for one in batch:
-            if not one.saved.done():  # else whoever waited was cancelled
+            if not one.saved.done():  # else its waiter was cancelled
                 one.saved.set_result(None)
         return None
 

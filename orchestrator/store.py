@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 BUSY_TIMEOUT_S = 5.0
-IDLE_S = 2.0  #: after so long without a change the file itself gets all of them
+IDLE_S = 2.0  #: without a change for this long, all of them go into the file itself
 LOCK_WAIT_S = 3.0  #: how long a ComfyUI that is just ending has to let go of the journal
 _PREFERENCES, _MASTER_ID, _BODY_LIMITS = "preferences", "master_id", "body_limits"  #: keys of the table meta
 
@@ -369,7 +369,7 @@ _PEER_COLUMNS = tuple(c.name for c in PEERS.c if c.name != "number")
 
 def _translated(exc: Exception, path: Path) -> StoreError:
     cause = getattr(exc, "orig", None) or exc
-    # Of a DBAPIError the disk is the cause, or whoever else has the file; its other children blame the row.
+    # Of a DBAPIError the disk is the cause, or who else has the file; its other children blame the row.
     is_disk = isinstance(exc, (OSError, OperationalError)) or means_damage(exc)
     if not is_disk:
         return StoreError(f"This cannot be kept in the journal {path}: {cause}. Please report it.")

@@ -126,7 +126,7 @@ class ComfyUIClient:
         return wire.remaining(await self._json("GET", "/prompt"))
 
     async def _queue_of(self, remaining: int) -> tuple[QueueState, str]:
-        """The queue, which has so many prompts, and why nobody can name them, if so."""
+        """The queue, which holds `remaining` prompts, and why they cannot be named, if they cannot."""
         clock = asyncio.get_running_loop().time
         if not remaining:
             return QueueState(), ""

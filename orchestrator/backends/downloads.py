@@ -30,7 +30,7 @@ from .connection import Connection
 from .transfer import at_a_pace, in_thread
 
 UNTOLD_MAX_BYTES = 64 << 20  #: of a file whose length the peer does not tell in any way
-HEAD_BYTES = 16  #: so many tell what kind of file it is
+HEAD_BYTES = 16  #: enough to tell what kind of file it is
 URL_MAX = 8_000  #: characters; servers refuse longer ones
 #: Pictures do not shrink any more, and uncompressed the length announced is the file's.
 _AS_IT_IS = {"Accept-Encoding": "identity"}

@@ -16,7 +16,7 @@ UNTOLD_S = 1.0  #: how long nothing is sent where the answer does not say
 SPACING_FIRST_S, SPACING_MAX_S = 0.25, 5.0
 UNTOLD_SPACING_MAX_S = 1.0  #: where the answer may as well mean that nobody is there
 UNTOLD_PATIENCE_S = 30.0
-RELAX_EVERY_S = 20.0  #: after so long without a refusal requests may follow each other sooner again
+RELAX_EVERY_S = 20.0  #: without a refusal for this long, requests may follow each other sooner
 RELAX_BY = 0.8
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def _until(told: str, now: datetime) -> float:
 
 
 class Gate:
-    """Every request to a peer passes here first, whoever asks. Belongs to one event loop."""
+    """Every request to a peer passes here first. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 REREAD_FIRST_S = 5.0  #: a node list that could not be read is asked for again after so long,
 REREAD_MAX_S = 60.0  #: then after twice as long each time, up to this
 PATIENCE_S = 120.0  #: how long a peer may put off each question about its nodes
-FRESH_S = 3.0  #: for so long a node list is not read once more, however many pages ask
+FRESH_S = 3.0  #: a node list younger than this is not read again, however many pages ask
 RENEWED_AT_ONCE = 4  #: lists of several MB each
 
 

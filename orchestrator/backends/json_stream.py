@@ -19,7 +19,7 @@ from ..errors import PeerProtocolError
 
 PIECE_BYTES = 1 << 18  #: what is taken in at a time
 DEPTH_MAX = 64  #: of containers in each other; honest answers have a dozen
-_HOOKED = 4  #: containers within so many others are worth asking about
+_HOOKED = 4  #: containers nested no deeper than this are worth asking about
 _RUN_MIN = 4_096  #: characters; fewer are read one by one
 _TOKEN_MAX = 64  #: characters of a number or a word
 _KEY_MAX = 1 << 19  #: characters of a name
@@ -82,7 +82,7 @@ class JsonStream:
     wanted: Wanted = field(default_factory=Wanted)
     _text: str = ""
     _at: int = 0
-    _due: int = 0  #: so many characters are needed before another try is worth it
+    _due: int = 0  #: characters needed before another try is worth it
     _in_text: bool = False  #: within one that is emptied
     _value: Any = None
     _is_done: bool = False

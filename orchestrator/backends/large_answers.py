@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class LongQueue:
-    """A queue of so many prompts that took long to read, or could not be: it is believed for a while.
+    """A queue of `remaining` prompts that took long to read, or could not be: it is believed for a while.
     ``note``: see Vitals."""
 
     remaining: int

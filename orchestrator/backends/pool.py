@@ -62,7 +62,7 @@ class ClientPool:
         return events is not None and events.refusals >= DEAF_AFTER
 
     async def drop(self, backend_id: str) -> None:
-        """Hear no more of a peer. Whoever still holds its client, as a job there does, can go on with it."""
+        """Hear no more of a peer. A holder of its client, such as a job there, can go on using it."""
         kept = self._connections.pop(backend_id, None)
         if kept is not None:
             await self._retire(kept)

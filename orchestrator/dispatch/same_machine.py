@@ -18,7 +18,7 @@ class SameMachines:
         self._pairs: dict[frozenset[str], frozenset[_Seen]] = {}
 
     def note(self, config: BackendConfig, queue: QueueState) -> None:
-        """A prompt id is a secret of ours and of the one machine that it was sent to."""
+        """Only this master and the machine that a prompt was sent to know its id."""
         for prompt_id in (*queue.running, *queue.pending):
             other = self._sent.peer_of(prompt_id)
             pair = frozenset({config.id, other})

@@ -119,7 +119,7 @@ async def test_f47_a_body_that_a_proxy_refuses_is_refused_once_and_says_what_to_
             again = await master.run(loaded_picture("large.png"))
             assert (again.state, outcomes(again)) == (JobState.FAILED, [])
             assert [status for _, status in gateway.refused] == [413]
-            # Whoever has raised the limit presses Test.
+            # After raising the limit one presses Test.
             gateway.body_max = 0
             master.runtime.manager.forget_body_limit(backend_id)
             assert (await master.run(loaded_picture("large.png"))).state is JobState.DONE

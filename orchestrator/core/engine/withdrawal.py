@@ -13,7 +13,7 @@ class WithdrawalPolicy:
     """Seconds. A peer is asked again after `first_s`, then after twice as long each time, up to `every_s`;
     and every `every_s` while it does not answer, for `for_s` in all.
 
-    ``late_s``: so long after a peer answered again a POST that was lost on its way may still arrive there.
+    ``late_s``: a POST that was lost on its way may still arrive this long after its peer answers again.
     """
 
     first_s: float = 0.1
