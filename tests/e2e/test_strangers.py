@@ -43,7 +43,7 @@ async def known(master: Session) -> list[str]:
 @pytest.mark.parametrize("prefix", ["", "/api"])
 async def test_f56_a_rebound_page_neither_sees_nor_moves_the_fleet(fleet_mode: Session, prefix: str) -> None:
     master = fleet_mode
-    running = await master.queue(ending({**sleep(5600, 4.0)}, "10", 56))
+    running = await master.queue(ending({**sleep(5600, 12.0)}, "10", 56))
     await running_there(master, running)
     jobs = await known(master)
     async with master.listening(**REBOUND) as (client_id, heard):

@@ -6,7 +6,7 @@ import asyncio
 import json
 import struct
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +22,7 @@ from orchestrator.host.pack_events import PackEvents
 from orchestrator.host.sockets import Sockets
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+LATER = NOW + timedelta(minutes=1)
 PROMPT = {"1": {"class_type": "Work", "inputs": {}}, "9": {"class_type": "Output", "inputs": {}}}
 WAITING = Job("job", JobRequest(prompt=PROMPT, source=Source.FLEET, client_id="page"), NOW)
 INFO = ObjectInfo({"Work": {"input": {}, "output": [], "python_module": "custom_nodes.A-Pack"}})
@@ -131,6 +132,17 @@ async def test_nothing_of_a_lost_attempt_is_told_of_the_next(back_to: Job) -> No
     around.tell(RUNNING.to(JobState.DONE, ended_at=NOW))
     cached = [data["nodes"] for kind, data in around.history if kind == "execution_cached"]
     assert cached == [["1"]]
+
+
+async def test_a_job_that_nobody_else_takes_ends_with_the_words_of_its_last_attempt() -> None:
+    around = begun()
+    around.event("execution_cached", nodes=["1"])
+    around.tell(RUNNING.to(JobState.WAITING, backend_id="", begun_at=None))
+    error = {"code": "execution_error", "node_id": "9", "exception_message": "no"}
+    around.tell(WAITING.to(JobState.FAILED, ended_at=LATER, error=error))
+    assert [kind for kind, _ in around.history] == ["execution_start", "execution_cached", "execution_error"]
+    start, _, end = (data for _, data in around.history)
+    assert end["timestamp"] - start["timestamp"] == 60_000
 
 
 async def test_a_prompt_that_is_tried_again_starts_once_and_its_pictures_arrive_once() -> None:
