@@ -6,7 +6,7 @@ import errno
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,15 +33,30 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
-    """A disk of this size ("32k") in this place. The test is skipped where none can be made."""
+    """As ``mounted_disk``. The test is skipped where none can be made."""
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(mounted_disk(folder, size))
+        except OSError as exc:
+            pytest.skip(str(exc))
+        yield disk
+
+
+@contextmanager
+def mounted_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
+    """A disk of this size ("32k") in this place.
+
+    Raises:
+        OSError: none can be made here.
+    """
     if sys.platform != "linux":
-        pytest.skip("a small disk is made with Linux's tmpfs")
+        raise OSError("a small disk is made with Linux's tmpfs")
     folder.mkdir(parents=True, exist_ok=True)
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
     )
     if made.returncode:
-        pytest.skip(f"mounting takes rights that we do not have: {made.stderr.decode().strip()}")
+        raise OSError(f"mounting takes rights that we do not have: {made.stderr.decode().strip()}")
     try:
         yield SmallDisk(folder)
     finally:

@@ -1,8 +1,8 @@
 """A random soak: `python dev.py chaos --minutes N --seed S`.
 
-A real master, two real peers and four scripted ones, each behind a proxy; jobs arrive at random, and every
-half minute something goes wrong. At the end all is made well, and the checker says what became of each job.
-The same seed brings about the same faults in the same order.
+A real master, two real peers and four scripted ones, each behind a proxy, two of these behind one gateway as
+well; jobs arrive at random, and every half minute something goes wrong. At the end all is made well, and the
+checker says what became of each job. The same seed brings about the same faults in the same order.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from tests.fakes.comfyui import FakeComfyUI, OnPrompt
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.disks import SmallDisk, mounted_disk
+from tests.fakes.gateway import Gateway
 from tests.fakes.graphs import stock_classes
 from tests.fakes.proxy import Proxy
-from tests.rig.comfy import ComfyProcess
 from tests.rig.environment import Setup
 from tests.rig.fleet import Fleet
 
-from .soak import Findings, Sample, Standing, check, check_falls, counted, sample_of
+from .chaos_faults import Fault, Scene, planned
+from .soak import Findings, Sample, Standing, check, check_falls, check_fleet, counted, sample_of
 
 JOBS_PER_S = 3.0
 SAMPLE_EVERY_S = 10.0
@@ -36,44 +37,9 @@ WATCH_EVERY_S = 2.0  #: as often as the master asks its peers
 HEAL_S = 180.0
 FIRST_JOBS = 24  #: before the first fault, so that each peer has been used
 SETTLE_S = 90.0  #: connections that nobody uses are closed by then
-SLOW_S = (0.1, 1.5)  #: for each block that passes
 WORK_S = (0.3, 3.0)  #: how long a scripted peer takes for a prompt
 FORGET_FROM = 2_000  #: requests that a scripted peer keeps
-
-
-KINDS = (
-    "real peer killed",
-    "real peer stopped",
-    "scripted peer down",
-    "scripted peer frozen",
-    "scripted peer errs",
-    "sockets cut",
-    "queue and history cleared",
-    "partition",
-    "slow network",
-    "answers lost",
-)
-MASTER_KILLED = "master killed"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """`which`, from 0 to below 1, picks the peer and how it errs."""
-
-    kind: str
-    at_s: float
-    for_s: float
-    which: float
-
-
-def planned(seed: int, seconds: float, every_s: float) -> list[Fault]:
-    """The master is killed in the first third only: after that its memory is watched."""
-    draw, plan = random.Random(seed), []
-    for number in range(1, max(int(seconds / every_s), 2)):
-        at_s = number * every_s
-        kinds = (*KINDS, MASTER_KILLED) if at_s < seconds / 3 else KINDS
-        plan.append(Fault(draw.choice(kinds), at_s, draw.uniform(0.2, 0.7) * every_s, draw.random()))
-    return plan
+JOURNAL_DISK = "512m"  #: for the jobs of an hour
 
 
 class Chaos:
@@ -82,10 +48,16 @@ class Chaos:
         fleet: Fleet,
         fakes: list[FakeComfyUI],
         proxies: list[Proxy],
+        gateway: Gateway,
+        disk: SmallDisk | None,
         http: aiohttp.ClientSession,
         seed: int,
     ) -> None:
         self._fleet, self._fakes, self._proxies, self._http = fleet, fakes, proxies, http
+        # Another process has another memory.
+        self._scene = Scene(
+            fleet, fakes, proxies, gateway, disk, http, self._submit, lambda: self.samples.clear()
+        )
         self._jobs_random = random.Random(seed)
         self.accepted: dict[str, int] = {}
         self.refused = 0
@@ -120,6 +92,7 @@ class Chaos:
             self.say(f"{len(jobs)} have ended; the fleet is left alone until all is as it was at rest")
             standings = base, await self._standing(lambda now: now.is_back_to(base))
             found = await check(self._fleet, self._http, self.accepted, jobs, self.samples, standings)
+            check_fleet(found, await self._queues(), self._scene.let_in)
             check_falls(found, self.falls, sum(self.faults.values()), (self._clock() - self._began) / 60)
             return found
         finally:
@@ -162,9 +135,21 @@ class Chaos:
             await asyncio.sleep(self._jobs_random.expovariate(JOBS_PER_S))
             await self._submit()
 
-    async def _submit(self) -> None:
+    async def _queues(self) -> dict[str, int]:
+        """How many prompts each peer has still."""
+        peers = [*self._fleet.peers, *self._fakes]
+        counts: dict[str, int] = {}
+        for peer in peers:
+            async with self._http.get(f"{peer.url}/queue") as answer:
+                counts[peer.url] = sum(map(len, (await answer.json()).values()))
+        return counts
+
+    async def _submit(self, more_bytes: int = 0) -> None:
+        """A job; its graph is larger by so much, in an input that no class knows."""
         self._number += 1
         picture = {"width": 16, "height": 16, "batch_size": 1, "color": self._number}
+        if more_bytes:
+            picture["note"] = "n" * more_bytes
         graph = {
             "1": {"class_type": "EmptyImage", "inputs": picture},
             "2": {
@@ -202,106 +187,10 @@ class Chaos:
             await asyncio.sleep(SAMPLE_EVERY_S)
 
     async def _bring_about(self, fault: Fault) -> None:
-        ways: tuple[Callable[[Fault], Awaitable[str]], ...] = (
-            *(self._kill_peer, self._stop_peer, self._fake_down, self._fake_frozen, self._fake_errs),
-            *(self._sockets_cut, self._forget, self._partition, self._slow, self._answers_lost),
-            self._kill_master,
-        )
         self.faults[fault.kind] += 1
         self.say(f"{fault.kind} ({fault.for_s:.0f} s)")
-        outcome = await dict(zip((*KINDS, MASTER_KILLED), ways, strict=True))[fault.kind](fault)
+        outcome = await self._scene.bring_about(fault)
         self.say(f"{outcome}; {len(self.accepted)} jobs so far")
-
-    def _peer(self, fault: Fault) -> ComfyProcess:
-        return self._fleet.peers[int(fault.which * len(self._fleet.peers))]
-
-    def _proxy(self, fault: Fault) -> Proxy:
-        return self._proxies[int(fault.which * len(self._proxies))]
-
-    def _fake(self, fault: Fault) -> FakeComfyUI:
-        return self._fakes[int(fault.which * len(self._fakes))]
-
-    async def _back(self, process: ComfyProcess) -> None:
-        await asyncio.to_thread(process.start)
-        await asyncio.to_thread(process.wait_ready)
-
-    async def _kill_peer(self, fault: Fault) -> str:
-        peer = self._peer(fault)
-        await asyncio.to_thread(peer.kill)
-        await asyncio.sleep(fault.for_s)
-        await self._back(peer)
-        return f"{peer.name} is back"
-
-    async def _stop_peer(self, fault: Fault) -> str:
-        peer = self._peer(fault)
-        peer.suspend()
-        try:
-            await asyncio.sleep(fault.for_s)
-        finally:
-            peer.resume()
-        return f"{peer.name} goes on"
-
-    async def _kill_master(self, fault: Fault) -> str:
-        await asyncio.to_thread(self._fleet.master.kill)
-        await self._back(self._fleet.master)
-        self.samples.clear()  # another process: another memory
-        return "the master is back"
-
-    async def _fake_down(self, fault: Fault) -> str:
-        fake = self._fake(fault)
-        await fake.go_down()
-        await asyncio.sleep(fault.for_s)
-        await fake.come_back()
-        return f"the one at {fake.port} is back"
-
-    async def _fake_frozen(self, fault: Fault) -> str:
-        fake = self._fake(fault)
-        fake.freeze()
-        await asyncio.sleep(fault.for_s)
-        fake.thaw()
-        return f"the one at {fake.port} goes on"
-
-    async def _fake_errs(self, fault: Fault) -> str:
-        fake = self._fake(fault)
-        ways: tuple[OnPrompt, ...] = ("error", "drop", "drop_after_accept")
-        kind = fake.on_prompt = ways[int(fault.which * 1_000) % len(ways)]
-        await asyncio.sleep(fault.for_s)
-        fake.on_prompt = "hold"
-        return f"the one at {fake.port} is over its {kind}"
-
-    async def _sockets_cut(self, fault: Fault) -> str:
-        for fake in self._fakes:
-            await fake.cut_sockets()
-        return "they may come back"
-
-    async def _forget(self, fault: Fault) -> str:
-        fake = self._fake(fault)
-        fake.forget()
-        return f"the one at {fake.port} knows nothing any more"
-
-    async def _partition(self, fault: Fault) -> str:
-        """Both ways, or what the peer answers only."""
-        proxy = self._proxy(fault)
-        gate, ways = ((proxy.passing, "to"), (proxy.answering, "from"))[int(fault.which * 1_000) % 2]
-        gate.clear()
-        await asyncio.sleep(fault.for_s)
-        gate.set()
-        return f"the way {ways} {proxy.port} is open again"
-
-    async def _slow(self, fault: Fault) -> str:
-        proxy = self._proxy(fault)
-        proxy.delay_s = SLOW_S[0] + fault.which * (SLOW_S[1] - SLOW_S[0])
-        await asyncio.sleep(fault.for_s)
-        proxy.delay_s = 0.0
-        return f"the way to {proxy.port} is as fast as before"
-
-    async def _answers_lost(self, fault: Fault) -> str:
-        """The peer has the prompt, and nobody hears so."""
-        proxy = self._proxy(fault)
-        proxy.cut_requests, proxy.cuts = lambda data: data.startswith(b"POST "), 5
-        await asyncio.sleep(fault.for_s)
-        proxy.cuts = 0
-        return f"the answers from {proxy.port} arrive again"
 
     async def _all_ended(self) -> dict[str, Any]:
         ended: dict[str, Any] = {}
@@ -319,7 +208,11 @@ async def soak(minutes: float, seed: int, every_s: float) -> bool:
     """Run it, print what was done, checked and found; True when nothing was found."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        fleet = stack.enter_context(Fleet(Setup(), Path(folder)))
+        fleet = Fleet(Setup(), Path(folder))
+        disk: SmallDisk | None = None
+        with suppress(OSError):  # mounting takes rights
+            disk = stack.enter_context(mounted_disk(fleet.journal_folder, JOURNAL_DISK))
+        stack.enter_context(fleet)
         timeout = aiohttp.ClientTimeout(total=10.0)
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         fakes = [await stack.enter_async_context(FakeComfyUI()) for _ in range(4)]
@@ -328,14 +221,17 @@ async def soak(minutes: float, seed: int, every_s: float) -> bool:
         ports = {peer.name: peer.port for peer in fleet.peers}
         ports |= {f"fake-{number}": fake.port for number, fake in enumerate(fakes)}
         proxies = [await stack.enter_async_context(Proxy(port)) for port in ports.values()]
-        chaos = Chaos(fleet, fakes, proxies, http, seed)
-        for name, proxy in zip(ports, proxies, strict=True):
-            await chaos.ask("POST", "/orchestrator/peers", {"name": name, "url": proxy.url})
+        urls = {name: proxy.url for name, proxy in zip(ports, proxies, strict=True)}
+        gateway = await stack.enter_async_context(Gateway(dict(list(urls.items())[-2:])))
+        urls |= {name: gateway.url(name) for name in list(urls)[-2:]}
+        chaos = Chaos(fleet, fakes, proxies, gateway, disk, http, seed)
+        for name, url in urls.items():
+            await chaos.ask("POST", "/orchestrator/peers", {"name": name, "url": url})
         plan = planned(seed, minutes * 60, every_s)
         print(
-            f"A master, {len(fleet.peers)} real and {len(fakes)} scripted peers, each behind a proxy."
-            f"\nFor {minutes:g} min about {JOBS_PER_S:g} jobs a second come, and every {every_s:g} s "
-            f"something breaks: {len(plan)} faults, drawn by seed {seed}."
+            f"A master, {len(fleet.peers)} real and {len(fakes)} scripted peers, each behind a proxy; two of "
+            f"them behind a gateway.\nFor {minutes:g} min about {JOBS_PER_S:g} jobs a second come, and every "
+            f"{every_s:g} s something breaks: {len(plan)} faults, drawn by seed {seed}."
         )
         found = await chaos.run(plan, minutes * 60)
     print(f"\nDone in {minutes:g} min with seed {seed}: {len(chaos.accepted)} jobs accepted", end="")

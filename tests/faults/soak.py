@@ -127,6 +127,14 @@ def check_standing(found: Findings, base: Standing, end: Standing) -> None:
     )
 
 
+def check_fleet(found: Findings, queues: Mapping[str, int], let_in: Sequence[str]) -> None:
+    """`queues`: how many prompts each peer has still. `let_in`: what a strange page was answered."""
+    busy = [url for url, count in queues.items() if count]
+    found.expect(not busy, "no peer has a prompt left", f"prompts are left on {busy}")
+    text = f"a strange page was answered: {let_in[:5]}"
+    found.expect(not let_in, "a strange page saw and moved nothing", text)
+
+
 def check_falls(found: Findings, falls: Mapping[str, int], faults: int, minutes: float) -> None:
     """`falls`: how often each peer went down. More than once a minute is flapping, and nobody falls without
     a fault: a fault takes one peer down, or the sockets of all."""
@@ -145,6 +153,8 @@ def check_jobs(
         f"no job is lost: all {len(accepted)} that were accepted ended ({counted(states)})",
         f"{len(lost)} of {len(accepted)} jobs never ended: {lost[:5]}",
     )
+    cancelled = [i for i, job in ended.items() if job["state"] == "cancelled"]
+    found.expect(not cancelled, "nobody's job was cancelled", f"cancelled by nobody: {cancelled[:5]}")
     silent = [
         i for i, job in ended.items() if job["state"] != "done" and not (job["error"] or {}).get("message")
     ]

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.faults.chaos import KINDS, MASTER_KILLED, planned
+from tests.faults.chaos_faults import KINDS, MASTER_KILLED, planned
 from tests.faults.soak import (
     WARM_UP_S,
     Findings,
     Sample,
     Standing,
     check_falls,
+    check_fleet,
     check_jobs,
     check_standing,
     slope_mb_per_min,
@@ -67,6 +68,8 @@ def test_the_checker_finds_what_is_lost_wrong_twice_or_left_over(tmp_path: Path)
     twice = found(tmp_path, {"a": 1, "b": 1}, {"a": one, "b": one})
     assert ["told twice" in text for text in twice] == [True]
     silent = {**one, "state": "failed"}
+    cancelled = {**one, "state": "cancelled", "error": {"code": "cancelled", "message": "Cancelled."}}
+    assert any("cancelled by nobody" in t for t in found(tmp_path, {"a": 1}, {"a": cancelled}))
     assert any("no reason" in text for text in found(tmp_path, {"a": 1}, {"a": silent}))
     assert any("numbers of files" in t for t in found(tmp_path, {"a": 1}, {"a": {**one, "outputs": []}}))
     half = tmp_path / "chaos" / "half.png"
@@ -82,6 +85,15 @@ def test_the_checker_finds_tasks_files_and_peers_that_did_not_come_back() -> Non
 
     assert [problems(6, 40, 60), problems(6, 45, 55)] == [0, 0]
     assert [problems(6, 46, 60), problems(6, 40, 66), problems(5, 40, 60)] == [1, 1, 1]
+
+
+def test_the_checker_finds_prompts_left_on_a_peer_and_pages_that_got_in() -> None:
+    def problems(queues: dict[str, int], *let_in: str) -> int:
+        findings = Findings()
+        check_fleet(findings, queues, let_in)
+        return len(findings.problems)
+
+    assert [problems({"a": 0}), problems({"a": 1}), problems({}, "GET /orchestrator/jobs: 200")] == [0, 1, 1]
 
 
 def test_the_checker_finds_peers_that_flap_or_fall_without_a_fault() -> None:

@@ -66,6 +66,11 @@ class Fleet:
         shutil.copytree(models, process.base / "models", dirs_exist_ok=True, copy_function=link_or_copy)
 
     @property
+    def journal_folder(self) -> Path:
+        """Where the master keeps its journal."""
+        return self.master.base / "user" / "__remote_dispatch"
+
+    @property
     def all(self) -> list[ComfyProcess]:
         return [self.master, *self.peers]
 
