@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import runpy
+import socket
 import sys
 import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 
 def define_missing_operators() -> None:
@@ -51,8 +54,31 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, name="end with the rig", daemon=True).start()
 
 
+def ask_no_name_server() -> None:
+    """Names other than this machine's own are unknown at once: ComfyUI looks up the host that a page names
+    while its loop waits, for seconds each time where the answer of a name server is lost."""
+    look_up, own = socket.getaddrinfo, {"", "localhost", socket.gethostname().lower()}
+
+    def getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name is not None and name.lower() not in own and not is_address(name):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up(host, *arguments, **named)
+
+    socket.getaddrinfo = getaddrinfo
+
+
+def is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 if __name__ == "__main__":
     end_with(int(sys.argv[1]))
+    ask_no_name_server()
     define_missing_operators()
     tree = Path(sys.argv[2]).resolve()
     # As `python main.py` would have it; without the folder of this file.
