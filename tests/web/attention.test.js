@@ -55,3 +55,25 @@ test("the same failure is told once, however often the server tells of the job",
   store.dispatchEvent(new Event("peers"));
   assert.equal(told.length, 2, "how the peers are at first is no news");
 });
+
+test("a peer that is heard to be down before its job is heard to be lost went away with it all the same", () => {
+  const store = Object.assign(new EventTarget(), { peers: [peer()], jobs: [], now: Date.now });
+  const told = [];
+  new Attention(store, (toast) => told.push(toast.summary)).listen(new EventTarget());
+  const hear = (what, changes) => {
+    Object.assign(store, changes);
+    store.dispatchEvent(new Event(what));
+  };
+  hear("peers", {});
+  hear("peers", { peers: [peer({ health: "down" })] });
+  hear("jobs", {});
+  assert.deepEqual(told, []);
+  const lost = job({ attempts: [{ peer_id: "p1", outcome: "peer_died", ended_at: new Date().toISOString() }] });
+  hear("jobs", { jobs: [lost] });
+  hear("jobs", {});
+  assert.deepEqual(told, ["gpu-1 went away with 1 job of yours"]);
+  hear("peers", { peers: [peer()], jobs: [] });
+  hear("peers", { peers: [peer({ health: "down", ours: 1 })] });
+  hear("jobs", { jobs: [lost] });
+  assert.equal(told.length, 2, "told once each time");
+});

@@ -25,6 +25,18 @@ export function lostLately(jobs, peerId, nowMs) {
 /** What another sentence follows. @param {string} text */
 const sentence = (text) => (text ? `${text}${/[.!?…]$/.test(text) ? "" : "."} ` : "");
 
+/** How many jobs of ours a peer had when it went down.
+ * @param {Peer} earlier @param {Peer} now @param {(peerId: string) => number} lostThere */
+const takenAlong = (earlier, now, lostThere) => Math.max(earlier.ours, now.ours, lostThere(now.id));
+
+/** @param {Peer} peer @param {number} ours jobs that went with it @returns {Toast} */
+const wentAway = (peer, ours) => ({
+  severity: "warn",
+  summary: plural(ours, "{peer} went away with {count} job of yours", "{peer} went away with {count} jobs of yours",
+    { peer: peer.name }),
+  detail: `${sentence(peer.reason)}${t("Another peer takes over where one can. See whether its machine still runs.")}`,
+});
+
 /**
  * What is new and needs a person among the peers.
  * @param {Peer[]} before @param {Peer[]} now @param {(peerId: string) => number} lostThere jobs of ours, lately
@@ -37,14 +49,9 @@ export function peersNeeding(before, now, lostThere) {
   for (const peer of now) {
     const earlier = known.get(peer.id);
     if (!earlier || !peer.enabled || earlier.health === peer.health) continue;
-    const ours = peer.health === "down" ? Math.max(earlier.ours, peer.ours, lostThere(peer.id)) : 0;
+    const ours = peer.health === "down" ? takenAlong(earlier, peer, lostThere) : 0;
     if (ours) {
-      told.push({
-        severity: "warn",
-        summary: plural(ours, "{peer} went away with {count} job of yours", "{peer} went away with {count} jobs of yours",
-          { peer: peer.name }),
-        detail: `${sentence(peer.reason)}${t("Another peer takes over where one can. See whether its machine still runs.")}`,
-      });
+      told.push(wentAway(peer, ours));
     } else if (peer.health === "needs_key") {
       told.push({
         severity: "warn",
@@ -80,14 +87,28 @@ export class Attention {
   #peers = null;
   /** @type {Set<string>} */
   #told = new Set();
+  /** @type {Set<string>} peers that are down, with no job of ours as far as was heard */
+  #downAlone = new Set();
 
   /** @param {import("./store.js").FleetStore} store @param {(toast: Toast) => void} toast */
   constructor(store, toast) {
     this.#toast = toast;
+    const lostThere = (/** @type {string} */ peerId) => lostLately(store.jobs, peerId, store.now());
     store.addEventListener("peers", () => {
-      const lostThere = (/** @type {string} */ peerId) => lostLately(store.jobs, peerId, store.now());
+      const known = new Map(this.#peers?.map((peer) => [peer.id, peer]));
       for (const each of this.#peers ? peersNeeding(this.#peers, store.peers, lostThere) : []) this.#toast(each);
+      for (const peer of store.peers) {
+        const earlier = known.get(peer.id);
+        if (!peer.enabled || peer.health !== "down") this.#downAlone.delete(peer.id);
+        else if (earlier && earlier.health !== "down" && !takenAlong(earlier, peer, lostThere)) this.#downAlone.add(peer.id);
+      }
       this.#peers = store.peers;
+    });
+    store.addEventListener("jobs", () => {
+      for (const peer of store.peers) {
+        const ours = this.#downAlone.has(peer.id) ? lostThere(peer.id) : 0;
+        if (ours && this.#downAlone.delete(peer.id)) this.#toast(wentAway(peer, ours));
+      }
     });
   }
 
