@@ -1,0 +1,60 @@
+"""What many tests here start from. A module that needs another one of the same name defines it itself."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.graphs import stock_classes
+from tests.fakes.host import FakeHost
+from tests.fakes.master import Master, started
+
+
+@pytest.fixture
+async def master(tmp_path: Path) -> AsyncIterator[Master]:
+    """An engine without peers."""
+    async with started(tmp_path) as master:
+        yield master
+
+
+@pytest.fixture
+async def a() -> AsyncIterator[FakeComfyUI]:
+    """A peer. With the same load it is preferred to `b`: it has more free memory."""
+    async with FakeComfyUI() as fake:
+        fake.object_info = stock_classes()
+        fake.vram_free += 1 << 30
+        yield fake
+
+
+@pytest.fixture
+async def b() -> AsyncIterator[FakeComfyUI]:
+    async with FakeComfyUI() as fake:
+        fake.object_info = stock_classes()
+        yield fake
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
+    """A ComfyUI with the plugin in it, without peers."""
+    async with FakeHost(tmp_path) as host:
+        yield host
+
+
+@pytest.fixture
+async def fleet_mode(host: FakeHost, a: FakeComfyUI) -> FakeHost:
+    """The same in fleet mode, with `a` as its only peer."""
+    await host.add("a", a)
+    await host.prefer(fleet_mode=True)
+    return host
+
+
+@pytest.fixture
+def dead_url() -> str:
+    """An address of this machine where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
