@@ -21,10 +21,10 @@ from orchestrator.errors import ConfigError, PeerUnreachableError
 from orchestrator.host.hops import came_from_a_master, refuse_further_hop, sender_of
 from orchestrator.host.report import STRUCK, recorder, report, striker
 from tests.fakes.answers import answer
+from tests.fakes.api import Host, serving
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture
 from tests.faults.rig import KEY, Rig
-from tests.integration.test_routes import Host, serving
 
 
 @pytest.fixture

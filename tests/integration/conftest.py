@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.backends.client import ComfyUIClient
+from tests.fakes.api import Host, serving
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import stock_classes
 from tests.fakes.host import FakeHost
@@ -38,18 +40,47 @@ async def b() -> AsyncIterator[FakeComfyUI]:
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
+async def peer() -> AsyncIterator[FakeComfyUI]:
+    """The only peer of a test."""
+    async with FakeComfyUI() as fake:
+        fake.object_info = stock_classes()
+        yield fake
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeComfyUI]:
+    """A server that lists no classes."""
+    async with FakeComfyUI() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def client(fake: FakeComfyUI) -> AsyncIterator[ComfyUIClient]:
+    client = ComfyUIClient(fake.url)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    """Our own routes alone, without peers."""
+    async with serving(tmp_path) as host:
+        yield host
+
+
+@pytest.fixture
+async def comfyui(tmp_path: Path) -> AsyncIterator[FakeHost]:
     """A ComfyUI with the plugin in it, without peers."""
     async with FakeHost(tmp_path) as host:
         yield host
 
 
 @pytest.fixture
-async def fleet_mode(host: FakeHost, a: FakeComfyUI) -> FakeHost:
+async def fleet_mode(comfyui: FakeHost, a: FakeComfyUI) -> FakeHost:
     """The same in fleet mode, with `a` as its only peer."""
-    await host.add("a", a)
-    await host.prefer(fleet_mode=True)
-    return host
+    await comfyui.add("a", a)
+    await comfyui.prefer(fleet_mode=True)
+    return comfyui
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import gzip
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +38,6 @@ from tests.fakes.waiting import until
 
 GRAPH = {"1": {"class_type": "SaveImage", "inputs": {"filename_prefix": "run/pic", "images": ["2", 0]}}}
 RESULT = RemoteFile("1", "a.png", "run", "output")
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def client(fake: FakeComfyUI) -> AsyncIterator[ComfyUIClient]:
-    client = ComfyUIClient(fake.url)
-    yield client
-    await client.close()
 
 
 async def submit(client: ComfyUIClient, prompt: dict[str, Any] = GRAPH) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,28 +19,6 @@ from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import Master, outcomes, started
 from tests.fakes.waiting import until
-
-
-@pytest.fixture
-async def master(tmp_path: Path) -> AsyncIterator[Master]:
-    async with started(tmp_path) as master:
-        yield master
-
-
-@pytest.fixture
-async def a() -> AsyncIterator[FakeComfyUI]:
-    """A peer. With the same load it is preferred to `b`: it has more free memory."""
-    async with FakeComfyUI() as fake:
-        fake.object_info = stock_classes()
-        fake.vram_free += 1 << 30
-        yield fake
-
-
-@pytest.fixture
-async def b() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        fake.object_info = stock_classes()
-        yield fake
 
 
 @pytest.fixture

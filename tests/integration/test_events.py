@@ -34,13 +34,6 @@ async def fake() -> AsyncIterator[FakeComfyUI]:
 
 
 @pytest.fixture
-async def client(fake: FakeComfyUI) -> AsyncIterator[ComfyUIClient]:
-    client = ComfyUIClient(fake.url)
-    yield client
-    await client.close()
-
-
-@pytest.fixture
 async def stream(client: ComfyUIClient) -> AsyncIterator[EventStream]:
     stream = EventStream(client)
     stream.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,13 @@ from orchestrator.core.models.job import Job, JobRequest, JobState, Source
 from orchestrator.dispatch.register import PREVIEW_MAX_BYTES
 from orchestrator.host.openapi import OPENAPI
 from tests.fakes.answers import answer as said
+from tests.fakes.api import Host, serving
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.untrusted import untrusted_server
 from tests.fakes.waiting import until
 
 from .test_jobs_api import fault
-from .test_routes import Host, serving
-
-
-@pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    for name in ("output", "temp"):
-        (tmp_path / name).mkdir()
-    async with serving(tmp_path) as host:
-        yield host
 
 
 @pytest.fixture
@@ -303,10 +294,7 @@ async def added(host: Host, url: str) -> tuple[int, str, str]:
     return status, answer.get("health", ""), answer.get("reason") or answer.get("message", "")
 
 
-async def test_five_wrong_addresses_get_five_different_answers_at_once(host: Host) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        dead_url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+async def test_five_wrong_addresses_get_five_different_answers_at_once(host: Host, dead_url: str) -> None:
     locked, other = FakeComfyUI(key=("Authorization", "Bearer x")), FakeComfyUI()
     other.answers["*"] = said("Not found", status=404, content_type="text/plain")
     async with locked, other, untrusted_server() as https_url:

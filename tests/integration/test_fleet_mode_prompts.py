@@ -214,20 +214,22 @@ async def test_a_node_of_an_odd_shape_is_refused_by_its_name(fleet_mode: FakeHos
 # What runs here
 
 
-async def test_while_fleet_mode_is_off_the_host_answers(host: FakeHost, a: FakeComfyUI) -> None:
-    await host.add("a", a)
-    answer = await host.run(picture())
-    assert host.waiting == [answer["prompt_id"]]
-    assert not jobs(host) and not a.prompts
+async def test_while_fleet_mode_is_off_the_host_answers(comfyui: FakeHost, a: FakeComfyUI) -> None:
+    await comfyui.add("a", a)
+    answer = await comfyui.run(picture())
+    assert comfyui.waiting == [answer["prompt_id"]]
+    assert not jobs(comfyui) and not a.prompts
 
 
-async def test_each_prompt_may_ask_for_the_fleet_or_for_this_machine(host: FakeHost, a: FakeComfyUI) -> None:
-    await host.add("a", a)
-    away = await host.run(picture(1), **wishing(run="fleet"))
-    await host.prefer(fleet_mode=True)
-    here = await host.run(picture(2), **wishing(run="local"))
-    assert [job.id for job in jobs(host)] == [away["prompt_id"]]
-    assert host.waiting == [here["prompt_id"]]
+async def test_each_prompt_may_ask_for_the_fleet_or_for_this_machine(
+    comfyui: FakeHost, a: FakeComfyUI
+) -> None:
+    await comfyui.add("a", a)
+    away = await comfyui.run(picture(1), **wishing(run="fleet"))
+    await comfyui.prefer(fleet_mode=True)
+    here = await comfyui.run(picture(2), **wishing(run="local"))
+    assert [job.id for job in jobs(comfyui)] == [away["prompt_id"]]
+    assert comfyui.waiting == [here["prompt_id"]]
 
 
 @pytest.mark.parametrize("is_on", [False, True])

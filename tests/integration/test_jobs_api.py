@@ -14,27 +14,16 @@ import pytest
 from orchestrator.core.models.job import JobState
 from orchestrator.core.models.preferences import Preferences
 from orchestrator.host.openapi import OPENAPI
+from tests.fakes.api import Host
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.waiting import until
 
-from .test_routes import Host, serving
-
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    for name in ("output", "temp"):
-        (tmp_path / name).mkdir()
-    async with serving(tmp_path) as host:
-        yield host
-
-
-@pytest.fixture
-async def peer(host: Host) -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        fake.object_info = stock_classes()
-        await host.ask("POST", "/orchestrator/peers", {"name": "gpu", "url": fake.url})
-        yield fake
+async def peer(host: Host, peer: FakeComfyUI) -> FakeComfyUI:
+    await host.ask("POST", "/orchestrator/peers", {"name": "gpu", "url": peer.url})
+    return peer
 
 
 def seeded() -> dict[str, Any]:

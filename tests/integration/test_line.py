@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,27 +19,17 @@ from tests.fakes.waiting import until
 
 
 @pytest.fixture
-async def master(tmp_path: Path) -> AsyncIterator[Master]:
-    async with started(tmp_path) as master:
-        yield master
+def a(a: FakeComfyUI) -> FakeComfyUI:
+    """A peer that holds what it gets."""
+    a.object_info = stock_classes("RareNode")
+    a.on_prompt = "hold"
+    return a
 
 
 @pytest.fixture
-async def a() -> AsyncIterator[FakeComfyUI]:
-    """A peer that holds what it gets. With the same load it is preferred to `b`."""
-    async with FakeComfyUI() as fake:
-        fake.object_info = stock_classes("RareNode")
-        fake.vram_free += 1 << 30
-        fake.on_prompt = "hold"
-        yield fake
-
-
-@pytest.fixture
-async def b() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        fake.object_info = stock_classes()
-        fake.on_prompt = "hold"
-        yield fake
+def b(b: FakeComfyUI) -> FakeComfyUI:
+    b.on_prompt = "hold"
+    return b
 
 
 async def held(master: Master, count: int, **request: object) -> list[Job]:

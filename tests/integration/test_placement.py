@@ -22,20 +22,7 @@ from tests.fakes.waiting import until
 
 
 @pytest.fixture
-async def master(tmp_path: Path) -> AsyncIterator[Master]:
-    async with started(tmp_path) as master:
-        yield master
-
-
-@pytest.fixture
 async def a() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        fake.object_info = stock_classes()
-        yield fake
-
-
-@pytest.fixture
-async def b() -> AsyncIterator[FakeComfyUI]:
     async with FakeComfyUI() as fake:
         fake.object_info = stock_classes()
         yield fake

@@ -16,12 +16,6 @@ from tests.fakes.waiting import until
 
 
 @pytest.fixture
-async def fake() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        yield fake
-
-
-@pytest.fixture
 def keys() -> dict[str, str]:
     return {}
 

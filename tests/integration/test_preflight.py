@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from orchestrator.dispatch.recovery import LOOKED_S
 from tests.fakes.answers import silence
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture, stock_classes
-from tests.fakes.master import Master, started
+from tests.fakes.master import Master
 from tests.fakes.waiting import until
 
 PACK = "custom_nodes.some-pack"
@@ -64,12 +63,6 @@ async def b() -> AsyncIterator[FakeComfyUI]:
         both = loras("styles/ink.safetensors", "people/me.safetensors")
         fake.object_info = {**stock_classes(), "Stack": pack_class(), "LoraLoader": both}
         yield fake
-
-
-@pytest.fixture
-async def master(tmp_path: Path) -> AsyncIterator[Master]:
-    async with started(tmp_path) as found:
-        yield found
 
 
 async def knows(master: Master, backend_id: str) -> None:

@@ -18,15 +18,9 @@ from orchestrator.dispatch.live_outputs import NodeOutput
 from tests.fakes.answers import answer
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
-from tests.fakes.master import Master, started
+from tests.fakes.master import Master
 
 OUTPUT_NODE = {"input": {}, "output": [], "output_node": True}
-
-
-@pytest.fixture
-async def master(tmp_path: Path) -> AsyncIterator[Master]:
-    async with started(tmp_path) as master:
-        yield master
 
 
 @pytest.fixture

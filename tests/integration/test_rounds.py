@@ -20,12 +20,6 @@ UNFINISHED = {"2": {"unfinished_batch": [True]}}
 
 
 @pytest.fixture
-async def master(tmp_path: Path) -> AsyncIterator[Master]:
-    async with started(tmp_path) as master:
-        yield master
-
-
-@pytest.fixture
 async def peer(master: Master) -> AsyncIterator[FakeComfyUI]:
     async with FakeComfyUI() as fake:
         fake.object_info, fake.on_prompt = stock_classes("BatchLoader"), "hold"

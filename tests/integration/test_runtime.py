@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,12 +24,6 @@ from tests.fakes.master import Master, outcomes, started
 from tests.fakes.waiting import until
 
 KEY = "Bearer s3cr3t-k3y"
-
-
-@pytest.fixture
-async def peer() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        yield fake
 
 
 async def health_of(master: Master, peer_id: str) -> tuple[Health, str]:

@@ -24,19 +24,6 @@ FOLDERS = "/experiment/models"
 
 
 @pytest.fixture
-async def master(tmp_path: Path) -> AsyncIterator[Master]:
-    async with started(tmp_path) as master:
-        yield master
-
-
-@pytest.fixture
-async def peer() -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        fake.object_info = stock_classes()
-        yield fake
-
-
-@pytest.fixture
 async def other() -> AsyncIterator[FakeComfyUI]:
     async with FakeComfyUI() as fake:
         fake.object_info = stock_classes()

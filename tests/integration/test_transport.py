@@ -62,12 +62,6 @@ HOSTILE_FOLDERS = [
 
 
 @pytest.fixture
-async def master(tmp_path: Path) -> AsyncIterator[Master]:
-    async with started(tmp_path) as master:
-        yield master
-
-
-@pytest.fixture
 async def peer(master: Master) -> AsyncIterator[FakeComfyUI]:
     async with FakeComfyUI() as fake:
         await master.add("gpu", fake)

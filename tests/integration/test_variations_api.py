@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fakes.api import Host
 from tests.fakes.comfyui import FakeComfyUI
-from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.graphs import picture
 from tests.fakes.waiting import until
-
-from .test_routes import Host, serving
 
 WORKFLOW = {
     "nodes": [
@@ -24,19 +21,9 @@ WORKFLOW = {
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[Host]:
-    for name in ("output", "temp"):
-        (tmp_path / name).mkdir()
-    async with serving(tmp_path) as host:
-        yield host
-
-
-@pytest.fixture
-async def peer(host: Host) -> AsyncIterator[FakeComfyUI]:
-    async with FakeComfyUI() as fake:
-        fake.object_info = stock_classes()
-        await host.ask("POST", "/orchestrator/peers", {"name": "gpu", "url": fake.url})
-        yield fake
+async def peer(host: Host, peer: FakeComfyUI) -> FakeComfyUI:
+    await host.ask("POST", "/orchestrator/peers", {"name": "gpu", "url": peer.url})
+    return peer
 
 
 async def expanded(host: Host, *axes: dict[str, Any], combine: str = "grid") -> list[dict[str, Any]]:

@@ -6,39 +6,8 @@ import threading
 from typing import Any
 
 from orchestrator.host.host_queue import CurrentQueue, can_run_prompts, pack_behind
-from orchestrator.host.native_queue import Item, NativeQueue
-
-
-class PromptQueue:
-    """As ComfyUI's own, as far as it is used here."""
-
-    __module__ = "execution"
-
-    def __init__(self) -> None:
-        self.mutex = threading.RLock()
-        self.queue: list[Item] = []
-        self.currently_running: dict[int, Item] = {}
-        self.history: dict[str, Any] = {}
-
-    def get_current_queue_volatile(self) -> tuple[list[Item], list[Item]]:
-        return list(self.currently_running.values()), list(self.queue)
-
-    def get_tasks_remaining(self) -> int:
-        return len(self.queue) + len(self.currently_running)
-
-    def get_history(self, prompt_id: str = "") -> dict[str, Any]:
-        return {prompt_id: self.history[prompt_id]} if prompt_id in self.history else {}
-
-    def put(self, item: Item) -> None:
-        self.queue.append(item)
-
-    def delete_queue_item(self, function: Any) -> bool:
-        return False
-
-
-for _method in vars(PromptQueue).values():
-    if callable(_method):
-        _method.__module__ = "execution"
+from orchestrator.host.native_queue import NativeQueue
+from tests.fakes.prompt_queue import Item, PromptQueue
 
 
 class Replaced(PromptQueue):
@@ -50,7 +19,7 @@ class Replaced(PromptQueue):
 class Keeper(Replaced):
     """Another pack's, with a history of its own."""
 
-    def get_history(self, prompt_id: str = "") -> dict[str, Any]:
+    def get_history(self, prompt_id: str | None = None) -> dict[str, Any]:
         return {}
 
 
@@ -99,7 +68,7 @@ def test_a_queue_with_a_lock_that_nobody_takes_twice_is_looked_at_all_the_same()
             super().__init__()
             self.mutex: Any = threading.Lock()
 
-        def get_history(self, prompt_id: str = "") -> dict[str, Any]:
+        def get_history(self, prompt_id: str | None = None) -> dict[str, Any]:
             if not self.mutex.acquire(blocking=False):
                 raise RuntimeError("it would wait for itself")
             self.mutex.release()

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from orchestrator.host.prompt_handlers import Body, PromptHandlers
-
-
-class PromptServer:
-    """As ComfyUI's own, as far as it is used here."""
-
-    def __init__(self) -> None:
-        self._handlers: list[Callable[[Body], Body]] = []
-
-    def add_on_prompt_handler(self, handler: Callable[[Body], Body]) -> None:
-        self._handlers.append(handler)
-
-    def trigger_on_prompt(self, body: Body) -> Body:
-        for handler in self._handlers:
-            body = handler(body)
-        return body
+from tests.fakes.prompt_queue import PromptHandling
 
 
 def without_upstream(body: Body) -> Body:
@@ -36,7 +20,7 @@ BODY: Body = {"prompt": {"upstream": {}, "node": {}}}
 
 
 def test_a_pack_that_came_later_sees_the_whole_prompt() -> None:
-    server = PromptServer()
+    server = PromptHandling()
     PromptHandlers(server, without_upstream)
     server.add_on_prompt_handler(counted)
     handled = server.trigger_on_prompt(BODY)
@@ -44,7 +28,7 @@ def test_a_pack_that_came_later_sees_the_whole_prompt() -> None:
 
 
 def test_what_the_host_goes_on_with_is_not_handled_twice() -> None:
-    server = PromptServer()
+    server = PromptHandling()
     handlers = PromptHandlers(server, without_upstream)
     server.add_on_prompt_handler(counted)
     handled = handlers.apply(BODY)
@@ -57,7 +41,7 @@ def test_a_prompt_that_cannot_be_cut_goes_on_whole(caplog: pytest.LogCaptureFixt
     def fail(body: Body) -> Body:
         raise KeyError("a prompt of a shape that nobody knows")
 
-    server = PromptServer()
+    server = PromptHandling()
     PromptHandlers(server, fail)
     server.add_on_prompt_handler(counted)
     assert server.trigger_on_prompt(BODY)["prompt"] == BODY["prompt"]
