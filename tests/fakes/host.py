@@ -321,6 +321,8 @@ class FakeHost(PromptHandling):
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        for _ in range(3):  # as long as a client is slow to take the head of the answer
+            await asyncio.sleep(0)
         sid = request.rel_url.query.get("clientId", "") or uuid.uuid4().hex
         self.sockets[sid], self.sockets_metadata[sid] = socket, {"feature_flags": {}}
         try:

