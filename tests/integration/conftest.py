@@ -1,24 +1,33 @@
-"""What many tests here start from. A module that needs another one of the same name defines it itself."""
+"""What many tests here start from. A module that needs another one of the same name defines it itself.
+
+The three contract tests in this folder also run where only four packages are installed, so what needs more is
+imported by the fixture that uses it.
+"""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.backends.client import ComfyUIClient
-from tests.fakes.api import Host, serving
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import stock_classes
-from tests.fakes.host import FakeHost
-from tests.fakes.master import Master, started
+
+if TYPE_CHECKING:
+    from tests.fakes.api import Host
+    from tests.fakes.host import FakeHost
+    from tests.fakes.master import Master
 
 
 @pytest.fixture
 async def master(tmp_path: Path) -> AsyncIterator[Master]:
     """An engine without peers."""
+    from tests.fakes.master import started
+
     async with started(tmp_path) as master:
         yield master
 
@@ -64,6 +73,8 @@ async def client(fake: FakeComfyUI) -> AsyncIterator[ComfyUIClient]:
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     """Our own routes alone, without peers."""
+    from tests.fakes.api import serving
+
     async with serving(tmp_path) as host:
         yield host
 
@@ -71,6 +82,8 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 @pytest.fixture
 async def comfyui(tmp_path: Path) -> AsyncIterator[FakeHost]:
     """A ComfyUI with the plugin in it, without peers."""
+    from tests.fakes.host import FakeHost
+
     async with FakeHost(tmp_path) as host:
         yield host
 
