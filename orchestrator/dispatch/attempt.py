@@ -19,7 +19,7 @@ from ..core.engine.output_names import with_output_names
 from ..core.engine.preparation import Prepared
 from ..core.engine.withdrawal import Unwanted
 from ..core.models.backend import BackendConfig
-from ..core.models.job import InputFile, JobRequest, Source
+from ..core.models.job import AttemptResult, InputFile, JobRequest, Source
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.outputs import ProgressMeter, check_success
 from ..core.workflow.prompt import class_of, seeded_nodes, title_of
@@ -139,8 +139,8 @@ class AttemptRun:
         on_trouble: Callable[[str], None] = lambda text: None,
         delivery: AbstractAsyncContextManager[object] | None = None,
         may_run_elsewhere: Callable[[], bool] = lambda: False,
-    ) -> dict[str, Any]:
-        """POST, follow, fetch; return what the job's record gains: outputs, texts and a value's type.
+    ) -> AttemptResult:
+        """POST, follow, fetch; return what that brought.
 
         When it is cancelled, so is the prompt on the peer, unless `may_outlive` says that a later process
         will go on with it. `on_trouble` hears what keeps a finished result from being stored here. Results
@@ -225,17 +225,17 @@ class AttemptRun:
         shown = shown_of(outputs, made.with_sequences(delivered.places), self._restored)
         if self._ways.folders.with_assets is not None and delivered.places and not value_node:
             shown = await asyncio.to_thread(self._ways.folders.with_assets, job_id, shown)
-        return {
-            "outputs": tuple(
+        return AttemptResult(
+            outputs=tuple(
                 replace(delivered.places[file], is_extra=file in made.extra)
                 for file in made.files
                 if file in delivered.places
             ),
-            "shown": shown,
-            "texts": texts if value_node else kept(texts),
-            "result_type": self._plan.type if self._plan else "",
-            "notes": notes,
-        }
+            shown=shown,
+            texts=texts if value_node else kept(texts),
+            result_type=self._plan.type if self._plan else "",
+            notes=notes,
+        )
 
     def _restored(self, text: str) -> str:
         """A text of the peer's, with the names that files have here."""

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
 
 from ..backends.manager import BackendManager
 from ..core.engine.health import JobEnd
 from ..core.engine.plan import Placement
 from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, Attempt, JobState, Source
+from ..core.models.job import HERE, Attempt, AttemptResult, JobState, Source
 from ..errors import (
     JobLostError,
     LocalDiskError,
@@ -77,8 +76,8 @@ class Course:
         self._note_job = note_job
         self._is_closing = is_closing
 
-    async def run(self, entry: Entry) -> dict[str, Any]:
-        """What the job's record gains, once it is done.
+    async def run(self, entry: Entry) -> AttemptResult:
+        """What the attempt that did it brought.
 
         Raises:
             OrchestratorError: how it ended otherwise.
@@ -86,19 +85,19 @@ class Course:
         while True:
             entry.may_recall = True
             try:
-                results = await self._next(entry)
+                result = await self._next(entry)
             except asyncio.CancelledError:
                 if self._is_closing() or not is_called_back(entry):
                     raise
                 back = OvertakenError("Its first attempt goes on: that peer is back.")
                 self._recovery.back_to_the_line(entry, back)
             else:
-                if results is not None:
-                    return results
+                if result is not None:
+                    return result
             finally:
                 entry.may_recall = False
 
-    async def _next(self, entry: Entry) -> dict[str, Any] | None:
+    async def _next(self, entry: Entry) -> AttemptResult | None:
         """One attempt; None when there is to be another."""
         is_back = bool(entry.recalled)
         if is_back:
@@ -129,7 +128,7 @@ class Course:
             entry.ticket.take_back = too_late
             self._room.release(entry.ticket)
 
-    async def _here(self, entry: Entry, placement: Placement) -> dict[str, Any] | None:
+    async def _here(self, entry: Entry, placement: Placement) -> AttemptResult | None:
         try:
             return await self._on_master.run(entry, placement)
         except (PromptRefusedError, PeerExecutionError) as exc:
@@ -138,20 +137,20 @@ class Course:
 
     async def _attempt(
         self, entry: Entry, config: BackendConfig, placement: Placement
-    ) -> dict[str, Any] | None:
+    ) -> AttemptResult | None:
         try:
-            results = await self._sent(entry, config, placement)
+            result = await self._sent(entry, config, placement)
         except TakenBackError as exc:
             self._recovery.back_to_the_line(entry, exc)
         except (PeerError, ResultError, LocalDiskError) as exc:
             await self._fail(entry, config, exc)
         else:
             self._note_job(entry.job.backend_id, JobEnd.WELL)
-            return results
+            return result
         return None
 
-    async def _sent(self, entry: Entry, config: BackendConfig, placement: Placement) -> dict[str, Any]:
-        """Try it once on this peer; return what the job's record gains."""
+    async def _sent(self, entry: Entry, config: BackendConfig, placement: Placement) -> AttemptResult:
+        """Try it once on this peer."""
         await self._ask_for_earlier(entry, config)
         with on_its_way(entry.ticket, config.name, lambda: self._is_closing() or bool(entry.cancel_reason)):
             run = await self._launch.ready(entry.ticket, config, partial(self._register.say, entry))
@@ -184,7 +183,7 @@ class Course:
         ):
             raise TakenBackError(f"{config.name} does not say whether it has the job still.")
 
-    async def _go_on(self, entry: Entry, is_back: bool) -> dict[str, Any] | None:
+    async def _go_on(self, entry: Entry, is_back: bool) -> AttemptResult | None:
         """Stay with an attempt of an earlier process, or one whose peer `is_back`."""
         config = self._manager.find(entry.job.backend_id)  # it may be removed meanwhile
         try:
@@ -210,7 +209,7 @@ class Course:
         if any(attempt.is_victim for attempt in entry.job.attempts):
             await self._journal.save_job(entry.job)  # a crash must not forget what the job may have done
 
-    async def _followed(self, entry: Entry, run: AttemptRun, peer: str) -> dict[str, Any]:
+    async def _followed(self, entry: Entry, run: AttemptRun, peer: str) -> AttemptResult:
         begun = partial(self._room.begun, entry.ticket)
         report = Reporter(self._register, entry, peer, begun, run.output_nodes, run.seeded_nodes)
         entry.ticket.take_back = run.take_back
@@ -229,6 +228,6 @@ class Course:
             entry.delivery,
             partial(self._launch.may_run_elsewhere, entry.ticket, entry.job),
         )
-        results = await self._copies.race(entry, first)
+        result = await self._copies.race(entry, first)
         self._experience.note_run(entry, report)
-        return results
+        return result

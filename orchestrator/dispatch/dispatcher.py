@@ -266,8 +266,9 @@ class Dispatcher:
 
     async def _story(self, entry: Entry) -> None:
         try:
-            results = await self._course.run(entry)
-            await self._end(entry, JobState.DONE, progress=1.0, **results)
+            result = await self._course.run(entry)
+            entry.job = entry.job.with_result(result)
+            await self._end(entry, JobState.DONE, progress=1.0)
         except asyncio.CancelledError:
             if entry.job.state.is_final:
                 raise
@@ -299,8 +300,8 @@ class Dispatcher:
         if attempts and attempts[-1].ended_at is None:
             how = {"outcome": failure.code if failure else state.value, "reason": str(failure or "")}
             details["attempts"] = with_last(entry.job, ended_at=_now(), **how)
-        entry.failure, noted = failure, entry.job.noting(*details.pop("notes", ()))
-        entry.job = noted.to(state, ended_at=_now(), error=error_view(failure), **details)
+        entry.failure = failure
+        entry.job = entry.job.to(state, ended_at=_now(), error=error_view(failure), **details)
         self.register.finished(entry)
         if entry.job.request.source is Source.NODE:
             entry.ended.set()  # whoever waits for it ends with this process: no need to wait for the disk

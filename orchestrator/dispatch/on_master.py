@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any
 
 from ..core.engine.plan import Placement
-from ..core.models.job import HERE, Attempt, JobState
+from ..core.models.job import HERE, Attempt, AttemptResult, JobState
 from .experience import Experience
 from .ports import Here, Journal
 from .register import Entry, Register
@@ -29,8 +28,8 @@ class OnMaster:
         self._room.helps_here, self._room.is_free_here = here.is_wanted, here.is_free
         self._room.vitals_here = here.vitals
 
-    async def run(self, entry: Entry, placement: Placement) -> dict[str, Any]:
-        """Run a job that was placed here; return what its record gains.
+    async def run(self, entry: Entry, placement: Placement) -> AttemptResult:
+        """Run a job that was placed here.
 
         Raises:
             PromptRefusedError: this machine cannot run it.
@@ -53,4 +52,4 @@ class OnMaster:
         self._register.announce(entry)
         ran = await self._here.run(job)
         self._experience.note_here(entry.ticket, ran.cached)
-        return ran.results
+        return ran.result

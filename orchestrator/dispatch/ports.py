@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream
@@ -12,7 +12,7 @@ from ..core.engine.health import JobEnd
 from ..core.engine.learned import Row
 from ..core.engine.withdrawal import Unwanted
 from ..core.models.backend import BackendConfig, Vitals
-from ..core.models.job import Job, Rank
+from ..core.models.job import AttemptResult, Job, Rank
 
 
 class Journal(Protocol):
@@ -55,9 +55,9 @@ def note_nothing(backend_id: str, end: JobEnd, why: str = "") -> None:
 
 @dataclass(frozen=True)
 class RanHere:
-    """``results``: what the job's record gains; ``cached``: the nodes that were in the cache."""
+    """``cached``: the nodes that were in the cache."""
 
-    results: dict[str, Any]
+    result: AttemptResult
     cached: frozenset[str]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..backends.events import Message, PreviewFrame
-from ..core.models.job import Job
+from ..core.models.job import AttemptResult, Job
 from ..errors import NotFoundError, OrchestratorError, OvertakenError
 from .ticket import Ticket
 
@@ -30,10 +30,10 @@ def ignore(update: JobUpdate) -> None:
 
 @dataclass
 class SecondCopy:
-    """``results``: what the job's record gains, once this copy is the one that was delivered."""
+    """``result``: once this copy is the one that was delivered."""
 
     task: asyncio.Task[None]
-    results: dict[str, Any] | None = None
+    result: AttemptResult | None = None
 
 
 class Delivery:

@@ -18,7 +18,7 @@ from ..backends.manager import BackendManager
 from ..core.engine.plan import SecondCopy as WantedCopy
 from ..core.engine.retry import is_victim
 from ..core.models.backend import BackendConfig
-from ..core.models.job import Attempt, Job, JobState
+from ..core.models.job import Attempt, AttemptResult, Job, JobState
 from ..core.workflow.outputs import ProgressMeter
 from ..errors import (
     IllegalTransitionError,
@@ -56,8 +56,8 @@ class SecondCopies:
         self._launch = launch
         self._journal = journal
 
-    async def race(self, entry: Entry, first: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-        """The results of the `first` copy, or of a second one that was begun meanwhile and is through before.
+    async def race(self, entry: Entry, first: Coroutine[Any, Any, AttemptResult]) -> AttemptResult:
+        """The result of the `first` copy, or of a second one that was begun meanwhile and is through before.
 
         Raises:
             OrchestratorError: why the first one failed, and there is no other.
@@ -69,15 +69,15 @@ class SecondCopies:
                 if entry.second is None:
                     raise
                 await asyncio.wait([entry.second.task])
-                if entry.second.results is None:
+                if entry.second.result is None:
                     raise
-                return entry.second.results
+                return entry.second.result
         except asyncio.CancelledError:
-            if entry.cancel_reason or entry.second is None or entry.second.results is None:
+            if entry.cancel_reason or entry.second is None or entry.second.result is None:
                 raise
             with suppress(AttributeError):  # Python 3.10 keeps no count
                 asyncio.current_task().uncancel()  # type: ignore[union-attr]
-            return entry.second.results  # it was this copy that cancelled the first one
+            return entry.second.result  # it was this copy that cancelled the first one
         finally:
             second, entry.second = entry.second, None
             if second is not None and not second.task.done():
@@ -158,7 +158,7 @@ class SecondCopies:
         await self._journal.save_job(entry.job)
         outcome, reason, went_down = OvertakenError.code, f"{first.name} was done before", False
         try:
-            results = await run.run(
+            result = await run.run(
                 entry.job.id,
                 entry.job.request,
                 hear,
@@ -171,9 +171,9 @@ class SecondCopies:
             went_down = is_victim(exc, ticket.begun_at_s is not None)
             raise
         else:
-            self._win(entry, attempt, config, results, f"on {config.name} because {why}")
+            self._win(entry, attempt, config, result, f"on {config.name} because {why}")
         finally:
-            if entry.second is None or entry.second.results is None:
+            if entry.second is None or entry.second.result is None:
                 if entry.cancel_reason:
                     outcome, reason = "cancelled", entry.cancel_reason
                 how = {"outcome": outcome, "reason": reason, "is_victim": went_down}
@@ -181,7 +181,7 @@ class SecondCopies:
                 self._register.update(entry, attempts=closed)
 
     def _win(
-        self, entry: Entry, mine: Attempt, config: BackendConfig, results: dict[str, Any], why: str
+        self, entry: Entry, mine: Attempt, config: BackendConfig, result: AttemptResult, why: str
     ) -> None:
         *others, first = (known for known in entry.job.attempts if known.prompt_id != mine.prompt_id)
         reason = f"a second copy on {config.name} was done before"
@@ -189,7 +189,7 @@ class SecondCopies:
         attempts = (*others, overtaken, mine)
         self._register.update(entry, attempts=attempts, backend_id=config.id, explanation=why)
         if entry.second is not None and entry.task is not None:
-            entry.second.results = results
+            entry.second.result = result
             entry.task.cancel()
 
 

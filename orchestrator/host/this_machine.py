@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.models.backend import Vitals
-from ..core.models.job import HERE, Job, OutputFile
+from ..core.models.job import HERE, AttemptResult, Job, OutputFile
 from ..core.workflow.outputs import check_success
 from ..core.workflow.result_files import FrameSequence, files_of, sequence_of
 from ..dispatch.ports import RanHere
@@ -78,8 +78,7 @@ class ThisMachine:
             raise
         outputs = check_success(entry, HERE)
         files = await asyncio.to_thread(self._files, outputs, prompt)
-        results = {"outputs": files, "shown": outputs}
-        return RanHere(results, _cached(entry))
+        return RanHere(AttemptResult(files, outputs), _cached(entry))
 
     async def _end_of(self, prompt_id: str, earlier: object) -> Mapping[str, Any]:
         """Its history entry, once there is another than the `earlier` one."""

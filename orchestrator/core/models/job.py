@@ -161,6 +161,17 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class AttemptResult:
+    """What a job gains by the attempt that did it; see Job for each."""
+
+    outputs: tuple[OutputFile, ...] = ()
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+    result_type: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Job:
     """A job's whole story so far. ``result_type`` is the link type of a wanted value ("" for whole graphs).
     ``inputs``: what its last attempt was sent with.
@@ -216,6 +227,16 @@ class Job:
         if len(merged) > NOTES_MAX:
             merged = (*merged[: NOTES_MAX - 1], "Further notes on this job were not kept.")
         return replace(self, notes=merged)
+
+    def with_result(self, result: AttemptResult) -> Job:
+        """The job with what that attempt brought."""
+        return replace(
+            self.noting(*result.notes),
+            outputs=result.outputs,
+            shown=result.shown,
+            texts=result.texts,
+            result_type=result.result_type,
+        )
 
     def to(self, state: JobState, **changes: Any) -> Job:
         """The job in its next state.
