@@ -244,11 +244,15 @@ def _share_graphs(db: sa.Connection) -> None:
     )
 
 
+def _give_the_master_one_id(db: sa.Connection) -> None:
+    db.execute(sa.text("UPDATE OR REPLACE learned SET peer = 'this machine' WHERE peer = 'this-machine'"))
+
+
 # Step n turns schema n + 1 into n + 2. A step spells its SQL out: the tables above will have moved on.
 STEPS: tuple[Step, ...] = (
     *(_time_attempts, _keep_trust, _name_requests, _keep_inputs_and_places),
     *(_keep_rules_and_lessons, _keep_notes, _keep_relays, _keep_withdrawals),
-    _share_graphs,
+    *(_share_graphs, _give_the_master_one_id),
 )
 
 

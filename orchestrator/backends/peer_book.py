@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..core.models.backend import BackendConfig, BackendStatus
+from ..core.models.backend import LOCAL_PEER_ID, BackendConfig, BackendStatus
 from ..core.models.credentials import headers_of
-from ..core.models.job import HERE
 from ..errors import ConfigError, StoreError
 from ..secrets import Secrets
 from ..store import Store
@@ -160,7 +159,11 @@ class PeerBook:
         config = self._manager.find(backend_id)
         if config is not None:
             return config.name
-        return HERE if backend_id == HERE else self._former_names.get(backend_id, "a removed peer")
+        return (
+            LOCAL_PEER_ID
+            if backend_id == LOCAL_PEER_ID
+            else self._former_names.get(backend_id, "a removed peer")
+        )
 
     async def _refuse_self(self, config: BackendConfig) -> None:
         if await asyncio.to_thread(self._is_this_machine, config):

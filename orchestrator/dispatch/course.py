@@ -10,8 +10,8 @@ from functools import partial
 from ..backends.manager import BackendManager
 from ..core.engine.health import JobEnd
 from ..core.engine.plan import Placement
-from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, Attempt, AttemptResult, JobState, Source
+from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
+from ..core.models.job import Attempt, AttemptResult, JobState, Source
 from ..errors import (
     JobLostError,
     LocalDiskError,
@@ -119,7 +119,7 @@ class Course:
             await self._recovery.when_nobody_is_left(entry, entry.last_error)
             return None
         try:
-            if placement.backend_id == HERE:
+            if placement.backend_id == LOCAL_PEER_ID:
                 return await self._here(entry, placement)
             config = self._manager.find(placement.backend_id)
             # It may be removed this very moment.

@@ -11,11 +11,10 @@ from typing import Any
 from ..backends.manager import BackendManager
 from ..core.engine.kinds import kind_of
 from ..core.engine.peers import used_memory_of
-from ..core.models.backend import BackendStatus
+from ..core.models.backend import LOCAL_PEER_ID, BackendStatus
 from ..core.workflow.prompt import links_of, seeded_nodes
 from ..errors import NotFoundError, OrchestratorError, PeerError
 from .ports import Journal, Peers
-from .preparing import HERE_ID
 from .register import Entry
 from .reporting import Measured, Reporter
 from .ticket import Ticket
@@ -58,7 +57,7 @@ class Experience:
             StoreError: the journal cannot be read or written.
         """
         knowledge = self._fleet.knowledge
-        there = {"", HERE_ID, *(config.id for config in self._manager.all())}
+        there = {"", LOCAL_PEER_ID, *(config.id for config in self._manager.all())}
         knowledge.read(row for row in await self._journal.load_learned() if row.peer in there)
         await self._journal.save_learned(knowledge.rows(), only=True)
         self._begin(self._keep(), "lessons")

@@ -11,15 +11,14 @@ from ..backends.manager import BackendManager
 from ..core.engine.knowledge import Knowledge
 from ..core.engine.peers import OurJob, PeerSnapshot
 from ..core.engine.scheduler import Scheduler
-from ..core.models.backend import BackendConfig, BackendStatus, Conduct, Health, Vitals
-from ..core.models.job import HERE
+from ..core.models.backend import LOCAL_PEER_ID, BackendConfig, BackendStatus, Conduct, Health, Vitals
 from ..core.models.rules import PeerRules
-from .preparing import HERE_ID, Preparing
+from .preparing import Preparing
 from .same_machine import SameMachines
 from .ticket import Ticket
 
 RUNNING_MAX = 8  #: a ComfyUI runs one prompt at a time; more are not followed
-_HERE_CONFIG = BackendConfig(HERE_ID, HERE, host="127.0.0.1")
+_HERE_CONFIG = BackendConfig(LOCAL_PEER_ID, LOCAL_PEER_ID, host="127.0.0.1")
 _HERE_RULES = PeerRules(only_idle=True)
 _HERE_STATUS = BackendStatus(Health.UP, conduct=Conduct(slow_start=True))  # one job at a time
 
@@ -88,7 +87,7 @@ class FleetView:
 
     def show(self, backend_id: str) -> None:
         """Anything changed of this peer."""
-        if backend_id == HERE_ID:
+        if backend_id == LOCAL_PEER_ID:
             return  # shown anew before each plan
         if backend_id not in (config.id for config in self._manager.all()):
             self._scheduler.remove_peer(backend_id)
@@ -119,13 +118,13 @@ class FleetView:
         if is_wanted:
             self._scheduler.set_peer(self.here(is_free, vitals), _now_s())
         else:
-            self._scheduler.remove_peer(HERE_ID)
+            self._scheduler.remove_peer(LOCAL_PEER_ID)
 
     def here(self, is_free: bool, vitals: Vitals | None) -> PeerSnapshot:
         """The master as one of the machines, which takes a job only while it has nothing else to do."""
         if vitals != self._here.vitals:
             self._here = replace(_HERE_STATUS, vitals=vitals)
-        ours = self._ours(HERE_ID)
+        ours = self._ours(LOCAL_PEER_ID)
         others = 0 if is_free or ours else 1
         return PeerSnapshot(
             _HERE_CONFIG, self._here, foreign=others, jobs=ours, rules=_HERE_RULES, has_copies=False

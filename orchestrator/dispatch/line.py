@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..backends.manager import BackendManager
-from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, Job, JobState
+from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
+from ..core.models.job import Job, JobState
 from ..errors import ConfigError, NotFoundError
 from .ports import Journal
 from .register import Entry, Register
@@ -122,7 +122,7 @@ class Line:
         if not self._room.fleet.has(entry.ticket):
             return "it is between two tries; wait a moment"
         config = self._manager.find(entry.ticket.backend_id)
-        name = config.name if config else HERE
+        name = config.name if config else LOCAL_PEER_ID
         if entry.job.begun_at is not None:
             return f"{name} has begun it"
         is_sent = entry.job.state is JobState.RUNNING

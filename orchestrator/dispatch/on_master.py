@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from ..core.engine.plan import Placement
-from ..core.models.job import HERE, Attempt, AttemptResult, JobState
+from ..core.models.backend import LOCAL_PEER_ID
+from ..core.models.job import Attempt, AttemptResult, JobState
 from .experience import Experience
 from .ports import Here, Journal
 from .register import Entry, Register
@@ -38,11 +39,11 @@ class OnMaster:
         now = datetime.now(timezone.utc)
         job = entry.job.to(
             JobState.RUNNING,
-            backend_id=HERE,
-            attempts=(*entry.job.attempts, Attempt(entry.job.id, HERE, now, begun_at=now)),
+            backend_id=LOCAL_PEER_ID,
+            attempts=(*entry.job.attempts, Attempt(entry.job.id, LOCAL_PEER_ID, now, begun_at=now)),
             explanation=placement.explanation,
             expected_s=placement.takes_s,
-            progress_text=f"on {HERE}",
+            progress_text=f"on {LOCAL_PEER_ID}",
             started_at=entry.job.started_at or now,
             begun_at=now,
         )

@@ -13,7 +13,7 @@ from ..core.engine.kinds import Kind, kind_of
 from ..core.engine.need import Need
 from ..core.engine.preparation import Prepared, prepare
 from ..core.engine.requirements import Doubt, only_here, oversized
-from ..core.models.backend import BackendConfig
+from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
 from ..core.models.job import JobRequest
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.prompt import class_of
@@ -22,7 +22,6 @@ from .ticket import Ticket
 
 IN_PLACE_NODES = 100  #: up to so many are prepared quicker than a thread is asked to
 LOOK_S = 1.0  #: until a disk with input files counts as hung: all jobs wait meanwhile, whatever they need
-HERE_ID = "this-machine"  #: the master itself, where a peer's id stands in a choice
 _NOT_HERE = ("this machine runs only whole prompts of the Run button that may go anywhere",)
 
 
@@ -109,7 +108,9 @@ class Preparing:
     def lacking(self, ticket: Ticket) -> tuple[str, ...]:
         """Peers whose node list says that they cannot run it."""
         unmet = self.need(ticket).unmet
-        return tuple(backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != HERE_ID)
+        return tuple(
+            backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != LOCAL_PEER_ID
+        )
 
     def doubts(self, ticket: Ticket) -> dict[str, Doubt]:
         """What the peers, by id, can be asked before their "no" to it counts."""
@@ -127,7 +128,7 @@ class Preparing:
         return (info, known) if info is not None and known is not None else None
 
     def need(self, ticket: Ticket) -> Need:
-        unmet: dict[str, tuple[str, ...]] = {HERE_ID: () if ticket.fits_here else _NOT_HERE}
+        unmet: dict[str, tuple[str, ...]] = {LOCAL_PEER_ID: () if ticket.fits_here else _NOT_HERE}
         cautions: dict[str, tuple[str, ...]] = {}
         for config in self._manager.all():
             known = self.prepared(ticket, config.id)

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ..backends.manager import BackendManager
-from ..core.models.job import HERE, JobState
+from ..core.models.backend import LOCAL_PEER_ID
+from ..core.models.job import JobState
 from .register import Entry, Register
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,9 @@ class Recall:
         first = next(attempt for attempt in entry.job.attempts if attempt.prompt_id == prompt_id)
         is_elsewhere = entry.job.state is JobState.RUNNING
         is_older = first.started_at < last.started_at  # else it was a second copy
-        is_late = entry.second is not None or entry.delivery.is_under_way or entry.job.backend_id == HERE
+        is_late = (
+            entry.second is not None or entry.delivery.is_under_way or entry.job.backend_id == LOCAL_PEER_ID
+        )
         if not entry.may_recall or entry.recalled or is_late or first.ended_at is None:
             return False
         if (is_elsewhere and not (has_begun and is_older)) or not self._may_run_on(first.backend_id, entry):

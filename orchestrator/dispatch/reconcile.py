@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from ..core.models.job import HERE, Attempt, Job, JobState, Rank, Source
+from ..core.models.backend import LOCAL_PEER_ID
+from ..core.models.job import Attempt, Job, JobState, Rank, Source
 from ..store import Store
 from .dispatcher import Dispatcher
 
@@ -53,7 +54,7 @@ async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[s
 
 def _goes_on(job: Job) -> bool:
     """Whether a peer may still be at work on it, and somebody wants what it makes."""
-    is_on_peer = job.state is JobState.RUNNING and job.backend_id != HERE and bool(job.attempts)
+    is_on_peer = job.state is JobState.RUNNING and job.backend_id != LOCAL_PEER_ID and bool(job.attempts)
     return is_on_peer and job.request.source is not Source.NODE
 
 

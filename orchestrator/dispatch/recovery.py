@@ -27,8 +27,8 @@ from ..core.engine.retry import (
     set_aside,
     when_all_failed,
 )
-from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, Attempt, Job, JobState
+from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
+from ..core.models.job import Attempt, Job, JobState
 from ..errors import (
     BodyTooLargeError,
     JobLostError,
@@ -42,7 +42,6 @@ from ..errors import (
     TakenBackError,
 )
 from .ports import NoteJob, Peers
-from .preparing import HERE_ID
 from .purse import Purse
 from .register import Entry, Register
 from .reporting import with_last
@@ -183,7 +182,7 @@ class Recovery:
         if isinstance(exc, PromptRefusedError):
             self._wait_again(entry)
             return None
-        entry.ticket.tried[HERE_ID] = f"it failed this job: {exc}"
+        entry.ticket.tried[LOCAL_PEER_ID] = f"it failed this job: {exc}"
         ran_s = _worked_s(entry)
         if decide(exc, _outcomes(entry.job), self.policy, ran_s=ran_s) is not Verdict.ELSEWHERE:
             raise exc
@@ -299,7 +298,7 @@ def _victims(job: Job) -> list[Attempt]:
 
 def _outcomes(job: Job) -> list[str]:
     """How the attempts ended that count as failed."""
-    refused_here = (HERE, PromptRefusedError.code)
+    refused_here = (LOCAL_PEER_ID, PromptRefusedError.code)
     counted = (a for a in job.attempts if (a.backend_id, a.outcome) != refused_here)
     return [a.outcome for a in counted if a.outcome not in _NO_FAILURES]
 

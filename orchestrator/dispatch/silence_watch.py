@@ -7,8 +7,8 @@ import logging
 
 from ..backends.manager import BackendManager
 from ..core.engine.silence import SilencePolicy, silent_job
-from ..core.models.backend import BackendConfig
-from ..core.models.job import HERE, JobState
+from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
+from ..core.models.job import JobState
 from .ports import Peers
 from .register import Entry, Register
 
@@ -54,7 +54,7 @@ class SilenceWatch:
         """Where a job is at work, if it could be heard from there."""
         job = entry.job
         has_begun = job.state is JobState.RUNNING and job.begun_at is not None
-        if not has_begun or job.backend_id == HERE:
+        if not has_begun or job.backend_id == LOCAL_PEER_ID:
             return None
         config = self._manager.find(job.backend_id)
         return config if config and self._peers.events(config).is_connected else None

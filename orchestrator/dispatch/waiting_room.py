@@ -17,13 +17,13 @@ from ..core.engine.plan import Placement, SecondCopy, Start
 from ..core.engine.preparation import Prepared
 from ..core.engine.scheduler import Scheduler
 from ..core.models.backend import Vitals
-from ..core.models.job import HERE, JobRequest, Rank
+from ..core.models.job import JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import OrchestratorError
 from .fleet_view import FleetView
 from .judgement import Judgement, judgement
 from .places import Places
-from .preparing import HERE_ID, Preparing
+from .preparing import Preparing
 from .same_machine import SameMachines
 from .sent_prompts import SentPrompts
 from .ticket import Ticket, rank_of
@@ -370,9 +370,8 @@ class WaitingRoom:
 
     def _seat(self, ticket: Ticket, start: Start, why: str) -> None:
         self.fleet.put(ticket, start.backend_id)
-        where = HERE if start.backend_id == HERE_ID else start.backend_id
         if ticket.future is not None and not ticket.future.done():
-            ticket.future.set_result(Placement(where, why, start.takes_s))
+            ticket.future.set_result(Placement(start.backend_id, why, start.takes_s))
         else:
             self.release(ticket)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from ..core.models.job import HERE, Job, JobState
+from ..core.models.backend import LOCAL_PEER_ID
+from ..core.models.job import Job, JobState
 from ..errors import NotFoundError, PeerError
 from ..runtime import Runtime
 
@@ -18,7 +19,7 @@ async def begun_ids(runtime: Runtime, jobs: Iterable[Job]) -> frozenset[str]:
     jobs = tuple(jobs)
     begun = {job.id for job in jobs if job.begun_at is not None}
     unheard = [job for job in jobs if job.state is JobState.RUNNING and job.id not in begun and job.attempts]
-    peers = {job.backend_id for job in unheard} - {HERE}
+    peers = {job.backend_id for job in unheard} - {LOCAL_PEER_ID}
     running = frozenset().union(*await asyncio.gather(*(_running_on(runtime, peer) for peer in peers)))
     return frozenset(begun | {job.id for job in unheard if job.attempts[-1].prompt_id in running})
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from ..backends.events import Message, PeerEvent, PreviewFrame, RawFrame
 from ..backends.wire import COMFYUI_TYPES, TEXT
-from ..core.models.job import HERE, Job, JobState, Source
+from ..core.models.backend import LOCAL_PEER_ID
+from ..core.models.job import Job, JobState, Source
 from ..core.workflow.prompt import class_of
 from ..dispatch.live_outputs import NodeOutput
 from ..runtime import Runtime
@@ -102,7 +103,7 @@ class FleetMirror:
                 return
             outputs = output_nodes(job, self._is_output)
             shown = self._shown[job.id] = _Shown(self._native.next_number(), outputs)
-        if job.backend_id == HERE:
+        if job.backend_id == LOCAL_PEER_ID:
             # The host shows and tells what it runs itself.
             self._native.forget(job.id)
             shown.is_running = shown.is_listed = False

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..backends.events import Message, PeerEvent
-from ..core.models.job import HERE, Job
+from ..core.models.backend import LOCAL_PEER_ID
+from ..core.models.job import Job
 from ..runtime import Runtime
 from .page_events import PageEvent
 from .progress import box_states
@@ -51,7 +52,7 @@ class NodePeers:
 
     def _on_job(self, job: Job) -> None:
         told = self._told.get(job.id)
-        if told is not None and (job.state.is_final or job.backend_id in ("", HERE)):
+        if told is not None and (job.state.is_final or job.backend_id in ("", LOCAL_PEER_ID)):
             lit = [box for box, kind in told.states.items() if kind == "running"]
             self._tell(job.id, told, dict.fromkeys(lit, "finished"))
             del self._told[job.id]

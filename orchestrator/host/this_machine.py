@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.models.backend import Vitals
-from ..core.models.job import HERE, AttemptResult, Job, OutputFile
+from ..core.models.backend import LOCAL_PEER_ID, Vitals
+from ..core.models.job import AttemptResult, Job, OutputFile
 from ..core.workflow.outputs import check_success
 from ..core.workflow.result_files import FrameSequence, files_of, sequence_of
 from ..dispatch.ports import RanHere
@@ -76,7 +76,7 @@ class ThisMachine:
         except asyncio.CancelledError:
             self._stop(prompt_id)
             raise
-        outputs = check_success(entry, HERE)
+        outputs = check_success(entry, LOCAL_PEER_ID)
         files = await asyncio.to_thread(self._files, outputs, prompt)
         return RanHere(AttemptResult(files, outputs), _cached(entry))
 

@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 from ..core.engine.explain import Outlook, Reckoning, caution, in_full
 from ..core.engine.knowledge import Origin
 from ..core.models.backend import BackendConfig, BackendStatus, QueueState
-from ..core.models.job import HERE, Attempt, Job, JobState, OutputFile
-from ..dispatch.preparing import HERE_ID
+from ..core.models.job import Attempt, Job, JobState, OutputFile
 
 PeerName = Callable[[str], str]  #: the name of a peer's id, also of one that was removed since
 
@@ -78,9 +77,8 @@ def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
     there; ``origin``: what the times are taken from. ``need_bytes``: of memory, as expected; None while
     unknown."""
     verdict, able = reckoning.verdict, reckoning.verdict.eligible
-    here = verdict.backend_id == HERE_ID
     return {
-        "id": HERE if here else verdict.backend_id,
+        "id": verdict.backend_id,
         "name": verdict.name,
         "eligible": able,
         "awaits": bool(verdict.awaited),

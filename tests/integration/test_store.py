@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core.engine.learned import Row
 from orchestrator.core.engine.withdrawal import Unwanted
-from orchestrator.core.models.backend import BackendConfig
+from orchestrator.core.models.backend import LOCAL_PEER_ID, BackendConfig
 from orchestrator.core.models.job import (
     Attempt,
     InputFile,
@@ -773,6 +773,15 @@ async def test_a_journal_from_before_cancels_were_kept_keeps_them(path: Path) ->
         assert await again.load_unwanted() == (unwanted,)
         await again.forget_unwanted("p")
         assert await again.load_unwanted() == ()
+
+
+async def test_what_was_learned_of_the_master_under_its_former_id_is_kept(path: Path) -> None:
+    times, others = (1.0, 2.0), Row("run", "a", "k", (3.0,))
+    async with opened(path) as store:
+        await store.save_learned([Row("run", "this-machine", "k", times), others])
+    run_sql(path, "UPDATE meta SET value = '10' WHERE key = 'schema'")
+    async with opened(path) as again:
+        assert set(await again.load_learned()) == {Row("run", LOCAL_PEER_ID, "k", times), others}
 
 
 async def test_a_journal_from_before_jobs_had_notes_keeps_its_jobs(path: Path) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from orchestrator.backends.events import PeerEvent, PreviewFrame, RawFrame
-from orchestrator.core.models.backend import BackendConfig
-from orchestrator.core.models.job import HERE, Attempt, Job, JobRequest, JobState, Source
+from orchestrator.core.models.backend import LOCAL_PEER_ID, BackendConfig
+from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.host.fleet_mirror import FleetMirror
 from orchestrator.host.outbox import BEHIND
@@ -115,7 +115,7 @@ def picture(data: bytes, node_id: str = "1", **meta: Any) -> PreviewFrame:
     return PreviewFrame("there", node_id, node_id, "image/png", data, {**about, **meta})
 
 
-@pytest.mark.parametrize("back_to", [WAITING, WAITING.evolve(backend_id=HERE)])
+@pytest.mark.parametrize("back_to", [WAITING, WAITING.evolve(backend_id=LOCAL_PEER_ID)])
 async def test_nothing_of_a_lost_attempt_is_told_of_the_next(back_to: Job) -> None:
     around = begun()
     around.event("execution_cached", nodes=["1", "2"])
@@ -269,7 +269,11 @@ async def test_a_client_that_knows_the_prompt_of_each_frame_hears_of_all_at_once
 
 
 async def test_a_prompt_that_is_gone_holds_nobody_up() -> None:
-    for gone in (RUNNING.to(JobState.CANCELLED, ended_at=NOW), RUNNING.evolve(backend_id=HERE), WAITING):
+    for gone in (
+        RUNNING.to(JobState.CANCELLED, ended_at=NOW),
+        RUNNING.evolve(backend_id=LOCAL_PEER_ID),
+        WAITING,
+    ):
         around = begun()
         second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW),))
         around.tell(second)

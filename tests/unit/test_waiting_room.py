@@ -14,10 +14,18 @@ import pytest
 from orchestrator.backends.manager import BackendManager
 from orchestrator.core.engine.placement import STARTS_AT_ONCE
 from orchestrator.core.engine.scheduler import Scheduler
-from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, QueueState, Vitals
-from orchestrator.core.models.job import HERE, JobRequest, Prompt, Source
+from orchestrator.core.models.backend import (
+    LOCAL_PEER_ID,
+    BackendConfig,
+    BackendStatus,
+    Device,
+    Health,
+    QueueState,
+    Vitals,
+)
+from orchestrator.core.models.job import JobRequest, Prompt, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
-from orchestrator.dispatch.preparing import HERE_ID, Preparing
+from orchestrator.dispatch.preparing import Preparing
 from orchestrator.dispatch.sent_prompts import SentPrompts
 from orchestrator.dispatch.ticket import Ticket
 from orchestrator.dispatch.waiting_room import PREPARED_AT_ONCE, WaitingRoom
@@ -252,7 +260,7 @@ async def test_a_job_that_only_this_machine_can_run_waits_until_it_is_free(
         assert room.placed == []
         room.room.paused = False
     await room.until(lambda: room.placed == [ticket])
-    assert ticket.backend_id == HERE_ID
+    assert ticket.backend_id == LOCAL_PEER_ID
 
 
 async def test_a_job_that_only_this_machine_can_run_fails_when_it_no_longer_helps(room: Room) -> None:
@@ -275,8 +283,8 @@ async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(ro
     here.vitals = SMALL
     room.add("a")
     found = {r.verdict.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
-    assert found[HERE].peer.status.vitals == SMALL
-    assert found[HERE].run_s > 5 * found["a"].run_s
+    assert found[LOCAL_PEER_ID].peer.status.vitals == SMALL
+    assert found[LOCAL_PEER_ID].run_s > 5 * found["a"].run_s
 
 
 @pytest.mark.parametrize("is_wanted", [False, True])
@@ -319,7 +327,7 @@ async def test_what_needs_more_memory_than_this_machine_has_is_not_left_waiting_
     if is_refused:
         assert isinstance(placing.exception(), NoEligiblePeerError)
     else:
-        assert placing.result().backend_id == HERE
+        assert placing.result().backend_id == LOCAL_PEER_ID
 
 
 async def test_of_a_peer_that_says_it_runs_thousands_only_a_few_are_followed(room: Room) -> None:

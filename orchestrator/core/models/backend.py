@@ -15,6 +15,8 @@ from .trust import checked_trust
 
 DEFAULT_PORT = 8188
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+#: The master itself, where a peer's id stands: no peer can have it. People read it as its name.
+LOCAL_PEER_ID = "this machine"
 NAME_MAX = 64
 TAG_MAX = 32
 
@@ -72,7 +74,7 @@ class BackendConfig:
         return PeerRules(self.exclusive, self.only_idle, parse_hours(self.hours))
 
     def __post_init__(self) -> None:
-        if not _ID.fullmatch(self.id):
+        if self.id != LOCAL_PEER_ID and not _ID.fullmatch(self.id):
             raise ConfigError(f"Peer id {self.id!r} must be 1-64 letters, digits, '_', '.' or '-'.")
         fill = object.__setattr__
         scheme, host, port, path = (

@@ -25,8 +25,6 @@ Rank = tuple[float, float]  #: a job's place in the line, the lowest first: minu
 NOTE_MAX = 1_000  #: characters of one note
 NOTES_MAX = 50
 
-HERE = "this machine"  #: the master itself, where a peer's id stands
-
 
 class JobState(str, Enum):
     WAITING = "waiting"  #: in our queue; nothing left the machine
