@@ -45,7 +45,6 @@ class OnMaster:
             expected_s=placement.takes_s,
             progress_text=f"on {LOCAL_PEER_ID}",
             started_at=entry.job.started_at or now,
-            begun_at=now,
         )
         await self._journal.save_job(job)
         self._room.begun(entry.ticket)

@@ -74,7 +74,6 @@ def reopened(entry: Entry) -> None:
         JobState.RUNNING,
         backend_id=first.backend_id,
         attempts=(*others, first),
-        begun_at=first.begun_at,
         progress_text="its peer is back, and it goes on there",
     )
     entry.ticket.tried.pop(first.backend_id, None)

@@ -283,7 +283,7 @@ def _end_attempt(entry: Entry, exc: OrchestratorError, outcome: str = "", *, is_
     if entry.job.state is JobState.RUNNING:
         how = {"outcome": outcome or exc.code, "reason": str(exc), "is_victim": is_victim}
         attempts = with_last(entry.job, ended_at=_now(), **how)
-        entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="", begun_at=None)
+        entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="")
 
 
 def _worked_s(entry: Entry) -> float:

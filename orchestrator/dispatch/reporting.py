@@ -55,10 +55,8 @@ class Reporter:
         if entry.job.attempts[-1].begun_at is None:  # its first word, whichever came through
             self._on_begun()
             self._begun_at_s = entry.heard_at_s
-            begun_at = datetime.now(timezone.utc)
-            attempts = with_last(entry.job, begun_at=begun_at)
-            text = f"started on {self._peer}"
-            self._register.update(entry, begun_at=begun_at, attempts=attempts, progress_text=text)
+            attempts = with_last(entry.job, begun_at=datetime.now(timezone.utc))
+            self._register.update(entry, attempts=attempts, progress_text=f"started on {self._peer}")
         elif entry.job.is_silent:
             self._register.update(entry, is_silent=False, progress_text=f"at work on {self._peer}")
         if isinstance(message, PeerEvent):

@@ -142,8 +142,10 @@ class SecondCopies:
         def say(text: str) -> None:
             self._register.say(entry, f"second copy on {config.name}: {text}")
 
-        def hear(message: Message) -> None:
-            self._room.begun(ticket)  # what it tells is told of the first one already
+        def hear(message: Message) -> None:  # what it tells is told of the first one already
+            if ticket.begun_at_s is None:
+                self._room.begun(ticket)
+                self._register.update(entry, attempts=_with(entry.job, attempt, begun_at=_now()))
 
         def on_progress(meter: ProgressMeter) -> None:
             self._register.update(entry, progress=meter.fraction)
@@ -183,6 +185,8 @@ class SecondCopies:
     def _win(
         self, entry: Entry, mine: Attempt, config: BackendConfig, result: AttemptResult, why: str
     ) -> None:
+        mine = next(known for known in entry.job.attempts if known.prompt_id == mine.prompt_id)
+        mine = replace(mine, begun_at=mine.begun_at or mine.started_at)  # it may have told nothing
         *others, first = (known for known in entry.job.attempts if known.prompt_id != mine.prompt_id)
         reason = f"a second copy on {config.name} was done before"
         overtaken = replace(first, ended_at=_now(), outcome=OvertakenError.code, reason=reason)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -118,7 +117,6 @@ class FleetMirror:
             self._turns.end(job.request.client_id, job.id)
         elif job.begun_at is not None and not shown.is_running:
             shown.is_running = True
-            shown.begun_at = job.begun_at
             shown.forget_attempt()  # only now: without another one, the job ends with the words of the last
             self._native.show_running(job.id, queue_item(job, shown.number, shown.outputs))
             self._send_start(job, shown)
@@ -141,8 +139,7 @@ class FleetMirror:
         if job.state is JobState.CANCELLED and not shown.was_told_of_start:
             self._native.forget(job.id)
             return
-        begun_ms = milliseconds(shown.begun_at or job.begun_at)
-        start = ("execution_start", {"prompt_id": job.prompt_id, "timestamp": begun_ms})
+        start = ("execution_start", {"prompt_id": job.prompt_id, "timestamp": milliseconds(job.begun_at)})
         kind, data = ending(job, shown.trail)
         outputs = sanitise(job.shown)
         for node_id in outputs:
@@ -267,7 +264,6 @@ class _Shown:
         self.is_listed = False
         self.is_running = False
         self.was_told_of_start = False
-        self.begun_at: datetime | None = None  #: the attempt whose words these are
         self.told: dict[str, Any] = {}  #: outputs, by node
         self._delivered = Counter[str]()
         self.forget_attempt()

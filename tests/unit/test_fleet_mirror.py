@@ -27,8 +27,8 @@ PROMPT = {"1": {"class_type": "Work", "inputs": {}}, "9": {"class_type": "Output
 WAITING = Job("job", JobRequest(prompt=PROMPT, source=Source.FLEET, client_id="page"), NOW)
 INFO = ObjectInfo({"Work": {"input": {}, "output": [], "python_module": "custom_nodes.A-Pack"}})
 PEER = BackendConfig("a", url="http://127.0.0.1:1")
-ATTEMPT = (Attempt("there", "a", NOW),)
-RUNNING = WAITING.to(JobState.RUNNING, backend_id="a", begun_at=NOW, attempts=ATTEMPT)
+ATTEMPT = (Attempt("there", "a", NOW, begun_at=NOW),)
+RUNNING = WAITING.to(JobState.RUNNING, backend_id="a", attempts=ATTEMPT)
 
 
 class Socket:
@@ -137,9 +137,10 @@ async def test_nothing_of_a_lost_attempt_is_told_of_the_next(back_to: Job) -> No
 async def test_a_job_that_nobody_else_takes_ends_with_the_words_of_its_last_attempt() -> None:
     around = begun()
     around.event("execution_cached", nodes=["1"])
-    around.tell(RUNNING.to(JobState.WAITING, backend_id="", begun_at=None))
+    waits_again = RUNNING.to(JobState.WAITING, backend_id="")
+    around.tell(waits_again)
     error = {"code": "execution_error", "node_id": "9", "exception_message": "no"}
-    around.tell(WAITING.to(JobState.FAILED, ended_at=LATER, error=error))
+    around.tell(waits_again.to(JobState.FAILED, ended_at=LATER, error=error))
     assert [kind for kind, _ in around.history] == ["execution_start", "execution_cached", "execution_error"]
     start, _, end = (data for _, data in around.history)
     assert end["timestamp"] - start["timestamp"] == 60_000
@@ -236,7 +237,7 @@ async def test_a_client_that_knows_event_4_gets_it_with_the_peers_own_ids() -> N
 
 def both(around: Surroundings) -> None:
     """Two prompts of one client, on two peers at once; the second one's peer is the quicker one."""
-    second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW),))
+    second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW, begun_at=NOW),))
     around.tell(replace(WAITING, id="second"))
     around.tell(second)
     for job, said in ((RUNNING, b"one"), (second, b"two"), (second, b"TWO"), (RUNNING, b"ONE")):
@@ -275,7 +276,7 @@ async def test_a_prompt_that_is_gone_holds_nobody_up() -> None:
         WAITING,
     ):
         around = begun()
-        second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW),))
+        second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW, begun_at=NOW),))
         around.tell(second)
         around.tell(gone)
         await delivered()
@@ -285,7 +286,7 @@ async def test_a_prompt_that_is_gone_holds_nobody_up() -> None:
 async def test_nothing_is_kept_for_a_client_that_is_not_there() -> None:
     around = Surroundings()
     del around.sockets["page"]
-    second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW),))
+    second = replace(RUNNING, id="second", attempts=(Attempt("elsewhere", "b", NOW, begun_at=NOW),))
     for job in (RUNNING, second, second.to(JobState.DONE, ended_at=NOW)):
         around.tell(job)
     around.sockets["page"] = around.page

@@ -177,9 +177,8 @@ class Job:
     its nodes would skip, a listed file that is not there.
     ``shown``: what each node shows, as ComfyUI's history has it, with the names the files got here.
     ``previews``: how many pictures of its progress came so far; only the last one is kept.
-    ``begun_at``: when the peer began with it (it may wait there first). ``expected_s``: for so long it
-    most likely works on it, None while unknown. ``is_silent``: nothing was heard of it for long:
-    it may be slow or dead. None of these is kept across a restart.
+    ``expected_s``: how long it most likely takes its peer, None while unknown. ``is_silent``: nothing was
+    heard of it for long: it may be slow or dead. None of these three is kept across a restart.
     Moments are UTC. Changed only by ``to`` and ``evolve``, never in place."""
 
     id: str
@@ -200,7 +199,6 @@ class Job:
     progress_text: str = ""
     previews: int = field(default=0, compare=False)
     started_at: datetime | None = None
-    begun_at: datetime | None = field(default=None, compare=False)
     is_silent: bool = field(default=False, compare=False)
     expected_s: float | None = field(default=None, compare=False)
     ended_at: datetime | None = None
@@ -209,6 +207,12 @@ class Job:
     def prompt_id(self) -> str:
         """The id under which the sender of a prompt knows it, in the host's queue, history and events."""
         return self.request.prompt_id or self.id
+
+    @property
+    def begun_at(self) -> datetime | None:
+        """When the peer began with it, where it may wait first; None while it waits or nobody knows."""
+        is_there = self.attempts and self.state is not JobState.WAITING
+        return self.attempts[-1].begun_at if is_there else None
 
     @property
     def label(self) -> str:
