@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from .core.models.job import Job, Rank
 from .errors import OrchestratorError, StoreError
 from .job_rows import BATCH
+from .signals import Signal
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class JobWriter:
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self.trouble = ""  #: why accepted jobs wait to be written, in sentences; "" when they do not
-        self.on_trouble: Callable[[str], None] = lambda trouble: None
+        self.troubled = Signal[[str]]("the journal's trouble")
 
     async def save(self, job: Job) -> None:
         """Write what became of an accepted job; on disk when this returns.
@@ -147,4 +148,4 @@ class JobWriter:
             log.error("%s", trouble)
         else:
             log.warning("The journal can be written again; jobs go on")
-        self.on_trouble(trouble)
+        self.troubled.tell(trouble)

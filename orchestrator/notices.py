@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from .signals import Signal
+
 
 class Notices:
     """`told` gives those that others keep; "" is none. What is added stays until this process ends."""
@@ -11,7 +13,7 @@ class Notices:
     def __init__(self, told: Callable[[], Iterable[str]]) -> None:
         self._told = told
         self._added: list[str] = []
-        self._listeners: list[Callable[[], None]] = []
+        self._changed = Signal[[]]("notices")
 
     def __iter__(self) -> Iterator[str]:
         return (notice for notice in (*self._told(), *self._added) if notice)
@@ -21,10 +23,8 @@ class Notices:
         self.changed()
 
     def changed(self) -> None:
-        for listener in tuple(self._listeners):
-            listener()
+        self._changed.tell()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Hear that there are others now; returns its undo."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._changed.subscribe(listener)

@@ -19,6 +19,7 @@ from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
 from .backends.second_look import SecondLook
+from .background import BackgroundTasks
 from .core.engine.explain import Outlook
 from .core.engine.health import HealthPolicy, Work
 from .core.engine.outage import OutagePolicy
@@ -41,6 +42,7 @@ from .dispatch.transport import Folders, Transport
 from .errors import ConfigError, NotFoundError, StoreError
 from .notices import Notices
 from .secrets import Secrets
+from .signals import Signal
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -81,8 +83,8 @@ class Runtime:
             is_this_machine=settings.is_this_machine,
             disconnect=self._pool.drop,
         )
-        self.manager.on_body_limits = lambda limits: self._errand(
-            self.peers.keep_body_limits(limits), "remote-dispatch keep body limits"
+        self.manager.body_limits.subscribe(
+            lambda limits: self._errands.start(self.peers.keep_body_limits(limits), "keep body limits")
         )
         second_look = SecondLook(self.manager, self._pool).ask
         self._preflight = Preflight(self.manager, settings.folders, second_look)
@@ -104,8 +106,8 @@ class Runtime:
         self.notices = Notices(lambda: (self.store.notice, self.store.trouble, self.secrets.notice))
         self.store.on_trouble(self._journal_has_trouble)
         self._preferences = Preferences()
-        self._on_preferences: list[Callable[[Preferences], None]] = []
-        self._errands: set[asyncio.Task[None]] = set()
+        self._preferences_changed = Signal[[Preferences]]("preferences")
+        self._errands = BackgroundTasks()
         self._ready: asyncio.Event | None = None
         self._failure: Exception | None = None
 
@@ -128,7 +130,7 @@ class Runtime:
             self._dispatcher.start()
             self._monitor.start()
             await reconcile(self.store, self._dispatcher, self.peers.name)
-            self._errand(self._prune_now_and_then(), "remote-dispatch prune")
+            self._errands.start(self._prune_now_and_then(), "prune")
         except Exception as exc:
             self._failure = exc
             raise
@@ -136,9 +138,7 @@ class Runtime:
             self._ready.set()
 
     async def aclose(self) -> None:
-        for errand in tuple(self._errands):
-            errand.cancel()
-        await asyncio.gather(*self._errands, return_exceptions=True)
+        await self._errands.aclose()
         await self._dispatcher.aclose()
         await self._monitor.aclose()
         await self._pool.aclose()
@@ -184,8 +184,7 @@ class Runtime:
         """
         self._preferences = self._preferences.changed(changes)
         self._apply_preferences()
-        for callback in tuple(self._on_preferences):
-            callback(self._preferences)
+        self._preferences_changed.tell(self._preferences)
         await self.store.save_preferences(vars(self._preferences))
         return self._preferences
 
@@ -198,8 +197,7 @@ class Runtime:
 
     def on_preferences(self, callback: Callable[[Preferences], None]) -> Callable[[], None]:
         """Hear of every change; returns its undo."""
-        self._on_preferences.append(callback)
-        return lambda: self._on_preferences.remove(callback)
+        return self._preferences_changed.subscribe(callback)
 
     def use_this_machine(self, here: Here) -> None:
         """See Dispatcher.use_this_machine."""
@@ -245,18 +243,13 @@ class Runtime:
     def _look_at(self, backend_id: str, stale: bool) -> None:
         if stale and self.manager.find(backend_id):
             self.manager.forget_object_info(backend_id)
-        self._errand(self._check_quietly(backend_id), f"remote-dispatch check {backend_id}")
+        self._errands.start(self._check_quietly(backend_id), f"check {backend_id}")
 
     async def _check_quietly(self, backend_id: str) -> None:
         try:
             await self._monitor.check(backend_id)
         except NotFoundError:
             log.debug("Peer %s was removed before it could be asked", backend_id)
-
-    def _errand(self, work: Any, name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
 
     # Jobs
 
@@ -318,7 +311,7 @@ class Runtime:
 
     def cancel_soon(self, job_id: str) -> None:
         """End a job that nobody wants any more, without waiting for it."""
-        self._errand(self._dispatcher.cancel(job_id), f"remote-dispatch cancel {job_id}")
+        self._errands.start(self._dispatcher.cancel(job_id), f"cancel {job_id}")
 
     def attach(self, job_id: str, listener: Listener) -> None:
         """Let `listener` hear of a job that was submitted without one, from its present state on."""

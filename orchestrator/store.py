@@ -180,9 +180,9 @@ class Store:
         """Why accepted jobs wait to be written, in sentences; "" when they do not."""
         return self._writer.trouble
 
-    def on_trouble(self, callback: Callable[[str], None]) -> None:
-        """Let it hear when that changes."""
-        self._writer.on_trouble = callback
+    def on_trouble(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Let it hear when that changes; returns its undo."""
+        return self._writer.troubled.subscribe(callback)
 
     async def save_request(self, job: Job) -> None:
         """Write what a person changed in the request of a job that waits."""

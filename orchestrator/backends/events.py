@@ -12,6 +12,7 @@ from dataclasses import replace
 import aiohttp
 
 from ..errors import PeerError
+from ..signals import Signal
 from . import wire
 from .client import ComfyUIClient
 from .wire import COMFYUI_TYPES, PeerEvent, PreviewFrame, RawFrame
@@ -46,7 +47,7 @@ class EventStream:
         self.heard_at_s = 0.0  #: when something about a prompt came last, on the loop's clock
         self._client = client
         self._callbacks: dict[str, list[Callback]] = {}
-        self._on_cut: list[Callable[[], None]] = []
+        self._cut = Signal[[]]("cut event streams")
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.strangers: dict[str, None] = {}  #: ids of prompts that began and nobody had subscribed to
@@ -95,8 +96,7 @@ class EventStream:
 
     def hear_cuts(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Be told when a connection comes to its end; returns the way to stop it."""
-        self._on_cut.append(callback)
-        return lambda: self._on_cut.remove(callback)
+        return self._cut.subscribe(callback)
 
     async def aclose(self) -> None:
         if self._task is not None:
@@ -116,8 +116,7 @@ class EventStream:
                         heard = await self._read(socket)
                     finally:
                         self.cuts += 1
-                        for callback in tuple(self._on_cut):
-                            callback()
+                        self._cut.tell()
             except PeerError as exc:
                 self.refusals += 1
                 log.debug("No event stream: %s", exc)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
 
+from ..background import BackgroundTasks
 from ..core.engine.health import HealthPolicy, JobEnd, Work, after_answer, after_failure, after_job
 from ..core.models.backend import BackendConfig, BackendStatus, Health, QueueState
 from ..core.workflow.object_info import ObjectInfo
@@ -74,7 +74,7 @@ class HealthMonitor:
         self._work_of = work_of
         self._has_job = has_job
         self._watched: dict[str, _Watched] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._renewals = asyncio.Semaphore(RENEWED_AT_ONCE)
         self._unsubscribe: Callable[[], None] | None = None
         self._closing = False
@@ -116,7 +116,7 @@ class HealthMonitor:
             if info is not None and status.health is Health.UP:
                 peer.generation = status.generation
                 renewal = self._renew_object_info(config, peer, info)
-                peer.reading = self._begin(renewal, f"newer node list of {config.id}")
+                peer.reading = self._tasks.start(renewal, f"newer node list of {config.id}")
 
     def note_job(self, backend_id: str, end: JobEnd, why: str = "") -> None:
         """A job there came to its end; see ``after_job``. Nothing for a peer that was removed."""
@@ -153,20 +153,12 @@ class HealthMonitor:
         self._closing = True
         if self._unsubscribe:
             self._unsubscribe()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
 
     def _follow(self, backend_id: str) -> None:
         if self._enabled(backend_id) and self._of(backend_id).polling is None:
             peer = self._of(backend_id)
-            peer.polling = self._begin(self._poll(backend_id, peer), f"watch {backend_id}")
-
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=f"remote-dispatch {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+            peer.polling = self._tasks.start(self._poll(backend_id, peer), f"watch {backend_id}")
 
     def _of(self, backend_id: str) -> _Watched:
         return self._watched.setdefault(backend_id, _Watched())
@@ -247,7 +239,9 @@ class HealthMonitor:
         known = self._manager.get_object_info(backend_id) is not None
         if peer.reading is None and status.health is Health.UP and not known and not self._closing:
             peer.generation = status.generation
-            peer.reading = self._begin(self._read_object_info(backend_id, peer), f"node list of {backend_id}")
+            peer.reading = self._tasks.start(
+                self._read_object_info(backend_id, peer), f"node list of {backend_id}"
+            )
         return peer.reading
 
     async def _read_object_info(self, backend_id: str, peer: _Watched) -> None:

@@ -11,6 +11,7 @@ from ..core.models.backend import BackendConfig, BackendStatus
 from ..core.workflow.object_info import ObjectInfo
 from ..core.workflow.runs_here import HereClasses
 from ..errors import ConfigError, NotFoundError
+from ..signals import Signal
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,10 @@ class BackendManager:
 
     def __init__(self) -> None:
         self._peers: dict[str, _Peer] = {}
-        self._callbacks: list[Callable[[str], None]] = []
+        self._changed = Signal[[str]]("the peers")
         self.here_classes = HereClasses()  #: what no peer is given, beside paid partner nodes
-        #: hears each poll that brought vitals, news or not
-        self.on_body_limits: Callable[[dict[str, int]], None] = lambda limits: (
-            None
-        )  #: hears all that are known
-        self.on_vitals: Callable[[str, BackendStatus], None] = lambda backend_id, status: None
+        self.body_limits = Signal[[Mapping[str, int]]]("body limits")  #: all that are known, by peer
+        self.polled = Signal[[str, BackendStatus]]("polls")  #: each that brought vitals, news or not
 
     def register(self, config: BackendConfig) -> None:
         """Add a peer.
@@ -106,7 +104,7 @@ class BackendManager:
         is_polled = status.vitals is not None and status.vitals is not peer.status.vitals
         peer.status = status
         if is_polled:
-            self.on_vitals(backend_id, status)
+            self.polled.tell(backend_id, status)
         if news:
             self._tell(backend_id)
 
@@ -177,7 +175,7 @@ class BackendManager:
 
     def _tell_body_limits(self, backend_id: str) -> None:
         found = ((known, peer.body_max_bytes) for known, peer in self._peers.items())
-        self.on_body_limits({known: limit for known, limit in found if limit is not None})
+        self.body_limits.tell({known: limit for known, limit in found if limit is not None})
         self._tell(backend_id)
 
     def forget_object_info(self, backend_id: str) -> None:
@@ -188,13 +186,7 @@ class BackendManager:
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Hear the id of every peer that was added, changed or removed; returns the way to stop it."""
-        self._callbacks.append(callback)
-
-        def undo() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
-
-        return undo
+        return self._changed.subscribe(callback)
 
     def _peer(self, backend_id: str) -> _Peer:
         peer = self._peers.get(backend_id)
@@ -214,11 +206,7 @@ class BackendManager:
                 raise ConfigError(f"{config.url} is registered already, as {other.name}.")
 
     def _tell(self, backend_id: str) -> None:
-        for callback in tuple(self._callbacks):
-            try:
-                callback(backend_id)
-            except Exception:
-                log.exception("A listener of the peers failed")
+        self._changed.tell(backend_id)
 
 
 def _as_told(status: BackendStatus) -> BackendStatus:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..background import BackgroundTasks
 from ..core.models.backend import BackendConfig
 from .client import ComfyUIClient
 from .events import EventStream
@@ -38,7 +38,7 @@ class ClientPool:
         self._resolver = CheckedResolver()  # one for all: where a name led first counts for every peer
         self._retired: list[ComfyUIClient] = []
         self._connections: dict[str, _Kept] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = BackgroundTasks()
 
     @property
     def sender(self) -> str:
@@ -70,7 +70,7 @@ class ClientPool:
     async def aclose(self) -> None:
         for backend_id in tuple(self._connections):
             await self.drop(backend_id)
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._closing.settled()
         for client in self._retired:
             await client.close()
         self._retired.clear()
@@ -82,9 +82,7 @@ class ClientPool:
         if known is not None and known.key == key:
             return known
         if known is not None:
-            task = asyncio.create_task(self._retire(known), name=f"remote-dispatch close {config.id}")
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._closing.start(self._retire(known), f"close {config.id}")
         client = ComfyUIClient(
             config.url,
             headers=headers,

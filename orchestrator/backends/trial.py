@@ -78,7 +78,7 @@ async def _why_not_ended(client: ComfyUIClient, peer: str, prompt_id: str, ahead
 
 
 async def _leave_nothing(client: ComfyUIClient, prompt_id: str) -> None:
-    tidying = asyncio.ensure_future(_tidy(client, prompt_id))
+    tidying = asyncio.create_task(_tidy(client, prompt_id), name=f"remote-dispatch tidy {prompt_id}")
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(asyncio.shield(tidying), TIDY_S)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -14,6 +14,7 @@ from typing import Any
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream, Message, PeerEvent, PreviewFrame
 from ..backends.gate import when_let
+from ..background import even_if_cancelled
 from ..core.engine.input_names import with_own_names
 from ..core.engine.output_names import with_output_names
 from ..core.engine.preparation import Prepared
@@ -308,13 +309,3 @@ def extra_for_peer(request: JobRequest) -> dict[str, Any]:
     elif request.workflow is not None and not request.changes:  # with changes it would tell other values
         wanted["extra_pnginfo"] = {"workflow": dict(request.workflow)}
     return wanted
-
-
-async def even_if_cancelled(work: Awaitable[object]) -> None:
-    """Finish `work` although the caller is being cancelled; then let the cancellation go on."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise

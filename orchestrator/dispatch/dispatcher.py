@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..backends.manager import BackendManager
+from ..background import even_if_cancelled
 from ..core.engine.explain import Outlook
 from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
@@ -26,12 +27,13 @@ from ..errors import (
     OrchestratorError,
 )
 from .adoption import Adoption
-from .attempt import Ways, even_if_cancelled
+from .attempt import Ways
 from .course import Course
 from .experience import Experience
 from .hold import Hold
 from .launch import Launch
 from .line import Line
+from .local_peer import LocalPeer
 from .on_master import OnMaster
 from .ports import Here, Journal, NoteJob, Peers, note_nothing
 from .preparing import Preparing
@@ -83,7 +85,8 @@ class Dispatcher:
         self.register = Register()
         self._prompt_ids = SentPrompts()
         preparing = Preparing(manager, transport.input_bytes, transport.kind_here)
-        self._room = WaitingRoom(manager, scheduler or Scheduler(), preparing, self._prompt_ids)
+        self._local = LocalPeer()
+        self._room = WaitingRoom(manager, scheduler or Scheduler(), preparing, self._prompt_ids, self._local)
         self._experience = Experience(self._room, manager, peers, journal)
         self._stocktaking = Stocktaking(manager, peers, self._room.fleet)
         self.line = Line(manager, self.register, self._room, journal)
@@ -108,10 +111,10 @@ class Dispatcher:
         self._ways = Ways(transport, folders, follow, self.withdrawals, self._prompt_ids)
         self._launch = Launch(self._room, peers, self._ways, self._recovery.look_twice)
         self.copies = SecondCopies(manager, peers, self.register, self._room, self._launch, journal)
-        self._room.on_copy = self.copies.begin_on
+        self._room.copy_wanted.subscribe(self.copies.begin_on)
         self._silence = SilenceWatch(manager, peers, self.register, silence or SilencePolicy())
         self.adoption = Adoption(manager, peers, self._room, self._ways, journal)
-        self._on_master = OnMaster(self.register, self._room, journal, self._experience)
+        on_master = OnMaster(self._local, self.register, self._room, journal, self._experience)
         self._course = Course(
             manager,
             self.register,
@@ -121,7 +124,7 @@ class Dispatcher:
             adoption=self.adoption,
             recovery=self._recovery,
             copies=self.copies,
-            on_master=self._on_master,
+            on_master=on_master,
             experience=self._experience,
             withdrawals=self.withdrawals,
             note_job=note_job,
@@ -186,7 +189,7 @@ class Dispatcher:
 
     def use_this_machine(self, here: Here) -> None:
         """Let the master itself run jobs of fleet mode, whenever it is free."""
-        self._on_master.use(here)
+        self._local.use(here)
 
     def look_again(self) -> None:
         """See WaitingRoom.look_again."""

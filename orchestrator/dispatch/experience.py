@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from ..backends.manager import BackendManager
+from ..background import BackgroundTasks
 from ..core.engine.kinds import kind_of
 from ..core.engine.peers import used_memory_of
 from ..core.models.backend import LOCAL_PEER_ID, BackendStatus
@@ -44,10 +45,10 @@ class Experience:
         self._manager = manager
         self._peers = peers
         self._journal = journal
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._peaks: dict[str, _Peak] = {}
-        manager.on_vitals = self._polled
-        room.fleet.on_foreign = self._foreign_ended
+        manager.polled.subscribe(self._polled)
+        room.fleet.foreign_ended.subscribe(self._foreign_ended)
 
     async def recall(self) -> None:
         """Take up what earlier processes learned of peers that are still there, and keep from now on what
@@ -60,7 +61,7 @@ class Experience:
         there = {"", LOCAL_PEER_ID, *(config.id for config in self._manager.all())}
         knowledge.read(row for row in await self._journal.load_learned() if row.peer in there)
         await self._journal.save_learned(knowledge.rows(), only=True)
-        self._begin(self._keep(), "lessons")
+        self._tasks.start(self._keep(), "lessons")
 
     def note_run(self, entry: Entry, report: Reporter) -> None:
         """The present attempt of a job was done."""
@@ -83,10 +84,7 @@ class Experience:
             self._learn(ticket, Measured(total_s, None, not cached.isdisjoint(seeded_nodes(prompt))))
 
     async def aclose(self) -> None:
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.aclose()
         await self._save()
 
     def _learn(self, ticket: Ticket, found: Measured, peak: _Peak | None = None) -> None:
@@ -124,12 +122,7 @@ class Experience:
             del self._peaks[next(iter(self._peaks))]
 
     def _foreign_ended(self, backend_id: str, prompt_id: str, seconds: float) -> None:
-        self._begin(self._ask_about(backend_id, prompt_id, seconds), f"foreign prompt {prompt_id}")
-
-    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=f"remote-dispatch {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(self._ask_about(backend_id, prompt_id, seconds), f"foreign prompt {prompt_id}")
 
     async def _ask_about(self, backend_id: str, prompt_id: str, seconds: float) -> None:
         """Its history tells how long it took, and what it left in memory."""

@@ -13,6 +13,7 @@ from ..core.engine.peers import OurJob, PeerSnapshot
 from ..core.engine.scheduler import Scheduler
 from ..core.models.backend import LOCAL_PEER_ID, BackendConfig, BackendStatus, Conduct, Health, Vitals
 from ..core.models.rules import PeerRules
+from ..signals import Signal
 from .preparing import Preparing
 from .same_machine import SameMachines
 from .ticket import Ticket
@@ -35,8 +36,7 @@ class _Seen:
 
 
 class FleetView:
-    """`is_ours` tells our prompt ids from other people's. `on_foreign(backend_id, prompt_id, seconds)` hears
-    of each foreign prompt that ended, with how long it was seen running."""
+    """`is_ours` tells our prompt ids from other people's."""
 
     def __init__(
         self,
@@ -46,7 +46,8 @@ class FleetView:
         is_ours: Callable[[str], bool],
         same: SameMachines,
     ) -> None:
-        self.on_foreign: Callable[[str, str, float], None] = lambda backend_id, prompt_id, seconds: None
+        #: hears of each foreign prompt that ended: the peer, its id, for how many seconds it was seen running
+        self.foreign_ended = Signal[[str, str, float]]("foreign prompts")
         self._manager = manager
         self._scheduler = scheduler
         self._preparing = preparing
@@ -184,7 +185,7 @@ class FleetView:
         running = status.vitals.queue.running if status.vitals and status.health is Health.UP else ()
         foreign = [prompt_id for prompt_id in running[:RUNNING_MAX] if not self._is_ours(prompt_id)]
         for prompt_id in [known for known in seen.foreign_since_s if known not in foreign]:
-            self.on_foreign(backend_id, prompt_id, now_s - seen.foreign_since_s.pop(prompt_id))
+            self.foreign_ended.tell(backend_id, prompt_id, now_s - seen.foreign_since_s.pop(prompt_id))
         for prompt_id in foreign:
             seen.foreign_since_s.setdefault(prompt_id, now_s)
 

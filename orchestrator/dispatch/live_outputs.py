@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends.events import PeerEvent
+from ..background import BackgroundTasks
 from ..core.engine.output_names import OutputNames
 from ..core.models.job import Prompt, RemoteFile
 from ..core.workflow.result_files import files_of, outputs_told, sequence_of, shown_of
@@ -33,7 +34,7 @@ class LiveOutputs:
         self._results = results
         self._prompt = prompt
         self._names = names
-        self._naming: set[asyncio.Task[Mapping[str, Any] | None]] = set()
+        self._naming = BackgroundTasks()
 
     def named(self, event: PeerEvent) -> PeerEvent:
         """The event, as a NodeOutput if it tells an output whose files are expected."""
@@ -41,20 +42,15 @@ class LiveOutputs:
         if not told:
             return event
         files = files_of(told, self._prompt)
-        task = asyncio.create_task(self._shown(told, files), name="remote-dispatch naming of results")
-        self._naming.add(task)
-        task.add_done_callback(self._naming.discard)
+        task = self._naming.start(self._shown(told, files), "naming of results")
         return NodeOutput(event.type, event.data, event.of_prompt, event.other, task)
 
     async def settled(self) -> None:
         """Until all names are known that can be."""
-        await asyncio.gather(*self._naming, return_exceptions=True)
+        await self._naming.settled()
 
     async def aclose(self) -> None:
-        naming = tuple(self._naming)
-        for task in naming:
-            task.cancel()
-        await asyncio.gather(*naming, return_exceptions=True)
+        await self._naming.aclose()
 
     async def _shown(
         self, told: Mapping[str, Any], files: tuple[RemoteFile, ...]

@@ -8,26 +8,26 @@ from ..core.engine.plan import Placement
 from ..core.models.backend import LOCAL_PEER_ID
 from ..core.models.job import Attempt, AttemptResult, JobState
 from .experience import Experience
-from .ports import Here, Journal
+from .local_peer import LocalPeer
+from .ports import Journal
 from .register import Entry, Register
 from .waiting_room import WaitingRoom
 
 
 class OnMaster:
     def __init__(
-        self, register: Register, room: WaitingRoom, journal: Journal, experience: Experience
+        self,
+        local: LocalPeer,
+        register: Register,
+        room: WaitingRoom,
+        journal: Journal,
+        experience: Experience,
     ) -> None:
+        self._local = local
         self._register = register
         self._room = room
         self._journal = journal
         self._experience = experience
-        self._here: Here
-
-    def use(self, here: Here) -> None:
-        """Let the master run jobs of fleet mode, whenever it is free."""
-        self._here = here
-        self._room.helps_here, self._room.is_free_here = here.is_wanted, here.is_free
-        self._room.vitals_here = here.vitals
 
     async def run(self, entry: Entry, placement: Placement) -> AttemptResult:
         """Run a job that was placed here.
@@ -50,6 +50,6 @@ class OnMaster:
         self._room.begun(entry.ticket)
         entry.job = job
         self._register.announce(entry)
-        ran = await self._here.run(job)
+        ran = await self._local.run(job)
         self._experience.note_here(entry.ticket, ran.cached)
         return ran.result

@@ -12,6 +12,7 @@ from typing import Any
 from ..backends.events import Message, PreviewFrame
 from ..core.models.job import AttemptResult, Job
 from ..errors import NotFoundError, OrchestratorError, OvertakenError
+from ..signals import Signal
 from .ticket import Ticket
 
 log = logging.getLogger(__name__)
@@ -100,8 +101,8 @@ class Register:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._finished: deque[str] = deque()
-        self._listeners: list[Callable[[Job], None]] = []
-        self._hearers: list[Hearer] = []
+        self._changed = Signal[[Job]]("jobs")
+        self._heard = Signal[[Job, Message]]("what peers tell of jobs")
 
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._entries
@@ -151,13 +152,11 @@ class Register:
 
     def subscribe(self, callback: Callable[[Job], None]) -> Callable[[], None]:
         """Hear of every job that changed; returns the way to stop it."""
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback)
+        return self._changed.subscribe(callback)
 
     def overhear(self, callback: Hearer) -> Callable[[], None]:
         """Hear what peers tell of all jobs; returns the way to stop it."""
-        self._hearers.append(callback)
-        return lambda: self._hearers.remove(callback)
+        return self._heard.subscribe(callback)
 
     def update(self, entry: Entry, **details: Any) -> None:
         entry.job = entry.job.evolve(**details)
@@ -168,16 +167,15 @@ class Register:
         self.update(entry, progress_text=text)
 
     def announce(self, entry: Entry) -> None:
-        for callback in (entry.listener, *self._listeners):
-            try:
-                callback(entry.job)
-            except Exception:
-                log.exception("A listener of jobs failed")
+        try:
+            entry.listener(entry.job)
+        except Exception:
+            log.exception("The listener of job %s failed", entry.job.id)
+        self._changed.tell(entry.job)
 
     def hear(self, entry: Entry, message: Message) -> None:
         if isinstance(message, PreviewFrame) and len(message.data) <= PREVIEW_MAX_BYTES:
             entry.preview = message
             self.update(entry, previews=entry.job.previews + 1)
         entry.listener(message)
-        for hearer in tuple(self._hearers):
-            hearer(entry.job, message)
+        self._heard.tell(entry.job, message)

@@ -235,20 +235,17 @@ class RemotePrompt:
     async def _post(
         self, prompt: Prompt, extra_data: Mapping[str, Any], targets: Sequence[str]
     ) -> dict[str, Any]:
-        post = asyncio.ensure_future(
-            when_let(
-                partial(
-                    self._client.submit,
-                    prompt,
-                    prompt_id=self.prompt_id,
-                    client_id=self._events.client_id,
-                    extra_data=extra_data,
-                    targets=targets,
-                ),
-                self._policy.keep_trying_s,
-                untold_s=0.0,  # nobody knows whether it arrived
-            )
+        submit = partial(
+            self._client.submit,
+            prompt,
+            prompt_id=self.prompt_id,
+            client_id=self._events.client_id,
+            extra_data=extra_data,
+            targets=targets,
         )
+        # A refusal that names no time is not repeated: nobody knows whether the prompt arrived.
+        work = when_let(submit, self._policy.keep_trying_s, untold_s=0.0)
+        post = asyncio.create_task(work, name=f"remote-dispatch post {self.prompt_id}")
         try:
             return await asyncio.shield(post)
         except PeerUnfitError as exc:

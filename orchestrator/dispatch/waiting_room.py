@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
 from ..backends.manager import BackendManager
+from ..background import BackgroundTasks
 from ..core.engine.eligibility import judge
 from ..core.engine.explain import Outlook
 from ..core.engine.need import Need
@@ -16,12 +17,13 @@ from ..core.engine.ordering import WaitingJob
 from ..core.engine.plan import Placement, SecondCopy, Start
 from ..core.engine.preparation import Prepared
 from ..core.engine.scheduler import Scheduler
-from ..core.models.backend import Vitals
 from ..core.models.job import JobRequest, Rank
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import OrchestratorError
+from ..signals import Signal
 from .fleet_view import FleetView
 from .judgement import Judgement, judgement
+from .local_peer import LocalPeer
 from .places import Places
 from .preparing import Preparing
 from .same_machine import SameMachines
@@ -45,12 +47,10 @@ class WaitingRoom:
         scheduler: Scheduler,
         preparing: Preparing,
         sent: SentPrompts,
+        local: LocalPeer,
     ) -> None:
-        #: whether the master takes jobs itself, whether it could start one now, and what it computes on
-        self.helps_here: Callable[[], bool] = lambda: False
-        self.is_free_here: Callable[[], bool] = lambda: False
-        self.vitals_here: Callable[[], Vitals | None] = lambda: None
-        self.on_copy: Callable[[SecondCopy], None] = lambda wanted: None
+        self._local = local
+        self.copy_wanted = Signal[[SecondCopy]]("second copies")
         self._manager = manager
         self._scheduler = scheduler
         self.preparing = preparing
@@ -66,7 +66,7 @@ class WaitingRoom:
         self.held = ""  #: why no job is placed now, in a sentence; "" when they are
         self._pump: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._errands: set[asyncio.Task[None]] = set()
+        self._take_backs = BackgroundTasks()
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -79,10 +79,10 @@ class WaitingRoom:
             self._unsubscribe()
         if self._timer:
             self._timer.cancel()
-        tasks = [task for task in (self._pump, *self._errands) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._pump:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+        await self._take_backs.aclose()
 
     @property
     def paused(self) -> bool:
@@ -280,7 +280,7 @@ class WaitingRoom:
         judged: dict[Hashable, Judgement] = {}
         tickets = tuple(tickets)
         snapshots = self.fleet.snapshots() if tickets else ()
-        here = self.fleet.here(True, self.vitals_here()) if tickets and self._is_helping() else None
+        here = self.fleet.here(True, self._local.vitals()) if tickets and self._is_helping() else None
         for ticket in tickets:
             if ticket.group is None or ticket.future is None or ticket.future.done():
                 continue
@@ -305,7 +305,7 @@ class WaitingRoom:
         known = self._scheduler.line.find(ticket.id)
         if known is None or known.group != ticket.group:
             self._enlist(ticket, found.need)
-        if refusal is None or (found.fits_here and self.is_free_here() and not self._paused):
+        if refusal is None or (found.fits_here and self._local.is_free() and not self._paused):
             return
         # Peers that failed it may get it again sooner.
         if found.fits_here and not ticket.tried:
@@ -322,7 +322,7 @@ class WaitingRoom:
             ticket.on_waiting(found.waits)
 
     def _is_helping(self) -> bool:
-        self._helped = self.helps_here()
+        self._helped = self._local.is_wanted()
         return self._helped
 
     def _refuse(self, ticket: Ticket, exc: OrchestratorError) -> None:
@@ -339,8 +339,7 @@ class WaitingRoom:
         )
 
     def _show_here(self) -> None:
-        helps = self.helps_here()  # while it does not, its driver need not be asked
-        self.fleet.show_here(helps, self.is_free_here(), self.vitals_here() if helps else None)
+        self.fleet.show_here(self._local.is_wanted(), self._local.is_free(), self._local.vitals())
 
     def _carry_out(self) -> None:
         loop = asyncio.get_running_loop()
@@ -350,7 +349,7 @@ class WaitingRoom:
         for start, why in zip(plan.starts, reasons, strict=True):
             self._seat(self._waiting[start.job_id], start, why)
         for copy in plan.copies:
-            self.on_copy(copy)
+            self.copy_wanted.tell(copy)
         take_backs = () if self.held else plan.take_backs
         placed = {ticket.id: ticket for ticket in self.fleet.tickets()} if take_backs else {}
         for wanted in take_backs:
@@ -358,7 +357,7 @@ class WaitingRoom:
             if ticket is not None and not ticket.taking_back:
                 ticket.taking_back = True
                 self.fleet.show(ticket.backend_id)
-                self._errand(self._get_back(ticket))
+                self._take_backs.start(self._get_back(ticket), f"take back {ticket.id}")
         if self._timer:
             self._timer.cancel()
         if self._line or any(ticket.begun_at_s is None for ticket in self.fleet.tickets()):
@@ -384,8 +383,3 @@ class WaitingRoom:
         if self.fleet.has(ticket):
             self.fleet.show(ticket.backend_id)
             self._dirty.set()
-
-    def _errand(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)

@@ -119,7 +119,8 @@ class Withdrawals:
         cases = [
             peer.cases[name] for name in prompt_ids for peer in self._busy.values() if name in peer.cases
         ]
-        waiting = {asyncio.ensure_future(case.over.wait()) for case in cases}
+        name = "remote-dispatch wait for withdrawals"
+        waiting = {asyncio.create_task(case.over.wait(), name=name) for case in cases}
         if waiting:
             try:
                 await asyncio.wait(waiting, timeout=wait_s)
@@ -150,9 +151,9 @@ class Withdrawals:
             return
         self._sent.append(unwanted.prompt_id, unwanted.backend_id)
         case = self._begin(_Case(unwanted, rounds, client, may_return))
-        keeping = asyncio.ensure_future(self._keep(case))
+        keeping = asyncio.create_task(self._keep(case), name="remote-dispatch keep a withdrawal")
         if wait_s:
-            telling = asyncio.ensure_future(case.told.wait())
+            telling = asyncio.create_task(case.told.wait(), name="remote-dispatch wait for a withdrawal")
             await asyncio.wait({telling}, timeout=wait_s)
             telling.cancel()
         await keeping

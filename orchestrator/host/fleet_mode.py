@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..background import BackgroundTasks
 from ..core.models.job import Job, JobRequest, Source
 from ..core.workflow.cut import graph_id_of
 from ..errors import ConfigError, OrchestratorError, StoreError
@@ -72,7 +73,7 @@ class FleetMode:
         self._native = native
         packs = PackEvents(runtime, comfy.module_of)
         self._mirror = FleetMirror(server, sockets, runtime, self._native, packs, self._is_output)
-        self._greetings: set[asyncio.Task[None]] = set()
+        self._greetings = BackgroundTasks()
         self._timer: asyncio.TimerHandle | None = None
 
     def install(self) -> None:
@@ -320,9 +321,7 @@ class FleetMode:
         client_id = request.rel_url.query.get("clientId", "")
         if client_id:
             before = self._server.sockets.get(client_id)
-            task = asyncio.create_task(self._greet(client_id, before), name="remote-dispatch greeting")
-            self._greetings.add(task)
-            task.add_done_callback(self._greetings.discard)
+            self._greetings.start(self._greet(client_id, before), "greeting")
         return None
 
     async def _greet(self, client_id: str, before: object) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..core.models.places import Place
+from ..signals import Signal
 
 KEPT = 8  #: a hostile page can invent any number of them
 NAME_MAX = 253  #: characters of a host name, by its standard
@@ -26,12 +27,11 @@ class RefusedNames:
 
     def __init__(self) -> None:
         self._names: dict[str, RefusedName] = {}
-        self._callbacks: list[Callable[[], object]] = []
+        self._news = Signal[[]]("refused names")
 
     def subscribe(self, callback: Callable[[], object]) -> Callable[[], None]:
         """Hear of each name that was not among them; returns its undo."""
-        self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
+        return self._news.subscribe(callback)
 
     def note(self, place: Place) -> None:
         name, now = str(place), datetime.now(timezone.utc)
@@ -42,8 +42,7 @@ class RefusedNames:
         if len(self._names) > KEPT:
             del self._names[next(iter(self._names))]
         if known is None:
-            for callback in tuple(self._callbacks):
-                callback()
+            self._news.tell()
 
     def drop(self, is_ours: Callable[[str], bool]) -> None:
         """Forget those that are accepted by now."""

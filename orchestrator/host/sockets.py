@@ -129,5 +129,5 @@ def _without(data: dict[str, Any], ours: int) -> dict[str, Any]:
 
 
 def _close(socket: Any) -> None:
-    closing = asyncio.ensure_future(socket.close(drain=False))
+    closing = asyncio.create_task(socket.close(drain=False), name="remote-dispatch close a socket")
     closing.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -24,6 +24,7 @@ SQL_PARTS = ("graph_rows", "job_rows", "learned_rows", "journal_opening", "journ
 RANKS = {
     "orchestrator": 0,
     "orchestrator.errors": 0,
+    "orchestrator.background": 0,
     "orchestrator.damaged": 0,
     "orchestrator.core": 0,
     "orchestrator.backends": 1,
@@ -31,6 +32,7 @@ RANKS = {
     "orchestrator.one_process": 0,
     "orchestrator.schema": 1,
     "orchestrator.notices": 0,
+    "orchestrator.signals": 0,
     "orchestrator.journal_count": 0,
     **{f"orchestrator.journal_{name}": 1 for name in ("copies", "opening", "writer")},
     **{f"orchestrator.{name}": 1 for name in ("graph_rows", "job_rows", "learned_rows", "store", "secrets")},
@@ -170,7 +172,8 @@ def core_is_pure(source: Source) -> Iterator[str]:
 
 def every_task_has_a_name(source: Source) -> Iterator[str]:
     for call in calls(source):
-        if ast.unparse(call.func).endswith("create_task") and "name" not in {k.arg for k in call.keywords}:
+        function, named = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
+        if function.endswith("ensure_future") or (function.endswith("create_task") and "name" not in named):
             yield f"{call.lineno}: {ast.unparse(call)}"
 
 
@@ -244,6 +247,7 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (core_is_pure, "orchestrator/core/engine/retry.py", "x = datetime.now(timezone.utc)"),
     (every_task_has_a_name, "orchestrator/runtime.py", "asyncio.create_task(work())"),
     (every_task_has_a_name, "orchestrator/runtime.py", "loop.create_task(work(), context=None)"),
+    (every_task_has_a_name, "orchestrator/runtime.py", "asyncio.ensure_future(work())"),
     (no_exception_disappears, "orchestrator/runtime.py", "try: f()\nexcept Exception: pass"),
     (
         no_exception_disappears,

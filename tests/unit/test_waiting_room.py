@@ -23,8 +23,10 @@ from orchestrator.core.models.backend import (
     QueueState,
     Vitals,
 )
-from orchestrator.core.models.job import JobRequest, Prompt, Source
+from orchestrator.core.models.job import Job, JobRequest, Prompt, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
+from orchestrator.dispatch.local_peer import LocalPeer
+from orchestrator.dispatch.ports import RanHere
 from orchestrator.dispatch.preparing import Preparing
 from orchestrator.dispatch.sent_prompts import SentPrompts
 from orchestrator.dispatch.ticket import Ticket
@@ -43,7 +45,8 @@ class Room:
         self.manager = BackendManager()
         self.input_bytes: Callable[[str], int | None] = lambda value: None  #: asked in a thread
         preparing = Preparing(self.manager, lambda value: self.input_bytes(value))
-        self.room = WaitingRoom(self.manager, Scheduler(), preparing, SentPrompts())
+        self.local = LocalPeer()
+        self.room = WaitingRoom(self.manager, Scheduler(), preparing, SentPrompts(), self.local)
         self.placed: list[Ticket] = []  #: in this order
         self.lets_go = True  #: each leaves its peer at once
         self.stories: dict[str, asyncio.Task[None]] = {}
@@ -229,15 +232,27 @@ class HelpingHere:
     """This machine, which may take jobs of fleet mode."""
 
     def __init__(self, room: Room) -> None:
-        self.is_wanted, self.is_free = True, False
-        self.vitals: Vitals | None = None
-        room.room.helps_here = lambda: self.is_wanted
-        room.room.is_free_here = lambda: self.is_wanted and self.is_free
-        room.room.vitals_here = lambda: self.vitals
+        self._is_wanted, self._is_free = True, False
+        self.computes_on: Vitals | None = None
+        self.asked = 0
         self._room = room
+        room.local.use(self)
+
+    def is_wanted(self) -> bool:
+        return self._is_wanted
+
+    def is_free(self) -> bool:
+        return self._is_wanted and self._is_free
+
+    def vitals(self) -> Vitals | None:
+        self.asked += 1
+        return self.computes_on
+
+    async def run(self, job: Job) -> RanHere:
+        raise NotImplementedError
 
     def becomes(self, *, is_wanted: bool = True, is_free: bool = False) -> None:
-        self.is_wanted, self.is_free = is_wanted, is_free
+        self._is_wanted, self._is_free = is_wanted, is_free
         self._room.room.look_again()
 
 
@@ -280,7 +295,7 @@ SMALL = Vitals(devices=(Device("A processor", "cpu", 16 << 30, 9 << 30),))
 async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(room: Room) -> None:
     here = HelpingHere(room)
     here.becomes(is_free=True)
-    here.vitals = SMALL
+    here.computes_on = SMALL
     room.add("a")
     found = {r.verdict.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
     assert found[LOCAL_PEER_ID].peer.status.vitals == SMALL
@@ -291,14 +306,13 @@ async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(ro
 async def test_this_machine_is_asked_what_it_computes_on_only_while_it_helps(
     room: Room, is_wanted: bool
 ) -> None:
-    here, asked = HelpingHere(room), list[None]()
-    room.room.vitals_here = lambda: asked.append(None)
+    here = HelpingHere(room)
     here.becomes(is_wanted=is_wanted)
     room.add("a")
     await room.room.outlook(JobRequest(prompt=picture()))
     ticket = room.submit()
     await room.until(lambda: room.placed == [ticket])
-    assert bool(asked) is is_wanted
+    assert bool(here.asked) is is_wanted
 
 
 async def test_a_peer_without_a_card_is_known_for_it_as_soon_as_it_tells(room: Room) -> None:
@@ -316,7 +330,7 @@ async def test_what_needs_more_memory_than_this_machine_has_is_not_left_waiting_
     room: Room, vitals: Vitals | None, is_refused: bool
 ) -> None:
     here = HelpingHere(room)
-    here.vitals = vitals
+    here.computes_on = vitals
     here.becomes(is_free=True)
     room.add("a")
     ticket = Ticket(JobRequest(prompt=picture(), source=Source.FLEET))
@@ -332,7 +346,7 @@ async def test_what_needs_more_memory_than_this_machine_has_is_not_left_waiting_
 
 async def test_of_a_peer_that_says_it_runs_thousands_only_a_few_are_followed(room: Room) -> None:
     asked: list[str] = []
-    room.room.fleet.on_foreign = lambda backend_id, prompt_id, seconds: asked.append(prompt_id)
+    room.room.fleet.foreign_ended.subscribe(lambda backend_id, prompt_id, seconds: asked.append(prompt_id))
     room.add("a")
     for running in (tuple(f"theirs-{n}" for n in range(5_000)), ()):
         room.manager.set_status("a", BackendStatus(Health.UP, vitals=Vitals(queue=QueueState(running))))
