@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from .core.engine.learned import Row
+from .core.engine.learned import LearnedRow
 from .schema import LEARNED
 
 log = logging.getLogger(__name__)
@@ -21,20 +21,20 @@ _DELETE = LEARNED.delete().where(
 )
 
 
-def load(db: sa.Connection) -> tuple[Row, ...]:
+def load(db: sa.Connection) -> tuple[LearnedRow, ...]:
     """All rows; one that makes no sense is left out."""
     found = []
     # As text: one row that is no JSON must not hide all others.
     query = sa.select(*_KEY, sa.type_coerce(LEARNED.c.numbers, sa.Text), LEARNED.c.note)
     for topic, peer, name, numbers, note in db.execute(query).all():
         try:
-            found.append(Row(topic, peer, name, tuple(map(float, json.loads(numbers))), note))
+            found.append(LearnedRow(topic, peer, name, tuple(map(float, json.loads(numbers))), note))
         except (ValueError, TypeError, OverflowError, RecursionError) as exc:
             log.warning("What was learned as %s of %s cannot be read and is left out: %s", topic, name, exc)
     return tuple(found)
 
 
-def save(db: sa.Connection, rows: Sequence[Row]) -> None:
+def save(db: sa.Connection, rows: Sequence[LearnedRow]) -> None:
     """New ones, and others in place of those of the same key; those without values are no more."""
     gone = [{"a_topic": row.topic, "a_peer": row.peer, "a_name": row.name} for row in rows]
     kept = [
@@ -53,7 +53,7 @@ def save(db: sa.Connection, rows: Sequence[Row]) -> None:
             db.execute(statement, about)
 
 
-def replace(db: sa.Connection, rows: Sequence[Row]) -> None:
+def replace(db: sa.Connection, rows: Sequence[LearnedRow]) -> None:
     """These and no others."""
     db.execute(LEARNED.delete())
     save(db, rows)

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from . import graph_rows, job_rows, learned_rows
-from .core.engine.learned import Row
+from .core.engine.learned import LearnedRow
 from .core.engine.withdrawal import Unwanted
 from .core.models.backend import BackendConfig
 from .core.models.job import Job, JobState, Rank
@@ -215,11 +215,11 @@ class Store:
         rows = await self._transaction(lambda db: db.execute(UNWANTED.select()).mappings().all())
         return tuple(Unwanted(**row) for row in rows)
 
-    async def load_learned(self) -> tuple[Row, ...]:
+    async def load_learned(self) -> tuple[LearnedRow, ...]:
         """What was learned of peers and kinds of work."""
         return await self._transaction(learned_rows.load)
 
-    async def save_learned(self, rows: Sequence[Row], *, only: bool = False) -> None:
+    async def save_learned(self, rows: Sequence[LearnedRow], *, only: bool = False) -> None:
         """Keep what is new or different, drop what has no values; `only`: these, and forget all others."""
         save = learned_rows.replace if only else learned_rows.save
         await self._transaction(partial(save, rows=rows))

@@ -46,7 +46,7 @@ from .gathering import Gathering, Made
 from .kept_frames import KeptFrames
 from .live_outputs import LiveOutputs
 from .remote_prompt import FollowPolicy, RemotePrompt
-from .results import Delivery, Earlier, Results
+from .results import Earlier, Published, Results
 from .rounds import rounds_of, tag_of
 from .sent_prompts import SentPrompts
 from .transport import Folders, Transport
@@ -242,7 +242,7 @@ class AttemptRun:
         """A text of the peer's, with the names that files have here."""
         return with_own_names(self._names.restored(text), self.inputs)
 
-    async def _published(self, results: Results, made: Made, on_trouble: Callable[[str], None]) -> Delivery:
+    async def _published(self, results: Results, made: Made, on_trouble: Callable[[str], None]) -> Published:
         """A full disk here is no reason to compute it all again: the peer keeps the files for a while.
 
         Raises:

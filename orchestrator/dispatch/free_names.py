@@ -20,7 +20,7 @@ _COUNTED = re.compile(r"^(?P<prefix>.*)_(?P<counter>\d{5,}|0\d{3})(?P<rest>(?:\D
 
 
 @dataclass(frozen=True)
-class Placement:
+class WantedFile:
     """A downloaded file and the place that it is wanted at. Files of one `group` (a film, its picture, its
     sound) share their number; `head` is the part of the name to look for it in, "" for all of it. `owner`:
     for which file of which attempt a place is kept."""
@@ -85,14 +85,14 @@ class Counters:
         return self._highest[key]
 
 
-def move_all(placements: Sequence[Placement], counters: Counters, brought: Sequence[Path]) -> list[Path]:
+def move_all(placements: Sequence[WantedFile], counters: Counters, brought: Sequence[Path]) -> list[Path]:
     """Give all of them names that nobody has: all, or none. `brought`: what an earlier process may have
     brought to these places already.
 
     Raises:
         OSError: one cannot be written; all parts are where they were.
     """
-    paths: dict[Placement, Path] = {}
+    paths: dict[WantedFile, Path] = {}
     for placement in placements:
         there = next((path for path in brought if counters.claim(path, placement.part)), None)
         if there is not None:
@@ -106,9 +106,9 @@ def move_all(placements: Sequence[Placement], counters: Counters, brought: Seque
     return [paths[placement] for placement in placements]
 
 
-def reserve_all(placements: Sequence[Placement], counters: Counters) -> list[Path]:
+def reserve_all(placements: Sequence[WantedFile], counters: Counters) -> list[Path]:
     """The places that ``move_all`` would give them now, kept for them until they are released."""
-    paths: dict[Placement, Path] = {}
+    paths: dict[WantedFile, Path] = {}
     for group in _groups(placements):
         wanted, conflicts = [placement.wanted for placement in group], 0
         owners = [placement.owner for placement in group]
@@ -131,9 +131,9 @@ def newer_files(places: Sequence[Path], since: datetime) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _groups(placements: Iterable[Placement]) -> list[list[Placement]]:
+def _groups(placements: Iterable[WantedFile]) -> list[list[WantedFile]]:
     """Those that share a number. Of two that want the same name each has its own: one would not part them."""
-    groups: dict[Hashable, list[Placement]] = {}
+    groups: dict[Hashable, list[WantedFile]] = {}
     wanted = Counter[Hashable]()
     for placement in placements:
         key = _group_of(placement)
@@ -143,14 +143,14 @@ def _groups(placements: Iterable[Placement]) -> list[list[Placement]]:
     return list(groups.values())
 
 
-def _group_of(placement: Placement) -> tuple[str, ...]:
+def _group_of(placement: WantedFile) -> tuple[str, ...]:
     match = _COUNTED.match(placement.head or placement.wanted.name)
     if match is None:
         return placement.group, str(placement.wanted)
     return placement.group, str(placement.wanted.parent), match["prefix"], match["counter"]
 
 
-def _move_together(group: Sequence[Placement], counters: Counters) -> list[Path]:
+def _move_together(group: Sequence[WantedFile], counters: Counters) -> list[Path]:
     """The names they want, or all of them with the next number that is free for all."""
     paths, conflicts = [placement.wanted for placement in group], 0
     while True:
@@ -173,13 +173,13 @@ def _move_together(group: Sequence[Placement], counters: Counters) -> list[Path]
             raise
 
 
-def _next_names(group: Sequence[Placement], counters: Counters, conflicts: int) -> list[Path]:
+def _next_names(group: Sequence[WantedFile], counters: Counters, conflicts: int) -> list[Path]:
     prefix = _numbered(group[0])[0]
     number = counters.next(group[0].wanted.parent, prefix, anew=conflicts > 1)
     return [_with_number(placement, number) for placement in group]
 
 
-def _numbered(placement: Placement) -> tuple[str, int, str]:
+def _numbered(placement: WantedFile) -> tuple[str, int, str]:
     """The name's parts around its number, and how many digits that has."""
     wanted = placement.wanted
     match = _COUNTED.match(placement.head or wanted.name)
@@ -189,7 +189,7 @@ def _numbered(placement: Placement) -> tuple[str, int, str]:
     return match["prefix"], len(match["counter"]), rest
 
 
-def _with_number(placement: Placement, number: int) -> Path:
+def _with_number(placement: WantedFile, number: int) -> Path:
     prefix, digits, rest = _numbered(placement)
     return placement.wanted.with_name(f"{prefix}_{number:0{digits}d}{rest}")
 

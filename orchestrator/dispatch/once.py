@@ -12,14 +12,14 @@ from ..core.models.job import Job, JobRequest
 from ..errors import ConfigError
 
 
-class Journal(Protocol):
+class RequestJournal(Protocol):
     async def load_jobs_of(self, request_id: str) -> tuple[Job, ...]: ...
 
 
 class Once:
     """Belongs to one event loop. An id counts as long as the journal keeps its jobs."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: RequestJournal) -> None:
         self._journal = journal
         self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 

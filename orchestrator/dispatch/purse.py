@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..core.engine.retry_budget import Budget, BudgetPolicy
+from ..core.engine.retry_budget import BudgetPolicy, RetryTokens
 
 
 class Purse:
@@ -14,7 +14,7 @@ class Purse:
 
     def __init__(self, policy: BudgetPolicy) -> None:
         self._policy = policy
-        self._budget: Budget | None = None
+        self._budget: RetryTokens | None = None
         self._turn = asyncio.Lock()
         self._paid_in = asyncio.Event()
 
@@ -35,7 +35,7 @@ class Purse:
                     await asyncio.wait_for(self._paid_in.wait(), wait_s)
             self._budget = self._now().with_retry()
 
-    def _now(self) -> Budget:
+    def _now(self) -> RetryTokens:
         now_s = asyncio.get_running_loop().time()
-        self._budget = self._budget.at(now_s) if self._budget else Budget.full(self._policy, now_s)
+        self._budget = self._budget.at(now_s) if self._budget else RetryTokens.full(self._policy, now_s)
         return self._budget

@@ -30,7 +30,7 @@ def ignore(update: JobUpdate) -> None:
 
 
 @dataclass
-class SecondCopy:
+class RunningCopy:
     """``result``: once this copy is the one that was delivered."""
 
     task: asyncio.Task[None]
@@ -90,7 +90,7 @@ class Entry:
     may_recall: bool = False
     recalled: str = ""
     last_error: OrchestratorError | None = None
-    second: SecondCopy | None = None
+    second: RunningCopy | None = None
     delivery: Delivery = field(default_factory=Delivery)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     failure: OrchestratorError | None = None

@@ -27,7 +27,7 @@ from ..errors import (
     ResultGoneError,
 )
 from .contents import check_contents, check_head
-from .free_names import Counters, Placement, move_all, newer_files, remove_all, reserve_all
+from .free_names import Counters, WantedFile, move_all, newer_files, remove_all, reserve_all
 from .result_names import safe_folder, safe_name
 from .transport import PATIENCE_S, Folders
 
@@ -60,7 +60,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class Published:
     """What came of each file: its place here, or why it could not be had."""
 
     places: Mapping[RemoteFile, OutputFile]
@@ -175,7 +175,7 @@ class Results:
         *,
         extra: Collection[RemoteFile] = (),
         heads: Mapping[RemoteFile, str] | None = None,
-    ) -> Delivery:
+    ) -> Published:
         """Bring `files` of the successful attempt to their places, in order.
 
         One that the peer does not give is missing, and so is one of `extra` that is damaged. `heads`: the
@@ -215,7 +215,7 @@ class Results:
                 f"A result cannot be written to {exc.filename or 'the output folder'}: {exc.strerror}. "
                 "Make room or fix the folder's permissions; the peer still has the result."
             ) from exc
-        return Delivery(made, missing)
+        return Published(made, missing)
 
     async def discard(self) -> None:
         """End what is still on its way and leave nothing half done behind. Harmless after ``publish``."""
@@ -334,14 +334,14 @@ class Results:
         name = safe_name(self._names.wanted(file.subfolder, file.filename)[1])
         return self._directory(file) / (name if self._to_output(file) else f"{number:04d}_{name}")
 
-    def _placement(self, number: int, file: RemoteFile, head: str) -> Placement:
+    def _placement(self, number: int, file: RemoteFile, head: str) -> WantedFile:
         if head and self._to_output(file):  # made safe like the name that it is the beginning of
             head = safe_name(f"{self._names.wanted(file.subfolder, head)[1]}.x")[: -len(".x")]
         else:
             head = ""
         wanted = self._named.get(file) or self._place(number, file)
         owner = f"{self._names.tag} {file}"
-        return Placement(self._downloads[file].part, wanted, file.node_id, head, owner)
+        return WantedFile(self._downloads[file].part, wanted, file.node_id, head, owner)
 
     def _output(self, file: RemoteFile, path: Path) -> OutputFile:
         folder = str(self._folder(file))

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..backends.events import Message
 from ..backends.manager import BackendManager
-from ..core.engine.plan import SecondCopy as WantedCopy
+from ..core.engine.plan import SecondCopy
 from ..core.engine.retry import is_victim
 from ..core.models.backend import BackendConfig
 from ..core.models.job import Attempt, AttemptResult, Job, JobState
@@ -30,7 +30,7 @@ from ..errors import (
 )
 from .launch import Launch
 from .ports import Journal, Peers
-from .register import Entry, Register, SecondCopy
+from .register import Entry, Register, RunningCopy
 from .ticket import Ticket
 from .waiting_room import WaitingRoom
 
@@ -100,7 +100,7 @@ class SecondCopies:
             raise IllegalTransitionError(f"Job {job.label} has a second copy already.")
         self._begin(entry, config, "a second copy was asked for")
 
-    def begin_on(self, wanted: WantedCopy) -> None:
+    def begin_on(self, wanted: SecondCopy) -> None:
         """Let a running job run on this peer too, which will be done with it sooner."""
         entry = next((known for known in self._register if known.ticket.id == wanted.job_id), None)
         if entry is None or entry.second or entry.has_copy or entry.job.state is not JobState.RUNNING:
@@ -117,7 +117,7 @@ class SecondCopies:
         self._register.say(entry, f"{why}; it runs a second time where a peer is free")
         story = self._story(entry, first, why, peer)
         name = f"remote-dispatch second copy {entry.job.id}"
-        entry.second = SecondCopy(asyncio.create_task(story, name=name))
+        entry.second = RunningCopy(asyncio.create_task(story, name=name))
 
     async def _story(self, entry: Entry, first: BackendConfig, why: str, peer: str) -> None:
         request = replace(entry.ticket.request, peer=peer)

@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from ..core.models.backend import BackendConfig
-from ..core.models.places import Ours, Place, parse_allowed, parse_entry, parse_origin, parse_place
+from ..core.models.places import HostName, Ours, parse_allowed, parse_entry, parse_origin, parse_place
 from .own_addresses import host_names, is_local_address
 from .refused_names import RefusedNames
 
@@ -75,7 +75,7 @@ class Refusal:
     error: str
     message: str
     about_names: bool = field(default=False, compare=False)
-    place: Place | None = field(default=None, compare=False)
+    place: HostName | None = field(default=None, compare=False)
 
 
 def check_request(seen: Seen, ours: Ours, token: str, *, needs_page: bool = False) -> Refusal | None:
@@ -146,7 +146,7 @@ class Guard:
         server: Any,
         *,
         token: str = "",
-        allowed: frozenset[Place] = frozenset(),
+        allowed: frozenset[HostName] = frozenset(),
         find_full_name: Callable[[], str] = socket.getfqdn,
     ) -> None:
         self._server = server

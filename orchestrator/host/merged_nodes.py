@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from ..backends.client import OWN_NODES_HEADER
-from ..core.workflow.merged_info import Merged, Place, Where, merge_info
+from ..core.workflow.merged_info import Availability, Merged, Where, merge_info
 from ..core.workflow.object_info import ObjectInfo
 from ..runtime import Runtime
 from . import strangers
@@ -166,9 +166,9 @@ async def nothing_known() -> bytes:
 
 def where_view(where: Where) -> dict[str, Any]:
     """``classes`` and ``values`` hold numbers of ``places``: thousands of values share a few."""
-    places: dict[Place, int] = {}
+    places: dict[Availability, int] = {}
 
-    def number(place: Place) -> int:
+    def number(place: Availability) -> int:
         return places.setdefault(place, len(places))
 
     classes = {name: number(place) for name, place in where.classes.items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ..core.models.places import Place
+from ..core.models.places import HostName
 from ..signals import Signal
 
 KEPT = 8  #: a hostile page can invent any number of them
@@ -33,7 +33,7 @@ class RefusedNames:
         """Hear of each name that was not among them; returns its undo."""
         return self._news.subscribe(callback)
 
-    def note(self, place: Place) -> None:
+    def note(self, place: HostName) -> None:
         name, now = str(place), datetime.now(timezone.utc)
         if len(place.name) > NAME_MAX:
             return

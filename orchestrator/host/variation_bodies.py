@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.engine.variations import Axis, combined, random_seeds, spread, stepped
 from ..core.models.job import JobRequest
-from ..core.workflow.saved_values import Place, with_values
+from ..core.workflow.saved_values import WidgetPlace, with_values
 from ..errors import ConfigError
 
 JOBS_MAX = 1_000  #: of one request
@@ -100,7 +100,7 @@ def with_metadata(requests: Sequence[JobRequest], metadata: Any) -> tuple[JobReq
     )
 
 
-def _place(given: Any) -> Place:
+def _place(given: Any) -> WidgetPlace:
     if isinstance(given, list) and len(given) == 2:
         node_id, index = given
         if isinstance(node_id, (str, int)) and type(index) is int:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.engine.learned import Row
+from orchestrator.core.engine.learned import LearnedRow
 from orchestrator.core.engine.withdrawal import Unwanted
 from orchestrator.core.models.backend import LOCAL_PEER_ID, BackendConfig
 from orchestrator.core.models.job import (
@@ -449,7 +449,7 @@ async def test_what_can_be_read_of_a_damaged_file_is_kept(path: Path, damage: Ca
     async with opened(path) as store:
         await store.save_peer(BackendConfig(id="a", host="gpu-1"))
         await store.save_preferences({"paused": True})
-        lessons = [Row("run", "a", f"kind {number}", (1.0, 2.0)) for number in range(100)]
+        lessons = [LearnedRow("run", "a", f"kind {number}", (1.0, 2.0)) for number in range(100)]
         await store.save_learned(lessons)
         for number in range(200):
             await store.save_job(job(number, texts=("some text",) * 20))
@@ -776,12 +776,12 @@ async def test_a_journal_from_before_cancels_were_kept_keeps_them(path: Path) ->
 
 
 async def test_what_was_learned_of_the_master_under_its_former_id_is_kept(path: Path) -> None:
-    times, others = (1.0, 2.0), Row("run", "a", "k", (3.0,))
+    times, others = (1.0, 2.0), LearnedRow("run", "a", "k", (3.0,))
     async with opened(path) as store:
-        await store.save_learned([Row("run", "this-machine", "k", times), others])
+        await store.save_learned([LearnedRow("run", "this-machine", "k", times), others])
     run_sql(path, "UPDATE meta SET value = '10' WHERE key = 'schema'")
     async with opened(path) as again:
-        assert set(await again.load_learned()) == {Row("run", LOCAL_PEER_ID, "k", times), others}
+        assert set(await again.load_learned()) == {LearnedRow("run", LOCAL_PEER_ID, "k", times), others}
 
 
 async def test_a_journal_from_before_jobs_had_notes_keeps_its_jobs(path: Path) -> None:
@@ -796,12 +796,14 @@ async def test_a_journal_from_before_jobs_had_notes_keeps_its_jobs(path: Path) -
 
 
 async def test_what_was_learned_is_kept_and_replaced_by_its_key(store: Store) -> None:
-    first, other = Row("run", "a", "k", (1.0, 2.5)), Row("speed", "a", "", (0.5, 3.0), "note")
+    first, other = LearnedRow("run", "a", "k", (1.0, 2.5)), LearnedRow("speed", "a", "", (0.5, 3.0), "note")
     await store.save_learned([first, other])
-    newer = Row("run", "a", "k", (2.0, 2.5, 2.0))
+    newer = LearnedRow("run", "a", "k", (2.0, 2.5, 2.0))
     await store.save_learned([newer])
     assert set(await store.load_learned()) == {newer, other}
-    await store.save_learned([Row(newer.topic, newer.peer, newer.name, ()), Row("size", "", "f", ())])
+    await store.save_learned(
+        [LearnedRow(newer.topic, newer.peer, newer.name, ()), LearnedRow("size", "", "f", ())]
+    )
     assert await store.load_learned() == (other,)
     await store.save_learned([newer], only=True)
     assert await store.load_learned() == (newer,)
@@ -813,9 +815,9 @@ async def test_what_was_learned_is_kept_and_replaced_by_its_key(store: Store) ->
     ids=["torn", "no list", "no numbers", "too large", "nested without end"],
 )
 async def test_a_lesson_that_makes_no_sense_is_left_out(path: Path, numbers: str) -> None:
-    kept = Row("run", "a", "k", (1.0, 2.5))
+    kept = LearnedRow("run", "a", "k", (1.0, 2.5))
     async with opened(path) as store:
-        await store.save_learned([kept, Row("run", "b", "k", (1.0,))])
+        await store.save_learned([kept, LearnedRow("run", "b", "k", (1.0,))])
     run_sql(path, f"UPDATE learned SET numbers = '{numbers}' WHERE peer = 'b'")
     async with opened(path) as again:
         assert await again.load_learned() == (kept,)

@@ -387,6 +387,15 @@ def test_the_two_lists_of_dependencies_are_one() -> None:
     assert re.findall(r'"([^"]+)"', block[1]) == (ROOT / "requirements.txt").read_text("utf-8").split()
 
 
+def test_no_public_name_means_two_things() -> None:
+    defined: dict[str, set[str]] = {}
+    for source in product_sources():
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                defined.setdefault(node.name, set()).add(source.path)
+    assert {name: sorted(places) for name, places in defined.items() if len(places) > 1} == {}
+
+
 def test_the_code_map_has_a_line_for_every_source_file_and_no_other() -> None:
     patterns = ["*.py", "*.js", "*.mjs", "*.css"]
     listed = subprocess.run(

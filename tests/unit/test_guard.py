@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.models.backend import BackendConfig
-from orchestrator.core.models.places import Ours, Place, parse_allowed, parse_place
+from orchestrator.core.models.places import HostName, Ours, parse_allowed, parse_place
 from orchestrator.host.guard import Guard, Refusal, Seen, check_request
 from orchestrator.host.own_addresses import is_local_address
 
@@ -192,13 +192,13 @@ def test_a_refusal_names_what_to_change_and_never_the_token(seen: Seen, setting:
 def test_an_allowed_host_has_a_port_or_none_and_may_stand_for_many() -> None:
     entries = " A.example, b:9000 ,,[::1]:1, not a host,x/y, *.C.example, *.d:80, *, *:81, a*.e, *.*.f"
     assert parse_allowed(entries.split(",")) == {
-        Place("a.example"),
-        Place("b", 9000),
-        Place("::1", 1),
-        Place("*.c.example"),
-        Place("*.d", 80),
-        Place("*"),
-        Place("*", 81),
+        HostName("a.example"),
+        HostName("b", 9000),
+        HostName("::1", 1),
+        HostName("*.c.example"),
+        HostName("*.d", 80),
+        HostName("*"),
+        HostName("*", 81),
     }
     assert parse_allowed([""]) == frozenset()
 
@@ -216,7 +216,7 @@ def test_where_every_host_is_allowed_a_page_may_still_only_ask_its_own() -> None
 def test_a_refused_name_is_told_as_it_would_be_accepted(seen: Seen) -> None:
     refusal = check_request(seen, OURS, TOKEN)
     assert refusal is not None
-    assert refusal.place == Place("new.example", 8188)
+    assert refusal.place == HostName("new.example", 8188)
     accepted = Ours(OURS.names, parse_allowed([str(refusal.place)]))
     assert not refused(seen, accepted)
 

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.core.engine import learned
 from orchestrator.core.engine.kinds import Kind, kind_of
 from orchestrator.core.engine.knowledge import GUESSED_RUN_S, LONGEST_S, Knowledge, Origin
-from orchestrator.core.engine.learned import Row
+from orchestrator.core.engine.learned import LearnedRow
 
 PORTRAIT = Kind("portrait", "shape", 100.0, ("a.safetensors",))
 PLAIN = Kind("plain")
@@ -301,7 +301,7 @@ def test_what_was_learned_survives_as_rows_of_plain_values() -> None:
     ran(knowledge, "q", PORTRAIT, 90.0, 74.0)
     knowledge.note_foreign("p", 33.0)
     raw = json.loads(json.dumps([asdict(row) for row in knowledge.rows()]))
-    again = Knowledge.from_rows(Row(**{**row, "values": tuple(row["values"])}) for row in raw)
+    again = Knowledge.from_rows(LearnedRow(**{**row, "values": tuple(row["values"])}) for row in raw)
     assert again.rows() == knowledge.rows()
     for kind in (PORTRAIT, Kind("big", "shape", 300.0)):
         ours, theirs = knowledge.estimate("q", kind, frozenset()), again.estimate("q", kind, frozenset())
@@ -319,7 +319,7 @@ def test_only_changed_rows_are_told_and_only_once() -> None:
 
 
 def test_what_is_told_of_changes_alone_is_the_same_as_all_of_it() -> None:
-    knowledge, kept = Knowledge(), dict[tuple[str, str, str], Row]()
+    knowledge, kept = Knowledge(), dict[tuple[str, str, str], LearnedRow]()
 
     def take() -> None:
         for row in knowledge.take_changes():
@@ -338,7 +338,9 @@ def test_what_is_told_of_changes_alone_is_the_same_as_all_of_it() -> None:
     for n in range(learned.PEERS_MAX + 100):
         knowledge.note_foreign(f"p{n}", 3.0)
     for n in range(learned.RUNS_MAX + 100):
-        knowledge.read([Row("run", "p", f"k{n}", (1.0, 2.0)), Row("load", "p", f"f{n}", (1.0, 2.0))])
+        knowledge.read(
+            [LearnedRow("run", "p", f"k{n}", (1.0, 2.0)), LearnedRow("load", "p", f"f{n}", (1.0, 2.0))]
+        )
     take()
     # What is read, and a speed that nothing was learned of, is no change.
     assert set(kept.values()) <= set(knowledge.rows())
@@ -348,14 +350,18 @@ def test_what_is_told_of_changes_alone_is_the_same_as_all_of_it() -> None:
 
 def test_rows_that_make_no_sense_are_left_out() -> None:
     inf = float("inf")
-    rows = [Row("run", "p", "x", ()), Row("kind", "", "x", (1.0,)), Row("nothing", "", "", (1.0,))]
-    rows += [Row("speed", "p", "", (inf, 1.0)), Row("run", "p", "y", (3.0, 4.0))]
-    rows += [
-        Row("run", "p", "z", (3.0, 0.0)),
-        Row("load", "p", "f", (1.0, -5.0)),
-        Row("size", "", "f", (-1.0,)),
+    rows = [
+        LearnedRow("run", "p", "x", ()),
+        LearnedRow("kind", "", "x", (1.0,)),
+        LearnedRow("nothing", "", "", (1.0,)),
     ]
-    rows += [Row("kind", "", "y", (1.0, -1.0, 1.0)), Row("speed", "p", "", (0.0, -1.0))]
+    rows += [LearnedRow("speed", "p", "", (inf, 1.0)), LearnedRow("run", "p", "y", (3.0, 4.0))]
+    rows += [
+        LearnedRow("run", "p", "z", (3.0, 0.0)),
+        LearnedRow("load", "p", "f", (1.0, -5.0)),
+        LearnedRow("size", "", "f", (-1.0,)),
+    ]
+    rows += [LearnedRow("kind", "", "y", (1.0, -1.0, 1.0)), LearnedRow("speed", "p", "", (0.0, -1.0))]
     knowledge = Knowledge.from_rows(rows)
     assert knowledge.estimate("p", Kind("y")).run_s == 4.0
     assert knowledge.estimate("p", Kind("z", files=("f",))).run_s > 0

@@ -13,7 +13,7 @@ from orchestrator.core.engine.explain import caution, in_full
 from orchestrator.core.engine.grid import Grid
 from orchestrator.core.engine.kinds import Kind
 from orchestrator.core.engine.knowledge import GUESSED_RUN_S, Knowledge, Origin
-from orchestrator.core.engine.learned import Row
+from orchestrator.core.engine.learned import LearnedRow
 from orchestrator.core.engine.memory import RAN_OUT, SLOWER_MAX
 from orchestrator.core.engine.need import Need
 from orchestrator.core.engine.ordering import WaitingJob
@@ -160,13 +160,13 @@ def test_needs_survive_as_rows_and_what_makes_no_sense_is_left_out() -> None:
     ran_with(knowledge, "a", FLUX, 15.0)
     knowledge.note_too_little("b", FLUX)
     raw = json.loads(json.dumps([asdict(row) for row in knowledge.rows()]))
-    again = Knowledge.from_rows(Row(**{**row, "values": tuple(row["values"])}) for row in raw)
+    again = Knowledge.from_rows(LearnedRow(**{**row, "values": tuple(row["values"])}) for row in raw)
     assert again.rows() == knowledge.rows()
     assert again.memory_need(FLUX) == knowledge.memory_need(FLUX)
     bad = [(), (1.0,), (-1.0, 0.0, 0.0), (math.nan, 0.0, 0.0), (math.inf, 0.0, 0.0), (1.0, 1.0, 1.0, 1.0)]
-    hostile = Knowledge.from_rows(Row("memory", "", "flux", values) for values in bad)
+    hostile = Knowledge.from_rows(LearnedRow("memory", "", "flux", values) for values in bad)
     assert hostile.rows() == ()
-    huge = Knowledge.from_rows([Row("memory", "", "flux", (1e30, 1e30, 1e30))])
+    huge = Knowledge.from_rows([LearnedRow("memory", "", "flux", (1e30, 1e30, 1e30))])
     huge.note_peer("a", memory_gb=8.0)
     assert huge.run_s("a", FLUX) < 1e6
 

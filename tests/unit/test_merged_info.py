@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.workflow.foreign_definition import fit_definition
-from orchestrator.core.workflow.merged_info import Merged, Place, merge_info
+from orchestrator.core.workflow.merged_info import Availability, Merged, merge_info
 from orchestrator.core.workflow.object_info import ObjectInfo
 
 
@@ -43,7 +43,7 @@ def choices(result: Merged, name: str = "Loader", key: str = "file") -> Any:
 def test_a_choice_gains_the_peers_values_behind_the_masters(spell: Any, theirs: Any) -> None:
     result = merged(loader("a", spell=spell), gpu=loader("b", "a", spell=theirs))
     assert choices(result) == ["a", "b"]
-    assert result.where.values == {"Loader": {"file": {"b": Place(False, ("gpu",))}}}
+    assert result.where.values == {"Loader": {"file": {"b": Availability(False, ("gpu",))}}}
     assert result.where.classes == {}
 
 
@@ -63,15 +63,15 @@ def test_what_was_given_is_not_changed() -> None:
 def test_every_place_is_told_where_a_machine_that_has_the_class_lacks_the_value() -> None:
     result = merged(loader("all", "mine", "some"), p1=loader("all", "some"), p2=loader("all", "p2"))
     assert result.where.values["Loader"]["file"] == {
-        "mine": Place(True, ()),
-        "some": Place(True, ("p1",)),
-        "p2": Place(False, ("p2",)),
+        "mine": Availability(True, ()),
+        "some": Availability(True, ("p1",)),
+        "p2": Availability(False, ("p2",)),
     }
 
 
 def test_a_machine_without_the_class_lacks_the_class_and_not_each_value() -> None:
     result = merged(loader("a"), p1=loader("a"), p2={})
-    assert result.where.classes == {"Loader": Place(True, ("p1",))}
+    assert result.where.classes == {"Loader": Availability(True, ("p1",))}
     assert result.where.values == {}
 
 
@@ -81,16 +81,16 @@ def test_a_class_of_the_peers_alone_is_added_and_says_where_it_is() -> None:
     assert choices(result) == ["a", "b"]
     assert added["description"] == "Loads.\n\nNot on this machine, but on p1, p2."
     assert added["output"] == ["MODEL"] and added["output_is_list"] == [False]
-    assert result.where.classes == {"Loader": Place(False, ("p1", "p2"))}
-    assert result.where.values == {"Loader": {"file": {"b": Place(False, ("p2",))}}}
+    assert result.where.classes == {"Loader": Availability(False, ("p1", "p2"))}
+    assert result.where.values == {"Loader": {"file": {"b": Availability(False, ("p2",))}}}
 
 
 def test_a_file_in_a_folder_is_one_value_whichever_separator_a_machine_writes() -> None:
     result = merged(loader("sd/a.pt"), win=loader("sd\\a.pt", "sd\\b.pt"), mac=loader("sd/b.pt"))
     assert choices(result) == ["sd/a.pt", "sd\\b.pt"]
     assert result.where.values["Loader"]["file"] == {
-        "sd/a.pt": Place(True, ("win",)),
-        "sd/b.pt": Place(False, ("win", "mac")),
+        "sd/a.pt": Availability(True, ("win",)),
+        "sd/b.pt": Availability(False, ("win", "mac")),
     }
 
 
@@ -110,10 +110,10 @@ def test_a_dynamic_choice_gains_values_within_and_choices_with_their_inputs() ->
         {"key": "a", "inputs": {"required": {"file": new("x", "y")}}},
         {"key": "b", "inputs": {"required": {"n": ["INT", {}]}}},
     ]
-    gpu = Place(False, ("gpu",))
+    gpu = Availability(False, ("gpu",))
     assert result.where.values["Loader"] == {
         "kind": {"b": gpu},
-        "kind.file": {"x": Place(True, ()), "y": gpu},
+        "kind.file": {"x": Availability(True, ()), "y": gpu},
     }
 
 

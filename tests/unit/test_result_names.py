@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from orchestrator.dispatch.free_names import Counters, Placement, move_all, reserve_all
+from orchestrator.dispatch.free_names import Counters, WantedFile, move_all, reserve_all
 from orchestrator.dispatch.result_names import safe_folder, safe_name
 
 
@@ -69,7 +69,7 @@ def moved(folder: Path, *names: str, head: str = "", group: str = "7") -> list[s
     for number, name in enumerate(names):
         part = folder / f".part-{number}"
         part.write_bytes(f"new {name}".encode())
-        placements.append(Placement(part, folder / name, group, head))
+        placements.append(WantedFile(part, folder / name, group, head))
     paths = move_all(placements, Counters(), ())
     for name, path in zip(names, paths, strict=True):
         assert path.read_bytes() == f"new {name}".encode()
@@ -111,7 +111,7 @@ def test_where_one_cannot_be_written_all_stay_where_they_were(tmp_path: Path) ->
     part, other = tmp_path / ".part", tmp_path / ".other"
     part.write_bytes(b"x")
     other.write_bytes(b"y")
-    wanted = (Placement(part, tmp_path / "a.png"), Placement(other, tmp_path / "no folder" / "b.png"))
+    wanted = (WantedFile(part, tmp_path / "a.png"), WantedFile(other, tmp_path / "no folder" / "b.png"))
     with pytest.raises(OSError, match="No such file"):
         move_all(wanted, Counters(), ())
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other", ".part"]
@@ -120,24 +120,24 @@ def test_where_one_cannot_be_written_all_stay_where_they_were(tmp_path: Path) ->
 def test_a_name_that_is_kept_for_a_file_on_its_way_goes_to_nobody_else(tmp_path: Path) -> None:
     counters = Counters()
     wanted = tmp_path / "cat_00001_.png"
-    [kept] = reserve_all([Placement(tmp_path / "1.part", wanted, "9", owner="one")], counters)
-    [next_one] = reserve_all([Placement(tmp_path / "2.part", wanted, "9", owner="two")], counters)
+    [kept] = reserve_all([WantedFile(tmp_path / "1.part", wanted, "9", owner="one")], counters)
+    [next_one] = reserve_all([WantedFile(tmp_path / "2.part", wanted, "9", owner="two")], counters)
     assert (kept.name, next_one.name) == ("cat_00001_.png", "cat_00002_.png")
     (tmp_path / "3.part").write_bytes(b"other")
-    [moved] = move_all([Placement(tmp_path / "3.part", wanted, "9", owner="three")], counters, ())
+    [moved] = move_all([WantedFile(tmp_path / "3.part", wanted, "9", owner="three")], counters, ())
     assert moved.name == "cat_00003_.png"
     (tmp_path / "1.part").write_bytes(b"mine")
-    [mine] = move_all([Placement(tmp_path / "1.part", kept, "9", owner="one")], counters, ())
+    [mine] = move_all([WantedFile(tmp_path / "1.part", kept, "9", owner="one")], counters, ())
     assert (mine, mine.read_bytes()) == (kept, b"mine")
     counters.release([next_one])
-    [again] = reserve_all([Placement(tmp_path / "4.part", next_one, "9", owner="four")], counters)
+    [again] = reserve_all([WantedFile(tmp_path / "4.part", next_one, "9", owner="four")], counters)
     assert again == next_one
 
 
 def test_files_that_belong_together_are_kept_one_number(tmp_path: Path) -> None:
     (tmp_path / "clip_00001.png").touch()
     names = ("clip_00001.png", "clip_00001.mp4")
-    placements = [Placement(tmp_path / f"{name}.part", tmp_path / name, "9") for name in names]
+    placements = [WantedFile(tmp_path / f"{name}.part", tmp_path / name, "9") for name in names]
     kept = reserve_all(placements, Counters())
     assert [path.name for path in kept] == ["clip_00002.png", "clip_00002.mp4"]
 
@@ -147,7 +147,7 @@ def test_files_of_one_node_that_want_one_name_each_get_their_own(tmp_path: Path,
     parts = [tmp_path / "1.part", tmp_path / "2.part"]
     for part in parts:
         part.write_bytes(part.name.encode())
-    placements = [Placement(part, tmp_path / name, "9", owner=part.name) for part in parts]
+    placements = [WantedFile(part, tmp_path / name, "9", owner=part.name) for part in parts]
     counters = Counters()
     kept = reserve_all(placements, counters)
     assert len(set(kept)) == 2
@@ -158,6 +158,6 @@ def test_files_of_one_node_that_want_one_name_each_get_their_own(tmp_path: Path,
 
 def test_two_files_of_one_attempt_are_not_told_under_one_name(tmp_path: Path) -> None:
     counters, wanted = Counters(), tmp_path / "cat_00001.png"
-    [first] = reserve_all([Placement(tmp_path / "1.part", wanted, "8", owner="rd-1 a")], counters)
-    [second] = reserve_all([Placement(tmp_path / "2.part", wanted, "9", owner="rd-1 b")], counters)
+    [first] = reserve_all([WantedFile(tmp_path / "1.part", wanted, "8", owner="rd-1 a")], counters)
+    [second] = reserve_all([WantedFile(tmp_path / "2.part", wanted, "9", owner="rd-1 b")], counters)
     assert first != second

@@ -24,7 +24,7 @@ from .peers import (
     ours_on,
     slots_of,
 )
-from .rows import Row, Rows
+from .rows import GroupRow, Rows
 
 #: An overdue prompt is taken to need so much again of the time that it is late by.
 OVERDUE = 0.5
@@ -121,7 +121,7 @@ class Grid:
             self.room[at], self.idle[at], self.end_s[at] = 0, False, np.inf
             self.stuck[at] = self.behind[at] = False
 
-    def add_job(self, at: int, job: OurJob, row: Row, now_s: float) -> None:
+    def add_job(self, at: int, job: OurJob, row: GroupRow, now_s: float) -> None:
         """A job of this row goes to that peer."""
         column, peer = self.column(at), self.id(at)
         column.jobs.append(job)
@@ -154,7 +154,7 @@ class Grid:
     def jobs(self, at: int) -> list[OurJob]:
         return self.column(at).jobs
 
-    def evicted(self, at: int, row: Row) -> frozenset[str]:
+    def evicted(self, at: int, row: GroupRow) -> frozenset[str]:
         """The warm files that the peer would have to let go for this row's."""
         column, files = self.column(at), row.kind.files
         if column.revision != self.knowledge.revision:  # a file's size is another one
@@ -183,7 +183,7 @@ class Grid:
 
     # Rows
 
-    def row(self, group: Hashable, kind: Kind, need: Need) -> Row:
+    def row(self, group: Hashable, kind: Kind, need: Need) -> GroupRow:
         """The row of a group, made when it is asked for first."""
         row = self.rows.of.get(group)
         if row is None:
@@ -194,7 +194,7 @@ class Grid:
             self.look_up(row)
         return row
 
-    def is_outdated(self, row: Row) -> bool:
+    def is_outdated(self, row: GroupRow) -> bool:
         """Whether what its kind weighs or needs is to be looked up again."""
         knowledge = self.knowledge
         return (
@@ -203,7 +203,7 @@ class Grid:
             or knowledge.times_seen(row.kind) > row.seen_until
         )
 
-    def look_up(self, row: Row) -> None:
+    def look_up(self, row: GroupRow) -> None:
         """Look up what its kind weighs and needs; if that is another than before, reckon the row anew."""
         rows, knowledge, seen = self.rows, self.knowledge, self.knowledge.times_seen(row.kind)
         is_revised = row.revision != knowledge.revision and self._weigh(row)
@@ -234,7 +234,7 @@ class Grid:
         self.index[snapshot.config.id] = at
         return at
 
-    def _weigh(self, row: Row) -> bool:
+    def _weigh(self, row: GroupRow) -> bool:
         """Look up its files' sizes and its need of memory; whether they are others than before."""
         knowledge, kind, before = self.knowledge, row.kind, (row.gb, row.memory)
         knowledge.keep_sizes(kind.files)
@@ -309,7 +309,7 @@ class Grid:
         knowledge, peer = self.knowledge, column.snapshot.config.id
         self.rows.load_anew(at, [knowledge.loads_s(peer, f, column.warm) for f in self.rows.file_sets])
 
-    def _expect_row(self, row: Row) -> None:
+    def _expect_row(self, row: GroupRow) -> None:
         knowledge, files = self.knowledge, row.kind.files
         live = {at: column for at, column in enumerate(self.columns) if column is not None}
         if live:
@@ -319,7 +319,7 @@ class Grid:
             row.load[at] = list(map(knowledge.loads_s, peers, repeat(files), warm))
         self.rows.warm[row.number] = (row.may & (row.load == 0.0)).sum()
 
-    def _expect_run(self, row: Row, at: int, peer: str) -> None:
+    def _expect_run(self, row: GroupRow, at: int, peer: str) -> None:
         ((run_s, row.own[at], row.slower[at]),) = self.knowledge.runs(row.kind, (peer,))
         row.run[at] = max(run_s, self.column(at).slow_s(row.kind))
 

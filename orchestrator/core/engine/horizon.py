@@ -9,7 +9,7 @@ import numpy as np
 
 from .grid import Grid
 from .levels import Bools, Floats, Ints, fluid_level, fluid_levels
-from .ordering import Line
+from .ordering import PendingJobs
 from .waiting import Groups, Waiting
 
 #: A group needs its few peers if these, behind a long job each, need so much of the time of all for all.
@@ -27,7 +27,7 @@ _Level = tuple[float, float, float]
 
 
 class Horizon:
-    def __init__(self, grid: Grid, line: Line, groups: Groups) -> None:
+    def __init__(self, grid: Grid, line: PendingJobs, groups: Groups) -> None:
         self._grid = grid
         self._line = line
         self._groups = groups

@@ -16,7 +16,7 @@ from itertools import islice
 
 from .belief import KNOWN_AFTER, ODD, SURE_AFTER, believed_s, is_stale, trust
 from .kinds import Kind
-from .learned import SHORTEST_S, KindRecord, News, PeerRecord, Row, RunRecord, run_key
+from .learned import SHORTEST_S, KindRecord, LearnedRow, News, PeerRecord, RunRecord, run_key
 from .memory import MemoryNeeds, Shortage, shortage_of
 from .samples import Samples
 
@@ -66,7 +66,7 @@ class Knowledge(MemoryNeeds):
         self._s_per_gb = (0, GUESSED_S_PER_GB)
 
     @classmethod
-    def from_rows(cls, rows: Iterable[Row]) -> Knowledge:
+    def from_rows(cls, rows: Iterable[LearnedRow]) -> Knowledge:
         """What was learned before, from its ``rows``."""
         knowledge = cls()
         knowledge.read(rows)

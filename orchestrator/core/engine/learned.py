@@ -20,7 +20,7 @@ TOLD_MAX = 40_000  #: sizes of files that no kind asked for yet
 
 
 @dataclass(frozen=True)
-class Row:
+class LearnedRow:
     """One thing that was learned, as it is kept on disk. ``topic`` and the two names are its key. Among
     changes, one without ``values`` was forgotten."""
 
@@ -124,12 +124,12 @@ class Learned:
         self.news: dict[str, News] = {}
         self.warm = Warmth(self._sizes_gb.get)
 
-    def take_changes(self) -> tuple[Row, ...]:
+    def take_changes(self) -> tuple[LearnedRow, ...]:
         """The rows that are new, different or forgotten since this was asked last."""
         changed, self._changed = self._changed, {}
-        return tuple(self._row(*key) or Row(*key, ()) for key in changed)
+        return tuple(self._row(*key) or LearnedRow(*key, ()) for key in changed)
 
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[LearnedRow, ...]:
         """All of it. What is warm is not in it: that is lost sooner than a file is read again. Nor are sizes
         that no kind asked for."""
         keys = [("size", "", file) for file in self._sizes_gb]
@@ -141,9 +141,9 @@ class Learned:
         keys += [("load", *_names(key)) for key in self._loads]
         return tuple(row for key in keys if (row := self._row(*key)) is not None)
 
-    def read(self, rows: Iterable[Row]) -> None:
+    def read(self, rows: Iterable[LearnedRow]) -> None:
         """Take over what ``rows`` gave once. A row that makes no sense is left out."""
-        ran: list[Row] = []
+        ran: list[LearnedRow] = []
         for row in rows:
             try:
                 self._read(row)
@@ -177,34 +177,36 @@ class Learned:
         for topic in _OF_PEERS:
             self._mark(topic, peer, "")
 
-    def _row(self, topic: str, peer: str, name: str) -> Row | None:
+    def _row(self, topic: str, peer: str, name: str) -> LearnedRow | None:
         found: Samples | None = None
         if topic == "size":
             size = self._sizes_gb.get(name)
-            return None if size is None else Row(topic, peer, name, (size,))
+            return None if size is None else LearnedRow(topic, peer, name, (size,))
         if topic == "memory":
             need = self._memory.get(name)
-            return Row(topic, peer, name, (need.peak_gb, need.short_gb, need.failures)) if need else None
+            return (
+                LearnedRow(topic, peer, name, (need.peak_gb, need.short_gb, need.failures)) if need else None
+            )
         if topic in ("kind", "shape"):
             entry = (self._kinds if topic == "kind" else self._shapes).get(name)
             if entry is None:
                 return None
-            return Row(topic, peer, name, (entry.weight, entry.count, entry.work), entry.shape)
+            return LearnedRow(topic, peer, name, (entry.weight, entry.count, entry.work), entry.shape)
         if topic in ("run", "head"):
             run = self._runs.get(f"{peer}\n{name}")
             if run is not None:
                 found = run.total if topic == "run" else run.head
             note = "guessed" if run and run.is_guessed else ""
-            return Row(topic, peer, name, (found.count, *found.values()), note) if found else None
+            return LearnedRow(topic, peer, name, (found.count, *found.values()), note) if found else None
         if topic == "load":
             found = self._loads.get(f"{peer}\n{name}")
         elif record := self._peers.get(peer):
             if topic == "speed":
-                return Row(topic, peer, "", (record.speed, record.count))
+                return LearnedRow(topic, peer, "", (record.speed, record.count))
             found = getattr(record, topic)
-        return Row(topic, peer, name, (found.count, *found.values())) if found else None
+        return LearnedRow(topic, peer, name, (found.count, *found.values())) if found else None
 
-    def _read(self, row: Row) -> None:
+    def _read(self, row: LearnedRow) -> None:
         if not row.values or not all(isinstance(v, (int, float)) and abs(v) < 1e31 for v in row.values):
             return
         amounts = row.values[1:] if row.topic in _LOGARITHMS else row.values

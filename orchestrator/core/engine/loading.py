@@ -6,17 +6,17 @@ import numpy as np
 
 from .grid import Grid
 from .levels import Bools, Floats, Ints, in_turn
-from .rows import Row
+from .rows import GroupRow
 
 
-def again_s(grid: Grid, at: int, row: Row, wanted: frozenset[str]) -> float:
+def again_s(grid: Grid, at: int, row: GroupRow, wanted: frozenset[str]) -> float:
     """Seconds to load again, on the peer in column `at`, what this row's files would take the place of there
     and is `wanted`."""
     lost = grid.evicted(at, row) & wanted
     return sum(grid.knowledge.load_s(grid.id(at), file) for file in lost) if lost else 0.0
 
 
-def is_needed_more(grid: Grid, at: int, row: Row, others: Ints, rate: Floats, soon: Bools) -> bool:
+def is_needed_more(grid: Grid, at: int, row: GroupRow, others: Ints, rate: Floats, soon: Bools) -> bool:
     """Whether a model that is warm on the peer in column `at`, and that this row's files would take the place
     of, would have the longer line: that one without this peer, this row with only the peers that have it and
     come free ``soon``. ``others``: the numbers of rows that are warm there; ``rate``: see ``rates``."""

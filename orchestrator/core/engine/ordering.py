@@ -68,7 +68,7 @@ class Group:
     head: Head | None = None  #: while nothing changed
 
 
-class Line:
+class PendingJobs:
     def __init__(self) -> None:
         self.groups: dict[Hashable, Group] = {}
         self._jobs: dict[str, tuple[WaitingJob, int]] = {}

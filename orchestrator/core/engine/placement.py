@@ -21,10 +21,10 @@ from .grid import Grid
 from .horizon import GOOD_FOR, Horizon
 from .levels import Floats, Ints, share_out
 from .loading import again_s, is_needed_more, rates
-from .ordering import Head, Line
+from .ordering import Head, PendingJobs
 from .peers import OurJob
 from .policy import Policy
-from .rows import Row
+from .rows import GroupRow
 from .waiting import Groups, Waiting
 
 
@@ -34,7 +34,7 @@ class Pick(NamedTuple):
     at: int
     group: Hashable
     head: Head
-    row: Row
+    row: GroupRow
     ready_s: float
 
 
@@ -56,7 +56,7 @@ class Placer:
     """``turn`` counts the starts so far; ``has_more``: the last look was broken off, and the next one should
     follow at once. Levels and the like are kept from one look to the next while they are near enough."""
 
-    def __init__(self, grid: Grid, line: Line, policy: Policy) -> None:
+    def __init__(self, grid: Grid, line: PendingJobs, policy: Policy) -> None:
         self._grid = grid
         self._line = line
         self._policy = policy
@@ -185,7 +185,7 @@ class Placer:
         ranked: Ints = here[np.lexsort((few, -gain_s, is_cold, due_s, -groups.priority[here]))]
         return ranked
 
-    def _later_s(self, at: int, row: Row, work_s: float) -> float:
+    def _later_s(self, at: int, row: GroupRow, work_s: float) -> float:
         """How much later a job of this row, which has to load there, is taken to be due. It is put off for
         those that would then have to load again: the longer, the less work of its files there is."""
         policy, loads_s = self._policy, again_s(self._grid, at, row, self._groups.files())
@@ -249,7 +249,7 @@ class Placer:
         better = self._waiting[better_start(self.ready, batches, at, chosen.key, self._now_s)]
         return better if better.row.may[at] else chosen
 
-    def _is_soonest(self, row: Row, finish_s: float) -> bool:
+    def _is_soonest(self, row: GroupRow, finish_s: float) -> bool:
         """Whether a job of this row could not be done much sooner, wherever it went."""
         soonest_s = float((self.ready + row.load + row.run)[row.may].min(initial=np.inf))
         return finish_s - self._now_s <= (1 + GOOD_FOR) * (soonest_s - self._now_s)

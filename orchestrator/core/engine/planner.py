@@ -18,7 +18,7 @@ from .kinds import Kind
 from .knowledge import Knowledge
 from .levels import Bools, Floats, share_out
 from .need import Need
-from .ordering import Line
+from .ordering import PendingJobs
 from .peers import OurJob, PeerSnapshot
 from .placement import Pick, Placer
 from .plan import Plan, SecondCopy, Start, TakeBack
@@ -40,7 +40,7 @@ class _Before:
 class Planner:
     """See Scheduler for what each method does."""
 
-    def __init__(self, knowledge: Knowledge, policy: Policy, line: Line) -> None:
+    def __init__(self, knowledge: Knowledge, policy: Policy, line: PendingJobs) -> None:
         self.knowledge = knowledge
         self.policy = policy
         self.line = line

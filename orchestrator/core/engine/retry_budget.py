@@ -22,7 +22,7 @@ class BudgetPolicy:
 
 
 @dataclass(frozen=True)
-class Budget:
+class RetryTokens:
     """What is in the purse, as of a moment (seconds of a monotonic clock)."""
 
     policy: BudgetPolicy
@@ -30,20 +30,20 @@ class Budget:
     at_s: float
 
     @classmethod
-    def full(cls, policy: BudgetPolicy, now_s: float) -> Budget:
+    def full(cls, policy: BudgetPolicy, now_s: float) -> RetryTokens:
         return cls(policy, policy.reserve, now_s)
 
-    def at(self, now_s: float) -> Budget:
+    def at(self, now_s: float) -> RetryTokens:
         earned = max(now_s - self.at_s, 0.0) * self.policy.per_s
         room = max(self.policy.reserve - self.retries, 0.0)
         return replace(self, retries=self.retries + min(earned, room), at_s=now_s)
 
-    def with_job(self) -> Budget:
+    def with_job(self) -> RetryTokens:
         return replace(self, retries=min(self.retries + self.policy.per_job, self.policy.most))
 
     def wait_s(self) -> float:
         """How long until the next retry is paid for, if no job pays in meanwhile; 0 for now."""
         return max(1.0 - self.retries, 0.0) / self.policy.per_s
 
-    def with_retry(self) -> Budget:
+    def with_retry(self) -> RetryTokens:
         return replace(self, retries=self.retries - 1.0)

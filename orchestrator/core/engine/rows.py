@@ -14,7 +14,7 @@ from .need import Need
 
 
 @dataclass(eq=False)
-class Row:
+class GroupRow:
     """One group's part of all that ``Rows`` keeps, at `number`. ``gb`` and ``memory`` are as known at
     ``revision``; what its kind weighs is looked up again after so many runs (``look_at``), or after more than
     ``seen_until`` of its own."""
@@ -75,7 +75,7 @@ class Rows:
     that nobody ``may`` take."""
 
     def __init__(self) -> None:
-        self.of: dict[Hashable, Row] = {}
+        self.of: dict[Hashable, GroupRow] = {}
         self.file_sets: dict[tuple[str, ...], int] = {}
         self.may, self.own = np.zeros((0, 0), np.bool_), np.zeros((0, 0), np.bool_)
         self.slower, self.run, self.load = np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0))
@@ -87,7 +87,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.of)
 
-    def add(self, group: Hashable, kind: Kind, need: Need, may: Sequence[bool]) -> Row:
+    def add(self, group: Hashable, kind: Kind, need: Need, may: Sequence[bool]) -> GroupRow:
         """A row for a group that has none, not yet reckoned; `may`: which peers may take its jobs."""
         if not self._free:
             before, columns = self.may.shape
@@ -98,7 +98,7 @@ class Rows:
         self.few[at], self.warm[at] = sum(may), 0
         self.seen[at], self.weight_s[at] = 0, 0.0
         self.files[at] = self.file_sets.setdefault(kind.files, len(self.file_sets))
-        row = self.of[group] = Row(kind, need, at, self)
+        row = self.of[group] = GroupRow(kind, need, at, self)
         return row
 
     def keep_only(self, groups: set[Hashable]) -> None:

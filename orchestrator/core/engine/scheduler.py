@@ -16,7 +16,7 @@ from .explain import Reckoning
 from .kinds import Kind
 from .knowledge import Knowledge
 from .need import Need
-from .ordering import Line, WaitingJob
+from .ordering import PendingJobs, WaitingJob
 from .peers import PeerSnapshot
 from .plan import Placement, Plan
 from .policy import Policy
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Scheduler:
     def __init__(self, knowledge: Knowledge | None = None, policy: Policy | None = None) -> None:
         self.knowledge = knowledge or Knowledge()
-        self.line = Line()
+        self.line = PendingJobs()
         self._policy = policy or Policy()
 
     @cached_property

@@ -9,9 +9,9 @@ import numpy as np
 
 from .grid import Grid
 from .levels import Bools, Floats, Ints, in_turn
-from .ordering import Group, Head, Line
+from .ordering import Group, Head, PendingJobs
 from .peer_sets import PeerSets
-from .rows import Row
+from .rows import GroupRow
 
 #: What kinds weigh is looked up again after so many runs.
 _WEIGH_EVERY = 4
@@ -25,7 +25,7 @@ class Waiting:
 
     key: Hashable
     group: Group
-    row: Row
+    row: GroupRow
     head: Head
     work_s: float = 0.0
 
@@ -39,7 +39,7 @@ class Groups:
     of them. While not ``is_whole`` there are new groups that were not looked at yet. ``is_weighed``: the last
     look asked anew what kinds weigh."""
 
-    def __init__(self, grid: Grid, line: Line) -> None:
+    def __init__(self, grid: Grid, line: PendingJobs) -> None:
         self._grid = grid
         self._line = line
         self.all: dict[Hashable, Waiting] = {}

@@ -13,7 +13,7 @@ _BELOW = "*."  #: how a name begins that stands for all below it
 
 
 @dataclass(frozen=True)
-class Place:
+class HostName:
     """A host as a browser names it, in lower case; ``port`` is None where it was left out."""
 
     name: str
@@ -23,7 +23,7 @@ class Place:
         name = f"[{self.name}]" if ":" in self.name else self.name
         return name if self.port is None else f"{name}:{self.port}"
 
-    def covers(self, other: Place) -> bool:
+    def covers(self, other: HostName) -> bool:
         """Whether `other` is meant by this entry of a list: without a port it means all of them, and
         ``*.example.com`` every name below that one."""
         if self.port not in (None, other.port):
@@ -38,28 +38,28 @@ class Ours:
     without saying; ``allowed`` are those that the user adds."""
 
     names: frozenset[str] = frozenset()
-    allowed: frozenset[Place] = frozenset()
+    allowed: frozenset[HostName] = frozenset()
 
-    def has_host(self, place: Place) -> bool:
+    def has_host(self, place: HostName) -> bool:
         is_listed = any(entry.covers(place) for entry in self.allowed)
         return is_listed or place.name in self.names or _is_loopback(place.name)
 
-    def has_origin(self, scheme: str, origin: Place, host: Place) -> bool:
+    def has_origin(self, scheme: str, origin: HostName, host: HostName) -> bool:
         """An origin is ours on the port the request came to, or on one that an entry names with it. Where
         every host is allowed, it has to be the one that was asked for."""
         default = DEFAULT_PORTS[scheme]
-        named = Place(origin.name, origin.port or default)
+        named = HostName(origin.name, origin.port or default)
         if named.port == (host.port or default) and self._is_same_machine(named, host):
             return True
         listed = (entry for entry in self.allowed if entry.name != ANY and entry.covers(named))
         return any(entry.port is not None or origin.port is None for entry in listed)
 
-    def _is_same_machine(self, origin: Place, host: Place) -> bool:
+    def _is_same_machine(self, origin: HostName, host: HostName) -> bool:
         named = (entry for entry in self.allowed if entry.name != ANY)
         return origin.name == host.name or Ours(self.names, frozenset(named)).has_host(origin)
 
 
-def parse_place(text: str) -> Place | None:
+def parse_place(text: str) -> HostName | None:
     """Host and port of a Host header, or of an origin behind its scheme; None if it is none."""
     if not text or any(c.isspace() or c in "/\\@?#%*" for c in text):
         return None
@@ -68,28 +68,28 @@ def parse_place(text: str) -> Place | None:
         name, port = parts.hostname, parts.port
     except ValueError:
         return None
-    return Place(name.removesuffix("."), port) if name else None
+    return HostName(name.removesuffix("."), port) if name else None
 
 
-def parse_origin(text: str) -> tuple[str, Place] | None:
+def parse_origin(text: str) -> tuple[str, HostName] | None:
     """Scheme and place of an Origin header; None for one that names no web page's server."""
     scheme, _, rest = text.partition("://")
     place = parse_place(rest) if scheme in DEFAULT_PORTS else None
     return None if place is None else (scheme, place)
 
 
-def parse_entry(text: str) -> Place | None:
+def parse_entry(text: str) -> HostName | None:
     """An allowed host: like ``nas``, ``nas:8443``, ``*.example.com`` or ``*``; None if it is none."""
     text = text.strip()
     if text == ANY or text.startswith(f"{ANY}:"):
         stand_in = parse_place(f"any{text[1:]}")
-        return stand_in and Place(ANY, stand_in.port)
+        return stand_in and HostName(ANY, stand_in.port)
     below = text.startswith(_BELOW)
     place = parse_place(text.removeprefix(_BELOW))
-    return Place(_BELOW + place.name, place.port) if place and below else place
+    return HostName(_BELOW + place.name, place.port) if place and below else place
 
 
-def parse_allowed(entries: Iterable[str]) -> frozenset[Place]:
+def parse_allowed(entries: Iterable[str]) -> frozenset[HostName]:
     """The places of a list; what cannot be read is left out."""
     places = map(parse_entry, entries)
     return frozenset(place for place in places if place is not None)

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from ...errors import UnknownNodeError, WorkflowError
+from ..models.job import Prompt
 from ..models.workflow import EMPTY, Workflow
 from .documents import document_of
 from .identity import unique_ids
 from .incomplete import refuse, refuse_missing
-from .links import Budget, Constant, Output, Place, resolve_input, settle_matched_types
+from .links import Constant, NodePlace, Output, StepBudget, resolve_input, settle_matched_types
 from .live_graph import PRIMITIVE, LiveNode, link_order
 from .loading import Loader
 from .object_info import ObjectInfo
@@ -32,8 +33,6 @@ SAVE_NODES = frozenset(
         "LoraSave", "SaveLatent",
     }
 )  # fmt: skip
-
-Prompt = dict[str, dict[str, Any]]
 
 
 def workflow_to_api(
@@ -78,7 +77,7 @@ class _Conversion:
     def __init__(self, workflow: Workflow, info: ObjectInfo, now: datetime | None) -> None:
         self._now = now
         self._info = info
-        self._budget = Budget()
+        self._budget = StepBudget()
         self._named: dict[str, LiveNode] | None = None
         loader = Loader(workflow, info)
         self._root = loader.load()
@@ -106,7 +105,7 @@ class _Conversion:
             refuse_missing(prompt, self._info)
         return prompt
 
-    def _refuse_doubts(self, places: list[Place]) -> None:
+    def _refuse_doubts(self, places: list[NodePlace]) -> None:
         found = [
             f"Node {place.id} {place.node.title!r} ({place.node.type}): {doubt}."
             for place in places
@@ -114,14 +113,14 @@ class _Conversion:
         ]
         refuse([*found, *dict.fromkeys(self._budget.doubts)])
 
-    def _places(self) -> Iterator[Place]:
+    def _places(self) -> Iterator[NodePlace]:
         """Every node with its instance path: instances first, then what they hold.
 
         As in the frontend, an instance that is muted or bypassed in the root graph hides its inner
         nodes, one inside another subgraph does not.
         """
         count = 0
-        pending = [Place(node, self._root) for node in reversed(self._root.nodes.values())]
+        pending = [NodePlace(node, self._root) for node in reversed(self._root.nodes.values())]
         while pending:
             place = pending.pop()
             count += 1
@@ -134,9 +133,9 @@ class _Conversion:
             path = (*place.path, place)
             if len(path) > MAX_SUBGRAPH_DEPTH:
                 raise WorkflowError(f"Subgraphs are nested more than {MAX_SUBGRAPH_DEPTH} levels deep.")
-            pending += [Place(node, inner, path) for node in reversed(inner.nodes.values())]
+            pending += [NodePlace(node, inner, path) for node in reversed(inner.nodes.values())]
 
-    def _entry(self, place: Place) -> dict[str, Any]:
+    def _entry(self, place: NodePlace) -> dict[str, Any]:
         node = place.node
         inputs: dict[str, Any] = {}
         for widget in node.widgets:
@@ -240,7 +239,7 @@ def _wrapped(value: Any) -> Any:
     return {"__value__": value} if isinstance(value, (list, tuple)) else value
 
 
-def _unknown(places: list[Place]) -> UnknownNodeError:
+def _unknown(places: list[NodePlace]) -> UnknownNodeError:
     nodes = [(place.id, place.node.type, place.node.title) for place in places]
     listed = "; ".join(f"node {i} '{title}' of class {kind!r}" for i, kind, title in nodes[:10])
     more = f"; and {len(nodes) - 10} more" if len(nodes) > 10 else ""

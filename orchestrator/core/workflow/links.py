@@ -22,7 +22,7 @@ MAX_TYPE_PASSES = 100
 
 
 @dataclass(slots=True)
-class Budget:
+class StepBudget:
     """The steps all links of one workflow may take together, so that a tangle cannot take for ever.
 
     ``doubts``: sentences about links on the way whose source only the page knows.
@@ -42,27 +42,27 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NodePlace:
     """A node inside a chain of subgraph instances; ``path`` holds those instances, outermost first."""
 
     node: LiveNode
     graph: LiveGraph
-    path: tuple[Place, ...] = ()
+    path: tuple[NodePlace, ...] = ()
 
     @property
     def id(self) -> str:
         """The id the node has in a prompt, for example ``57:8``."""
         return ":".join([*(place.node.id for place in self.path), self.node.id])
 
-    def sibling(self, node: LiveNode) -> Place:
-        return Place(node, self.graph, self.path)
+    def sibling(self, node: LiveNode) -> NodePlace:
+        return NodePlace(node, self.graph, self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """An output of a node that runs."""
 
-    place: Place
+    place: NodePlace
     slot: int
 
 
@@ -73,7 +73,7 @@ class Constant:
     value: Any
 
 
-def resolve_input(place: Place, socket: int, budget: Budget) -> Output | Constant | None:
+def resolve_input(place: NodePlace, socket: int, budget: StepBudget) -> Output | Constant | None:
     """What feeds the input `socket` of the node at `place`; None when nothing does.
 
     Raises WorkflowError when the link runs in a circle, or when `budget` is used up.
@@ -107,8 +107,8 @@ def resolve_input(place: Place, socket: int, budget: Budget) -> Output | Constan
 
 
 def _through(
-    place: Place, slot: int, kind: str, seen: set[tuple[str, str, int]], budget: Budget
-) -> Output | tuple[Place, int, str | None] | None:
+    place: NodePlace, slot: int, kind: str, seen: set[tuple[str, str, int]], budget: StepBudget
+) -> Output | tuple[NodePlace, int, str | None] | None:
     """Follow an output inwards: a running node's output, or the input to go on from, or nothing."""
     for _ in range(MAX_STEPS):
         _visit(seen, place, "out", slot)
@@ -132,7 +132,7 @@ def _through(
             source = node.inner.nodes.get(link.origin_id)
             if source is None:
                 return None
-            place, slot = Place(source, node.inner, inside), link.origin_slot
+            place, slot = NodePlace(source, node.inner, inside), link.origin_slot
             continue
         if node.page_only is not None:
             found = _page_source(place, node.page_only, budget)
@@ -143,7 +143,7 @@ def _through(
     raise _circle(place)
 
 
-def _page_source(place: Place, rule: PageOnly, budget: Budget) -> Place | None:
+def _page_source(place: NodePlace, rule: PageOnly, budget: StepBudget) -> NodePlace | None:
     """The node whose inputs feed the outputs of one that exists in the page only."""
     node = place.node
     if rule.untold:
@@ -161,7 +161,7 @@ def _page_source(place: Place, rule: PageOnly, budget: Budget) -> Place | None:
     if not level:
         return place.sibling(setter)
     around = outer[level - 1]
-    return Place(setter, around.graph, around.path)
+    return NodePlace(setter, around.graph, around.path)
 
 
 def bypass_input(node: LiveNode, slot: int, kind: str) -> int | None:
@@ -228,14 +228,14 @@ def _origin_type(graph: LiveGraph, link: Link) -> str:
     return "*"
 
 
-def _visit(seen: set[tuple[str, str, int]], place: Place, side: str, slot: int) -> None:
+def _visit(seen: set[tuple[str, str, int]], place: NodePlace, side: str, slot: int) -> None:
     step = (place.id, side, slot)
     if step in seen:
         raise _circle(place)
     seen.add(step)
 
 
-def _circle(place: Place) -> WorkflowError:
+def _circle(place: NodePlace) -> WorkflowError:
     return WorkflowError(
         f"The links around node {place.id} ({place.node.title}) run in a circle, so its input has no source. "
         "Take one of these links out."

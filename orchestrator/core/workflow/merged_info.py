@@ -19,7 +19,7 @@ NESTED_MAX = 4  #: dynamic choices within dynamic choices
 
 
 @dataclass(frozen=True)
-class Place:
+class Availability:
     """Where something is: on this machine or not, and on these peers, by name."""
 
     here: bool
@@ -34,8 +34,8 @@ class Where:
     An input that a dynamic choice brings is ``choice.input``.
     """
 
-    classes: Mapping[str, Place] = field(default_factory=dict)
-    values: Mapping[str, Mapping[str, Mapping[str, Place]]] = field(default_factory=dict)
+    classes: Mapping[str, Availability] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, Mapping[str, Availability]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class _Merge:
     def __init__(self, peers: tuple[str, ...]) -> None:
         self._peers = peers
         self._having = 0  # how many peers have the class at hand
-        self._places: dict[Place, Place] = {}  # thousands of values share a few
-        self.classes: dict[str, Place] = {}
-        self.values: dict[str, dict[str, dict[str, Place]]] = {}
+        self._places: dict[Availability, Availability] = {}  # thousands of values share a few
+        self.classes: dict[str, Availability] = {}
+        self.values: dict[str, dict[str, dict[str, Availability]]] = {}
 
     def note_class(self, name: str, here: bool, having: Mapping[str, Any] | Sequence[str]) -> None:
         if not here or len(having) < len(self._peers):
@@ -210,8 +210,8 @@ class _Merge:
                 noted[choice] = self._place(False, having)
         return merged
 
-    def _place(self, here: bool, peers: Mapping[str, Any] | Sequence[str]) -> Place:
-        place = Place(here, tuple(peers))
+    def _place(self, here: bool, peers: Mapping[str, Any] | Sequence[str]) -> Availability:
+        place = Availability(here, tuple(peers))
         return self._places.setdefault(place, place)
 
 

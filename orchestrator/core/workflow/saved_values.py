@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-Place = tuple[str, int]
+WidgetPlace = tuple[str, int]
 """A node and which of its ``widgets_values``. "4" is a node of the root graph; in "9:4" the node 4 stands in
 the subgraph whose instance is the node 9. All instances of a subgraph share what stands in it."""
 _Wanted = dict[str, dict[int, Any]]  #: by node id
 
 
 def with_values(
-    workflow: Mapping[str, Any], places: Mapping[str, Place], changes: Mapping[str, Any]
+    workflow: Mapping[str, Any], places: Mapping[str, WidgetPlace], changes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The workflow with each of `changes` (address to value) that has a place; shares all else with the
     original. A place that is not there is passed over: the page knows it better than the file."""

@@ -12,7 +12,7 @@ from ....errors import WorkflowError
 from ..documents import Document, document_of
 from ..uncut import restored
 from . import media, pictures
-from .source import TEXT_MAX_BYTES, Source, Tags, decoded
+from .source import TEXT_MAX_BYTES, ByteSource, Tags, decoded
 
 KINDS = "JSON, PNG, WebP, JPEG, FLAC, Opus, MP3, MP4, WebM and safetensors"
 
@@ -26,7 +26,7 @@ def read_document(file: BinaryIO) -> Document:
 
     Raises WorkflowError for a file of another kind, a damaged one, and one without either.
     """
-    source = Source(file)
+    source = ByteSource(file)
     head = source.starts()
     tags = _reader(head, source.size)
     if tags is not None:
@@ -46,7 +46,7 @@ def _text(data: bytes) -> str:
     return data[: len(data) // 4 * 4 if "32" in encoding else len(data) // 2 * 2].decode(encoding, "replace")
 
 
-def _reader(head: bytes, size: int) -> Callable[[Source], Tags] | None:
+def _reader(head: bytes, size: int) -> Callable[[ByteSource], Tags] | None:
     if head.startswith(pictures.PNG):
         return pictures.png_tags
     if pictures.is_webp(head):

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping
 
 from ....errors import WorkflowError
-from .source import Source, Tags, decoded
+from .source import ByteSource, Tags, decoded
 
 FLAC, OGG, ID3, EBML = b"fLaC", b"OggS", b"ID3", b"\x1a\x45\xdf\xa3"
 _COMMENTS = 4  # FLAC block
@@ -31,7 +31,7 @@ def is_safetensors(head: bytes, size: int) -> bool:
     return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") + 8 <= size
 
 
-def flac_tags(source: Source) -> Tags:
+def flac_tags(source: ByteSource) -> Tags:
     at, last = len(FLAC), False
     while not last and at < source.size:
         (word,) = source.unpack(">I", at)
@@ -41,7 +41,7 @@ def flac_tags(source: Source) -> Tags:
         at += 4 + length
 
 
-def ogg_tags(source: Source) -> Tags:
+def ogg_tags(source: ByteSource) -> Tags:
     """The second packet holds the comments; a packet goes on where a page's last segment is full."""
     at, packets = 0, [bytearray()]
     for _ in range(_PAGES_MAX):
@@ -80,7 +80,7 @@ def _comments(data: bytes) -> Tags:
         raise WorkflowError("The comments in the sound file end early. Get the file again.") from exc
 
 
-def mp3_tags(source: Source) -> Tags:
+def mp3_tags(source: ByteSource) -> Tags:
     version, total = source.unpack(">3xBxx4s", 0)
     at, end = 10, min(10 + _seven_bits(total), source.size)
     while at + 10 <= end:
@@ -100,7 +100,7 @@ def _seven_bits(data: bytes) -> int:
     return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(data)))
 
 
-def mp4_tags(source: Source) -> Tags:
+def mp4_tags(source: ByteSource) -> Tags:
     keys: list[str] = []
     pending = [(0, source.size)]
     while pending:
@@ -121,7 +121,7 @@ def mp4_tags(source: Source) -> Tags:
                 pending.append((at + 4 * versioned, stop))
 
 
-def _boxes(source: Source, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(source: ByteSource, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, start and end of the content of each box between two positions."""
     while at + 8 <= end:
         length, kind = source.unpack(">I4s", at)
@@ -145,7 +145,7 @@ def _keys(data: bytes) -> list[str]:
     return names
 
 
-def webm_tags(source: Source) -> Tags:
+def webm_tags(source: ByteSource) -> Tags:
     pending = [(0, source.size)]
     while pending:
         start, end = pending.pop()
@@ -161,7 +161,7 @@ def webm_tags(source: Source) -> Tags:
             yield name, text
 
 
-def _elements(source: Source, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _elements(source: ByteSource, at: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Id, start and end of the content of each EBML element between two positions."""
     while at + 2 <= end:
         kind, at = _variable(source, at, keep_marker=True)
@@ -173,7 +173,7 @@ def _elements(source: Source, at: int, end: int) -> Iterator[tuple[int, int, int
         at = stop
 
 
-def _variable(source: Source, at: int, *, keep_marker: bool) -> tuple[int | None, int]:
+def _variable(source: ByteSource, at: int, *, keep_marker: bool) -> tuple[int | None, int]:
     """A number whose first set bit tells its length, and the place after it; None for "unknown"."""
     (first,) = source.unpack(">B", at)
     length = 9 - first.bit_length()
@@ -185,7 +185,7 @@ def _variable(source: Source, at: int, *, keep_marker: bool) -> tuple[int | None
     return value, at + length
 
 
-def safetensors_tags(source: Source) -> Tags:
+def safetensors_tags(source: ByteSource) -> Tags:
     (length,) = source.unpack("<Q", 0)
     try:
         header = json.loads(source.read(8, length))

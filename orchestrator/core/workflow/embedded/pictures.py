@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 
 from ....errors import WorkflowError
-from .source import Source, Tags, decoded, ends_early, inflated, named_text
+from .source import ByteSource, Tags, decoded, ends_early, inflated, named_text
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
@@ -22,7 +22,7 @@ def is_webp(head: bytes) -> bool:
     return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
-def png_tags(source: Source) -> Tags:
+def png_tags(source: ByteSource) -> Tags:
     at, kind = len(PNG), b""
     while at < source.size and kind != b"IEND":
         length, kind = source.unpack(">I4s", at)
@@ -45,7 +45,7 @@ def _international(data: bytes) -> tuple[str, str]:
     return decoded(name).lower(), decoded(inflated(text) if rest[:1] == b"\1" else text)
 
 
-def webp_tags(source: Source) -> Tags:
+def webp_tags(source: ByteSource) -> Tags:
     at = 12
     while at + 8 <= source.size:
         kind, length = source.unpack("<4sI", at)
@@ -54,7 +54,7 @@ def webp_tags(source: Source) -> Tags:
         at += 8 + length + length % 2
 
 
-def jpeg_tags(source: Source) -> Tags:
+def jpeg_tags(source: ByteSource) -> Tags:
     at = 2
     while at + 4 <= source.size:
         mark, kind, length = source.unpack(">BBH", at)

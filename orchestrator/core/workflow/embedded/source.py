@@ -15,7 +15,7 @@ PARTS_MAX = 1_000_000  #: chunks, boxes, blocks or pages of one file
 Tags = Iterator[tuple[str, str]]  #: names, lowercase, with their texts, in the order of the file
 
 
-class Source:
+class ByteSource:
     """A seekable file. ``size`` is in bytes; positions count from its start."""
 
     def __init__(self, file: BinaryIO) -> None:
