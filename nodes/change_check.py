@@ -22,7 +22,7 @@ from comfy_execution.graph import DynamicPrompt  # type: ignore[import-not-found
 from ..orchestrator.core.engine.mentions import leaves
 from ..orchestrator.core.models.job import Prompt
 from ..orchestrator.core.workflow.prompt import class_of
-from ..orchestrator.dispatch.transport import hash_file
+from ..orchestrator.dispatch.attempts.transport import hash_file
 from ..orchestrator.host import comfy as host_comfy
 
 # ComfyUI's module; a type checker would look for our own.

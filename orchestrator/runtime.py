@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .backends.client import ComfyUIClient
+from .backends.credentials import Secrets
 from .backends.events import PreviewFrame
 from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
@@ -31,19 +32,18 @@ from .core.engine.validation import Validation
 from .core.models.backend import BackendConfig, QueueState
 from .core.models.job import Job, JobRequest, JobState, Prompt, Source
 from .core.models.preferences import Preferences
+from .dispatch.attempts.remote_prompt import FollowPolicy
+from .dispatch.attempts.transport import Folders, Transport
 from .dispatch.dispatcher import Dispatcher
-from .dispatch.once import Once
-from .dispatch.ports import Here
+from .dispatch.idempotency import Once
+from .dispatch.interfaces import Here
 from .dispatch.preflight import Preflight
+from .dispatch.queue.registry import Hearer, Listener
 from .dispatch.reconcile import reconcile
-from .dispatch.register import Hearer, Listener
-from .dispatch.remote_prompt import FollowPolicy
-from .dispatch.transport import Folders, Transport
 from .errors import ConfigError, NotFoundError, StoreError
+from .journal.store import Store
 from .notices import Notices
-from .secrets import Secrets
 from .signals import Signal
-from .store import Store
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from orchestrator.core.engine.kinds import Kind
 from orchestrator.core.engine.knowledge import Knowledge
 from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.ordering import WaitingJob
 from orchestrator.core.engine.peers import OurJob, PeerSnapshot
+from orchestrator.core.engine.pending_jobs import WaitingJob
 from orchestrator.core.engine.plan import Start
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals

@@ -12,8 +12,8 @@ from typing import Any
 from ..core.models.backend import LOCAL_PEER_ID, BackendConfig, BackendStatus
 from ..core.models.credentials import headers_of
 from ..errors import ConfigError, StoreError
-from ..secrets import Secrets
-from ..store import Store
+from ..journal.store import Store
+from .credentials import Secrets
 from .health_monitor import HealthMonitor
 from .manager import BackendManager
 

@@ -24,20 +24,20 @@ from ..errors import (
     ResultError,
     TakenBackError,
 )
-from .adoption import Adoption
-from .attempt import AttemptRun
-from .experience import Experience
-from .launch import Launch, on_its_way
-from .on_master import OnMaster
-from .ports import Journal, NoteJob
-from .recall import is_called_back, reopened
+from .attempts.adoption import Adoption
+from .attempts.attempt import AttemptRun
+from .attempts.launch import Launch, on_its_way
+from .attempts.recall import is_called_back, reopened
+from .attempts.reporting import Reporter, cautioned
+from .attempts.second_copy import SecondCopies
+from .attempts.withdrawals import Withdrawals
+from .interfaces import Journal, NoteJob
+from .learning.run_observer import Experience
+from .local_run import OnMaster
+from .queue.job_queue import WaitingRoom
+from .queue.queued_job import too_late
+from .queue.registry import Entry, Register
 from .recovery import Recovery
-from .register import Entry, Register
-from .reporting import Reporter, cautioned
-from .second_copy import SecondCopies
-from .ticket import too_late
-from .waiting_room import WaitingRoom
-from .withdrawals import Withdrawals
 
 ASK_FIRST_S = 10.0  #: how long a job waits to hear whether the peer it goes to has it still
 

@@ -26,30 +26,30 @@ from ..errors import (
     JobSetAsideError,
     OrchestratorError,
 )
-from .adoption import Adoption
-from .attempt import Ways
+from .attempts.adoption import Adoption
+from .attempts.attempt import Ways
+from .attempts.launch import Launch
+from .attempts.recall import Recall
+from .attempts.remote_prompt import FollowPolicy
+from .attempts.reporting import with_last
+from .attempts.second_copy import SecondCopies
+from .attempts.transport import Folders, Transport
+from .attempts.withdrawals import Withdrawals
 from .course import Course
-from .experience import Experience
-from .hold import Hold
-from .launch import Launch
-from .line import Line
-from .local_peer import LocalPeer
-from .on_master import OnMaster
-from .ports import Here, Journal, NoteJob, Peers, note_nothing
-from .preparing import Preparing
-from .recall import Recall
+from .interfaces import Here, Journal, NoteJob, Peers, note_nothing
+from .learning.model_sizes import Stocktaking
+from .learning.run_observer import Experience
+from .local_run import OnMaster
+from .queue.job_queue import WaitingRoom
+from .queue.local_peer import LocalPeer
+from .queue.outage_hold import Hold
+from .queue.prompt_variants import Preparing
+from .queue.queue_control import Line
+from .queue.queued_job import Ticket
+from .queue.registry import Entry, Listener, Register, ignore
 from .recovery import Recovery, SecondLook, no_second_look
-from .register import Entry, Listener, Register, ignore
-from .remote_prompt import FollowPolicy
-from .reporting import with_last
-from .second_copy import SecondCopies
 from .sent_prompts import SentPrompts
 from .silence_watch import SilenceWatch
-from .stocktaking import Stocktaking
-from .ticket import Ticket
-from .transport import Folders, Transport
-from .waiting_room import WaitingRoom
-from .withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
 

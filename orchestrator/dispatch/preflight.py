@@ -12,8 +12,8 @@ from ..core.engine.validation import Validation, agree, validate
 from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Prompt
 from ..core.workflow.object_info import ObjectInfo
+from .attempts.transport import Folders
 from .recovery import SecondLook
-from .transport import Folders
 
 _BEING_READ = "its list of nodes is still being read"
 

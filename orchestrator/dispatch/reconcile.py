@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from ..core.models.backend import LOCAL_PEER_ID
 from ..core.models.job import Attempt, Job, JobState, Rank, Source
-from ..store import Store
+from ..journal.store import Store
 from .dispatcher import Dispatcher
 
 OPEN_MAX = 100_000

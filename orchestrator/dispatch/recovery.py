@@ -41,13 +41,13 @@ from ..errors import (
     PromptRefusedError,
     TakenBackError,
 )
-from .ports import NoteJob, Peers
-from .purse import Purse
-from .register import Entry, Register
-from .reporting import with_last
-from .ticket import Ticket
-from .transport import Transport
-from .withdrawals import Withdrawals
+from .attempts.reporting import with_last
+from .attempts.transport import Transport
+from .attempts.withdrawals import Withdrawals
+from .interfaces import NoteJob, Peers
+from .queue.queued_job import Ticket
+from .queue.registry import Entry, Register
+from .queue.retry_budget import Purse
 
 log = logging.getLogger(__name__)
 

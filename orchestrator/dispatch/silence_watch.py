@@ -9,8 +9,8 @@ from ..backends.manager import BackendManager
 from ..core.engine.silence import SilencePolicy, silent_job
 from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
 from ..core.models.job import JobState
-from .ports import Peers
-from .register import Entry, Register
+from .interfaces import Peers
+from .queue.registry import Entry, Register
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import folder_paths  # type: ignore[import-not-found]
 
 from ..core.engine.input_names import is_of_another_machine
 from ..core.workflow import boundaries
-from ..dispatch.transport import Folders
+from ..dispatch.attempts.transport import Folders
 from ..runtime import Runtime
 from .host_queue import CurrentQueue
 from .pack_events import PackEvents

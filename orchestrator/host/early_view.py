@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..dispatch.transport import Folders
+from ..dispatch.attempts.transport import Folders
 
 _VIEW = re.compile(r"^(/api)*/view/?$")
 #: What the host itself offers as a download only.

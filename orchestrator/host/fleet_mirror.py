@@ -17,7 +17,7 @@ from ..backends.wire import COMFYUI_TYPES, TEXT
 from ..core.models.backend import LOCAL_PEER_ID
 from ..core.models.job import Job, JobState, Source
 from ..core.workflow.prompt import class_of
-from ..dispatch.live_outputs import NodeOutput
+from ..dispatch.attempts.live_outputs import NodeOutput
 from ..runtime import Runtime
 from .fleet_events import Trail, ending, milliseconds, output_nodes, queue_item, under_own_id
 from .native_queue import NativeQueue

@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from ..core.models.backend import BackendConfig
-from ..core.models.places import HostName, Ours, parse_allowed, parse_entry, parse_origin, parse_place
+from ..core.models.host_names import HostName, Ours, parse_allowed, parse_entry, parse_origin, parse_place
 from .own_addresses import host_names, is_local_address
 from .refused_names import RefusedNames
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any
 
-from ..backends.trial import try_out
+from ..backends.smoke_test import try_out
 from ..core.engine.peer_files import model_files
 from ..core.models.job import Job
 from ..core.workflow.object_info import ObjectInfo

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..backends.events import PeerEvent, PreviewFrame
 from ..core.models.job import Job, JobState
-from ..dispatch.register import JobUpdate
+from ..dispatch.queue.registry import JobUpdate
 from .fleet_events import under_own_id
 from .pack_events import PackEvents
 from .previews import picture_message, takes_metadata

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ..core.models.places import HostName
+from ..core.models.host_names import HostName
 from ..signals import Signal
 
 KEPT = 8  #: a hostile page can invent any number of them

@@ -15,7 +15,7 @@ from aiohttp import web
 from ..core.engine.explain import Outlook
 from ..core.models.job import Job, JobRequest, JobState
 from ..core.workflow.runs_here import known_classes
-from ..dispatch.once import refuse_another
+from ..dispatch.idempotency import refuse_another
 from ..errors import (
     ConfigError,
     IllegalTransitionError,

@@ -15,8 +15,8 @@ from ..core.models.backend import LOCAL_PEER_ID, Vitals
 from ..core.models.job import AttemptResult, Job, OutputFile
 from ..core.workflow.outputs import check_success
 from ..core.workflow.result_files import FrameSequence, files_of, sequence_of
-from ..dispatch.ports import RanHere
-from ..dispatch.transport import Folders
+from ..dispatch.attempts.transport import Folders
+from ..dispatch.interfaces import RanHere
 from ..errors import JobCancelledError, PromptRefusedError
 from .own_devices import OwnDevices, host_management
 

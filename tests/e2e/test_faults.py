@@ -14,7 +14,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from orchestrator.dispatch.transport import hash_file
+from orchestrator.dispatch.attempts.transport import hash_file
 from tests.fakes.proxy import Proxy
 from tests.rig.environment import Setup
 from tests.rig.fleet import Fleet

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from orchestrator.dispatch.transport import Folders
+from orchestrator.dispatch.attempts.transport import Folders
 from orchestrator.host.guard import Guard
 from orchestrator.host.merged_nodes import MergedNodes
 from orchestrator.host.routes import add_routes

@@ -7,8 +7,8 @@ from dataclasses import replace
 from orchestrator.core.engine.kinds import UNKNOWN_KIND, Kind
 from orchestrator.core.engine.knowledge import Knowledge
 from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.ordering import WaitingJob
 from orchestrator.core.engine.peers import OurJob, PeerSnapshot
+from orchestrator.core.engine.pending_jobs import WaitingJob
 from orchestrator.core.engine.policy import Policy
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals

@@ -13,9 +13,9 @@ from orchestrator.core.engine.retry import RetryPolicy
 from orchestrator.core.engine.silence import SilencePolicy
 from orchestrator.core.engine.withdrawal import WithdrawalPolicy
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
-from orchestrator.dispatch.register import Listener
-from orchestrator.dispatch.remote_prompt import FollowPolicy
-from orchestrator.dispatch.transport import Folders
+from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
+from orchestrator.dispatch.attempts.transport import Folders
+from orchestrator.dispatch.queue.registry import Listener
 from orchestrator.errors import OrchestratorError
 from orchestrator.runtime import Runtime, Settings
 

@@ -10,9 +10,9 @@ import pytest
 
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.retry import RetryPolicy
-from orchestrator.core.engine.retry_budget import BudgetPolicy
+from orchestrator.core.engine.retry_tokens import BudgetPolicy
 from orchestrator.core.models.job import JobState
-from orchestrator.dispatch.remote_prompt import FollowPolicy
+from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
 from tests.fakes.master import FOLLOW, outcomes
 from tests.fakes.proxy import Proxy
 from tests.fakes.waiting import until

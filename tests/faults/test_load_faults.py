@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.models.job import JobRequest, JobState
-from orchestrator.dispatch.remote_prompt import FollowPolicy
+from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture
 from tests.fakes.master import started

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.retry import RetryPolicy
 from orchestrator.core.models.job import Job, JobState, Source
-from orchestrator.dispatch.ports import RanHere
+from orchestrator.dispatch.interfaces import RanHere
 from orchestrator.errors import GraphExecutionError, PeerExecutionError, PeerOutOfMemoryError
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture

@@ -16,7 +16,7 @@ from orchestrator.backends.client import ComfyUIClient
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.engine.retry import RetryPolicy
 from orchestrator.core.models.job import JobState, RemoteFile
-from orchestrator.dispatch.remote_prompt import FollowPolicy
+from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
 from orchestrator.errors import PeerError
 from tests.fakes.answers import redirect, silence
 from tests.fakes.comfyui import PNG, FakeComfyUI

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from orchestrator.core.models.job import JobState
-from orchestrator.dispatch.transport import hash_file
+from orchestrator.dispatch.attempts.transport import hash_file
 from tests.fakes.master import outcomes
 from tests.faults.rig import Rig
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from orchestrator.core.engine.health import HealthPolicy
 from orchestrator.core.models.job import Job, JobState
-from orchestrator.dispatch.register import JobUpdate
+from orchestrator.dispatch.queue.registry import JobUpdate
 from orchestrator.errors import NoEligiblePeerError
 from tests.fakes.answers import answer, silence, value_not_in_list
 from tests.fakes.comfyui import PNG, FakeComfyUI

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.backends.trial import try_out
+from orchestrator.backends.smoke_test import try_out
 from orchestrator.core.models.job import Job, JobRequest, JobState, Source
-from orchestrator.dispatch.register import PREVIEW_MAX_BYTES
+from orchestrator.dispatch.queue.registry import PREVIEW_MAX_BYTES
 from orchestrator.host.openapi import OPENAPI
 from tests.fakes.answers import answer as said
 from tests.fakes.api import Host, serving

@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.core.engine.knowledge import Origin
 from orchestrator.core.models.job import Job, JobRequest, JobState
-from orchestrator.store import Store
+from orchestrator.journal.store import Store
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.master import DEADLINE_S, Master, started

@@ -13,8 +13,8 @@ from orchestrator.backends.client import ComfyUIClient
 from orchestrator.core.engine.output_names import OutputNames
 from orchestrator.core.models.job import Job, JobState
 from orchestrator.core.workflow.object_info import ObjectInfo
-from orchestrator.dispatch.gathering import Gathering
-from orchestrator.dispatch.live_outputs import NodeOutput
+from orchestrator.dispatch.attempts.gathering import Gathering
+from orchestrator.dispatch.attempts.live_outputs import NodeOutput
 from tests.fakes.answers import answer
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes

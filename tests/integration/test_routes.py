@@ -26,7 +26,7 @@ from orchestrator.errors import (
     UnknownNodeError,
 )
 from orchestrator.host.routes import answering, error_answer
-from orchestrator.store import Store
+from orchestrator.journal.store import Store
 from tests.fakes.api import Host, serving
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes

@@ -34,9 +34,9 @@ from orchestrator.core.models.job import (
     Source,
 )
 from orchestrator.errors import StoreError
-from orchestrator.journal_file import COMPANIONS, Rescued, connect, disconnect, rescue
-from orchestrator.schema import STEPS, upgrade
-from orchestrator.store import Store
+from orchestrator.journal.schema import STEPS, upgrade
+from orchestrator.journal.sqlite_file import COMPANIONS, Rescued, connect, disconnect, rescue
+from orchestrator.journal.store import Store
 from tests.fakes.waiting import until
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)

@@ -17,9 +17,9 @@ from orchestrator.backends.client import ComfyUIClient
 from orchestrator.core.engine.output_names import OutputNames
 from orchestrator.core.models.backend import Health
 from orchestrator.core.models.job import InputFile, Job, JobState, RemoteFile
-from orchestrator.dispatch.free_names import Counters
-from orchestrator.dispatch.results import Results
-from orchestrator.dispatch.transport import ASK_FROM_BYTES, Folders
+from orchestrator.dispatch.attempts.free_names import Counters
+from orchestrator.dispatch.attempts.results import Results
+from orchestrator.dispatch.attempts.transport import ASK_FROM_BYTES, Folders
 from tests.fakes.answers import announce, answer, redirect
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture

@@ -18,36 +18,32 @@ from orchestrator import errors
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("__init__.py", "nodes", "orchestrator")
 PYTHON_LINES_MAX, JAVASCRIPT_LINES_MAX = 400, 250
-SQL_PARTS = ("graph_rows", "job_rows", "learned_rows", "journal_opening", "journal_copies")
 
 #: A module imports from its own rank or a lower one. The longest name that fits decides.
 RANKS = {
     "orchestrator": 0,
     "orchestrator.errors": 0,
     "orchestrator.background": 0,
-    "orchestrator.damaged": 0,
     "orchestrator.core": 0,
-    "orchestrator.backends": 1,
-    "orchestrator.journal_file": 1,
-    "orchestrator.one_process": 0,
-    "orchestrator.schema": 1,
     "orchestrator.notices": 0,
     "orchestrator.signals": 0,
-    "orchestrator.journal_count": 0,
-    **{f"orchestrator.journal_{name}": 1 for name in ("copies", "opening", "writer")},
-    **{f"orchestrator.{name}": 1 for name in ("graph_rows", "job_rows", "learned_rows", "store", "secrets")},
-    "orchestrator.dispatch.transport": 1,
-    "orchestrator.dispatch.contents": 1,
-    "orchestrator.dispatch.free_names": 1,
-    "orchestrator.dispatch.result_names": 1,
-    "orchestrator.dispatch.results": 1,
-    "orchestrator.dispatch": 2,
-    "orchestrator.runtime": 3,
-    "orchestrator.host": 4,
-    "orchestrator.commands": 4,
-    "orchestrator.__main__": 4,
-    "nodes": 4,
-    "": 5,
+    "orchestrator.backends": 1,
+    "orchestrator.journal": 1,
+    **{
+        f"orchestrator.dispatch.attempts.{name}": 1
+        for name in ("transport", "contents", "free_names", "result_names", "results")
+    },
+    **{f"orchestrator.dispatch.{name}": 2 for name in ("interfaces", "sent_prompts")},
+    "orchestrator.dispatch.queue": 3,
+    "orchestrator.dispatch.attempts": 4,
+    "orchestrator.dispatch.learning": 5,
+    "orchestrator.dispatch": 6,
+    "orchestrator.runtime": 7,
+    "orchestrator.host": 8,
+    "orchestrator.commands": 8,
+    "orchestrator.__main__": 8,
+    "nodes": 8,
+    "": 9,
 }
 DEPENDENCIES = {"aiohttp", "requests", "sqlalchemy", "PIL", "numpy"}
 COMFYUI = {
@@ -140,10 +136,8 @@ def only_the_edge_knows_comfyui(source: Source) -> Iterator[str]:
             yield f"{line}: {name}"
 
 
-def only_the_store_knows_sql(source: Source) -> Iterator[str]:
-    if not source.is_in(
-        *(f"orchestrator/{name}.py" for name in ("store", "schema", "journal_file", *SQL_PARTS))
-    ):
+def only_the_journal_knows_sql(source: Source) -> Iterator[str]:
+    if not source.is_in("orchestrator/journal"):
         for line, name, _ in imports(source):
             if name.split(".")[0] in ("sqlalchemy", "sqlite3"):
                 yield f"{line}: {name}"
@@ -227,19 +221,24 @@ def product_sources() -> list[Source]:
 
 
 BROKEN: list[tuple[Rule, str, str]] = [
-    (no_import_points_up, "orchestrator/store.py", "from .runtime import Runtime"),
-    (no_import_points_up, "orchestrator/dispatch/transport.py", "from .dispatcher import Dispatcher"),
+    (no_import_points_up, "orchestrator/journal/store.py", "from ..runtime import Runtime"),
+    (
+        no_import_points_up,
+        "orchestrator/dispatch/attempts/transport.py",
+        "from ..dispatcher import Dispatcher",
+    ),
     (no_import_points_up, "orchestrator/backends/client.py", "from .. import runtime"),
+    (no_import_points_up, "orchestrator/dispatch/queue/registry.py", "from ..attempts import attempt"),
     (no_import_points_up, "orchestrator/runtime.py", "def f():\n    from .host.guard import Guard"),
-    (no_import_points_up, "orchestrator/core/engine/retry.py", "from ...store import Store"),
-    (core_imports_core_only, "orchestrator/core/engine/retry.py", "from ...damaged import move_aside"),
+    (no_import_points_up, "orchestrator/core/engine/retry.py", "from ...journal.store import Store"),
+    (core_imports_core_only, "orchestrator/core/engine/retry.py", "from ...journal.quarantine import move_aside"),
     (our_own_modules_are_imported_relatively, "nodes/media.py", "import orchestrator.errors"),
     (our_own_modules_are_imported_relatively, "__init__.py", "from orchestrator import errors"),
     (only_the_edge_knows_comfyui, "orchestrator/runtime.py", "import folder_paths"),
     (only_the_edge_knows_comfyui, "orchestrator/backends/client.py", "from comfy.cli_args import args"),
     (only_the_edge_knows_comfyui, "orchestrator/host/guard.py", "import psutil"),
-    (only_the_store_knows_sql, "orchestrator/runtime.py", "import sqlalchemy as sa"),
-    (only_the_store_knows_sql, "orchestrator/secrets.py", "from sqlite3 import connect"),
+    (only_the_journal_knows_sql, "orchestrator/runtime.py", "import sqlalchemy as sa"),
+    (only_the_journal_knows_sql, "orchestrator/backends/credentials.py", "from sqlite3 import connect"),
     (only_the_command_line_waits_for_http, "orchestrator/runtime.py", "import requests"),
     (only_the_command_line_waits_for_http, "nodes/media.py", "import time\ntime.sleep(1)"),
     (core_is_pure, "orchestrator/core/engine/retry.py", "import asyncio"),

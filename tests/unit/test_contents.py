@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.dispatch.contents import check_contents
+from orchestrator.dispatch.attempts.contents import check_contents
 from orchestrator.errors import ResultError
 from tests.fakes.comfyui import PNG
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from orchestrator.dispatch.register import Delivery
+from orchestrator.dispatch.queue.registry import Delivery
 from orchestrator.errors import LocalDiskError, OvertakenError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.models.backend import BackendConfig
-from orchestrator.core.models.places import HostName, Ours, parse_allowed, parse_place
+from orchestrator.core.models.host_names import HostName, Ours, parse_allowed, parse_place
 from orchestrator.host.guard import Guard, Refusal, Seen, check_request
 from orchestrator.host.own_addresses import is_local_address
 

@@ -16,8 +16,8 @@ from orchestrator.core.engine.knowledge import GUESSED_RUN_S, Knowledge, Origin
 from orchestrator.core.engine.learned import LearnedRow
 from orchestrator.core.engine.memory import RAN_OUT, SLOWER_MAX
 from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.ordering import WaitingJob
 from orchestrator.core.engine.peers import SLOTS_PER_PEER, PeerSnapshot, memory_of, used_memory_of
+from orchestrator.core.engine.pending_jobs import WaitingJob
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
 

@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from orchestrator.dispatch.free_names import Counters, WantedFile, move_all, reserve_all
-from orchestrator.dispatch.result_names import safe_folder, safe_name
+from orchestrator.dispatch.attempts.free_names import Counters, WantedFile, move_all, reserve_all
+from orchestrator.dispatch.attempts.result_names import safe_folder, safe_name
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from orchestrator.core.models.job import JobRequest, Prompt
 from orchestrator.core.workflow.boundaries import loop_side, loops_of
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.core.workflow.runs_here import HereClasses, Why, in_words, known_classes
-from orchestrator.dispatch.preparing import Preparing
-from orchestrator.dispatch.ticket import Ticket
+from orchestrator.dispatch.queue.prompt_variants import Preparing
+from orchestrator.dispatch.queue.queued_job import Ticket
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from orchestrator.core.engine.explain import in_full
 from orchestrator.core.engine.kinds import Kind
 from orchestrator.core.engine.knowledge import Knowledge
 from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.ordering import WaitingJob
 from orchestrator.core.engine.peers import SLOTS_PER_PEER, PeerSnapshot
+from orchestrator.core.engine.pending_jobs import WaitingJob
 from orchestrator.core.engine.placement import STARTS_AT_ONCE
 from orchestrator.core.engine.policy import Policy
 from orchestrator.core.engine.scheduler import Scheduler

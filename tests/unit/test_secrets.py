@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.backends.credentials import Secrets
 from orchestrator.errors import ConfigError, StoreError
-from orchestrator.secrets import Secrets
 
 KEY = "Bearer s3cr3t-k3y"
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")

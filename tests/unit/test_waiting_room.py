@@ -25,12 +25,12 @@ from orchestrator.core.models.backend import (
 )
 from orchestrator.core.models.job import Job, JobRequest, Prompt, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
-from orchestrator.dispatch.local_peer import LocalPeer
-from orchestrator.dispatch.ports import RanHere
-from orchestrator.dispatch.preparing import Preparing
+from orchestrator.dispatch.interfaces import RanHere
+from orchestrator.dispatch.queue.job_queue import PREPARED_AT_ONCE, WaitingRoom
+from orchestrator.dispatch.queue.local_peer import LocalPeer
+from orchestrator.dispatch.queue.prompt_variants import Preparing
+from orchestrator.dispatch.queue.queued_job import Ticket
 from orchestrator.dispatch.sent_prompts import SentPrompts
-from orchestrator.dispatch.ticket import Ticket
-from orchestrator.dispatch.waiting_room import PREPARED_AT_ONCE, WaitingRoom
 from orchestrator.errors import NoEligiblePeerError
 from tests.fakes.graphs import loaded_picture, picture, stock_classes
 from tests.fakes.waiting import until_told

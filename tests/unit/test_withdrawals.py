@@ -20,8 +20,8 @@ from orchestrator.core.engine.withdrawal import (
     pause_s,
 )
 from orchestrator.core.models.backend import BackendConfig
+from orchestrator.dispatch.attempts.withdrawals import Withdrawals
 from orchestrator.dispatch.sent_prompts import SentPrompts
-from orchestrator.dispatch.withdrawals import Withdrawals
 
 NOW = datetime(2026, 11, 30, tzinfo=timezone.utc)
 POLICY = WithdrawalPolicy()

@@ -9,7 +9,7 @@ import numpy as np
 
 from .grid import Grid
 from .levels import Bools, Floats, Ints, fluid_level, fluid_levels
-from .ordering import PendingJobs
+from .pending_jobs import PendingJobs
 from .waiting import Groups, Waiting
 
 #: A group needs its few peers if these, behind a long job each, need so much of the time of all for all.

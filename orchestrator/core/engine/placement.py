@@ -21,8 +21,8 @@ from .grid import Grid
 from .horizon import GOOD_FOR, Horizon
 from .levels import Floats, Ints, share_out
 from .loading import again_s, is_needed_more, rates
-from .ordering import Head, PendingJobs
 from .peers import OurJob
+from .pending_jobs import Head, PendingJobs
 from .policy import Policy
 from .rows import GroupRow
 from .waiting import Groups, Waiting

@@ -18,8 +18,8 @@ from .kinds import Kind
 from .knowledge import Knowledge
 from .levels import Bools, Floats, share_out
 from .need import Need
-from .ordering import PendingJobs
 from .peers import OurJob, PeerSnapshot
+from .pending_jobs import PendingJobs
 from .placement import Pick, Placer
 from .plan import Plan, SecondCopy, Start, TakeBack
 from .policy import Policy

@@ -38,7 +38,7 @@ from ...errors import (
     PeerRefusedError,
     PromptRefusedError,
 )
-from .retry_budget import BudgetPolicy
+from .retry_tokens import BudgetPolicy
 
 
 class Verdict(str, Enum):

@@ -16,8 +16,8 @@ from .explain import Reckoning
 from .kinds import Kind
 from .knowledge import Knowledge
 from .need import Need
-from .ordering import PendingJobs, WaitingJob
 from .peers import PeerSnapshot
+from .pending_jobs import PendingJobs, WaitingJob
 from .plan import Placement, Plan
 from .policy import Policy
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from .grid import Grid
 from .levels import Bools, Floats, Ints, in_turn
-from .ordering import Group, Head, PendingJobs
 from .peer_sets import PeerSets
+from .pending_jobs import Group, Head, PendingJobs
 from .rows import GroupRow
 
 #: What kinds weigh is looked up again after so many runs.

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..workflow.runs_here import HereClasses
-from .places import parse_place
+from .host_names import parse_place
 
 CLASS_LISTS = ("runs_here", "runs_on_peers")
 CLASSES_MAX, CLASS_LENGTH_MAX = 1000, 200

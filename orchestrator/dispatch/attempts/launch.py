@@ -1,0 +1,101 @@
+"""Makes an attempt ready: its prompt for this peer, its inputs there, its events heard."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+from ...core.engine.requirements import Doubt
+from ...core.models.backend import BackendConfig, Health
+from ...core.models.job import Job
+from ...errors import ResultError, TakenBackError
+from ..interfaces import Peers
+from ..queue.job_queue import WaitingRoom
+from ..queue.queued_job import Ticket, not_on_its_way
+from .attempt import AttemptRun, Ways
+
+EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
+
+
+@contextlib.contextmanager
+def on_its_way(ticket: Ticket, peer: str, is_ending: Callable[[], bool]) -> Iterator[None]:
+    """Within it the ticket can be called off, which interrupts the present task. `is_ending`: whether that
+    task is being cancelled for good.
+
+    Raises:
+        TakenBackError: it was called off.
+    """
+    task, is_called_off = asyncio.current_task(), False
+
+    def call_off() -> bool:
+        nonlocal is_called_off
+        if task is None or is_ending():
+            return False
+        is_called_off = is_called_off or task.cancel()
+        return is_called_off
+
+    ticket.call_off = call_off
+    try:
+        yield
+    except asyncio.CancelledError:
+        if task is None or not is_called_off or is_ending():
+            raise
+        with contextlib.suppress(AttributeError):  # Python 3.10 keeps no count
+            task.uncancel()
+    finally:
+        ticket.call_off = not_on_its_way
+    if is_called_off:
+        raise TakenBackError(f"It was called off before {peer} had it, and another peer is to run it.")
+
+
+class Launch:
+    """`look_twice`: see Recovery."""
+
+    def __init__(
+        self,
+        room: WaitingRoom,
+        peers: Peers,
+        ways: Ways,
+        look_twice: Callable[[Mapping[str, Doubt]], Awaitable[bool]],
+    ) -> None:
+        self._look_twice = look_twice
+        self._room = room
+        self._peers = peers
+        self._ways = ways
+
+    def may_run_elsewhere(self, ticket: Ticket, job: Job) -> bool:
+        """Whether another peer could take the job, and none has lost its results before."""
+        if any(attempt.outcome == ResultError.code for attempt in job.attempts):
+            return False
+        request, not_there = (
+            ticket.request,
+            {job.backend_id, *ticket.tried, *self._room.preparing.lacking(ticket)},
+        )
+        return any(
+            peer.status.health is Health.UP and peer.config.id not in not_there
+            for peer in self._room.fleet.snapshots()
+            if not request.peer and set(request.tags) <= set(peer.config.tags)
+        )
+
+    async def ready(self, ticket: Ticket, config: BackendConfig, say: Callable[[str], None]) -> AttemptRun:
+        """`say` hears what takes time.
+
+        Raises:
+            TakenBackError: the peer's nodes are not known just now. WorkflowError, PeerError: see
+            ``AttemptRun.send_inputs``.
+        """
+        known = self._room.prepared(ticket, config.id)
+        if known is None:
+            raise TakenBackError(f"{config.name} is being asked for its nodes again.")
+        preparing = self._room.preparing
+        if preparing.cautions(ticket, config.id) and await self._look_twice(preparing.doubts(ticket)):
+            raise TakenBackError(f"{config.name}, or another peer, has other nodes or files by now.")
+        events = self._peers.events(config)
+        run = AttemptRun(self._ways, self._peers(config), events, config, *known)
+        if run.has_inputs:
+            say(f"sending input files to {config.name}")
+            await run.send_inputs()
+        await events.wait_connected(EVENTS_WAIT_S)
+        self._ways.sent.append(run.prompt_id, config.id)
+        return run

@@ -1,0 +1,66 @@
+"""What a node has made, told while its prompt still runs, with the names that its files will have here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...backends.events import PeerEvent
+from ...background import BackgroundTasks
+from ...core.engine.output_names import OutputNames
+from ...core.models.job import Prompt, RemoteFile
+from ...core.workflow.result_files import files_of, outputs_told, sequence_of, shown_of
+from .results import Results
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NodeOutput(PeerEvent):
+    """A peer's ``executed``. ``shown``: its output as this machine shows it, once its files have their names;
+    None where that cannot be known before the prompt has ended."""
+
+    shown: asyncio.Future[Mapping[str, Any] | None] | None = None
+
+
+class LiveOutputs:
+    """Of one attempt. The names are kept for the files until the attempt has ended; it may still fail, and
+    another attempt then tells its own."""
+
+    def __init__(self, results: Results, prompt: Prompt, names: OutputNames) -> None:
+        self._results = results
+        self._prompt = prompt
+        self._names = names
+        self._naming = BackgroundTasks()
+
+    def named(self, event: PeerEvent) -> PeerEvent:
+        """The event, as a NodeOutput if it tells an output whose files are expected."""
+        told = outputs_told(event.type, event.data)
+        if not told:
+            return event
+        files = files_of(told, self._prompt)
+        task = self._naming.start(self._shown(told, files), "naming of results")
+        return NodeOutput(event.type, event.data, event.of_prompt, event.other, task)
+
+    async def settled(self) -> None:
+        """Until all names are known that can be."""
+        await self._naming.settled()
+
+    async def aclose(self) -> None:
+        await self._naming.aclose()
+
+    async def _shown(
+        self, told: Mapping[str, Any], files: tuple[RemoteFile, ...]
+    ) -> Mapping[str, Any] | None:
+        if any(sequence_of(file) is not None for file in files):
+            return None  # how many there are is asked at the end
+        try:
+            places = await self._results.name(files) if files else {}
+        except OSError as exc:
+            log.info("Results could not be named early: %s", exc)
+            return None
+        [shown] = shown_of(told, places, self._names.restored).values()
+        return dict(shown)

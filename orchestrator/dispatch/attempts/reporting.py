@@ -1,0 +1,104 @@
+"""What an attempt tells while it is under way, written into its job's record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from ...backends.events import Message, PeerEvent
+from ...core.models.job import Attempt, Job
+from ...core.workflow.outputs import ProgressMeter
+from ..queue.registry import Entry, Register
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds from the peer's first word to its last, and until the first step of a node where one was told.
+    ``is_part``: what makes something new with each seed was in the peer's cache."""
+
+    total_s: float
+    head_s: float | None
+    is_part: bool
+
+
+class Reporter:
+    """`output_nodes`: those whose running alone says nothing of how long the work takes. `seeded_nodes`:
+    those that make something new with each seed."""
+
+    def __init__(
+        self,
+        register: Register,
+        entry: Entry,
+        peer: str,
+        on_begun: Callable[[], None],
+        output_nodes: Collection[str] = (),
+        seeded_nodes: frozenset[str] = frozenset(),
+    ) -> None:
+        self._on_begun = on_begun
+        self._output_nodes = output_nodes
+        self._seeded_nodes = seeded_nodes
+        self._has_computed = self._is_part = False
+        self._begun_at_s = self._loaded_at_s = self._ended_at_s = 0.0
+        self._register = register
+        self._entry = entry
+        self._peer = peer
+        self._clock = asyncio.get_running_loop().time
+        entry.heard_at_s, entry.at_node, entry.has_copy = self._clock(), "", False
+        entry.job = entry.job.evolve(is_silent=False)
+
+    def on_event(self, message: Message) -> None:
+        entry = self._entry
+        entry.heard_at_s = self._clock()
+        if entry.job.attempts[-1].begun_at is None:  # its first word, whichever came through
+            self._on_begun()
+            self._begun_at_s = entry.heard_at_s
+            attempts = with_last(entry.job, begun_at=datetime.now(timezone.utc))
+            self._register.update(entry, attempts=attempts, progress_text=f"started on {self._peer}")
+        elif entry.job.is_silent:
+            self._register.update(entry, is_silent=False, progress_text=f"at work on {self._peer}")
+        if isinstance(message, PeerEvent):
+            node = message.data.get("node") if message.type == "executing" else None
+            entry.at_node = node if isinstance(node, str) else entry.at_node
+            self._has_computed |= node is not None and node not in self._output_nodes
+            if message.type == "execution_cached":
+                cached = message.data.get("nodes")
+                self._is_part = isinstance(cached, list) and not self._seeded_nodes.isdisjoint(
+                    map(str, cached)
+                )
+            if message.type == "execution_success":
+                self._ended_at_s = entry.heard_at_s
+        self._register.hear(entry, message)
+
+    def measured(self) -> Measured | None:
+        """None where nothing was computed, or not all of it was heard."""
+        if not (self._has_computed and self._begun_at_s and self._ended_at_s):
+            return None
+        head_s = self._loaded_at_s - self._begun_at_s if self._loaded_at_s else None
+        return Measured(self._ended_at_s - self._begun_at_s, head_s, self._is_part)
+
+    def on_trouble(self, text: str) -> None:
+        self._register.say(self._entry, text)
+
+    def on_progress(self, meter: ProgressMeter) -> None:
+        attempts = self._entry.job.attempts
+        if meter.has_stepped and attempts[-1].loaded_at is None:
+            self._loaded_at_s = self._clock()
+            attempts = with_last(self._entry.job, loaded_at=datetime.now(timezone.utc))
+        self._register.update(
+            self._entry, progress=meter.fraction, progress_text=meter.text, attempts=attempts
+        )
+
+
+def with_last(job: Job, **changes: Any) -> tuple[Attempt, ...]:
+    """The attempts of a job, the present one with these changes."""
+    return (*job.attempts[:-1], replace(job.attempts[-1], **changes))
+
+
+def cautioned(entry: Entry, cautions: tuple[str, ...]) -> Job:
+    """The job with notes of what speaks against the peer that it goes to, in place of those of another."""
+    notes = tuple(note for note in entry.job.notes if note not in entry.cautions)
+    entry.cautions = cautions
+    return replace(entry.job, notes=notes).noting(*cautions)

@@ -1,0 +1,386 @@
+"""Result files of one attempt: down from its peer, under names of our own choosing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from ...backends.client import ComfyUIClient
+from ...backends.downloads import Partial
+from ...backends.gate import when_let
+from ...backends.transfer import in_thread
+from ...core.engine.input_names import UPLOAD_FOLDER
+from ...core.engine.output_names import OutputNames
+from ...core.models.job import OutputFile, RemoteFile
+from ...errors import (
+    LocalDiskError,
+    PeerAuthError,
+    PeerRefusedError,
+    PeerTimeoutError,
+    PeerUnreachableError,
+    ResultError,
+    ResultGoneError,
+)
+from .contents import check_contents, check_head
+from .free_names import Counters, WantedFile, move_all, newer_files, remove_all, reserve_all
+from .result_names import safe_folder, safe_name
+from .transport import PATIENCE_S, Folders
+
+log = logging.getLogger(__name__)
+
+MAX_FILES = 20_000
+MAX_FILE_BYTES = 8 << 30
+CUTS_MAX = 5  #: of one file's download
+RESUME_PAUSE_S = 0.1  #: before the first new try; twice as long before each one after it
+READ_EARLY_BYTES = 64 << 20  #: a larger file is given once it is in its place
+_DOWNLOADS_AT_ONCE = 4
+_NAME_SHOWN = 80  #: characters of a peer's name in a sentence
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A process that ended in the middle of an attempt, perhaps just when its results were in their places.
+
+    ``since``: when it began the attempt. ``delivered`` tells which of these paths are a job's by the journal.
+    """
+
+    since: datetime
+    delivered: Callable[[Sequence[str]], Awaitable[frozenset[str]]]
+
+    async def brought(self, places: Sequence[Path]) -> tuple[Path, ...]:
+        """Files that look like results for these places, and are no job's yet."""
+        found = await asyncio.to_thread(newer_files, places, self.since)
+        delivered = await self.delivered([str(path) for path in found])
+        return tuple(path for path in found if str(path) not in delivered)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What came of each file: its place here, or why it could not be had."""
+
+    places: Mapping[RemoteFile, OutputFile]
+    missing: Mapping[RemoteFile, ResultError] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Download:
+    """``is_early``: it was begun while its node's prompt still ran, so the file may have grown since, and is
+    asked for once more by ``last_look``. ``is_frame``: it came over the websocket, and cannot come again;
+    ``frame`` holds it until it is on disk."""
+
+    file: RemoteFile
+    part: Path
+    is_early: bool
+    is_frame: bool
+    frame: bytes | None = None
+    so_far: Partial = field(default_factory=Partial)
+    last_look: asyncio.Task[None] | None = None
+    task: asyncio.Task[None] = field(init=False)
+
+    def is_whole(self) -> bool:
+        """Whether it is on disk as it came: somebody may have cleared the folder since. Blocks its thread."""
+        try:
+            return self.part.stat().st_size == self.so_far.size
+        except OSError:
+            return False
+
+
+class Results:
+    """Each file is fetched as soon as its node has made it; all get their names when the attempt succeeded.
+
+    Files of type "output" go to the output folder under the name that the workflow asked for (see `names`);
+    all others, and those of `value_node`, to the temp folder. `earlier`: the process that began the attempt;
+    what that one brought here before it ended is not brought a second time.
+    """
+
+    def __init__(
+        self,
+        client: ComfyUIClient,
+        folders: Folders,
+        counters: Counters,
+        *,
+        job_id: str,
+        names: OutputNames,
+        value_node: str = "",
+        earlier: Earlier | None = None,
+    ) -> None:
+        self._client = client
+        self._folders = folders
+        self._counters = counters
+        self._job_id = job_id
+        self._names = names
+        self._value_node = value_node
+        self._earlier = earlier
+        self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
+        self._downloads: dict[RemoteFile, _Download] = {}
+        self._named: dict[RemoteFile, Path] = {}
+        self._reading = asyncio.Lock()  #: a file that is read cannot be moved everywhere
+        self._begun = 0
+        self._is_over = False
+
+    async def name(self, files: Sequence[RemoteFile]) -> Mapping[RemoteFile, OutputFile]:
+        """The places that `files` of one node, which are expected, will have if all goes well. They are kept
+        for them, and give what is asked for there as soon as it has come.
+
+        Raises:
+            OSError: a folder cannot be read.
+        """
+        if any(file not in self._downloads for file in files):
+            return {}  # there are too many
+        first = len(self._named)
+        placements = [self._placement(first + number, file, "") for number, file in enumerate(files)]
+        paths = await asyncio.to_thread(reserve_all, placements, self._counters)
+        for file, path in zip(files, paths, strict=True):
+            self._named[file] = path
+            self._folders.early.offer(path, partial(self._read, file))
+        return {file: self._output(file, path) for file, path in zip(files, paths, strict=True)}
+
+    async def _read(self, file: RemoteFile) -> bytes | None:
+        """Its bytes before it is in its place, checked like those that are; None for a very large one."""
+        if file in self._downloads:
+            await asyncio.wait([self._downloads[file].last_look or self._downloads[file].task])
+        async with self._reading:
+            download = self._downloads.get(file)
+            if download is None or _failed(download.task):
+                return None
+            return await asyncio.to_thread(_checked_bytes, download.part, file.filename)
+
+    def expect(self, files: Iterable[RemoteFile]) -> None:
+        """Begin to fetch what a node of the running attempt has just made."""
+        for file in files:
+            if file not in self._downloads and len(self._downloads) < MAX_FILES:
+                self._begin(file)
+
+    def keep(self, file: RemoteFile, data: bytes) -> None:
+        """Store what came over the websocket, as if it had been fetched."""
+        if len(self._downloads) < MAX_FILES:
+            self._begin(file, data)
+
+    def run_ended(self) -> None:
+        """Nothing more is made: what was fetched while it was can be asked for once more."""
+        self._is_over = True
+        for download in self._downloads.values():
+            if download.is_early and download.last_look is None:
+                name = f"remote-dispatch last look {self._job_id}"
+                download.last_look = asyncio.create_task(self._look_again(download), name=name)
+
+    async def publish(
+        self,
+        files: Sequence[RemoteFile],
+        *,
+        extra: Collection[RemoteFile] = (),
+        heads: Mapping[RemoteFile, str] | None = None,
+    ) -> Published:
+        """Bring `files` of the successful attempt to their places, in order.
+
+        One that the peer does not give is missing, and so is one of `extra` that is damaged. `heads`: the
+        part of a frame's name that comes before its number.
+
+        Raises:
+            ResultError: one is not what it says. PeerError: the peer went away.
+            LocalDiskError: one cannot be written here; asking again later is worth it.
+        """
+        self.run_ended()
+        wanted = list(dict.fromkeys(files))
+        if len(wanted) > MAX_FILES:
+            raise ResultError(f"The peer lists {len(wanted)} result files; at most {MAX_FILES} are taken.")
+        try:
+            reasons = await asyncio.gather(*(self._fetched(file) for file in wanted))
+            missing = {f: reason for f, reason in zip(wanted, reasons, strict=True) if reason is not None}
+            here = [file for file in wanted if file not in missing]
+            parts = [(self._downloads[file].part, file.filename) for file in here]
+            for file, fault in zip(here, await asyncio.to_thread(_faults_of, parts), strict=True):
+                if fault is not None and file not in extra:
+                    raise fault
+                if fault is not None:
+                    missing[file] = fault
+            here = [file for file in here if file not in missing]
+            placements = [
+                self._placement(number, file, (heads or {}).get(file, "")) for number, file in enumerate(here)
+            ]
+            places = [placement.wanted for placement in placements]
+            brought = await self._earlier.brought(places) if self._earlier else ()
+            async with self._reading:
+                paths = await asyncio.to_thread(move_all, placements, self._counters, brought)
+                made = {file: self._output(file, path) for file, path in zip(here, paths, strict=True)}
+                for file in here:
+                    del self._downloads[file]
+        except OSError as exc:
+            raise LocalDiskError(
+                f"A result cannot be written to {exc.filename or 'the output folder'}: {exc.strerror}. "
+                "Make room or fix the folder's permissions; the peer still has the result."
+            ) from exc
+        return Published(made, missing)
+
+    async def discard(self) -> None:
+        """End what is still on its way and leave nothing half done behind. Harmless after ``publish``."""
+        downloads = tuple(self._downloads.values())
+        tasks = [task for each in downloads for task in (each.task, each.last_look) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._folders.early.withdraw(self._named.values())
+        self._counters.release(self._named.values())
+        parts = [download.part for download in self._downloads.values()]
+        if parts:
+            await asyncio.to_thread(remove_all, parts)
+
+    async def _fetched(self, file: RemoteFile) -> ResultError | None:
+        """Why it cannot be had, if so. One begun while the peer was still at work may have come too soon: it
+        gets a second try. So does one that is no longer here."""
+        download = self._downloads.get(file)
+        if download is not None:
+            await asyncio.wait([download.last_look or download.task])
+            is_here = not _failed(download.task) and not _failed(download.last_look or download.task)
+            if is_here and await asyncio.to_thread(download.is_whole):
+                return None
+            if is_here and download.is_frame:
+                name = file.filename[:_NAME_SHOWN]
+                return ResultGoneError(f"{name} was removed here while the job ran, and is sent only once.")
+        if download is None or not download.is_frame or download.frame is not None:
+            self._begin(file, download.frame if download else None)
+        try:
+            await self._downloads[file].task
+        except ResultGoneError as exc:
+            return exc
+        return None
+
+    def _begin(self, file: RemoteFile, frame: bytes | None = None) -> None:
+        self._begun += 1
+        # The part file has a name of its own, so nothing half done is ever taken for a result.
+        part = self._directory(file) / f".{self._job_id}-{self._names.tag}-{self._begun}.part"
+        name = f"remote-dispatch download {self._job_id} {self._begun}"
+        is_frame = frame is not None
+        download = _Download(file, part, not self._is_over and not is_frame, is_frame, frame)
+        work = self._fetch(download) if frame is None else _store(download, frame)
+        download.task = asyncio.create_task(work, name=name)
+        self._downloads[file] = download
+
+    async def _fetch(self, download: _Download) -> None:
+        async with self._gate:
+            try:
+                await self._fetch_in_pieces(download)
+            except BaseException:
+                await in_thread(partial(remove_all, [download.part]))
+                raise
+
+    async def _look_again(self, download: _Download) -> None:
+        """Fetch it again if the peer has something else under its name by now."""
+        await asyncio.wait([download.task])
+        if _failed(download.task):
+            return  # it is fetched again in any case
+        async with self._gate:
+            try:
+                await self._fetch_in_pieces(download, only_if_changed=True)
+            except (ResultGoneError, PeerRefusedError, PeerAuthError) as exc:
+                log.info(
+                    "What was fetched early of %s is what there is: %s", download.file.filename[:80], exc
+                )
+
+    async def _fetch_in_pieces(self, download: _Download, *, only_if_changed: bool = False) -> None:
+        """Where the connection is cut it goes on from there; a try that brings nothing is too much."""
+        so_far, file = download.so_far, download.file
+        ending, shown = safe_name(file.filename).rpartition(".")[2], file.filename[:_NAME_SHOWN]
+        while True:
+            seen = so_far.seen
+            try:
+                fetch = partial(
+                    self._client.download,
+                    file,
+                    download.part,
+                    max_bytes=MAX_FILE_BYTES,
+                    reserve_bytes=self._folders.reserve_bytes,
+                    so_far=so_far,
+                    only_if_changed=only_if_changed and so_far.total == so_far.size,
+                    check_head=lambda head: check_head(head, ending, shown),
+                )
+                await when_let(fetch, PATIENCE_S)
+                return
+            except PeerTimeoutError:
+                raise
+            except PeerUnreachableError:
+                so_far.cuts += 1
+                if so_far.seen == seen or so_far.cuts > CUTS_MAX:
+                    raise
+            except PeerRefusedError:  # a server error is no reason to run all of it again
+                so_far.cuts += 1
+                if so_far.cuts > CUTS_MAX:
+                    raise
+            except FileNotFoundError:  # somebody cleared the folder: from the beginning
+                so_far.cuts += 1
+                if so_far.size == 0 or so_far.cuts > CUTS_MAX:
+                    raise
+                so_far.start_over()
+            await asyncio.sleep(RESUME_PAUSE_S * 2**so_far.cuts)
+
+    def _to_output(self, file: RemoteFile) -> bool:
+        return file.type == "output" and file.node_id != self._value_node
+
+    def _folder(self, file: RemoteFile) -> PurePosixPath:
+        if self._to_output(file):
+            return safe_folder(self._names.wanted(file.subfolder, file.filename)[0])
+        return PurePosixPath(UPLOAD_FOLDER, self._job_id)
+
+    def _directory(self, file: RemoteFile) -> Path:
+        root = self._folders.output if self._to_output(file) else self._folders.temp
+        return root / self._folder(file)
+
+    def _place(self, number: int, file: RemoteFile) -> Path:
+        name = safe_name(self._names.wanted(file.subfolder, file.filename)[1])
+        return self._directory(file) / (name if self._to_output(file) else f"{number:04d}_{name}")
+
+    def _placement(self, number: int, file: RemoteFile, head: str) -> WantedFile:
+        if head and self._to_output(file):  # made safe like the name that it is the beginning of
+            head = safe_name(f"{self._names.wanted(file.subfolder, head)[1]}.x")[: -len(".x")]
+        else:
+            head = ""
+        wanted = self._named.get(file) or self._place(number, file)
+        owner = f"{self._names.tag} {file}"
+        return WantedFile(self._downloads[file].part, wanted, file.node_id, head, owner)
+
+    def _output(self, file: RemoteFile, path: Path) -> OutputFile:
+        folder = str(self._folder(file))
+        return OutputFile(
+            node_id=file.node_id,
+            path=str(path),
+            filename=path.name,
+            subfolder="" if folder == "." else folder,
+            type="output" if self._to_output(file) else "temp",
+        )
+
+
+def _faults_of(parts: Sequence[tuple[Path, str]]) -> list[ResultError | None]:
+    """What is wrong with each file, by its part here and the peer's name for it."""
+    found: list[ResultError | None] = []
+    for part, name in parts:
+        try:
+            check_contents(part, safe_name(name).rpartition(".")[2], name[:_NAME_SHOWN])
+            found.append(None)
+        except ResultError as exc:
+            found.append(exc)
+    return found
+
+
+def _checked_bytes(part: Path, name: str) -> bytes | None:
+    if part.stat().st_size > READ_EARLY_BYTES or _faults_of([(part, name)])[0] is not None:
+        return None
+    return part.read_bytes()
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+async def _store(download: _Download, data: bytes) -> None:
+    await in_thread(partial(_write, download.part, data))
+    download.so_far.size, download.frame = len(data), None
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

@@ -1,0 +1,46 @@
+"""What one look at the fleet finds for all waiting jobs that are the same to placement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...core.engine.eligibility import PeerVerdict, judge, no_peer_error, outranked, waiting_for
+from ...core.engine.need import Need
+from ...core.engine.peers import PeerSnapshot
+from ...errors import NoEligiblePeerError
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """``refusal`` where no peer may take them, and then what they wait for (``waits``). ``fits_here``: the
+    master itself may."""
+
+    need: Need
+    verdicts: tuple[PeerVerdict, ...]
+    fits_here: bool = False
+    refusal: NoEligiblePeerError | None = None
+    waits: str = ""
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether something speaks against each peer that may take them."""
+        able = [verdict.backend_id for verdict in self.verdicts if verdict.eligible]
+        return bool(able) and all(map(self.need.cautions.get, able))
+
+    @property
+    def may_do_better(self) -> bool:
+        """Whether that is so, while other peers have not answered yet."""
+        return self.is_doubted and any(verdict.settling for verdict in self.verdicts)
+
+
+def judgement(need: Need, snapshots: Sequence[PeerSnapshot], here: PeerSnapshot | None) -> Judgement:
+    """`here`: the master, where it takes jobs itself. Of the peers that may take them only those with the
+    fewest cautions are left, see ``Need.outranked``."""
+    need = replace(need, outranked=frozenset())
+    verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
+    refusal = None if any(verdict.eligible for verdict in verdicts) else no_peer_error(verdicts)
+    fits_here = here is not None and judge(need, here).eligible
+    waits = waiting_for(verdicts) if refusal else ""
+    need = replace(need, outranked=outranked(need, verdicts))
+    return Judgement(need, verdicts, fits_here, refusal, waits)

@@ -1,0 +1,237 @@
+"""What each peer would get of a waiting job, made once for all peers with the same definitions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ...backends.manager import BackendManager
+from ...core.engine.eligibility import said_of
+from ...core.engine.kinds import Kind, kind_of
+from ...core.engine.need import Need
+from ...core.engine.preparation import Prepared, prepare
+from ...core.engine.requirements import Doubt, only_here, oversized
+from ...core.models.backend import LOCAL_PEER_ID, BackendConfig
+from ...core.models.job import JobRequest
+from ...core.workflow.object_info import ObjectInfo
+from ...core.workflow.prompt import class_of
+from ...core.workflow.runs_here import HereClasses, in_words
+from .queued_job import Ticket
+
+IN_PLACE_NODES = 100  #: up to so many are prepared quicker than a thread is asked to
+LOOK_S = 1.0  #: until a disk with input files counts as hung: all jobs wait meanwhile, whatever they need
+_NOT_HERE = ("this machine runs only whole prompts of the Run button that may go anywhere",)
+
+
+@dataclass(frozen=True)
+class _OnDisk:
+    """Of names in a prompt: bytes of the input files here, and what of the others is a "file" or "folder"."""
+
+    input_bytes: dict[str, int]
+    here: dict[str, str]
+
+
+class Preparing:
+    """`input_bytes` tells the size of the file here that an input's value names, if there is one; `kind_here`
+    whether a name or path is a "file" or "folder" of this machine, "" for neither."""
+
+    def __init__(
+        self,
+        manager: BackendManager,
+        input_bytes: Callable[[str], int | None] = lambda value: None,
+        kind_here: Callable[[str], str] = lambda value: "",
+    ) -> None:
+        self._manager = manager
+        self._input_bytes = input_bytes
+        self._here = manager.here_classes
+        self._kind_here = kind_here
+        self._one_look = asyncio.Lock()
+        self._look_at_disk: asyncio.Future[_OnDisk] | None = None  #: the last one, which may be hung
+        self._lists: dict[str, ObjectInfo] = {}
+        self._limits: dict[str, int] = {}  #: bytes that the peers take of an input file, where they told
+        self._edition = 0  #: of both
+
+    def is_due(self, ticket: Ticket) -> bool:
+        """Whether it was never prepared, or peers had other nodes at the last ``look``."""
+        return ticket.group is None or ticket.edition != self._edition
+
+    async def prepare(self, ticket: Ticket) -> None:
+        """Make what is not made yet, and tell which jobs it is like."""
+        self.look()
+        edition, present, limits = self._edition, dict.fromkeys(self._lists.values()).keys(), self._limits
+        here = self._here
+        if ticket.here_classes != here:
+            ticket.prepared, ticket.here_classes = {}, here
+        ticket.prepared = {info: made for info, made in ticket.prepared.items() if info in present}
+        todo = [info for info in present if info not in ticket.prepared]
+        if todo:
+            request = ticket.request
+            small = not request.workflow and len(request.prompt) * len(todo) <= IN_PLACE_NODES
+            work = partial(_make, request, todo, here)
+            made, kind = work() if small else await asyncio.to_thread(work)
+            ticket.prepared.update(zip(todo, made, strict=True))
+            ticket.kind = kind if kind is not None else ticket.kind
+            names = {reference.value for prepared in made for reference in prepared.inputs}
+            paths = {reference.value for prepared in made for reference in prepared.paths}
+            if names or paths:
+                await self._look_for_files(ticket, names, paths)
+            ticket.cautions = {
+                info: _cautions(ticket, prepared) for info, prepared in ticket.prepared.items()
+            }
+        ticket.oversized = self._oversized(ticket, limits)
+        ticket.edition = edition
+        ticket.group = self.group_of(ticket)
+
+    def group_of(self, ticket: Ticket) -> Hashable:
+        """Equal for prepared tickets that are all the same to placement."""
+        lacks = tuple(
+            (id(info), p.unmet, str(p.error or ""), ticket.cautions.get(info, ()))
+            for info, p in ticket.prepared.items()
+        )
+        request, tried = ticket.request, tuple(ticket.tried.items())
+        wishes = (request.peer, request.tags, request.avoid, ticket.fits_here)
+        too_large = tuple(ticket.oversized.items())
+        kind = ticket.kind.signature
+        return (ticket.edition, kind, wishes, tried, ticket.memory_bytes, lacks, too_large, ticket.outranked)
+
+    def cautions(self, ticket: Ticket, backend_id: str) -> tuple[str, ...]:
+        """What may be missing on that peer, or be refused by it, one phrase each."""
+        known = self.prepared(ticket, backend_id)
+        return ticket.cautions.get(known[0], ()) if known else ()
+
+    def notes(self, ticket: Ticket, peer: BackendConfig) -> tuple[str, ...]:
+        """The same, one sentence each that names the peer."""
+        return tuple(f"{said_of(peer.name, words)}." for words in self.cautions(ticket, peer.id))
+
+    def lacking(self, ticket: Ticket) -> tuple[str, ...]:
+        """Peers whose node list says that they cannot run it."""
+        unmet = self.need(ticket).unmet
+        return tuple(
+            backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != LOCAL_PEER_ID
+        )
+
+    def doubts(self, ticket: Ticket) -> dict[str, Doubt]:
+        """What the peers, by id, can be asked before their "no" to it counts."""
+        found: dict[str, Doubt] = {}
+        for config in self._manager.all():
+            if known := self.prepared(ticket, config.id):
+                is_too_large = config.id in ticket.oversized
+                found[config.id] = known[1].rests_on.and_(Doubt(upload_limit=is_too_large))
+        return {backend_id: doubt for backend_id, doubt in found.items() if doubt}
+
+    def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
+        """What the peer would get, and the definitions it was made with."""
+        info = self._manager.get_object_info(backend_id)
+        known = ticket.prepared.get(info) if info is not None else None
+        return (info, known) if info is not None and known is not None else None
+
+    def need(self, ticket: Ticket) -> Need:
+        unmet: dict[str, tuple[str, ...]] = {LOCAL_PEER_ID: () if ticket.fits_here else _NOT_HERE}
+        cautions: dict[str, tuple[str, ...]] = {}
+        for config in self._manager.all():
+            known = self.prepared(ticket, config.id)
+            if known is not None:
+                lacks = (str(known[1].error),) if known[1].error else known[1].unmet
+                unmet[config.id] = lacks + ticket.oversized.get(config.id, ())
+                if words := ticket.cautions.get(known[0], ()):
+                    cautions[config.id] = words
+        request = ticket.request
+        tried = dict(ticket.tried)  # as it is now: others of its group share the need
+        pinned = self._manager.find(request.peer) if request.peer else None
+        name = pinned.name if pinned else ""
+        return Need(
+            *(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid, name),
+            cautions=cautions,
+            outranked=ticket.outranked,
+        )
+
+    def look(self) -> None:
+        """Note when a peer has other nodes or limits, or is new or gone, and what runs here: then jobs have
+        other needs."""
+        known = ((config.id, self._manager.get_object_info(config.id)) for config in self._manager.all())
+        lists = {backend_id: info for backend_id, info in known if info is not None}
+        told = ((backend_id, self._manager.get_upload_limit(backend_id)) for backend_id in lists)
+        limits = {backend_id: limit for backend_id, limit in told if limit is not None}
+        here = self._manager.here_classes
+        if (lists, limits, here) != (self._lists, self._limits, self._here):
+            self._lists, self._limits, self._here = lists, limits, here
+            self._edition += 1
+
+    async def _look_for_files(self, ticket: Ticket, names: Collection[str], paths: Collection[str]) -> None:
+        """Note which of these are here; of none while the disk hangs: the upload, or the peer, will tell.
+
+        A hung look keeps its thread, so there is never more than one."""
+        async with self._one_look:
+            if self._look_at_disk is not None and not self._look_at_disk.done():
+                return
+            loop = asyncio.get_running_loop()
+            look = self._look_at_disk = loop.run_in_executor(None, self._on_disk, names, paths)
+            await asyncio.wait({look}, timeout=LOOK_S)
+            if look.done():
+                found = look.result()
+                ticket.input_bytes.update(found.input_bytes)
+                ticket.here.update(found.here)
+
+    def _on_disk(self, names: Collection[str], paths: Collection[str]) -> _OnDisk:
+        sizes = ((name, self._input_bytes(name)) for name in names)
+        found = {name: size for name, size in sizes if size is not None}
+        others = {*names, *paths} - found.keys()
+        return _OnDisk(found, {name: self._kind_here(name) for name in others})
+
+    def _oversized(self, ticket: Ticket, limits: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+        """By peer, the input files that it would get and does not take."""
+        largest = max(ticket.input_bytes.values(), default=0)
+        found: dict[str, tuple[str, ...]] = {}
+        for backend_id, limit in limits.items() if largest else ():
+            known = self.prepared(ticket, backend_id) if largest > limit else None
+            names = {reference.value for reference in known[1].inputs} if known else ()
+            sent = {name: ticket.input_bytes[name] for name in names if name in ticket.input_bytes}
+            if reasons := oversized(sent, limit):
+                found[backend_id] = reasons
+        return found
+
+
+def _make(
+    request: JobRequest, infos: Sequence[ObjectInfo], here: HereClasses
+) -> tuple[list[Prepared], Kind | None]:
+    """For each of `infos`, and the kind of work as one that can run it sees it; None where none can."""
+    made = [_without_what_runs_here(prepare(request, info), request, info, here) for info in infos]
+    able = ((p, info) for p, info in zip(made, infos, strict=True) if not p.unmet and not p.error)
+    found = next(able, None)
+    return made, kind_of(found[0].prompt, found[1]) if found else None
+
+
+def _without_what_runs_here(
+    prepared: Prepared, request: JobRequest, info: ObjectInfo, here: HereClasses
+) -> Prepared:
+    """Whatever the way a job came: a node that runs on the master alone is run by no peer."""
+    prompt = prepared.prompt
+    if request.result is not None:
+        roots = [request.result.node_id]
+    else:
+        outputs = (i for i, n in prompt.items() if class_of(n) in info and info.is_output_node(class_of(n)))
+        roots = [node_id for node_id in outputs if not request.targets or node_id in request.targets]
+    kept = here.nodes(prompt, roots, info.is_api_node) if prompt else ()
+    return replace(prepared, unmet=(in_words(kept).rstrip("."),)) if kept else prepared
+
+
+def _cautions(ticket: Ticket, prepared: Prepared) -> tuple[str, ...]:
+    """What was read from the peer's lists, and what is named that only this machine has, or nobody."""
+    found = list(prepared.cautions)
+    for file in prepared.inputs:
+        if not file.is_listed and file.value in ticket.here:
+            where = f"node {file.node_id} ({file.input})"
+            found.append(
+                f"the file {file.value} of {where} is neither in this machine's input folder "
+                "nor in the peer's list"
+            )
+    for path in prepared.paths:
+        kind = ticket.here.get(path.value)
+        where = f"node {path.node_id} ({path.input})"
+        if kind:
+            found.append(only_here(path.value, kind, path.node_id, path.input))
+        elif kind is not None and path.is_choice:
+            found.append(f"its list for {where} does not have {path.value}")
+    return tuple(dict.fromkeys(found))

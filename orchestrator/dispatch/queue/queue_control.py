@@ -1,0 +1,129 @@
+"""What a person does with the jobs that wait: hold them back, reorder them, choose another peer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...backends.manager import BackendManager
+from ...core.models.backend import LOCAL_PEER_ID, BackendConfig
+from ...core.models.job import Job, JobState
+from ...errors import ConfigError, NotFoundError
+from ..interfaces import Journal
+from .job_queue import WaitingRoom
+from .queued_job import Ticket, rank_of
+from .registry import Entry, Register
+
+
+class Line:
+    """What a person decides here is in the journal when it is said to be done."""
+
+    def __init__(
+        self, manager: BackendManager, register: Register, room: WaitingRoom, journal: Journal
+    ) -> None:
+        self._journal = journal
+        self._manager = manager
+        self._register = register
+        self._room = room
+
+    @property
+    def paused(self) -> bool:
+        """Whether jobs are held back; what is on a peer goes on."""
+        return self._room.paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._room.paused = paused
+
+    def jobs(self) -> tuple[Job, ...]:
+        """The jobs in the line, the next first."""
+        by_ticket = {entry.ticket: entry.job for entry in self._register}
+        return tuple(by_ticket[ticket] for ticket in self._room.line() if ticket in by_ticket)
+
+    async def move(self, job_id: str, before: str = "") -> None:
+        """Put a waiting job before another waiting one, or to the end of the line.
+
+        Raises:
+            NotFoundError: one of them does not wait. StoreError: it will not outlive a restart.
+        """
+        waiting = {job.id for job in self.jobs()}
+        for wanted in filter(None, (job_id, before)):
+            if wanted not in waiting:
+                known = self._register.find(wanted)
+                label = known.job.label if known else wanted
+                raise NotFoundError(f"The job {label} has no place in the line: {self._whereabouts(known)}.")
+        behind = self._register.get(before).ticket if before else None
+        entry = self._register.get(job_id)
+        self._room.move(entry.ticket, behind)
+        self._register.announce(entry)  # so that every page reads the line anew
+        places = {known.ticket: known.job.id for known in self._register}
+        line = [ticket for ticket in self._room.line() if ticket in places]
+        await self._journal.save_places({places[ticket]: rank_of(ticket) for ticket in line})
+
+    async def pin(self, job_id: str, peer: str) -> Job:
+        """Let a job that no peer has begun run on one peer only, or on any again. It is called off on its way
+        to another one, or taken back from there.
+
+        Raises:
+            NotFoundError: it is too late. ConfigError: there is no such peer, or it cannot run the job.
+            StoreError: see ``move``. PeerError: the peer that has it cannot be asked.
+        """
+        entry = self._register.get(job_id)
+        ticket, wanted = entry.ticket, self._manager.find(peer) if peer else None
+        if peer and wanted is None:
+            raise ConfigError(f"There is no peer {peer}.")
+        is_placed = self._room.fleet.has(ticket)
+        is_elsewhere = wanted is not None and is_placed and ticket.backend_id != wanted.id
+        if wanted is not None and not entry.job.state.is_final and (is_elsewhere or not is_placed):
+            await self._check(entry, wanted)
+        is_free = wanted is None or await self._got_back(ticket, wanted.id)
+        if entry.job.state.is_final or not is_free:
+            raise NotFoundError(
+                f"The job {entry.job.label} cannot be given a peer now: {self._whereabouts(entry)}."
+            )
+        if wanted is not None and peer != wanted.id:
+            peer = wanted.name  # in its own letters
+        ticket.request = replace(ticket.request, peer=peer)
+        self._register.update(entry, request=ticket.request)
+        self._room.reconsider(ticket)
+        await self._journal.save_request(entry.job)
+        return entry.job
+
+    async def _check(self, entry: Entry, wanted: BackendConfig) -> None:
+        """Given to a peer that cannot run it, a job would fail.
+
+        Raises:
+            ConfigError
+        """
+        if reason := await self._room.objection(entry.ticket, wanted.id):
+            raise ConfigError(
+                f"{wanted.name} cannot run the job {entry.job.label}: {reason}. It stays as it is. "
+                "Choose another peer."
+            )
+
+    async def _got_back(self, ticket: Ticket, wanted_id: str) -> bool:
+        """Get it back from any other peer; False when it was too late."""
+        fleet = self._room.fleet
+        while fleet.has(ticket) and ticket.backend_id != wanted_id:
+            take_back = ticket.take_back
+            if ticket.call_off():
+                break
+            if not await take_back():
+                return False
+            if ticket.take_back == take_back:
+                break  # else somebody else took it back, and it is on the next peer by now
+        return True
+
+    def _whereabouts(self, entry: Entry | None) -> str:
+        """Why a person's wish for it came too late."""
+        if entry is None:
+            return "there is no such job"
+        if entry.job.state.is_final:
+            return "it has ended"
+        if not self._room.fleet.has(entry.ticket):
+            return "it is between two tries; wait a moment"
+        config = self._manager.find(entry.ticket.backend_id)
+        name = config.name if config else LOCAL_PEER_ID
+        if entry.job.begun_at is not None:
+            return f"{name} has begun it"
+        is_sent = entry.job.state is JobState.RUNNING
+        return f"{name} has it already" if is_sent else f"it is on its way to {name}"

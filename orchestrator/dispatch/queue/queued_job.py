@@ -1,0 +1,101 @@
+"""A job's place among those that wait, and what is known of it there."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+
+from ...core.engine.kinds import UNKNOWN_KIND, Kind
+from ...core.engine.plan import Placement
+from ...core.engine.preparation import Prepared
+from ...core.models.job import JobRequest, Rank, Source
+from ...core.workflow.object_info import ObjectInfo
+from ...core.workflow.runs_here import HereClasses
+
+APART_S = 1e-6  #: by so much two jobs that came in one moment differ
+_numbers = itertools.count(1)
+
+
+async def too_late() -> bool:
+    """A job that has begun is not taken back."""
+    return False
+
+
+def not_on_its_way() -> bool:
+    """A job that waits, or is there, is not called off."""
+    return False
+
+
+@dataclass(eq=False)
+class Ticket:
+    """One copy of a job, here or on a peer. ``tried``: peers that failed it, with the reason.
+
+    ``rank`` is its place in the line, the lowest first: minus its priority, then the moment, on the loop's
+    clock, from which it counts as waiting, or a lower number that somebody gave it. ``kind``: what kind of
+    work it is; ``group``: equal for jobs that are all the same to placement, None until its prompt is
+    prepared, for peers as they were in that ``edition``. ``begun_at_s``: when its peer started it, on the
+    same clock; ``cold``: the model files that it had to load then; ``is_copied``: it runs, or ran,
+    elsewhere too. ``take_back`` gets it back from a peer that has not begun it; False when it was too late.
+    ``call_off`` does so while its files are still being sent there, False when they are not.
+    ``here_classes``: what no peer could get when its prompt was prepared.
+    ``may_run_here``: the master itself has not refused it. ``memory_bytes``: a peer with so much had too
+    little memory for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what
+    peers, by id, do not take of them. ``here``: what other names and paths of its prompt are on this machine,
+    "file" or "folder", "" for neither; ``cautions``: see Need, by the peers' definitions; ``outranked``: see
+    there too. ``lost_in_outage``: it was under way when most of the fleet was lost,
+    and waits for it even if it would not wait for a first one.
+    """
+
+    request: JobRequest
+    tried: dict[str, str] = field(default_factory=dict)
+    on_waiting: Callable[[str], None] = lambda reason: None
+    take_back: Callable[[], Awaitable[bool]] = too_late
+    call_off: Callable[[], bool] = not_on_its_way
+    rank: Rank | None = None
+    begun_at_s: float | None = None
+    cold: tuple[str, ...] = ()
+    prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)
+    here_classes: HereClasses = field(default_factory=HereClasses)
+    kind: Kind = UNKNOWN_KIND
+    group: Hashable = None
+    edition: int = 0
+    settled: bool = False
+    may_run_here: bool = True
+    taking_back: bool = False
+    is_copied: bool = False
+    memory_bytes: int = 0
+    input_bytes: dict[str, int] = field(default_factory=dict)
+    oversized: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    here: dict[str, str] = field(default_factory=dict)
+    cautions: dict[ObjectInfo, tuple[str, ...]] = field(default_factory=dict)
+    outranked: frozenset[str] = frozenset()
+    lost_in_outage: bool = False
+    backend_id: str = ""
+    future: asyncio.Future[Placement] | None = None
+    id: str = field(default_factory=lambda: f"t{next(_numbers)}")
+
+    @property
+    def fits_here(self) -> bool:
+        """Whether the master itself may run it."""
+        request = self.request
+        is_free = request.source is Source.FLEET and not request.peer and not request.tags
+        return self.may_run_here and is_free
+
+
+def rank_of(ticket: Ticket) -> Rank:
+    return ticket.rank or (0.0, 0.0)
+
+
+def rank_between(ahead: Ticket | None, behind: Ticket | None, alone: Rank) -> Rank:
+    """A person's order: what is put at the front goes before all, whatever speaks for the others."""
+    if behind is None:
+        return (rank_of(ahead)[0], rank_of(ahead)[1] + APART_S / 2) if ahead else alone
+    priority, since_s = rank_of(behind)
+    if ahead is None:
+        return math.nextafter(priority, -math.inf), since_s
+    if rank_of(ahead)[0] == priority:
+        return priority, (rank_of(ahead)[1] + since_s) / 2
+    return priority, since_s - APART_S / 2

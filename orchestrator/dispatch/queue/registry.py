@@ -1,0 +1,181 @@
+"""All jobs this process knows, and who wants to hear of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...backends.events import Message, PreviewFrame
+from ...core.models.job import AttemptResult, Job
+from ...errors import NotFoundError, OrchestratorError, OvertakenError
+from ...signals import Signal
+from .queued_job import Ticket
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_JOBS = 200  #: finished ones; the journal has the older
+CLOSE_AGAIN_S = 15.0
+PREVIEW_MAX_BYTES = 1 << 20  #: of a picture that is kept while its job runs
+JobUpdate = Job | Message
+Listener = Callable[[JobUpdate], None]
+Hearer = Callable[[Job, Message], None]
+
+
+def ignore(update: JobUpdate) -> None:
+    return None
+
+
+@dataclass
+class RunningCopy:
+    """``result``: once this copy is the one that was delivered."""
+
+    task: asyncio.Task[None]
+    result: AttemptResult | None = None
+
+
+class Delivery:
+    """Of several copies of a job only one brings its results to their places. ``async with``: the first comes
+    in and the next waits; when that one has succeeded, it gets an OvertakenError."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._is_done = False
+
+    async def __aenter__(self) -> None:
+        await self._turn.acquire()
+        if self._is_done:
+            self._turn.release()
+            raise OvertakenError("Another copy of the job was through before.")
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether one brings them, or has brought them."""
+        return self._is_done or self._turn.locked()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._is_done = kind is None
+        self._turn.release()
+
+
+@dataclass(eq=False)
+class Entry:
+    """A job and what its story needs. ``failure`` is what ended it, if it did not end well.
+    ``freed``: a peer's memory was freed for it. ``owes_retry``: its next attempt is one. ``raised_on``: peers
+    where a node raised, and that may be at fault themselves. ``heard_at_s``: when the peer of its attempt
+    last said something of it, on the loop's clock; ``at_node``: the node it was at then, "" while unknown.
+    ``final_on``: peers that would only answer the same again.
+    ``has_copy``: a second copy of this attempt was begun. ``may_recall``: it can be called back to an attempt
+    that was given up; ``recalled`` is the prompt of that, while it is under way. ``last_error``: how its last
+    attempt failed."""
+
+    job: Job
+    ticket: Ticket
+    listener: Listener = ignore
+    task: asyncio.Task[None] | None = None
+    cancel_reason: str = ""
+    asked_again: bool = False
+    final_on: set[str] = field(default_factory=set)
+    unanswered: frozenset[str] = frozenset()
+    cautions: tuple[str, ...] = ()
+    freed: bool = False
+    owes_retry: bool = False
+    raised_on: list[str] = field(default_factory=list)
+    heard_at_s: float = 0.0
+    at_node: str = ""
+    has_copy: bool = False
+    may_recall: bool = False
+    recalled: str = ""
+    last_error: OrchestratorError | None = None
+    second: RunningCopy | None = None
+    delivery: Delivery = field(default_factory=Delivery)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: OrchestratorError | None = None
+    preview: PreviewFrame | None = None
+
+
+class Register:
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._finished: deque[str] = deque()
+        self._changed = Signal[[Job]]("jobs")
+        self._heard = Signal[[Job, Message]]("what peers tell of jobs")
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Oldest first."""
+        return iter(tuple(self._entries.values()))
+
+    def find(self, job_id: str) -> Entry | None:
+        return self._entries.get(job_id)
+
+    def get(self, job_id: str) -> Entry:
+        """Raises NotFoundError where there is none."""
+        entry = self._entries.get(job_id)
+        if entry is None:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return entry
+
+    def of_prompt(self, prompt_id: str) -> Entry | None:
+        """The job that sent this prompt, if it has not ended."""
+        for entry in self._entries.values():
+            if not entry.job.state.is_final and any(a.prompt_id == prompt_id for a in entry.job.attempts):
+                return entry
+        return None
+
+    def add(self, entry: Entry) -> None:
+        self._entries[entry.job.id] = entry
+        if entry.job.state.is_final:
+            entry.ended.set()
+            self.finished(entry)
+
+    def finished(self, entry: Entry) -> None:
+        """Its story is over; the oldest such ones are forgotten."""
+        entry.preview = None
+        self._finished.append(entry.job.id)
+        while len(self._finished) > REMEMBERED_JOBS:
+            self._entries.pop(self._finished.popleft(), None)
+
+    async def end_stories(self, then: Callable[[], None]) -> None:
+        """Cancel what goes on with the jobs, and wait for the end of it. `then`: what else lets it end."""
+        pending = {entry.task for entry in self if entry.task and not entry.task.done()}
+        while pending:  # a cancellation may get lost in foreign code; closing must end all the same
+            for task in pending:
+                task.cancel()
+            then()
+            _, pending = await asyncio.wait(pending, timeout=CLOSE_AGAIN_S)
+
+    def subscribe(self, callback: Callable[[Job], None]) -> Callable[[], None]:
+        """Hear of every job that changed; returns the way to stop it."""
+        return self._changed.subscribe(callback)
+
+    def overhear(self, callback: Hearer) -> Callable[[], None]:
+        """Hear what peers tell of all jobs; returns the way to stop it."""
+        return self._heard.subscribe(callback)
+
+    def update(self, entry: Entry, **details: Any) -> None:
+        entry.job = entry.job.evolve(**details)
+        self.announce(entry)
+
+    def say(self, entry: Entry, text: str) -> None:
+        """What is going on with it now."""
+        self.update(entry, progress_text=text)
+
+    def announce(self, entry: Entry) -> None:
+        try:
+            entry.listener(entry.job)
+        except Exception:
+            log.exception("The listener of job %s failed", entry.job.id)
+        self._changed.tell(entry.job)
+
+    def hear(self, entry: Entry, message: Message) -> None:
+        if isinstance(message, PreviewFrame) and len(message.data) <= PREVIEW_MAX_BYTES:
+            entry.preview = message
+            self.update(entry, previews=entry.job.previews + 1)
+        entry.listener(message)
+        self._heard.tell(entry.job, message)

@@ -1,0 +1,47 @@
+"""Peers that are one machine under several addresses: each lists a prompt that we sent to the other."""
+
+from __future__ import annotations
+
+from ...backends.manager import BackendManager
+from ...core.models.backend import BackendConfig, Health, QueueState
+from ..sent_prompts import SentPrompts
+
+_Seen = tuple[str, int]  #: an address, and which of the processes that were seen there
+
+
+class SameMachines:
+    """What was seen holds while both are at the same address and have not been away."""
+
+    def __init__(self, manager: BackendManager, sent: SentPrompts) -> None:
+        self._manager = manager
+        self._sent = sent
+        self._pairs: dict[frozenset[str], frozenset[_Seen]] = {}
+
+    def note(self, config: BackendConfig, queue: QueueState) -> None:
+        """Only this master and the machine that a prompt was sent to know its id."""
+        for prompt_id in (*queue.running, *queue.pending):
+            other = self._sent.peer_of(prompt_id)
+            pair = frozenset({config.id, other})
+            if other and len(pair) == 2 and self._manager.find(other) is not None:
+                self._pairs[pair] = self._now(pair)
+
+    def of(self, backend_id: str) -> tuple[BackendConfig, ...]:
+        """The other peers that are this machine, in the order in which they were added."""
+        there = {config.id for config in self._manager.all()}
+        pairs = [pair for pair in self._pairs if backend_id in pair and pair <= there]
+        others = {name for pair in pairs if self._pairs[pair] == self._now(pair) for name in pair}
+        return tuple(c for c in self._manager.all() if c.id in others and c.id != backend_id)
+
+    def instead_of(self, backend_id: str) -> str:
+        """The name of the peer that gets this one's jobs, as it is the same machine; "" for none."""
+        order = [config.id for config in self._manager.all()]
+        for config in self.of(backend_id):
+            is_up = self._manager.get_status(config.id).health is Health.UP
+            is_first = order.index(config.id) < order.index(backend_id)
+            if is_first and is_up and config.enabled and not config.draining:
+                return config.name
+        return ""
+
+    def _now(self, pair: frozenset[str]) -> frozenset[_Seen]:
+        get, status = self._manager.get, self._manager.get_status
+        return frozenset((get(peer).url, status(peer).generation) for peer in pair)
