@@ -35,7 +35,7 @@ from .core.models.preferences import Preferences
 from .dispatch.attempts.remote_prompt import FollowPolicy
 from .dispatch.attempts.transport import Folders, Transport
 from .dispatch.dispatcher import Dispatcher
-from .dispatch.idempotency import Once
+from .dispatch.idempotency import IdempotencyKeys
 from .dispatch.interfaces import Here
 from .dispatch.preflight import Preflight
 from .dispatch.queue.registry import Hearer, Listener
@@ -70,7 +70,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.store = Store(settings.data_dir / "journal.sqlite3")
-        self.once = Once(self.store)
+        self.once = IdempotencyKeys(self.store)
         self.secrets = Secrets(settings.data_dir / "credentials.json")
         self.manager = BackendManager()
         self._pool = ClientPool(self.secrets.headers, settings.health.timeout_s)

@@ -22,7 +22,7 @@ TIDY_S = 5.0
 
 
 @dataclass(frozen=True)
-class Trial:
+class SmokeTest:
     """``seconds`` from handing it over to its end. ``message`` is empty where it worked."""
 
     ok: bool
@@ -30,7 +30,7 @@ class Trial:
     message: str = ""
 
 
-async def try_out(client: ComfyUIClient, peer: str, *, limit_s: float = LIMIT_S) -> Trial:
+async def try_out(client: ComfyUIClient, peer: str, *, limit_s: float = LIMIT_S) -> SmokeTest:
     """Run a picture of one colour there, and leave nothing behind in the peer's queue and history.
 
     Never takes much longer than `limit_s`. Its files are ComfyUI's temporary ones.
@@ -46,21 +46,23 @@ async def try_out(client: ComfyUIClient, peer: str, *, limit_s: float = LIMIT_S)
                 prompt_id = exc.prompt_id or prompt_id
                 raise
             if left_out:
-                return Trial(False, clock() - began, f"{peer} would not run even a plain picture.")
+                return SmokeTest(False, clock() - began, f"{peer} would not run even a plain picture.")
             entry = None
             while entry is None and clock() - began < limit_s:
                 await asyncio.sleep(POLL_S)
                 entry = await client.history(prompt_id)
             seconds = clock() - began
             if entry is None:
-                return Trial(False, seconds, await _why_not_ended(client, peer, prompt_id, ahead, limit_s))
+                return SmokeTest(
+                    False, seconds, await _why_not_ended(client, peer, prompt_id, ahead, limit_s)
+                )
         finally:
             await _leave_nothing(client, prompt_id)
         check_success(entry, peer)
         await client.check_view()
     except PeerError as exc:
-        return Trial(False, clock() - began, str(exc))
-    return Trial(True, seconds)
+        return SmokeTest(False, clock() - began, str(exc))
+    return SmokeTest(True, seconds)
 
 
 async def _why_not_ended(client: ComfyUIClient, peer: str, prompt_id: str, ahead: int, limit_s: float) -> str:

@@ -32,11 +32,11 @@ from .attempts.reporting import Reporter, cautioned
 from .attempts.second_copy import SecondCopies
 from .attempts.withdrawals import Withdrawals
 from .interfaces import Journal, NoteJob
-from .learning.run_observer import Experience
-from .local_run import OnMaster
-from .queue.job_queue import WaitingRoom
+from .learning.run_observer import RunObserver
+from .local_run import LocalRun
+from .queue.job_queue import JobQueue
 from .queue.queued_job import too_late
-from .queue.registry import Entry, Register
+from .queue.registry import JobRegistry, LiveJob
 from .recovery import Recovery
 
 ASK_FIRST_S = 10.0  #: how long a job waits to hear whether the peer it goes to has it still
@@ -48,16 +48,16 @@ class Course:
     def __init__(
         self,
         manager: BackendManager,
-        register: Register,
-        room: WaitingRoom,
+        register: JobRegistry,
+        room: JobQueue,
         journal: Journal,
         *,
         launch: Launch,
         adoption: Adoption,
         recovery: Recovery,
         copies: SecondCopies,
-        on_master: OnMaster,
-        experience: Experience,
+        on_master: LocalRun,
+        experience: RunObserver,
         withdrawals: Withdrawals,
         note_job: NoteJob,
         is_closing: Callable[[], bool],
@@ -76,7 +76,7 @@ class Course:
         self._note_job = note_job
         self._is_closing = is_closing
 
-    async def run(self, entry: Entry) -> AttemptResult:
+    async def run(self, entry: LiveJob) -> AttemptResult:
         """What the attempt that did it brought.
 
         Raises:
@@ -97,7 +97,7 @@ class Course:
             finally:
                 entry.may_recall = False
 
-    async def _next(self, entry: Entry) -> AttemptResult | None:
+    async def _next(self, entry: LiveJob) -> AttemptResult | None:
         """One attempt; None when there is to be another."""
         is_back = bool(entry.recalled)
         if is_back:
@@ -128,7 +128,7 @@ class Course:
             entry.ticket.take_back = too_late
             self._room.release(entry.ticket)
 
-    async def _here(self, entry: Entry, placement: Placement) -> AttemptResult | None:
+    async def _here(self, entry: LiveJob, placement: Placement) -> AttemptResult | None:
         try:
             return await self._on_master.run(entry, placement)
         except (PromptRefusedError, PeerExecutionError) as exc:
@@ -136,7 +136,7 @@ class Course:
             return None
 
     async def _attempt(
-        self, entry: Entry, config: BackendConfig, placement: Placement
+        self, entry: LiveJob, config: BackendConfig, placement: Placement
     ) -> AttemptResult | None:
         try:
             result = await self._sent(entry, config, placement)
@@ -149,7 +149,7 @@ class Course:
             return result
         return None
 
-    async def _sent(self, entry: Entry, config: BackendConfig, placement: Placement) -> AttemptResult:
+    async def _sent(self, entry: LiveJob, config: BackendConfig, placement: Placement) -> AttemptResult:
         """Try it once on this peer."""
         await self._ask_for_earlier(entry, config)
         with on_its_way(entry.ticket, config.name, lambda: self._is_closing() or bool(entry.cancel_reason)):
@@ -171,7 +171,7 @@ class Course:
         self._register.announce(entry)
         return await self._followed(entry, run, config.name)
 
-    async def _ask_for_earlier(self, entry: Entry, config: BackendConfig) -> None:
+    async def _ask_for_earlier(self, entry: LiveJob, config: BackendConfig) -> None:
         """A peer that was away may have it still: then the job is called back to that.
 
         Raises:
@@ -183,7 +183,7 @@ class Course:
         ):
             raise TakenBackError(f"{config.name} does not say whether it has the job still.")
 
-    async def _go_on(self, entry: Entry, is_back: bool) -> AttemptResult | None:
+    async def _go_on(self, entry: LiveJob, is_back: bool) -> AttemptResult | None:
         """Stay with an attempt of an earlier process, or one whose peer `is_back`."""
         config = self._manager.find(entry.job.backend_id)  # it may be removed meanwhile
         try:
@@ -203,13 +203,13 @@ class Course:
             self._room.release(entry.ticket)
         return None
 
-    async def _fail(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+    async def _fail(self, entry: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
         entry.last_error = exc
         await self._recovery.after_failure(entry, config, exc)
         if any(attempt.is_victim for attempt in entry.job.attempts):
             await self._journal.save_job(entry.job)  # a crash must not forget what the job may have done
 
-    async def _followed(self, entry: Entry, run: AttemptRun, peer: str) -> AttemptResult:
+    async def _followed(self, entry: LiveJob, run: AttemptRun, peer: str) -> AttemptResult:
         begun = partial(self._room.begun, entry.ticket)
         report = Reporter(self._register, entry, peer, begun, run.output_nodes, run.seeded_nodes)
         entry.ticket.take_back = run.take_back

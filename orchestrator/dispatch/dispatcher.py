@@ -37,16 +37,16 @@ from .attempts.transport import Folders, Transport
 from .attempts.withdrawals import Withdrawals
 from .course import Course
 from .interfaces import Here, Journal, NoteJob, Peers, note_nothing
-from .learning.model_sizes import Stocktaking
-from .learning.run_observer import Experience
-from .local_run import OnMaster
-from .queue.job_queue import WaitingRoom
+from .learning.model_sizes import ModelSizes
+from .learning.run_observer import RunObserver
+from .local_run import LocalRun
+from .queue.job_queue import JobQueue
 from .queue.local_peer import LocalPeer
-from .queue.outage_hold import Hold
-from .queue.prompt_variants import Preparing
-from .queue.queue_control import Line
-from .queue.queued_job import Ticket
-from .queue.registry import Entry, Listener, Register, ignore
+from .queue.outage_hold import OutageHold
+from .queue.prompt_variants import PromptVariants
+from .queue.queue_control import QueueControl
+from .queue.queued_job import QueuedJob
+from .queue.registry import JobRegistry, Listener, LiveJob, ignore
 from .recovery import Recovery, SecondLook, no_second_look
 from .sent_prompts import SentPrompts
 from .silence_watch import SilenceWatch
@@ -82,15 +82,15 @@ class Dispatcher:
         self._peers = peers
         self._transport = transport
         self._journal = journal
-        self.register = Register()
+        self.register = JobRegistry()
         self._prompt_ids = SentPrompts()
-        preparing = Preparing(manager, transport.input_bytes, transport.kind_here)
+        preparing = PromptVariants(manager, transport.input_bytes, transport.kind_here)
         self._local = LocalPeer()
-        self._room = WaitingRoom(manager, scheduler or Scheduler(), preparing, self._prompt_ids, self._local)
-        self._experience = Experience(self._room, manager, peers, journal)
-        self._stocktaking = Stocktaking(manager, peers, self._room.fleet)
-        self.line = Line(manager, self.register, self._room, journal)
-        self.hold = Hold(manager, self._room, outage or OutagePolicy())
+        self._room = JobQueue(manager, scheduler or Scheduler(), preparing, self._prompt_ids, self._local)
+        self._experience = RunObserver(self._room, manager, peers, journal)
+        self._stocktaking = ModelSizes(manager, peers, self._room.fleet)
+        self.line = QueueControl(manager, self.register, self._room, journal)
+        self.hold = OutageHold(manager, self._room, outage or OutagePolicy())
         follow = follow or FollowPolicy()
         self.withdrawals = Withdrawals(
             manager, peers, journal, self._prompt_ids, Recall(manager, self.register), follow.withdrawal
@@ -114,7 +114,7 @@ class Dispatcher:
         self._room.copy_wanted.subscribe(self.copies.begin_on)
         self._silence = SilenceWatch(manager, peers, self.register, silence or SilencePolicy())
         self.adoption = Adoption(manager, peers, self._room, self._ways, journal)
-        on_master = OnMaster(self._local, self.register, self._room, journal, self._experience)
+        on_master = LocalRun(self._local, self.register, self._room, journal, self._experience)
         self._course = Course(
             manager,
             self.register,
@@ -133,7 +133,7 @@ class Dispatcher:
         self._closing = False
 
     async def recall(self) -> None:
-        """See Experience.recall; before ``start``."""
+        """See RunObserver.recall; before ``start``."""
         await self._experience.recall()
 
     def start(self) -> None:
@@ -185,14 +185,14 @@ class Dispatcher:
     def restore(self, jobs: tuple[Job, ...]) -> None:
         """Take back finished jobs of an earlier process, oldest first."""
         for job in jobs:
-            self.register.add(Entry(job, Ticket(job.request)))
+            self.register.add(LiveJob(job, QueuedJob(job.request)))
 
     def use_this_machine(self, here: Here) -> None:
         """Let the master itself run jobs of fleet mode, whenever it is free."""
         self._local.use(here)
 
     def look_again(self) -> None:
-        """See WaitingRoom.look_again."""
+        """See JobQueue.look_again."""
         self._room.look_again()
 
     async def submit(
@@ -225,7 +225,7 @@ class Dispatcher:
     ) -> Job:
         """Take over a waiting job; or one that `is_kept` in the journal, where it had this `rank`, and that a
         peer may have got already."""
-        entry = Entry(job, Ticket(job.request), listener or ignore)
+        entry = LiveJob(job, QueuedJob(job.request), listener or ignore)
         place = self._room.enter(entry.ticket, front=front, rank=rank)
         if is_kept:
             await self._journal.save_job(job)
@@ -267,7 +267,7 @@ class Dispatcher:
             await asyncio.wait([entry.task])
         return entry.job
 
-    async def _story(self, entry: Entry) -> None:
+    async def _story(self, entry: LiveJob) -> None:
         try:
             result = await self._course.run(entry)
             entry.job = entry.job.with_result(result)
@@ -295,7 +295,7 @@ class Dispatcher:
             entry.ended.set()
 
     async def _end(
-        self, entry: Entry, state: JobState, failure: OrchestratorError | None = None, **details: Any
+        self, entry: LiveJob, state: JobState, failure: OrchestratorError | None = None, **details: Any
     ) -> None:
         if state is not JobState.DONE:
             self._recovery.acquit(entry)

@@ -16,7 +16,7 @@ class RequestJournal(Protocol):
     async def load_jobs_of(self, request_id: str) -> tuple[Job, ...]: ...
 
 
-class Once:
+class IdempotencyKeys:
     """Belongs to one event loop. An id counts as long as the journal keeps its jobs."""
 
     def __init__(self, journal: RequestJournal) -> None:

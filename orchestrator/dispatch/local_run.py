@@ -8,20 +8,20 @@ from ..core.engine.plan import Placement
 from ..core.models.backend import LOCAL_PEER_ID
 from ..core.models.job import Attempt, AttemptResult, JobState
 from .interfaces import Journal
-from .learning.run_observer import Experience
-from .queue.job_queue import WaitingRoom
+from .learning.run_observer import RunObserver
+from .queue.job_queue import JobQueue
 from .queue.local_peer import LocalPeer
-from .queue.registry import Entry, Register
+from .queue.registry import JobRegistry, LiveJob
 
 
-class OnMaster:
+class LocalRun:
     def __init__(
         self,
         local: LocalPeer,
-        register: Register,
-        room: WaitingRoom,
+        register: JobRegistry,
+        room: JobQueue,
         journal: Journal,
-        experience: Experience,
+        experience: RunObserver,
     ) -> None:
         self._local = local
         self._register = register
@@ -29,7 +29,7 @@ class OnMaster:
         self._journal = journal
         self._experience = experience
 
-    async def run(self, entry: Entry, placement: Placement) -> AttemptResult:
+    async def run(self, entry: LiveJob, placement: Placement) -> AttemptResult:
         """Run a job that was placed here.
 
         Raises:

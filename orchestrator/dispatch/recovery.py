@@ -45,9 +45,9 @@ from .attempts.reporting import with_last
 from .attempts.transport import Transport
 from .attempts.withdrawals import Withdrawals
 from .interfaces import NoteJob, Peers
-from .queue.queued_job import Ticket
-from .queue.registry import Entry, Register
-from .queue.retry_budget import Purse
+from .queue.queued_job import QueuedJob
+from .queue.registry import JobRegistry, LiveJob
+from .queue.retry_budget import RetryBudget
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +74,11 @@ class Recovery:
         manager: BackendManager,
         peers: Peers,
         transport: Transport,
-        register: Register,
+        register: JobRegistry,
         report_trouble: Callable[[str, bool], None],
         second_look: SecondLook,
         note_job: NoteJob,
-        note_too_little: Callable[[Ticket, str], None],
+        note_too_little: Callable[[QueuedJob, str], None],
         lost_together: Callable[[], frozenset[str]],
         withdrawals: Withdrawals,
         policy: RetryPolicy,
@@ -95,9 +95,9 @@ class Recovery:
         self._withdrawals = withdrawals
         self._looked_at: dict[tuple[str, Doubt], float] = {}
         self.policy = policy
-        self.purse = Purse(policy.budget)
+        self.purse = RetryBudget(policy.budget)
 
-    async def ask_again(self, entry: Entry, doubts: Mapping[str, Doubt]) -> bool:
+    async def ask_again(self, entry: LiveJob, doubts: Mapping[str, Doubt]) -> bool:
         """Ask the peers for what their "no" rests on: once per job, and again as long as one that is up does
         not answer and the job may wait. Whether it is worth placing the job again. Not for a job whose graph
         is most likely wrong, as its last error says."""
@@ -128,12 +128,12 @@ class Recovery:
         await self._second_look(todo)
         return self._manager.node_lists() != before
 
-    def back_to_the_line(self, entry: Entry, exc: OrchestratorError) -> None:
+    def back_to_the_line(self, entry: LiveJob, exc: OrchestratorError) -> None:
         """Its attempt is over, and another one is to come."""
         _end_attempt(entry, exc)
         self._wait_again(entry)
 
-    async def after_failure(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+    async def after_failure(self, entry: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
         """Let it be tried again, or raise what ends the job."""
         ran_s = _worked_s(entry)
         self._record(entry, config, exc)
@@ -154,7 +154,7 @@ class Recovery:
         if verdict is Verdict.FREE:
             await self._free_roomiest(entry)
 
-    async def judge(self, entry: Entry) -> None:
+    async def judge(self, entry: LiveJob) -> None:
         """Before the next attempt: a job that may have killed peers goes to no other one until they answer.
 
         Raises:
@@ -173,7 +173,7 @@ class Recovery:
         raise set_aside(names)
 
     def after_failure_here(
-        self, entry: Entry, exc: PromptRefusedError | PeerExecutionError
+        self, entry: LiveJob, exc: PromptRefusedError | PeerExecutionError
     ) -> OrchestratorError | None:
         """This machine refused the job, or a node raised here: a peer may do better. Returns what may become
         the job's end, or raises it."""
@@ -190,20 +190,20 @@ class Recovery:
         self._wait_again(entry)
         return exc
 
-    def acquit(self, entry: Entry) -> None:
+    def acquit(self, entry: LiveJob) -> None:
         """The job was not done: what its nodes raised says nothing of the peers."""
         for backend_id in entry.raised_on:
             self._note_job(backend_id, JobEnd.ACQUITTED)
         entry.raised_on.clear()
 
-    async def pay_for_retry(self, entry: Entry) -> None:
+    async def pay_for_retry(self, entry: LiveJob) -> None:
         """Before the next attempt: wait until the fleet can afford it, when it is a retry."""
         if entry.owes_retry:
             text = "waiting to be tried again: many jobs fail, so retries are slowed down"
             await self.purse.pay(lambda: self._register.update(entry, explanation=text))
             entry.owes_retry = False
 
-    async def when_nobody_is_left(self, entry: Entry, last: OrchestratorError) -> None:
+    async def when_nobody_is_left(self, entry: LiveJob, last: OrchestratorError) -> None:
         """All peers that could take it have failed it: give them another chance, or raise `last`."""
         outcomes = _outcomes(entry.job)
         verdict = when_all_failed(last, outcomes, self.policy, freed=entry.freed)
@@ -218,11 +218,11 @@ class Recovery:
         longest_s = self.policy.longest_pause_s(len(outcomes))
         await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
 
-    def _wait_again(self, entry: Entry) -> None:
+    def _wait_again(self, entry: LiveJob) -> None:
         """What was told of the attempt that ended is no longer so."""
         self._register.update(entry, progress=0.0, progress_text="", explanation="")
 
-    def _record(self, entry: Entry, config: BackendConfig, exc: OrchestratorError) -> None:
+    def _record(self, entry: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
         attempts = entry.job.attempts
         been_on = {attempt.backend_id for attempt in attempts if attempt.prompt_id}
         ended = [attempt.outcome for attempt in attempts]
@@ -261,7 +261,7 @@ class Recovery:
         if stale or is_peers_fault(exc):
             self._report_trouble(config.id, stale)
 
-    async def _free_roomiest(self, entry: Entry) -> None:
+    async def _free_roomiest(self, entry: LiveJob) -> None:
         """One more try, on the peer with the most memory of those where it did not fit."""
         entry.freed = True
         failed = {a.backend_id for a in entry.job.attempts if a.outcome == PeerOutOfMemoryError.code}
@@ -278,7 +278,9 @@ class Recovery:
         await asyncio.sleep(FREED_PAUSE_S)
 
 
-def _end_attempt(entry: Entry, exc: OrchestratorError, outcome: str = "", *, is_victim: bool = False) -> None:
+def _end_attempt(
+    entry: LiveJob, exc: OrchestratorError, outcome: str = "", *, is_victim: bool = False
+) -> None:
     entry.preview = None
     if entry.job.state is JobState.RUNNING:
         how = {"outcome": outcome or exc.code, "reason": str(exc), "is_victim": is_victim}
@@ -286,7 +288,7 @@ def _end_attempt(entry: Entry, exc: OrchestratorError, outcome: str = "", *, is_
         entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="")
 
 
-def _worked_s(entry: Entry) -> float:
+def _worked_s(entry: LiveJob) -> float:
     """How long its peer has worked on it; 0 where nobody heard it begin."""
     begun_at_s = entry.ticket.begun_at_s
     return 0.0 if begun_at_s is None else asyncio.get_running_loop().time() - begun_at_s

@@ -10,7 +10,7 @@ from ..core.engine.silence import SilencePolicy, silent_job
 from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
 from ..core.models.job import JobState
 from .interfaces import Peers
-from .queue.registry import Entry, Register
+from .queue.registry import JobRegistry, LiveJob
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ class SilenceWatch:
     """Belongs to one event loop, like the dispatcher whose jobs it watches."""
 
     def __init__(
-        self, manager: BackendManager, peers: Peers, register: Register, policy: SilencePolicy
+        self, manager: BackendManager, peers: Peers, register: JobRegistry, policy: SilencePolicy
     ) -> None:
         self._manager = manager
         self._peers = peers
@@ -50,7 +50,7 @@ class SilenceWatch:
             if config is not None:
                 self._tell(entry, config, silent_s)
 
-    def _peer_of(self, entry: Entry) -> BackendConfig | None:
+    def _peer_of(self, entry: LiveJob) -> BackendConfig | None:
         """Where a job is at work, if it could be heard from there."""
         job = entry.job
         has_begun = job.state is JobState.RUNNING and job.begun_at is not None
@@ -59,7 +59,7 @@ class SilenceWatch:
         config = self._manager.find(job.backend_id)
         return config if config and self._peers.events(config).is_connected else None
 
-    def _tell(self, entry: Entry, config: BackendConfig, silent_s: float) -> None:
+    def _tell(self, entry: LiveJob, config: BackendConfig, silent_s: float) -> None:
         text = silent_job(entry.job.request.prompt, entry.at_node, config.name, silent_s)
         if not entry.job.is_silent:
             log.warning("Job %s: %s", entry.job.id, text)

@@ -231,7 +231,11 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (no_import_points_up, "orchestrator/dispatch/queue/registry.py", "from ..attempts import attempt"),
     (no_import_points_up, "orchestrator/runtime.py", "def f():\n    from .host.guard import Guard"),
     (no_import_points_up, "orchestrator/core/engine/retry.py", "from ...journal.store import Store"),
-    (core_imports_core_only, "orchestrator/core/engine/retry.py", "from ...journal.quarantine import move_aside"),
+    (
+        core_imports_core_only,
+        "orchestrator/core/engine/retry.py",
+        "from ...journal.quarantine import move_aside",
+    ),
     (our_own_modules_are_imported_relatively, "nodes/media.py", "import orchestrator.errors"),
     (our_own_modules_are_imported_relatively, "__init__.py", "from orchestrator import errors"),
     (only_the_edge_knows_comfyui, "orchestrator/runtime.py", "import folder_paths"),

@@ -10,8 +10,8 @@ from orchestrator.core.models.job import JobRequest, Prompt
 from orchestrator.core.workflow.boundaries import loop_side, loops_of
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.core.workflow.runs_here import HereClasses, Why, in_words, known_classes
-from orchestrator.dispatch.queue.prompt_variants import Preparing
-from orchestrator.dispatch.queue.queued_job import Ticket
+from orchestrator.dispatch.queue.prompt_variants import PromptVariants
+from orchestrator.dispatch.queue.queued_job import QueuedJob
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
@@ -86,22 +86,22 @@ def peer_with(*, paid: bool) -> BackendManager:
     return manager
 
 
-async def unmet(preparing: Preparing, ticket: Ticket) -> tuple[str, ...]:
+async def unmet(preparing: PromptVariants, ticket: QueuedJob) -> tuple[str, ...]:
     await preparing.prepare(ticket)
     return preparing.need(ticket).unmet["p"]
 
 
 async def test_no_peer_is_given_a_partner_node_whatever_the_way_a_job_came() -> None:
-    preparing = Preparing(peer_with(paid=True))
-    [reason] = await unmet(preparing, Ticket(JobRequest(prompt=saves("2"))))
+    preparing = PromptVariants(peer_with(paid=True))
+    [reason] = await unmet(preparing, QueuedJob(JobRequest(prompt=saves("2"))))
     assert "Paid (node 2) runs on this computer only" in reason
-    assert await unmet(preparing, Ticket(JobRequest(prompt=saves("1")))) == ()
-    assert await unmet(Preparing(peer_with(paid=False)), Ticket(JobRequest(prompt=saves("2")))) == ()
+    assert await unmet(preparing, QueuedJob(JobRequest(prompt=saves("1")))) == ()
+    assert await unmet(PromptVariants(peer_with(paid=False)), QueuedJob(JobRequest(prompt=saves("2")))) == ()
 
 
 async def test_a_waiting_job_hears_of_a_class_that_is_put_on_the_list_and_taken_off_again() -> None:
     manager = peer_with(paid=False)
-    preparing, ticket = Preparing(manager), Ticket(JobRequest(prompt=saves("1")))
+    preparing, ticket = PromptVariants(manager), QueuedJob(JobRequest(prompt=saves("1")))
     assert await unmet(preparing, ticket) == ()
     manager.here_classes = HereClasses(added=frozenset({"Mine"}))
     preparing.look()

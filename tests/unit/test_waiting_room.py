@@ -26,10 +26,10 @@ from orchestrator.core.models.backend import (
 from orchestrator.core.models.job import Job, JobRequest, Prompt, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.dispatch.interfaces import RanHere
-from orchestrator.dispatch.queue.job_queue import PREPARED_AT_ONCE, WaitingRoom
+from orchestrator.dispatch.queue.job_queue import PREPARED_AT_ONCE, JobQueue
 from orchestrator.dispatch.queue.local_peer import LocalPeer
-from orchestrator.dispatch.queue.prompt_variants import Preparing
-from orchestrator.dispatch.queue.queued_job import Ticket
+from orchestrator.dispatch.queue.prompt_variants import PromptVariants
+from orchestrator.dispatch.queue.queued_job import QueuedJob
 from orchestrator.dispatch.sent_prompts import SentPrompts
 from orchestrator.errors import NoEligiblePeerError
 from tests.fakes.graphs import loaded_picture, picture, stock_classes
@@ -44,10 +44,10 @@ class Room:
     def __init__(self) -> None:
         self.manager = BackendManager()
         self.input_bytes: Callable[[str], int | None] = lambda value: None  #: asked in a thread
-        preparing = Preparing(self.manager, lambda value: self.input_bytes(value))
+        preparing = PromptVariants(self.manager, lambda value: self.input_bytes(value))
         self.local = LocalPeer()
-        self.room = WaitingRoom(self.manager, Scheduler(), preparing, SentPrompts(), self.local)
-        self.placed: list[Ticket] = []  #: in this order
+        self.room = JobQueue(self.manager, Scheduler(), preparing, SentPrompts(), self.local)
+        self.placed: list[QueuedJob] = []  #: in this order
         self.lets_go = True  #: each leaves its peer at once
         self.stories: dict[str, asyncio.Task[None]] = {}
 
@@ -60,12 +60,14 @@ class Room:
         generation = self.manager.get_status(name).generation
         self.manager.set_object_info(name, ObjectInfo(stock_classes(*classes)), generation)
 
-    def submit(self, prompt: Prompt | None = None, *, peer: str = "", source: Source = Source.HTTP) -> Ticket:
-        ticket = Ticket(JobRequest(prompt=prompt or picture(), peer=peer, source=source))
+    def submit(
+        self, prompt: Prompt | None = None, *, peer: str = "", source: Source = Source.HTTP
+    ) -> QueuedJob:
+        ticket = QueuedJob(JobRequest(prompt=prompt or picture(), peer=peer, source=source))
         self.stories[ticket.id] = asyncio.create_task(self._place(ticket))
         return ticket
 
-    async def _place(self, ticket: Ticket) -> None:
+    async def _place(self, ticket: QueuedJob) -> None:
         await self.room.place(ticket)
         self.placed.append(ticket)
         if self.lets_go:
@@ -333,7 +335,7 @@ async def test_what_needs_more_memory_than_this_machine_has_is_not_left_waiting_
     here.computes_on = vitals
     here.becomes(is_free=True)
     room.add("a")
-    ticket = Ticket(JobRequest(prompt=picture(), source=Source.FLEET))
+    ticket = QueuedJob(JobRequest(prompt=picture(), source=Source.FLEET))
     ticket.tried["a"], ticket.memory_bytes = "it failed this job: out of memory", 24 << 30
     placing = asyncio.ensure_future(room.room.place(ticket))
     await asyncio.wait({placing}, timeout=DEADLINE_S)

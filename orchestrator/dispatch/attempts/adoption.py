@@ -13,15 +13,15 @@ from ...core.models.job import Attempt, Job
 from ...core.workflow.object_info import ObjectInfo
 from ...errors import JobLostError, NotFoundError
 from ..interfaces import Journal, Peers
-from ..queue.job_queue import WaitingRoom
-from ..queue.queued_job import Ticket
+from ..queue.job_queue import JobQueue
+from ..queue.queued_job import QueuedJob
 from .attempt import AttemptRun, Ways
 from .results import Earlier
 
 
 class Adoption:
     def __init__(
-        self, manager: BackendManager, peers: Peers, room: WaitingRoom, ways: Ways, journal: Journal
+        self, manager: BackendManager, peers: Peers, room: JobQueue, ways: Ways, journal: Journal
     ) -> None:
         self._journal = journal
         self._manager = manager
@@ -33,7 +33,7 @@ class Adoption:
         """Before any is followed, so that none takes another one for a further round of its own."""
         self._ways.sent.append(attempt.prompt_id, attempt.backend_id)
 
-    async def last_attempt(self, job: Job, ticket: Ticket, *, is_back: bool = False) -> AttemptRun:
+    async def last_attempt(self, job: Job, ticket: QueuedJob, *, is_back: bool = False) -> AttemptRun:
         """The attempt that the journal says is under way, ready to be followed. `is_back`: its peer was away
         and has answered.
 
@@ -71,7 +71,7 @@ class Adoption:
         await self._ways.withdrawals.withdraw(unwanted)
 
     async def _definitions(
-        self, ticket: Ticket, config: BackendConfig, has_begun: bool, is_back: bool
+        self, ticket: QueuedJob, config: BackendConfig, has_begun: bool, is_back: bool
     ) -> tuple[ObjectInfo, Prepared] | None:
         """Wait until the peer has told its nodes, which at a start it has not yet; None when it does not."""
         clock = asyncio.get_running_loop().time

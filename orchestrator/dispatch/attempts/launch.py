@@ -11,15 +11,15 @@ from ...core.models.backend import BackendConfig, Health
 from ...core.models.job import Job
 from ...errors import ResultError, TakenBackError
 from ..interfaces import Peers
-from ..queue.job_queue import WaitingRoom
-from ..queue.queued_job import Ticket, not_on_its_way
+from ..queue.job_queue import JobQueue
+from ..queue.queued_job import QueuedJob, not_on_its_way
 from .attempt import AttemptRun, Ways
 
 EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
 
 
 @contextlib.contextmanager
-def on_its_way(ticket: Ticket, peer: str, is_ending: Callable[[], bool]) -> Iterator[None]:
+def on_its_way(ticket: QueuedJob, peer: str, is_ending: Callable[[], bool]) -> Iterator[None]:
     """Within it the ticket can be called off, which interrupts the present task. `is_ending`: whether that
     task is being cancelled for good.
 
@@ -54,7 +54,7 @@ class Launch:
 
     def __init__(
         self,
-        room: WaitingRoom,
+        room: JobQueue,
         peers: Peers,
         ways: Ways,
         look_twice: Callable[[Mapping[str, Doubt]], Awaitable[bool]],
@@ -64,7 +64,7 @@ class Launch:
         self._peers = peers
         self._ways = ways
 
-    def may_run_elsewhere(self, ticket: Ticket, job: Job) -> bool:
+    def may_run_elsewhere(self, ticket: QueuedJob, job: Job) -> bool:
         """Whether another peer could take the job, and none has lost its results before."""
         if any(attempt.outcome == ResultError.code for attempt in job.attempts):
             return False
@@ -78,7 +78,7 @@ class Launch:
             if not request.peer and set(request.tags) <= set(peer.config.tags)
         )
 
-    async def ready(self, ticket: Ticket, config: BackendConfig, say: Callable[[str], None]) -> AttemptRun:
+    async def ready(self, ticket: QueuedJob, config: BackendConfig, say: Callable[[str], None]) -> AttemptRun:
         """`say` hears what takes time.
 
         Raises:

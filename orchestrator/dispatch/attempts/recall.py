@@ -10,7 +10,7 @@ from dataclasses import replace
 from ...backends.manager import BackendManager
 from ...core.models.backend import LOCAL_PEER_ID
 from ...core.models.job import JobState
-from ..queue.registry import Entry, Register
+from ..queue.registry import JobRegistry, LiveJob
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class Recall:
     """The claims of jobs on prompts that are to end, see Withdrawals."""
 
-    def __init__(self, manager: BackendManager, register: Register) -> None:
+    def __init__(self, manager: BackendManager, register: JobRegistry) -> None:
         self._manager = manager
         self._register = register
 
@@ -49,13 +49,13 @@ class Recall:
         entry.task.cancel()
         return True
 
-    def _may_run_on(self, backend_id: str, entry: Entry) -> bool:
+    def _may_run_on(self, backend_id: str, entry: LiveJob) -> bool:
         """A person may have removed that peer, or given the job to another one."""
         pinned = self._manager.find(entry.ticket.request.peer) if entry.ticket.request.peer else None
         return self._manager.find(backend_id) is not None and (pinned is None or pinned.id == backend_id)
 
 
-def is_called_back(entry: Entry) -> bool:
+def is_called_back(entry: LiveJob) -> bool:
     """Whether it was this that cancelled what the job was at; that is then no end of it."""
     if not entry.recalled or entry.cancel_reason:
         return False
@@ -64,7 +64,7 @@ def is_called_back(entry: Entry) -> bool:
     return True
 
 
-def reopened(entry: Entry) -> None:
+def reopened(entry: LiveJob) -> None:
     """Its record as it was while that attempt was under way, and the attempts since then before it."""
     prompt_id = entry.recalled
     others = tuple(a for a in entry.job.attempts if a.prompt_id != prompt_id)

@@ -11,7 +11,7 @@ from typing import Any
 from ...backends.events import Message, PeerEvent
 from ...core.models.job import Attempt, Job
 from ...core.workflow.outputs import ProgressMeter
-from ..queue.registry import Entry, Register
+from ..queue.registry import JobRegistry, LiveJob
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Reporter:
 
     def __init__(
         self,
-        register: Register,
-        entry: Entry,
+        register: JobRegistry,
+        entry: LiveJob,
         peer: str,
         on_begun: Callable[[], None],
         output_nodes: Collection[str] = (),
@@ -97,7 +97,7 @@ def with_last(job: Job, **changes: Any) -> tuple[Attempt, ...]:
     return (*job.attempts[:-1], replace(job.attempts[-1], **changes))
 
 
-def cautioned(entry: Entry, cautions: tuple[str, ...]) -> Job:
+def cautioned(entry: LiveJob, cautions: tuple[str, ...]) -> Job:
     """The job with notes of what speaks against the peer that it goes to, in place of those of another."""
     notes = tuple(note for note in entry.job.notes if note not in entry.cautions)
     entry.cautions = cautions

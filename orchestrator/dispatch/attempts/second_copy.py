@@ -29,9 +29,9 @@ from ...errors import (
     ResultError,
 )
 from ..interfaces import Journal, Peers
-from ..queue.job_queue import WaitingRoom
-from ..queue.queued_job import Ticket
-from ..queue.registry import Entry, Register, RunningCopy
+from ..queue.job_queue import JobQueue
+from ..queue.queued_job import QueuedJob
+from ..queue.registry import JobRegistry, LiveJob, RunningCopy
 from .launch import Launch
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ class SecondCopies:
         self,
         manager: BackendManager,
         peers: Peers,
-        register: Register,
-        room: WaitingRoom,
+        register: JobRegistry,
+        room: JobQueue,
         launch: Launch,
         journal: Journal,
     ) -> None:
@@ -56,7 +56,7 @@ class SecondCopies:
         self._launch = launch
         self._journal = journal
 
-    async def race(self, entry: Entry, first: Coroutine[Any, Any, AttemptResult]) -> AttemptResult:
+    async def race(self, entry: LiveJob, first: Coroutine[Any, Any, AttemptResult]) -> AttemptResult:
         """The result of the `first` copy, or of a second one that was begun meanwhile and is through before.
 
         Raises:
@@ -110,7 +110,7 @@ class SecondCopies:
             why = wanted.explanation.partition("because ")[2]
             self._begin(entry, config, why, peer=wanted.backend_id)
 
-    def _begin(self, entry: Entry, first: BackendConfig, why: str, *, peer: str = "") -> None:
+    def _begin(self, entry: LiveJob, first: BackendConfig, why: str, *, peer: str = "") -> None:
         """`peer`: where; "" for any other one, even if the job was pinned to its first."""
         entry.has_copy = entry.ticket.is_copied = True
         self._room.fleet.show(entry.ticket.backend_id)
@@ -119,9 +119,9 @@ class SecondCopies:
         name = f"remote-dispatch second copy {entry.job.id}"
         entry.second = RunningCopy(asyncio.create_task(story, name=name))
 
-    async def _story(self, entry: Entry, first: BackendConfig, why: str, peer: str) -> None:
+    async def _story(self, entry: LiveJob, first: BackendConfig, why: str, peer: str) -> None:
         request = replace(entry.ticket.request, peer=peer)
-        ticket = Ticket(request, tried={**entry.ticket.tried, first.id: "it has the first copy"})
+        ticket = QueuedJob(request, tried={**entry.ticket.tried, first.id: "it has the first copy"})
         ticket.may_run_here = False
         ticket.memory_bytes = entry.ticket.memory_bytes
         self._room.enter(ticket, front=True)
@@ -137,7 +137,7 @@ class SecondCopies:
             self._room.release(ticket)
 
     async def _copy(
-        self, entry: Entry, ticket: Ticket, first: BackendConfig, config: BackendConfig, why: str
+        self, entry: LiveJob, ticket: QueuedJob, first: BackendConfig, config: BackendConfig, why: str
     ) -> None:
         def say(text: str) -> None:
             self._register.say(entry, f"second copy on {config.name}: {text}")
@@ -183,7 +183,7 @@ class SecondCopies:
                 self._register.update(entry, attempts=closed)
 
     def _win(
-        self, entry: Entry, mine: Attempt, config: BackendConfig, result: AttemptResult, why: str
+        self, entry: LiveJob, mine: Attempt, config: BackendConfig, result: AttemptResult, why: str
     ) -> None:
         mine = next(known for known in entry.job.attempts if known.prompt_id == mine.prompt_id)
         mine = replace(mine, begun_at=mine.begun_at or mine.started_at)  # it may have told nothing

@@ -27,7 +27,7 @@ LIMIT_S = 120.0  #: for all of a peer's folders
 FILES_MAX = TOLD_MAX // 4  #: of one peer: one that makes up names must not push out what others told
 
 
-class Stocktaking:
+class ModelSizes:
     def __init__(self, manager: BackendManager, peers: Peers, fleet: FleetView) -> None:
         self._manager = manager
         self._peers = peers

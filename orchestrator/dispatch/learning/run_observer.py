@@ -17,9 +17,9 @@ from ...core.workflow.prompt import links_of, seeded_nodes
 from ...errors import NotFoundError, OrchestratorError, PeerError
 from ..attempts.reporting import Measured, Reporter
 from ..interfaces import Journal, Peers
-from ..queue.job_queue import WaitingRoom
-from ..queue.queued_job import Ticket
-from ..queue.registry import Entry
+from ..queue.job_queue import JobQueue
+from ..queue.queued_job import QueuedJob
+from ..queue.registry import LiveJob
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ class _Peak:
     polls: int = 0
 
 
-class Experience:
-    def __init__(self, room: WaitingRoom, manager: BackendManager, peers: Peers, journal: Journal) -> None:
+class RunObserver:
+    def __init__(self, room: JobQueue, manager: BackendManager, peers: Peers, journal: Journal) -> None:
         self._fleet = room.fleet
         self._manager = manager
         self._peers = peers
@@ -63,7 +63,7 @@ class Experience:
         await self._journal.save_learned(knowledge.rows(), only=True)
         self._tasks.start(self._keep(), "lessons")
 
-    def note_run(self, entry: Entry, report: Reporter) -> None:
+    def note_run(self, entry: LiveJob, report: Reporter) -> None:
         """The present attempt of a job was done."""
         ticket, found, attempt = entry.ticket, report.measured(), entry.job.attempts[-1]
         peak = self._peaks.pop(attempt.prompt_id, None)
@@ -71,11 +71,11 @@ class Experience:
         if found is not None and attempt.backend_id == ticket.backend_id:
             self._learn(ticket, found, peak)
 
-    def note_too_little(self, ticket: Ticket, backend_id: str) -> None:
+    def note_too_little(self, ticket: QueuedJob, backend_id: str) -> None:
         """A job ran out of memory there."""
         self._fleet.knowledge.note_too_little(backend_id, ticket.kind)
 
-    def note_here(self, ticket: Ticket, cached: Set[str]) -> None:
+    def note_here(self, ticket: QueuedJob, cached: Set[str]) -> None:
         """The master itself was through with a job; these nodes were in its cache."""
         prompt = ticket.request.prompt
         used = {source for node in prompt.values() for _, source, _ in links_of(node)}
@@ -87,7 +87,7 @@ class Experience:
         await self._tasks.aclose()
         await self._save()
 
-    def _learn(self, ticket: Ticket, found: Measured, peak: _Peak | None = None) -> None:
+    def _learn(self, ticket: QueuedJob, found: Measured, peak: _Peak | None = None) -> None:
         knowledge, where, kind = self._fleet.knowledge, ticket.backend_id, ticket.kind
         try:
             if found.is_part:

@@ -14,8 +14,8 @@ from ...core.engine.scheduler import Scheduler
 from ...core.models.backend import LOCAL_PEER_ID, BackendConfig, BackendStatus, Conduct, Health, Vitals
 from ...core.models.rules import PeerRules
 from ...signals import Signal
-from .prompt_variants import Preparing
-from .queued_job import Ticket
+from .prompt_variants import PromptVariants
+from .queued_job import QueuedJob
 from .same_machine import SameMachines
 
 RUNNING_MAX = 8  #: a ComfyUI runs one prompt at a time; more are not followed
@@ -42,7 +42,7 @@ class FleetView:
         self,
         manager: BackendManager,
         scheduler: Scheduler,
-        preparing: Preparing,
+        preparing: PromptVariants,
         is_ours: Callable[[str], bool],
         same: SameMachines,
     ) -> None:
@@ -53,7 +53,7 @@ class FleetView:
         self._preparing = preparing
         self._is_ours = is_ours
         self._same = same
-        self._placed: dict[str, dict[Ticket, None]] = {}
+        self._placed: dict[str, dict[QueuedJob, None]] = {}
         self._seen: dict[str, _Seen] = {}
         self._here = _HERE_STATUS
 
@@ -61,23 +61,23 @@ class FleetView:
     def knowledge(self) -> Knowledge:
         return self._scheduler.knowledge
 
-    def tickets(self) -> Iterator[Ticket]:
+    def tickets(self) -> Iterator[QueuedJob]:
         """All that are on a machine."""
         return (ticket for there in tuple(self._placed.values()) for ticket in tuple(there))
 
     def ours_on(self, backend_id: str) -> int:
         return len(self._placed.get(backend_id, ()))
 
-    def has(self, ticket: Ticket) -> bool:
+    def has(self, ticket: QueuedJob) -> bool:
         return ticket in self._placed.get(ticket.backend_id, ())
 
-    def put(self, ticket: Ticket, backend_id: str) -> None:
+    def put(self, ticket: QueuedJob, backend_id: str) -> None:
         """A job has got its slot there."""
         ticket.backend_id = backend_id
         self._placed.setdefault(backend_id, {})[ticket] = None
         self.show(backend_id)
 
-    def take(self, ticket: Ticket) -> bool:
+    def take(self, ticket: QueuedJob) -> bool:
         """It left; False when it was not there."""
         there = self._placed.get(ticket.backend_id, {})
         if ticket not in there:

@@ -25,9 +25,9 @@ from ..sent_prompts import SentPrompts
 from .fleet_view import FleetView
 from .judgement import Judgement, judgement
 from .local_peer import LocalPeer
-from .prompt_variants import Preparing
-from .queue_order import Places
-from .queued_job import Ticket, rank_of
+from .prompt_variants import PromptVariants
+from .queue_order import QueueOrder
+from .queued_job import QueuedJob, rank_of
 from .same_machine import SameMachines
 
 log = logging.getLogger(__name__)
@@ -38,14 +38,14 @@ SETTLE_S = 15.0  #: how long a job waits for a peer that is just being asked for
 LOOK_AGAIN_S, LOOK_AGAIN_MIN_S = 2.0, 0.05
 
 
-class WaitingRoom:
+class JobQueue:
     """Gives each waiting job a peer, as the scheduler plans it for the whole line."""
 
     def __init__(
         self,
         manager: BackendManager,
         scheduler: Scheduler,
-        preparing: Preparing,
+        preparing: PromptVariants,
         sent: SentPrompts,
         local: LocalPeer,
     ) -> None:
@@ -56,9 +56,9 @@ class WaitingRoom:
         self.preparing = preparing
         self.same = SameMachines(manager, sent)
         self.fleet = FleetView(manager, scheduler, preparing, sent.__contains__, self.same)
-        self._line = Places()
-        self._waiting: dict[str, Ticket] = {}
-        self._new: list[Ticket] = []
+        self._line = QueueOrder()
+        self._waiting: dict[str, QueuedJob] = {}
+        self._new: list[QueuedJob] = []
         self._dirty = asyncio.Event()
         self._all_anew = False
         self._helped = False  #: whether the master did, when that was looked at last
@@ -112,11 +112,11 @@ class WaitingRoom:
     def ours_on(self, backend_id: str) -> int:
         return self.fleet.ours_on(backend_id)
 
-    def enter(self, ticket: Ticket, *, front: bool = False, rank: Rank | None = None) -> Rank:
+    def enter(self, ticket: QueuedJob, *, front: bool = False, rank: Rank | None = None) -> Rank:
         """Give a job its place in the line: behind its equals, before all of its priority, or this one."""
         return self._line.give(ticket, asyncio.get_running_loop().time(), front=front, rank=rank)
 
-    async def place(self, ticket: Ticket) -> Placement:
+    async def place(self, ticket: QueuedJob) -> Placement:
         """Wait for a peer; its slot is taken when this returns and must be given back by ``release``.
 
         Raises:
@@ -147,7 +147,7 @@ class WaitingRoom:
         return placement
 
     async def go_on(
-        self, ticket: Ticket, backend_id: str, has_begun: bool
+        self, ticket: QueuedJob, backend_id: str, has_begun: bool
     ) -> tuple[ObjectInfo, Prepared] | None:
         """Give a job its slot on the peer that has it already, and what that peer got; None while its
         definitions are not known. ``release`` is due in any case."""
@@ -157,29 +157,29 @@ class WaitingRoom:
             self.fleet.put(ticket, backend_id)
         return self.prepared(ticket, backend_id)
 
-    def begun(self, ticket: Ticket) -> None:
+    def begun(self, ticket: QueuedJob) -> None:
         """Its peer has started it."""
         if ticket.begun_at_s is None and self.fleet.has(ticket):
             ticket.begun_at_s = asyncio.get_running_loop().time()
             ticket.cold = self.fleet.knowledge.note_begun(ticket.backend_id, ticket.kind)
             self.fleet.show(ticket.backend_id)
 
-    def release(self, ticket: Ticket) -> None:
+    def release(self, ticket: QueuedJob) -> None:
         """A job left its peer."""
         if self.fleet.take(ticket):
             self._dirty.set()
 
-    def move(self, ticket: Ticket, before: Ticket | None) -> None:
+    def move(self, ticket: QueuedJob, before: QueuedJob | None) -> None:
         """Put a waiting job before another one, or at the end of the line."""
         for one in self._line.move(ticket, before):
             if one.id in self._scheduler.line:
                 self._enlist(one, self.preparing.need(one))
         self._dirty.set()
 
-    def line(self) -> tuple[Ticket, ...]:
+    def line(self) -> tuple[QueuedJob, ...]:
         return tuple(self._line)
 
-    def reconsider(self, ticket: Ticket) -> None:
+    def reconsider(self, ticket: QueuedJob) -> None:
         """The request of a job was changed; until it is looked at, it goes nowhere."""
         if self.fleet.has(ticket):
             ticket.edition = 0  # it stays in its group until it is prepared anew
@@ -188,7 +188,7 @@ class WaitingRoom:
             self._scheduler.leave(ticket.id)
         self._think_anew()
 
-    async def objection(self, ticket: Ticket, backend_id: str) -> str:
+    async def objection(self, ticket: QueuedJob, backend_id: str) -> str:
         """Why the job would fail if this peer alone might run it; "" when it would run there, or wait."""
         self.preparing.look()
         if ticket.begun_at_s is None and self.preparing.is_due(ticket):
@@ -198,13 +198,13 @@ class WaitingRoom:
         may_wait = ticket.request.wait_for_peer and not found.permanent
         return "" if found.eligible or may_wait else found.reason
 
-    def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
+    def prepared(self, ticket: QueuedJob, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
         return self.preparing.prepared(ticket, backend_id)
 
     async def outlook(self, request: JobRequest) -> Outlook:
         """What would become of the request if it were sent now."""
-        ticket = Ticket(request)
+        ticket = QueuedJob(request)
         await self.preparing.prepare(ticket)
         self._show_here()
         self._look_at_hours()
@@ -214,7 +214,7 @@ class WaitingRoom:
         peers = self._scheduler.reckon(ticket.kind, need, now_s, request.priority)
         return Outlook(peers, self._paused, self.held, len(self._line))
 
-    def _leave(self, ticket: Ticket) -> None:
+    def _leave(self, ticket: QueuedJob) -> None:
         self._scheduler.leave(ticket.id)
         self._waiting.pop(ticket.id, None)
         self._line.remove(ticket)
@@ -231,7 +231,7 @@ class WaitingRoom:
         self._all_anew = True
         self._dirty.set()
 
-    def _end_settling(self, ticket: Ticket) -> None:
+    def _end_settling(self, ticket: QueuedJob) -> None:
         ticket.settled = True
         self._new.append(ticket)
         self._dirty.set()
@@ -266,17 +266,17 @@ class WaitingRoom:
         if not self._paused:
             self._carry_out()
 
-    async def _try_to_prepare(self, ticket: Ticket) -> None:
+    async def _try_to_prepare(self, ticket: QueuedJob) -> None:
         try:
             await self.preparing.prepare(ticket)
         except Exception as exc:
-            log.exception("Preparing a job failed")
+            log.exception("PromptVariants a job failed")
             self._refuse(ticket, OrchestratorError(f"Placing the job failed: {exc}. Please report this."))
         else:
             if self.fleet.has(ticket):
                 self.fleet.show(ticket.backend_id)
 
-    def _consider_all(self, tickets: Iterable[Ticket]) -> None:
+    def _consider_all(self, tickets: Iterable[QueuedJob]) -> None:
         judged: dict[Hashable, Judgement] = {}
         tickets = tuple(tickets)
         snapshots = self.fleet.snapshots() if tickets else ()
@@ -288,7 +288,7 @@ class WaitingRoom:
                 judged[ticket.group] = judgement(self.preparing.need(ticket), snapshots, here)
             self._consider(ticket, judged[ticket.group])
 
-    def _consider(self, ticket: Ticket, found: Judgement) -> None:
+    def _consider(self, ticket: QueuedJob, found: Judgement) -> None:
         """Let the ticket take part in the plan; or tell it why it waits, or need not."""
         refusal, waits = found.refusal, ticket.request.wait_for_peer
         if self.held and (waits or ticket.lost_in_outage):
@@ -325,12 +325,12 @@ class WaitingRoom:
         self._helped = self._local.is_wanted()
         return self._helped
 
-    def _refuse(self, ticket: Ticket, exc: OrchestratorError) -> None:
+    def _refuse(self, ticket: QueuedJob, exc: OrchestratorError) -> None:
         self._scheduler.leave(ticket.id)
         if ticket.future is not None and not ticket.future.done():
             ticket.future.set_exception(exc)
 
-    def _enlist(self, ticket: Ticket, need: Need) -> None:
+    def _enlist(self, ticket: QueuedJob, need: Need) -> None:
         """What the scheduler knows of it is what is so."""
         request, priority = ticket.request, -rank_of(ticket)[0]
         client, since_s = request.client_id or request.source.value, self._line.since_s(ticket)
@@ -367,14 +367,14 @@ class WaitingRoom:
                 pause_s = min(max(pause_s, LOOK_AGAIN_MIN_S), LOOK_AGAIN_S)
             self._timer = loop.call_later(pause_s, self._dirty.set)
 
-    def _seat(self, ticket: Ticket, start: Start, why: str) -> None:
+    def _seat(self, ticket: QueuedJob, start: Start, why: str) -> None:
         self.fleet.put(ticket, start.backend_id)
         if ticket.future is not None and not ticket.future.done():
             ticket.future.set_result(Placement(start.backend_id, why, start.takes_s))
         else:
             self.release(ticket)
 
-    async def _get_back(self, ticket: Ticket) -> None:
+    async def _get_back(self, ticket: QueuedJob) -> None:
         with contextlib.suppress(OrchestratorError):
             if await ticket.take_back():
                 return

@@ -9,13 +9,13 @@ import logging
 from ...backends.manager import BackendManager
 from ...core.engine.outage import FleetHistory, OutagePolicy, after_health, outage_ends_at_s
 from ...errors import NotFoundError
-from .job_queue import WaitingRoom
+from .job_queue import JobQueue
 
 log = logging.getLogger(__name__)
 
 
-class Hold:
-    def __init__(self, manager: BackendManager, room: WaitingRoom, policy: OutagePolicy) -> None:
+class OutageHold:
+    def __init__(self, manager: BackendManager, room: JobQueue, policy: OutagePolicy) -> None:
         self._manager = manager
         self._room = room
         self._policy = policy

@@ -18,7 +18,7 @@ from ...core.models.job import JobRequest
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.prompt import class_of
 from ...core.workflow.runs_here import HereClasses, in_words
-from .queued_job import Ticket
+from .queued_job import QueuedJob
 
 IN_PLACE_NODES = 100  #: up to so many are prepared quicker than a thread is asked to
 LOOK_S = 1.0  #: until a disk with input files counts as hung: all jobs wait meanwhile, whatever they need
@@ -33,7 +33,7 @@ class _OnDisk:
     here: dict[str, str]
 
 
-class Preparing:
+class PromptVariants:
     """`input_bytes` tells the size of the file here that an input's value names, if there is one; `kind_here`
     whether a name or path is a "file" or "folder" of this machine, "" for neither."""
 
@@ -53,11 +53,11 @@ class Preparing:
         self._limits: dict[str, int] = {}  #: bytes that the peers take of an input file, where they told
         self._edition = 0  #: of both
 
-    def is_due(self, ticket: Ticket) -> bool:
+    def is_due(self, ticket: QueuedJob) -> bool:
         """Whether it was never prepared, or peers had other nodes at the last ``look``."""
         return ticket.group is None or ticket.edition != self._edition
 
-    async def prepare(self, ticket: Ticket) -> None:
+    async def prepare(self, ticket: QueuedJob) -> None:
         """Make what is not made yet, and tell which jobs it is like."""
         self.look()
         edition, present, limits = self._edition, dict.fromkeys(self._lists.values()).keys(), self._limits
@@ -84,7 +84,7 @@ class Preparing:
         ticket.edition = edition
         ticket.group = self.group_of(ticket)
 
-    def group_of(self, ticket: Ticket) -> Hashable:
+    def group_of(self, ticket: QueuedJob) -> Hashable:
         """Equal for prepared tickets that are all the same to placement."""
         lacks = tuple(
             (id(info), p.unmet, str(p.error or ""), ticket.cautions.get(info, ()))
@@ -96,23 +96,23 @@ class Preparing:
         kind = ticket.kind.signature
         return (ticket.edition, kind, wishes, tried, ticket.memory_bytes, lacks, too_large, ticket.outranked)
 
-    def cautions(self, ticket: Ticket, backend_id: str) -> tuple[str, ...]:
+    def cautions(self, ticket: QueuedJob, backend_id: str) -> tuple[str, ...]:
         """What may be missing on that peer, or be refused by it, one phrase each."""
         known = self.prepared(ticket, backend_id)
         return ticket.cautions.get(known[0], ()) if known else ()
 
-    def notes(self, ticket: Ticket, peer: BackendConfig) -> tuple[str, ...]:
+    def notes(self, ticket: QueuedJob, peer: BackendConfig) -> tuple[str, ...]:
         """The same, one sentence each that names the peer."""
         return tuple(f"{said_of(peer.name, words)}." for words in self.cautions(ticket, peer.id))
 
-    def lacking(self, ticket: Ticket) -> tuple[str, ...]:
+    def lacking(self, ticket: QueuedJob) -> tuple[str, ...]:
         """Peers whose node list says that they cannot run it."""
         unmet = self.need(ticket).unmet
         return tuple(
             backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != LOCAL_PEER_ID
         )
 
-    def doubts(self, ticket: Ticket) -> dict[str, Doubt]:
+    def doubts(self, ticket: QueuedJob) -> dict[str, Doubt]:
         """What the peers, by id, can be asked before their "no" to it counts."""
         found: dict[str, Doubt] = {}
         for config in self._manager.all():
@@ -121,13 +121,13 @@ class Preparing:
                 found[config.id] = known[1].rests_on.and_(Doubt(upload_limit=is_too_large))
         return {backend_id: doubt for backend_id, doubt in found.items() if doubt}
 
-    def prepared(self, ticket: Ticket, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
+    def prepared(self, ticket: QueuedJob, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
         info = self._manager.get_object_info(backend_id)
         known = ticket.prepared.get(info) if info is not None else None
         return (info, known) if info is not None and known is not None else None
 
-    def need(self, ticket: Ticket) -> Need:
+    def need(self, ticket: QueuedJob) -> Need:
         unmet: dict[str, tuple[str, ...]] = {LOCAL_PEER_ID: () if ticket.fits_here else _NOT_HERE}
         cautions: dict[str, tuple[str, ...]] = {}
         for config in self._manager.all():
@@ -159,7 +159,9 @@ class Preparing:
             self._lists, self._limits, self._here = lists, limits, here
             self._edition += 1
 
-    async def _look_for_files(self, ticket: Ticket, names: Collection[str], paths: Collection[str]) -> None:
+    async def _look_for_files(
+        self, ticket: QueuedJob, names: Collection[str], paths: Collection[str]
+    ) -> None:
         """Note which of these are here; of none while the disk hangs: the upload, or the peer, will tell.
 
         A hung look keeps its thread, so there is never more than one."""
@@ -180,7 +182,7 @@ class Preparing:
         others = {*names, *paths} - found.keys()
         return _OnDisk(found, {name: self._kind_here(name) for name in others})
 
-    def _oversized(self, ticket: Ticket, limits: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    def _oversized(self, ticket: QueuedJob, limits: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
         """By peer, the input files that it would get and does not take."""
         largest = max(ticket.input_bytes.values(), default=0)
         found: dict[str, tuple[str, ...]] = {}
@@ -217,7 +219,7 @@ def _without_what_runs_here(
     return replace(prepared, unmet=(in_words(kept).rstrip("."),)) if kept else prepared
 
 
-def _cautions(ticket: Ticket, prepared: Prepared) -> tuple[str, ...]:
+def _cautions(ticket: QueuedJob, prepared: Prepared) -> tuple[str, ...]:
     """What was read from the peer's lists, and what is named that only this machine has, or nobody."""
     found = list(prepared.cautions)
     for file in prepared.inputs:

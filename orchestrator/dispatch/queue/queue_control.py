@@ -9,16 +9,16 @@ from ...core.models.backend import LOCAL_PEER_ID, BackendConfig
 from ...core.models.job import Job, JobState
 from ...errors import ConfigError, NotFoundError
 from ..interfaces import Journal
-from .job_queue import WaitingRoom
-from .queued_job import Ticket, rank_of
-from .registry import Entry, Register
+from .job_queue import JobQueue
+from .queued_job import QueuedJob, rank_of
+from .registry import JobRegistry, LiveJob
 
 
-class Line:
+class QueueControl:
     """What a person decides here is in the journal when it is said to be done."""
 
     def __init__(
-        self, manager: BackendManager, register: Register, room: WaitingRoom, journal: Journal
+        self, manager: BackendManager, register: JobRegistry, room: JobQueue, journal: Journal
     ) -> None:
         self._journal = journal
         self._manager = manager
@@ -88,7 +88,7 @@ class Line:
         await self._journal.save_request(entry.job)
         return entry.job
 
-    async def _check(self, entry: Entry, wanted: BackendConfig) -> None:
+    async def _check(self, entry: LiveJob, wanted: BackendConfig) -> None:
         """Given to a peer that cannot run it, a job would fail.
 
         Raises:
@@ -100,7 +100,7 @@ class Line:
                 "Choose another peer."
             )
 
-    async def _got_back(self, ticket: Ticket, wanted_id: str) -> bool:
+    async def _got_back(self, ticket: QueuedJob, wanted_id: str) -> bool:
         """Get it back from any other peer; False when it was too late."""
         fleet = self._room.fleet
         while fleet.has(ticket) and ticket.backend_id != wanted_id:
@@ -113,7 +113,7 @@ class Line:
                 break  # else somebody else took it back, and it is on the next peer by now
         return True
 
-    def _whereabouts(self, entry: Entry | None) -> str:
+    def _whereabouts(self, entry: LiveJob | None) -> str:
         """Why a person's wish for it came too late."""
         if entry is None:
             return "there is no such job"

@@ -6,23 +6,23 @@ import bisect
 from collections.abc import Iterator
 
 from ...core.models.job import Rank
-from .queued_job import APART_S, Ticket, rank_between, rank_of
+from .queued_job import APART_S, QueuedJob, rank_between, rank_of
 
 
-class Places:
+class QueueOrder:
     """The tickets that wait, the next first. All moments are seconds on the loop's clock."""
 
     def __init__(self) -> None:
-        self._line: list[Ticket] = []
+        self._line: list[QueuedJob] = []
         self._base_s = self._first_s = self._last_s = 0.0
 
-    def __iter__(self) -> Iterator[Ticket]:
+    def __iter__(self) -> Iterator[QueuedJob]:
         return iter(self._line)
 
     def __len__(self) -> int:
         return len(self._line)
 
-    def give(self, ticket: Ticket, now_s: float, *, front: bool = False, rank: Rank | None = None) -> Rank:
+    def give(self, ticket: QueuedJob, now_s: float, *, front: bool = False, rank: Rank | None = None) -> Rank:
         """Give a job its place: behind its equals, before all of its priority, or this one. It is not there
         before it is added."""
         if not self._base_s:
@@ -38,10 +38,10 @@ class Places:
             ticket.rank = -ticket.request.priority, self._last_s
         return ticket.rank
 
-    def add(self, ticket: Ticket) -> None:
+    def add(self, ticket: QueuedJob) -> None:
         bisect.insort(self._line, ticket, key=rank_of)
 
-    def remove(self, ticket: Ticket) -> None:
+    def remove(self, ticket: QueuedJob) -> None:
         """Nothing happens when it is not there."""
         at = bisect.bisect_left(self._line, rank_of(ticket), key=rank_of)
         if at < len(self._line) and self._line[at] is ticket:
@@ -49,7 +49,7 @@ class Places:
         elif ticket in self._line:
             self._line.remove(ticket)
 
-    def move(self, ticket: Ticket, before: Ticket | None) -> tuple[Ticket, ...]:
+    def move(self, ticket: QueuedJob, before: QueuedJob | None) -> tuple[QueuedJob, ...]:
         """Put a waiting job before another one, or at the end; gives the jobs that got new ranks by it."""
         if ticket not in self._line:
             return ()
@@ -61,17 +61,17 @@ class Places:
         self._line.insert(at, ticket)
         return (ticket,) if self._is_between(ahead, ticket, behind) else self._spread(ticket.rank[0])
 
-    def since_s(self, ticket: Ticket) -> float:
+    def since_s(self, ticket: QueuedJob) -> float:
         """From when on it counts as waiting: a place that somebody gave it is no moment."""
         since_s = rank_of(ticket)[1]
         return since_s if since_s >= self._base_s else self._base_s - (self._base_s - since_s) * APART_S
 
-    def _is_between(self, *neighbours: Ticket | None) -> bool:
+    def _is_between(self, *neighbours: QueuedJob | None) -> bool:
         """Whether they differ for the scheduler too: a gap can be halved so many times only."""
         places = [(rank_of(ticket)[0], self.since_s(ticket)) for ticket in neighbours if ticket]
         return places == sorted(set(places))
 
-    def _spread(self, urgency: float) -> tuple[Ticket, ...]:
+    def _spread(self, urgency: float) -> tuple[QueuedJob, ...]:
         """Give the jobs of this urgency places far apart, in their order."""
         equals = tuple(ticket for ticket in self._line if rank_of(ticket)[0] == urgency)
         first_s = min(*(rank_of(ticket)[1] for ticket in equals), self._first_s) - len(equals)

@@ -30,7 +30,7 @@ def not_on_its_way() -> bool:
 
 
 @dataclass(eq=False)
-class Ticket:
+class QueuedJob:
     """One copy of a job, here or on a peer. ``tried``: peers that failed it, with the reason.
 
     ``rank`` is its place in the line, the lowest first: minus its priority, then the moment, on the loop's
@@ -85,11 +85,11 @@ class Ticket:
         return self.may_run_here and is_free
 
 
-def rank_of(ticket: Ticket) -> Rank:
+def rank_of(ticket: QueuedJob) -> Rank:
     return ticket.rank or (0.0, 0.0)
 
 
-def rank_between(ahead: Ticket | None, behind: Ticket | None, alone: Rank) -> Rank:
+def rank_between(ahead: QueuedJob | None, behind: QueuedJob | None, alone: Rank) -> Rank:
     """A person's order: what is put at the front goes before all, whatever speaks for the others."""
     if behind is None:
         return (rank_of(ahead)[0], rank_of(ahead)[1] + APART_S / 2) if ahead else alone

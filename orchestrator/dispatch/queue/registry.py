@@ -13,7 +13,7 @@ from ...backends.events import Message, PreviewFrame
 from ...core.models.job import AttemptResult, Job
 from ...errors import NotFoundError, OrchestratorError, OvertakenError
 from ...signals import Signal
-from .queued_job import Ticket
+from .queued_job import QueuedJob
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Delivery:
 
 
 @dataclass(eq=False)
-class Entry:
+class LiveJob:
     """A job and what its story needs. ``failure`` is what ended it, if it did not end well.
     ``freed``: a peer's memory was freed for it. ``owes_retry``: its next attempt is one. ``raised_on``: peers
     where a node raised, and that may be at fault themselves. ``heard_at_s``: when the peer of its attempt
@@ -73,7 +73,7 @@ class Entry:
     attempt failed."""
 
     job: Job
-    ticket: Ticket
+    ticket: QueuedJob
     listener: Listener = ignore
     task: asyncio.Task[None] | None = None
     cancel_reason: str = ""
@@ -97,9 +97,9 @@ class Entry:
     preview: PreviewFrame | None = None
 
 
-class Register:
+class JobRegistry:
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, LiveJob] = {}
         self._finished: deque[str] = deque()
         self._changed = Signal[[Job]]("jobs")
         self._heard = Signal[[Job, Message]]("what peers tell of jobs")
@@ -107,34 +107,34 @@ class Register:
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._entries
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[LiveJob]:
         """Oldest first."""
         return iter(tuple(self._entries.values()))
 
-    def find(self, job_id: str) -> Entry | None:
+    def find(self, job_id: str) -> LiveJob | None:
         return self._entries.get(job_id)
 
-    def get(self, job_id: str) -> Entry:
+    def get(self, job_id: str) -> LiveJob:
         """Raises NotFoundError where there is none."""
         entry = self._entries.get(job_id)
         if entry is None:
             raise NotFoundError(f"There is no job {job_id}.")
         return entry
 
-    def of_prompt(self, prompt_id: str) -> Entry | None:
+    def of_prompt(self, prompt_id: str) -> LiveJob | None:
         """The job that sent this prompt, if it has not ended."""
         for entry in self._entries.values():
             if not entry.job.state.is_final and any(a.prompt_id == prompt_id for a in entry.job.attempts):
                 return entry
         return None
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LiveJob) -> None:
         self._entries[entry.job.id] = entry
         if entry.job.state.is_final:
             entry.ended.set()
             self.finished(entry)
 
-    def finished(self, entry: Entry) -> None:
+    def finished(self, entry: LiveJob) -> None:
         """Its story is over; the oldest such ones are forgotten."""
         entry.preview = None
         self._finished.append(entry.job.id)
@@ -158,22 +158,22 @@ class Register:
         """Hear what peers tell of all jobs; returns the way to stop it."""
         return self._heard.subscribe(callback)
 
-    def update(self, entry: Entry, **details: Any) -> None:
+    def update(self, entry: LiveJob, **details: Any) -> None:
         entry.job = entry.job.evolve(**details)
         self.announce(entry)
 
-    def say(self, entry: Entry, text: str) -> None:
+    def say(self, entry: LiveJob, text: str) -> None:
         """What is going on with it now."""
         self.update(entry, progress_text=text)
 
-    def announce(self, entry: Entry) -> None:
+    def announce(self, entry: LiveJob) -> None:
         try:
             entry.listener(entry.job)
         except Exception:
             log.exception("The listener of job %s failed", entry.job.id)
         self._changed.tell(entry.job)
 
-    def hear(self, entry: Entry, message: Message) -> None:
+    def hear(self, entry: LiveJob, message: Message) -> None:
         if isinstance(message, PreviewFrame) and len(message.data) <= PREVIEW_MAX_BYTES:
             entry.preview = message
             self.update(entry, previews=entry.job.previews + 1)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from ...core.engine.retry_tokens import BudgetPolicy, RetryTokens
 
 
-class Purse:
+class RetryBudget:
     """Belongs to one event loop, whose clock it goes by."""
 
     def __init__(self, policy: BudgetPolicy) -> None:
