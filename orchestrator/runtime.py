@@ -307,7 +307,7 @@ class Runtime:
             NotFoundError: there never was such a job.
         """
         job = await self.job(job_id)
-        return await self._dispatcher.cancel(job_id) if job_id in self._dispatcher.register else job
+        return await self._dispatcher.cancel(job_id) if job_id in self._dispatcher.registry else job
 
     def cancel_soon(self, job_id: str) -> None:
         """End a job that nobody wants any more, without waiting for it."""
@@ -315,9 +315,9 @@ class Runtime:
 
     def attach(self, job_id: str, listener: Listener) -> None:
         """Let `listener` hear of a job that was submitted without one, from its present state on."""
-        entry = self._dispatcher.register.get(job_id)
-        entry.listener = listener
-        listener(entry.job)
+        live = self._dispatcher.registry.get(job_id)
+        live.listener = listener
+        listener(live.job)
 
     @property
     def paused(self) -> bool:
@@ -337,8 +337,8 @@ class Runtime:
 
     def known_job(self, job_id: str) -> Job | None:
         """The job, if this process has it at hand."""
-        entry = self._dispatcher.register.find(job_id)
-        return entry.job if entry else None
+        live = self._dispatcher.registry.find(job_id)
+        return live.job if live else None
 
     async def has_job(self, job_id: str) -> bool:
         """Whether there is, or was, a job with this id."""
@@ -346,20 +346,20 @@ class Runtime:
 
     def preview(self, job_id: str) -> PreviewFrame | None:
         """The newest preview of a job that runs."""
-        entry = self._dispatcher.register.find(job_id)
-        return entry.preview if entry else None
+        live = self._dispatcher.registry.find(job_id)
+        return live.preview if live else None
 
     def jobs(self) -> tuple[Job, ...]:
-        return tuple(entry.job for entry in reversed(tuple(self._dispatcher.register)))
+        return tuple(live.job for live in reversed(tuple(self._dispatcher.registry)))
 
     def running_jobs(self) -> tuple[Job, ...]:
         """Those that were handed to a peer."""
-        known = (entry.job for entry in self._dispatcher.register)
+        known = (live.job for live in self._dispatcher.registry)
         return tuple(job for job in known if job.state is JobState.RUNNING)
 
     async def job(self, job_id: str) -> Job:
-        entry = self._dispatcher.register.find(job_id)
-        job = entry.job if entry else await self.store.load_job(job_id)
+        live = self._dispatcher.registry.find(job_id)
+        job = live.job if live else await self.store.load_job(job_id)
         if job is None:
             raise NotFoundError(f"There is no job {job_id}.")
         return job
@@ -378,11 +378,11 @@ class Runtime:
 
     def on_job(self, callback: Callable[[Job], None]) -> Callable[[], None]:
         """Hear of every job that changed; returns its undo."""
-        return self._dispatcher.register.subscribe(callback)
+        return self._dispatcher.registry.subscribe(callback)
 
     def on_message(self, callback: Hearer) -> Callable[[], None]:
         """Hear every event and preview of a job from its peer; returns its undo."""
-        return self._dispatcher.register.overhear(callback)
+        return self._dispatcher.registry.overhear(callback)
 
     def on_peer(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Hear the id of every peer whose record, health or node list changed; returns its undo."""

@@ -48,8 +48,8 @@ class Course:
     def __init__(
         self,
         manager: BackendManager,
-        register: JobRegistry,
-        room: JobQueue,
+        registry: JobRegistry,
+        queue: JobQueue,
         journal: Journal,
         *,
         launch: Launch,
@@ -57,177 +57,177 @@ class Course:
         recovery: Recovery,
         copies: SecondCopies,
         on_master: LocalRun,
-        experience: RunObserver,
+        observer: RunObserver,
         withdrawals: Withdrawals,
         note_job: NoteJob,
         is_closing: Callable[[], bool],
     ) -> None:
         self._manager = manager
-        self._register = register
-        self._room = room
+        self._registry = registry
+        self._queue = queue
         self._journal = journal
         self._launch = launch
         self._adoption = adoption
         self._recovery = recovery
         self._copies = copies
         self._on_master = on_master
-        self._experience = experience
+        self._observer = observer
         self._withdrawals = withdrawals
         self._note_job = note_job
         self._is_closing = is_closing
 
-    async def run(self, entry: LiveJob) -> AttemptResult:
+    async def run(self, live: LiveJob) -> AttemptResult:
         """What the attempt that did it brought.
 
         Raises:
             OrchestratorError: how it ended otherwise.
         """
         while True:
-            entry.may_recall = True
+            live.may_recall = True
             try:
-                result = await self._next(entry)
+                result = await self._next(live)
             except asyncio.CancelledError:
-                if self._is_closing() or not is_called_back(entry):
+                if self._is_closing() or not is_called_back(live):
                     raise
                 back = OvertakenError("Its first attempt goes on: that peer is back.")
-                self._recovery.back_to_the_line(entry, back)
+                self._recovery.back_to_the_line(live, back)
             else:
                 if result is not None:
                     return result
             finally:
-                entry.may_recall = False
+                live.may_recall = False
 
-    async def _next(self, entry: LiveJob) -> AttemptResult | None:
+    async def _next(self, live: LiveJob) -> AttemptResult | None:
         """One attempt; None when there is to be another."""
-        is_back = bool(entry.recalled)
+        is_back = bool(live.recalled)
         if is_back:
-            reopened(entry)
-            await self._journal.save_job(entry.job)
-            entry.recalled = ""
-            self._register.announce(entry)
-        if entry.job.state is JobState.RUNNING:
-            return await self._go_on(entry, is_back)
-        await self._recovery.pay_for_retry(entry)
-        await self._recovery.judge(entry)
+            reopened(live)
+            await self._journal.save_job(live.job)
+            live.recalled = ""
+            self._registry.announce(live)
+        if live.job.state is JobState.RUNNING:
+            return await self._go_on(live, is_back)
+        await self._recovery.pay_for_retry(live)
+        await self._recovery.judge(live)
         try:
-            placement = await self._room.place(entry.ticket)
+            placement = await self._queue.place(live.queued)
         except NoEligiblePeerError:
-            if await self._recovery.ask_again(entry, self._room.preparing.doubts(entry.ticket)):
+            if await self._recovery.ask_again(live, self._queue.variants.doubts(live.queued)):
                 return None
-            if entry.last_error is None or not entry.ticket.tried:
+            if live.last_error is None or not live.queued.tried:
                 raise
-            await self._recovery.when_nobody_is_left(entry, entry.last_error)
+            await self._recovery.when_nobody_is_left(live, live.last_error)
             return None
         try:
             if placement.backend_id == LOCAL_PEER_ID:
-                return await self._here(entry, placement)
+                return await self._here(live, placement)
             config = self._manager.find(placement.backend_id)
             # It may be removed this very moment.
-            return await self._attempt(entry, config, placement) if config else None
+            return await self._attempt(live, config, placement) if config else None
         finally:
-            entry.ticket.take_back = too_late
-            self._room.release(entry.ticket)
+            live.queued.take_back = too_late
+            self._queue.release(live.queued)
 
-    async def _here(self, entry: LiveJob, placement: Placement) -> AttemptResult | None:
+    async def _here(self, live: LiveJob, placement: Placement) -> AttemptResult | None:
         try:
-            return await self._on_master.run(entry, placement)
+            return await self._on_master.run(live, placement)
         except (PromptRefusedError, PeerExecutionError) as exc:
-            entry.last_error = self._recovery.after_failure_here(entry, exc) or entry.last_error
+            live.last_error = self._recovery.after_failure_here(live, exc) or live.last_error
             return None
 
     async def _attempt(
-        self, entry: LiveJob, config: BackendConfig, placement: Placement
+        self, live: LiveJob, config: BackendConfig, placement: Placement
     ) -> AttemptResult | None:
         try:
-            result = await self._sent(entry, config, placement)
+            result = await self._sent(live, config, placement)
         except TakenBackError as exc:
-            self._recovery.back_to_the_line(entry, exc)
+            self._recovery.back_to_the_line(live, exc)
         except (PeerError, ResultError, LocalDiskError) as exc:
-            await self._fail(entry, config, exc)
+            await self._fail(live, config, exc)
         else:
-            self._note_job(entry.job.backend_id, JobEnd.WELL)
+            self._note_job(live.job.backend_id, JobEnd.WELL)
             return result
         return None
 
-    async def _sent(self, entry: LiveJob, config: BackendConfig, placement: Placement) -> AttemptResult:
+    async def _sent(self, live: LiveJob, config: BackendConfig, placement: Placement) -> AttemptResult:
         """Try it once on this peer."""
-        await self._ask_for_earlier(entry, config)
-        with on_its_way(entry.ticket, config.name, lambda: self._is_closing() or bool(entry.cancel_reason)):
-            run = await self._launch.ready(entry.ticket, config, partial(self._register.say, entry))
+        await self._ask_for_earlier(live, config)
+        with on_its_way(live.queued, config.name, lambda: self._is_closing() or bool(live.cancel_reason)):
+            run = await self._launch.ready(live.queued, config, partial(self._registry.say, live))
         attempt = Attempt(run.prompt_id, config.id, datetime.now(timezone.utc))
-        job = cautioned(entry, self._room.preparing.notes(entry.ticket, config)).to(
+        job = cautioned(live, self._queue.variants.notes(live.queued, config)).to(
             JobState.RUNNING,
             backend_id=config.id,
-            attempts=(*entry.job.attempts, attempt),
+            attempts=(*live.job.attempts, attempt),
             inputs=run.inputs,
             explanation=placement.explanation,
             expected_s=placement.takes_s,
             progress=0.0,
             progress_text=f"queued on {config.name}",
-            started_at=entry.job.started_at or attempt.started_at,
+            started_at=live.job.started_at or attempt.started_at,
         )
         await self._journal.save_job(job)  # nobody hears of an attempt that a crash could forget
-        entry.job = job
-        self._register.announce(entry)
-        return await self._followed(entry, run, config.name)
+        live.job = job
+        self._registry.announce(live)
+        return await self._followed(live, run, config.name)
 
-    async def _ask_for_earlier(self, entry: LiveJob, config: BackendConfig) -> None:
+    async def _ask_for_earlier(self, live: LiveJob, config: BackendConfig) -> None:
         """A peer that was away may have it still: then the job is called back to that.
 
         Raises:
             TakenBackError: it does not say.
         """
-        there = [a.prompt_id for a in entry.job.attempts if a.backend_id == config.id]
+        there = [a.prompt_id for a in live.job.attempts if a.backend_id == config.id]
         if any(map(self._withdrawals.has, there)) and not await self._withdrawals.look_now(
             config.id, ASK_FIRST_S
         ):
             raise TakenBackError(f"{config.name} does not say whether it has the job still.")
 
-    async def _go_on(self, entry: LiveJob, is_back: bool) -> AttemptResult | None:
+    async def _go_on(self, live: LiveJob, is_back: bool) -> AttemptResult | None:
         """Stay with an attempt of an earlier process, or one whose peer `is_back`."""
-        config = self._manager.find(entry.job.backend_id)  # it may be removed meanwhile
+        config = self._manager.find(live.job.backend_id)  # it may be removed meanwhile
         try:
-            run = await self._adoption.last_attempt(entry.job, entry.ticket, is_back=is_back)
-            return await self._followed(entry, run, self._manager.get(entry.job.backend_id).name)
+            run = await self._adoption.last_attempt(live.job, live.queued, is_back=is_back)
+            return await self._followed(live, run, self._manager.get(live.job.backend_id).name)
         except TakenBackError as exc:
-            self._recovery.back_to_the_line(entry, exc)
+            self._recovery.back_to_the_line(live, exc)
         except (PeerError, ResultError, LocalDiskError) as exc:
             if isinstance(exc, JobLostError) and not (exc.went_away and config):  # perhaps it never was there
-                self._recovery.back_to_the_line(entry, exc)
+                self._recovery.back_to_the_line(live, exc)
             elif config is None:
                 raise
             else:
-                await self._fail(entry, config, exc)
+                await self._fail(live, config, exc)
         finally:
-            entry.ticket.take_back = too_late
-            self._room.release(entry.ticket)
+            live.queued.take_back = too_late
+            self._queue.release(live.queued)
         return None
 
-    async def _fail(self, entry: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
-        entry.last_error = exc
-        await self._recovery.after_failure(entry, config, exc)
-        if any(attempt.is_victim for attempt in entry.job.attempts):
-            await self._journal.save_job(entry.job)  # a crash must not forget what the job may have done
+    async def _fail(self, live: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
+        live.last_error = exc
+        await self._recovery.after_failure(live, config, exc)
+        if any(attempt.is_victim for attempt in live.job.attempts):
+            await self._journal.save_job(live.job)  # a crash must not forget what the job may have done
 
-    async def _followed(self, entry: LiveJob, run: AttemptRun, peer: str) -> AttemptResult:
-        begun = partial(self._room.begun, entry.ticket)
-        report = Reporter(self._register, entry, peer, begun, run.output_nodes, run.seeded_nodes)
-        entry.ticket.take_back = run.take_back
+    async def _followed(self, live: LiveJob, run: AttemptRun, peer: str) -> AttemptResult:
+        begun = partial(self._queue.begun, live.queued)
+        report = Reporter(self._registry, live, peer, begun, run.output_nodes, run.seeded_nodes)
+        live.queued.take_back = run.take_back
 
         def may_outlive() -> bool:
-            is_to_end = entry.job.request.source is Source.NODE or bool(entry.cancel_reason)
+            is_to_end = live.job.request.source is Source.NODE or bool(live.cancel_reason)
             return self._is_closing() and not is_to_end
 
         first = run.run(
-            entry.job.id,
-            entry.job.request,
+            live.job.id,
+            live.job.request,
             report.on_event,
             report.on_progress,
             may_outlive,
             report.on_trouble,
-            entry.delivery,
-            partial(self._launch.may_run_elsewhere, entry.ticket, entry.job),
+            live.delivery,
+            partial(self._launch.may_run_elsewhere, live.queued, live.job),
         )
-        result = await self._copies.race(entry, first)
-        self._experience.note_run(entry, report)
+        result = await self._copies.race(live, first)
+        self._observer.note_run(live, report)
         return result

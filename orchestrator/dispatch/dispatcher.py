@@ -82,50 +82,50 @@ class Dispatcher:
         self._peers = peers
         self._transport = transport
         self._journal = journal
-        self.register = JobRegistry()
+        self.registry = JobRegistry()
         self._prompt_ids = SentPrompts()
-        preparing = PromptVariants(manager, transport.input_bytes, transport.kind_here)
+        variants = PromptVariants(manager, transport.input_bytes, transport.kind_here)
         self._local = LocalPeer()
-        self._room = JobQueue(manager, scheduler or Scheduler(), preparing, self._prompt_ids, self._local)
-        self._experience = RunObserver(self._room, manager, peers, journal)
-        self._stocktaking = ModelSizes(manager, peers, self._room.fleet)
-        self.line = QueueControl(manager, self.register, self._room, journal)
-        self.hold = OutageHold(manager, self._room, outage or OutagePolicy())
+        self._queue = JobQueue(manager, scheduler or Scheduler(), variants, self._prompt_ids, self._local)
+        self._observer = RunObserver(self._queue, manager, peers, journal)
+        self._model_sizes = ModelSizes(manager, peers, self._queue.fleet)
+        self.line = QueueControl(manager, self.registry, self._queue, journal)
+        self.hold = OutageHold(manager, self._queue, outage or OutagePolicy())
         follow = follow or FollowPolicy()
         self.withdrawals = Withdrawals(
-            manager, peers, journal, self._prompt_ids, Recall(manager, self.register), follow.withdrawal
+            manager, peers, journal, self._prompt_ids, Recall(manager, self.registry), follow.withdrawal
         )
         self._recovery = Recovery(
             manager,
             peers,
             transport,
-            self.register,
+            self.registry,
             report_trouble,
             second_look,
             note_job,
-            self._experience.note_too_little,
+            self._observer.note_too_little,
             lambda: self.hold.lost_together,
             self.withdrawals,
             retry or RetryPolicy(),
         )
         self._ways = Ways(transport, folders, follow, self.withdrawals, self._prompt_ids)
-        self._launch = Launch(self._room, peers, self._ways, self._recovery.look_twice)
-        self.copies = SecondCopies(manager, peers, self.register, self._room, self._launch, journal)
-        self._room.copy_wanted.subscribe(self.copies.begin_on)
-        self._silence = SilenceWatch(manager, peers, self.register, silence or SilencePolicy())
-        self.adoption = Adoption(manager, peers, self._room, self._ways, journal)
-        on_master = LocalRun(self._local, self.register, self._room, journal, self._experience)
+        self._launch = Launch(self._queue, peers, self._ways, self._recovery.look_twice)
+        self.copies = SecondCopies(manager, peers, self.registry, self._queue, self._launch, journal)
+        self._queue.copy_wanted.subscribe(self.copies.begin_on)
+        self._silence = SilenceWatch(manager, peers, self.registry, silence or SilencePolicy())
+        self.adoption = Adoption(manager, peers, self._queue, self._ways, journal)
+        on_master = LocalRun(self._local, self.registry, self._queue, journal, self._observer)
         self._course = Course(
             manager,
-            self.register,
-            self._room,
+            self.registry,
+            self._queue,
             journal,
             launch=self._launch,
             adoption=self.adoption,
             recovery=self._recovery,
             copies=self.copies,
             on_master=on_master,
-            experience=self._experience,
+            observer=self._observer,
             withdrawals=self.withdrawals,
             note_job=note_job,
             is_closing=lambda: self._closing,
@@ -134,17 +134,17 @@ class Dispatcher:
 
     async def recall(self) -> None:
         """See RunObserver.recall; before ``start``."""
-        await self._experience.recall()
+        await self._observer.recall()
 
     def start(self) -> None:
-        self._room.start()
-        self._stocktaking.start()
+        self._queue.start()
+        self._model_sizes.start()
         self._silence.start()
         self.withdrawals.start()
 
     def use_second_copies(self, wanted: bool) -> None:
         """Whether the last running jobs also run where they are done clearly sooner."""
-        self._room.use_second_copies(wanted)
+        self._queue.use_second_copies(wanted)
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -158,34 +158,34 @@ class Dispatcher:
         """End all work here. Jobs of nodes are cancelled on their peers; others go on at the next start."""
         self._closing = True
         await self._silence.aclose()
-        await self.register.end_stories(then=self._journal.hurry)
+        await self.registry.end_stories(then=self._journal.hurry)
         await self.withdrawals.aclose()
         self.hold.close()
-        await self._stocktaking.aclose()
-        await self._experience.aclose()
-        await self._room.aclose()
+        await self._model_sizes.aclose()
+        await self._observer.aclose()
+        await self._queue.aclose()
 
     def ours_on(self, backend_id: str) -> int:
-        return self._room.ours_on(backend_id)
+        return self._queue.ours_on(backend_id)
 
     def has_sent_to(self, backend_id: str, prompt_id: str) -> bool:
         return self._prompt_ids.peer_of(prompt_id) == backend_id
 
     def same_as(self, config: BackendConfig, queue: QueueState) -> tuple[str, ...]:
         """The names of other peers that are this one too, by now that it has this queue."""
-        self._room.same.note(config, queue)
-        return tuple(other.name for other in self._room.same.of(config.id))
+        self._queue.same.note(config, queue)
+        return tuple(other.name for other in self._queue.same.of(config.id))
 
     def has_sent(self, prompt_id: str) -> bool:
         return prompt_id in self._prompt_ids
 
     async def outlook(self, request: JobRequest) -> Outlook:
-        return await self._room.outlook(request)
+        return await self._queue.outlook(request)
 
     def restore(self, jobs: tuple[Job, ...]) -> None:
         """Take back finished jobs of an earlier process, oldest first."""
         for job in jobs:
-            self.register.add(LiveJob(job, QueuedJob(job.request)))
+            self.registry.add(LiveJob(job, QueuedJob(job.request)))
 
     def use_this_machine(self, here: Here) -> None:
         """Let the master itself run jobs of fleet mode, whenever it is free."""
@@ -193,7 +193,7 @@ class Dispatcher:
 
     def look_again(self) -> None:
         """See JobQueue.look_again."""
-        self._room.look_again()
+        self._queue.look_again()
 
     async def submit(
         self,
@@ -210,7 +210,7 @@ class Dispatcher:
         Raises:
             ConfigError: there is a job with this id.
         """
-        if job_id in self.register:
+        if job_id in self.registry:
             raise ConfigError(f"There is a job {job_id} already. Give each prompt an id of its own.")
         return await self.accept(Job.new(job_id or uuid.uuid4().hex, request, _now()), listener, front=front)
 
@@ -225,25 +225,25 @@ class Dispatcher:
     ) -> Job:
         """Take over a waiting job; or one that `is_kept` in the journal, where it had this `rank`, and that a
         peer may have got already."""
-        entry = LiveJob(job, QueuedJob(job.request), listener or ignore)
-        place = self._room.enter(entry.ticket, front=front, rank=rank)
+        live = LiveJob(job, QueuedJob(job.request), listener or ignore)
+        place = self._queue.enter(live.queued, front=front, rank=rank)
         if is_kept:
             await self._journal.save_job(job)
         elif job.request.source is not Source.NODE:
             await self._journal.accept_jobs((job,), {job.id: place} if front else {})
-        entry.ticket.on_waiting = partial(self._explain, job.id)
-        self.register.add(entry)
-        self._recovery.purse.note_job()
-        entry.task = asyncio.create_task(self._story(entry), name=f"remote-dispatch job {job.id}")
-        self.register.announce(entry)
+        live.queued.on_waiting = partial(self._explain, job.id)
+        self.registry.add(live)
+        self._recovery.retry_budget.note_job()
+        live.task = asyncio.create_task(self._story(live), name=f"remote-dispatch job {job.id}")
+        self.registry.announce(live)
         await asyncio.sleep(0)  # a task that was never begun cannot tell that it was cancelled
         return job
 
     def _explain(self, job_id: str, reason: str) -> None:
-        """By id: an entry that its own ticket held would be freed by a full collection only."""
-        entry = self.register.get(job_id)
-        if entry.job.explanation != reason:  # thousands may be told the same with every poll of a peer
-            self.register.update(entry, explanation=reason)
+        """By id: a live job that its own queued job held would be freed by a full collection only."""
+        live = self.registry.get(job_id)
+        if live.job.explanation != reason:  # thousands may be told the same with every poll of a peer
+            self.registry.update(live, explanation=reason)
 
     async def wait(self, job_id: str) -> Job:
         """The job once it is done.
@@ -251,69 +251,69 @@ class Dispatcher:
         Raises:
             OrchestratorError: it failed or was cancelled; the peer's own error where there is one.
         """
-        entry = self.register.get(job_id)
-        await entry.ended.wait()
-        if entry.failure is not None:
-            raise entry.failure
-        return entry.job
+        live = self.registry.get(job_id)
+        await live.ended.wait()
+        if live.failure is not None:
+            raise live.failure
+        return live.job
 
     async def cancel(self, job_id: str, reason: str = "cancelled by the user") -> Job:
         """End a job, on its peer too. One that has ended already stays as it is."""
-        entry = self.register.get(job_id)
-        if entry.task is not None and not entry.task.done():
-            if not entry.cancel_reason:  # else it is on its way out; a second blow would hurt the tidying up
-                entry.cancel_reason = reason
-                entry.task.cancel()
-            await asyncio.wait([entry.task])
-        return entry.job
+        live = self.registry.get(job_id)
+        if live.task is not None and not live.task.done():
+            if not live.cancel_reason:  # already being cancelled: doing so twice would interrupt the cleanup
+                live.cancel_reason = reason
+                live.task.cancel()
+            await asyncio.wait([live.task])
+        return live.job
 
-    async def _story(self, entry: LiveJob) -> None:
+    async def _story(self, live: LiveJob) -> None:
         try:
-            result = await self._course.run(entry)
-            entry.job = entry.job.with_result(result)
-            await self._end(entry, JobState.DONE, progress=1.0)
+            result = await self._course.run(live)
+            live.job = live.job.with_result(result)
+            await self._end(live, JobState.DONE, progress=1.0)
         except asyncio.CancelledError:
-            if entry.job.state.is_final:
+            if live.job.state.is_final:
                 raise
-            if self._closing and entry.job.request.source is not Source.NODE:
-                entry.failure = JobCancelledError("ComfyUI is closing; the job goes on at its next start.")
+            if self._closing and live.job.request.source is not Source.NODE:
+                live.failure = JobCancelledError("ComfyUI is closing; the job goes on at its next start.")
                 raise
-            reason = entry.cancel_reason or "Remote Dispatch was closed"
-            await self._end(entry, JobState.CANCELLED, JobCancelledError(f"The job was ended: {reason}."))
+            reason = live.cancel_reason or "Remote Dispatch was closed"
+            await self._end(live, JobState.CANCELLED, JobCancelledError(f"The job was ended: {reason}."))
             raise
         except JobSetAsideError as exc:
-            await self._end(entry, JobState.SET_ASIDE, exc)
+            await self._end(live, JobState.SET_ASIDE, exc)
         except OrchestratorError as exc:
-            await self._end(entry, JobState.FAILED, exc)
+            await self._end(live, JobState.FAILED, exc)
         except Exception as exc:
-            log.exception("Job %s failed unexpectedly", entry.job.id)
+            log.exception("Job %s failed unexpectedly", live.job.id)
             error = OrchestratorError(
                 f"Remote Dispatch failed: {exc}. The log has the details; please report it."
             )
-            await self._end(entry, JobState.FAILED, error)
+            await self._end(live, JobState.FAILED, error)
         finally:
-            entry.ended.set()
+            live.ended.set()
 
     async def _end(
-        self, entry: LiveJob, state: JobState, failure: OrchestratorError | None = None, **details: Any
+        self, live: LiveJob, state: JobState, failure: OrchestratorError | None = None, **details: Any
     ) -> None:
         if state is not JobState.DONE:
-            self._recovery.acquit(entry)
-        attempts = entry.job.attempts
+            self._recovery.acquit(live)
+        attempts = live.job.attempts
         if attempts and attempts[-1].ended_at is None:
             how = {"outcome": failure.code if failure else state.value, "reason": str(failure or "")}
-            details["attempts"] = with_last(entry.job, ended_at=_now(), **how)
-        entry.failure = failure
-        entry.job = entry.job.to(state, ended_at=_now(), error=error_view(failure), **details)
-        self.register.finished(entry)
-        if entry.job.request.source is Source.NODE:
-            entry.ended.set()  # whoever waits for it ends with this process: no need to wait for the disk
+            details["attempts"] = with_last(live.job, ended_at=_now(), **how)
+        live.failure = failure
+        live.job = live.job.to(state, ended_at=_now(), error=error_view(failure), **details)
+        self.registry.finished(live)
+        if live.job.request.source is Source.NODE:
+            live.ended.set()  # whoever waits for it ends with this process: no need to wait for the disk
         try:
-            await even_if_cancelled(self._journal.save_job(entry.job))
+            await even_if_cancelled(self._journal.save_job(live.job))
         except OrchestratorError as exc:
-            log.error("The end of job %s could not be written down: %s", entry.job.id, exc)
+            log.error("The end of job %s could not be written down: %s", live.job.id, exc)
         finally:
-            self.register.announce(entry)
+            self.registry.announce(live)
 
 
 def _now() -> datetime:

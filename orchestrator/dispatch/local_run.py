@@ -18,18 +18,18 @@ class LocalRun:
     def __init__(
         self,
         local: LocalPeer,
-        register: JobRegistry,
-        room: JobQueue,
+        registry: JobRegistry,
+        queue: JobQueue,
         journal: Journal,
-        experience: RunObserver,
+        observer: RunObserver,
     ) -> None:
         self._local = local
-        self._register = register
-        self._room = room
+        self._registry = registry
+        self._queue = queue
         self._journal = journal
-        self._experience = experience
+        self._observer = observer
 
-    async def run(self, entry: LiveJob, placement: Placement) -> AttemptResult:
+    async def run(self, live: LiveJob, placement: Placement) -> AttemptResult:
         """Run a job that was placed here.
 
         Raises:
@@ -37,19 +37,19 @@ class LocalRun:
             PeerExecutionError, JobCancelledError: how it ended.
         """
         now = datetime.now(timezone.utc)
-        job = entry.job.to(
+        job = live.job.to(
             JobState.RUNNING,
             backend_id=LOCAL_PEER_ID,
-            attempts=(*entry.job.attempts, Attempt(entry.job.id, LOCAL_PEER_ID, now, begun_at=now)),
+            attempts=(*live.job.attempts, Attempt(live.job.id, LOCAL_PEER_ID, now, begun_at=now)),
             explanation=placement.explanation,
             expected_s=placement.takes_s,
             progress_text=f"on {LOCAL_PEER_ID}",
-            started_at=entry.job.started_at or now,
+            started_at=live.job.started_at or now,
         )
         await self._journal.save_job(job)
-        self._room.begun(entry.ticket)
-        entry.job = job
-        self._register.announce(entry)
+        self._queue.begun(live.queued)
+        live.job = job
+        self._registry.announce(live)
         ran = await self._local.run(job)
-        self._experience.note_here(entry.ticket, ran.cached)
+        self._observer.note_here(live.queued, ran.cached)
         return ran.result

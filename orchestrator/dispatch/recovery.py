@@ -74,7 +74,7 @@ class Recovery:
         manager: BackendManager,
         peers: Peers,
         transport: Transport,
-        register: JobRegistry,
+        registry: JobRegistry,
         report_trouble: Callable[[str, bool], None],
         second_look: SecondLook,
         note_job: NoteJob,
@@ -86,7 +86,7 @@ class Recovery:
         self._manager = manager
         self._peers = peers
         self._transport = transport
-        self._register = register
+        self._registry = registry
         self._report_trouble = report_trouble
         self._second_look = second_look
         self._note_job = note_job
@@ -95,24 +95,24 @@ class Recovery:
         self._withdrawals = withdrawals
         self._looked_at: dict[tuple[str, Doubt], float] = {}
         self.policy = policy
-        self.purse = RetryBudget(policy.budget)
+        self.retry_budget = RetryBudget(policy.budget)
 
-    async def ask_again(self, entry: LiveJob, doubts: Mapping[str, Doubt]) -> bool:
+    async def ask_again(self, live: LiveJob, doubts: Mapping[str, Doubt]) -> bool:
         """Ask the peers for what their "no" rests on: once per job, and again as long as one that is up does
         not answer and the job may wait. Whether it is worth placing the job again. Not for a job whose graph
         is most likely wrong, as its last error says."""
-        is_waiting = bool(entry.unanswered) and entry.job.request.wait_for_peer
-        is_wrong = entry.last_error is not None and is_unconfirmed(entry.last_error)
-        if not doubts or is_wrong or (entry.asked_again and not is_waiting):
+        is_waiting = bool(live.unanswered) and live.job.request.wait_for_peer
+        is_wrong = live.last_error is not None and is_unconfirmed(live.last_error)
+        if not doubts or is_wrong or (live.asked_again and not is_waiting):
             return False
-        if entry.asked_again:
-            silent = [peer.name for peer in map(self._manager.find, entry.unanswered) if peer]
+        if live.asked_again:
+            silent = [peer.name for peer in map(self._manager.find, live.unanswered) if peer]
             text = f"waiting for {', '.join(silent)} to say what it has"
-            self._register.update(entry, explanation=text)
+            self._registry.update(live, explanation=text)
             await asyncio.sleep(ASK_AGAIN_S)
-        entry.asked_again = True
-        self._register.update(entry, explanation="asking the peers again for their nodes and files")
-        entry.unanswered = await self._second_look(doubts)
+        live.asked_again = True
+        self._registry.update(live, explanation="asking the peers again for their nodes and files")
+        live.unanswered = await self._second_look(doubts)
         return True
 
     async def look_twice(self, doubts: Mapping[str, Doubt]) -> bool:
@@ -128,129 +128,129 @@ class Recovery:
         await self._second_look(todo)
         return self._manager.node_lists() != before
 
-    def back_to_the_line(self, entry: LiveJob, exc: OrchestratorError) -> None:
+    def back_to_the_line(self, live: LiveJob, exc: OrchestratorError) -> None:
         """Its attempt is over, and another one is to come."""
-        _end_attempt(entry, exc)
-        self._wait_again(entry)
+        _end_attempt(live, exc)
+        self._wait_again(live)
 
-    async def after_failure(self, entry: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
+    async def after_failure(self, live: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
         """Let it be tried again, or raise what ends the job."""
-        ran_s = _worked_s(entry)
-        self._record(entry, config, exc)
-        outcomes = _outcomes(entry.job)
-        if entry.job.attempts[-1].outcome == OUTAGE:
-            self._wait_again(entry)
+        ran_s = _worked_s(live)
+        self._record(live, config, exc)
+        outcomes = _outcomes(live.job)
+        if live.job.attempts[-1].outcome == OUTAGE:
+            self._wait_again(live)
             return
-        victims = len(_victims(entry.job))
-        verdict = decide(exc, outcomes, self.policy, freed=entry.freed, ran_s=ran_s, victims=victims)
+        victims = len(_victims(live.job))
+        verdict = decide(exc, outcomes, self.policy, freed=live.freed, ran_s=ran_s, victims=victims)
         if verdict is Verdict.SET_ASIDE:
-            self._wait_again(entry)  # it may be found innocent, see ``judge``
+            self._wait_again(live)  # it may be found innocent, see ``judge``
             return
         if verdict is Verdict.GIVE_UP:
             raise exc
-        log.info("Job %s failed on %s and is tried again: %s", entry.job.id, config.name, exc)
-        entry.owes_retry = True
-        self._wait_again(entry)
+        log.info("Job %s failed on %s and is tried again: %s", live.job.id, config.name, exc)
+        live.owes_retry = True
+        self._wait_again(live)
         if verdict is Verdict.FREE:
-            await self._free_roomiest(entry)
+            await self._free_roomiest(live)
 
-    async def judge(self, entry: LiveJob) -> None:
+    async def judge(self, live: LiveJob) -> None:
         """Before the next attempt: a job that may have killed peers goes to no other one until they answer.
 
         Raises:
             JobSetAsideError: it did, as far as can be told by then.
         """
-        victims = _victims(entry.job)
+        victims = _victims(live.job)
         if len(victims) < self.policy.deaths_max:
             return
         known = [self._manager.find(attempt.backend_id) for attempt in victims]
         names = [peer.name for peer in known if peer] or ["A peer that was removed"]
         listed = " and ".join(dict.fromkeys(names))
         text = f"{listed} went away while running this job: it waits until they tell whether it is the cause"
-        self._register.update(entry, explanation=text)
+        self._registry.update(live, explanation=text)
         prompt_ids = [attempt.prompt_id for attempt in victims]
         await self._withdrawals.settled(prompt_ids, self.policy.judge_for_s)
         raise set_aside(names)
 
     def after_failure_here(
-        self, entry: LiveJob, exc: PromptRefusedError | PeerExecutionError
+        self, live: LiveJob, exc: PromptRefusedError | PeerExecutionError
     ) -> OrchestratorError | None:
         """This machine refused the job, or a node raised here: a peer may do better. Returns what may become
         the job's end, or raises it."""
-        entry.ticket.may_run_here = False
-        _end_attempt(entry, exc)
+        live.queued.may_run_here = False
+        _end_attempt(live, exc)
         if isinstance(exc, PromptRefusedError):
-            self._wait_again(entry)
+            self._wait_again(live)
             return None
-        entry.ticket.tried[LOCAL_PEER_ID] = f"it failed this job: {exc}"
-        ran_s = _worked_s(entry)
-        if decide(exc, _outcomes(entry.job), self.policy, ran_s=ran_s) is not Verdict.ELSEWHERE:
+        live.queued.tried[LOCAL_PEER_ID] = f"it failed this job: {exc}"
+        ran_s = _worked_s(live)
+        if decide(exc, _outcomes(live.job), self.policy, ran_s=ran_s) is not Verdict.ELSEWHERE:
             raise exc
-        entry.owes_retry = True
-        self._wait_again(entry)
+        live.owes_retry = True
+        self._wait_again(live)
         return exc
 
-    def acquit(self, entry: LiveJob) -> None:
+    def acquit(self, live: LiveJob) -> None:
         """The job was not done: what its nodes raised says nothing of the peers."""
-        for backend_id in entry.raised_on:
+        for backend_id in live.raised_on:
             self._note_job(backend_id, JobEnd.ACQUITTED)
-        entry.raised_on.clear()
+        live.raised_on.clear()
 
-    async def pay_for_retry(self, entry: LiveJob) -> None:
+    async def pay_for_retry(self, live: LiveJob) -> None:
         """Before the next attempt: wait until the fleet can afford it, when it is a retry."""
-        if entry.owes_retry:
+        if live.owes_retry:
             text = "waiting to be tried again: many jobs fail, so retries are slowed down"
-            await self.purse.pay(lambda: self._register.update(entry, explanation=text))
-            entry.owes_retry = False
+            await self.retry_budget.pay(lambda: self._registry.update(live, explanation=text))
+            live.owes_retry = False
 
-    async def when_nobody_is_left(self, entry: LiveJob, last: OrchestratorError) -> None:
+    async def when_nobody_is_left(self, live: LiveJob, last: OrchestratorError) -> None:
         """All peers that could take it have failed it: give them another chance, or raise `last`."""
-        outcomes = _outcomes(entry.job)
-        verdict = when_all_failed(last, outcomes, self.policy, freed=entry.freed)
-        chances = entry.ticket.tried.keys() - entry.final_on
+        outcomes = _outcomes(live.job)
+        verdict = when_all_failed(last, outcomes, self.policy, freed=live.freed)
+        chances = live.queued.tried.keys() - live.final_on
         if verdict is Verdict.GIVE_UP or not chances:
             raise last
         if verdict is Verdict.FREE:
-            await self._free_roomiest(entry)
+            await self._free_roomiest(live)
             return
         for backend_id in chances:
-            del entry.ticket.tried[backend_id]
+            del live.queued.tried[backend_id]
         longest_s = self.policy.longest_pause_s(len(outcomes))
         await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
 
-    def _wait_again(self, entry: LiveJob) -> None:
+    def _wait_again(self, live: LiveJob) -> None:
         """What was told of the attempt that ended is no longer so."""
-        self._register.update(entry, progress=0.0, progress_text="", explanation="")
+        self._registry.update(live, progress=0.0, progress_text="", explanation="")
 
-    def _record(self, entry: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
-        attempts = entry.job.attempts
+    def _record(self, live: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
+        attempts = live.job.attempts
         been_on = {attempt.backend_id for attempt in attempts if attempt.prompt_id}
         ended = [attempt.outcome for attempt in attempts]
         if type(exc) is JobLostError and is_pardoned(self._lost_together(), been_on, ended):
-            _end_attempt(entry, exc, OUTAGE)
-            entry.ticket.lost_in_outage = True
+            _end_attempt(live, exc, OUTAGE)
+            live.queued.lost_in_outage = True
             return
-        if entry.job.state is JobState.RUNNING:
+        if live.job.state is JobState.RUNNING:
             had_begun = attempts[-1].begun_at is not None
-            _end_attempt(entry, exc, is_victim=is_victim(exc, had_begun))
+            _end_attempt(live, exc, is_victim=is_victim(exc, had_begun))
         else:
             # It failed before the POST (an upload, say): count it all the same, or it could go on for ever.
             failed = Attempt("", config.id, _now(), _now(), exc.code, str(exc))
-            entry.job = entry.job.evolve(attempts=(*entry.job.attempts, failed))
-        entry.ticket.tried[config.id] = f"it failed this job: {exc}"
+            live.job = live.job.evolve(attempts=(*live.job.attempts, failed))
+        live.queued.tried[config.id] = f"it failed this job: {exc}"
         if isinstance(exc, PeerOutOfMemoryError):
             if not exc.is_system:
                 is_there = self._manager.find(config.id) is not None
                 memory = memory_of(self._manager.get_status(config.id)) if is_there else 0
-                entry.ticket.memory_bytes = max(entry.ticket.memory_bytes, memory)
-            self._note_too_little(entry.ticket, config.id)
+                live.queued.memory_bytes = max(live.queued.memory_bytes, memory)
+            self._note_too_little(live.queued, config.id)
         if may_be_the_machines(exc):
-            entry.raised_on.append(config.id)
+            live.raised_on.append(config.id)
             self._note_job(config.id, JobEnd.RAISED, str(exc)[:WHY_MAX])
         if isinstance(exc, BodyTooLargeError):
             self._manager.learn_body_limit(config.id, exc.size_bytes)
         if is_final_there(exc):
-            entry.final_on.add(config.id)
+            live.final_on.add(config.id)
         stale = is_placement_surprise(exc)
         if stale:
             self._transport.forget(config.url)
@@ -261,10 +261,10 @@ class Recovery:
         if stale or is_peers_fault(exc):
             self._report_trouble(config.id, stale)
 
-    async def _free_roomiest(self, entry: LiveJob) -> None:
+    async def _free_roomiest(self, live: LiveJob) -> None:
         """One more try, on the peer with the most memory of those where it did not fit."""
-        entry.freed = True
-        failed = {a.backend_id for a in entry.job.attempts if a.outcome == PeerOutOfMemoryError.code}
+        live.freed = True
+        failed = {a.backend_id for a in live.job.attempts if a.outcome == PeerOutOfMemoryError.code}
         there = [config for config in self._manager.all() if config.id in failed]
         if not there:
             return
@@ -274,23 +274,23 @@ class Recovery:
         except PeerError as exc:
             log.info("%s could not be asked to free its memory: %s", roomiest.name, exc)
         reason = f"the job is tried once more on {roomiest.name}, whose memory was freed for it"
-        entry.ticket.tried = {c.id: reason for c in self._manager.all() if c.id != roomiest.id}
+        live.queued.tried = {c.id: reason for c in self._manager.all() if c.id != roomiest.id}
         await asyncio.sleep(FREED_PAUSE_S)
 
 
 def _end_attempt(
-    entry: LiveJob, exc: OrchestratorError, outcome: str = "", *, is_victim: bool = False
+    live: LiveJob, exc: OrchestratorError, outcome: str = "", *, is_victim: bool = False
 ) -> None:
-    entry.preview = None
-    if entry.job.state is JobState.RUNNING:
+    live.preview = None
+    if live.job.state is JobState.RUNNING:
         how = {"outcome": outcome or exc.code, "reason": str(exc), "is_victim": is_victim}
-        attempts = with_last(entry.job, ended_at=_now(), **how)
-        entry.job = entry.job.to(JobState.WAITING, attempts=attempts, backend_id="")
+        attempts = with_last(live.job, ended_at=_now(), **how)
+        live.job = live.job.to(JobState.WAITING, attempts=attempts, backend_id="")
 
 
-def _worked_s(entry: LiveJob) -> float:
+def _worked_s(live: LiveJob) -> float:
     """How long its peer has worked on it; 0 where nobody heard it begin."""
-    begun_at_s = entry.ticket.begun_at_s
+    begun_at_s = live.queued.begun_at_s
     return 0.0 if begun_at_s is None else asyncio.get_running_loop().time() - begun_at_s
 
 

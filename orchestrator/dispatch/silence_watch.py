@@ -19,11 +19,11 @@ class SilenceWatch:
     """Belongs to one event loop, like the dispatcher whose jobs it watches."""
 
     def __init__(
-        self, manager: BackendManager, peers: Peers, register: JobRegistry, policy: SilencePolicy
+        self, manager: BackendManager, peers: Peers, registry: JobRegistry, policy: SilencePolicy
     ) -> None:
         self._manager = manager
         self._peers = peers
-        self._register = register
+        self._registry = registry
         self._policy = policy
         self._watch: asyncio.Task[None] | None = None
 
@@ -44,26 +44,26 @@ class SilenceWatch:
                 log.exception("Looking for silent jobs failed; it is tried again")
 
     def _look(self, now_s: float) -> None:
-        for entry in self._register:
-            silent_s = now_s - entry.heard_at_s
-            config = self._peer_of(entry) if silent_s >= self._policy.silent_s else None
+        for live in self._registry:
+            silent_s = now_s - live.heard_at_s
+            config = self._peer_of(live) if silent_s >= self._policy.silent_s else None
             if config is not None:
-                self._tell(entry, config, silent_s)
+                self._tell(live, config, silent_s)
 
-    def _peer_of(self, entry: LiveJob) -> BackendConfig | None:
+    def _peer_of(self, live: LiveJob) -> BackendConfig | None:
         """Where a job is at work, if it could be heard from there."""
-        job = entry.job
+        job = live.job
         has_begun = job.state is JobState.RUNNING and job.begun_at is not None
         if not has_begun or job.backend_id == LOCAL_PEER_ID:
             return None
         config = self._manager.find(job.backend_id)
         return config if config and self._peers.events(config).is_connected else None
 
-    def _tell(self, entry: LiveJob, config: BackendConfig, silent_s: float) -> None:
-        text = silent_job(entry.job.request.prompt, entry.at_node, config.name, silent_s)
-        if not entry.job.is_silent:
-            log.warning("Job %s: %s", entry.job.id, text)
-        if entry.second is not None and not entry.second.task.done():
-            text = entry.job.progress_text  # the second copy has more to say
-        if not entry.job.is_silent or text != entry.job.progress_text:
-            self._register.update(entry, is_silent=True, progress_text=text)
+    def _tell(self, live: LiveJob, config: BackendConfig, silent_s: float) -> None:
+        text = silent_job(live.job.request.prompt, live.at_node, config.name, silent_s)
+        if not live.job.is_silent:
+            log.warning("Job %s: %s", live.job.id, text)
+        if live.second is not None and not live.second.task.done():
+            text = live.job.progress_text  # the second copy has more to say
+        if not live.job.is_silent or text != live.job.progress_text:
+            self._registry.update(live, is_silent=True, progress_text=text)

@@ -63,6 +63,16 @@ def test_a_peers_health_follows_from_what_its_polls_said(
     assert after(*outcomes).health is health
 
 
+def test_of_a_peer_that_refuses_connections_is_known_that_nothing_listens_until_it_answers() -> None:
+    closed = PeerUnreachableError("it refuses the connection", is_closed=True)
+    assert [after(GOOD, *outcomes).is_closed for outcomes in ([closed], [GONE], [closed, GONE])] == [
+        True,
+        False,
+        False,
+    ]
+    assert not after(GOOD, closed, GOOD).is_closed
+
+
 def test_a_check_that_tells_no_details_is_as_good_as_any() -> None:
     status = after(None)
     assert (status.health, status.vitals) == (Health.UP, None)

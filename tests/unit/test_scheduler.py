@@ -148,6 +148,12 @@ def test_no_job_waits_for_a_peer_that_would_not_do(away: Need) -> None:
     assert waiting_for([verdict]).startswith("No peer can run this. a: ")
 
 
+def test_a_missed_poll_is_waited_for_unless_nothing_listens_there_any_more() -> None:
+    need, silent = Need(unmet={"a": ()}), peer("a", health=Health.SUSPECT, reason="It does not answer.")
+    closed = replace(silent, status=replace(silent.status, is_closed=True))
+    assert (judge(need, silent).settling, judge(need, closed).settling) == (True, False)
+
+
 # A plan over the whole line
 
 SHORT, LONG = Kind("short"), Kind("long")

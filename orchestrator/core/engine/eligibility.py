@@ -47,7 +47,8 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
 
     def away(reason: str, which: str) -> PeerVerdict:
         awaited = which if need.unmet.get(config.id) == () else ""
-        settling = status.health is Health.SUSPECT  # the next poll tells
+        # The next poll tells; of one that has ended it would tell the same.
+        settling = status.health is Health.SUSPECT and not status.is_closed
         return PeerVerdict(config.id, config.name, False, reason, settling=settling, awaited=awaited)
 
     if need.peer and need.peer not in (config.id, config.name):

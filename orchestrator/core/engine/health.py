@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from ...errors import MachineError, PeerAuthError, PeerTimeoutError, PeerUnfitError
+from ...errors import MachineError, PeerAuthError, PeerTimeoutError, PeerUnfitError, PeerUnreachableError
 from ..models.backend import BackendStatus, Conduct, Health, Vitals
 from .silence import SILENT_AFTER_S, in_words, silent_peer
 
@@ -92,6 +92,7 @@ def after_answer(
     answered = replace(
         status,
         vitals=vitals or old,
+        is_closed=False,
         misses=0,
         goods=goods,
         # After an outage it may be another process: what was known of it has to be read again.
@@ -142,7 +143,9 @@ def after_failure(
         health = Health.SUSPECT
     else:
         health = Health.DOWN
-    return replace(status, health=health, reason=str(error), misses=misses, goods=0, checked_at=now)
+    is_closed = isinstance(error, PeerUnreachableError) and error.is_closed
+    status = replace(status, misses=misses, goods=0, checked_at=now, is_closed=is_closed)
+    return replace(status, health=health, reason=str(error))
 
 
 def after_job(

@@ -206,7 +206,8 @@ class BackendStatus:
 
     ``reason`` is a sentence for its owner whenever it is not up. ``generation`` grows each time the peer
     may have restarted or changed its version: what was cached of it before (/object_info) is then stale.
-    ``still_since_s``: since when the same prompt is at the head of its queue.
+    ``still_since_s``: since when the same prompt is at the head of its queue. ``is_closed``: when it was
+    asked last, nothing listened at its address.
     """
 
     health: Health = Health.UNKNOWN
@@ -218,3 +219,4 @@ class BackendStatus:
     checked_at: datetime | None = None
     conduct: Conduct = field(default_factory=Conduct)
     still_since_s: float | None = None
+    is_closed: bool = False

@@ -21,19 +21,19 @@ from .results import Earlier
 
 class Adoption:
     def __init__(
-        self, manager: BackendManager, peers: Peers, room: JobQueue, ways: Ways, journal: Journal
+        self, manager: BackendManager, peers: Peers, queue: JobQueue, ways: Ways, journal: Journal
     ) -> None:
         self._journal = journal
         self._manager = manager
         self._peers = peers
-        self._room = room
+        self._queue = queue
         self._ways = ways
 
     def expect(self, attempt: Attempt) -> None:
         """Before any is followed, so that none takes another one for a further round of its own."""
         self._ways.sent.append(attempt.prompt_id, attempt.backend_id)
 
-    async def last_attempt(self, job: Job, ticket: QueuedJob, *, is_back: bool = False) -> AttemptRun:
+    async def last_attempt(self, job: Job, queued: QueuedJob, *, is_back: bool = False) -> AttemptRun:
         """The attempt that the journal says is under way, ready to be followed. `is_back`: its peer was away
         and has answered.
 
@@ -45,7 +45,7 @@ class Adoption:
         if config is None:
             raise JobLostError("ComfyUI was restarted, and the peer that had the job is no longer there.")
         client, events = self._peers(config), self._peers.events(config)
-        known = await self._definitions(ticket, config, attempt.begun_at is not None, is_back)
+        known = await self._definitions(queued, config, attempt.begun_at is not None, is_back)
         if known is None:
             await self.withdraw(attempt)
             raise JobLostError(
@@ -71,7 +71,7 @@ class Adoption:
         await self._ways.withdrawals.withdraw(unwanted)
 
     async def _definitions(
-        self, ticket: QueuedJob, config: BackendConfig, has_begun: bool, is_back: bool
+        self, queued: QueuedJob, config: BackendConfig, has_begun: bool, is_back: bool
     ) -> tuple[ObjectInfo, Prepared] | None:
         """Wait until the peer has told its nodes, which at a start it has not yet; None when it does not."""
         clock = asyncio.get_running_loop().time
@@ -81,7 +81,7 @@ class Adoption:
         try:
             while True:
                 changed.clear()
-                known = await self._room.go_on(ticket, config.id, has_begun)
+                known = await self._queue.go_on(queued, config.id, has_begun)
                 health = self._manager.get_status(config.id).health
                 hopeless = health is Health.NEEDS_KEY or (health is Health.DOWN and not is_back)
                 if known is not None or hopeless or clock() > end:

@@ -19,8 +19,8 @@ EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is fo
 
 
 @contextlib.contextmanager
-def on_its_way(ticket: QueuedJob, peer: str, is_ending: Callable[[], bool]) -> Iterator[None]:
-    """Within it the ticket can be called off, which interrupts the present task. `is_ending`: whether that
+def on_its_way(queued: QueuedJob, peer: str, is_ending: Callable[[], bool]) -> Iterator[None]:
+    """Within it the job can be called off, which interrupts the present task. `is_ending`: whether that
     task is being cancelled for good.
 
     Raises:
@@ -35,7 +35,7 @@ def on_its_way(ticket: QueuedJob, peer: str, is_ending: Callable[[], bool]) -> I
         is_called_off = is_called_off or task.cancel()
         return is_called_off
 
-    ticket.call_off = call_off
+    queued.call_off = call_off
     try:
         yield
     except asyncio.CancelledError:
@@ -44,7 +44,7 @@ def on_its_way(ticket: QueuedJob, peer: str, is_ending: Callable[[], bool]) -> I
         with contextlib.suppress(AttributeError):  # Python 3.10 keeps no count
             task.uncancel()
     finally:
-        ticket.call_off = not_on_its_way
+        queued.call_off = not_on_its_way
     if is_called_off:
         raise TakenBackError(f"It was called off before {peer} had it, and another peer is to run it.")
 
@@ -54,42 +54,42 @@ class Launch:
 
     def __init__(
         self,
-        room: JobQueue,
+        queue: JobQueue,
         peers: Peers,
         ways: Ways,
         look_twice: Callable[[Mapping[str, Doubt]], Awaitable[bool]],
     ) -> None:
         self._look_twice = look_twice
-        self._room = room
+        self._queue = queue
         self._peers = peers
         self._ways = ways
 
-    def may_run_elsewhere(self, ticket: QueuedJob, job: Job) -> bool:
+    def may_run_elsewhere(self, queued: QueuedJob, job: Job) -> bool:
         """Whether another peer could take the job, and none has lost its results before."""
         if any(attempt.outcome == ResultError.code for attempt in job.attempts):
             return False
         request, not_there = (
-            ticket.request,
-            {job.backend_id, *ticket.tried, *self._room.preparing.lacking(ticket)},
+            queued.request,
+            {job.backend_id, *queued.tried, *self._queue.variants.lacking(queued)},
         )
         return any(
             peer.status.health is Health.UP and peer.config.id not in not_there
-            for peer in self._room.fleet.snapshots()
+            for peer in self._queue.fleet.snapshots()
             if not request.peer and set(request.tags) <= set(peer.config.tags)
         )
 
-    async def ready(self, ticket: QueuedJob, config: BackendConfig, say: Callable[[str], None]) -> AttemptRun:
+    async def ready(self, queued: QueuedJob, config: BackendConfig, say: Callable[[str], None]) -> AttemptRun:
         """`say` hears what takes time.
 
         Raises:
             TakenBackError: the peer's nodes are not known just now. WorkflowError, PeerError: see
             ``AttemptRun.send_inputs``.
         """
-        known = self._room.prepared(ticket, config.id)
+        known = self._queue.prepared(queued, config.id)
         if known is None:
             raise TakenBackError(f"{config.name} is being asked for its nodes again.")
-        preparing = self._room.preparing
-        if preparing.cautions(ticket, config.id) and await self._look_twice(preparing.doubts(ticket)):
+        variants = self._queue.variants
+        if variants.cautions(queued, config.id) and await self._look_twice(variants.doubts(queued)):
             raise TakenBackError(f"{config.name}, or another peer, has other nodes or files by now.")
         events = self._peers.events(config)
         run = AttemptRun(self._ways, self._peers(config), events, config, *known)

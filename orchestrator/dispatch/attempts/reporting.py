@@ -30,8 +30,8 @@ class Reporter:
 
     def __init__(
         self,
-        register: JobRegistry,
-        entry: LiveJob,
+        registry: JobRegistry,
+        live: LiveJob,
         peer: str,
         on_begun: Callable[[], None],
         output_nodes: Collection[str] = (),
@@ -42,26 +42,26 @@ class Reporter:
         self._seeded_nodes = seeded_nodes
         self._has_computed = self._is_part = False
         self._begun_at_s = self._loaded_at_s = self._ended_at_s = 0.0
-        self._register = register
-        self._entry = entry
+        self._registry = registry
+        self._entry = live
         self._peer = peer
         self._clock = asyncio.get_running_loop().time
-        entry.heard_at_s, entry.at_node, entry.has_copy = self._clock(), "", False
-        entry.job = entry.job.evolve(is_silent=False)
+        live.heard_at_s, live.at_node, live.has_copy = self._clock(), "", False
+        live.job = live.job.evolve(is_silent=False)
 
     def on_event(self, message: Message) -> None:
-        entry = self._entry
-        entry.heard_at_s = self._clock()
-        if entry.job.attempts[-1].begun_at is None:  # its first word, whichever came through
+        live = self._entry
+        live.heard_at_s = self._clock()
+        if live.job.attempts[-1].begun_at is None:  # its first word, whichever came through
             self._on_begun()
-            self._begun_at_s = entry.heard_at_s
-            attempts = with_last(entry.job, begun_at=datetime.now(timezone.utc))
-            self._register.update(entry, attempts=attempts, progress_text=f"started on {self._peer}")
-        elif entry.job.is_silent:
-            self._register.update(entry, is_silent=False, progress_text=f"at work on {self._peer}")
+            self._begun_at_s = live.heard_at_s
+            attempts = with_last(live.job, begun_at=datetime.now(timezone.utc))
+            self._registry.update(live, attempts=attempts, progress_text=f"started on {self._peer}")
+        elif live.job.is_silent:
+            self._registry.update(live, is_silent=False, progress_text=f"at work on {self._peer}")
         if isinstance(message, PeerEvent):
             node = message.data.get("node") if message.type == "executing" else None
-            entry.at_node = node if isinstance(node, str) else entry.at_node
+            live.at_node = node if isinstance(node, str) else live.at_node
             self._has_computed |= node is not None and node not in self._output_nodes
             if message.type == "execution_cached":
                 cached = message.data.get("nodes")
@@ -69,8 +69,8 @@ class Reporter:
                     map(str, cached)
                 )
             if message.type == "execution_success":
-                self._ended_at_s = entry.heard_at_s
-        self._register.hear(entry, message)
+                self._ended_at_s = live.heard_at_s
+        self._registry.hear(live, message)
 
     def measured(self) -> Measured | None:
         """None where nothing was computed, or not all of it was heard."""
@@ -80,14 +80,14 @@ class Reporter:
         return Measured(self._ended_at_s - self._begun_at_s, head_s, self._is_part)
 
     def on_trouble(self, text: str) -> None:
-        self._register.say(self._entry, text)
+        self._registry.say(self._entry, text)
 
     def on_progress(self, meter: ProgressMeter) -> None:
         attempts = self._entry.job.attempts
         if meter.has_stepped and attempts[-1].loaded_at is None:
             self._loaded_at_s = self._clock()
             attempts = with_last(self._entry.job, loaded_at=datetime.now(timezone.utc))
-        self._register.update(
+        self._registry.update(
             self._entry, progress=meter.fraction, progress_text=meter.text, attempts=attempts
         )
 
@@ -97,8 +97,8 @@ def with_last(job: Job, **changes: Any) -> tuple[Attempt, ...]:
     return (*job.attempts[:-1], replace(job.attempts[-1], **changes))
 
 
-def cautioned(entry: LiveJob, cautions: tuple[str, ...]) -> Job:
+def cautioned(live: LiveJob, cautions: tuple[str, ...]) -> Job:
     """The job with notes of what speaks against the peer that it goes to, in place of those of another."""
-    notes = tuple(note for note in entry.job.notes if note not in entry.cautions)
-    entry.cautions = cautions
-    return replace(entry.job, notes=notes).noting(*cautions)
+    notes = tuple(note for note in live.job.notes if note not in live.cautions)
+    live.cautions = cautions
+    return replace(live.job, notes=notes).noting(*cautions)

@@ -40,15 +40,15 @@ class _Peak:
 
 
 class RunObserver:
-    def __init__(self, room: JobQueue, manager: BackendManager, peers: Peers, journal: Journal) -> None:
-        self._fleet = room.fleet
+    def __init__(self, queue: JobQueue, manager: BackendManager, peers: Peers, journal: Journal) -> None:
+        self._fleet = queue.fleet
         self._manager = manager
         self._peers = peers
         self._journal = journal
         self._tasks = BackgroundTasks()
         self._peaks: dict[str, _Peak] = {}
         manager.polled.subscribe(self._polled)
-        room.fleet.foreign_ended.subscribe(self._foreign_ended)
+        queue.fleet.foreign_ended.subscribe(self._foreign_ended)
 
     async def recall(self) -> None:
         """Take up what earlier processes learned of peers that are still there, and keep from now on what
@@ -63,37 +63,37 @@ class RunObserver:
         await self._journal.save_learned(knowledge.rows(), only=True)
         self._tasks.start(self._keep(), "lessons")
 
-    def note_run(self, entry: LiveJob, report: Reporter) -> None:
+    def note_run(self, live: LiveJob, report: Reporter) -> None:
         """The present attempt of a job was done."""
-        ticket, found, attempt = entry.ticket, report.measured(), entry.job.attempts[-1]
+        queued, found, attempt = live.queued, report.measured(), live.job.attempts[-1]
         peak = self._peaks.pop(attempt.prompt_id, None)
-        # Where a second copy was through before, the ticket is the other one's.
-        if found is not None and attempt.backend_id == ticket.backend_id:
-            self._learn(ticket, found, peak)
+        # Where a second copy was done first, `queued` is of the other one.
+        if found is not None and attempt.backend_id == queued.backend_id:
+            self._learn(queued, found, peak)
 
-    def note_too_little(self, ticket: QueuedJob, backend_id: str) -> None:
+    def note_too_little(self, queued: QueuedJob, backend_id: str) -> None:
         """A job ran out of memory there."""
-        self._fleet.knowledge.note_too_little(backend_id, ticket.kind)
+        self._fleet.knowledge.note_too_little(backend_id, queued.kind)
 
-    def note_here(self, ticket: QueuedJob, cached: Set[str]) -> None:
+    def note_here(self, queued: QueuedJob, cached: Set[str]) -> None:
         """The master itself was through with a job; these nodes were in its cache."""
-        prompt = ticket.request.prompt
+        prompt = queued.request.prompt
         used = {source for node in prompt.values() for _, source, _ in links_of(node)}
-        if ticket.begun_at_s is not None and used - cached:  # else nothing was computed, only shown or stored
-            total_s = asyncio.get_running_loop().time() - ticket.begun_at_s
-            self._learn(ticket, Measured(total_s, None, not cached.isdisjoint(seeded_nodes(prompt))))
+        if queued.begun_at_s is not None and used - cached:  # else nothing was computed, only shown or stored
+            total_s = asyncio.get_running_loop().time() - queued.begun_at_s
+            self._learn(queued, Measured(total_s, None, not cached.isdisjoint(seeded_nodes(prompt))))
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
         await self._save()
 
-    def _learn(self, ticket: QueuedJob, found: Measured, peak: _Peak | None = None) -> None:
-        knowledge, where, kind = self._fleet.knowledge, ticket.backend_id, ticket.kind
+    def _learn(self, queued: QueuedJob, found: Measured, peak: _Peak | None = None) -> None:
+        knowledge, where, kind = self._fleet.knowledge, queued.backend_id, queued.kind
         try:
             if found.is_part:
                 knowledge.note_part(where, kind, found.total_s)
                 return
-            knowledge.note_run(where, kind, found.total_s, found.head_s, ticket.cold)
+            knowledge.note_run(where, kind, found.total_s, found.head_s, queued.cold)
             if peak is not None and peak.polls >= POLLS_MIN:
                 knowledge.note_peak(where, kind, peak.used_bytes / 2**30)
         except Exception:  # what a run teaches must not decide the fate of a job that is done

@@ -42,7 +42,7 @@ class FleetView:
         self,
         manager: BackendManager,
         scheduler: Scheduler,
-        preparing: PromptVariants,
+        variants: PromptVariants,
         is_ours: Callable[[str], bool],
         same: SameMachines,
     ) -> None:
@@ -50,7 +50,7 @@ class FleetView:
         self.foreign_ended = Signal[[str, str, float]]("foreign prompts")
         self._manager = manager
         self._scheduler = scheduler
-        self._preparing = preparing
+        self._variants = variants
         self._is_ours = is_ours
         self._same = same
         self._placed: dict[str, dict[QueuedJob, None]] = {}
@@ -61,29 +61,29 @@ class FleetView:
     def knowledge(self) -> Knowledge:
         return self._scheduler.knowledge
 
-    def tickets(self) -> Iterator[QueuedJob]:
+    def queued_jobs(self) -> Iterator[QueuedJob]:
         """All that are on a machine."""
-        return (ticket for there in tuple(self._placed.values()) for ticket in tuple(there))
+        return (queued for there in tuple(self._placed.values()) for queued in tuple(there))
 
     def ours_on(self, backend_id: str) -> int:
         return len(self._placed.get(backend_id, ()))
 
-    def has(self, ticket: QueuedJob) -> bool:
-        return ticket in self._placed.get(ticket.backend_id, ())
+    def has(self, queued: QueuedJob) -> bool:
+        return queued in self._placed.get(queued.backend_id, ())
 
-    def put(self, ticket: QueuedJob, backend_id: str) -> None:
+    def put(self, queued: QueuedJob, backend_id: str) -> None:
         """A job has got its slot there."""
-        ticket.backend_id = backend_id
-        self._placed.setdefault(backend_id, {})[ticket] = None
+        queued.backend_id = backend_id
+        self._placed.setdefault(backend_id, {})[queued] = None
         self.show(backend_id)
 
-    def take(self, ticket: QueuedJob) -> bool:
+    def take(self, queued: QueuedJob) -> bool:
         """It left; False when it was not there."""
-        there = self._placed.get(ticket.backend_id, {})
-        if ticket not in there:
+        there = self._placed.get(queued.backend_id, {})
+        if queued not in there:
             return False
-        del there[ticket]
-        self.show(ticket.backend_id)
+        del there[queued]
+        self.show(queued.backend_id)
         return True
 
     def show(self, backend_id: str) -> None:
@@ -156,19 +156,19 @@ class FleetView:
         )
 
     def _ours(self, backend_id: str) -> tuple[OurJob, ...]:
-        there = sorted(self._placed.get(backend_id, ()), key=lambda ticket: ticket.begun_at_s is None)
+        there = sorted(self._placed.get(backend_id, ()), key=lambda queued: queued.begun_at_s is None)
         return tuple(
             OurJob(
-                ticket.id,
-                ticket.group,
-                self._preparing.need(ticket),
-                ticket.kind,
-                ticket.begun_at_s,
-                ticket.taking_back,
-                ticket.is_copied,
-                ticket.cold,
+                queued.id,
+                queued.group,
+                self._variants.need(queued),
+                queued.kind,
+                queued.begun_at_s,
+                queued.taking_back,
+                queued.is_copied,
+                queued.cold,
             )
-            for ticket in there
+            for queued in there
         )
 
     def _look_for_others(self, backend_id: str) -> None:

@@ -45,7 +45,7 @@ class JobQueue:
         self,
         manager: BackendManager,
         scheduler: Scheduler,
-        preparing: PromptVariants,
+        variants: PromptVariants,
         sent: SentPrompts,
         local: LocalPeer,
     ) -> None:
@@ -53,9 +53,9 @@ class JobQueue:
         self.copy_wanted = Signal[[SecondCopy]]("second copies")
         self._manager = manager
         self._scheduler = scheduler
-        self.preparing = preparing
+        self.variants = variants
         self.same = SameMachines(manager, sent)
-        self.fleet = FleetView(manager, scheduler, preparing, sent.__contains__, self.same)
+        self.fleet = FleetView(manager, scheduler, variants, sent.__contains__, self.same)
         self._line = QueueOrder()
         self._waiting: dict[str, QueuedJob] = {}
         self._new: list[QueuedJob] = []
@@ -106,17 +106,17 @@ class JobQueue:
         """Something outside changed: this machine may have come free, or helps no more."""
         if self._helped is not self._is_helping():
             self._think_anew()
-        if self._line or any(True for _ in self.fleet.tickets()):
+        if self._line or any(True for _ in self.fleet.queued_jobs()):
             self._dirty.set()
 
     def ours_on(self, backend_id: str) -> int:
         return self.fleet.ours_on(backend_id)
 
-    def enter(self, ticket: QueuedJob, *, front: bool = False, rank: Rank | None = None) -> Rank:
+    def enter(self, queued: QueuedJob, *, front: bool = False, rank: Rank | None = None) -> Rank:
         """Give a job its place in the line: behind its equals, before all of its priority, or this one."""
-        return self._line.give(ticket, asyncio.get_running_loop().time(), front=front, rank=rank)
+        return self._line.give(queued, asyncio.get_running_loop().time(), front=front, rank=rank)
 
-    async def place(self, ticket: QueuedJob) -> Placement:
+    async def place(self, queued: QueuedJob) -> Placement:
         """Wait for a peer; its slot is taken when this returns and must be given back by ``release``.
 
         Raises:
@@ -124,100 +124,100 @@ class JobQueue:
             OrchestratorError: the job itself is wrong.
         """
         loop = asyncio.get_running_loop()
-        ticket.future = loop.create_future()
-        if ticket.rank is None:
-            self.enter(ticket)
-        ticket.settled = ticket.taking_back = ticket.is_copied = False
-        ticket.begun_at_s, ticket.group, ticket.cold = None, None, ()
-        ticket.outranked = frozenset()
-        self._line.add(ticket)
-        self._waiting[ticket.id] = ticket
-        self._new.append(ticket)
+        queued.future = loop.create_future()
+        if queued.rank is None:
+            self.enter(queued)
+        queued.settled = queued.taking_back = queued.is_copied = False
+        queued.begun_at_s, queued.group, queued.cold = None, None, ()
+        queued.outranked = frozenset()
+        self._line.add(queued)
+        self._waiting[queued.id] = queued
+        self._new.append(queued)
         self._dirty.set()
-        timer = loop.call_later(SETTLE_S, self._end_settling, ticket)
+        timer = loop.call_later(SETTLE_S, self._end_settling, queued)
         try:
-            placement = await ticket.future
+            placement = await queued.future
         except asyncio.CancelledError:
-            if ticket.future.done() and not ticket.future.cancelled() and not ticket.future.exception():
-                self.release(ticket)
+            if queued.future.done() and not queued.future.cancelled() and not queued.future.exception():
+                self.release(queued)
             raise
         finally:
             timer.cancel()
-            self._leave(ticket)
+            self._leave(queued)
         return placement
 
     async def go_on(
-        self, ticket: QueuedJob, backend_id: str, has_begun: bool
+        self, queued: QueuedJob, backend_id: str, has_begun: bool
     ) -> tuple[ObjectInfo, Prepared] | None:
         """Give a job its slot on the peer that has it already, and what that peer got; None while its
         definitions are not known. ``release`` is due in any case."""
-        await self.preparing.prepare(ticket)
-        if not self.fleet.has(ticket):
-            ticket.begun_at_s = asyncio.get_running_loop().time() if has_begun else None
-            self.fleet.put(ticket, backend_id)
-        return self.prepared(ticket, backend_id)
+        await self.variants.prepare(queued)
+        if not self.fleet.has(queued):
+            queued.begun_at_s = asyncio.get_running_loop().time() if has_begun else None
+            self.fleet.put(queued, backend_id)
+        return self.prepared(queued, backend_id)
 
-    def begun(self, ticket: QueuedJob) -> None:
+    def begun(self, queued: QueuedJob) -> None:
         """Its peer has started it."""
-        if ticket.begun_at_s is None and self.fleet.has(ticket):
-            ticket.begun_at_s = asyncio.get_running_loop().time()
-            ticket.cold = self.fleet.knowledge.note_begun(ticket.backend_id, ticket.kind)
-            self.fleet.show(ticket.backend_id)
+        if queued.begun_at_s is None and self.fleet.has(queued):
+            queued.begun_at_s = asyncio.get_running_loop().time()
+            queued.cold = self.fleet.knowledge.note_begun(queued.backend_id, queued.kind)
+            self.fleet.show(queued.backend_id)
 
-    def release(self, ticket: QueuedJob) -> None:
+    def release(self, queued: QueuedJob) -> None:
         """A job left its peer."""
-        if self.fleet.take(ticket):
+        if self.fleet.take(queued):
             self._dirty.set()
 
-    def move(self, ticket: QueuedJob, before: QueuedJob | None) -> None:
+    def move(self, queued: QueuedJob, before: QueuedJob | None) -> None:
         """Put a waiting job before another one, or at the end of the line."""
-        for one in self._line.move(ticket, before):
+        for one in self._line.move(queued, before):
             if one.id in self._scheduler.line:
-                self._enlist(one, self.preparing.need(one))
+                self._enlist(one, self.variants.need(one))
         self._dirty.set()
 
     def line(self) -> tuple[QueuedJob, ...]:
         return tuple(self._line)
 
-    def reconsider(self, ticket: QueuedJob) -> None:
+    def reconsider(self, queued: QueuedJob) -> None:
         """The request of a job was changed; until it is looked at, it goes nowhere."""
-        if self.fleet.has(ticket):
-            ticket.edition = 0  # it stays in its group until it is prepared anew
+        if self.fleet.has(queued):
+            queued.edition = 0  # it stays in its group until it is prepared anew
         else:
-            ticket.group = None
-            self._scheduler.leave(ticket.id)
+            queued.group = None
+            self._scheduler.leave(queued.id)
         self._think_anew()
 
-    async def objection(self, ticket: QueuedJob, backend_id: str) -> str:
+    async def objection(self, queued: QueuedJob, backend_id: str) -> str:
         """Why the job would fail if this peer alone might run it; "" when it would run there, or wait."""
-        self.preparing.look()
-        if ticket.begun_at_s is None and self.preparing.is_due(ticket):
-            await self._try_to_prepare(ticket)
-        need = replace(self.preparing.need(ticket), peer=backend_id)
+        self.variants.look()
+        if queued.begun_at_s is None and self.variants.is_due(queued):
+            await self._try_to_prepare(queued)
+        need = replace(self.variants.need(queued), peer=backend_id)
         found = judge(need, self.fleet.snapshot(backend_id))
-        may_wait = ticket.request.wait_for_peer and not found.permanent
+        may_wait = queued.request.wait_for_peer and not found.permanent
         return "" if found.eligible or may_wait else found.reason
 
-    def prepared(self, ticket: QueuedJob, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
+    def prepared(self, queued: QueuedJob, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
-        return self.preparing.prepared(ticket, backend_id)
+        return self.variants.prepared(queued, backend_id)
 
     async def outlook(self, request: JobRequest) -> Outlook:
         """What would become of the request if it were sent now."""
-        ticket = QueuedJob(request)
-        await self.preparing.prepare(ticket)
+        queued = QueuedJob(request)
+        await self.variants.prepare(queued)
         self._show_here()
         self._look_at_hours()
         now_s = asyncio.get_running_loop().time()
-        need = self.preparing.need(ticket)
-        need = judgement(self.preparing.need(ticket), self.fleet.snapshots(), None).need
-        peers = self._scheduler.reckon(ticket.kind, need, now_s, request.priority)
+        need = self.variants.need(queued)
+        need = judgement(self.variants.need(queued), self.fleet.snapshots(), None).need
+        peers = self._scheduler.reckon(queued.kind, need, now_s, request.priority)
         return Outlook(peers, self._paused, self.held, len(self._line))
 
-    def _leave(self, ticket: QueuedJob) -> None:
-        self._scheduler.leave(ticket.id)
-        self._waiting.pop(ticket.id, None)
-        self._line.remove(ticket)
+    def _leave(self, queued: QueuedJob) -> None:
+        self._scheduler.leave(queued.id)
+        self._waiting.pop(queued.id, None)
+        self._line.remove(queued)
 
     def _peer_changed(self, backend_id: str) -> None:
         self.fleet.show(backend_id)
@@ -231,9 +231,9 @@ class JobQueue:
         self._all_anew = True
         self._dirty.set()
 
-    def _end_settling(self, ticket: QueuedJob) -> None:
-        ticket.settled = True
-        self._new.append(ticket)
+    def _end_settling(self, queued: QueuedJob) -> None:
+        queued.settled = True
+        self._new.append(queued)
         self._dirty.set()
 
     async def _run(self) -> None:
@@ -255,87 +255,87 @@ class JobQueue:
         if self._new:
             self._dirty.set()  # the first ones need not wait until all are prepared
         # A job that has not begun may be sooner done on a peer that is new.
-        unstarted = (ticket for ticket in self.fleet.tickets() if ticket.begun_at_s is None)
-        self.preparing.look()
-        due = filter(self.preparing.is_due, (*self._line, *unstarted) if changed else new)
-        for number, ticket in enumerate(due, 1):
-            await self._try_to_prepare(ticket)
+        unstarted = (queued for queued in self.fleet.queued_jobs() if queued.begun_at_s is None)
+        self.variants.look()
+        due = filter(self.variants.is_due, (*self._line, *unstarted) if changed else new)
+        for number, queued in enumerate(due, 1):
+            await self._try_to_prepare(queued)
             if number % PREPARED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # small graphs are prepared without a pause, and the line can be long
         self._consider_all(self._line if changed else new)
         if not self._paused:
             self._carry_out()
 
-    async def _try_to_prepare(self, ticket: QueuedJob) -> None:
+    async def _try_to_prepare(self, queued: QueuedJob) -> None:
         try:
-            await self.preparing.prepare(ticket)
+            await self.variants.prepare(queued)
         except Exception as exc:
             log.exception("PromptVariants a job failed")
-            self._refuse(ticket, OrchestratorError(f"Placing the job failed: {exc}. Please report this."))
+            self._refuse(queued, OrchestratorError(f"Placing the job failed: {exc}. Please report this."))
         else:
-            if self.fleet.has(ticket):
-                self.fleet.show(ticket.backend_id)
+            if self.fleet.has(queued):
+                self.fleet.show(queued.backend_id)
 
-    def _consider_all(self, tickets: Iterable[QueuedJob]) -> None:
+    def _consider_all(self, queued_jobs: Iterable[QueuedJob]) -> None:
         judged: dict[Hashable, Judgement] = {}
-        tickets = tuple(tickets)
-        snapshots = self.fleet.snapshots() if tickets else ()
-        here = self.fleet.here(True, self._local.vitals()) if tickets and self._is_helping() else None
-        for ticket in tickets:
-            if ticket.group is None or ticket.future is None or ticket.future.done():
+        queued_jobs = tuple(queued_jobs)
+        snapshots = self.fleet.snapshots() if queued_jobs else ()
+        here = self.fleet.here(True, self._local.vitals()) if queued_jobs and self._is_helping() else None
+        for queued in queued_jobs:
+            if queued.group is None or queued.future is None or queued.future.done():
                 continue
-            if ticket.group not in judged:
-                judged[ticket.group] = judgement(self.preparing.need(ticket), snapshots, here)
-            self._consider(ticket, judged[ticket.group])
+            if queued.group not in judged:
+                judged[queued.group] = judgement(self.variants.need(queued), snapshots, here)
+            self._consider(queued, judged[queued.group])
 
-    def _consider(self, ticket: QueuedJob, found: Judgement) -> None:
-        """Let the ticket take part in the plan; or tell it why it waits, or need not."""
-        refusal, waits = found.refusal, ticket.request.wait_for_peer
-        if self.held and (waits or ticket.lost_in_outage):
-            self._scheduler.leave(ticket.id)
-            ticket.on_waiting(self.held)
+    def _consider(self, queued: QueuedJob, found: Judgement) -> None:
+        """Let the job take part in the plan; or tell it why it waits, or need not."""
+        refusal, waits = found.refusal, queued.request.wait_for_peer
+        if self.held and (waits or queued.lost_in_outage):
+            self._scheduler.leave(queued.id)
+            queued.on_waiting(self.held)
             return
-        if ticket.outranked != found.need.outranked:
-            ticket.outranked = found.need.outranked
-            ticket.group = self.preparing.group_of(ticket)
-        if found.may_do_better and not ticket.settled:
-            self._scheduler.leave(ticket.id)
-            ticket.on_waiting("waiting for the answers of peers that may have all that it names")
+        if queued.outranked != found.need.outranked:
+            queued.outranked = found.need.outranked
+            queued.group = self.variants.group_of(queued)
+        if found.may_do_better and not queued.settled:
+            self._scheduler.leave(queued.id)
+            queued.on_waiting("waiting for the answers of peers that may have all that it names")
             return
-        known = self._scheduler.line.find(ticket.id)
-        if known is None or known.group != ticket.group:
-            self._enlist(ticket, found.need)
+        known = self._scheduler.line.find(queued.id)
+        if known is None or known.group != queued.group:
+            self._enlist(queued, found.need)
         if refusal is None or (found.fits_here and self._local.is_free() and not self._paused):
             return
         # Peers that failed it may get it again sooner.
-        if found.fits_here and not ticket.tried:
-            ticket.on_waiting(f"waiting for this machine, the only one that can run it now. {refusal}")
+        if found.fits_here and not queued.tried:
+            queued.on_waiting(f"waiting for this machine, the only one that can run it now. {refusal}")
             return
-        broken = next((p.error for p in ticket.prepared.values() if p.error), None)
+        broken = next((p.error for p in queued.prepared.values() if p.error), None)
         if broken is not None:
-            self._refuse(ticket, broken)
-        elif not ticket.settled and any(verdict.settling for verdict in found.verdicts):
-            ticket.on_waiting("waiting for peers that are just being asked")
-        elif ticket.tried or refusal.permanent or not waits:
-            self._refuse(ticket, refusal)
+            self._refuse(queued, broken)
+        elif not queued.settled and any(verdict.settling for verdict in found.verdicts):
+            queued.on_waiting("waiting for peers that are just being asked")
+        elif queued.tried or refusal.permanent or not waits:
+            self._refuse(queued, refusal)
         else:
-            ticket.on_waiting(found.waits)
+            queued.on_waiting(found.waits)
 
     def _is_helping(self) -> bool:
         self._helped = self._local.is_wanted()
         return self._helped
 
-    def _refuse(self, ticket: QueuedJob, exc: OrchestratorError) -> None:
-        self._scheduler.leave(ticket.id)
-        if ticket.future is not None and not ticket.future.done():
-            ticket.future.set_exception(exc)
+    def _refuse(self, queued: QueuedJob, exc: OrchestratorError) -> None:
+        self._scheduler.leave(queued.id)
+        if queued.future is not None and not queued.future.done():
+            queued.future.set_exception(exc)
 
-    def _enlist(self, ticket: QueuedJob, need: Need) -> None:
+    def _enlist(self, queued: QueuedJob, need: Need) -> None:
         """What the scheduler knows of it is what is so."""
-        request, priority = ticket.request, -rank_of(ticket)[0]
-        client, since_s = request.client_id or request.source.value, self._line.since_s(ticket)
+        request, priority = queued.request, -rank_of(queued)[0]
+        client, since_s = request.client_id or request.source.value, self._line.since_s(queued)
         self._scheduler.enter(
-            WaitingJob(ticket.id, ticket.group, need, ticket.kind, priority, client, since_s)
+            WaitingJob(queued.id, queued.group, need, queued.kind, priority, client, since_s)
         )
 
     def _show_here(self) -> None:
@@ -351,35 +351,35 @@ class JobQueue:
         for copy in plan.copies:
             self.copy_wanted.tell(copy)
         take_backs = () if self.held else plan.take_backs
-        placed = {ticket.id: ticket for ticket in self.fleet.tickets()} if take_backs else {}
+        placed = {queued.id: queued for queued in self.fleet.queued_jobs()} if take_backs else {}
         for wanted in take_backs:
-            ticket = placed.get(wanted.job_id)
-            if ticket is not None and not ticket.taking_back:
-                ticket.taking_back = True
-                self.fleet.show(ticket.backend_id)
-                self._take_backs.start(self._get_back(ticket), f"take back {ticket.id}")
+            queued = placed.get(wanted.job_id)
+            if queued is not None and not queued.taking_back:
+                queued.taking_back = True
+                self.fleet.show(queued.backend_id)
+                self._take_backs.start(self._get_back(queued), f"take back {queued.id}")
         if self._timer:
             self._timer.cancel()
-        if self._line or any(ticket.begun_at_s is None for ticket in self.fleet.tickets()):
+        if self._line or any(queued.begun_at_s is None for queued in self.fleet.queued_jobs()):
             # What was expected to end may not have: whoever is behind it may be better off elsewhere by then.
             pause_s = LOOK_AGAIN_S if plan.look_again_s is None else plan.look_again_s
             if pause_s:  # else there is more to start at once, after whatever else the loop has to do
                 pause_s = min(max(pause_s, LOOK_AGAIN_MIN_S), LOOK_AGAIN_S)
             self._timer = loop.call_later(pause_s, self._dirty.set)
 
-    def _seat(self, ticket: QueuedJob, start: Start, why: str) -> None:
-        self.fleet.put(ticket, start.backend_id)
-        if ticket.future is not None and not ticket.future.done():
-            ticket.future.set_result(Placement(start.backend_id, why, start.takes_s))
+    def _seat(self, queued: QueuedJob, start: Start, why: str) -> None:
+        self.fleet.put(queued, start.backend_id)
+        if queued.future is not None and not queued.future.done():
+            queued.future.set_result(Placement(start.backend_id, why, start.takes_s))
         else:
-            self.release(ticket)
+            self.release(queued)
 
-    async def _get_back(self, ticket: QueuedJob) -> None:
+    async def _get_back(self, queued: QueuedJob) -> None:
         with contextlib.suppress(OrchestratorError):
-            if await ticket.take_back():
+            if await queued.take_back():
                 return
         await asyncio.sleep(TAKE_BACK_PAUSE_S)  # it is still on its way there, or its beginning is told soon
-        ticket.taking_back = False
-        if self.fleet.has(ticket):
-            self.fleet.show(ticket.backend_id)
+        queued.taking_back = False
+        if self.fleet.has(queued):
+            self.fleet.show(queued.backend_id)
             self._dirty.set()

@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 
 class OutageHold:
-    def __init__(self, manager: BackendManager, room: JobQueue, policy: OutagePolicy) -> None:
+    def __init__(self, manager: BackendManager, queue: JobQueue, policy: OutagePolicy) -> None:
         self._manager = manager
-        self._room = room
+        self._queue = queue
         self._policy = policy
         self._history = FleetHistory()
         self._outage = self._journal = ""  #: why the line is held, in sentences
@@ -36,7 +36,7 @@ class OutageHold:
     def for_journal(self, trouble: str) -> None:
         """Place no job as long as there is `trouble` with the journal."""
         self._journal = trouble
-        self._room.hold(self._outage or self._journal)
+        self._queue.hold(self._outage or self._journal)
 
     def close(self) -> None:
         self._unsubscribe()
@@ -71,4 +71,4 @@ class OutageHold:
             if ends_at_s is not None:
                 log.warning("%s", words)
             self._outage = words if ends_at_s is not None else ""
-            self._room.hold(self._outage or self._journal)
+            self._queue.hold(self._outage or self._journal)

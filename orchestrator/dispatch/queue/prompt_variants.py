@@ -53,98 +53,98 @@ class PromptVariants:
         self._limits: dict[str, int] = {}  #: bytes that the peers take of an input file, where they told
         self._edition = 0  #: of both
 
-    def is_due(self, ticket: QueuedJob) -> bool:
+    def is_due(self, queued: QueuedJob) -> bool:
         """Whether it was never prepared, or peers had other nodes at the last ``look``."""
-        return ticket.group is None or ticket.edition != self._edition
+        return queued.group is None or queued.edition != self._edition
 
-    async def prepare(self, ticket: QueuedJob) -> None:
+    async def prepare(self, queued: QueuedJob) -> None:
         """Make what is not made yet, and tell which jobs it is like."""
         self.look()
         edition, present, limits = self._edition, dict.fromkeys(self._lists.values()).keys(), self._limits
         here = self._here
-        if ticket.here_classes != here:
-            ticket.prepared, ticket.here_classes = {}, here
-        ticket.prepared = {info: made for info, made in ticket.prepared.items() if info in present}
-        todo = [info for info in present if info not in ticket.prepared]
+        if queued.here_classes != here:
+            queued.prepared, queued.here_classes = {}, here
+        queued.prepared = {info: made for info, made in queued.prepared.items() if info in present}
+        todo = [info for info in present if info not in queued.prepared]
         if todo:
-            request = ticket.request
+            request = queued.request
             small = not request.workflow and len(request.prompt) * len(todo) <= IN_PLACE_NODES
             work = partial(_make, request, todo, here)
             made, kind = work() if small else await asyncio.to_thread(work)
-            ticket.prepared.update(zip(todo, made, strict=True))
-            ticket.kind = kind if kind is not None else ticket.kind
+            queued.prepared.update(zip(todo, made, strict=True))
+            queued.kind = kind if kind is not None else queued.kind
             names = {reference.value for prepared in made for reference in prepared.inputs}
             paths = {reference.value for prepared in made for reference in prepared.paths}
             if names or paths:
-                await self._look_for_files(ticket, names, paths)
-            ticket.cautions = {
-                info: _cautions(ticket, prepared) for info, prepared in ticket.prepared.items()
+                await self._look_for_files(queued, names, paths)
+            queued.cautions = {
+                info: _cautions(queued, prepared) for info, prepared in queued.prepared.items()
             }
-        ticket.oversized = self._oversized(ticket, limits)
-        ticket.edition = edition
-        ticket.group = self.group_of(ticket)
+        queued.oversized = self._oversized(queued, limits)
+        queued.edition = edition
+        queued.group = self.group_of(queued)
 
-    def group_of(self, ticket: QueuedJob) -> Hashable:
-        """Equal for prepared tickets that are all the same to placement."""
+    def group_of(self, queued: QueuedJob) -> Hashable:
+        """Equal for prepared queued_jobs that are all the same to placement."""
         lacks = tuple(
-            (id(info), p.unmet, str(p.error or ""), ticket.cautions.get(info, ()))
-            for info, p in ticket.prepared.items()
+            (id(info), p.unmet, str(p.error or ""), queued.cautions.get(info, ()))
+            for info, p in queued.prepared.items()
         )
-        request, tried = ticket.request, tuple(ticket.tried.items())
-        wishes = (request.peer, request.tags, request.avoid, ticket.fits_here)
-        too_large = tuple(ticket.oversized.items())
-        kind = ticket.kind.signature
-        return (ticket.edition, kind, wishes, tried, ticket.memory_bytes, lacks, too_large, ticket.outranked)
+        request, tried = queued.request, tuple(queued.tried.items())
+        wishes = (request.peer, request.tags, request.avoid, queued.fits_here)
+        too_large = tuple(queued.oversized.items())
+        kind = queued.kind.signature
+        return (queued.edition, kind, wishes, tried, queued.memory_bytes, lacks, too_large, queued.outranked)
 
-    def cautions(self, ticket: QueuedJob, backend_id: str) -> tuple[str, ...]:
+    def cautions(self, queued: QueuedJob, backend_id: str) -> tuple[str, ...]:
         """What may be missing on that peer, or be refused by it, one phrase each."""
-        known = self.prepared(ticket, backend_id)
-        return ticket.cautions.get(known[0], ()) if known else ()
+        known = self.prepared(queued, backend_id)
+        return queued.cautions.get(known[0], ()) if known else ()
 
-    def notes(self, ticket: QueuedJob, peer: BackendConfig) -> tuple[str, ...]:
+    def notes(self, queued: QueuedJob, peer: BackendConfig) -> tuple[str, ...]:
         """The same, one sentence each that names the peer."""
-        return tuple(f"{said_of(peer.name, words)}." for words in self.cautions(ticket, peer.id))
+        return tuple(f"{said_of(peer.name, words)}." for words in self.cautions(queued, peer.id))
 
-    def lacking(self, ticket: QueuedJob) -> tuple[str, ...]:
+    def lacking(self, queued: QueuedJob) -> tuple[str, ...]:
         """Peers whose node list says that they cannot run it."""
-        unmet = self.need(ticket).unmet
+        unmet = self.need(queued).unmet
         return tuple(
             backend_id for backend_id, lacks in unmet.items() if lacks and backend_id != LOCAL_PEER_ID
         )
 
-    def doubts(self, ticket: QueuedJob) -> dict[str, Doubt]:
+    def doubts(self, queued: QueuedJob) -> dict[str, Doubt]:
         """What the peers, by id, can be asked before their "no" to it counts."""
         found: dict[str, Doubt] = {}
         for config in self._manager.all():
-            if known := self.prepared(ticket, config.id):
-                is_too_large = config.id in ticket.oversized
+            if known := self.prepared(queued, config.id):
+                is_too_large = config.id in queued.oversized
                 found[config.id] = known[1].rests_on.and_(Doubt(upload_limit=is_too_large))
         return {backend_id: doubt for backend_id, doubt in found.items() if doubt}
 
-    def prepared(self, ticket: QueuedJob, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
+    def prepared(self, queued: QueuedJob, backend_id: str) -> tuple[ObjectInfo, Prepared] | None:
         """What the peer would get, and the definitions it was made with."""
         info = self._manager.get_object_info(backend_id)
-        known = ticket.prepared.get(info) if info is not None else None
+        known = queued.prepared.get(info) if info is not None else None
         return (info, known) if info is not None and known is not None else None
 
-    def need(self, ticket: QueuedJob) -> Need:
-        unmet: dict[str, tuple[str, ...]] = {LOCAL_PEER_ID: () if ticket.fits_here else _NOT_HERE}
+    def need(self, queued: QueuedJob) -> Need:
+        unmet: dict[str, tuple[str, ...]] = {LOCAL_PEER_ID: () if queued.fits_here else _NOT_HERE}
         cautions: dict[str, tuple[str, ...]] = {}
         for config in self._manager.all():
-            known = self.prepared(ticket, config.id)
+            known = self.prepared(queued, config.id)
             if known is not None:
                 lacks = (str(known[1].error),) if known[1].error else known[1].unmet
-                unmet[config.id] = lacks + ticket.oversized.get(config.id, ())
-                if words := ticket.cautions.get(known[0], ()):
+                unmet[config.id] = lacks + queued.oversized.get(config.id, ())
+                if words := queued.cautions.get(known[0], ()):
                     cautions[config.id] = words
-        request = ticket.request
-        tried = dict(ticket.tried)  # as it is now: others of its group share the need
+        request = queued.request
+        tried = dict(queued.tried)  # as it is now: others of its group share the need
         pinned = self._manager.find(request.peer) if request.peer else None
         name = pinned.name if pinned else ""
         return Need(
-            *(request.peer, request.tags, unmet, tried, ticket.memory_bytes, request.avoid, name),
+            *(request.peer, request.tags, unmet, tried, queued.memory_bytes, request.avoid, name),
             cautions=cautions,
-            outranked=ticket.outranked,
+            outranked=queued.outranked,
         )
 
     def look(self) -> None:
@@ -160,7 +160,7 @@ class PromptVariants:
             self._edition += 1
 
     async def _look_for_files(
-        self, ticket: QueuedJob, names: Collection[str], paths: Collection[str]
+        self, queued: QueuedJob, names: Collection[str], paths: Collection[str]
     ) -> None:
         """Note which of these are here; of none while the disk hangs: the upload, or the peer, will tell.
 
@@ -173,8 +173,8 @@ class PromptVariants:
             await asyncio.wait({look}, timeout=LOOK_S)
             if look.done():
                 found = look.result()
-                ticket.input_bytes.update(found.input_bytes)
-                ticket.here.update(found.here)
+                queued.input_bytes.update(found.input_bytes)
+                queued.here.update(found.here)
 
     def _on_disk(self, names: Collection[str], paths: Collection[str]) -> _OnDisk:
         sizes = ((name, self._input_bytes(name)) for name in names)
@@ -182,14 +182,14 @@ class PromptVariants:
         others = {*names, *paths} - found.keys()
         return _OnDisk(found, {name: self._kind_here(name) for name in others})
 
-    def _oversized(self, ticket: QueuedJob, limits: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    def _oversized(self, queued: QueuedJob, limits: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
         """By peer, the input files that it would get and does not take."""
-        largest = max(ticket.input_bytes.values(), default=0)
+        largest = max(queued.input_bytes.values(), default=0)
         found: dict[str, tuple[str, ...]] = {}
         for backend_id, limit in limits.items() if largest else ():
-            known = self.prepared(ticket, backend_id) if largest > limit else None
+            known = self.prepared(queued, backend_id) if largest > limit else None
             names = {reference.value for reference in known[1].inputs} if known else ()
-            sent = {name: ticket.input_bytes[name] for name in names if name in ticket.input_bytes}
+            sent = {name: queued.input_bytes[name] for name in names if name in queued.input_bytes}
             if reasons := oversized(sent, limit):
                 found[backend_id] = reasons
         return found
@@ -219,18 +219,18 @@ def _without_what_runs_here(
     return replace(prepared, unmet=(in_words(kept).rstrip("."),)) if kept else prepared
 
 
-def _cautions(ticket: QueuedJob, prepared: Prepared) -> tuple[str, ...]:
+def _cautions(queued: QueuedJob, prepared: Prepared) -> tuple[str, ...]:
     """What was read from the peer's lists, and what is named that only this machine has, or nobody."""
     found = list(prepared.cautions)
     for file in prepared.inputs:
-        if not file.is_listed and file.value in ticket.here:
+        if not file.is_listed and file.value in queued.here:
             where = f"node {file.node_id} ({file.input})"
             found.append(
                 f"the file {file.value} of {where} is neither in this machine's input folder "
                 "nor in the peer's list"
             )
     for path in prepared.paths:
-        kind = ticket.here.get(path.value)
+        kind = queued.here.get(path.value)
         where = f"node {path.node_id} ({path.input})"
         if kind:
             found.append(only_here(path.value, kind, path.node_id, path.input))

@@ -18,26 +18,26 @@ class QueueControl:
     """What a person decides here is in the journal when it is said to be done."""
 
     def __init__(
-        self, manager: BackendManager, register: JobRegistry, room: JobQueue, journal: Journal
+        self, manager: BackendManager, registry: JobRegistry, queue: JobQueue, journal: Journal
     ) -> None:
         self._journal = journal
         self._manager = manager
-        self._register = register
-        self._room = room
+        self._registry = registry
+        self._queue = queue
 
     @property
     def paused(self) -> bool:
         """Whether jobs are held back; what is on a peer goes on."""
-        return self._room.paused
+        return self._queue.paused
 
     @paused.setter
     def paused(self, paused: bool) -> None:
-        self._room.paused = paused
+        self._queue.paused = paused
 
     def jobs(self) -> tuple[Job, ...]:
         """The jobs in the line, the next first."""
-        by_ticket = {entry.ticket: entry.job for entry in self._register}
-        return tuple(by_ticket[ticket] for ticket in self._room.line() if ticket in by_ticket)
+        by_queued = {live.queued: live.job for live in self._registry}
+        return tuple(by_queued[queued] for queued in self._queue.line() if queued in by_queued)
 
     async def move(self, job_id: str, before: str = "") -> None:
         """Put a waiting job before another waiting one, or to the end of the line.
@@ -48,16 +48,16 @@ class QueueControl:
         waiting = {job.id for job in self.jobs()}
         for wanted in filter(None, (job_id, before)):
             if wanted not in waiting:
-                known = self._register.find(wanted)
+                known = self._registry.find(wanted)
                 label = known.job.label if known else wanted
                 raise NotFoundError(f"The job {label} has no place in the line: {self._whereabouts(known)}.")
-        behind = self._register.get(before).ticket if before else None
-        entry = self._register.get(job_id)
-        self._room.move(entry.ticket, behind)
-        self._register.announce(entry)  # so that every page reads the line anew
-        places = {known.ticket: known.job.id for known in self._register}
-        line = [ticket for ticket in self._room.line() if ticket in places]
-        await self._journal.save_places({places[ticket]: rank_of(ticket) for ticket in line})
+        behind = self._registry.get(before).queued if before else None
+        live = self._registry.get(job_id)
+        self._queue.move(live.queued, behind)
+        self._registry.announce(live)  # so that every page reads the line anew
+        places = {known.queued: known.job.id for known in self._registry}
+        line = [queued for queued in self._queue.line() if queued in places]
+        await self._journal.save_places({places[queued]: rank_of(queued) for queued in line})
 
     async def pin(self, job_id: str, peer: str) -> Job:
         """Let a job that no peer has begun run on one peer only, or on any again. It is called off on its way
@@ -67,63 +67,63 @@ class QueueControl:
             NotFoundError: it is too late. ConfigError: there is no such peer, or it cannot run the job.
             StoreError: see ``move``. PeerError: the peer that has it cannot be asked.
         """
-        entry = self._register.get(job_id)
-        ticket, wanted = entry.ticket, self._manager.find(peer) if peer else None
+        live = self._registry.get(job_id)
+        queued, wanted = live.queued, self._manager.find(peer) if peer else None
         if peer and wanted is None:
             raise ConfigError(f"There is no peer {peer}.")
-        is_placed = self._room.fleet.has(ticket)
-        is_elsewhere = wanted is not None and is_placed and ticket.backend_id != wanted.id
-        if wanted is not None and not entry.job.state.is_final and (is_elsewhere or not is_placed):
-            await self._check(entry, wanted)
-        is_free = wanted is None or await self._got_back(ticket, wanted.id)
-        if entry.job.state.is_final or not is_free:
+        is_placed = self._queue.fleet.has(queued)
+        is_elsewhere = wanted is not None and is_placed and queued.backend_id != wanted.id
+        if wanted is not None and not live.job.state.is_final and (is_elsewhere or not is_placed):
+            await self._check(live, wanted)
+        is_free = wanted is None or await self._got_back(queued, wanted.id)
+        if live.job.state.is_final or not is_free:
             raise NotFoundError(
-                f"The job {entry.job.label} cannot be given a peer now: {self._whereabouts(entry)}."
+                f"The job {live.job.label} cannot be given a peer now: {self._whereabouts(live)}."
             )
         if wanted is not None and peer != wanted.id:
             peer = wanted.name  # in its own letters
-        ticket.request = replace(ticket.request, peer=peer)
-        self._register.update(entry, request=ticket.request)
-        self._room.reconsider(ticket)
-        await self._journal.save_request(entry.job)
-        return entry.job
+        queued.request = replace(queued.request, peer=peer)
+        self._registry.update(live, request=queued.request)
+        self._queue.reconsider(queued)
+        await self._journal.save_request(live.job)
+        return live.job
 
-    async def _check(self, entry: LiveJob, wanted: BackendConfig) -> None:
+    async def _check(self, live: LiveJob, wanted: BackendConfig) -> None:
         """Given to a peer that cannot run it, a job would fail.
 
         Raises:
             ConfigError
         """
-        if reason := await self._room.objection(entry.ticket, wanted.id):
+        if reason := await self._queue.objection(live.queued, wanted.id):
             raise ConfigError(
-                f"{wanted.name} cannot run the job {entry.job.label}: {reason}. It stays as it is. "
+                f"{wanted.name} cannot run the job {live.job.label}: {reason}. It stays as it is. "
                 "Choose another peer."
             )
 
-    async def _got_back(self, ticket: QueuedJob, wanted_id: str) -> bool:
+    async def _got_back(self, queued: QueuedJob, wanted_id: str) -> bool:
         """Get it back from any other peer; False when it was too late."""
-        fleet = self._room.fleet
-        while fleet.has(ticket) and ticket.backend_id != wanted_id:
-            take_back = ticket.take_back
-            if ticket.call_off():
+        fleet = self._queue.fleet
+        while fleet.has(queued) and queued.backend_id != wanted_id:
+            take_back = queued.take_back
+            if queued.call_off():
                 break
             if not await take_back():
                 return False
-            if ticket.take_back == take_back:
+            if queued.take_back == take_back:
                 break  # else somebody else took it back, and it is on the next peer by now
         return True
 
-    def _whereabouts(self, entry: LiveJob | None) -> str:
+    def _whereabouts(self, live: LiveJob | None) -> str:
         """Why a person's wish for it came too late."""
-        if entry is None:
+        if live is None:
             return "there is no such job"
-        if entry.job.state.is_final:
+        if live.job.state.is_final:
             return "it has ended"
-        if not self._room.fleet.has(entry.ticket):
+        if not self._queue.fleet.has(live.queued):
             return "it is between two tries; wait a moment"
-        config = self._manager.find(entry.ticket.backend_id)
+        config = self._manager.find(live.queued.backend_id)
         name = config.name if config else LOCAL_PEER_ID
-        if entry.job.begun_at is not None:
+        if live.job.begun_at is not None:
             return f"{name} has begun it"
-        is_sent = entry.job.state is JobState.RUNNING
+        is_sent = live.job.state is JobState.RUNNING
         return f"{name} has it already" if is_sent else f"it is on its way to {name}"

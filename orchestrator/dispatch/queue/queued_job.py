@@ -85,8 +85,8 @@ class QueuedJob:
         return self.may_run_here and is_free
 
 
-def rank_of(ticket: QueuedJob) -> Rank:
-    return ticket.rank or (0.0, 0.0)
+def rank_of(queued: QueuedJob) -> Rank:
+    return queued.rank or (0.0, 0.0)
 
 
 def rank_between(ahead: QueuedJob | None, behind: QueuedJob | None, alone: Rank) -> Rank:

@@ -73,7 +73,7 @@ class LiveJob:
     attempt failed."""
 
     job: Job
-    ticket: QueuedJob
+    queued: QueuedJob
     listener: Listener = ignore
     task: asyncio.Task[None] | None = None
     cancel_reason: str = ""
@@ -99,51 +99,51 @@ class LiveJob:
 
 class JobRegistry:
     def __init__(self) -> None:
-        self._entries: dict[str, LiveJob] = {}
+        self._live_jobs: dict[str, LiveJob] = {}
         self._finished: deque[str] = deque()
         self._changed = Signal[[Job]]("jobs")
         self._heard = Signal[[Job, Message]]("what peers tell of jobs")
 
     def __contains__(self, job_id: str) -> bool:
-        return job_id in self._entries
+        return job_id in self._live_jobs
 
     def __iter__(self) -> Iterator[LiveJob]:
         """Oldest first."""
-        return iter(tuple(self._entries.values()))
+        return iter(tuple(self._live_jobs.values()))
 
     def find(self, job_id: str) -> LiveJob | None:
-        return self._entries.get(job_id)
+        return self._live_jobs.get(job_id)
 
     def get(self, job_id: str) -> LiveJob:
         """Raises NotFoundError where there is none."""
-        entry = self._entries.get(job_id)
-        if entry is None:
+        live = self._live_jobs.get(job_id)
+        if live is None:
             raise NotFoundError(f"There is no job {job_id}.")
-        return entry
+        return live
 
     def of_prompt(self, prompt_id: str) -> LiveJob | None:
         """The job that sent this prompt, if it has not ended."""
-        for entry in self._entries.values():
-            if not entry.job.state.is_final and any(a.prompt_id == prompt_id for a in entry.job.attempts):
-                return entry
+        for live in self._live_jobs.values():
+            if not live.job.state.is_final and any(a.prompt_id == prompt_id for a in live.job.attempts):
+                return live
         return None
 
-    def add(self, entry: LiveJob) -> None:
-        self._entries[entry.job.id] = entry
-        if entry.job.state.is_final:
-            entry.ended.set()
-            self.finished(entry)
+    def add(self, live: LiveJob) -> None:
+        self._live_jobs[live.job.id] = live
+        if live.job.state.is_final:
+            live.ended.set()
+            self.finished(live)
 
-    def finished(self, entry: LiveJob) -> None:
+    def finished(self, live: LiveJob) -> None:
         """Its story is over; the oldest such ones are forgotten."""
-        entry.preview = None
-        self._finished.append(entry.job.id)
+        live.preview = None
+        self._finished.append(live.job.id)
         while len(self._finished) > REMEMBERED_JOBS:
-            self._entries.pop(self._finished.popleft(), None)
+            self._live_jobs.pop(self._finished.popleft(), None)
 
     async def end_stories(self, then: Callable[[], None]) -> None:
         """Cancel what goes on with the jobs, and wait for the end of it. `then`: what else lets it end."""
-        pending = {entry.task for entry in self if entry.task and not entry.task.done()}
+        pending = {live.task for live in self if live.task and not live.task.done()}
         while pending:  # a cancellation may get lost in foreign code; closing must end all the same
             for task in pending:
                 task.cancel()
@@ -158,24 +158,24 @@ class JobRegistry:
         """Hear what peers tell of all jobs; returns the way to stop it."""
         return self._heard.subscribe(callback)
 
-    def update(self, entry: LiveJob, **details: Any) -> None:
-        entry.job = entry.job.evolve(**details)
-        self.announce(entry)
+    def update(self, live: LiveJob, **details: Any) -> None:
+        live.job = live.job.evolve(**details)
+        self.announce(live)
 
-    def say(self, entry: LiveJob, text: str) -> None:
+    def say(self, live: LiveJob, text: str) -> None:
         """What is going on with it now."""
-        self.update(entry, progress_text=text)
+        self.update(live, progress_text=text)
 
-    def announce(self, entry: LiveJob) -> None:
+    def announce(self, live: LiveJob) -> None:
         try:
-            entry.listener(entry.job)
+            live.listener(live.job)
         except Exception:
-            log.exception("The listener of job %s failed", entry.job.id)
-        self._changed.tell(entry.job)
+            log.exception("The listener of job %s failed", live.job.id)
+        self._changed.tell(live.job)
 
-    def hear(self, entry: LiveJob, message: Message) -> None:
+    def hear(self, live: LiveJob, message: Message) -> None:
         if isinstance(message, PreviewFrame) and len(message.data) <= PREVIEW_MAX_BYTES:
-            entry.preview = message
-            self.update(entry, previews=entry.job.previews + 1)
-        entry.listener(message)
-        self._heard.tell(entry.job, message)
+            live.preview = message
+            self.update(live, previews=live.job.previews + 1)
+        live.listener(message)
+        self._heard.tell(live.job, message)
