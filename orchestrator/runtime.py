@@ -31,7 +31,7 @@ from .core.engine.titles import described
 from .core.engine.validation import Validation
 from .core.models.backend import BackendConfig, QueueState
 from .core.models.job import Job, JobRequest, JobState, Prompt, Source
-from .core.models.preferences import Preferences
+from .core.models.settings import Settings
 from .dispatch.attempts.remote_prompt import FollowPolicy
 from .dispatch.attempts.transport import Folders, Transport
 from .dispatch.dispatcher import Dispatcher
@@ -51,7 +51,7 @@ PRUNE_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class EngineConfig:
     """Where the engine keeps its data, the folders of the ComfyUI it lives in, and how patient it is."""
 
     data_dir: Path
@@ -67,46 +67,46 @@ class Settings:
 class Runtime:
     """The engine of one master. Everything but the constructor belongs to one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.store = Store(settings.data_dir / "journal.sqlite3")
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self.store = Store(config.data_dir / "journal.sqlite3")
         self.once = IdempotencyKeys(self.store)
-        self.secrets = Secrets(settings.data_dir / "credentials.json")
+        self.secrets = Secrets(config.data_dir / "credentials.json")
         self.manager = BackendManager()
-        self._pool = ClientPool(self.secrets.headers, settings.health.timeout_s)
-        self._monitor = HealthMonitor(self.manager, self._pool, settings.health, self._work_of, self._has_job)
+        self._pool = ClientPool(self.secrets.headers, config.health.timeout_s)
+        self._monitor = HealthMonitor(self.manager, self._pool, config.health, self._work_of, self._has_job)
         self.peers = PeerBook(
             self.manager,
             self.store,
             self.secrets,
             self._monitor,
-            is_this_machine=settings.is_this_machine,
+            is_this_machine=config.is_this_machine,
             disconnect=self._pool.drop,
         )
         self.manager.body_limits.subscribe(
             lambda limits: self._errands.start(self.peers.keep_body_limits(limits), "keep body limits")
         )
         second_look = SecondLook(self.manager, self._pool).ask
-        self._preflight = Preflight(self.manager, settings.folders, second_look)
+        self._preflight = Preflight(self.manager, config.folders, second_look)
         self._dispatcher = Dispatcher(
             self.manager,
             self._pool,
-            Transport(settings.folders),
-            settings.folders,
+            Transport(config.folders),
+            config.folders,
             self.store,
             report_trouble=self._look_at,
             second_look=second_look,
             note_job=self._monitor.note_job,
-            outage=settings.outage,
-            retry=settings.retry,
-            follow=settings.follow,
-            silence=settings.silence,
+            outage=config.outage,
+            retry=config.retry,
+            follow=config.follow,
+            silence=config.silence,
         )
         self.copies = self._dispatcher.copies
         self.notices = Notices(lambda: (self.store.notice, self.store.trouble, self.secrets.notice))
         self.store.on_trouble(self._journal_has_trouble)
-        self._preferences = Preferences()
-        self._preferences_changed = Signal[[Preferences]]("preferences")
+        self._settings = Settings()
+        self._settings_changed = Signal[[Settings]]("the settings")
         self._errands = BackgroundTasks()
         self._ready: asyncio.Event | None = None
         self._failure: Exception | None = None
@@ -124,8 +124,8 @@ class Runtime:
                 self.secrets.keep_in_memory()
             self._pool.master_id = await self.store.master_id()
             await self.peers.load()
-            self._preferences = Preferences.of(await self.store.load_preferences())
-            self._apply_preferences()
+            self._settings = Settings.of(await self.store.load_settings())
+            self._apply_settings()
             await self._dispatcher.recall()
             self._dispatcher.start()
             self._monitor.start()
@@ -162,7 +162,7 @@ class Runtime:
 
     async def _prune_now_and_then(self) -> None:
         while True:
-            kept = self._preferences
+            kept = self._settings
             try:
                 await self.store.prune(keep=kept.keep_jobs, before=_now() - timedelta(days=kept.keep_days))
             except StoreError as exc:
@@ -170,34 +170,34 @@ class Runtime:
             await self.store.copy_daily(_now().date())
             await asyncio.sleep(PRUNE_EVERY_S)
 
-    # Preferences
+    # Settings
 
     @property
-    def preferences(self) -> Preferences:
-        return self._preferences
+    def settings(self) -> Settings:
+        return self._settings
 
-    async def change_preferences(self, changes: Mapping[str, Any]) -> Preferences:
+    async def change_settings(self, changes: Mapping[str, Any]) -> Settings:
         """Switch something on or off.
 
         Raises:
-            ConfigError: there is no such preference.
+            ConfigError: there is no such setting.
         """
-        self._preferences = self._preferences.changed(changes)
-        self._apply_preferences()
-        self._preferences_changed.tell(self._preferences)
-        await self.store.save_preferences(vars(self._preferences))
-        return self._preferences
+        self._settings = self._settings.changed(changes)
+        self._apply_settings()
+        self._settings_changed.tell(self._settings)
+        await self.store.save_settings(vars(self._settings))
+        return self._settings
 
-    def _apply_preferences(self) -> None:
-        now, dispatcher = self._preferences, self._dispatcher
+    def _apply_settings(self) -> None:
+        now, dispatcher = self._settings, self._dispatcher
         self.manager.here_classes = now.here_classes
         dispatcher.line.paused = now.paused
         dispatcher.use_second_copies(now.second_copies)
         dispatcher.retry_policy = replace(dispatcher.retry_policy, retry_interrupted=now.retry_interrupted)
 
-    def on_preferences(self, callback: Callable[[Preferences], None]) -> Callable[[], None]:
+    def on_settings(self, callback: Callable[[Settings], None]) -> Callable[[], None]:
         """Hear of every change; returns its undo."""
-        return self._preferences_changed.subscribe(callback)
+        return self._settings_changed.subscribe(callback)
 
     def use_this_machine(self, here: Here) -> None:
         """See Dispatcher.use_this_machine."""

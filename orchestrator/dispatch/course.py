@@ -56,7 +56,7 @@ class Course:
         adoption: Adoption,
         recovery: Recovery,
         copies: SecondCopies,
-        on_master: LocalRun,
+        local_run: LocalRun,
         observer: RunObserver,
         withdrawals: Withdrawals,
         note_job: NoteJob,
@@ -70,7 +70,7 @@ class Course:
         self._adoption = adoption
         self._recovery = recovery
         self._copies = copies
-        self._on_master = on_master
+        self._local_run = local_run
         self._observer = observer
         self._withdrawals = withdrawals
         self._note_job = note_job
@@ -85,7 +85,7 @@ class Course:
         while True:
             live.may_recall = True
             try:
-                result = await self._next(live)
+                result = await self._one_attempt(live)
             except asyncio.CancelledError:
                 if self._is_closing() or not is_called_back(live):
                     raise
@@ -97,7 +97,7 @@ class Course:
             finally:
                 live.may_recall = False
 
-    async def _next(self, live: LiveJob) -> AttemptResult | None:
+    async def _one_attempt(self, live: LiveJob) -> AttemptResult | None:
         """One attempt; None when there is to be another."""
         is_back = bool(live.recalled)
         if is_back:
@@ -106,7 +106,7 @@ class Course:
             live.recalled = ""
             self._registry.announce(live)
         if live.job.state is JobState.RUNNING:
-            return await self._go_on(live, is_back)
+            return await self._resume_attempt(live, is_back)
         await self._recovery.pay_for_retry(live)
         await self._recovery.judge(live)
         try:
@@ -120,26 +120,26 @@ class Course:
             return None
         try:
             if placement.backend_id == LOCAL_PEER_ID:
-                return await self._here(live, placement)
+                return await self._run_locally(live, placement)
             config = self._manager.find(placement.backend_id)
             # It may be removed this very moment.
-            return await self._attempt(live, config, placement) if config else None
+            return await self._attempt_on(live, config, placement) if config else None
         finally:
             live.queued.take_back = too_late
             self._queue.release(live.queued)
 
-    async def _here(self, live: LiveJob, placement: Placement) -> AttemptResult | None:
+    async def _run_locally(self, live: LiveJob, placement: Placement) -> AttemptResult | None:
         try:
-            return await self._on_master.run(live, placement)
+            return await self._local_run.run(live, placement)
         except (PromptRefusedError, PeerExecutionError) as exc:
             live.last_error = self._recovery.after_failure_here(live, exc) or live.last_error
             return None
 
-    async def _attempt(
+    async def _attempt_on(
         self, live: LiveJob, config: BackendConfig, placement: Placement
     ) -> AttemptResult | None:
         try:
-            result = await self._sent(live, config, placement)
+            result = await self._post_and_follow(live, config, placement)
         except TakenBackError as exc:
             self._recovery.back_to_the_line(live, exc)
         except (PeerError, ResultError, LocalDiskError) as exc:
@@ -149,7 +149,9 @@ class Course:
             return result
         return None
 
-    async def _sent(self, live: LiveJob, config: BackendConfig, placement: Placement) -> AttemptResult:
+    async def _post_and_follow(
+        self, live: LiveJob, config: BackendConfig, placement: Placement
+    ) -> AttemptResult:
         """Try it once on this peer."""
         await self._ask_for_earlier(live, config)
         with on_its_way(live.queued, config.name, lambda: self._is_closing() or bool(live.cancel_reason)):
@@ -169,7 +171,7 @@ class Course:
         await self._journal.save_job(job)  # nobody hears of an attempt that a crash could forget
         live.job = job
         self._registry.announce(live)
-        return await self._followed(live, run, config.name)
+        return await self._follow(live, run, config.name)
 
     async def _ask_for_earlier(self, live: LiveJob, config: BackendConfig) -> None:
         """A peer that was away may have it still: then the job is called back to that.
@@ -183,12 +185,12 @@ class Course:
         ):
             raise TakenBackError(f"{config.name} does not say whether it has the job still.")
 
-    async def _go_on(self, live: LiveJob, is_back: bool) -> AttemptResult | None:
+    async def _resume_attempt(self, live: LiveJob, is_back: bool) -> AttemptResult | None:
         """Stay with an attempt of an earlier process, or one whose peer `is_back`."""
         config = self._manager.find(live.job.backend_id)  # it may be removed meanwhile
         try:
             run = await self._adoption.last_attempt(live.job, live.queued, is_back=is_back)
-            return await self._followed(live, run, self._manager.get(live.job.backend_id).name)
+            return await self._follow(live, run, self._manager.get(live.job.backend_id).name)
         except TakenBackError as exc:
             self._recovery.back_to_the_line(live, exc)
         except (PeerError, ResultError, LocalDiskError) as exc:
@@ -209,7 +211,7 @@ class Course:
         if any(attempt.is_victim for attempt in live.job.attempts):
             await self._journal.save_job(live.job)  # a crash must not forget what the job may have done
 
-    async def _followed(self, live: LiveJob, run: AttemptRun, peer: str) -> AttemptResult:
+    async def _follow(self, live: LiveJob, run: AttemptRun, peer: str) -> AttemptResult:
         begun = partial(self._queue.begun, live.queued)
         report = Reporter(self._registry, live, peer, begun, run.output_nodes, run.seeded_nodes)
         live.queued.take_back = run.take_back

@@ -1,4 +1,4 @@
-"""A job's story from request to end."""
+"""Runs jobs: from request to end."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Dispatcher:
         self._queue.copy_wanted.subscribe(self.copies.begin_on)
         self._silence = SilenceWatch(manager, peers, self.registry, silence or SilencePolicy())
         self.adoption = Adoption(manager, peers, self._queue, self._ways, journal)
-        on_master = LocalRun(self._local, self.registry, self._queue, journal, self._observer)
+        local_run = LocalRun(self._local, self.registry, self._queue, journal, self._observer)
         self._course = Course(
             manager,
             self.registry,
@@ -124,7 +124,7 @@ class Dispatcher:
             adoption=self.adoption,
             recovery=self._recovery,
             copies=self.copies,
-            on_master=on_master,
+            local_run=local_run,
             observer=self._observer,
             withdrawals=self.withdrawals,
             note_job=note_job,
@@ -158,7 +158,7 @@ class Dispatcher:
         """End all work here. Jobs of nodes are cancelled on their peers; others go on at the next start."""
         self._closing = True
         await self._silence.aclose()
-        await self.registry.end_stories(then=self._journal.hurry)
+        await self.registry.end_all(then=self._journal.hurry)
         await self.withdrawals.aclose()
         self.hold.close()
         await self._model_sizes.aclose()
@@ -234,7 +234,7 @@ class Dispatcher:
         live.queued.on_waiting = partial(self._explain, job.id)
         self.registry.add(live)
         self._recovery.retry_budget.note_job()
-        live.task = asyncio.create_task(self._story(live), name=f"remote-dispatch job {job.id}")
+        live.task = asyncio.create_task(self._run_job(live), name=f"remote-dispatch job {job.id}")
         self.registry.announce(live)
         await asyncio.sleep(0)  # a task that was never begun cannot tell that it was cancelled
         return job
@@ -267,7 +267,7 @@ class Dispatcher:
             await asyncio.wait([live.task])
         return live.job
 
-    async def _story(self, live: LiveJob) -> None:
+    async def _run_job(self, live: LiveJob) -> None:
         try:
             result = await self._course.run(live)
             live.job = live.job.with_result(result)

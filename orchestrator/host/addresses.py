@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..core.models.preferences import Preferences
+from ..core.models.settings import Settings
 from ..runtime import Runtime
 from .guard import Guard
 from .page_events import PageEvent
@@ -25,18 +25,18 @@ class Addresses:
 
     def start(self) -> None:
         """Once the settings are read."""
-        self._apply(self._runtime.preferences)
-        self._runtime.on_preferences(self._apply)
+        self._apply(self._runtime.settings)
+        self._runtime.on_settings(self._apply)
         self._guard.refused.subscribe(self._tell)
 
-    def _apply(self, preferences: Preferences) -> None:
-        self._guard.accept(preferences.accepted_hosts)
-        if preferences.accepted_hosts != self._told:
-            self._told = preferences.accepted_hosts
+    def _apply(self, settings: Settings) -> None:
+        self._guard.accept(settings.accepted_hosts)
+        if settings.accepted_hosts != self._told:
+            self._told = settings.accepted_hosts
             self._tell()
 
     def _tell(self) -> None:
-        view = addresses_view(self._runtime.preferences.accepted_hosts, self._guard.refused.listed())
+        view = addresses_view(self._runtime.settings.accepted_hosts, self._guard.refused.listed())
         self._send(PageEvent.ADDRESSES, sanitise(view))
 
 

@@ -45,7 +45,7 @@ class Announcer:
             self._runtime.on_job(self._on_job),
             self._runtime.on_peer(self._on_peer),
             self._runtime.notices.subscribe(lambda: self._on_peer("")),
-            self._runtime.on_preferences(lambda p: self._send(PageEvent.SETTINGS, dict(vars(p)))),
+            self._runtime.on_settings(lambda p: self._send(PageEvent.SETTINGS, dict(vars(p)))),
         ]
         self._on_peer("")
 

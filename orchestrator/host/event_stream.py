@@ -43,7 +43,7 @@ async def stream_events(request: web.Request, runtime: Runtime) -> web.StreamRes
     undo = [
         runtime.on_job(on_job),
         runtime.on_peer(lambda _: on_other("peers")),
-        runtime.on_preferences(lambda _: on_other("settings")),
+        runtime.on_settings(lambda _: on_other("settings")),
     ]
     numbers = itertools.count(1)
     try:
@@ -71,7 +71,7 @@ async def stream_events(request: web.Request, runtime: Runtime) -> web.StreamRes
 
 
 def _picture(kind: str, runtime: Runtime) -> Any:
-    return {"peers": peer_views(runtime)} if kind == "peers" else dict(vars(runtime.preferences))
+    return {"peers": peer_views(runtime)} if kind == "peers" else dict(vars(runtime.settings))
 
 
 def _event(number: int, kind: str, data: Any) -> bytes:

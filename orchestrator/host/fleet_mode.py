@@ -84,7 +84,7 @@ class FleetMode:
         """Once the engine runs."""
         self._take_queue()
         self._mirror.start()
-        self._runtime.on_preferences(lambda _: self._look_again())
+        self._runtime.on_settings(lambda _: self._look_again())
         self._look_again()
 
     def _take_queue(self) -> None:
@@ -98,7 +98,7 @@ class FleetMode:
                 ThisMachine(
                     self._native.queue,
                     comfy.folders(),
-                    lambda: self._runtime.preferences.this_machine,
+                    lambda: self._runtime.settings.this_machine,
                     self._native.next_number,
                 )
             )
@@ -109,7 +109,7 @@ class FleetMode:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._runtime.preferences.this_machine:
+        if self._runtime.settings.this_machine:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(LOOK_EVERY_S, self._look_again)
 
@@ -189,7 +189,7 @@ class FleetMode:
             found = await self._runtime.check_prompt(
                 request_.prompt, request_.targets or None, peer=request_.peer, tags=request_.tags
             )
-            if found.error is not None and self._runtime.preferences.this_machine and not request_.peer:
+            if found.error is not None and self._runtime.settings.this_machine and not request_.peer:
                 return None  # no peer can, but perhaps this machine
             if found.error is not None:
                 return web.json_response(
@@ -246,7 +246,7 @@ class FleetMode:
             return bool(run == "fleet")
         # A dispatch node sends its part away by itself, and gives the rest its value here. Without a history
         # whoever waits for the result there would wait for ever.
-        is_on = self._runtime.preferences.fleet_mode and self._native.keeps_history
+        is_on = self._runtime.settings.fleet_mode and self._native.keeps_history
         return is_on and not has_dispatch_node(prompt)
 
     async def _local(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..runtime import Runtime, Settings
+from ..runtime import EngineConfig, Runtime
 from . import assets, comfy, early_view, view_headers
 from .addresses import Addresses
 from .announcer import Announcer
@@ -40,7 +40,7 @@ def install(server: Any) -> None:
     folders = comfy.folders()
     if assets.are_kept(server):
         folders = replace(folders, with_assets=partial(assets.with_assets, server))
-    runtime = Runtime(Settings(comfy.data_dir(), folders, guard.is_this_machine))
+    runtime = Runtime(EngineConfig(comfy.data_dir(), folders, guard.is_this_machine))
     host = comfy.Host(server, runtime)
     comfy.set_current(host)
     Strangers(server, guard, partial(_is_job, runtime)).install()

@@ -65,11 +65,11 @@ class MergedNodes:
     def start(self) -> None:
         """Once the engine runs: pages are told when what the peers have changes."""
         self._runtime.on_peer(lambda _: self._soon())
-        self._runtime.on_preferences(lambda _: self._soon())
+        self._runtime.on_settings(lambda _: self._soon())
 
     async def where(self) -> bytes:
         """The body of GET /orchestrator/where."""
-        if self._kept is None or not self._runtime.preferences.peer_nodes:
+        if self._kept is None or not self._runtime.settings.peer_nodes:
             return await nothing_known()
         return (await self._merged(self._kept.own)).where
 
@@ -101,7 +101,7 @@ class MergedNodes:
             self._runtime.peers.read_again()
 
     def _lists(self) -> Lists:
-        return self._all_lists() if self._runtime.preferences.peer_nodes else ()
+        return self._all_lists() if self._runtime.settings.peer_nodes else ()
 
     def _all_lists(self) -> Lists:
         manager = self._runtime.manager
@@ -120,7 +120,7 @@ class MergedNodes:
                 return answer
             try:
                 body = answer.body if isinstance(answer, web.Response) else None
-                if isinstance(body, bytes) and self._runtime.preferences.peer_nodes:
+                if isinstance(body, bytes) and self._runtime.settings.peer_nodes:
                     name = request.match_info.get("node_class")
                     merged = await (self._class(body, name) if name else self._whole(body))
                     answer.body = merged  # type: ignore[attr-defined]

@@ -76,7 +76,7 @@ async def report(runtime: Runtime, token: str) -> dict[str, Any]:
         "made_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": await asyncio.to_thread(_versions),
         "process": {"tasks": len(asyncio.all_tasks())},
-        "settings": dict(vars(runtime.preferences)),
+        "settings": dict(vars(runtime.settings)),
         "notices": list(runtime.notices),
         "peers": [_peer(config, status, runtime.ours_on(config.id)) for config, status in peers],
         "jobs": [_job(job) for job in jobs],

@@ -276,16 +276,16 @@ class _Api:
         return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peers.name)
 
     async def settings(self, request: web.Request) -> tuple[int, Any]:
-        return 200, vars(self._runtime.preferences)
+        return 200, vars(self._runtime.settings)
 
     async def change_settings(self, request: web.Request) -> tuple[int, Any]:
-        return 200, vars(await self._runtime.change_preferences(await read_object(request)))
+        return 200, vars(await self._runtime.change_settings(await read_object(request)))
 
     async def runs_here(self, request: web.Request) -> tuple[int, Any]:
         return 200, {"known": sorted(known_classes())}
 
     async def addresses(self, request: web.Request) -> tuple[int, Any]:
-        return 200, addresses_view(self._runtime.preferences.accepted_hosts, self._guard.refused.listed())
+        return 200, addresses_view(self._runtime.settings.accepted_hosts, self._guard.refused.listed())
 
     async def report(self, request: web.Request) -> tuple[int, Any]:
         return 200, await report(self._runtime, self._guard.token)

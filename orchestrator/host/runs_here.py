@@ -52,7 +52,7 @@ class RunsHere:
 
     @property
     def classes(self) -> HereClasses:
-        return self._runtime.preferences.here_classes
+        return self._runtime.settings.here_classes
 
     def stays_here(self, class_type: str) -> bool:
         return self.classes.why(class_type, is_partner=self._is_partner(class_type)) is not None
@@ -128,7 +128,7 @@ class RunsHere:
         if answer.status != 200 or self._missing(answer, body):
             return self.explained(answer, body, nodes)
         words = f"{in_words(nodes)} So the whole prompt runs here."
-        helps = "" if self._runtime.preferences.this_machine else f" {ADVICE}"
+        helps = "" if self._runtime.settings.this_machine else f" {ADVICE}"
         return self._told(answer, body, nodes, words + helps)
 
     def explained(

@@ -160,7 +160,7 @@ def rescue(damaged: Path, db: sa.Connection) -> Rescued:
 
 
 def copy_wishes(path: Path, db: sa.Connection) -> None:
-    """Copy peers and preferences of a file that another process uses."""
+    """Copy peers and settings of a file that another process uses."""
     with contextlib.closing(_readable(path)) as raw:
         for table in (META, PEERS):
             _copy(raw, table, db)

@@ -53,7 +53,7 @@ T = TypeVar("T")
 BUSY_TIMEOUT_S = 5.0
 IDLE_S = 2.0  #: without a change for this long, all of them go into the file itself
 LOCK_WAIT_S = 3.0  #: how long a ComfyUI that is just ending has to let go of the journal
-_PREFERENCES, _MASTER_ID, _BODY_LIMITS = "preferences", "master_id", "body_limits"  #: keys of the table meta
+_SETTINGS, _MASTER_ID, _BODY_LIMITS = "preferences", "master_id", "body_limits"  #: keys of the table meta
 
 
 class Store:
@@ -120,12 +120,12 @@ class Store:
             return uuid.uuid4().hex
         return await self._transaction(_master_id)
 
-    async def load_preferences(self) -> dict[str, Any]:
-        """What ``save_preferences`` was given last; empty at first."""
-        return await self._record(_PREFERENCES)
+    async def load_settings(self) -> dict[str, Any]:
+        """What ``save_settings`` was given last; empty at first."""
+        return await self._record(_SETTINGS)
 
-    async def save_preferences(self, record: Mapping[str, Any]) -> None:
-        await self._save_record(_PREFERENCES, record)
+    async def save_settings(self, record: Mapping[str, Any]) -> None:
+        await self._save_record(_SETTINGS, record)
 
     async def load_body_limits(self) -> dict[str, int]:
         """What ``save_body_limits`` was given last; empty at first."""

@@ -17,7 +17,7 @@ from orchestrator.dispatch.attempts.transport import Folders
 from orchestrator.host.guard import Guard
 from orchestrator.host.merged_nodes import MergedNodes
 from orchestrator.host.routes import add_routes
-from orchestrator.runtime import Runtime, Settings
+from orchestrator.runtime import EngineConfig, Runtime
 
 
 class Host:
@@ -29,7 +29,7 @@ class Host:
         folders = Folders(output=folder / "output", temp=folder / "temp", resolve_input=lambda value: None)
         self.port = 0
         self.guard = Guard(self, find_full_name=lambda: "Render-Box.lan.example")
-        self.runtime = Runtime(Settings(folder / "data", folders, self.guard.is_this_machine))
+        self.runtime = Runtime(EngineConfig(folder / "data", folders, self.guard.is_this_machine))
         self.app = web.Application()
         routes, repeated = web.RouteTableDef(), web.RouteTableDef()
         definitions = MergedNodes(self.runtime, lambda *_: None).definitions

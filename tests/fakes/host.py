@@ -121,7 +121,7 @@ class FakeHost(PromptHandling):
 
     async def prefer(self, **changes: Any) -> None:
         """Switch something on or off, as in the Fleet tab."""
-        await self.runtime.change_preferences(changes)
+        await self.runtime.change_settings(changes)
 
     async def post(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """A program's request, and the answer's status and JSON, or text where it is none."""

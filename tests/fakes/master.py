@@ -17,7 +17,7 @@ from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
 from orchestrator.dispatch.attempts.transport import Folders
 from orchestrator.dispatch.queue.registry import Listener
 from orchestrator.errors import OrchestratorError
-from orchestrator.runtime import Runtime, Settings
+from orchestrator.runtime import EngineConfig, Runtime
 
 from .comfyui import FakeComfyUI
 from .graphs import stock_classes
@@ -59,7 +59,7 @@ class Master:
             self.output, self.temp, self._resolve_input, reserve_bytes, kind_here=self._kind_here
         )
         self.runtime = Runtime(
-            Settings(self.data, folders, health=health, follow=follow, retry=retry, silence=silence)
+            EngineConfig(self.data, folders, health=health, follow=follow, retry=retry, silence=silence)
         )
 
     def _resolve_input(self, value: str) -> Path | None:

@@ -141,7 +141,7 @@ async def test_f04_a_class_that_one_peer_has_takes_the_job_there(rig: Rig) -> No
 
 
 async def test_f06_a_job_that_is_interrupted_there_goes_elsewhere_when_the_user_wants_that(rig: Rig) -> None:
-    await rig.master.runtime.change_preferences({"retry_interrupted": True})
+    await rig.master.runtime.change_settings({"retry_interrupted": True})
     job = await rig.submit_to(rig.a)
     await rig.a.interrupt()
     done = await rig.end_of(job)

@@ -308,7 +308,7 @@ async def test_five_wrong_addresses_get_five_different_answers_at_once(host: Hos
 
 
 async def test_the_line_alone_comes_without_the_jobs(host: Host) -> None:
-    await host.runtime.change_preferences({"paused": True})
+    await host.runtime.change_settings({"paused": True})
     await host.runtime.submit_all([JobRequest(prompt=picture(), title=f"job {n}") for n in range(30)])
     whole = (await host.ask("GET", "/orchestrator/jobs?limit=25"))[1]
     assert len(whole["jobs"]) == len(whole["line"]) == 25

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from orchestrator.core.models.job import JobState
-from orchestrator.core.models.preferences import Preferences
+from orchestrator.core.models.settings import Settings
 from orchestrator.host.openapi import OPENAPI
 from tests.fakes.api import Host
 from tests.fakes.comfyui import PNG, FakeComfyUI
@@ -128,7 +128,7 @@ async def test_a_listener_gets_the_whole_picture_and_then_every_end(host: Host, 
         events = events_of(answer)
         first = dict([await anext(events), await anext(events)])
         assert [p["name"] for p in first["peers"]["peers"]] == ["gpu"]
-        assert first["settings"] == json.loads(json.dumps(vars(Preferences())))
+        assert first["settings"] == json.loads(json.dumps(vars(Settings())))
         ids = set(await submitted(host, count=3))
         while ids:
             kind, data = await asyncio.wait_for(anext(events), 10)

@@ -136,7 +136,7 @@ async def test_before_any_page_nothing_is_known(page: Page) -> None:
 
 
 async def test_switched_off_the_host_answers_for_itself(page: Page, peer: FakeComfyUI) -> None:
-    await page.master.runtime.change_preferences({"peer_nodes": False})
+    await page.master.runtime.change_settings({"peer_nodes": False})
     assert await page.get("/object_info") == page.own
     assert (await page.get("/orchestrator/where"))["known"] is False
 
@@ -160,7 +160,7 @@ async def test_another_master_is_told_of_our_own_nodes_alone(page: Page, peer: F
 
 async def test_pages_hear_when_what_the_peers_have_changes(page: Page, peer: FakeComfyUI) -> None:
     await until(lambda: (PageEvent.NODE_LISTS, {"peers": 1}) in page.told, "the peer's list is told of")
-    await page.master.runtime.change_preferences({"peer_nodes": False})
+    await page.master.runtime.change_settings({"peer_nodes": False})
     await until(
         lambda: page.told[-1] == (PageEvent.NODE_LISTS, {"peers": 0}), "and that it is no longer shown"
     )

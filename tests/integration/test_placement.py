@@ -177,7 +177,7 @@ async def test_what_keeps_all_jobs_back_is_told_with_where_one_would_run(
     await master.add("a", a)
     found = await master.runtime.explain(JobRequest(prompt=picture()))
     assert (found.paused, found.held, found.waiting) == (False, "", 0)
-    await master.runtime.change_preferences({"paused": True})
+    await master.runtime.change_settings({"paused": True})
     for number in range(3):
         await master.submit(picture(number))
     await until(lambda: len(master.runtime.waiting_jobs()) == 3, "they wait")

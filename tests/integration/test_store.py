@@ -448,7 +448,7 @@ async def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(
 async def test_what_can_be_read_of_a_damaged_file_is_kept(path: Path, damage: Callable[[Path], None]) -> None:
     async with opened(path) as store:
         await store.save_peer(BackendConfig(id="a", host="gpu-1"))
-        await store.save_preferences({"paused": True})
+        await store.save_settings({"paused": True})
         lessons = [LearnedRow("run", "a", f"kind {number}", (1.0, 2.0)) for number in range(100)]
         await store.save_learned(lessons)
         for number in range(200):
@@ -459,7 +459,7 @@ async def test_what_can_be_read_of_a_damaged_file_is_kept(path: Path, damage: Ca
         assert len(kept) > 20
         assert all(found == job(int(found.id[4:]), texts=("some text",) * 20) for found in kept)
         assert [peer.id for peer in await store.load_peers()] == ["a"]
-        assert await store.load_preferences() == {"paused": True}
+        assert await store.load_settings() == {"paused": True}
         assert set(lessons) >= set(await store.load_learned()) > set()
         assert re.search(r"1 peers and \d+ jobs could be read", store.notice)
 
@@ -490,13 +490,13 @@ async def test_a_running_job_whose_attempts_were_lost_waits_again(path: Path) ->
 async def test_a_second_comfyui_on_the_folder_says_so_and_sees_peers_but_no_jobs(path: Path) -> None:
     async with opened(path) as first:
         await first.save_peer(BackendConfig(id="a", host="gpu-1"))
-        await first.save_preferences({"fleet_mode": True})
+        await first.save_settings({"fleet_mode": True})
         await first.save_job(job(1))
         async with opened(path, lock_wait_s=0) as second:
             assert second.is_guest
             assert f"process {os.getpid()}" in second.notice
             assert [peer.id for peer in await second.load_peers()] == ["a"]
-            assert await second.load_preferences() == {"fleet_mode": True}
+            assert await second.load_settings() == {"fleet_mode": True}
             assert await second.master_id() != await first.master_id()
             assert await second.load_jobs() == ()
             await second.save_job(job(2))

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class SecondCopies:
-    """Belongs to one event loop, like the dispatcher whose stories it watches."""
+    """Belongs to one event loop, like the dispatcher whose jobs it watches."""
 
     def __init__(
         self,
@@ -115,11 +115,11 @@ class SecondCopies:
         live.has_copy = live.queued.is_copied = True
         self._queue.fleet.show(live.queued.backend_id)
         self._registry.say(live, f"{why}; it runs a second time where a peer is free")
-        story = self._story(live, first, why, peer)
+        work = self._run_copy(live, first, why, peer)
         name = f"remote-dispatch second copy {live.job.id}"
-        live.second = RunningCopy(asyncio.create_task(story, name=name))
+        live.second = RunningCopy(asyncio.create_task(work, name=name))
 
-    async def _story(self, live: LiveJob, first: BackendConfig, why: str, peer: str) -> None:
+    async def _run_copy(self, live: LiveJob, first: BackendConfig, why: str, peer: str) -> None:
         request = replace(live.queued.request, peer=peer)
         queued = QueuedJob(request, tried={**live.queued.tried, first.id: "it has the first copy"})
         queued.may_run_here = False
@@ -129,14 +129,14 @@ class SecondCopies:
             placement = await self._queue.place(queued)
             queued.is_copied = True  # of this one there is none
             config = self._manager.get(placement.backend_id)
-            await self._copy(live, queued, first, config, why)
+            await self._post_copy(live, queued, first, config, why)
         except OrchestratorError as exc:
             log.info("Job %s has no second copy: %s", live.job.id, exc)
             self._registry.say(live, f"{why}; it goes on there: {exc}")
         finally:
             self._queue.release(queued)
 
-    async def _copy(
+    async def _post_copy(
         self, live: LiveJob, queued: QueuedJob, first: BackendConfig, config: BackendConfig, why: str
     ) -> None:
         def say(text: str) -> None:

@@ -141,7 +141,7 @@ class JobRegistry:
         while len(self._finished) > REMEMBERED_JOBS:
             self._live_jobs.pop(self._finished.popleft(), None)
 
-    async def end_stories(self, then: Callable[[], None]) -> None:
+    async def end_all(self, then: Callable[[], None]) -> None:
         """Cancel what goes on with the jobs, and wait for the end of it. `then`: what else lets it end."""
         pending = {live.task for live in self if live.task and not live.task.done()}
         while pending:  # a cancellation may get lost in foreign code; closing must end all the same

@@ -17,7 +17,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {"keep_days": (1, 3650), "keep_jobs": (1
 
 
 @dataclass(frozen=True)
-class Preferences:
+class Settings:
     """``fleet_mode``: the Run button's prompts go to the peers. ``paused``: no further job is started on a
     peer. ``this_machine``: the master runs fleet prompts too, when its own queue is empty.
     ``peer_nodes``: the page offers the nodes and models of the peers too.
@@ -44,11 +44,11 @@ class Preferences:
     def here_classes(self) -> HereClasses:
         return HereClasses(frozenset(self.runs_here), frozenset(self.runs_on_peers))
 
-    def changed(self, changes: Mapping[str, Any]) -> Preferences:
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
         """These with some changed.
 
         Raises:
-            ConfigError: there is no such preference, or a value it cannot have.
+            ConfigError: there is no such setting, or a value it cannot have.
         """
         known = [field.name for field in fields(self)]
         for name, value in changes.items():
@@ -70,7 +70,7 @@ class Preferences:
         return replace(self, **{name: _plain(value) for name, value in changes.items()})
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Preferences:
+    def of(cls, record: Mapping[str, Any]) -> Settings:
         """From what was kept, by this or another version: what it does not know is left out."""
         known = [f.name for f in fields(cls) if f.name in record and _fits(f.name, record[f.name])]
         return cls(**{name: _plain(record[name]) for name in known})

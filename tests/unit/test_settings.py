@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from orchestrator.core.models.preferences import Preferences
+from orchestrator.core.models.settings import Settings
 from orchestrator.errors import ConfigError
 
 
 def test_at_first_only_what_the_page_offers_is_more_than_the_hosts_own() -> None:
-    assert [name for name, on in vars(Preferences()).items() if on is True] == ["peer_nodes"]
+    assert [name for name, on in vars(Settings()).items() if on is True] == ["peer_nodes"]
 
 
 def test_one_change_leaves_the_others() -> None:
-    assert Preferences(paused=True).changed({"fleet_mode": True}) == Preferences(True, True)
+    assert Settings(paused=True).changed({"fleet_mode": True}) == Settings(True, True)
 
 
 @pytest.mark.parametrize(
@@ -31,22 +31,22 @@ def test_one_change_leaves_the_others() -> None:
 )
 def test_a_wrong_change_is_refused_in_words(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"Known are|must be (true or false|a whole number from)"):
-        Preferences().changed(changes)
+        Settings().changed(changes)
 
 
 def test_what_another_version_kept_is_taken_as_far_as_it_goes() -> None:
     record = {"fleet_mode": True, "paused": "perhaps", "colour": "red", "keep_days": 7, "keep_jobs": 10**9}
-    assert Preferences.of(record) == Preferences(fleet_mode=True, keep_days=7)
+    assert Settings.of(record) == Settings(fleet_mode=True, keep_days=7)
 
 
 def test_the_list_of_what_runs_here_is_kept_without_doubles() -> None:
-    changed = Preferences().changed({"runs_here": ["Chooser", "My Node", "Chooser"]})
+    changed = Settings().changed({"runs_here": ["Chooser", "My Node", "Chooser"]})
     assert changed.runs_here == ("Chooser", "My Node")
-    assert Preferences.of(json.loads(json.dumps(vars(changed)))) == changed
+    assert Settings.of(json.loads(json.dumps(vars(changed)))) == changed
 
 
 @pytest.mark.parametrize("value", ["Chooser", [1], [""], ["x" * 201], ["a\nb"], {"Chooser": True}, None])
 def test_a_wrong_list_is_refused_in_words(value: object) -> None:
     with pytest.raises(ConfigError, match="must be a list of at most"):
-        Preferences().changed({"runs_on_peers": value})
-    assert Preferences.of({"runs_here": value}) == Preferences()
+        Settings().changed({"runs_on_peers": value})
+    assert Settings.of({"runs_here": value}) == Settings()

@@ -34,7 +34,7 @@ def b(b: FakeComfyUI) -> FakeComfyUI:
 
 async def held(master: Master, count: int, **request: object) -> list[Job]:
     """Jobs in a paused line."""
-    await master.runtime.change_preferences({"paused": True})
+    await master.runtime.change_settings({"paused": True})
     return [await master.submit(picture(n), **request) for n in range(count)]
 
 
@@ -66,7 +66,7 @@ async def test_while_it_is_paused_nothing_starts_and_afterwards_the_first_of_the
     jobs = await held(master, 3)
     await until(lambda: len(waiting(master)) == 3, "all wait")
     assert a.asked("/prompt") == []
-    await master.runtime.change_preferences({"paused": False})
+    await master.runtime.change_settings({"paused": False})
     await until(lambda: len(waiting(master)) == 1, "two are on the peer")
     assert waiting(master) == [jobs[2].id]
 
@@ -76,7 +76,7 @@ async def test_a_pause_outlives_a_restart(tmp_path: Path, a: FakeComfyUI) -> Non
         await master.add("a", a)
         jobs = await held(master, 2)
     async with started(tmp_path) as master:
-        assert master.runtime.preferences.paused
+        assert master.runtime.settings.paused
         await until(lambda: waiting(master) == [job.id for job in jobs], "they wait again")
         assert a.asked("/prompt") == []
 
@@ -152,7 +152,7 @@ async def test_a_job_moved_before_a_more_urgent_one_goes_before_it(master: Maste
     await until(lambda: len(waiting(master)) == 3, "all wait")
     await master.runtime.move_job(jobs[1].id, urgent.id)
     assert waiting(master) == [jobs[1].id, urgent.id, jobs[0].id]
-    await master.runtime.change_preferences({"paused": False})
+    await master.runtime.change_settings({"paused": False})
     await until(lambda: master.job(jobs[1]).state is JobState.RUNNING, "it is the first to go")
 
 
@@ -181,7 +181,7 @@ async def test_a_waiting_job_is_sent_to_the_peer_that_a_person_chose(
     with pytest.raises(ConfigError, match="no peer nowhere"):
         await master.runtime.pin_job(job.id, "nowhere")
     await master.runtime.pin_job(job.id, "b")
-    await master.runtime.change_preferences({"paused": False})
+    await master.runtime.change_settings({"paused": False})
     await until(lambda: b.running, "it runs there")
     assert a.asked("/prompt") == []
 
@@ -387,12 +387,12 @@ async def test_a_waiting_job_is_not_given_to_a_chosen_peer_that_cannot_run_it(
     await master.add("a", a, tags=["fast"])
     await master.add("b", b)
     await all_known(master)
-    await master.runtime.change_preferences({"paused": True})
+    await master.runtime.change_settings({"paused": True})
     job = await master.submit(**wishes)
     await until(lambda: waiting(master), "it waits")
     with pytest.raises(ConfigError, match=why):
         await master.runtime.pin_job(job.id, "b")
-    await master.runtime.change_preferences({"paused": False})
+    await master.runtime.change_settings({"paused": False})
     await until(lambda: a.running, "it runs on the other one")
 
 
