@@ -14,7 +14,7 @@ import sys
 
 
 def main() -> int:
-    if sys.version_info < (3, 10):  # noqa: UP036 - whoever has an older one shall read why
+    if sys.version_info < (3, 10):  # noqa: UP036 - with an older one, this says why
         print(f"Python 3.10 or later is needed; this is {sys.version.split()[0]}.")
         return 2
     parser = argparse.ArgumentParser(

@@ -46,7 +46,7 @@ from .change_check import fingerprint
 log = logging.getLogger(__name__)
 
 INTERRUPT_POLL_S = 0.2
-READ_IN_PLACE_BYTES = 1 << 20  #: so much is read sooner than a thread is begun, and ended with the prompt
+READ_IN_PLACE_BYTES = 1 << 20  #: up to this, reading in place is quicker than a thread
 
 
 class RemoteDispatch(io.ComfyNode):
@@ -278,7 +278,7 @@ def _is_small(files: Sequence[OutputFile]) -> bool:
     try:
         return sum(Path(file.path).stat().st_size for file in files) <= READ_IN_PLACE_BYTES
     except OSError:
-        return True  # whoever reads them says so
+        return True  # their reader says so
 
 
 def _first_pictures(files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OrchestratorError as exc:
         print(f"{options.command}: {exc}", file=sys.stderr)
         return WRONG
-    except BrokenPipeError:  # whoever read our output has seen enough (| head)
+    except BrokenPipeError:  # the reader of our output has seen enough (| head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -222,7 +222,7 @@ class Runtime:
         return self._dispatcher.has_sent(prompt_id)
 
     def is_sender(self, name: str) -> bool:
-        """Whether a prompt that says it comes from this master does: an address of ours leads back here."""
+        """Whether a prompt that says it comes from this master does: one of our addresses leads back here."""
         return bool(self._pool.master_id) and name == self._pool.sender
 
     def ours_on(self, backend_id: str) -> int:

@@ -53,7 +53,7 @@ _NOT_YET, _EXPIRED, _OTHER_NAME = 9, 10, (62, 64)
 
 @contextlib.contextmanager
 def translated(base_url: str, mask: Mask = NOTHING) -> Iterator[None]:
-    """Every error of aiohttp as one of ours; most specific first."""
+    """Every error of aiohttp as one of our own; most specific first."""
     try:
         yield
     except (asyncio.TimeoutError, aiohttp.ServerTimeoutError) as exc:

@@ -184,7 +184,7 @@ class EventStream:
             node_id = message.data.get("node")
             prompt_id = message.prompt_id or self._executing[0]
             self._executing = (prompt_id, node_id if isinstance(node_id, str) else "")
-            if node_id is None:  # the prompt has ended, and what comes now is another's
+            if node_id is None:  # the prompt has ended, and what comes now belongs to another one
                 self._executing = ("", "")
             return message
         if message.prompt_id or message.type in COMFYUI_TYPES:

@@ -28,7 +28,7 @@ from .manager import BackendManager
 
 log = logging.getLogger(__name__)
 
-REREAD_FIRST_S = 5.0  #: a node list that could not be read is asked for again after so long,
+REREAD_FIRST_S = 5.0  #: pause before a node list that could not be read is asked for again,
 REREAD_MAX_S = 60.0  #: then after twice as long each time, up to this
 PATIENCE_S = 120.0  #: how long a peer may put off each question about its nodes
 FRESH_S = 3.0  #: a node list younger than this is not read again, however many pages ask
@@ -57,8 +57,8 @@ class _Watched:
 
 class HealthMonitor:
     """`client_factory` owns the clients it hands out; the monitor never closes them. `work_of` tells what is
-    known of the prompt that a peer with this queue should be at; `has_job(backend_id)` whether a job of ours
-    is there."""
+    known of the prompt that a peer with this queue should be at; `has_job(backend_id)` whether one of our
+    jobs is there."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class HealthMonitor:
         await self._judge(backend_id)
         reading = self._read_if_needed(backend_id)
         if reading is not None:
-            # Others may wait for the same list: it is read to its end, whoever gives up.
+            # Others may wait for the same list: it is read to its end even if one gives up.
             await asyncio.wait([reading])
         return self._manager.get_status(backend_id)
 
@@ -203,7 +203,7 @@ class HealthMonitor:
             before = self._manager.get_status(backend_id)
             edited = self._manager.get(backend_id)
             if (edited.url, edited.enabled) != (config.url, config.enabled):
-                return before  # this answer is another machine's, or nobody wants it
+                return before  # the answer came from another machine, or nobody wants it
             now = datetime.now(timezone.utc)
             if error is None:
                 queue = client.latest.queue if client.latest else QueueState()

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import WorkflowError
 
-IN_PLACE = 1 << 15  #: roughly characters; so many are written sooner than a thread is asked to
+IN_PLACE = 1 << 15  #: roughly in characters: up to this, writing in place is quicker than a thread
 _LEAF = 8  #: what a number, a name's quotes and a comma come to
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ..errors import PeerTimeoutError
 
 WINDOW_S = 30.0  #: how long a transfer may stand still
-WINDOW_MIN_BYTES = 64 << 10  #: fewer than so many in a window is standing still
+WINDOW_MIN_BYTES = 64 << 10  #: fewer in a window counts as standing still
 
 T = TypeVar("T")
 

@@ -51,7 +51,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--peer", default="", help="only this peer, by name")
     command.add_argument("--tag", action="append", default=[], help="only peers with this tag")
-    command.add_argument("--count", type=int, help="so many, each with seeds of its own")
+    command.add_argument("--count", type=int, help="how many jobs, each with its own seeds")
     command.add_argument("--wait", action="store_true", help="stay until all are over, with a progress bar")
     command.add_argument("--out", type=Path, metavar="DIR", help="wait, and put all result files there")
     command.add_argument("--json", action="store_true", help="print the jobs as JSON at the end")

@@ -307,7 +307,7 @@ class Dispatcher:
         live.job = live.job.to(state, ended_at=_now(), error=error_view(failure), **details)
         self.registry.finished(live)
         if live.job.request.source is Source.NODE:
-            live.ended.set()  # whoever waits for it ends with this process: no need to wait for the disk
+            live.ended.set()  # its waiter ends with this process: no need to wait for the disk
         try:
             await even_if_cancelled(self._journal.save_job(live.job))
         except OrchestratorError as exc:

@@ -55,7 +55,7 @@ _NO_FAILURES = (TakenBackError.code, OvertakenError.code, OUTAGE)
 SecondLook = Callable[[Mapping[str, Doubt]], Awaitable[frozenset[str]]]
 
 ASK_AGAIN_S = 5.0
-LOOKED_S = 0.5  #: what a peer said it lacks is believed for so long, where nothing is refused for it
+LOOKED_S = 0.5  #: how long a peer is believed to lack something, where nothing is refused for it
 FREED_PAUSE_S = 0.5  #: a peer frees its memory between two prompts, not in the request for it
 WHY_MAX = 300  #: characters of an error that a peer's row can hold
 

@@ -1,4 +1,4 @@
-"""Reads and checks what callers send us. What is wrong is said in the words of the request."""
+"""Reads and checks what callers send us. Errors are worded in terms of the request."""
 
 from __future__ import annotations
 

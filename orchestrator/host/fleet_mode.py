@@ -245,7 +245,7 @@ class FleetMode:
         if run in ("fleet", "local"):
             return bool(run == "fleet")
         # A dispatch node sends its part away by itself, and gives the rest its value here. Without a history
-        # whoever waits for the result there would wait for ever.
+        # a client that waits for the result there would wait for ever.
         is_on = self._runtime.settings.fleet_mode and self._native.keeps_history
         return is_on and not has_dispatch_node(prompt)
 

@@ -121,7 +121,7 @@ def check_place(seen: Seen, ours: Ours) -> Refusal | None:
     if told is not None:
         origin = parse_origin(told)
         if origin is None or not ours.has_origin(*origin, host):
-            # Only a page that this server gave out sends a header of ours: a proxy changed the Host.
+            # Only a page that this server gave out sends our header: a proxy changed the Host.
             is_proxied = origin is not None and seen.is_our_page
             return Refusal(
                 "bad_origin",

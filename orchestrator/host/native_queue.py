@@ -37,7 +37,7 @@ class NativeQueue:
         self.keeps_history = True
         self._running: dict[str, Item] = {}
         self._waiting: dict[str, Item] = {}
-        self._ended: set[str] = set()  #: prompt ids of ours in the host's history
+        self._ended: set[str] = set()  #: our prompt ids in the host's history
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = float("-inf")
 
@@ -128,7 +128,7 @@ class NativeQueue:
         self._changed()
 
     def _shows_queue(self) -> bool:
-        """Whether who asks the host for its queue sees one of ours."""
+        """Whether the caller who asks the host for its queue sees one of our jobs."""
         self._running[_TRY] = (0, _TRY, {}, {}, [])
         try:
             running, _ = self.queue.get_current_queue_volatile()
@@ -166,7 +166,7 @@ class NativeQueue:
         return theirs if strangers.is_reading() else theirs + self.count_ours()
 
     def count_ours(self) -> int:
-        """How many of ours are shown."""
+        """How many of our jobs are shown."""
         return len(self._running) + len(self._waiting)
 
     def _history_for_asker(self, entries: Any) -> Any:
@@ -175,7 +175,7 @@ class NativeQueue:
         return {prompt_id: entry for prompt_id, entry in entries.items() if prompt_id not in self._ended}
 
     def _keeping_ours(self, change: Any) -> Any:
-        """What takes entries out of the history; a stranger reaches none of ours."""
+        """What takes entries out of the history; a stranger reaches none of our jobs."""
 
         def call(*given: Any, **named: Any) -> Any:
             if not strangers.is_asking():

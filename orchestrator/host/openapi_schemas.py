@@ -76,7 +76,7 @@ _OF_NODE: dict[str, Schema] = {
     "overrides": {**TEXT, "description": "Changes as a Remote Dispatch node takes them, one a line."},
 }
 _SEVERAL: dict[str, Schema] = {
-    "count": {**WHOLE, "minimum": 1, "maximum": 1000, "description": "So many, each with seeds of its own."},
+    "count": {**WHOLE, "minimum": 1, "maximum": 1000, "description": "How many, each with its own seeds."},
     "variations": {**listed(ANYTHING), "description": "One job for each, laid over parameters."},
     "request_id": {
         **TEXT,
@@ -179,7 +179,7 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Accepted": fields({"job_id": TEXT, "state": TEXT, "job_ids": listed(TEXT)}),
-    "Reckoning": {
+    "Forecast": {
         **fields(
             {
                 **{"id": TEXT, "name": TEXT, "eligible": FLAG, "reason": TEXT, "is_guess": FLAG},
@@ -197,7 +197,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "Outlook": fields(
         {
-            **{"peers": listed(ref("Reckoning")), "paused": FLAG},
+            **{"peers": listed(ref("Forecast")), "paused": FLAG},
             "held": {**TEXT, "description": 'Why no job is started now, besides a pause; "" when they are.'},
             "waiting": {**WHOLE, "description": "Jobs in the line now."},
             "here": {**TEXT, "description": 'What of it would run on the master, and why; "" for nothing.'},

@@ -1,7 +1,7 @@
 """Events that node packs send their own code on the page: which of a peer's are told on, and how many.
 
 That code trusts its own server, so only what it would have heard from this machine as well passes: events of
-a class that this machine has from the same pack, while a prompt runs there, for whoever sent that prompt.
+a class that this machine has from the same pack, while a prompt runs there, for the client that sent it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ class PageEvent(str, Enum):
     PEERS = "orchestrator.peers"  #: all of them and the notices, as in ``GET /orchestrator/peers``
     JOBS = "orchestrator.jobs"  #: ``{"jobs": [...]}``, those that changed, as in ``GET /orchestrator/jobs``
     SETTINGS = "orchestrator.settings"  #: the settings, all of them
-    NODE_LISTS = "orchestrator.node_lists"  #: ``{"peers": int}``: what these peers can run is another now
+    NODE_LISTS = "orchestrator.node_lists"  #: ``{"peers": int}``: what these peers can run has changed
     RUNS_HERE = "orchestrator.runs_here"  #: to the page that asked: why its prompt runs here (``RunsHere``)
     ADDRESSES = "orchestrator.addresses"  #: as in ``GET /orchestrator/addresses``
     NODE_PEERS = "orchestrator.node_peers"  #: which peer works on the nodes of a graph, see ``NodePeers``

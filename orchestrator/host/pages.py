@@ -1,6 +1,6 @@
 """Our own events, for open pages alone. One that reads slowly is told the newest state, not each step to it.
 
-A client that is no page hears what a plain ComfyUI would tell it and nothing of ours: it may know no other
+A client that is no page hears what a plain ComfyUI would tell it and none of our events: it may know no other
 types of messages.
 """
 

@@ -85,7 +85,7 @@ class Prefetch:
             stash = Stash.from_input(inputs[VALUE_INPUT])
             options = _options(inputs)
             if stash is None or stash.boundaries or any(is_link(value) for value in options.values()):
-                return  # it hangs on values that are not there yet
+                return  # it depends on values that are not there yet
             request = node_request(
                 stash, stash.prompt, node_id=node_id, extra_pnginfo=extra.get("extra_pnginfo"), **options
             )

@@ -207,7 +207,7 @@ class _Api:
         return 202, _accepted((await self._runtime.retry(_id(request), **asked),))
 
     async def output(self, request: web.Request) -> web.StreamResponse:
-        """The file itself. It is never shown as a page of ours, whatever a peer put into it."""
+        """The file itself. It is never shown as one of our pages, whatever a peer put into it."""
         try:
             await self._runtime.ready()
             job = await self._runtime.job(_id(request))

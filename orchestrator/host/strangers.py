@@ -73,7 +73,7 @@ class Strangers:
         return strangers
 
     async def _would_move_the_fleet(self, request: web.Request) -> bool:
-        """Whether the host alone, without any help of ours, would reach the peers by this."""
+        """Whether the host alone, without our help, would reach the peers by this."""
         path = PREFIX.sub("", request.path)
         if path == "/prompt":
             try:

@@ -81,7 +81,7 @@ class ThisMachine:
         return RanHere(AttemptResult(files, outputs), _cached(entry))
 
     async def _end_of(self, prompt_id: str, earlier: object) -> Mapping[str, Any]:
-        """Its history entry, once there is another than the `earlier` one."""
+        """Its history entry, once it differs from the `earlier` one."""
         while True:
             with self._queue.mutex:
                 entry: Mapping[str, Any] | None = self._queue.history.get(prompt_id)

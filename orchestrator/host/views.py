@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
-from ..core.engine.explain import Outlook, Reckoning, caution, in_full
+from ..core.engine.explain import Forecast, Outlook, caution, in_full
 from ..core.engine.knowledge import Origin
 from ..core.models.backend import BackendConfig, BackendStatus, QueueState
 from ..core.models.job import Attempt, Job, JobState, OutputFile
@@ -64,33 +64,33 @@ def peer_view(
 
 def outlook_view(outlook: Outlook) -> dict[str, Any]:
     return {
-        "peers": [_reckoning_view(reckoning) for reckoning in outlook.peers],
+        "peers": [_reckoning_view(forecast) for forecast in outlook.peers],
         "paused": outlook.paused,
         "held": outlook.held,
         "waiting": outlook.waiting,
     }
 
 
-def _reckoning_view(reckoning: Reckoning) -> dict[str, Any]:
+def _reckoning_view(forecast: Forecast) -> dict[str, Any]:
     """What a peer would do with a job, in seconds from now; None for one that may not take it. ``awaits``:
     it would, but for something that passes, and the job waits for it. ``is_guess``: such a job never ran
     there; ``origin``: what the times are taken from. ``need_bytes``: of memory, as expected; None while
     unknown."""
-    verdict, able = reckoning.verdict, reckoning.verdict.eligible
+    verdict, able = forecast.verdict, forecast.verdict.eligible
     return {
         "id": verdict.backend_id,
         "name": verdict.name,
         "eligible": able,
         "awaits": bool(verdict.awaited),
-        "reason": in_full(reckoning),
-        "is_guess": reckoning.origin is not Origin.HERE,
-        "origin": reckoning.origin.value,
-        "need_bytes": round(reckoning.need_gb * 2**30) or None,
-        "caution": caution(reckoning),
-        "start_s": reckoning.start_s if able else None,
-        "load_s": reckoning.load_s if able else None,
-        "run_s": reckoning.run_s if able and reckoning.origin is not Origin.NOTHING else None,
-        "finish_s": reckoning.finish_s if reckoning.origin is not Origin.NOTHING else None,
+        "reason": in_full(forecast),
+        "is_guess": forecast.origin is not Origin.HERE,
+        "origin": forecast.origin.value,
+        "need_bytes": round(forecast.need_gb * 2**30) or None,
+        "caution": caution(forecast),
+        "start_s": forecast.start_s if able else None,
+        "load_s": forecast.load_s if able else None,
+        "run_s": forecast.run_s if able and forecast.origin is not Origin.NOTHING else None,
+        "finish_s": forecast.finish_s if forecast.origin is not Origin.NOTHING else None,
     }
 
 
@@ -104,7 +104,7 @@ def jobs_view(
     only_line: bool = False,
 ) -> dict[str, Any]:
     """`jobs` newest first. ``line``: ids of the waiting ones, the next first; ``counts``: how many there are
-    of each kind. With a `limit`: no more than so many of the line, and as many of the ended ones, after the
+    of each kind. With a `limit`: at most that many of the queue, and as many of the ended ones, after the
     first `skip` of each; running ones come with the first of them. `only_line`: `jobs` stays empty."""
     in_line = {job.id for job in line}
     elsewhere = (job for job in reversed(jobs) if job.state is JobState.WAITING and job.id not in in_line)

@@ -1,4 +1,4 @@
-"""A folder of ours belongs to one process at a time: the lock that says so."""
+"""The lock that gives the data folder to one process at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done with a file of ours that turned out to be damaged."""
+"""Puts one of our files aside that is damaged."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def _copy(raw: sqlite3.Connection, table: sa.Table, db: sa.Connection) -> None:
         kept = {name: row[name] for name in row.keys() if name in known}  # noqa: SIM118
         names = ", ".join(kept)
         places = ", ".join("?" * len(kept))
-        # What the new tables do not allow is no row of ours.
+        # A row that the new tables do not allow was not written by us.
         with contextlib.suppress(IntegrityError):
             insert = f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({places})"  # noqa: S608
             db.exec_driver_sql(insert, tuple(kept.values()))

@@ -1,4 +1,4 @@
-"""axe-core on everything of ours that a page can show, in dark and in light, on both frontends."""
+"""axe-core on all of our parts that a page can show, in dark and in light, on both frontends."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.backends import wire
-from orchestrator.core.engine.explain import Reckoning, caution, in_full
+from orchestrator.core.engine.explain import Forecast, caution, in_full
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
 from tests.fakes.answers import Handler, announce, answer, endless, login_page, redirect, silence
 from tests.fakes.comfyui import FakeComfyUI
@@ -35,9 +35,9 @@ def with_model(name: str = "base.safetensors", seed: int = 0) -> Prompt:
     return {**picture(seed), "9": loader}
 
 
-async def told(master: Master, prompt: Prompt | None = None, **request: Any) -> dict[str, Reckoning]:
+async def told(master: Master, prompt: Prompt | None = None, **request: Any) -> dict[str, Forecast]:
     found = await master.runtime.explain(JobRequest(prompt=prompt or with_model(), **request))
-    return {reckoning.verdict.name: reckoning for reckoning in found.peers}
+    return {forecast.verdict.name: forecast for forecast in found.peers}
 
 
 async def needs(master: Master, bytes_: float, prompt: Prompt | None = None) -> None:
@@ -221,9 +221,9 @@ async def test_what_runs_used_tells_what_such_a_job_needs_and_outlives_a_restart
     other.vram_total, other.vram_free = 8 * GIB, 7 * GIB
     async with started(tmp_path) as master:
         await master.add("other", other)
-        reckoning = (await told(master))["other"]
-        assert (reckoning.verdict.eligible, caution(reckoning)) == (True, "needs about 12 GB, it has 8")
-        assert "needs about 12 GB, it has 8" in in_full(reckoning)
+        forecast = (await told(master))["other"]
+        assert (forecast.verdict.eligible, caution(forecast)) == (True, "needs about 12 GB, it has 8")
+        assert "needs about 12 GB, it has 8" in in_full(forecast)
 
 
 async def test_a_run_that_was_hardly_polled_tells_nothing_of_its_memory(

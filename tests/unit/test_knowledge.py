@@ -268,7 +268,7 @@ def test_memory_holds_what_was_used_last() -> None:
     assert knowledge.warm.of("p") == {"a", "b"}
 
 
-def test_loading_an_unseen_file_is_reckoned_by_its_size_and_the_peers_disk() -> None:
+def test_loading_an_unseen_file_is_foretold_by_its_size_and_the_peers_disk() -> None:
     knowledge = Knowledge()
     knowledge.note_size("a", 10.0)
     knowledge.note_size("b", 5.0)

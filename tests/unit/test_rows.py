@@ -1,4 +1,4 @@
-"""The arrays that placement reckons with: levels of many groups, sets of peers, counts that are kept."""
+"""The arrays that placement computes with: levels of many groups, sets of peers, counts that are kept."""
 
 from __future__ import annotations
 

@@ -327,7 +327,7 @@ def test_an_unstarted_job_is_taken_back_by_a_peer_that_is_through_with_it_sooner
     assert [(back.job_id, back.backend_id, back.to) for back in fleet.last.take_backs] == [
         ("second", "a", "b")
     ]
-    assert "could be through with it in 30 s" in fleet.last.take_backs[0].reason
+    assert "could finish it in 30 s" in fleet.last.take_backs[0].reason
 
 
 def test_but_not_by_one_that_would_need_longer() -> None:
@@ -488,8 +488,8 @@ def test_a_start_says_how_long_the_peer_works_unless_it_is_guessed_from_other_gr
 def test_a_time_that_is_taken_from_other_graphs_is_only_perhaps() -> None:
     fleet = Fleet(peer("a"))
     fleet.learn("a", SHORT, 20.0)
-    (known,) = fleet.scheduler.reckon(SHORT, can_run("a"), 0.0)
-    (other,) = fleet.scheduler.reckon(LONG, can_run("a"), 0.0)
+    (known,) = fleet.scheduler.forecasts(SHORT, can_run("a"), 0.0)
+    (other,) = fleet.scheduler.forecasts(LONG, can_run("a"), 0.0)
     assert in_full(known) == "done in about 20 s: nothing ahead"
     assert in_full(other) == "done in perhaps 20 s: nothing ahead, guessed from other graphs"
 
@@ -512,7 +512,7 @@ def test_before_sending_each_peer_tells_what_it_would_need_the_soonest_first() -
     fleet = Fleet(peer("a"), peer("b"), peer("c", health=Health.DOWN, reason="off"))
     fleet.learn("a", SHORT, 20.0)
     fleet.learn("b", SHORT, 14.0)
-    found = fleet.scheduler.reckon(SHORT, can_run("a", "b", "c"), 0.0)
+    found = fleet.scheduler.forecasts(SHORT, can_run("a", "b", "c"), 0.0)
     assert [one.verdict.name for one in found] == ["b", "a", "c"]
     assert [in_full(one) for one in found] == [
         "done in about 14 s: nothing ahead",
@@ -530,7 +530,7 @@ def test_before_sending_what_waits_goes_first_if_it_is_as_urgent_and_may_take_a_
     fleet.wait("elsewhere", SHORT, "c")
 
     def told(*names: str, priority: float = 0.0) -> list[str]:
-        found = fleet.scheduler.reckon(SHORT, can_run(*names), 0.0, priority)
+        found = fleet.scheduler.forecasts(SHORT, can_run(*names), 0.0, priority)
         return [in_full(one) for one in found if one.verdict.eligible]
 
     behind = "done in about 70 s: 12 waiting jobs go first, its turn in 60 s"
@@ -557,7 +557,7 @@ def test_before_sending_peers_that_fewer_waiting_jobs_leave_over_are_free_at_onc
         fleet.learn(name, SHORT, run_s)
     fleet.run_on("d", "running", SHORT)
     fleet.wait("waiting", SHORT)
-    found = fleet.scheduler.reckon(SHORT, can_run("a", "b", "c", "d"), 0.0)
+    found = fleet.scheduler.forecasts(SHORT, can_run("a", "b", "c", "d"), 0.0)
     assert {one.verdict.name: in_full(one) for one in found} == {
         "a": "done in about 60 s: nothing ahead",
         "b": b,

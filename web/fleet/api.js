@@ -10,8 +10,8 @@
  *   node_types: number | null, running?: Running | null, exclusive?: boolean, only_idle?: boolean, hours?: string, relay_events?: boolean}} Peer
  * @typedef {{id: string, name: string, eligible: boolean, awaits?: boolean, reason: string, caution?: string, is_guess: boolean,
  *   origin: "here" | "elsewhere" | "shape" | "peer" | "fleet" | "nothing", start_s: number | null, load_s: number | null, run_s: number | null, finish_s: number | null,
- *   need_bytes?: number | null}} Reckoning seconds from now
- * @typedef {{peers: Reckoning[], paused: boolean, held: string, waiting: number, here?: string}} Explained soonest first
+ *   need_bytes?: number | null}} Forecast seconds from now
+ * @typedef {{peers: Forecast[], paused: boolean, held: string, waiting: number, here?: string}} Explained soonest first
  * @typedef {{job_id: string | null, prompt_id: string, whose: "ours" | "others", title: string, node: string,
  *   progress: number | null}} Running
  * @typedef {{ok: boolean, seconds: number, node_types: number | null, models_only_there: number | null,
@@ -198,7 +198,7 @@ export class FleetApi {
       return await send();
     } catch (error) {
       if (!(error instanceof RequestError) || error.code !== "bad_token") throw error;
-      this.#token = null; // ComfyUI was restarted since: its token is another one now
+      this.#token = null; // ComfyUI was restarted since: its token has changed
       return send();
     }
   }

@@ -25,7 +25,7 @@ export function lostLately(jobs, peerId, nowMs) {
 /** What another sentence follows. @param {string} text */
 const sentence = (text) => (text ? `${text}${/[.!?…]$/.test(text) ? "" : "."} ` : "");
 
-/** How many jobs of ours a peer had when it went down.
+/** How many of our jobs a peer had when it went down.
  * @param {Peer} earlier @param {Peer} now @param {(peerId: string) => number} lostThere */
 const takenAlong = (earlier, now, lostThere) => Math.max(earlier.ours, now.ours, lostThere(now.id));
 
@@ -39,7 +39,7 @@ const wentAway = (peer, ours) => ({
 
 /**
  * What is new and needs a person among the peers.
- * @param {Peer[]} before @param {Peer[]} now @param {(peerId: string) => number} lostThere jobs of ours, lately
+ * @param {Peer[]} before @param {Peer[]} now @param {(peerId: string) => number} lostThere our jobs that were lost there lately
  * @returns {Toast[]}
  */
 export function peersNeeding(before, now, lostThere) {
@@ -87,7 +87,7 @@ export class Attention {
   #peers = null;
   /** @type {Set<string>} */
   #told = new Set();
-  /** @type {Set<string>} peers that are down, with no job of ours as far as was heard */
+  /** @type {Set<string>} peers that are down, with none of our jobs as far as was heard */
   #downAlone = new Set();
 
   /** @param {import("./store.js").FleetStore} store @param {(toast: Toast) => void} toast */

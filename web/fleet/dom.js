@@ -49,7 +49,7 @@ export function setOptionalText(element, text) {
   element.hidden = !text;
 }
 
-/** The children anew, but only when what they show (`signature`) changed.
+/** Replaces the children, but only when what they show (`signature`) changed.
  * @param {HTMLElement} element @param {string} signature @param {() => Node[]} make */
 export function setChildren(element, signature, make) {
   if (element.dataset.orcShows === signature) return;

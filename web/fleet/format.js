@@ -160,7 +160,7 @@ export const jobWord = (job) => outcomeWord(job.state);
 /** With the peer's name before it, unless it begins with that. @param {string} peer @param {string} said */
 export const saidOf = (peer, said) => (said.startsWith(`${peer} `) ? said : `${peer}: ${said}`);
 
-/** The peer that would run it, or that it would wait for. @param {import("./api.js").Reckoning[]} peers soonest first */
+/** The peer that would run it, or that it would wait for. @param {import("./api.js").Forecast[]} peers soonest first */
 export const spokenOf = (peers) => (peers[0]?.eligible ? peers[0] : peers.find(({ awaits }) => awaits));
 
 /** Why the job went elsewhere, attempt by attempt; the last failure of a failed job is its `error`.

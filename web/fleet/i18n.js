@@ -27,7 +27,7 @@ export function t(english, values = {}) {
 }
 
 /**
- * A sentence about so many things; `{count}` in it takes their number. Its key is the sentence about several.
+ * A sentence about a number of things; `{count}` in it takes their number. Its key is the sentence about several.
  * @param {number} count @param {string} one @param {string} several @param {Values} [values] @returns {string}
  */
 export function plural(count, one, several, values = {}) {

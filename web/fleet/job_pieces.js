@@ -6,7 +6,7 @@ const AT_ONCE = 500;
 const OVERLAP = 50; //: the line may move up between two pieces
 
 /** @param {(skip: number, count: number) => Promise<Jobs>} read leaves out the first `skip` of the line and of those
- * that ended @param {number} limit @returns {Promise<Jobs>} at most so many of each */
+ * that ended @param {number} limit @returns {Promise<Jobs>} at most that many of each */
 export async function inPieces(read, limit) {
   /** @type {Map<string, Job>} */
   const jobs = new Map();

@@ -2,7 +2,7 @@
 /** The jobs that the page knows, in the orders that it shows them. Never sorts thousands for one that changed. */
 /** @typedef {import("./api.js").Job} Job */
 
-const TYPICAL_OF = 9; //: so many of a peer's last runs say how long the next one takes
+const TYPICAL_OF = 9; //: this many of a peer's last runs say how long the next one takes
 const FINAL = new Set(["done", "failed", "cancelled", "set_aside"]);
 
 /** @param {Job} job */
@@ -37,7 +37,7 @@ export class JobShelf {
   /** @type {Map<string, {ms: number, of: number} | null>} */
   #typical = new Map();
 
-  /** @param {number} kept so many that ended */
+  /** @param {number} kept how many that ended */
   constructor(kept) {
     this.#kept = kept;
   }
@@ -96,7 +96,7 @@ export class JobShelf {
     this.#made = {};
   }
 
-  /** A new one most likely goes behind the others; reading the line anew will tell. @param {string} id */
+  /** A new one most likely goes behind the others; reading the queue again will tell. @param {string} id */
   lineUp(id) {
     if (this.#inLine.has(id)) return;
     this.#line.push(id);
@@ -111,7 +111,7 @@ export class JobShelf {
     return forgotten.length;
   }
 
-  /** How long the peer's last jobs took: the median in ms, `of` so many; null for none.
+  /** How long the peer's last jobs took: the median in ms, `of` how many; null for none.
    * @param {string} peerId @returns {{ms: number, of: number} | null} */
   usual(peerId) {
     let typical = this.#typical.get(peerId);

@@ -43,7 +43,7 @@ const SWITCHES = [
     id: "RemoteDispatch.SecondCopies", key: "second_copies", usual: false,
     words: () => ({
       group: t("Fleet queue"), name: t("Run the last jobs on a second peer too where that is sooner"),
-      tooltip: t("When nothing waits any more, what runs also begins on a free peer that will be clearly sooner through with it. The first to be done counts, the other one is cancelled; that costs work done twice."),
+      tooltip: t("When nothing waits any more, what runs also begins on a free peer that will finish it clearly sooner. The first to be done counts, the other one is cancelled; that costs work done twice."),
     }),
   },
   {
@@ -111,7 +111,7 @@ export class FleetMode {
   start() {
     this.#store.addEventListener("settings", () => this.#follow());
     for (const name of ["peers", "jobs"]) this.#store.addEventListener(name, () => this.#showSoon());
-    // The host may draw its bar anew.
+    // The host may draw its bar again.
     document.addEventListener("focusin", ({ target }) => {
       if (target instanceof Element && target.closest(`.${BUTTON}`)) this.#show();
     });

@@ -8,11 +8,11 @@ import { t } from "./i18n.js";
  * @typedef {{run: "fleet", peer: string} | {run: "local"}} Place
  */
 
-const ORDER_MS = 30_000; //: so long a prompt that was asked for may take to leave the page
+const ORDER_MS = 30_000; //: how long a prompt that was asked for may take to leave the page
 const NEVER = 2; //: a muted node; 4 is a bypassed one, which passes on
 const DISPATCH = "RemoteDispatch";
 
-/** The output nodes that make something of this node: itself, or what hangs on it. @param {GraphNode} node
+/** The output nodes that make something of this node: itself, or what depends on it. @param {GraphNode} node
  * @returns {string[]} ids, empty when nothing comes of it */
 export function targetsOf(node) {
   const found = new Set();
@@ -23,7 +23,7 @@ export function targetsOf(node) {
     seen.add(next.id);
     if (next.constructor.nodeData?.output_node && next.mode !== 4) {
       found.add(String(next.id));
-      if (next === node) continue; // it is what was asked for; what hangs on it was not
+      if (next === node) continue; // it is what was asked for; what depends on it was not
     }
     for (const output of next.outputs ?? []) {
       for (const linkId of output.links ?? []) {
@@ -88,7 +88,7 @@ export class NodeMenu {
     if (sent) this.#orders = this.#orders.filter((each) => each !== order);
   }
 
-  /** The host's api takes no options of ours for a prompt; they are put into the one that was ordered. */
+  /** The host's api takes none of our options for a prompt; they are put into the one that was ordered. */
   #listen() {
     if (this.#isListening) return;
     this.#isListening = true;

@@ -10,7 +10,7 @@ import { t } from "./i18n.js";
 /** Such a graph never ran: a time taken from other graphs may be off many times over. The tab tells it, and that. */
 const UNKNOWN = new Set(["peer", "fleet", "nothing"]);
 
-/** @param {import("./api.js").Reckoning} first @returns {string} */
+/** @param {import("./api.js").Forecast} first @returns {string} */
 function byWhen({ finish_s: finish, is_guess: isGuess, origin }) {
   if (finish === null || UNKNOWN.has(origin)) return "≈ ?";
   const time = wholeDuration(finish);

@@ -90,14 +90,14 @@ export class Outlook extends EventTarget {
     this.#lookIn(0);
   }
 
-  #fleetHasChanged(anew = false) {
+  #fleetHasChanged(later = false) {
     this.#fleetChanged = true;
-    this.#lookIn(0, anew);
+    this.#lookIn(0, later);
   }
 
-  /** @param {number} wait in ms @param {boolean} [anew] whether one that is due already is put off */
-  #lookIn(wait, anew = false) {
-    if (this.#timer !== undefined && !anew) return;
+  /** @param {number} wait in ms @param {boolean} [later] whether one that is due already is put off */
+  #lookIn(wait, later = false) {
+    if (this.#timer !== undefined && !later) return;
     clearTimeout(this.#timer);
     const gap = this.#graphChanged ? ASK_EVERY_MS : SAME_EVERY_MS;
     const due = Math.max(wait, this.#askedAt + gap - this.#now());

@@ -17,7 +17,7 @@ export function outlookText({ id, peers, paused, held, here }) {
   return paused && first?.eligible ? t("Paused; once resumed: {said}", { said }) : said;
 }
 
-/** @param {string} id @param {import("./api.js").Reckoning | undefined} first */
+/** @param {string} id @param {import("./api.js").Forecast | undefined} first */
 function whereText(id, first) {
   if (!first) return id ? t("Remote Dispatch {id}: no peer can run it now", { id }) : t("No peer can run this graph now");
   if (!first.eligible) {

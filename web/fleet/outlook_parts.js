@@ -15,7 +15,7 @@
 export const REMOTE = "RemoteDispatch";
 const AUTOMATIC = "automatic";
 const TAG = "tag: ";
-const NODES_MAX = 8; //: so many of them are asked about
+const NODES_MAX = 8; //: at most this many are asked about
 
 /** @param {Prompt} prompt @param {boolean} fleetMode whether Run sends whole graphs @returns {Part[]} */
 export function partsOf(prompt, fleetMode) {
@@ -41,7 +41,7 @@ function partOf(prompt, id) {
   return { id, upstream, question };
 }
 
-/** A node and all it hangs on, in the order of the prompt. @param {Prompt} prompt @param {string} id
+/** A node and all it depends on, in the order of the prompt. @param {Prompt} prompt @param {string} id
  * @returns {string[] | null} null when a Remote Dispatch node is among them, or one that is not there */
 function upstreamOf(prompt, id) {
   const found = new Set([id]);

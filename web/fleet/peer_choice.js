@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 /** @typedef {{value: string, label: string}} Option */
 
 /**
- * @param {() => Option[]} options asked for anew each time
+ * @param {() => Option[]} options asked for each time
  * @param {(chosen: Option) => void} choose
  */
 export function peerChoice(options, choose) {

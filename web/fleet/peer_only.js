@@ -61,7 +61,7 @@ export class PeerOnly {
     events.addEventListener("orchestrator.node_lists", () => this.#reload());
   }
 
-  /** The definitions anew, as the host's own refresh does it; once more when they change while it reads them. */
+  /** Reads the definitions again, as the host's own refresh does; once more when they change while it reads them. */
   #reload() {
     this.#isStale = true;
     this.#reloading ??= this.#reloadWhileStale().finally(() => {

@@ -20,7 +20,7 @@ function crc32(bytes) {
 /** @param {Uint8Array} bytes */
 const isPng = (bytes) => bytes.length >= HEADER_END && SIGNATURE.every((byte, n) => bytes[n] === byte);
 
-/** JSON in ASCII: whoever reads the file takes it for one encoding or another. @param {unknown} value */
+/** JSON in ASCII: readers of the file take it for one encoding or another. @param {unknown} value */
 export const asciiJson = (value) =>
   JSON.stringify(value).replace(/[\u007f-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 

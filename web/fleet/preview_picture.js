@@ -1,5 +1,5 @@
 // @ts-check
-/** The newest preview of a running job, loaded anew at most once a second. */
+/** The newest preview of a running job, reloaded at most once a second. */
 import { h } from "./dom.js";
 
 /** @typedef {import("./api.js").Job} Job */

@@ -127,7 +127,7 @@ export class FleetStore extends EventTarget {
     return () => controller.abort();
   }
 
-  /** While somebody looks, the line is read anew when jobs enter or leave it. @returns {() => void} ends it */
+  /** While somebody looks, the queue is read again when jobs enter or leave it. @returns {() => void} ends it */
   watch() {
     this.#watchers += 1;
     return () => {
@@ -151,7 +151,7 @@ export class FleetStore extends EventTarget {
     if (events === this.#settingsEvents) this.#setSettings(settings);
   }
 
-  /** Reads everything anew. Never throws: a failure is `phase` and `problem`. */
+  /** Reads everything again. Never throws: a failure is `phase` and `problem`. */
   async refresh() {
     const turn = ++this.#refreshes;
     this.#meanwhile = new Map();
@@ -178,7 +178,7 @@ export class FleetStore extends EventTarget {
     }
   }
 
-  /** Reads the order of the line anew. A server that does not answer leaves what was known. */
+  /** Reads the order of the queue again. A server that does not answer leaves what was known. */
   async readLine() {
     const turn = this.#refreshes;
     const answer = await this.#api.line(JOBS_KEPT).catch(() => null);
@@ -189,7 +189,7 @@ export class FleetStore extends EventTarget {
     this.#tellJobs();
   }
 
-  /** Reads the peers anew, after we changed one. */
+  /** Reads the peers again, after we changed one. */
   async refreshPeers() {
     const peerEvents = this.#peerEvents;
     const peers = await this.#api.peers();

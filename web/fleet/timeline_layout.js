@@ -75,7 +75,7 @@ export function partsOf(attempt, { fromMs, toMs }) {
 }
 
 /**
- * What is worth drawing on so many pixels: of parts of a kind that fall on the same pixel, one.
+ * What is worth drawing on that many pixels: of parts of a kind that fall on the same pixel, one.
  * @param {Lane} lane @param {number} width
  * @returns {{visit: Visit, part: Part}[]}
  */

@@ -75,7 +75,7 @@ function numberOf({ input: name, type, min, max }, text) {
 }
 
 /**
- * How long so many jobs take by what the peers' last ones took. A peer that has done none yet is as fast as
+ * How long that many jobs take by what the peers' last ones took. A peer that has done none yet is as fast as
  * the others together on average.
  * @param {number} count @param {(number | null)[]} typicalMs of each peer that can run something
  */

@@ -23,7 +23,7 @@ export class WhereTable {
     this.#read = read;
   }
 
-  /** Asks the server anew. Never throws: without an answer, what was known stays. */
+  /** Asks the server again. Never throws: without an answer, what was known stays. */
   async refresh() {
     this.#where = (await this.#read().catch(() => null)) ?? this.#where;
   }
@@ -79,7 +79,7 @@ export class WhereTable {
     return found;
   }
 
-  /** How many peers have the class: a value on so many is on all of them. @param {string} name */
+  /** How many peers have the class: a value on that many is on all of them. @param {string} name */
   #others(name) {
     const place = this.ofClass(name);
     if (place) return place.peers.length;

@@ -81,7 +81,7 @@ export function windowedList(list, keyOf, createRow) {
     }
     const { element } = entry.row;
     if (keyOfRow.get(element) !== key) {
-      // Measured anew for its new item: of a row that only kept its size the observer would say nothing.
+      // Measured again for its new item: of a row that only kept its size the observer would say nothing.
       sizes.unobserve(element);
       sizes.observe(element);
       keyOfRow.set(element, key);

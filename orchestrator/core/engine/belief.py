@@ -6,15 +6,15 @@ import math
 
 #: Seconds that any run takes more or less for reasons of its own, and the share of its time besides.
 JITTER_S, JITTER_SHARE = 0.2, 0.15
-SURE_AFTER = 3  #: so many measurements speak for themselves
+SURE_AFTER = 3  #: measurements from which on they are believed alone
 KNOWN_AFTER = 2.0  #: runs that told of a peer's speed: before, nobody can say what is likely there
 ODD = 2.0  #: times as long as likely: fewer do not
 FORGET_AFTER = 32  #: runs elsewhere for each own one, squared, and an old measurement is put to the test
 
 
 def trust(run_s: float) -> float:
-    """How much a run of so many seconds tells of its peer's speed, 0 to 1: its precision as a measurement of
-    the logarithm, against that of a very long one. A tenth of a second is mostly chance."""
+    """How much a run of that many seconds tells of its peer's speed, 0 to 1: its precision as a measurement
+    of the logarithm, against that of a very long one. A tenth of a second is mostly chance."""
     chance = JITTER_S / max(run_s, 1e-3) / JITTER_SHARE
     return 1.0 / (1.0 + chance * chance)
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from .levels import Floats
 
-_SLACK = 0.005  #: an end that is later by so much of what is left is as good
+_SLACK = 0.005  #: as a share of what is left: an end that is later by this is as good
 
 
 @dataclass(frozen=True)
 class Batch:
-    """So many jobs of one kind; ``run`` and ``load`` by column, in seconds, `run` infinite where none may
+    """A number of jobs of one kind; ``run`` and ``load`` by column, in seconds, `run` infinite where none may
     go. What one of them loaded, the next ones there need not."""
 
     key: Hashable
@@ -26,7 +26,7 @@ class Batch:
 def better_start(
     ready_s: Floats, batches: Sequence[Batch], at: int, chosen: Hashable, now_s: float
 ) -> Hashable:
-    """What the peer in column `at` had better start: `chosen`, unless the rest would end later for it."""
+    """What the peer in column `at` should start: `chosen`, unless the rest would end later for it."""
     if len(batches) < 2:
         return chosen
     best_s, first = _longest_first(ready_s, batches)
@@ -40,7 +40,7 @@ def better_start(
 
 
 def _longest_first(ready_s: Floats, batches: Sequence[Batch]) -> tuple[float, dict[int, Hashable]]:
-    """When all are done if the longest go first, each to the peer that is through with it soonest; and what
+    """When all are done if the longest go first, each to the peer that ends it soonest; and what
     each column begins with."""
     ready, end_s = ready_s.copy(), 0.0
     first: dict[int, Hashable] = {}

@@ -1,4 +1,4 @@
-"""Why a job goes where it goes, in words: a reckoning for each peer, and a sentence about the chosen."""
+"""Why a job goes where it goes, in words: a forecast for each peer, and a sentence about the chosen."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .peers import PeerSnapshot, load_of
 
 #: Where a time that is of this very graph comes from; one of other graphs may be off many times over.
 SAME_GRAPH = frozenset({Origin.HERE, Origin.ELSEWHERE, Origin.SHAPE})
-OTHERS_MAX = 8  #: so many other peers are spoken of
+OTHERS_MAX = 8  #: other peers that are mentioned
 
 
 @dataclass(frozen=True)
-class Reckoning:
+class Forecast:
     """What one peer would do with the job, in seconds from now. ``finish_s`` is None for a peer that may not
     take it; ``spread_s`` is about a standard deviation of it. ``cold``: the files it would load first.
     ``has_room``: it can be handed the job now. ``need_gb``: the memory in GiB that such a job is expected to
@@ -52,48 +52,48 @@ class Outlook:
     may not take it at the end. While the line is ``paused``, or ``held`` for this reason, nothing starts, and
     ``waiting`` jobs are before it."""
 
-    peers: tuple[Reckoning, ...] = ()
+    peers: tuple[Forecast, ...] = ()
     paused: bool = False
     held: str = ""
     waiting: int = 0
 
 
-def sentence(chosen: str, reckonings: Sequence[Reckoning], *, unnamed: int = 0) -> str:
+def sentence(chosen: str, forecasts: Sequence[Forecast], *, unnamed: int = 0) -> str:
     """Why `chosen`, and what of the others; `unnamed` more are counted only."""
-    mine = next(r for r in reckonings if r.verdict.backend_id == chosen)
-    others = [said_of(r.verdict.name, in_short(r)) for r in reckonings if r is not mine]
+    mine = next(r for r in forecasts if r.verdict.backend_id == chosen)
+    others = [said_of(r.verdict.name, in_short(r)) for r in forecasts if r is not mine]
     hidden = unnamed + max(len(others) - OTHERS_MAX, 0)
     listed = others[:OTHERS_MAX] + ([f"and {hidden} more"] if hidden else [])
     because = f"on {mine.verdict.name} because {_reason(mine)}"
     return f"{because} ({'; '.join(listed)})" if listed else because
 
 
-def in_short(reckoning: Reckoning) -> str:
+def in_short(forecast: Forecast) -> str:
     """What a peer other than the chosen one would do, or why it may not."""
-    if not reckoning.verdict.eligible:
-        return reckoning.verdict.reason
+    if not forecast.verdict.eligible:
+        return forecast.verdict.reason
     words = (
-        [load_of(reckoning.peer, reckoning.ahead)]
-        if reckoning.origin is Origin.NOTHING
-        else [f"{duration(reckoning.start_s + reckoning.load_s + reckoning.run_s)}", *_loads(reckoning)]
+        [load_of(forecast.peer, forecast.ahead)]
+        if forecast.origin is Origin.NOTHING
+        else [f"{duration(forecast.start_s + forecast.load_s + forecast.run_s)}", *_loads(forecast)]
     )
-    if not reckoning.has_room:
+    if not forecast.has_room:
         words.append("its slots are taken")
-    return _with_caution(", ".join(words), reckoning)
+    return _with_caution(", ".join(words), forecast)
 
 
-def in_full(reckoning: Reckoning) -> str:
+def in_full(forecast: Forecast) -> str:
     """For a table of peers: when it would be done and what of that is waiting and loading."""
-    if not reckoning.verdict.eligible:
-        return reckoning.verdict.reason
-    return _guessless(reckoning) if reckoning.origin is Origin.NOTHING else _reason(reckoning)
+    if not forecast.verdict.eligible:
+        return forecast.verdict.reason
+    return _guessless(forecast) if forecast.origin is Origin.NOTHING else _reason(forecast)
 
 
-def caution(reckoning: Reckoning) -> str:
+def caution(forecast: Forecast) -> str:
     """What may go wrong there, though the peer may take the job; "" for nothing."""
-    if not reckoning.verdict.eligible:
+    if not forecast.verdict.eligible:
         return ""
-    return "; ".join((*reckoning.cautions, *_shortage_words(reckoning.shortage)))
+    return "; ".join((*forecast.cautions, *_shortage_words(forecast.shortage)))
 
 
 def _shortage_words(short: Shortage | None) -> list[str]:
@@ -113,46 +113,46 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5_970 else f"{seconds / 3600:.1f} h"
 
 
-def _reason(reckoning: Reckoning) -> str:
-    if reckoning.origin is Origin.NOTHING:
-        return f"it has {_guessless(reckoning)}"
-    done = duration(reckoning.start_s + reckoning.load_s + reckoning.run_s)
+def _reason(forecast: Forecast) -> str:
+    if forecast.origin is Origin.NOTHING:
+        return f"it has {_guessless(forecast)}"
+    done = duration(forecast.start_s + forecast.load_s + forecast.run_s)
     guess = {
         Origin.ELSEWHERE: ["guessed from other peers"],
         Origin.SHAPE: ["guessed from other sizes"],
         Origin.PEER: ["guessed from other graphs"],
         Origin.FLEET: ["guessed from other graphs"],
-    }.get(reckoning.origin, [])
-    about = "about" if reckoning.origin in SAME_GRAPH else "perhaps"
-    return _with_caution(", ".join([f"done in {about} {done}: {_words(reckoning)}", *guess]), reckoning)
+    }.get(forecast.origin, [])
+    about = "about" if forecast.origin in SAME_GRAPH else "perhaps"
+    return _with_caution(", ".join([f"done in {about} {done}: {_words(forecast)}", *guess]), forecast)
 
 
-def _guessless(reckoning: Reckoning) -> str:
+def _guessless(forecast: Forecast) -> str:
     """Of a peer of which nothing was learned: how busy it is."""
-    first = [_first(reckoning)] if reckoning.before else []
-    return _with_caution(", ".join([load_of(reckoning.peer, reckoning.ahead), *first]), reckoning)
+    first = [_first(forecast)] if forecast.before else []
+    return _with_caution(", ".join([load_of(forecast.peer, forecast.ahead), *first]), forecast)
 
 
-def _words(reckoning: Reckoning) -> str:
-    warm = ["model warm"] if reckoning.has_files and not reckoning.cold else []
+def _words(forecast: Forecast) -> str:
+    warm = ["model warm"] if forecast.has_files and not forecast.cold else []
     ahead = "nothing ahead"
-    if reckoning.before:
-        ahead = f"{_first(reckoning)}, its turn in {duration(reckoning.start_s)}"
-    elif reckoning.ahead:
-        ahead = f"{reckoning.ahead} ahead for {duration(reckoning.start_s)}"
-    return ", ".join([*warm, *_loads(reckoning), ahead])
+    if forecast.before:
+        ahead = f"{_first(forecast)}, its turn in {duration(forecast.start_s)}"
+    elif forecast.ahead:
+        ahead = f"{forecast.ahead} ahead for {duration(forecast.start_s)}"
+    return ", ".join([*warm, *_loads(forecast), ahead])
 
 
-def _first(reckoning: Reckoning) -> str:
-    return f"{reckoning.before} waiting job{'s go' if reckoning.before > 1 else ' goes'} first"
+def _first(forecast: Forecast) -> str:
+    return f"{forecast.before} waiting job{'s go' if forecast.before > 1 else ' goes'} first"
 
 
-def _loads(reckoning: Reckoning) -> list[str]:
-    return [f"loads {duration(reckoning.load_s)} first"] if reckoning.cold else []
+def _loads(forecast: Forecast) -> list[str]:
+    return [f"loads {duration(forecast.load_s)} first"] if forecast.cold else []
 
 
-def _with_caution(said: str, reckoning: Reckoning) -> str:
-    return f"{said}; {words}" if (words := caution(reckoning)) else said
+def _with_caution(said: str, forecast: Forecast) -> str:
+    return f"{said}; {words}" if (words := caution(forecast)) else said
 
 
 def _gib(gb: float) -> str:

@@ -26,9 +26,9 @@ from .peers import (
 )
 from .rows import GroupRow, Rows
 
-#: An overdue prompt is taken to need so much again of the time that it is late by.
+#: An overdue prompt is expected to need this share again of the time that it is late by.
 OVERDUE = 0.5
-#: A row is reckoned anew when what its kind weighs has moved by so much, a column with its peer's speed.
+#: A row is computed again when its kind's weight has moved by this share, a column when its peer's speed has.
 DRIFT = 0.1
 SPEED_DRIFT = 0.03
 _LOOK_SELDOM = 64
@@ -60,8 +60,8 @@ class Column:
 class Grid:
     """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``overdue``: how
     its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take;
-    ``idle``: it could start a job this moment; ``stuck``: what waits there had better wait elsewhere;
-    ``behind``: a job of ours waits there behind something else. ``judged`` counts changed verdicts."""
+    ``idle``: it could start a job this moment; ``stuck``: what waits there should rather wait elsewhere;
+    ``behind``: one of our jobs waits there behind something else. ``judged`` counts changed verdicts."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
@@ -104,7 +104,7 @@ class Grid:
                 may[row.number] = judge(row.need, snapshot).eligible
             self.rows.judge(at, may)
         was_late = column.late[0]
-        self._reckon(at, column, now_s)
+        self._compute(at, column, now_s)
         is_another = is_new or is_told or column.memory != memory_before
         self._expect_anew(at, column, everything=is_another)
         if slow := {was_late, column.late[0]} - {""}:
@@ -157,7 +157,7 @@ class Grid:
     def evicted(self, at: int, row: GroupRow) -> frozenset[str]:
         """The warm files that the peer would have to let go for this row's."""
         column, files = self.column(at), row.kind.files
-        if column.revision != self.knowledge.revision:  # a file's size is another one
+        if column.revision != self.knowledge.revision:  # a file's size has changed
             column.revision = self.knowledge.revision
             column.evicts.clear()
         known = column.evicts.get(files)
@@ -204,7 +204,7 @@ class Grid:
         )
 
     def look_up(self, row: GroupRow) -> None:
-        """Look up what its kind weighs and needs; if that is another than before, reckon the row anew."""
+        """Look up what its kind weighs and needs; if that has changed, compute the row again."""
         rows, knowledge, seen = self.rows, self.knowledge, self.knowledge.times_seen(row.kind)
         is_revised = row.revision != knowledge.revision and self._weigh(row)
         weight_s = knowledge.weight_s(row.kind)
@@ -242,8 +242,8 @@ class Grid:
         row.gb, row.memory = knowledge.warm.gb(kind.files), knowledge.memory_need(kind)
         return (row.gb, row.memory) != before
 
-    def _reckon(self, at: int, column: Column, now_s: float) -> None:
-        """When a peer will be through with what it has."""
+    def _compute(self, at: int, column: Column, now_s: float) -> None:
+        """When a peer will have finished what it has."""
         knowledge, snapshot, peer = self.knowledge, column.snapshot, column.snapshot.config.id
         end_s, rest_s, overdue = now_s, 0.0, 0.0
         unseen = max(ours_on(snapshot) - len(snapshot.jobs), 0)
@@ -325,7 +325,7 @@ class Grid:
 
 
 def _standing(snapshot: PeerSnapshot, memory: int) -> tuple[object, ...]:
-    """Everything that a verdict hangs on."""
+    """Everything that a verdict depends on."""
     status, rules = snapshot.status, snapshot.rules
     is_used = bool(snapshot.foreign) and rules.only_idle
     return snapshot.config, status.health, status.reason, memory, rules, snapshot.is_open, is_used

@@ -7,7 +7,7 @@
     any ──wants a key──> needs_key ──good──> up
     up ──3 jobs in a row failed by its fault──> ejected ──its time is over──> up, one job at a time at first
        (a node that raised there counts until it turns out that no other peer can do that job either)
-    up ──work of ours is there and shows no sign──> zombie ──a sign of work──> up
+    up ──our work is there and shows no sign──> zombie ──a sign of work──> up
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def after_failure(
     *,
     is_at_work: bool = False,
 ) -> BackendStatus:
-    """The status after no answer, or one that is not a healthy ComfyUI's. `is_at_work`: a job of ours runs
+    """The status after no answer, or one that is not a healthy ComfyUI's. `is_at_work`: one of our jobs runs
     there, and a node that keeps a ComfyUI from answering is no sign that it is gone."""
     misses = status.misses + 1
     is_busy = is_at_work and isinstance(error, PeerTimeoutError)

@@ -12,17 +12,17 @@ from .levels import Bools, Floats, Ints, fluid_level, fluid_levels
 from .pending_jobs import PendingJobs
 from .waiting import Groups, Waiting
 
-#: A group needs its few peers if these, behind a long job each, need so much of the time of all for all.
+#: A group needs its few peers if these, each behind a long job, need this share of the time of all for all.
 CRITICAL = 0.85
-#: It is due sooner than it came by so much of that time for each other peer beside one of its own, of so many
+#: Per other peer beside one of its own, it is due sooner than it came by this share of that time; of at most
 #: at most.
 HEAD_START = 0.5
 OTHERS_MAX = 8.0
-#: A level, and whether a group is critical, is good for so much of the time that is left, or of the line.
+#: A level, and whether a group is critical, is good for this share of the time that is left, or of the line.
 GOOD_FOR = 0.04
 
 
-#: By when some work can be done, as reckoned at a moment with so much of it waiting.
+#: By when some work can be done, as computed at a moment with that much of it waiting.
 _Level = tuple[float, float, float]
 
 
@@ -39,30 +39,30 @@ class Horizon:
         self._level_s, self._long_s = np.zeros(0), np.zeros(0)
         self._at_s, self._work_s = np.zeros(0), np.zeros(0)
         self._head_start_s = np.zeros(0)
-        self._asked_until_s, self._asked_jobs = 0.0, (0, 0)  #: these hold until then, and for so many jobs
+        self._asked_until_s, self._asked_jobs = 0.0, (0, 0)  #: these hold until then, and for that many jobs
 
-    def look(self, now_s: float, ready: Floats, *, anew: bool, is_weighed: bool) -> None:
+    def look(self, now_s: float, ready: Floats, *, is_changed: bool, is_weighed: bool) -> None:
         """A look begins. `ready`: when each peer is expected to have nothing ahead; the caller keeps it true.
-        All is to be reckoned `anew` when groups, or verdicts on peers, are others now. ``is_weighed``: jobs
-        may weigh something else."""
+        `is_changed`: groups, or verdicts on peers, are others now, and all is to be computed again.
+        `is_weighed`: jobs may weigh something else."""
         self._now_s, self._ready = now_s, ready
-        if anew:
+        if is_changed:
             size = len(self._groups.count)
             self._of_all.clear()
             self._level_s, self._long_s = np.full(size, np.nan), np.zeros(size)
             self._at_s, self._work_s = np.zeros(size), np.zeros(size)
         if is_weighed:
             self._of_all.clear()
-        if anew or is_weighed or now_s > self._asked_until_s:
+        if is_changed or is_weighed or now_s > self._asked_until_s:
             self._ask()
 
     def left_s(self, priority: float) -> float:
-        """In how many seconds the fleet could be through with all of this priority and above."""
+        """In how many seconds the fleet could finish everything of this priority and above."""
         return self._level_of_all_s(priority) - self._now_s
 
     def is_in_time(self, w: Waiting, finish_s: float) -> bool:
-        """Whether that is no later than the fleet could be through with all that goes before or with this
-        group; or, for a group that few peers may take, than those could be through with it."""
+        """Whether that is no later than the fleet could finish all that goes before or with this
+        group; or, for a group that few peers may take, than those could finish it."""
         if w.row.few != self._groups.usable_count and finish_s <= self._own_level_s(w.row.number):
             return True
         if finish_s <= self.surely_by_s(w.head.priority):
@@ -149,7 +149,7 @@ class Horizon:
         return good
 
     def _keep_good(self, rows: Ints) -> None:
-        """Reckon anew which of these groups' own levels are not near enough."""
+        """Compute again which of these groups' own levels are not near enough."""
         old = rows[~self._are_good(rows)]
         if not len(old):
             return

@@ -23,7 +23,7 @@ from .samples import Samples
 GUESSED_RUN_S = 30.0  #: with no knowledge at all
 GUESSED_LOAD_S = 1.0  #: low: an idle peer that has not loaded it yet is tried, and then it is known
 GUESSED_S_PER_GB = 1.0
-LAST_PEERS = 20  #: so many tell what loading usually costs
+LAST_PEERS = 20  #: peers that tell what loading usually costs
 CPU_SPEED = 0.05  #: of a peer that computes without a GPU, until something ran there
 LONGEST_S = 30 * 86_400.0
 SHORTEST_LOG, LONGEST_LOG = math.log(SHORTEST_S), math.log(LONGEST_S)
@@ -62,7 +62,8 @@ class Knowledge(MemoryNeeds):
     def __init__(self) -> None:
         super().__init__()
         self.runs_noted = 0
-        self._typical = (0, GUESSED_RUN_S)  #: this and the next: until so many runs are noted it is so much
+        #: the number of runs until which the second one holds, and that, in seconds
+        self._typical = (0, GUESSED_RUN_S)
         self._s_per_gb = (0, GUESSED_S_PER_GB)
 
     @classmethod
@@ -133,14 +134,14 @@ class Knowledge(MemoryNeeds):
             self._tell(peer, kind, run)
 
     def note_foreign(self, peer: str, run_s: float) -> None:
-        """Somebody else's prompt ran there for so long."""
+        """Somebody else's prompt ran there for that long."""
         if 0 < run_s <= LONGEST_S:
             self._peer(peer).foreign.add(run_s)
             self._fleet_foreign.add(run_s)
             self._mark("foreign", peer, "")
 
     def note_restart(self, peer: str) -> None:
-        """Its process is another one, or it was asked to free its memory: nothing is warm there."""
+        """It was started again, or it was asked to free its memory: nothing is warm there."""
         self.warm.forget(peer)
 
     def forget_peer(self, peer: str) -> None:

@@ -77,7 +77,7 @@ class News:
 @dataclass
 class MemoryRecord:
     """In GiB, 0 where nothing tells. ``peak_gb``: the least that a run of a kind was seen to use at its most.
-    ``short_gb``: so much in all was too little, ``failures`` times since one last ran with no more."""
+    ``short_gb``: the total that was too little, ``failures`` times since one last ran with no more."""
 
     peak_gb: float = 0.0
     short_gb: float = 0.0

@@ -1,4 +1,4 @@
-"""How soon peers together are through with some work: the arithmetic under placement, on plain arrays."""
+"""How soon peers together finish some work: the arithmetic under placement, on plain arrays."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def share_out(ready_s: Floats, run_s: Floats, count: int) -> Ints:
     """How many of `count` equal jobs each peer gets when all are to be done as early as possible.
 
     `ready_s`: when a peer could start one, loading done; `run_s`: what one takes there. A peer gets none that
-    another one, though busy, would be through with sooner.
+    another one, though busy, would finish sooner.
     """
     given = np.zeros(len(ready_s), np.int64)
     if count <= _ONE_BY_ONE:
@@ -77,6 +77,6 @@ def share_out(ready_s: Floats, run_s: Floats, count: int) -> Ints:
 
 
 def _done_by(moment_s: float, ready_s: Floats, run_s: Floats) -> Floats:
-    """So many whole jobs."""
+    """A number of whole jobs."""
     done: Floats = np.floor((moment_s - ready_s) / run_s + 1e-9)
     return np.maximum(done, 0.0, out=done)

@@ -33,7 +33,7 @@ def is_needed_more(grid: Grid, at: int, row: GroupRow, others: Ints, rate: Float
 
 
 def rates(grid: Grid, waiting: Ints, work_s: Floats) -> Floats:
-    """How often a second each peer would be through with all that is warm there. ``waiting``: the numbers of
+    """How often a second each peer would finish all that is warm there. ``waiting``: the numbers of
     rows, each with its seconds of work at speed 1."""
     together_s = np.where(_are_warm(grid, waiting), work_s[:, None], 0.0).sum(axis=0)
     rate: Floats = grid.speed / np.maximum(together_s, 1e-9)
@@ -47,7 +47,7 @@ def _are_warm(grid: Grid, rows: Ints) -> Bools:
 
 def _lasts_s(rate: Floats, warm: Bools) -> Floats:
     """Seconds until the line of a model is worked off by the peers that have it warm, for each row of these.
-    Each peer is through with all that is warm there in 1 / `rate`, and what it does of this line is in
+    Each peer finishes all that is warm there in 1 / `rate`, and what it does of this line is in
     proportion."""
     together = in_turn(np.where(warm, rate, 0.0))
     lasts_s: Floats = np.divide(1.0, together, out=np.full(len(together), np.inf), where=together > 0.0)

@@ -15,7 +15,7 @@ from .learned import Learned, MemoryRecord, News, run_key
 
 #: Needs are estimates: a peer is short only of clearly less.
 SHORT = 1.1
-#: With half of the memory a run is taken for twice as long; never for more than so many times.
+#: With half of the memory a run is taken for twice as long; never for more than this factor.
 SLOWER_MAX = 4.0
 #: Where one ran out of memory before, the next may too, and would then be run elsewhere all over.
 RAN_OUT, RAN_OUT_MAX = 10.0, 100.0
@@ -26,7 +26,7 @@ _SIZE_MAX_GB = 10_000
 
 
 class MemoryNeed(NamedTuple):
-    """In GiB. ``gb``: 0 while unknown. ``short_gb``: so much in all was too little, ``failures`` times since
+    """In GiB. ``gb``: 0 while unknown. ``short_gb``: the total that was too little, ``failures`` times since
     such a job last ran with no more."""
 
     gb: float = 0.0
@@ -36,7 +36,7 @@ class MemoryNeed(NamedTuple):
 
 @dataclass(frozen=True)
 class Shortage:
-    """A peer has ``memory_gb`` in all for what needs ``need_gb``, in GiB. A run is expected to take so many
+    """A peer has ``memory_gb`` in all for what needs ``need_gb``, in GiB. A run is expected to take that many
     times as long there: ``slower``. ``ran_out``: such a job failed with ``need_gb``."""
 
     need_gb: float
@@ -46,7 +46,7 @@ class Shortage:
 
 
 def shortage_of(need: MemoryNeed, memory_gb: float) -> Shortage | None:
-    """Whether so much memory, 0 while unknown, is clearly less than is needed."""
+    """Whether that much memory, 0 while unknown, is clearly less than is needed."""
     if not memory_gb:
         return None
     if memory_gb < SHORT * need.short_gb:
@@ -58,7 +58,7 @@ def shortage_of(need: MemoryNeed, memory_gb: float) -> Shortage | None:
 
 
 class MemoryNeeds(Learned):
-    """``revision`` is another one whenever a need or a file's size turned out to be another."""
+    """``revision`` changes whenever a need or a file's size turned out to be different."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class MemoryNeeds(Learned):
         record.short_gb = max(record.short_gb, memory_gb)
         record.failures += 1
         self._runs.lose(run_key(peer, kind))
-        self.news.setdefault(peer, News()).runs += 2  # more than one: all is to be expected anew
+        self.news.setdefault(peer, News()).runs += 2  # more than one: everything is estimated again
         self._mark("memory", "", kind.signature)
         self.revision += 1
 

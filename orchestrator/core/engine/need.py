@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class Need:
     """What a job asks of a peer. ``unmet`` holds, per peer id, what that peer lacks; a peer that is not
     in it has not told its node list yet. ``tried`` are peers that already failed this job, with the reason.
-    ``memory_bytes``: so much memory in all was too little for it; one with less need not try. ``avoid``: ids
+    ``memory_bytes``: the total memory that was too little for it; one with less need not try. ``avoid``: ids
     or names of peers that its sender does not want. ``peer_name``: what people call the peer it is pinned to.
     ``cautions``, per peer id: what may be missing there, or be refused; the peer decides. ``outranked``:
     peers with more of these than another that may take it.

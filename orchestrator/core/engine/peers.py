@@ -18,7 +18,7 @@ _SHARED = ("cpu", "mps")  #: devices whose memory is the machine's, with all tha
 
 @dataclass(frozen=True)
 class OurJob:
-    """A job of ours on a peer. ``begun_at_s`` is None until the peer starts it; until then it can be taken
+    """One of our jobs on a peer. ``begun_at_s`` is None until the peer starts it; until then it can be taken
     back, unless it is being taken back already. ``is_copied``: it runs elsewhere too, or did. ``cold``: what
     it had to load when it began. The rest is as it was in the line."""
 
@@ -34,7 +34,7 @@ class OurJob:
 
 @dataclass(frozen=True)
 class PeerSnapshot:
-    """``ours``: how many jobs of ours are there, running or handed over; ``jobs`` are those of which more is
+    """``ours``: how many of our jobs are there, running or handed over; ``jobs`` are those of which more is
     known, in the order the peer will run them. ``foreign``: other people's prompts; ``foreign_since_s``:
     since when one of them runs. ``is_open``: its hours allow a start now. ``has_copies``: second copies may
     run there, and elsewhere those of what runs there. ``same_as``: the name of another row that is the same
@@ -64,13 +64,13 @@ def waiting_on(peer: PeerSnapshot) -> int:
 
 
 def slots_of(peer: PeerSnapshot) -> int:
-    """How many jobs of ours it may have at once."""
+    """How many of our jobs it may have at once."""
     conduct = peer.status.conduct
     return 1 if conduct.slow_start or conduct.why else SLOTS_PER_PEER
 
 
 def is_stuck(peer: PeerSnapshot) -> bool:
-    """Whether what waits there had better wait elsewhere, though it answers."""
+    """Whether what waits there should rather wait elsewhere, though it answers."""
     return peer.status.health in (Health.ZOMBIE, Health.EJECTED)
 
 
@@ -112,7 +112,7 @@ def has_gpu(status: BackendStatus) -> bool:
 
 
 def load_of(peer: PeerSnapshot, waiting: int) -> str:
-    """How busy it is with so many prompts in its queue, in words."""
+    """How busy it is with that many prompts in its queue, in words."""
     free = free_memory_of(peer.status)
     queue = "nothing in its queue" if not waiting else f"{waiting} in its queue"
     return f"{queue}, {free / 2**30:.1f} GB free" if free else queue

@@ -17,10 +17,10 @@ from typing import NamedTuple
 from .kinds import UNKNOWN_KIND, Kind
 from .need import Need
 
-#: A client that lately had more than so many times what those that wait had on average, and so many seconds
-#: of the whole fleet more, counts as having waited no longer than `SHARE_WAIT_S`; half of what it had is
-#: forgotten after `SHARE_HALF_S`. One that had less than the average, and has no more than `SHARE_FEW` of the
-#: jobs of whoever has most, counts as having waited so much longer.
+#: A client that lately had more than this many times what those that wait had on average, and that many
+#: seconds of the whole fleet more, counts as having waited no longer than `SHARE_WAIT_S`; half of what it had
+#: is forgotten after `SHARE_HALF_S`. One that had less than the average, and has no more than `SHARE_FEW` of
+#: the jobs of the client that has most, counts as having waited that much longer.
 SHARE_FREE = 1.3
 SHARE_FREE_S = 60.0
 SHARE_FEW = 0.05
@@ -135,7 +135,7 @@ class PendingJobs:
         return job
 
     def weigh_clients(self, now_s: float) -> None:
-        """Reckon anew which clients had more than their share; until then all heads stay as they are."""
+        """Compute again which clients had more than their share; until then all heads stay as they are."""
         shares: dict[str, int] = {}
         if len(self._clients) > 1:
             used = {client: self.used_s(client, now_s) for client in self._clients}

@@ -1,9 +1,9 @@
 """One look at the whole line and the whole fleet: which waiting job goes to which free peer now.
 
-While there is much to do, each free peer takes the next job in the line that it can be through with before
-the fleet as a whole could be through with everything: there nothing is lost. A warm model counts for its job,
+While there is much to do, each free peer takes the next job in the line that it can finish before
+the fleet as a whole could finish everything: there nothing is lost. A warm model counts for its job,
 by the seconds that loading would cost, but not without end, so that nothing starves. When the end of the line
-is near, all of it is planned onto the peers that would be through with it first, busy or not, and a peer that
+is near, all of it is planned onto the peers that would finish it first, busy or not, and a peer that
 would only make things later stays free.
 """
 
@@ -38,17 +38,17 @@ class Pick(NamedTuple):
     ready_s: float
 
 
-#: What came within so many seconds came together: where a model is warm, its job goes first.
+#: Jobs that came within this many seconds came together: where a model is warm, its job goes first.
 TOGETHER_S = 1.0
-#: Of so many starts one look is made at most: whoever asks has other things to do as well.
+#: At most this many starts per look, so that the event loop gets a turn in between.
 STARTS_AT_ONCE = 64
-#: With so many jobs or fewer, a start is tried out on all that is left.
+#: With this many jobs or fewer, a start is tried out on all that is left.
 END_PER_PEER, END_MAX = 4, 64
 #: Of more groups it is asked at once which need not be looked at one by one.
 _ONE_BY_ONE = 8
-#: A plan of the end is kept for so much of the time that it spans.
+#: A plan of the end is kept for this share of the time that it spans.
 _PLAN_FOR = 0.02
-#: A peer for which there was nothing is asked again after so much of the shortest run there.
+#: A peer for which there was nothing is asked again after this share of the shortest run there.
 _ASK_AGAIN = 0.1
 
 
@@ -115,7 +115,7 @@ class Placer:
 
     def _look_at_the_line(self) -> None:
         is_other = self._groups.update(self._now_s)
-        self._horizon.look(self._now_s, self.ready, anew=is_other, is_weighed=self._groups.is_weighed)
+        self._horizon.look(self._now_s, self.ready, is_changed=is_other, is_weighed=self._groups.is_weighed)
         if self._declined_of != (self._line.entered, self._grid.judged):
             self._declined_of = (self._line.entered, self._grid.judged)
             self._declined.clear()
@@ -262,8 +262,8 @@ class Placer:
         return self._unstarved.get(at, turn - at % turn)
 
     def _starving(self, at: int, here: Ints, ready: float) -> Pick | None:
-        """A job that has waited long behind others of a higher priority, or that came so long before those of
-        few peers that go first."""
+        """A job that has waited long behind others of a higher priority, or that came that long before those
+        of few peers that go first."""
         waiting = [self._groups.at_row[number] for number in here.tolist()]
         first = waiting[0]
         heads = [(w, head) for w in waiting if (head := self._line.head(w.group, oldest=True))]

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from .eligibility import judge
-from .explain import OTHERS_MAX, Reckoning, duration, sentence
+from .explain import OTHERS_MAX, Forecast, duration, sentence
 from .grid import Grid
 from .kinds import Kind
 from .knowledge import Knowledge
@@ -69,13 +69,13 @@ class Planner:
             self._look_again_s(now_s) if len(self.line) else None,
         )
 
-    def reckon(self, kind: Kind, need: Need, now_s: float, priority: float = 0.0) -> tuple[Reckoning, ...]:
+    def forecasts(self, kind: Kind, need: Need, now_s: float, priority: float = 0.0) -> tuple[Forecast, ...]:
         ready = self._grid.ready_s(now_s)
         self.knowledge.keep_sizes(kind.files)
         need_gb = self.knowledge.memory_need(kind).gb
         live = [at for at, column in enumerate(self._grid.columns) if column is not None]
-        found = {at: self._reckoning(at, kind, need, float(ready[at]), now_s, need_gb) for at in live}
-        able = [at for at, reckoning in found.items() if reckoning.verdict.eligible]
+        found = {at: self._forecast(at, kind, need, float(ready[at]), now_s, need_gb) for at in live}
+        able = [at for at, forecast in found.items() if forecast.verdict.eligible]
         for at, (before, turn_s) in self._turns(able, priority, ready).items():
             found[at] = replace(found[at], before=before, start_s=max(found[at].start_s, turn_s - now_s))
         return tuple(
@@ -86,7 +86,7 @@ class Planner:
 
     def _turns(self, able: list[int], priority: float, ready: Floats) -> dict[int, tuple[int, float]]:
         """For each of these peers: how many waiting jobs that may run there go before a new one, and by when
-        it is through with its share of them; 0 jobs where it gets none."""
+        it has finished its share of them; 0 jobs where it gets none."""
         groups: dict[bytes, _Before] = {}
         for key, group in self.line.groups.items():
             row = self._grid.row(key, group.kind, group.need)
@@ -132,22 +132,22 @@ class Planner:
         finish = np.where(row.may, ready + row.load + row.run, np.inf)
         live = [at for at in np.argsort(finish)[: OTHERS_MAX + 2].tolist() if grid.columns[at] is not None]
         others = [at for at in live if at != pick.at][:OTHERS_MAX]
-        mine = self._reckoning(pick.at, row.kind, row.need, pick.ready_s, now_s)
+        mine = self._forecast(pick.at, row.kind, row.need, pick.ready_s, now_s)
         # since it was picked, it and others have joined the queue there
         mine = replace(mine, load_s=load_s, run_s=run_s, cold=mine.cold if load_s else (), ahead=ahead)
-        reckonings = [
+        forecasts = [
             mine,
-            *(self._reckoning(at, row.kind, row.need, float(ready[at]), now_s) for at in others),
+            *(self._forecast(at, row.kind, row.need, float(ready[at]), now_s) for at in others),
         ]
-        return sentence(grid.id(pick.at), reckonings, unnamed=len(grid.index) - len(reckonings))
+        return sentence(grid.id(pick.at), forecasts, unnamed=len(grid.index) - len(forecasts))
 
-    def _reckoning(
+    def _forecast(
         self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float, need_gb: float = 0.0
-    ) -> Reckoning:
+    ) -> Forecast:
         column = self._grid.column(at)
         snapshot = column.snapshot
         found = self.knowledge.estimate(snapshot.config.id, kind, column.warm)
-        return Reckoning(
+        return Forecast(
             judge(need, snapshot),
             snapshot,
             max(ready_s - now_s, 0.0),
@@ -169,7 +169,7 @@ class Planner:
         return column.snapshot.config.id if column else ""
 
     def _take_backs(self, idle: Bools, now_s: float) -> tuple[TakeBack, ...]:
-        """Unstarted jobs that an idle peer could be through with sooner, the greatest gain first; each idle
+        """Unstarted jobs that an idle peer could finish sooner, the greatest gain first; each idle
         peer gets one at most. A stuck peer is never through."""
         grid, policy = self._grid, self.policy
         ready = grid.ready_s(now_s)
@@ -193,12 +193,12 @@ class Planner:
                     found.append((gain_s, takes_s, job, there, at))
         chosen: dict[int, TakeBack] = {}
         for _, takes_s, job, there, at in sorted(found, key=lambda one: -one[0]):
-            reason = f"{grid.snapshot(at).config.name} could be through with it in {duration(takes_s)}"
+            reason = f"{grid.snapshot(at).config.name} could finish it in {duration(takes_s)}"
             chosen.setdefault(at, TakeBack(job.job_id, grid.id(there), grid.id(at), reason))
         return tuple(chosen.values())
 
     def _copies(self, idle: Bools, now_s: float) -> tuple[SecondCopy, ...]:
-        """With nothing left to start: running jobs that an idle peer would be through with much sooner."""
+        """With nothing left to start: running jobs that an idle peer would finish much sooner."""
         grid = self._grid
         ready = grid.ready_s(now_s)
         chosen: dict[int, SecondCopy] = {}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Policy:
-    """``prefetch_lead_s``: a busy peer gets its next job when it is expected to need it within so long. A job
+    """``prefetch_lead_s``: how long before a busy peer is expected to need its next job it gets one. A job
     for which others would have to load again goes before those only if it is due earlier, by that loading
     times (``worth`` × loading / waiting work with its files) ** ``power``, at most by ``put_off_s``.
     After `starving_s` of waiting a job gets one of `starving_turn` starts of each peer that may run it,
-    whatever its priority; so does one that came so much sooner than the jobs of few peers that go before it.
-    A longer job overtakes a shorter one that came no sooner than by this part of the time that all of the
+    whatever its priority; so does one that came that much sooner than the jobs of few peers that go before
+    it. A longer job overtakes a shorter one that came no sooner than by this part of the time that all of the
     line takes: ``overtaking``.
     ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
     copy has to need less than this part of what the first one still needs.

@@ -95,7 +95,7 @@ def _graph(request: JobRequest, info: ObjectInfo) -> Prompt:
         try:
             prompt = workflow_to_api(request.workflow, _with_dispatch_node(info))
         except UnknownNodeError:
-            # What hangs on a dispatch node may exist on the master only; the host's own prompt knows it.
+            # What depends on a dispatch node may exist on the master only; the host's own prompt knows it.
             if not prompt:
                 raise
     if request.source is Source.HTTP:

@@ -68,7 +68,7 @@ class RetryPolicy:
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
 
     def longest_pause_s(self, attempts: int) -> float:
-        """The upper end of the pause after so many attempts; the caller draws from zero up to it."""
+        """The upper end of the pause after that many attempts; the caller draws from zero up to it."""
         return float(min(self.backoff_s * 2 ** max(attempts - 1, 0), self.backoff_max_s))
 
 

@@ -16,7 +16,7 @@ from .need import Need
 @dataclass(eq=False)
 class GroupRow:
     """One group's part of all that ``Rows`` keeps, at `number`. ``gb`` and ``memory`` are as known at
-    ``revision``; what its kind weighs is looked up again after so many runs (``look_at``), or after more than
+    ``revision``; what its kind weighs is looked up again after ``look_at`` runs, or after more than
     ``seen_until`` of its own."""
 
     kind: Kind
@@ -88,7 +88,7 @@ class Rows:
         return len(self.of)
 
     def add(self, group: Hashable, kind: Kind, need: Need, may: Sequence[bool]) -> GroupRow:
-        """A row for a group that has none, not yet reckoned; `may`: which peers may take its jobs."""
+        """A row for a group that has none, not yet computed; `may`: which peers may take its jobs."""
         if not self._free:
             before, columns = self.may.shape
             self._resize(2 * before + 16, columns)

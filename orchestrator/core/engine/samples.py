@@ -18,18 +18,18 @@ class Samples:
         self._values = [v for v in map(float, values) if math.isfinite(v)][-KEPT:]
         self.count = max(count, len(self._values))
         self.mean = self.spread = 0.0
-        self._reckon()
+        self._compute()
 
     def add(self, value: float) -> None:
         self._values.append(value)
         del self._values[:-KEPT]
         self.count += 1
-        self._reckon()
+        self._compute()
 
     def clear(self) -> None:
         self._values.clear()
         self.count = 0
-        self._reckon()
+        self._compute()
 
     def values(self) -> tuple[float, ...]:
         return tuple(self._values)
@@ -37,7 +37,7 @@ class Samples:
     def __bool__(self) -> bool:
         return bool(self._values)
 
-    def _reckon(self) -> None:
+    def _compute(self) -> None:
         values = sorted(self._values)
         if not values:
             self.mean = self.spread = 0.0

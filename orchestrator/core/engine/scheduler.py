@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .eligibility import judge, no_peer_error, outranked
-from .explain import Reckoning
+from .explain import Forecast
 from .kinds import Kind
 from .knowledge import Knowledge
 from .need import Need
@@ -67,7 +67,7 @@ class Scheduler:
         return self._planner.plan(now_s)
 
     def select_backend(self, need: Need | None, peers: Sequence[PeerSnapshot] | None) -> Placement | None:
-        """Choose a peer for one job of which nothing else is known; None when it had better wait.
+        """Choose a peer for one job of which nothing else is known; None when it should rather wait.
 
         Raises:
             NoEligiblePeerError: no peer can take it, with the reason for each.
@@ -84,7 +84,7 @@ class Scheduler:
         starts = alone.plan(0.0).starts
         return Placement(starts[0].backend_id, starts[0].explain(), starts[0].takes_s) if starts else None
 
-    def reckon(self, kind: Kind, need: Need, now_s: float, priority: float = 0.0) -> tuple[Reckoning, ...]:
+    def forecasts(self, kind: Kind, need: Need, now_s: float, priority: float = 0.0) -> tuple[Forecast, ...]:
         """What each peer would do with such a job if it were sent now, the first to be done at the front,
         those that may not take it at the end. What waits with this priority, or a higher one, goes first."""
-        return self._planner.reckon(kind, need, now_s, priority)
+        return self._planner.forecasts(kind, need, now_s, priority)

@@ -185,7 +185,7 @@ def _unknown_classes(unknown: Mapping[str, str]) -> Validation:
 
 
 def _upstream(prompt: Prompt, output: str) -> tuple[list[str], bool]:
-    """The node and all it hangs on, and whether they hang on each other in a circle."""
+    """The node and all it depends on, and whether they depend on each other in a circle."""
     done: dict[str, bool] = {}  # False while its sources are being walked
     stack: list[tuple[str, bool]] = [(output, False)]
     is_cyclic = False
@@ -284,7 +284,7 @@ def _is_choice(value: Any, spec: InputSpec, has_file: Callable[[str], bool]) -> 
         return True
     if not isinstance(value, str):
         return False
-    # Models are named with the separators of whoever listed them; input files are brought along.
+    # Models are named with the separators of the machine that listed them; input files are brought along.
     spellings = (value.replace("\\", "/"), value.replace("/", "\\"))
     if any(other in choices for other in spellings):
         return True

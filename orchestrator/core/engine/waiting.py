@@ -13,9 +13,9 @@ from .peer_sets import PeerSets
 from .pending_jobs import Group, Head, PendingJobs
 from .rows import GroupRow
 
-#: What kinds weigh is looked up again after so many runs.
+#: After this many runs, what kinds weigh is looked up again.
 _WEIGH_EVERY = 4
-#: So many new groups times peers are reckoned in one go, which takes a twentieth of a second or so.
+#: New groups times peers that are computed in one go, which takes about a twentieth of a second.
 _CELLS_AT_ONCE = 10_000
 
 
@@ -37,7 +37,7 @@ class Groups:
     speed 1 (``work_s``), and which of the ``sets`` of peers may take them (``peer_set``). ``work_with``: such
     seconds by the files that are needed. ``usable``: the peers that may take a job of any, ``usable_count``
     of them. While not ``is_whole`` there are new groups that were not looked at yet. ``is_weighed``: the last
-    look asked anew what kinds weigh."""
+    look asked again what kinds weigh."""
 
     def __init__(self, grid: Grid, line: PendingJobs) -> None:
         self._grid = grid
@@ -127,7 +127,7 @@ class Groups:
             self._number()
 
     def _look_at(self, key: Hashable) -> None:
-        """What is kept of a group that changed, made anew."""
+        """What is kept of a group that changed, made again."""
         self._line.changed.pop(key, None)
         before, group = self.all.get(key), self._line.groups.get(key)
         row = self._grid.row(key, group.kind, group.need) if group else None

@@ -42,7 +42,7 @@ class Warmth:
         return cold
 
     def loaded_again(self, peer: str, files: Iterable[str]) -> bool:
-        """These were taken for warm and had to be loaded: what is warm by reckoning does not all fit. False
+        """These were taken for warm and had to be loaded: what is warm by forecast does not all fit. False
         where there was nothing else that could have taken their place."""
         warm = self._warm.setdefault(peer, OrderedDict())
         wanted = tuple(files)

@@ -27,7 +27,7 @@ class Health(str, Enum):
     UNKNOWN = "unknown"  #: not asked yet
     UP = "up"  #: answers as ComfyUI
     SUSPECT = "suspect"  #: was up, and missed a poll or two
-    DOWN = "down"  #: missed so many polls that it counts as gone
+    DOWN = "down"  #: missed enough polls to count as gone
     EJECTED = "ejected"  #: answers, and failed job after job: it rests for a while
     ZOMBIE = "zombie"  #: answers, and what it has to do shows no sign of work: slow or dead
     NEEDS_KEY = "needs_key"  #: it, or a proxy before it, wants credentials
@@ -66,7 +66,7 @@ class BackendConfig:
 
     @property
     def relays_events(self) -> bool:
-        """Whether events of its node packs reach this machine's page: that trusts whoever sends them."""
+        """Whether events of its node packs reach this machine's page: that trusts their sender."""
         return is_own_host(self.host) if self.relay_events is None else self.relay_events
 
     @property

@@ -68,7 +68,7 @@ class JobRequest:
     ``prompt`` (API format) is what a page or client made, and leads. ``workflow`` (UI format) is converted
     with the chosen peer's definitions where there is no prompt, or a node of it has no class: pages leave out
     the class of a node that their server does not know.
-    ``drop_classes``: nodes of these classes, and what hangs on them, are taken out first.
+    ``drop_classes``: nodes of these classes, and what depends on them, are taken out first.
     ``changes`` maps a parameter's address to its new value.
     ``result``: the value to bring back; None = every file that the graph saves.
     ``peer`` pins to a peer by id or name. A peer must have all ``tags``, and must not be one to ``avoid``.

@@ -21,9 +21,9 @@ class Settings:
     """``fleet_mode``: the Run button's prompts go to the peers. ``paused``: no further job is started on a
     peer. ``this_machine``: the master runs fleet prompts too, when its own queue is empty.
     ``peer_nodes``: the page offers the nodes and models of the peers too.
-    ``second_copies``: the last running jobs also run on a peer that is clearly sooner through with them.
+    ``second_copies``: the last running jobs also run on a peer that would finish them clearly sooner.
     ``retry_interrupted``: a job that somebody interrupts on its peer runs on another one.
-    ``keep_days``, ``keep_jobs``: finished jobs stay in the journal so long, and at most so many of them.
+    ``keep_days``, ``keep_jobs``: how long finished jobs stay in the journal, and how many of them at most.
     ``runs_here``: node classes that run on the master alone, beside those that are known to have to.
     ``runs_on_peers``: those among the known ones that may run on peers all the same.
     ``accepted_hosts``: names, with a port or without, under which its page is opened, see ``Place``."""

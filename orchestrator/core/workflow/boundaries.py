@@ -55,7 +55,7 @@ def loops_of(prompt: Mapping[str, Any], side_of: Callable[[str], str]) -> tuple[
     free = {i for i in before if sides[i] == START}
     found = []
     for end in ends:
-        # An inner loop hangs on the outer one's start, so the innermost start has the most before it.
+        # An inner loop depends on the outer one's start, so the innermost start has the most before it.
         start = max(free & before[end], key=lambda i: (len(before[i]), i), default=None)
         if start is not None:
             free.discard(start)

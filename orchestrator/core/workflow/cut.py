@@ -130,7 +130,7 @@ def cut_prompt(
 
 def bridged(prompt: Prompt) -> Prompt:
     """The prompt for who runs all of it in one place: a dispatch node hands on what is linked to its input,
-    so whoever uses it gets that instead."""
+    so its users get that instead."""
     result = dict(prompt)
     for node_id, node in prompt.items():
         inputs = result[node_id].get("inputs") if class_of(node) == DISPATCH_CLASS else None
@@ -161,7 +161,7 @@ def stash_upstream(
 
 
 def _whole(prompt: Prompt, is_output: Callable[[str], bool], boundaries: Boundaries) -> set[str]:
-    """All that may travel, less what hangs on a dispatch node, and less what only feeds nodes that stay."""
+    """All that may travel, less what depends on a dispatch node, and less what only feeds nodes that stay."""
     every = set(without_classes(prompt, frozenset({DISPATCH_CLASS})))
     loops = loops_of(prompt, boundaries.loop_side)
     outputs = {i for i in every if is_output(class_of(prompt[i]))}

@@ -226,7 +226,7 @@ class ObjectInfo:
         return known
 
     def is_api_node(self, class_type: str) -> bool:
-        """Whether the class calls a paid service with the account of whoever queued it (``api_node``)."""
+        """Whether the class calls a paid service with the account of its sender (``api_node``)."""
         return class_type in self and bool(self._mapping(class_type).get("api_node"))
 
     def display_name(self, class_type: str) -> str:

@@ -1,4 +1,4 @@
-"""The API-format prompt as a graph: what a node is called, what it hangs on, what hangs on it."""
+"""The API-format prompt as a graph: what a node is called, what it depends on, what depends on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 from ..models.job import Prompt
 
-#: Inputs that hold a seed: what is drawn anew for each run.
+#: Inputs that hold a seed: what is drawn again for each run.
 SEED_NAMES = frozenset({"seed", "noise_seed"})
 
 
@@ -108,6 +108,6 @@ def downstream(prompt: Mapping[str, Any], roots: Iterable[str]) -> set[str]:
 
 
 def without_classes(prompt: Mapping[str, Any], classes: frozenset[str]) -> Prompt:
-    """The prompt less all nodes of `classes` and what hangs on them."""
+    """The prompt less all nodes of `classes` and what depends on them."""
     gone = downstream(prompt, (i for i, node in prompt.items() if class_of(node) in classes))
     return {node_id: node for node_id, node in prompt.items() if node_id not in gone}

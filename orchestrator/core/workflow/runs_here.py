@@ -1,6 +1,6 @@
 """Which node classes run on the master alone, and why: one notion for fleet mode, the cut and the engine.
 
-Paid partner nodes are told by their flag: the account key of whoever queued them never leaves the master.
+Paid partner nodes are told by their flag: the account key of their sender never leaves the master.
 ``runs_here.json`` lists classes of well-known packs, by pack, that ask the page, or that read the memory,
 the screen or the caches of the very server they run on. A user adds to that list, and takes out of it.
 """

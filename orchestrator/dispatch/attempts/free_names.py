@@ -74,10 +74,10 @@ class Counters:
         """Whether somebody else has reserved this place."""
         return self._reserved.get(path, owner) != owner
 
-    def next(self, directory: Path, prefix: str, *, anew: bool) -> int:
-        """`anew`: somebody else numbers files here too; look again."""
+    def next(self, directory: Path, prefix: str, *, look_again: bool) -> int:
+        """`look_again`: somebody else numbers files here too."""
         key = (directory, prefix)
-        if anew or key not in self._highest:
+        if look_again or key not in self._highest:
             if len(self._highest) > _COUNTERS_MAX:
                 self._highest.clear()
             self._highest[key] = max(_highest_counter(directory, prefix), self._highest.get(key, 0))
@@ -175,7 +175,7 @@ def _move_together(group: Sequence[WantedFile], counters: Counters) -> list[Path
 
 def _next_names(group: Sequence[WantedFile], counters: Counters, conflicts: int) -> list[Path]:
     prefix = _numbered(group[0])[0]
-    number = counters.next(group[0].wanted.parent, prefix, anew=conflicts > 1)
+    number = counters.next(group[0].wanted.parent, prefix, look_again=conflicts > 1)
     return [_with_number(placement, number) for placement in group]
 
 

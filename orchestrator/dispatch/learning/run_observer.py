@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 KEEP_EVERY_S = 20.0
 _MOMENT_MAX_MS = 1e15  #: JSON has numbers that no clock shows, and no float holds
 POLLS_MIN = 3  #: a run that fewer polls met may have used more than they saw
-UNSEEN_S = 5.0  #: a foreign prompt may have begun and ended so long outside of two polls
+UNSEEN_S = 5.0  #: how long before and after two polls a foreign prompt may have run unseen
 PEAKS_MAX = 2_000  #: of prompts that run, or ran and nobody asked for
 _BEGIN, _END = "execution_start", "execution_success"
 
@@ -76,7 +76,7 @@ class RunObserver:
         self._fleet.knowledge.note_too_little(backend_id, queued.kind)
 
     def note_here(self, queued: QueuedJob, cached: Set[str]) -> None:
-        """The master itself was through with a job; these nodes were in its cache."""
+        """The master itself has done a job; these nodes were in its cache."""
         prompt = queued.request.prompt
         used = {source for node in prompt.values() for _, source, _ in links_of(node)}
         if queued.begun_at_s is not None and used - cached:  # else nothing was computed, only shown or stored

@@ -89,7 +89,7 @@ class FleetView:
     def show(self, backend_id: str) -> None:
         """Anything changed of this peer."""
         if backend_id == LOCAL_PEER_ID:
-            return  # shown anew before each plan
+            return  # shown again before each plan
         if backend_id not in (config.id for config in self._manager.all()):
             self._scheduler.remove_peer(backend_id)
             self._seen.pop(backend_id, None)

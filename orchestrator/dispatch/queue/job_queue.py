@@ -182,7 +182,7 @@ class JobQueue:
     def reconsider(self, queued: QueuedJob) -> None:
         """The request of a job was changed; until it is looked at, it goes nowhere."""
         if self.fleet.has(queued):
-            queued.edition = 0  # it stays in its group until it is prepared anew
+            queued.edition = 0  # it stays in its group until it is prepared again
         else:
             queued.group = None
             self._scheduler.leave(queued.id)
@@ -211,7 +211,7 @@ class JobQueue:
         now_s = asyncio.get_running_loop().time()
         need = self.variants.need(queued)
         need = judgement(self.variants.need(queued), self.fleet.snapshots(), None).need
-        peers = self._scheduler.reckon(queued.kind, need, now_s, request.priority)
+        peers = self._scheduler.forecasts(queued.kind, need, now_s, request.priority)
         return Outlook(peers, self._paused, self.held, len(self._line))
 
     def _leave(self, queued: QueuedJob) -> None:
@@ -361,7 +361,7 @@ class JobQueue:
         if self._timer:
             self._timer.cancel()
         if self._line or any(queued.begun_at_s is None for queued in self.fleet.queued_jobs()):
-            # What was expected to end may not have: whoever is behind it may be better off elsewhere by then.
+            # What was expected to end may not have: a job behind it may be better off elsewhere by then.
             pause_s = LOOK_AGAIN_S if plan.look_again_s is None else plan.look_again_s
             if pause_s:  # else there is more to start at once, after whatever else the loop has to do
                 pause_s = min(max(pause_s, LOOK_AGAIN_MIN_S), LOOK_AGAIN_S)

@@ -30,7 +30,7 @@ class LocalPeer:
         return self._here.vitals() if self._here is not None and self._here.is_wanted() else None
 
     async def run(self, job: Job) -> RanHere:
-        """See Here. Raises PromptRefusedError where the host runs no jobs of ours."""
+        """See Here. Raises PromptRefusedError where the host runs none of our jobs."""
         if self._here is None:
             raise PromptRefusedError("This machine runs no jobs of the fleet.")
         return await self._here.run(job)

@@ -20,7 +20,7 @@ from ...core.workflow.prompt import class_of
 from ...core.workflow.runs_here import HereClasses, in_words
 from .queued_job import QueuedJob
 
-IN_PLACE_NODES = 100  #: up to so many are prepared quicker than a thread is asked to
+IN_PLACE_NODES = 100  #: up to this size, preparing in place is quicker than handing over to a thread
 LOOK_S = 1.0  #: until a disk with input files counts as hung: all jobs wait meanwhile, whatever they need
 _NOT_HERE = ("this machine runs only whole prompts of the Run button that may go anywhere",)
 

@@ -54,7 +54,7 @@ class QueueControl:
         behind = self._registry.get(before).queued if before else None
         live = self._registry.get(job_id)
         self._queue.move(live.queued, behind)
-        self._registry.announce(live)  # so that every page reads the line anew
+        self._registry.announce(live)  # so that every page reads the queue again
         places = {known.queued: known.job.id for known in self._registry}
         line = [queued for queued in self._queue.line() if queued in places]
         await self._journal.save_places({places[queued]: rank_of(queued) for queued in line})

@@ -67,7 +67,7 @@ class QueueOrder:
         return since_s if since_s >= self._base_s else self._base_s - (self._base_s - since_s) * APART_S
 
     def _is_between(self, *neighbours: QueuedJob | None) -> bool:
-        """Whether they differ for the scheduler too: a gap can be halved so many times only."""
+        """Whether they differ for the scheduler too: a gap cannot be halved for ever."""
         places = [(rank_of(queued)[0], self.since_s(queued)) for queued in neighbours if queued]
         return places == sorted(set(places))
 

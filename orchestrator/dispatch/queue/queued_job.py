@@ -15,7 +15,7 @@ from ...core.models.job import JobRequest, Rank, Source
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.runs_here import HereClasses
 
-APART_S = 1e-6  #: by so much two jobs that came in one moment differ
+APART_S = 1e-6  #: between two jobs that came at the same moment
 _numbers = itertools.count(1)
 
 
@@ -41,12 +41,12 @@ class QueuedJob:
     elsewhere too. ``take_back`` gets it back from a peer that has not begun it; False when it was too late.
     ``call_off`` does so while its files are still being sent there, False when they are not.
     ``here_classes``: what no peer could get when its prompt was prepared.
-    ``may_run_here``: the master itself has not refused it. ``memory_bytes``: a peer with so much had too
-    little memory for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what
-    peers, by id, do not take of them. ``here``: what other names and paths of its prompt are on this machine,
-    "file" or "folder", "" for neither; ``cautions``: see Need, by the peers' definitions; ``outranked``: see
-    there too. ``lost_in_outage``: it was under way when most of the fleet was lost,
-    and waits for it even if it would not wait for a first one.
+    ``may_run_here``: the master itself has not refused it. ``memory_bytes``: the most memory that was too
+    little for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what peers, by id,
+    do not take of them. ``here``: what other names and paths of its prompt are on this machine, "file" or
+    "folder", "" for neither; ``cautions``, by the peers' definitions, and ``outranked``: see Need.
+    ``lost_in_outage``: it was under way when most of the fleet was lost, and waits for it even if it would
+    not wait for a first one.
     """
 
     request: JobRequest
