@@ -23,17 +23,14 @@ from .backends.second_look import SecondLook
 from .background import BackgroundTasks
 from .core.engine.explain import Outlook
 from .core.engine.health import HealthPolicy, Work
-from .core.engine.outage import OutagePolicy
 from .core.engine.repeat import repeated
-from .core.engine.retry import RetryPolicy
-from .core.engine.silence import SilencePolicy
 from .core.engine.titles import described
 from .core.engine.validation import Validation
 from .core.models.backend import BackendConfig, QueueState
 from .core.models.job import Job, JobRequest, JobState, Prompt, Source
 from .core.models.settings import Settings
-from .dispatch.attempts.remote_prompt import FollowPolicy
-from .dispatch.attempts.transport import Folders, Transport
+from .dispatch.attempts.transport import Folders
+from .dispatch.config import DispatchConfig
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.idempotency import IdempotencyKeys
 from .dispatch.interfaces import Here
@@ -58,10 +55,7 @@ class EngineConfig:
     folders: Folders
     is_this_machine: Callable[[BackendConfig], bool] = lambda config: False
     health: HealthPolicy = field(default_factory=HealthPolicy)
-    follow: FollowPolicy = field(default_factory=FollowPolicy)
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    outage: OutagePolicy = field(default_factory=OutagePolicy)
-    silence: SilencePolicy = field(default_factory=SilencePolicy)
+    dispatch: DispatchConfig = field(default_factory=DispatchConfig)
 
 
 class Runtime:
@@ -86,21 +80,16 @@ class Runtime:
         self.manager.body_limits.subscribe(
             lambda limits: self._errands.start(self.peers.keep_body_limits(limits), "keep body limits")
         )
-        second_look = SecondLook(self.manager, self._pool).ask
+        second_look = SecondLook(self.manager, self._pool)
         self._preflight = Preflight(self.manager, config.folders, second_look)
         self._dispatcher = Dispatcher(
             self.manager,
             self._pool,
-            Transport(config.folders),
-            config.folders,
+            self._monitor,
+            second_look,
             self.store,
-            report_trouble=self._look_at,
-            second_look=second_look,
-            note_job=self._monitor.note_job,
-            outage=config.outage,
-            retry=config.retry,
-            follow=config.follow,
-            silence=config.silence,
+            config.folders,
+            config.dispatch,
         )
         self.copies = self._dispatcher.copies
         self.notices = Notices(lambda: (self.store.notice, self.store.trouble, self.secrets.notice))
@@ -239,17 +228,6 @@ class Runtime:
 
     def _has_job(self, backend_id: str) -> bool:
         return self.ours_on(backend_id) > 0
-
-    def _look_at(self, backend_id: str, stale: bool) -> None:
-        if stale and self.manager.find(backend_id):
-            self.manager.forget_object_info(backend_id)
-        self._errands.start(self._check_quietly(backend_id), f"check {backend_id}")
-
-    async def _check_quietly(self, backend_id: str) -> None:
-        try:
-            await self._monitor.check(backend_id)
-        except NotFoundError:
-            log.debug("Peer %s was removed before it could be asked", backend_id)
 
     # Jobs
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
@@ -130,6 +131,16 @@ class HealthMonitor:
         if after is not before:
             _log_transition(self._manager.get(backend_id), before, after)
             self._manager.set_status(backend_id, after)
+
+    def look_at(self, backend_id: str, *, is_stale: bool) -> None:
+        """Ask a peer now that failed an attempt. `is_stale`: its node list turned out to be wrong."""
+        if is_stale and self._manager.find(backend_id):
+            self._manager.forget_object_info(backend_id)
+        self._tasks.start(self._check_quietly(backend_id), f"check {backend_id}")
+
+    async def _check_quietly(self, backend_id: str) -> None:
+        with suppress(NotFoundError):  # removed meanwhile
+            await self.check(backend_id)
 
     def forgive(self, backend_id: str) -> None:
         """What made it unfit is mended: it did a job, or is reached in another way."""

@@ -31,7 +31,7 @@ from .attempts.recall import is_called_back, reopened
 from .attempts.reporting import Reporter, cautioned
 from .attempts.second_copy import SecondCopies
 from .attempts.withdrawals import Withdrawals
-from .interfaces import Journal, NoteJob
+from .interfaces import Journal, Monitor
 from .learning.run_observer import RunObserver
 from .local_run import LocalRun
 from .queue.job_queue import JobQueue
@@ -59,7 +59,7 @@ class Course:
         local_run: LocalRun,
         observer: RunObserver,
         withdrawals: Withdrawals,
-        note_job: NoteJob,
+        monitor: Monitor,
         is_closing: Callable[[], bool],
     ) -> None:
         self._manager = manager
@@ -73,7 +73,7 @@ class Course:
         self._local_run = local_run
         self._observer = observer
         self._withdrawals = withdrawals
-        self._note_job = note_job
+        self._monitor = monitor
         self._is_closing = is_closing
 
     async def run(self, live: LiveJob) -> AttemptResult:
@@ -145,7 +145,7 @@ class Course:
         except (PeerError, ResultError, LocalDiskError) as exc:
             await self._fail(live, config, exc)
         else:
-            self._note_job(live.job.backend_id, JobEnd.WELL)
+            self._monitor.note_job(live.job.backend_id, JobEnd.WELL)
             return result
         return None
 

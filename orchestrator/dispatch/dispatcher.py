@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -13,10 +12,8 @@ from typing import Any
 from ..backends.manager import BackendManager
 from ..background import even_if_cancelled
 from ..core.engine.explain import Outlook
-from ..core.engine.outage import OutagePolicy
 from ..core.engine.retry import RetryPolicy
 from ..core.engine.scheduler import Scheduler
-from ..core.engine.silence import SilencePolicy
 from ..core.models.backend import BackendConfig, QueueState
 from ..core.models.job import Job, JobRequest, JobState, Rank, Source
 from ..core.models.job_error import error_view
@@ -30,13 +27,13 @@ from .attempts.adoption import Adoption
 from .attempts.attempt import Ways
 from .attempts.launch import Launch
 from .attempts.recall import Recall
-from .attempts.remote_prompt import FollowPolicy
 from .attempts.reporting import with_last
 from .attempts.second_copy import SecondCopies
 from .attempts.transport import Folders, Transport
 from .attempts.withdrawals import Withdrawals
+from .config import DispatchConfig
 from .course import Course
-from .interfaces import Here, Journal, NoteJob, Peers, note_nothing
+from .interfaces import Here, Journal, Monitor, Peers, SecondLook
 from .learning.model_sizes import ModelSizes
 from .learning.run_observer import RunObserver
 from .local_run import LocalRun
@@ -47,7 +44,7 @@ from .queue.prompt_variants import PromptVariants
 from .queue.queue_control import QueueControl
 from .queue.queued_job import QueuedJob
 from .queue.registry import JobRegistry, Listener, LiveJob, ignore
-from .recovery import Recovery, SecondLook, no_second_look
+from .recovery import Recovery
 from .sent_prompts import SentPrompts
 from .silence_watch import SilenceWatch
 
@@ -55,79 +52,65 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Runs jobs on peers. All methods belong to one event loop.
-
-    `report_trouble(backend_id, stale)` is called when a peer failed an attempt, so that its health is looked
-    at now; `stale` says that its node list turned out to be wrong. `second_look`: see SecondLook.
-    """
+    """Runs jobs on peers. All methods belong to one event loop."""
 
     def __init__(
         self,
         manager: BackendManager,
         peers: Peers,
-        transport: Transport,
-        folders: Folders,
+        monitor: Monitor,
+        second_look: SecondLook,
         journal: Journal,
-        *,
-        report_trouble: Callable[[str, bool], None] = lambda backend_id, stale: None,
-        second_look: SecondLook = no_second_look,
-        note_job: NoteJob = note_nothing,
-        outage: OutagePolicy | None = None,
-        scheduler: Scheduler | None = None,
-        retry: RetryPolicy | None = None,
-        follow: FollowPolicy | None = None,
-        silence: SilencePolicy | None = None,
+        folders: Folders,
+        config: DispatchConfig,
     ) -> None:
-        self._manager = manager
-        self._peers = peers
-        self._transport = transport
         self._journal = journal
+        transport = Transport(folders)
         self.registry = JobRegistry()
         self._prompt_ids = SentPrompts()
         variants = PromptVariants(manager, transport.input_bytes, transport.kind_here)
         self._local = LocalPeer()
-        self._queue = JobQueue(manager, scheduler or Scheduler(), variants, self._prompt_ids, self._local)
+        self._queue = JobQueue(manager, Scheduler(), variants, self._prompt_ids, self._local)
         self._observer = RunObserver(self._queue, manager, peers, journal)
         self._model_sizes = ModelSizes(manager, peers, self._queue.fleet)
         self.line = QueueControl(manager, self.registry, self._queue, journal)
-        self.hold = OutageHold(manager, self._queue, outage or OutagePolicy())
-        follow = follow or FollowPolicy()
+        self.hold = OutageHold(manager, self._queue, config.outage)
+        recall = Recall(manager, self.registry)
         self.withdrawals = Withdrawals(
-            manager, peers, journal, self._prompt_ids, Recall(manager, self.registry), follow.withdrawal
+            manager, peers, journal, self._prompt_ids, recall, config.follow.withdrawal
         )
         self._recovery = Recovery(
             manager,
             peers,
             transport,
             self.registry,
-            report_trouble,
+            monitor,
             second_look,
-            note_job,
-            self._observer.note_too_little,
-            lambda: self.hold.lost_together,
+            self._observer,
+            self.hold,
             self.withdrawals,
-            retry or RetryPolicy(),
+            config.retry,
         )
-        self._ways = Ways(transport, folders, follow, self.withdrawals, self._prompt_ids)
-        self._launch = Launch(self._queue, peers, self._ways, self._recovery.look_twice)
-        self.copies = SecondCopies(manager, peers, self.registry, self._queue, self._launch, journal)
+        ways = Ways(transport, folders, config.follow, self.withdrawals, self._prompt_ids)
+        launch = Launch(self._queue, peers, ways, self._recovery.look_twice)
+        self.copies = SecondCopies(manager, peers, self.registry, self._queue, launch, journal)
         self._queue.copy_wanted.subscribe(self.copies.begin_on)
-        self._silence = SilenceWatch(manager, peers, self.registry, silence or SilencePolicy())
-        self.adoption = Adoption(manager, peers, self._queue, self._ways, journal)
+        self._silence = SilenceWatch(manager, peers, self.registry, config.silence)
+        self.adoption = Adoption(manager, peers, self._queue, ways, journal)
         local_run = LocalRun(self._local, self.registry, self._queue, journal, self._observer)
         self._course = Course(
             manager,
             self.registry,
             self._queue,
             journal,
-            launch=self._launch,
+            launch=launch,
             adoption=self.adoption,
             recovery=self._recovery,
             copies=self.copies,
             local_run=local_run,
             observer=self._observer,
             withdrawals=self.withdrawals,
-            note_job=note_job,
+            monitor=monitor,
             is_closing=lambda: self._closing,
         )
         self._closing = False

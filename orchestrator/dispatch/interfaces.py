@@ -10,6 +10,7 @@ from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream
 from ..core.engine.health import JobEnd
 from ..core.engine.learned import LearnedRow
+from ..core.engine.requirements import Doubt
 from ..core.engine.withdrawal import Unwanted
 from ..core.models.backend import BackendConfig, Vitals
 from ..core.models.job import AttemptResult, Job, Rank
@@ -43,14 +44,17 @@ class Claims(Protocol):
     def takes(self, prompt_id: str, has_begun: bool) -> bool: ...
 
 
-class NoteJob(Protocol):
-    """Hears what the end of a job says about a peer (HealthMonitor.note_job)."""
+class Monitor(Protocol):
+    """Watches the peers (backends/health_monitor.py)."""
 
-    def __call__(self, backend_id: str, end: JobEnd, why: str = "") -> None: ...
+    def note_job(self, backend_id: str, end: JobEnd, why: str = "") -> None: ...
+    def look_at(self, backend_id: str, *, is_stale: bool) -> None: ...
 
 
-def note_nothing(backend_id: str, end: JobEnd, why: str = "") -> None:
-    return None
+class SecondLook(Protocol):
+    """Asks peers once more what they lack (backends/second_look.py)."""
+
+    async def ask(self, doubts: Mapping[str, Doubt]) -> frozenset[str]: ...
 
 
 @dataclass(frozen=True)

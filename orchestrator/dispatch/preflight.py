@@ -13,7 +13,7 @@ from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Prompt
 from ..core.workflow.object_info import ObjectInfo
 from .attempts.transport import Folders
-from .recovery import SecondLook
+from .interfaces import SecondLook
 
 _BEING_READ = "its list of nodes is still being read"
 
@@ -51,7 +51,7 @@ class Preflight:
         agreed = agree(found.by_name)
         if agreed.error is None and not agreed.node_errors:
             return agreed
-        silent = await self._second_look(found.doubts)
+        silent = await self._second_look.ask(found.doubts)
         found = await self._answers(prompt, targets, peer, tags)
         agreed = agree(found.by_name)
         if agreed.error is not None and (silent or found.is_settling):

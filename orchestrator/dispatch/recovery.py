@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from ..backends.manager import BackendManager
@@ -44,15 +44,15 @@ from ..errors import (
 from .attempts.reporting import with_last
 from .attempts.transport import Transport
 from .attempts.withdrawals import Withdrawals
-from .interfaces import NoteJob, Peers
-from .queue.queued_job import QueuedJob
+from .interfaces import Monitor, Peers, SecondLook
+from .learning.run_observer import RunObserver
+from .queue.outage_hold import OutageHold
 from .queue.registry import JobRegistry, LiveJob
 from .queue.retry_budget import RetryBudget
 
 log = logging.getLogger(__name__)
 
 _NO_FAILURES = (TakenBackError.code, OvertakenError.code, OUTAGE)
-SecondLook = Callable[[Mapping[str, Doubt]], Awaitable[frozenset[str]]]
 
 ASK_AGAIN_S = 5.0
 LOOKED_S = 0.5  #: how long a peer is believed to lack something, where nothing is refused for it
@@ -60,26 +60,17 @@ FREED_PAUSE_S = 0.5  #: a peer frees its memory between two prompts, not in the 
 WHY_MAX = 300  #: characters of an error that a peer's row can hold
 
 
-async def no_second_look(doubts: Mapping[str, Doubt]) -> frozenset[str]:
-    return frozenset()
-
-
 class Recovery:
-    """`report_trouble`, `second_look`, `note_job`: see Dispatcher. `note_too_little` is told of each
-    job that ran out of memory, and where. `lost_together`: the peers that are lost, while most of them are.
-    """
-
     def __init__(
         self,
         manager: BackendManager,
         peers: Peers,
         transport: Transport,
         registry: JobRegistry,
-        report_trouble: Callable[[str, bool], None],
+        monitor: Monitor,
         second_look: SecondLook,
-        note_job: NoteJob,
-        note_too_little: Callable[[QueuedJob, str], None],
-        lost_together: Callable[[], frozenset[str]],
+        observer: RunObserver,
+        hold: OutageHold,
         withdrawals: Withdrawals,
         policy: RetryPolicy,
     ) -> None:
@@ -87,11 +78,10 @@ class Recovery:
         self._peers = peers
         self._transport = transport
         self._registry = registry
-        self._report_trouble = report_trouble
+        self._monitor = monitor
         self._second_look = second_look
-        self._note_job = note_job
-        self._note_too_little = note_too_little
-        self._lost_together = lost_together
+        self._observer = observer
+        self._hold = hold
         self._withdrawals = withdrawals
         self._looked_at: dict[tuple[str, Doubt], float] = {}
         self.policy = policy
@@ -112,7 +102,7 @@ class Recovery:
             await asyncio.sleep(ASK_AGAIN_S)
         live.asked_again = True
         self._registry.update(live, explanation="asking the peers again for their nodes and files")
-        live.unanswered = await self._second_look(doubts)
+        live.unanswered = await self._second_look.ask(doubts)
         return True
 
     async def look_twice(self, doubts: Mapping[str, Doubt]) -> bool:
@@ -125,7 +115,7 @@ class Recovery:
         if not todo:
             return False
         before = self._manager.node_lists()
-        await self._second_look(todo)
+        await self._second_look.ask(todo)
         return self._manager.node_lists() != before
 
     def back_to_the_line(self, live: LiveJob, exc: OrchestratorError) -> None:
@@ -193,7 +183,7 @@ class Recovery:
     def acquit(self, live: LiveJob) -> None:
         """The job was not done: what its nodes raised says nothing of the peers."""
         for backend_id in live.raised_on:
-            self._note_job(backend_id, JobEnd.ACQUITTED)
+            self._monitor.note_job(backend_id, JobEnd.ACQUITTED)
         live.raised_on.clear()
 
     async def pay_for_retry(self, live: LiveJob) -> None:
@@ -226,7 +216,7 @@ class Recovery:
         attempts = live.job.attempts
         been_on = {attempt.backend_id for attempt in attempts if attempt.prompt_id}
         ended = [attempt.outcome for attempt in attempts]
-        if type(exc) is JobLostError and is_pardoned(self._lost_together(), been_on, ended):
+        if type(exc) is JobLostError and is_pardoned(self._hold.lost_together, been_on, ended):
             _end_attempt(live, exc, OUTAGE)
             live.queued.lost_in_outage = True
             return
@@ -243,10 +233,10 @@ class Recovery:
                 is_there = self._manager.find(config.id) is not None
                 memory = memory_of(self._manager.get_status(config.id)) if is_there else 0
                 live.queued.memory_bytes = max(live.queued.memory_bytes, memory)
-            self._note_too_little(live.queued, config.id)
+            self._observer.note_too_little(live.queued, config.id)
         if may_be_the_machines(exc):
             live.raised_on.append(config.id)
-            self._note_job(config.id, JobEnd.RAISED, str(exc)[:WHY_MAX])
+            self._monitor.note_job(config.id, JobEnd.RAISED, str(exc)[:WHY_MAX])
         if isinstance(exc, BodyTooLargeError):
             self._manager.learn_body_limit(config.id, exc.size_bytes)
         if is_final_there(exc):
@@ -255,11 +245,11 @@ class Recovery:
         if stale:
             self._transport.forget(config.url)
         if isinstance(exc, PeerUnfitError):
-            self._note_job(config.id, JobEnd.UNFIT, str(exc))
+            self._monitor.note_job(config.id, JobEnd.UNFIT, str(exc))
         elif is_peers_fault(exc):
-            self._note_job(config.id, JobEnd.FAILED)
+            self._monitor.note_job(config.id, JobEnd.FAILED)
         if stale or is_peers_fault(exc):
-            self._report_trouble(config.id, stale)
+            self._monitor.look_at(config.id, is_stale=stale)
 
     async def _free_roomiest(self, live: LiveJob) -> None:
         """One more try, on the peer with the most memory of those where it did not fit."""

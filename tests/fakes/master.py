@@ -15,6 +15,7 @@ from orchestrator.core.engine.withdrawal import WithdrawalPolicy
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
 from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
 from orchestrator.dispatch.attempts.transport import Folders
+from orchestrator.dispatch.config import DispatchConfig
 from orchestrator.dispatch.queue.registry import Listener
 from orchestrator.errors import OrchestratorError
 from orchestrator.runtime import EngineConfig, Runtime
@@ -59,7 +60,12 @@ class Master:
             self.output, self.temp, self._resolve_input, reserve_bytes, kind_here=self._kind_here
         )
         self.runtime = Runtime(
-            EngineConfig(self.data, folders, health=health, follow=follow, retry=retry, silence=silence)
+            EngineConfig(
+                self.data,
+                folders,
+                health=health,
+                dispatch=DispatchConfig(follow=follow, retry=retry, silence=silence),
+            )
         )
 
     def _resolve_input(self, value: str) -> Path | None:
