@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..backends.manager import BackendManager
+from ..backends.second_look import SecondLook
 from ..background import even_if_cancelled
 from ..core.engine.explain import Outlook
 from ..core.engine.retry import RetryPolicy
@@ -33,7 +34,7 @@ from .attempts.transport import Folders, Transport
 from .attempts.withdrawals import Withdrawals
 from .config import DispatchConfig
 from .course import Course
-from .interfaces import Here, Journal, Monitor, Peers, SecondLook
+from .interfaces import Here, Journal, Monitor, Peers
 from .learning.model_sizes import ModelSizes
 from .learning.run_observer import RunObserver
 from .local_run import LocalRun

@@ -10,7 +10,6 @@ from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream
 from ..core.engine.health import JobEnd
 from ..core.engine.learned import LearnedRow
-from ..core.engine.requirements import Doubt
 from ..core.engine.withdrawal import Unwanted
 from ..core.models.backend import BackendConfig, Vitals
 from ..core.models.job import AttemptResult, Job, Rank
@@ -49,12 +48,6 @@ class Monitor(Protocol):
 
     def note_job(self, backend_id: str, end: JobEnd, why: str = "") -> None: ...
     def look_at(self, backend_id: str, *, is_stale: bool) -> None: ...
-
-
-class SecondLook(Protocol):
-    """Asks peers once more what they lack (backends/second_look.py)."""
-
-    async def ask(self, doubts: Mapping[str, Doubt]) -> frozenset[str]: ...
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..backends.manager import BackendManager
+from ..backends.second_look import SecondLook
 from ..core.engine.requirements import Doubt, only_here
 from ..core.engine.validation import Validation, agree, validate
 from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Prompt
 from ..core.workflow.object_info import ObjectInfo
 from .attempts.transport import Folders
-from .interfaces import SecondLook
 
 _BEING_READ = "its list of nodes is still being read"
 

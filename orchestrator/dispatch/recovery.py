@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from ..backends.manager import BackendManager
+from ..backends.second_look import SecondLook
 from ..core.engine.health import JobEnd
 from ..core.engine.peers import memory_of
 from ..core.engine.requirements import Doubt
@@ -44,7 +45,7 @@ from ..errors import (
 from .attempts.reporting import with_last
 from .attempts.transport import Transport
 from .attempts.withdrawals import Withdrawals
-from .interfaces import Monitor, Peers, SecondLook
+from .interfaces import Monitor, Peers
 from .learning.run_observer import RunObserver
 from .queue.outage_hold import OutageHold
 from .queue.registry import JobRegistry, LiveJob
