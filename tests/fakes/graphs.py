@@ -35,11 +35,22 @@ def stock_classes(*more: str) -> dict[str, Any]:
     }
 
 
-def picture(seed: int = 0, *, prefix: str = "pictures/cat", made_by: str = "EmptyImage") -> dict[str, Any]:
+def pack_saver() -> dict[str, Any]:
+    """The definition of a node pack's class "PackSave", which takes what SaveImage does."""
+    return {"PackSave": {**stock_classes()["SaveImage"], "python_module": "custom_nodes.pack"}}
+
+
+def picture(
+    seed: int = 0,
+    *,
+    prefix: str = "pictures/cat",
+    made_by: str = "EmptyImage",
+    saved_by: str = "SaveImage",
+) -> dict[str, Any]:
     """A graph that saves one picture; another `seed` is another picture."""
     return {
         "1": {"class_type": made_by, "inputs": {"width": 64, "color": seed}},
-        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
+        "2": {"class_type": saved_by, "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
     }
 
 

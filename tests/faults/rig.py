@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.core.models.job import Job, JobState, Prompt
 from tests.fakes.comfyui import PNG, FakeComfyUI
-from tests.fakes.graphs import picture, stock_classes
+from tests.fakes.graphs import pack_saver, picture, stock_classes
 from tests.fakes.master import Master, started
 
 KEY = ("X-Api-Key", "k3y-that-nobody-may-see")
@@ -79,7 +79,7 @@ async def standing(home: Path, **policies: Any) -> AsyncIterator[Rig]:
     async with FakeComfyUI(key=KEY) as a, FakeComfyUI(key=KEY) as b:
         a.vram_free += 1 << 30
         for peer in (a, b):
-            peer.object_info = stock_classes()
+            peer.object_info = {**stock_classes(), **pack_saver()}
         async with started(home, **policies) as master:
             rig = Rig(home, master, a, b)
             credentials = {"header": KEY[0], "value": KEY[1]}

@@ -41,9 +41,9 @@ class Running:
         return await self.rig.end_of(self.job)
 
 
-async def running(rig: Rig, name: str = "x.dat") -> Running:
+async def running(rig: Rig, name: str = "x.dat", *, saved_by: str = "PackSave") -> Running:
     rig.good |= {WHOLE}
-    return Running(rig, await rig.submit_to(rig.a), name)
+    return Running(rig, await rig.submit_to(rig.a, picture(saved_by=saved_by)), name)
 
 
 def parts(rig: Rig) -> list[int]:
@@ -85,6 +85,15 @@ async def test_f49_a_file_that_did_not_change_is_not_sent_again(rig: Rig) -> Non
     assert (await job.end()).state is JobState.DONE
     first, last = rig.a.asked("/view")
     assert "If-None-Match" not in first.headers and "If-None-Match" in last.headers
+
+
+async def test_f49_a_file_of_comfyuis_own_node_which_is_whole_when_it_is_told_is_asked_for_once(
+    rig: Rig,
+) -> None:
+    job = await running(rig, saved_by="SaveImage")
+    await job.tell(WHOLE)
+    assert (await job.end()).state is JobState.DONE
+    assert len(rig.a.asked("/view")) == 1
 
 
 async def test_f49_a_file_that_shrank_meanwhile_arrives_as_it_is(rig: Rig) -> None:

@@ -93,8 +93,10 @@ class AttemptRun:
         self._remote = RemotePrompt(client, events, self._rounds, peer.name, ways.follow)
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
         self._info = info
+        prompt = prepared.prompt
+        self._stock_nodes = frozenset(i for i, node in prompt.items() if info.is_stock(class_of(node)))
         #: what is all ComfyUI's own does not queue itself again
-        self._remote.may_go_on = not all(info.is_stock(class_of(node)) for node in prepared.prompt.values())
+        self._remote.may_go_on = len(self._stock_nodes) < len(prompt)
         tag = tag_of(self.prompt_id)
         self._prompt, self._names = with_output_names(prepared.prompt, info, tag)
         self._references = prepared.inputs
@@ -159,6 +161,7 @@ class AttemptRun:
             job_id=job_id,
             names=self._names,
             value_node=value_node,
+            stock_nodes=self._stock_nodes,
             earlier=self._earlier,
         )
         titles = {node_id: title_of(node) for node_id, node in self._prompt.items()}

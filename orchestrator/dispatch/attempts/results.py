@@ -69,8 +69,8 @@ class Published:
 
 @dataclass(eq=False)
 class _Download:
-    """``is_early``: it was begun while its node's prompt still ran, so the file may have grown since, and is
-    asked for once more by ``last_look``. ``is_frame``: it came over the websocket, and cannot come again;
+    """``is_early``: it was begun while its prompt still ran, and its node may have written more since, so it
+    is asked for once more by ``last_look``. ``is_frame``: it came over the websocket, and cannot come again;
     ``frame`` holds it until it is on disk."""
 
     file: RemoteFile
@@ -94,8 +94,9 @@ class Results:
     """Each file is fetched as soon as its node has made it; all get their names when the attempt succeeded.
 
     Files of type "output" go to the output folder under the name that the workflow asked for (see `names`);
-    all others, and those of `value_node`, to the temp folder. `earlier`: the process that began the attempt;
-    what that one brought here before it ended is not brought a second time.
+    all others, and those of `value_node`, to the temp folder. `stock_nodes` write nothing more into a file
+    that they have told. `earlier`: the process that began the attempt; what that one brought here before it
+    ended is not brought a second time.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Results:
         job_id: str,
         names: OutputNames,
         value_node: str = "",
+        stock_nodes: Collection[str] = (),
         earlier: Earlier | None = None,
     ) -> None:
         self._client = client
@@ -115,6 +117,7 @@ class Results:
         self._job_id = job_id
         self._names = names
         self._value_node = value_node
+        self._stock_nodes = stock_nodes
         self._earlier = earlier
         self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
         self._downloads: dict[RemoteFile, _Download] = {}
@@ -256,7 +259,8 @@ class Results:
         part = self._directory(file) / f".{self._job_id}-{self._names.tag}-{self._begun}.part"
         name = f"remote-dispatch download {self._job_id} {self._begun}"
         is_frame = frame is not None
-        download = _Download(file, part, not self._is_over and not is_frame, is_frame, frame)
+        is_early = not self._is_over and not is_frame and file.node_id not in self._stock_nodes
+        download = _Download(file, part, is_early, is_frame, frame)
         work = self._fetch(download) if frame is None else _store(download, frame)
         download.task = asyncio.create_task(work, name=name)
         self._downloads[file] = download
