@@ -39,7 +39,7 @@ OrchestratorError
 │   │   └── GraphExecutionError     any machine would raise it
 │   └── PeerInterruptedError (JobError)  somebody interrupted the job on the peer
 ├── TakenBackError                  the peer had not started the job, and another one can
-├── OvertakenError                  another copy of the job was through before
+├── OvertakenError                  another copy of the job was done before
 ├── JobSetAsideError                several peers went away while they ran the job
 └── JobCancelledError               the user, or shutdown, ended the job
 
@@ -350,7 +350,7 @@ class TakenBackError(OrchestratorError):
 
 
 class OvertakenError(OrchestratorError):
-    """Another copy of the job was through before."""
+    """Another copy of the job was done before."""
 
     code = "overtaken"
 

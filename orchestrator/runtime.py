@@ -306,11 +306,11 @@ class Runtime:
         return self._dispatcher.line.jobs()
 
     async def move_job(self, job_id: str, before: str = "") -> None:
-        """See Line.move."""
+        """See QueueControl.move."""
         await self._dispatcher.line.move(job_id, before)
 
     async def pin_job(self, job_id: str, peer: str) -> Job:
-        """See Line.pin."""
+        """See QueueControl.pin."""
         return await self._dispatcher.line.pin(job_id, peer)
 
     def known_job(self, job_id: str) -> Job | None:
@@ -320,7 +320,7 @@ class Runtime:
 
     async def has_job(self, job_id: str) -> bool:
         """Whether there is, or was, a job with this id."""
-        return self.known_job(job_id) is not None or await self.store.load_job(job_id) is not None
+        return self.known_job(job_id) is not None or await self.store.has_job(job_id)
 
     def preview(self, job_id: str) -> PreviewFrame | None:
         """The newest preview of a job that runs."""

@@ -91,6 +91,9 @@ class BackendManager:
         name = name_or_id.casefold()
         return next((config for config in self.all() if config.name.casefold() == name), None)
 
+    def __contains__(self, backend_id: str) -> bool:
+        return backend_id in self._peers
+
     def all(self) -> tuple[BackendConfig, ...]:
         return tuple(peer.config for peer in self._peers.values())
 

@@ -1,4 +1,4 @@
-"""A job's way from peer to peer, until one of them has done it. The only place that retries."""
+"""The retry loop: runs a job on one peer after another until one has done it; see also recovery.py."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ASK_FIRST_S = 10.0  #: how long a job waits to hear whether the peer it goes to 
 
 
 class Course:
-    """Of every job of an engine. `is_closing`: whether that comes to its end."""
+    """Runs every job of one engine. `is_closing`: whether that engine is shutting down."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Course:
         self._is_closing = is_closing
 
     async def run(self, live: LiveJob) -> AttemptResult:
-        """What the attempt that did it brought.
+        """Run the job to its end; return what the attempt that succeeded brought.
 
         Raises:
             OrchestratorError: how it ended otherwise.
@@ -89,7 +89,7 @@ class Course:
             except asyncio.CancelledError:
                 if self._is_closing() or not is_called_back(live):
                     raise
-                back = OvertakenError("Its first attempt goes on: that peer is back.")
+                back = OvertakenError("The peer of an earlier attempt is back, and the job goes on there.")
                 self._recovery.back_to_the_line(live, back)
             else:
                 if result is not None:
@@ -174,10 +174,10 @@ class Course:
         return await self._follow(live, run, config.name)
 
     async def _ask_for_earlier(self, live: LiveJob, config: BackendConfig) -> None:
-        """A peer that was away may have it still: then the job is called back to that.
+        """If this peer was away, an earlier attempt may still be there; then the job goes on with that one.
 
         Raises:
-            TakenBackError: it does not say.
+            TakenBackError: the peer did not answer in time.
         """
         there = [a.prompt_id for a in live.job.attempts if a.backend_id == config.id]
         if any(map(self._withdrawals.has, there)) and not await self._withdrawals.look_now(

@@ -156,7 +156,7 @@ class Dispatcher:
         return self._prompt_ids.peer_of(prompt_id) == backend_id
 
     def same_as(self, config: BackendConfig, queue: QueueState) -> tuple[str, ...]:
-        """The names of other peers that are this one too, by now that it has this queue."""
+        """The names of other peers that, by this queue, are the same machine."""
         self._queue.same.note(config, queue)
         return tuple(other.name for other in self._queue.same.of(config.id))
 
@@ -207,8 +207,8 @@ class Dispatcher:
         rank: Rank | None = None,
         is_kept: bool = False,
     ) -> Job:
-        """Take over a waiting job; or one that `is_kept` in the journal, where it had this `rank`, and that a
-        peer may have got already."""
+        """Accept a new job, or one that `is_kept` in the journal with this `rank`, and that a peer may have
+        already."""
         live = LiveJob(job, QueuedJob(job.request), listener or ignore)
         place = self._queue.enter(live.queued, front=front, rank=rank)
         if is_kept:
@@ -224,7 +224,7 @@ class Dispatcher:
         return job
 
     def _explain(self, job_id: str, reason: str) -> None:
-        """By id: a live job that its own queued job held would be freed by a full collection only."""
+        """Takes the id: a queued job that held its LiveJob would make a circle for the garbage collector."""
         live = self.registry.get(job_id)
         if live.job.explanation != reason:  # thousands may be told the same with every poll of a peer
             self.registry.update(live, explanation=reason)

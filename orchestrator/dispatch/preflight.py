@@ -29,8 +29,6 @@ class _Answers:
 
 
 class Preflight:
-    """`second_look`: see Dispatcher."""
-
     def __init__(
         self,
         manager: BackendManager,

@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 _NO_FAILURES = (TakenBackError.code, OvertakenError.code, OUTAGE)
 
 ASK_AGAIN_S = 5.0
-LOOKED_S = 0.5  #: how long a peer is believed to lack something, where nothing is refused for it
+LOOKED_S = 0.5  #: how long a second look is good for, where what is missing is only a caution
 FREED_PAUSE_S = 0.5  #: a peer frees its memory between two prompts, not in the request for it
 WHY_MAX = 300  #: characters of an error that a peer's row can hold
 
@@ -149,7 +149,7 @@ class Recovery:
         """Before the next attempt: a job that may have killed peers goes to no other one until they answer.
 
         Raises:
-            JobSetAsideError: it did, as far as can be told by then.
+            JobSetAsideError: its peers did not clear it within ``judge_for_s``.
         """
         victims = _victims(live.job)
         if len(victims) < self.policy.deaths_max:
@@ -157,8 +157,8 @@ class Recovery:
         known = [self._manager.find(attempt.backend_id) for attempt in victims]
         names = [peer.name for peer in known if peer] or ["A peer that was removed"]
         listed = " and ".join(dict.fromkeys(names))
-        text = f"{listed} went away while running this job: it waits until they tell whether it is the cause"
-        self._registry.update(live, explanation=text)
+        why = "It waits until they answer, to see whether it is the cause"
+        self._registry.update(live, explanation=f"{listed} went away while running this job. {why}")
         prompt_ids = [attempt.prompt_id for attempt in victims]
         await self._withdrawals.settled(prompt_ids, self.policy.judge_for_s)
         raise set_aside(names)
@@ -167,7 +167,7 @@ class Recovery:
         self, live: LiveJob, exc: PromptRefusedError | PeerExecutionError
     ) -> OrchestratorError | None:
         """This machine refused the job, or a node raised here: a peer may do better. Returns what may become
-        the job's end, or raises it."""
+        the job's end (None where this machine refused it), or raises it."""
         live.queued.may_run_here = False
         _end_attempt(live, exc)
         if isinstance(exc, PromptRefusedError):
@@ -210,7 +210,7 @@ class Recovery:
         await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
 
     def _wait_again(self, live: LiveJob) -> None:
-        """What was told of the attempt that ended is no longer so."""
+        """Clear the progress and the words of the attempt that ended."""
         self._registry.update(live, progress=0.0, progress_text="", explanation="")
 
     def _record(self, live: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:

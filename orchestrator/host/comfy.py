@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -132,10 +133,9 @@ def is_canonical_id(prompt_id: str) -> bool:
 
 
 def _jobs_module() -> object:
-    try:
-        return importlib.import_module("comfy_execution.jobs")
-    except ImportError:
-        return None
+    """Of newer hosts, whose server has it loaded. Importing it would search every folder for each prompt,
+    where there is none."""
+    return sys.modules.get("comfy_execution.jobs")
 
 
 def module_of(class_type: str) -> str:

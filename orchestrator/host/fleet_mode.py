@@ -223,7 +223,11 @@ class FleetMode:
         if node_errors:  # like the host: run what can be run, and say what cannot
             request = replace(request, targets=outputs)
         job_id = prompt_id
-        is_taken = await self._runtime.has_job(prompt_id) or self._mirror.is_announced(prompt_id)
+        # An id that was drawn here a moment ago is nobody's; looking it up would wait for the disk.
+        is_told = body.get("prompt_id") is not None
+        is_taken = is_told and (
+            self._mirror.is_announced(prompt_id) or await self._runtime.has_job(prompt_id)
+        )
         if is_taken or not comfy.is_canonical_id(prompt_id):
             job_id = str(uuid.uuid4())
             request = replace(request, prompt_id=prompt_id)

@@ -45,6 +45,10 @@ def readable(ids: Sequence[str], read: Callable[[Sequence[str]], tuple[T, ...]])
     return (*readable(ids[:half], read), *readable(ids[half:], read))
 
 
+def has_job(db: sa.Connection, job_id: str) -> bool:
+    return db.scalar(sa.select(JOBS.c.id).where(JOBS.c.id == job_id)) is not None
+
+
 def load_jobs(db: sa.Connection, wanted: sa.ColumnElement[bool], limit: int) -> tuple[Job, ...]:
     graphs = GraphReader(db)
 

@@ -29,7 +29,6 @@ from .schema import (
 
 COMPANIONS = ("-wal", "-shm")
 CHANGES = "changes"  #: key of the table meta: how many there were
-_COUNT_CHANGES = META.update().where(META.c.key == CHANGES)
 _OF_JOBS = (ATTEMPTS, INPUTS, OUTPUTS, PLACES)
 _ROWS_MAX = 1 << 40  #: numbers of rows end before this
 
@@ -87,7 +86,9 @@ def changes_of(db: sa.Connection) -> int:
 
 def count_changes(db: sa.Connection, changes: int) -> None:
     """Within the transaction that makes them."""
-    if db.execute(_COUNT_CHANGES, {"value": str(changes)}).rowcount == 0:
+    # Two of these for each job: as plain SQL it takes a third of the time.
+    counted = db.exec_driver_sql("UPDATE meta SET value = ? WHERE key = ?", (str(changes), CHANGES))
+    if counted.rowcount == 0:
         db.execute(META.insert(), {"key": CHANGES, "value": str(changes)})
 
 

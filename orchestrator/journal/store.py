@@ -224,6 +224,9 @@ class Store:
         save = learned_rows.replace if only else learned_rows.save
         await self._transaction(partial(save, rows=rows))
 
+    async def has_job(self, job_id: str) -> bool:
+        return await self._transaction(partial(job_rows.has_job, job_id=job_id))
+
     async def load_job(self, job_id: str) -> Job | None:
         return next(iter(await self._transaction(lambda db: load_jobs(db, JOBS.c.id == job_id, 1))), None)
 
@@ -383,8 +386,7 @@ def _put_peer(db: sa.Connection, values: Mapping[str, Any]) -> None:
 
 
 def _master_id(db: sa.Connection) -> str:
-    known = db.execute(sa.select(META.c.value).where(META.c.key == _MASTER_ID)).scalar()
-    if known:
+    if known := db.scalar(sa.select(META.c.value).where(META.c.key == _MASTER_ID)):
         return str(known)
     made = uuid.uuid4().hex
     db.execute(META.insert(), {"key": _MASTER_ID, "value": made})

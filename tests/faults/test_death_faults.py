@@ -123,9 +123,9 @@ async def test_f45_a_job_whose_peers_went_is_given_to_no_third_by_the_next_proce
                 await until(lambda: master.job(job).begun_at, "it is heard to run")
                 await victim.go_down()
                 dead.append(victim)
-            await until(lambda: "it waits until they tell" in master.job(job).explanation, "it is judged")
+            await until(lambda: "It waits until they answer" in master.job(job).explanation, "it is judged")
         async with started(tmp_path, health=IMPATIENT, retry=retry) as master:
-            await until(lambda: "it waits until they tell" in master.job(job).explanation, "as before")
+            await until(lambda: "It waits until they answer" in master.job(job).explanation, "as before")
             assert sum(len(peer.prompts) for peer in peers) == 2
             for peer in dead:
                 await peer.come_back()

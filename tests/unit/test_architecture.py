@@ -31,7 +31,7 @@ RANKS = {
     "orchestrator.journal": 1,
     **{
         f"orchestrator.dispatch.attempts.{name}": 1
-        for name in ("transport", "contents", "free_names", "result_names", "results")
+        for name in ("transport", "contents", "free_names", "result_names", "expected_file", "results")
     },
     **{f"orchestrator.dispatch.{name}": 2 for name in ("interfaces", "sent_prompts")},
     "orchestrator.dispatch.queue": 3,

@@ -16,7 +16,7 @@ async def test_who_comes_after_a_delivery_is_told_so() -> None:
         late = asyncio.create_task(delivery.__aenter__())
         await asyncio.sleep(0)
         assert not late.done()
-    with pytest.raises(OvertakenError, match="was through before"):
+    with pytest.raises(OvertakenError, match="was done before"):
         await late
 
 

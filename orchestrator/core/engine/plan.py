@@ -40,11 +40,11 @@ class TakeBack:
 
 @dataclass(frozen=True)
 class SecondCopy:
-    """Run a running job a second time, on a peer that should finish it much sooner."""
+    """Run a running job a second time, on a peer that should finish it much sooner. `reason`: why."""
 
     job_id: str
     backend_id: str
-    explanation: str
+    reason: str
 
 
 @dataclass(frozen=True)

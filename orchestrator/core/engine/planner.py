@@ -216,7 +216,7 @@ class Planner:
                 if at != there and at not in chosen and takes_s < self.policy.copy_share * left_s:
                     mine, first = grid.snapshot(at).config.name, grid.snapshot(there).config.name
                     words = (
-                        f"on {mine} too because it is through in about {duration(takes_s)}; "
+                        f"{mine} would finish it in about {duration(takes_s)}; "
                         f"{first} still needs {duration(left_s)}"
                     )
                     chosen[at] = SecondCopy(job.job_id, grid.id(at), words)

@@ -225,6 +225,8 @@ class Job:
 
     def noting(self, *notes: str) -> Job:
         """The job with these notes too: each once, of NOTE_MAX characters at most, NOTES_MAX of them."""
+        if not notes:
+            return self
         merged = tuple(dict.fromkeys((*self.notes, *(note[:NOTE_MAX] for note in notes))))
         if len(merged) > NOTES_MAX:
             merged = (*merged[: NOTES_MAX - 1], "Further notes on this job were not kept.")

@@ -95,7 +95,7 @@ class AttemptRun:
         self._info = info
         prompt = prepared.prompt
         self._stock_nodes = frozenset(i for i, node in prompt.items() if info.is_stock(class_of(node)))
-        #: what is all ComfyUI's own does not queue itself again
+        #: a prompt of ComfyUI's own nodes alone never queues itself again
         self._remote.may_go_on = len(self._stock_nodes) < len(prompt)
         tag = tag_of(self.prompt_id)
         self._prompt, self._names = with_output_names(prepared.prompt, info, tag)
@@ -179,9 +179,10 @@ class AttemptRun:
             if isinstance(message, PeerEvent):
                 if message.type == "execution_success" and not self._remote.may_go_on:
                     results.run_ended()
-                told = files_of(outputs_told(message.type, message.data), self._prompt)
-                results.expect(file for file in told if sequence_of(file) is None)
-                message = live.named(message) if live else message
+                if told := outputs_told(message.type, message.data):
+                    files = files_of(told, self._prompt)
+                    results.expect(file for file in files if sequence_of(file) is None)
+                    message = live.named(message, told, files) if live else message
             on_event(message)
             if isinstance(message, PeerEvent) and meter.observe(message.type, message.data):
                 on_progress(meter)
@@ -272,8 +273,8 @@ class AttemptRun:
         hear: Callable[[Message], None],
         may_outlive: Callable[[], bool],
     ) -> Sequence[Mapping[str, Any]]:
-        """The history of the prompt, and of each further round of it. Without it nobody waits for the prompt
-        any more, which may be there all the same, or come back with its machine."""
+        """The history of the prompt, and of each further round of it. Where that fails the prompt is
+        withdrawn: it may run on, or come back with its machine."""
         try:
             if self._is_sent:
                 return await self._remote.go_on(self._prompt, hear)

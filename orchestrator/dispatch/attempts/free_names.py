@@ -39,38 +39,58 @@ class Counters:
         self._highest: dict[tuple[Path, str], int] = {}
         self._claimed: dict[Path, None] = {}
         self._reserved: dict[Path, str] = {}
-        self.lock = threading.Lock()
+        self._lock = (
+            threading.Lock()
+        )  #: of what is known here; held while the disk is asked in ``claim`` alone
 
     def claim(self, path: Path, part: Path) -> bool:
         """Whether `path` holds what `part` does and nobody else took it; then `part` is not needed."""
-        with self.lock:
+        with self._lock:
             same = path not in self._claimed and path.stat().st_size == part.stat().st_size
             if not same or not filecmp.cmp(part, path, shallow=False):
                 return False
-            self.note(path)
+            self._note(path)
         part.unlink()
         return True
 
-    def note(self, path: Path) -> None:
-        """This place is taken by a result of this process."""
+    def take(self, owners: Mapping[Path, str]) -> list[Path] | None:
+        """Before files are put into these places: from here on no other attempt takes one of them for its
+        own. Those that nobody had yet; None where somebody else has reserved one."""
+        with self._lock:
+            if any(self._is_kept_from(path, owner) for path, owner in owners.items()):
+                return None
+            fresh = [path for path in owners if path not in self._claimed]
+            for path in fresh:
+                self._note(path)
+            return fresh
+
+    def give_back(self, paths: Iterable[Path]) -> None:
+        """Nothing was put there after all."""
+        with self._lock:
+            for path in paths:
+                self._claimed.pop(path, None)
+
+    def _note(self, path: Path) -> None:
         self._claimed[path] = None
         if len(self._claimed) > _CLAIMED_MAX:
             del self._claimed[next(iter(self._claimed))]
 
     def reserve(self, owners: Mapping[Path, str]) -> bool:
         """Keep places for files that are still to come, by whose they are; False where one is taken."""
-        with self.lock:
-            if any(path.exists() or self.is_kept_from(path, owner) for path, owner in owners.items()):
+        if any(path.exists() for path in owners):
+            return False
+        with self._lock:
+            if any(self._is_kept_from(path, owner) for path, owner in owners.items()):
                 return False
             self._reserved.update(owners)
             return True
 
     def release(self, paths: Iterable[Path]) -> None:
-        with self.lock:
-            for path in paths:
-                self._reserved.pop(path, None)
+        """Without the lock, which a thread may hold while it waits for the disk: the loop calls this."""
+        for path in paths:
+            self._reserved.pop(path, None)
 
-    def is_kept_from(self, path: Path, owner: str) -> bool:
+    def _is_kept_from(self, path: Path, owner: str) -> bool:
         """Whether somebody else has reserved this place."""
         return self._reserved.get(path, owner) != owner
 
@@ -155,21 +175,22 @@ def _move_together(group: Sequence[WantedFile], counters: Counters) -> list[Path
     paths, conflicts = [placement.wanted for placement in group], 0
     while True:
         moved: list[tuple[Path, Path]] = []
+        fresh = counters.take({path: placement.owner for placement, path in zip(group, paths, strict=True)})
         try:
-            with counters.lock:  # else an attempt of an earlier process could take one for its own
-                for placement, path in zip(group, paths, strict=True):
-                    if counters.is_kept_from(path, placement.owner):
-                        raise FileExistsError
-                    _name(placement.part, path)
-                    moved.append((placement.part, path))
-                    counters.note(path)
+            if fresh is None:
+                raise FileExistsError
+            for placement, path in zip(group, paths, strict=True):
+                _name(placement.part, path)
+                moved.append((placement.part, path))
             return paths
         except FileExistsError:
             _move_back(moved)
+            counters.give_back(fresh or ())
             conflicts += 1
             paths = _next_names(group, counters, conflicts)
         except OSError:
             _move_back(moved)
+            counters.give_back(fresh or ())
             raise
 
 

@@ -12,7 +12,7 @@ from ...backends.events import PeerEvent
 from ...background import BackgroundTasks
 from ...core.engine.output_names import OutputNames
 from ...core.models.job import Prompt, RemoteFile
-from ...core.workflow.result_files import files_of, outputs_told, sequence_of, shown_of
+from ...core.workflow.result_files import sequence_of, shown_of
 from .results import Results
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,8 @@ class LiveOutputs:
         self._names = names
         self._naming = BackgroundTasks()
 
-    def named(self, event: PeerEvent) -> PeerEvent:
-        """The event, as a NodeOutput if it tells an output whose files are expected."""
-        told = outputs_told(event.type, event.data)
-        if not told:
-            return event
-        files = files_of(told, self._prompt)
+    def named(self, event: PeerEvent, told: Mapping[str, Any], files: tuple[RemoteFile, ...]) -> NodeOutput:
+        """The event as a NodeOutput: it tells these outputs, whose `files` are expected."""
         task = self._naming.start(self._shown(told, files), "naming of results")
         return NodeOutput(event.type, event.data, event.of_prompt, event.other, task)
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ...backends.client import ComfyUIClient
-from ...backends.downloads import Partial
 from ...backends.gate import when_let
 from ...backends.transfer import in_thread
 from ...core.engine.input_names import UPLOAD_FOLDER
@@ -26,7 +25,8 @@ from ...errors import (
     ResultError,
     ResultGoneError,
 )
-from .contents import check_contents, check_head
+from .contents import check_head
+from .expected_file import NAME_SHOWN, ExpectedFile, faults_of
 from .free_names import Counters, WantedFile, move_all, newer_files, remove_all, reserve_all
 from .result_names import safe_folder, safe_name
 from .transport import PATIENCE_S, Folders
@@ -36,10 +36,9 @@ log = logging.getLogger(__name__)
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 8 << 30
 CUTS_MAX = 5  #: of one file's download
+CHECKS_MAX = 2  #: how often files that somebody removes here are fetched again
 RESUME_PAUSE_S = 0.1  #: before the first new try; twice as long before each one after it
-READ_EARLY_BYTES = 64 << 20  #: a larger file is given once it is in its place
 _DOWNLOADS_AT_ONCE = 4
-_NAME_SHOWN = 80  #: characters of a peer's name in a sentence
 
 
 @dataclass(frozen=True)
@@ -65,29 +64,6 @@ class Published:
 
     places: Mapping[RemoteFile, OutputFile]
     missing: Mapping[RemoteFile, ResultError] = field(default_factory=dict)
-
-
-@dataclass(eq=False)
-class _Download:
-    """``is_early``: it was begun while its prompt still ran, and its node may have written more since, so it
-    is asked for once more by ``last_look``. ``is_frame``: it came over the websocket, and cannot come again;
-    ``frame`` holds it until it is on disk."""
-
-    file: RemoteFile
-    part: Path
-    is_early: bool
-    is_frame: bool
-    frame: bytes | None = None
-    so_far: Partial = field(default_factory=Partial)
-    last_look: asyncio.Task[None] | None = None
-    task: asyncio.Task[None] = field(init=False)
-
-    def is_whole(self) -> bool:
-        """Whether it is on disk as it came: somebody may have cleared the folder since. Blocks its thread."""
-        try:
-            return self.part.stat().st_size == self.so_far.size
-        except OSError:
-            return False
 
 
 class Results:
@@ -120,7 +96,7 @@ class Results:
         self._stock_nodes = stock_nodes
         self._earlier = earlier
         self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
-        self._downloads: dict[RemoteFile, _Download] = {}
+        self._downloads: dict[RemoteFile, ExpectedFile] = {}
         self._named: dict[RemoteFile, Path] = {}
         self._reading = asyncio.Lock()  #: a file that is read cannot be moved everywhere
         self._begun = 0
@@ -146,12 +122,12 @@ class Results:
     async def _read(self, file: RemoteFile) -> bytes | None:
         """Its bytes before it is in its place, checked like those that are; None for a very large one."""
         if file in self._downloads:
-            await asyncio.wait([self._downloads[file].last_look or self._downloads[file].task])
+            await self._downloads[file].settled()
         async with self._reading:
             download = self._downloads.get(file)
-            if download is None or _failed(download.task):
+            if download is None or not download.is_here:
                 return None
-            return await asyncio.to_thread(_checked_bytes, download.part, file.filename)
+            return await asyncio.to_thread(download.sound_bytes)
 
     def expect(self, files: Iterable[RemoteFile]) -> None:
         """Begin to fetch what a node of the running attempt has just made."""
@@ -193,16 +169,13 @@ class Results:
         if len(wanted) > MAX_FILES:
             raise ResultError(f"The peer lists {len(wanted)} result files; at most {MAX_FILES} are taken.")
         try:
-            reasons = await asyncio.gather(*(self._fetched(file) for file in wanted))
-            missing = {f: reason for f, reason in zip(wanted, reasons, strict=True) if reason is not None}
-            here = [file for file in wanted if file not in missing]
-            parts = [(self._downloads[file].part, file.filename) for file in here]
-            for file, fault in zip(here, await asyncio.to_thread(_faults_of, parts), strict=True):
-                if fault is not None and file not in extra:
+            missing: dict[RemoteFile, ResultError] = {}
+            for file, fault in (await self._checked(wanted)).items():
+                if fault is not None and not isinstance(fault, ResultGoneError) and file not in extra:
                     raise fault
                 if fault is not None:
                     missing[file] = fault
-            here = [file for file in here if file not in missing]
+            here = [file for file in wanted if file not in missing]
             placements = [
                 self._placement(number, file, (heads or {}).get(file, "")) for number, file in enumerate(here)
             ]
@@ -233,18 +206,32 @@ class Results:
         if parts:
             await asyncio.to_thread(remove_all, parts)
 
+    async def _checked(
+        self, files: Sequence[RemoteFile], tries: int = CHECKS_MAX
+    ) -> dict[RemoteFile, ResultError | None]:
+        """What is wrong with each file, or why it cannot be had. One that somebody has removed here since it
+        was fetched is fetched again."""
+        found = dict(zip(files, await asyncio.gather(*map(self._fetched, files)), strict=True))
+        here = [file for file, reason in found.items() if reason is None]
+        faults = await asyncio.to_thread(faults_of, [self._downloads[file] for file in here])
+        found.update(zip(here, faults, strict=True))
+        removed = [
+            f for f in here if isinstance(found[f], ResultGoneError) and not self._downloads[f].is_frame
+        ]
+        if removed and tries:
+            for file in removed:
+                self._begin(file)
+            found.update(await self._checked(removed, tries - 1))
+        return found
+
     async def _fetched(self, file: RemoteFile) -> ResultError | None:
         """Why it cannot be had, if so. One begun while the peer was still at work may have come too soon: it
-        gets a second try. So does one that is no longer here."""
+        gets a second try."""
         download = self._downloads.get(file)
         if download is not None:
-            await asyncio.wait([download.last_look or download.task])
-            is_here = not _failed(download.task) and not _failed(download.last_look or download.task)
-            if is_here and await asyncio.to_thread(download.is_whole):
+            await download.settled()
+            if download.is_here:
                 return None
-            if is_here and download.is_frame:
-                name = file.filename[:_NAME_SHOWN]
-                return ResultGoneError(f"{name} was removed here while the job ran, and is sent only once.")
         if download is None or not download.is_frame or download.frame is not None:
             self._begin(file, download.frame if download else None)
         try:
@@ -260,12 +247,12 @@ class Results:
         name = f"remote-dispatch download {self._job_id} {self._begun}"
         is_frame = frame is not None
         is_early = not self._is_over and not is_frame and file.node_id not in self._stock_nodes
-        download = _Download(file, part, is_early, is_frame, frame)
-        work = self._fetch(download) if frame is None else _store(download, frame)
+        download = ExpectedFile(file, part, is_early, is_frame, frame)
+        work = self._fetch(download) if frame is None else download.store(frame)
         download.task = asyncio.create_task(work, name=name)
         self._downloads[file] = download
 
-    async def _fetch(self, download: _Download) -> None:
+    async def _fetch(self, download: ExpectedFile) -> None:
         async with self._gate:
             try:
                 await self._fetch_in_pieces(download)
@@ -273,10 +260,10 @@ class Results:
                 await in_thread(partial(remove_all, [download.part]))
                 raise
 
-    async def _look_again(self, download: _Download) -> None:
+    async def _look_again(self, download: ExpectedFile) -> None:
         """Fetch it again if the peer has something else under its name by now."""
         await asyncio.wait([download.task])
-        if _failed(download.task):
+        if download.task.cancelled() or download.task.exception():
             return  # it is fetched again in any case
         async with self._gate:
             try:
@@ -286,10 +273,10 @@ class Results:
                     "What was fetched early of %s is what there is: %s", download.file.filename[:80], exc
                 )
 
-    async def _fetch_in_pieces(self, download: _Download, *, only_if_changed: bool = False) -> None:
+    async def _fetch_in_pieces(self, download: ExpectedFile, *, only_if_changed: bool = False) -> None:
         """Where the connection is cut it goes on from there; a try that brings nothing is too much."""
         so_far, file = download.so_far, download.file
-        ending, shown = safe_name(file.filename).rpartition(".")[2], file.filename[:_NAME_SHOWN]
+        ending, shown = safe_name(file.filename).rpartition(".")[2], file.filename[:NAME_SHOWN]
         while True:
             seen = so_far.seen
             try:
@@ -356,35 +343,3 @@ class Results:
             subfolder="" if folder == "." else folder,
             type="output" if self._to_output(file) else "temp",
         )
-
-
-def _faults_of(parts: Sequence[tuple[Path, str]]) -> list[ResultError | None]:
-    """What is wrong with each file, by its part here and the peer's name for it."""
-    found: list[ResultError | None] = []
-    for part, name in parts:
-        try:
-            check_contents(part, safe_name(name).rpartition(".")[2], name[:_NAME_SHOWN])
-            found.append(None)
-        except ResultError as exc:
-            found.append(exc)
-    return found
-
-
-def _checked_bytes(part: Path, name: str) -> bytes | None:
-    if part.stat().st_size > READ_EARLY_BYTES or _faults_of([(part, name)])[0] is not None:
-        return None
-    return part.read_bytes()
-
-
-def _failed(task: asyncio.Task[None]) -> bool:
-    return task.cancelled() or task.exception() is not None
-
-
-async def _store(download: _Download, data: bytes) -> None:
-    await in_thread(partial(_write, download.part, data))
-    download.so_far.size, download.frame = len(data), None
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)

@@ -107,8 +107,7 @@ class SecondCopies:
             return
         config = self._manager.find(live.job.backend_id)
         if config is not None:
-            why = wanted.explanation.partition("because ")[2]
-            self._begin(live, config, why, peer=wanted.backend_id)
+            self._begin(live, config, wanted.reason, peer=wanted.backend_id)
 
     def _begin(self, live: LiveJob, first: BackendConfig, why: str, *, peer: str = "") -> None:
         """`peer`: where; "" for any other one, even if the job was pinned to its first."""
@@ -127,12 +126,12 @@ class SecondCopies:
         self._queue.enter(queued, front=True)
         try:
             placement = await self._queue.place(queued)
-            queued.is_copied = True  # of this one there is none
+            queued.is_copied = True  # a copy is not copied
             config = self._manager.get(placement.backend_id)
             await self._post_copy(live, queued, first, config, why)
         except OrchestratorError as exc:
             log.info("Job %s has no second copy: %s", live.job.id, exc)
-            self._registry.say(live, f"{why}; it goes on there: {exc}")
+            self._registry.say(live, f"{why}; no second copy was begun: {exc} It goes on on {first.name}.")
         finally:
             self._queue.release(queued)
 

@@ -275,13 +275,13 @@ class Withdrawals:
             await self._journal.save_unwanted(case.unwanted)
             case.is_kept = True
         except OrchestratorError as exc:
-            log.error("That %s is to end could not be written down: %s", case.unwanted.prompt_id, exc)
+            log.error("The withdrawal of %s could not be written down: %s", case.unwanted.prompt_id, exc)
 
     async def _forget(self, prompt_id: str) -> None:
         try:
             await self._journal.forget_unwanted(prompt_id)
         except OrchestratorError as exc:
-            log.error("That %s has ended could not be written down: %s", prompt_id, exc)
+            log.error("The end of %s could not be written down: %s", prompt_id, exc)
 
 
 def _listed(cases: Sequence[_Case], queued: tuple[QueuedPrompt, ...]) -> list[QueuedPrompt]:
@@ -294,7 +294,7 @@ def _listed(cases: Sequence[_Case], queued: tuple[QueuedPrompt, ...]) -> list[Qu
 
 
 async def _has_ended(client: ComfyUIClient, prompt_id: str) -> bool:
-    """A history that is none tells nothing. It must not keep all that is to end there from being looked for.
+    """A history that cannot be read proves nothing, and must not stop the search for the other prompts.
 
     Raises:
         PeerError: the peer does not answer.

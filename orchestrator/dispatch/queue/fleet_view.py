@@ -55,6 +55,7 @@ class FleetView:
         self._same = same
         self._placed: dict[str, dict[QueuedJob, None]] = {}
         self._seen: dict[str, _Seen] = {}
+        self._shown: dict[str, PeerSnapshot] = {}
         self._here = _HERE_STATUS
 
     @property
@@ -90,18 +91,23 @@ class FleetView:
         """Anything changed of this peer."""
         if backend_id == LOCAL_PEER_ID:
             return  # shown again before each plan
-        if backend_id not in (config.id for config in self._manager.all()):
+        if backend_id not in self._manager:
             self._scheduler.remove_peer(backend_id)
             self._seen.pop(backend_id, None)
+            self._shown.pop(backend_id, None)
             self.knowledge.forget_peer(backend_id)
             return
         self._look_for_others(backend_id)
         snapshot = self.snapshot(backend_id)
         self._seen[backend_id].is_open = snapshot.is_open
-        self._scheduler.set_peer(snapshot, _now_s())
+        self._set(snapshot)
         for twin in self._same.of(backend_id):
             if twin.id in self._seen:
-                self._scheduler.set_peer(self.snapshot(twin.id), _now_s())
+                self._set(self.snapshot(twin.id))
+
+    def _set(self, snapshot: PeerSnapshot) -> None:
+        self._shown[snapshot.config.id] = snapshot
+        self._scheduler.set_peer(snapshot, _now_s())
 
     def show_all(self) -> None:
         for config in self._manager.all():
@@ -132,7 +138,9 @@ class FleetView:
         )
 
     def snapshots(self) -> tuple[PeerSnapshot, ...]:
-        return tuple(self.snapshot(config.id) for config in self._manager.all())
+        """Of all peers, as they were shown last."""
+        ids = [config.id for config in self._manager.all()]
+        return tuple(self._shown.get(peer) or self.snapshot(peer) for peer in ids)
 
     def snapshot(self, backend_id: str) -> PeerSnapshot:
         config, status = self._manager.get(backend_id), self._manager.get_status(backend_id)

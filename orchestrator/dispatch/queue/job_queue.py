@@ -270,7 +270,7 @@ class JobQueue:
         try:
             await self.variants.prepare(queued)
         except Exception as exc:
-            log.exception("PromptVariants a job failed")
+            log.exception("Preparing a job for its peers failed")
             self._refuse(queued, OrchestratorError(f"Placing the job failed: {exc}. Please report this."))
         else:
             if self.fleet.has(queued):
@@ -289,7 +289,7 @@ class JobQueue:
             self._consider(queued, judged[queued.group])
 
     def _consider(self, queued: QueuedJob, found: Judgement) -> None:
-        """Let the job take part in the plan; or tell it why it waits, or need not."""
+        """Enter the job into the plan, set why it waits, or refuse it."""
         refusal, waits = found.refusal, queued.request.wait_for_peer
         if self.held and (waits or queued.lost_in_outage):
             self._scheduler.leave(queued.id)
@@ -300,12 +300,13 @@ class JobQueue:
             queued.group = self.variants.group_of(queued)
         if found.may_do_better and not queued.settled:
             self._scheduler.leave(queued.id)
-            queued.on_waiting("waiting for the answers of peers that may have all that it names")
+            queued.on_waiting("waiting for peers that have not yet said which nodes and files they have")
             return
         known = self._scheduler.line.find(queued.id)
         if known is None or known.group != queued.group:
             self._enlist(queued, found.need)
         if refusal is None or (found.fits_here and self._local.is_free() and not self._paused):
+            queued.on_waiting("")  # what it waited for before has passed
             return
         # Peers that failed it may get it again sooner.
         if found.fits_here and not queued.tried:
@@ -315,7 +316,7 @@ class JobQueue:
         if broken is not None:
             self._refuse(queued, broken)
         elif not queued.settled and any(verdict.settling for verdict in found.verdicts):
-            queued.on_waiting("waiting for peers that are just being asked")
+            queued.on_waiting("waiting for the first answer of new peers")
         elif queued.tried or refusal.permanent or not waits:
             self._refuse(queued, refusal)
         else:
@@ -331,7 +332,7 @@ class JobQueue:
             queued.future.set_exception(exc)
 
     def _enlist(self, queued: QueuedJob, need: Need) -> None:
-        """What the scheduler knows of it is what is so."""
+        """Give the scheduler the job's current data."""
         request, priority = queued.request, -rank_of(queued)[0]
         client, since_s = request.client_id or request.source.value, self._line.since_s(queued)
         self._scheduler.enter(

@@ -37,10 +37,11 @@ class Judgement:
 def judgement(need: Need, snapshots: Sequence[PeerSnapshot], here: PeerSnapshot | None) -> Judgement:
     """`here`: the master, where it takes jobs itself. Of the peers that may take them only those with the
     fewest cautions are left, see ``Need.outranked``."""
-    need = replace(need, outranked=frozenset())
+    need = replace(need, outranked=frozenset()) if need.outranked else need
     verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
     refusal = None if any(verdict.eligible for verdict in verdicts) else no_peer_error(verdicts)
     fits_here = here is not None and judge(need, here).eligible
     waits = waiting_for(verdicts) if refusal else ""
-    need = replace(need, outranked=outranked(need, verdicts))
+    if ahead := outranked(need, verdicts):
+        need = replace(need, outranked=ahead)
     return Judgement(need, verdicts, fits_here, refusal, waits)

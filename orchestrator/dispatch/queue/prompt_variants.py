@@ -85,7 +85,7 @@ class PromptVariants:
         queued.group = self.group_of(queued)
 
     def group_of(self, queued: QueuedJob) -> Hashable:
-        """Equal for prepared queued_jobs that are all the same to placement."""
+        """Equal for prepared jobs that are all the same to placement."""
         lacks = tuple(
             (id(info), p.unmet, str(p.error or ""), queued.cautions.get(info, ()))
             for info, p in queued.prepared.items()

@@ -10,7 +10,7 @@ from .queued_job import APART_S, QueuedJob, rank_between, rank_of
 
 
 class QueueOrder:
-    """The queued_jobs that wait, the next first. All moments are seconds on the loop's clock."""
+    """The jobs that wait, the next one first. All moments are seconds on the loop's clock."""
 
     def __init__(self) -> None:
         self._line: list[QueuedJob] = []

@@ -38,8 +38,8 @@ class RunningCopy:
 
 
 class Delivery:
-    """Of several copies of a job only one brings its results to their places. ``async with``: the first comes
-    in and the next waits; when that one has succeeded, it gets an OvertakenError."""
+    """Lets only one copy of a job bring its results to their places. ``async with``: another copy waits at
+    the entry, and gets an OvertakenError once the one before it has succeeded."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
@@ -49,7 +49,7 @@ class Delivery:
         await self._turn.acquire()
         if self._is_done:
             self._turn.release()
-            raise OvertakenError("Another copy of the job was through before.")
+            raise OvertakenError("Another copy of the job was done before.")
 
     @property
     def is_under_way(self) -> bool:
@@ -142,7 +142,8 @@ class JobRegistry:
             self._live_jobs.pop(self._finished.popleft(), None)
 
     async def end_all(self, then: Callable[[], None]) -> None:
-        """Cancel what goes on with the jobs, and wait for the end of it. `then`: what else lets it end."""
+        """Cancel the tasks of all jobs, and wait for them. `then` runs after each round: it releases those
+        that wait for something else, the journal."""
         pending = {live.task for live in self if live.task and not live.task.done()}
         while pending:  # a cancellation may get lost in foreign code; closing must end all the same
             for task in pending:

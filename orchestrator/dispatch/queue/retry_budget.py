@@ -1,4 +1,4 @@
-"""The fleet's retries come out of one retry_budget: a retry that it cannot pay for waits until it can."""
+"""All retries of the fleet share one budget: one that it cannot pay for waits until it can."""
 
 from __future__ import annotations
 

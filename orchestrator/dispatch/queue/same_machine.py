@@ -27,6 +27,8 @@ class SameMachines:
 
     def of(self, backend_id: str) -> tuple[BackendConfig, ...]:
         """The other peers that are this machine, in the order in which they were added."""
+        if not self._pairs:
+            return ()
         there = {config.id for config in self._manager.all()}
         pairs = [pair for pair in self._pairs if backend_id in pair and pair <= there]
         others = {name for pair in pairs if self._pairs[pair] == self._now(pair) for name in pair}
@@ -34,8 +36,9 @@ class SameMachines:
 
     def instead_of(self, backend_id: str) -> str:
         """The name of the peer that gets this one's jobs, as it is the same machine; "" for none."""
-        order = [config.id for config in self._manager.all()]
-        for config in self.of(backend_id):
+        others = self.of(backend_id)
+        order = [config.id for config in self._manager.all()] if others else []
+        for config in others:
             is_up = self._manager.get_status(config.id).health is Health.UP
             is_first = order.index(config.id) < order.index(backend_id)
             if is_first and is_up and config.enabled and not config.draining:
