@@ -59,8 +59,8 @@ _SETTINGS, _MASTER_ID, _BODY_LIMITS = "preferences", "master_id", "body_limits" 
 class Store:
     """Peers and jobs that survive a restart. Every method may raise StoreError.
 
-    ``notice`` is a sentence for the user when the file on disk was damaged, or belongs to another process.
-    ``is_guest``: it does, so what is saved here lives in memory, and ends with this process.
+    ``notice``: for the user, when the file on disk was damaged, or belongs to another process (``is_guest``);
+    what is saved here then lives in memory, and ends with this process.
     """
 
     def __init__(
@@ -388,8 +388,7 @@ def _put_peer(db: sa.Connection, values: Mapping[str, Any]) -> None:
 def _master_id(db: sa.Connection) -> str:
     if known := db.scalar(sa.select(META.c.value).where(META.c.key == _MASTER_ID)):
         return str(known)
-    made = uuid.uuid4().hex
-    db.execute(META.insert(), {"key": _MASTER_ID, "value": made})
+    db.execute(META.insert(), {"key": _MASTER_ID, "value": (made := uuid.uuid4().hex)})
     return made
 
 

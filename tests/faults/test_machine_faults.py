@@ -118,7 +118,7 @@ async def test_f59_a_peer_that_misses_a_poll_is_waited_for_before_a_job_fails_fo
         rig.b.freeze()
         await until(lambda: rig.health("b") == "suspect", "it missed a poll")
         await rig.a.fail(rig.master.prompt_id(job), **MISSING)
-        await until(lambda: "just being asked" in rig.master.job(job).explanation, "it is waited for")
+        await until(lambda: "answer is still due" in rig.master.job(job).explanation, "it is waited for")
         rig.b.thaw()
         assert outcomes(await rig.end_of(job)) == ["peer_broken", "done"]
 

@@ -277,7 +277,7 @@ async def test_a_peer_whose_new_list_says_no_is_not_asked_again_though_it_is_the
 
     a.answers["/object_info"] = hesitate
     job = await master.submit(picture(made_by="RareNode"))
-    await until(lambda: "just being asked" in master.job(job).explanation, "it waits for the new list")
+    await until(lambda: "answer is still due" in master.job(job).explanation, "it waits for the new list")
     assert posts(a) == [1]
     go.set()
     failed = await master.end_of(job)

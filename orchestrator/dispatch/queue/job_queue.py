@@ -316,7 +316,7 @@ class JobQueue:
         if broken is not None:
             self._refuse(queued, broken)
         elif not queued.settled and any(verdict.settling for verdict in found.verdicts):
-            queued.on_waiting("waiting for the first answer of new peers")
+            queued.on_waiting("waiting for peers whose answer is still due")
         elif queued.tried or refusal.permanent or not waits:
             self._refuse(queued, refusal)
         else:
