@@ -50,6 +50,7 @@ class Screen:
     name: str
     ours: list[str] = field(default_factory=list)
     palette: str = ""  #: of the page that is loaded
+    is_spoilt: bool = False  #: a test failed there; the next one loads the page again
 
     def watch(self) -> None:
         """From now on, what our files throw, leave unhandled or log as an error, and what our routes cannot
@@ -75,7 +76,7 @@ class Screen:
     async def open(self, palette: str = "dark", *, anew: bool = False) -> None:
         """The page with nothing open. Loading takes seconds, so unless it is wanted `anew` one that is there
         is tidied, and has an empty graph."""
-        if self.palette == palette and not anew:
+        if self.palette == palette and not (anew or self.is_spoilt):
             await self.page.evaluate(TIDY)
             await self.page.wait_for_function(IS_BLANK, timeout=READY_MS)
             if await self.page.locator(".orc-panel").is_visible():
@@ -86,7 +87,7 @@ class Screen:
             await self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
         await self.page.goto(self.fleet.master.url)
         await self.is_ready()
-        self.palette = palette
+        self.palette, self.is_spoilt = palette, False
 
     async def is_ready(self) -> None:
         await self.page.wait_for_function(
@@ -161,6 +162,7 @@ async def screen(module_screen: Screen, request: pytest.FixtureRequest) -> Async
     module_screen.ours.clear()
     yield module_screen
     if request.node.stash.get(FAILED, False):
+        module_screen.is_spoilt = True
         await module_screen.picture(f"FAILED {request.node.originalname}")
     assert module_screen.ours == []
 

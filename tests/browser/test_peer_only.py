@@ -14,7 +14,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.e2e.session import Session, until
 
-from .conftest import NEWER, RUN_MS, SOON_MS, Screen
+from .conftest import NEWER, READY_MS, RUN_MS, SOON_MS, Screen
 from .test_fleet_mode import HAS_PICTURE, job, press_run, switch_on, whole_workflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -93,11 +93,21 @@ async def add(screen: Screen, name: str, x: int, y: int) -> None:
             return False
         return True
 
-    await until(search_is_open, "the search is open")
-    await page.keyboard.type(name, delay=15)
-    found = page.locator(".option-container").filter(has_text=await title(screen, name))
-    await found.first.click(timeout=SOON_MS)
-    await page.wait_for_function("n => window.app.graph.nodes.length > n", arg=before, timeout=SOON_MS)
+    async def is_added() -> bool:  # the host's list now and then loses the choice while it is still filled
+        await until(search_is_open, "the search is open")
+        await page.keyboard.type(name, delay=15)
+        found = page.locator(".option-container").filter(has_text=await title(screen, name))
+        try:
+            await found.first.click(timeout=SOON_MS)
+            await page.wait_for_function(
+                "n => window.app.graph.nodes.length > n", arg=before, timeout=SOON_MS / 4
+            )
+        except PlaywrightTimeoutError:
+            await page.keyboard.press("Escape")
+            return False
+        return True
+
+    await until(is_added, f"{name} is added", deadline_s=READY_MS / 1000)
 
     async def put_down() -> bool:  # in newer frontends it hangs at the pointer
         if not await page.evaluate(HANGS):
