@@ -73,10 +73,10 @@ class Screen:
         self.page.on("pageerror", thrown)
         self.page.on("response", answered)
 
-    async def open(self, palette: str = "dark", *, anew: bool = False) -> None:
-        """The page with nothing open. Loading takes seconds, so unless it is wanted `anew` one that is there
-        is tidied, and has an empty graph."""
-        if self.palette == palette and not (anew or self.is_spoilt):
+    async def open(self, palette: str = "dark", *, from_the_start: bool = False) -> None:
+        """The page with nothing open. Loading takes seconds, so one that is there is tidied, and has an empty
+        graph, unless it is wanted `from_the_start`."""
+        if self.palette == palette and not (from_the_start or self.is_spoilt):
             await self.page.evaluate(TIDY)
             await self.page.wait_for_function(IS_BLANK, timeout=READY_MS)
             if await self.page.locator(".orc-panel").is_visible():

@@ -57,7 +57,7 @@ class Path:
 
 async def test_a_stranger_gets_a_picture_from_a_peer_in_eight_steps(screen: Screen) -> None:
     page, peer = screen.page, screen.fleet.peers[0]
-    await screen.open(anew=True)
+    await screen.open(from_the_start=True)
     path = Path(screen)
 
     await screen.open_fleet_tab()

@@ -306,7 +306,7 @@ async def test_a_peer_that_comes_brings_its_nodes_into_the_open_page(
     screen: Screen, lone_master: Session
 ) -> None:
     page = screen.page
-    await screen.open(anew=True)
+    await screen.open(from_the_start=True)
     has_class = "() => Boolean(window.LiteGraph.registered_node_types['TestStamp'])"
     assert not await page.evaluate(has_class)
     await page.evaluate("graph => window.app.loadGraphData(graph)", whole_workflow(steps=2))
@@ -372,7 +372,7 @@ async def test_f61_a_graph_that_was_opened_before_its_peer_was_up_runs_without_a
     copied = peer.base / "models" / "diffusion_models" / f"copied {screen.name}.safetensors"
     peer.stop()
     screen.fleet.add_peer(peer)
-    await screen.open(anew=True)
+    await screen.open(from_the_start=True)
     await page.evaluate("graph => window.app.loadGraphData(graph)", stamp_workflow())
     await page.wait_for_function(STAND_IN, arg="TestStamp", timeout=SOON_MS)
     await page.keyboard.press("Escape")  # what the host says of it

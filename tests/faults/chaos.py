@@ -145,7 +145,7 @@ class Chaos:
         return counts
 
     async def _submit(self, more_bytes: int = 0) -> None:
-        """A job; its graph is larger by so much, in an input that no class knows."""
+        """Send a job. Its graph has `more_bytes` in an input that no class knows."""
         self._number += 1
         picture = {"width": 16, "height": 16, "batch_size": 1, "color": self._number}
         if more_bytes:

@@ -36,7 +36,7 @@ WISHES = (
     ("POST", "/orchestrator/jobs", '{"prompt": {}}'),
     ("POST", "/prompt", '{"prompt": {}, "extra_data": {"orchestrator": {"run": "fleet"}}}'),
 )
-#: What the host answers itself, for its own jobs alone; none of ours may end by it.
+#: What the host answers itself, for its own jobs alone; it must not end any of our jobs.
 HOSTS_OWN = (
     ("POST", "/interrupt", "{}"),
     ("POST", "/queue", '{"clear": true}'),

@@ -171,7 +171,7 @@ class AttemptRun:
         # A client of fleet mode gets them as they come, and nothing else, as from any ComfyUI.
         are_kept = request.source is not Source.FLEET
 
-        live = LiveOutputs(results, self._prompt, self._names) if request.client_id else None
+        live = LiveOutputs(results, self._names) if request.client_id else None
 
         def hear(message: Message) -> None:
             if isinstance(message, PreviewFrame) and are_kept:

@@ -11,7 +11,7 @@ from typing import Any
 from ...backends.events import PeerEvent
 from ...background import BackgroundTasks
 from ...core.engine.output_names import OutputNames
-from ...core.models.job import Prompt, RemoteFile
+from ...core.models.job import RemoteFile
 from ...core.workflow.result_files import sequence_of, shown_of
 from .results import Results
 
@@ -30,9 +30,8 @@ class LiveOutputs:
     """Of one attempt. The names are kept for the files until the attempt has ended; it may still fail, and
     another attempt then tells its own."""
 
-    def __init__(self, results: Results, prompt: Prompt, names: OutputNames) -> None:
+    def __init__(self, results: Results, names: OutputNames) -> None:
         self._results = results
-        self._prompt = prompt
         self._names = names
         self._naming = BackgroundTasks()
 
