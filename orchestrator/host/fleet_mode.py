@@ -225,8 +225,9 @@ class FleetMode:
         job_id = prompt_id
         # An id that was drawn here a moment ago is nobody's; looking it up would wait for the disk.
         is_told = body.get("prompt_id") is not None
+        # The disk is asked first: nothing may come between hearing that an id is free and announcing it.
         is_taken = is_told and (
-            self._mirror.is_announced(prompt_id) or await self._runtime.has_job(prompt_id)
+            await self._runtime.has_job(prompt_id) or self._mirror.is_announced(prompt_id)
         )
         if is_taken or not comfy.is_canonical_id(prompt_id):
             job_id = str(uuid.uuid4())

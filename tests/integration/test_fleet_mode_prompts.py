@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,29 @@ async def test_an_id_that_was_used_before_makes_a_second_job_with_an_id_of_its_o
     assert [answer["prompt_id"] for answer in answers] == [mine, mine]
     assert [job.prompt_id for job in jobs(fleet_mode)] == [mine, mine]
     assert len({job.id for job in jobs(fleet_mode)}) == 2
+
+
+async def test_prompts_that_come_together_under_one_id_are_a_job_each(
+    fleet_mode: FakeHost, a: FakeComfyUI
+) -> None:
+    came: list[Any] = []
+    fleet_mode.add_on_prompt_handler(lambda body: came.append(body) or body)
+    journal = sqlite3.connect(fleet_mode.home / "user" / "__remote_dispatch" / "journal.sqlite3")
+    with closing(journal):
+        journal.execute("BEGIN IMMEDIATE")  # what asks the journal now waits, and goes on together
+        first = asyncio.create_task(fleet_mode.run(picture(99)))
+        await until(lambda: len(came) == 1, "a prompt waits to be written")
+        mine = str(uuid.uuid4())
+        others = [asyncio.create_task(fleet_mode.run(picture(seed), prompt_id=mine)) for seed in range(10)]
+        await until(lambda: len(came) == 11, "the others are behind it")
+        await fleet_mode.get("/orchestrator/peers")
+        journal.rollback()
+    answers = await asyncio.gather(*others)
+    await first
+    assert [answer["prompt_id"] for answer in answers] == [mine] * 10
+    await until(lambda: len(a.prompts) == 11, "the peer had them all")
+    assert len({job.id for job in jobs(fleet_mode)}) == 11
+    assert [job.prompt_id for job in jobs(fleet_mode)].count(mine) == 10
 
 
 async def test_an_id_that_no_peer_would_take_is_kept_here_alone(fleet_mode: FakeHost, a: FakeComfyUI) -> None:
