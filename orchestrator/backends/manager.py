@@ -36,9 +36,20 @@ class BackendManager:
     def __init__(self) -> None:
         self._peers: dict[str, _Peer] = {}
         self._changed = Signal[[str]]("the peers")
-        self.here_classes = HereClasses()  #: what no peer is given, beside paid partner nodes
+        self._here_classes = HereClasses()
+        self.edition = 0  #: never the same after a change of a peer, a node list, a limit or ``here_classes``
         self.body_limits = Signal[[Mapping[str, int]]]("body limits")  #: all that are known, by peer
         self.polled = Signal[[str, BackendStatus]]("polls")  #: each that brought vitals, news or not
+
+    @property
+    def here_classes(self) -> HereClasses:
+        """What no peer is given, beside paid partner nodes."""
+        return self._here_classes
+
+    @here_classes.setter
+    def here_classes(self, classes: HereClasses) -> None:
+        self._here_classes = classes
+        self.edition += 1
 
     def register(self, config: BackendConfig) -> None:
         """Add a peer.
@@ -175,6 +186,7 @@ class BackendManager:
         for backend_id, limit in limits.items():
             if backend_id in self._peers:
                 self._peers[backend_id].body_max_bytes = limit
+        self.edition += 1
 
     def _tell_body_limits(self, backend_id: str) -> None:
         found = ((known, peer.body_max_bytes) for known, peer in self._peers.items())
@@ -209,6 +221,7 @@ class BackendManager:
                 raise ConfigError(f"{config.url} is registered already, as {other.name}.")
 
     def _tell(self, backend_id: str) -> None:
+        self.edition += 1
         self._changed.tell(backend_id)
 
 

@@ -25,7 +25,7 @@ _JOB_COLUMNS = tuple(c.name for c in JOBS.c if c.name not in ("number", "request
 _SOME: sa.BindParameter[list[str]] = sa.bindparam("some", expanding=True)
 _DELIVERED = sa.select(OUTPUTS.c.path).where(OUTPUTS.c.path.in_(_SOME))
 _KNOWN = sa.select(JOBS.c.id).where(JOBS.c.id.in_(_SOME))
-_DELETE_PARTS = tuple(table.delete().where(table.c.job_id.in_(_SOME)) for table, _ in _PARTS.values())
+_DELETE_PARTS = tuple(t.delete().where(t.c.job_id == sa.bindparam("this_id")) for t, _ in _PARTS.values())
 _DELETE_PLACES = PLACES.delete().where(PLACES.c.job_id.in_(_SOME))
 _UPDATE_JOB = JOBS.update().where(JOBS.c.id == sa.bindparam("this_id"))
 NEWEST_FIRST = (JOBS.c.created_at.desc(), JOBS.c.number.desc())
@@ -90,7 +90,7 @@ def save_jobs(db: sa.Connection, jobs: Sequence[Job]) -> None:
         else:
             db.execute(_UPDATE_JOB, [{**_job_values(job), "this_id": job.id} for job in chosen])
             for delete in _DELETE_PARTS:
-                db.execute(delete, {"some": [job.id for job in chosen]})
+                db.execute(delete, [{"this_id": job.id} for job in chosen])
         for name, (table, _) in _PARTS.items():
             _insert_parts(db, table, [(job.id, getattr(job, name)) for job in chosen])
 

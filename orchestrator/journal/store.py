@@ -34,6 +34,7 @@ from .counts import JournalCount
 from .job_rows import BATCH, load_jobs
 from .opening import JournalOpening
 from .process_lock import OneProcess
+from .quiet_timer import QuietTimer
 from .schema import JOBS, META, PEERS, STEPS, UNWANTED, Moment, Step
 from .sqlite_file import (
     changes_of,
@@ -81,8 +82,7 @@ class Store:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="remote-dispatch store")
         self._connection: sa.Connection | None = None
         self._count, self._changes = JournalCount(path.with_suffix(".count")), 0
-        self._idle_s = idle_s
-        self._idle: asyncio.TimerHandle | None = None
+        self._quiet = QuietTimer(idle_s, lambda: self._thread.submit(self._checkpoint))
         self._writer = JobWriter(self._save_jobs, retry_s)
         self.notice = ""
 
@@ -97,8 +97,7 @@ class Store:
     async def aclose(self) -> None:
         """Finish what was asked before, then close. May be called twice, or without ``open``."""
         await self._writer.aclose()
-        if self._idle is not None:
-            self._idle.cancel()
+        self._quiet.cancel()
         if self._connection is not None:
             await self._on_thread(self._close)
         self._thread.shutdown(wait=False)
@@ -282,14 +281,7 @@ class Store:
             return await self._on_thread(run)
         finally:
             if changes != self._changes:
-                self._checkpoint_when_idle()
-
-    def _checkpoint_when_idle(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(
-            self._idle_s, self._thread.submit, self._checkpoint
-        )
+                self._quiet.start_over()
 
     def _checkpoint(self) -> None:
         """A file that somebody copies while nothing happens holds everything."""

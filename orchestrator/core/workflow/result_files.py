@@ -38,6 +38,7 @@ _ABSOLUTE = re.compile(r"^([\\/]|[A-Za-z]:[\\/])")
 _TYPES = ("output", "temp", "input")
 #: What newer cores say of a file in their own asset database, which is not this machine's.
 _ASSET_KEYS = frozenset({"id", "preview_id", "asset_id", "asset_hash", "hash"})
+_PLACE_KEYS = frozenset({"filename", "subfolder", "type"})  #: of an entry: where it says that its file is
 _PATTERN = re.compile(r"%0?(\d*)d")
 
 
@@ -79,7 +80,7 @@ def sequence_of(file: RemoteFile) -> FrameSequence | None:
 def outputs_told(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """What one node made, shaped like a history entry's outputs, if the event says so; else nothing."""
     node_id, output = data.get("node"), data.get("output")
-    told = kind == "executed" and isinstance(node_id, str) and isinstance(output, Mapping)
+    told = kind == "executed" and isinstance(node_id, str) and isinstance(output, dict)
     return {str(node_id): output} if told else {}
 
 
@@ -94,7 +95,7 @@ def merged(rounds: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _with_files_of(before: Any, output: Any) -> Any:
-    if not isinstance(before, Mapping) or not isinstance(output, Mapping):
+    if not isinstance(before, dict) or not isinstance(output, dict):
         return output
     kept = {key: [item for item in _items(items) if _entry(item)] for key, items in before.items()}
     both = {key: [*files, *_items(output.get(key))] for key, files in kept.items() if files}
@@ -131,7 +132,7 @@ def texts_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "
     found: list[str] = []
     for node_id in _ordered(outputs, order, only):
         output = outputs[node_id]
-        for key in _TEXT_KEYS if isinstance(output, Mapping) else ():
+        for key in _TEXT_KEYS if isinstance(output, dict) else ():
             found += [text for text in _items(output.get(key)) if isinstance(text, str)]
     return tuple(found)
 
@@ -171,9 +172,9 @@ def _ordered(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str) ->
 
 def _entries(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """Every object that names a file."""
-    if depth > _DEPTH_MAX or not isinstance(value, (list, Mapping)):
+    if depth > _DEPTH_MAX or not isinstance(value, (list, dict)):
         return
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         if _entry(value):
             yield value
         value = value.values()
@@ -183,7 +184,7 @@ def _entries(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
 
 def _entry(value: Any) -> bool:
     """Whether it names a file. Some packs leave out the type, which GET /view takes for "output"."""
-    if not isinstance(value, Mapping) or not isinstance(value.get("filename"), str):
+    if not isinstance(value, dict) or not isinstance(value.get("filename"), str):
         return False
     return isinstance(value.get("type"), str) or (
         "type" not in value and isinstance(value.get("subfolder"), str)
@@ -216,8 +217,9 @@ def _file(node_id: str, entry: Mapping[str, Any]) -> RemoteFile:
 def _beside(node_id: str, entry: Mapping[str, Any]) -> Iterator[RemoteFile]:
     file = _file(node_id, entry)
     for key, value in entry.items():
-        is_name = isinstance(value, str) and _MEDIA_NAME.fullmatch(value) and not re.search(r"[\\/]", value)
-        if key not in ("filename", *_WORDS) and is_name and value != file.filename:
+        if key in _WORDS or key in _PLACE_KEYS or not isinstance(value, str) or value == file.filename:
+            continue
+        if _MEDIA_NAME.fullmatch(value) and not re.search(r"[\\/]", value):
             yield replace(file, filename=value)
 
 
@@ -225,7 +227,7 @@ def _strings(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, s
     """Every text outside of the objects that name files, with the nearest key above it."""
     if isinstance(value, str):
         yield value, key
-    elif depth <= _DEPTH_MAX and isinstance(value, Mapping):
+    elif depth <= _DEPTH_MAX and isinstance(value, dict):
         for name, item in value.items():
             if not (isinstance(item, str) and _entry(value)):
                 yield from _strings(item, str(name).lower(), depth + 1)
@@ -262,7 +264,7 @@ def shown_of(
     peer's paths. A file that is not here is left out. `restored`: a text with the user's own file names."""
     shown: dict[str, Any] = {}
     for node_id, output in outputs.items():
-        if isinstance(output, Mapping):
+        if isinstance(output, dict):
             node = _ShownNode(node_id, places, restored)
             shown[node_id] = {key: node.value(items, str(key)) for key, items in output.items()}
     return shown
@@ -277,7 +279,7 @@ class _ShownNode:
     def value(self, value: Any, key: str, depth: int = 0) -> Any:
         if isinstance(value, str):
             return self._text(value, key.lower())
-        if not isinstance(value, (list, Mapping)):
+        if not isinstance(value, (list, dict)):
             return value
         if depth > _DEPTH_MAX:
             return None
@@ -297,7 +299,7 @@ class _ShownNode:
             return {}
         shown: dict[str, Any] = {}
         for name, item in entry.items():
-            if name in _ASSET_KEYS:
+            if name in _ASSET_KEYS or name in _PLACE_KEYS:
                 continue
             if not isinstance(item, str):
                 shown[name] = self.value(item, str(name), depth + 1)

@@ -200,7 +200,8 @@ class AttemptRun:
             )
             made = await gathering.made(outputs)
             told = {file.node_id for file in made.files}
-            made = replace(made, files=(*made.files, *frames.files(told)))
+            if streamed := frames.files(told):
+                made = replace(made, files=(*made.files, *streamed))
             if self._is_sent or self._events.cuts > cuts_before or not self._events.is_connected:
                 made = replace(made, cut_off=tuple(frames.senders - told - outputs.keys()))
             if live:
@@ -214,9 +215,7 @@ class AttemptRun:
                 if lost is not None:
                     raise ResultError(str(lost))
         finally:
-            if live:
-                await even_if_cancelled(live.aclose())
-            await even_if_cancelled(results.discard())
+            await even_if_cancelled(_left(live, results))
         texts = texts_of(outputs, self._prompt, value_node)
         notes = gathering.notes(made, missing, self._peer)
         if frames.left_out:
@@ -230,12 +229,9 @@ class AttemptRun:
         shown = shown_of(outputs, made.with_sequences(delivered.places), self._restored)
         if self._ways.folders.with_assets is not None and delivered.places and not value_node:
             shown = await asyncio.to_thread(self._ways.folders.with_assets, job_id, shown)
+        brought = ((file, delivered.places[file]) for file in made.files if file in delivered.places)
         return AttemptResult(
-            outputs=tuple(
-                replace(delivered.places[file], is_extra=file in made.extra)
-                for file in made.files
-                if file in delivered.places
-            ),
+            outputs=tuple(replace(at, is_extra=True) if file in made.extra else at for file, at in brought),
             shown=shown,
             texts=texts if value_node else kept(texts),
             result_type=self._plan.type if self._plan else "",
@@ -300,6 +296,12 @@ class AttemptRun:
             wait_s=0.0 if is_away else self._ways.follow.cancel_s,
             may_return=is_away,
         )
+
+
+async def _left(live: LiveOutputs | None, results: Results) -> None:
+    if live:
+        await live.aclose()
+    await results.discard()
 
 
 def extra_for_peer(request: JobRequest) -> dict[str, Any]:

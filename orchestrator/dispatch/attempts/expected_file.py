@@ -74,11 +74,6 @@ class ExpectedFile:
             return False
 
 
-def faults_of(files: list[ExpectedFile]) -> list[ResultError | None]:
-    """See ``ExpectedFile.fault``."""
-    return [file.fault() for file in files]
-
-
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)

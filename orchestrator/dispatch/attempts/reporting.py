@@ -99,6 +99,8 @@ def with_last(job: Job, **changes: Any) -> tuple[Attempt, ...]:
 
 def cautioned(live: LiveJob, cautions: tuple[str, ...]) -> Job:
     """The job with notes of what speaks against the peer that it goes to, in place of those of another."""
-    notes = tuple(note for note in live.job.notes if note not in live.cautions)
-    live.cautions = cautions
+    before, live.cautions = live.cautions, cautions
+    if not before and not cautions:
+        return live.job
+    notes = tuple(note for note in live.job.notes if note not in before)
     return replace(live.job, notes=notes).noting(*cautions)

@@ -26,7 +26,7 @@ from ...errors import (
     ResultGoneError,
 )
 from .contents import check_head
-from .expected_file import NAME_SHOWN, ExpectedFile, faults_of
+from .expected_file import NAME_SHOWN, ExpectedFile
 from .free_names import Counters, WantedFile, move_all, newer_files, remove_all, reserve_all
 from .result_names import safe_folder, safe_name
 from .transport import PATIENCE_S, Folders
@@ -98,6 +98,7 @@ class Results:
         self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
         self._downloads: dict[RemoteFile, ExpectedFile] = {}
         self._named: dict[RemoteFile, Path] = {}
+        self._folders_of: dict[RemoteFile, PurePosixPath] = {}
         self._reading = asyncio.Lock()  #: a file that is read cannot be moved everywhere
         self._begun = 0
         self._is_over = False
@@ -169,29 +170,43 @@ class Results:
         if len(wanted) > MAX_FILES:
             raise ResultError(f"The peer lists {len(wanted)} result files; at most {MAX_FILES} are taken.")
         try:
-            missing: dict[RemoteFile, ResultError] = {}
-            for file, fault in (await self._checked(wanted)).items():
-                if fault is not None and not isinstance(fault, ResultGoneError) and file not in extra:
-                    raise fault
-                if fault is not None:
-                    missing[file] = fault
-            here = [file for file in wanted if file not in missing]
-            placements = [
-                self._placement(number, file, (heads or {}).get(file, "")) for number, file in enumerate(here)
-            ]
-            places = [placement.wanted for placement in placements]
-            brought = await self._earlier.brought(places) if self._earlier else ()
-            async with self._reading:
-                paths = await asyncio.to_thread(move_all, placements, self._counters, brought)
-                made = {file: self._output(file, path) for file, path in zip(here, paths, strict=True)}
-                for file in here:
-                    del self._downloads[file]
+            found = await self._all_fetched(wanted)
+            checks_left = CHECKS_MAX
+            while True:
+                _refuse_damage(found, extra)
+                here = [file for file in wanted if found[file] is None]
+                faults, made = await self._brought(here, heads or {})
+                if not any(faults):
+                    break
+                found.update(
+                    await self._with_removed_again(dict(zip(here, faults, strict=True)), checks_left)
+                )
+                checks_left -= 1
         except OSError as exc:
             raise LocalDiskError(
                 f"A result cannot be written to {exc.filename or 'the output folder'}: {exc.strerror}. "
                 "Make room or fix the folder's permissions; the peer still has the result."
             ) from exc
-        return Published(made, missing)
+        return Published(made, {file: fault for file, fault in found.items() if fault is not None})
+
+    async def _brought(
+        self, files: Sequence[RemoteFile], heads: Mapping[RemoteFile, str]
+    ) -> tuple[Sequence[ResultError | None], Mapping[RemoteFile, OutputFile]]:
+        """What is wrong with each of these files, which are here; if nothing is, they are in their places.
+
+        Raises:
+            OSError: one cannot be written.
+        """
+        placements = [self._placement(number, file, heads.get(file, "")) for number, file in enumerate(files)]
+        places = [placement.wanted for placement in placements]
+        brought = await self._earlier.brought(places) if self._earlier else ()
+        downloads = [self._downloads[file] for file in files]
+        async with self._reading:
+            faults, paths = await asyncio.to_thread(_moved, downloads, placements, self._counters, brought)
+            made = {file: self._output(file, path) for file, path in zip(files, paths, strict=False)}
+            for file in made:
+                del self._downloads[file]
+        return faults, made
 
     async def discard(self) -> None:
         """End what is still on its way and leave nothing half done behind. Harmless after ``publish``."""
@@ -206,23 +221,18 @@ class Results:
         if parts:
             await asyncio.to_thread(remove_all, parts)
 
-    async def _checked(
-        self, files: Sequence[RemoteFile], tries: int = CHECKS_MAX
+    async def _all_fetched(self, files: Sequence[RemoteFile]) -> dict[RemoteFile, ResultError | None]:
+        return dict(zip(files, await asyncio.gather(*map(self._fetched, files)), strict=True))
+
+    async def _with_removed_again(
+        self, faults: Mapping[RemoteFile, ResultError | None], checks_left: int
     ) -> dict[RemoteFile, ResultError | None]:
-        """What is wrong with each file, or why it cannot be had. One that somebody has removed here since it
-        was fetched is fetched again."""
-        found = dict(zip(files, await asyncio.gather(*map(self._fetched, files)), strict=True))
-        here = [file for file, reason in found.items() if reason is None]
-        faults = await asyncio.to_thread(faults_of, [self._downloads[file] for file in here])
-        found.update(zip(here, faults, strict=True))
-        removed = [
-            f for f in here if isinstance(found[f], ResultGoneError) and not self._downloads[f].is_frame
-        ]
-        if removed and tries:
-            for file in removed:
-                self._begin(file)
-            found.update(await self._checked(removed, tries - 1))
-        return found
+        """The same once those are fetched again that somebody has removed here since they were fetched."""
+        gone = (file for file, fault in faults.items() if isinstance(fault, ResultGoneError))
+        removed = [file for file in gone if checks_left > 0 and not self._downloads[file].is_frame]
+        for file in removed:
+            self._begin(file)
+        return {**faults, **await self._all_fetched(removed)}
 
     async def _fetched(self, file: RemoteFile) -> ResultError | None:
         """Why it cannot be had, if so. One begun while the peer was still at work may have come too soon: it
@@ -313,9 +323,12 @@ class Results:
         return file.type == "output" and file.node_id != self._value_node
 
     def _folder(self, file: RemoteFile) -> PurePosixPath:
-        if self._to_output(file):
-            return safe_folder(self._names.wanted(file.subfolder, file.filename)[0])
-        return PurePosixPath(UPLOAD_FOLDER, self._job_id)
+        if not self._to_output(file):
+            return PurePosixPath(UPLOAD_FOLDER, self._job_id)
+        if file not in self._folders_of:
+            folder = self._names.wanted(file.subfolder, file.filename)[0]
+            self._folders_of[file] = safe_folder(folder)
+        return self._folders_of[file]
 
     def _directory(self, file: RemoteFile) -> Path:
         root = self._folders.output if self._to_output(file) else self._folders.temp
@@ -343,3 +356,21 @@ class Results:
             subfolder="" if folder == "." else folder,
             type="output" if self._to_output(file) else "temp",
         )
+
+
+def _moved(
+    downloads: Sequence[ExpectedFile],
+    placements: Sequence[WantedFile],
+    counters: Counters,
+    brought: Sequence[Path],
+) -> tuple[list[ResultError | None], list[Path]]:
+    """What is wrong with each file; if nothing is, all were moved to these paths. Blocks its thread."""
+    faults = [download.fault() for download in downloads]
+    return faults, [] if any(faults) else move_all(placements, counters, brought)
+
+
+def _refuse_damage(found: Mapping[RemoteFile, ResultError | None], extra: Collection[RemoteFile]) -> None:
+    """Raises: ResultError: a file that is none of `extra` is not what it says."""
+    for file, fault in found.items():
+        if fault is not None and not isinstance(fault, ResultGoneError) and file not in extra:
+            raise fault

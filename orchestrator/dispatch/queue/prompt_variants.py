@@ -52,6 +52,7 @@ class PromptVariants:
         self._lists: dict[str, ObjectInfo] = {}
         self._limits: dict[str, int] = {}  #: bytes that the peers take of an input file, where they told
         self._edition = 0  #: of both
+        self._looked_at = -1  #: the manager's edition that they are of
 
     def is_due(self, queued: QueuedJob) -> bool:
         """Whether it was never prepared, or peers had other nodes at the last ``look``."""
@@ -130,13 +131,13 @@ class PromptVariants:
     def need(self, queued: QueuedJob) -> Need:
         unmet: dict[str, tuple[str, ...]] = {LOCAL_PEER_ID: () if queued.fits_here else _NOT_HERE}
         cautions: dict[str, tuple[str, ...]] = {}
-        for config in self._manager.all():
-            known = self.prepared(queued, config.id)
-            if known is not None:
-                lacks = (str(known[1].error),) if known[1].error else known[1].unmet
-                unmet[config.id] = lacks + queued.oversized.get(config.id, ())
-                if words := queued.cautions.get(known[0], ()):
-                    cautions[config.id] = words
+        self.look()
+        for backend_id, info in self._lists.items():
+            if (known := queued.prepared.get(info)) is not None:
+                lacks = (str(known.error),) if known.error else known.unmet
+                unmet[backend_id] = lacks + queued.oversized.get(backend_id, ())
+                if words := queued.cautions.get(info, ()):
+                    cautions[backend_id] = words
         request = queued.request
         tried = dict(queued.tried)  # as it is now: others of its group share the need
         pinned = self._manager.find(request.peer) if request.peer else None
@@ -150,6 +151,9 @@ class PromptVariants:
     def look(self) -> None:
         """Note when a peer has other nodes or limits, or is new or gone, and what runs here: then jobs have
         other needs."""
+        if self._looked_at == self._manager.edition:
+            return  # thousands of jobs ask
+        self._looked_at = self._manager.edition
         known = ((config.id, self._manager.get_object_info(config.id)) for config in self._manager.all())
         lists = {backend_id: info for backend_id, info in known if info is not None}
         told = ((backend_id, self._manager.get_upload_limit(backend_id)) for backend_id in lists)
