@@ -47,7 +47,7 @@ class Reporter:
         self._peer = peer
         self._clock = asyncio.get_running_loop().time
         live.heard_at_s, live.at_node, live.has_copy = self._clock(), "", False
-        live.job = live.job.evolve(is_silent=False)
+        live.job = live.job.evolve(is_silent=False) if live.job.is_silent else live.job
 
     def on_event(self, message: Message) -> None:
         live = self._entry

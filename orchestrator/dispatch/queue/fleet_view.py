@@ -9,9 +9,11 @@ from datetime import datetime
 
 from ...backends.manager import BackendManager
 from ...core.engine.knowledge import Knowledge
+from ...core.engine.need import Need
 from ...core.engine.peers import OurJob, PeerSnapshot
 from ...core.engine.scheduler import Scheduler
 from ...core.models.backend import LOCAL_PEER_ID, BackendConfig, BackendStatus, Conduct, Health, Vitals
+from ...core.models.job import JobRequest
 from ...core.models.rules import PeerRules
 from ...signals import Signal
 from .prompt_variants import PromptVariants
@@ -35,6 +37,15 @@ class _Seen:
     foreign_since_s: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _KnownNeed:
+    """Of a job on a machine: what it needs, as long as neither the peers nor its request have changed."""
+
+    edition: int
+    request: JobRequest
+    need: Need
+
+
 class FleetView:
     """`is_ours` tells our prompt ids from other people's."""
 
@@ -53,7 +64,7 @@ class FleetView:
         self._variants = variants
         self._is_ours = is_ours
         self._same = same
-        self._placed: dict[str, dict[QueuedJob, None]] = {}
+        self._placed: dict[str, dict[QueuedJob, _KnownNeed]] = {}
         self._seen: dict[str, _Seen] = {}
         self._shown: dict[str, PeerSnapshot] = {}
         self._here = _HERE_STATUS
@@ -75,7 +86,7 @@ class FleetView:
     def put(self, queued: QueuedJob, backend_id: str) -> None:
         """A job has got its slot there."""
         queued.backend_id = backend_id
-        self._placed.setdefault(backend_id, {})[queued] = None
+        self._placed.setdefault(backend_id, {})[queued] = self._known_need(queued)
         self.show(backend_id)
 
     def take(self, queued: QueuedJob) -> bool:
@@ -163,20 +174,29 @@ class FleetView:
             same_as=self._same.instead_of(backend_id),
         )
 
+    def _known_need(self, queued: QueuedJob) -> _KnownNeed:
+        return _KnownNeed(self._manager.edition, queued.request, self._variants.need(queued))
+
+    def _need(self, there: dict[QueuedJob, _KnownNeed], queued: QueuedJob) -> Need:
+        known = there[queued]
+        if known.edition != self._manager.edition or known.request is not queued.request:
+            there[queued] = known = self._known_need(queued)
+        return known.need
+
     def _ours(self, backend_id: str) -> tuple[OurJob, ...]:
-        there = sorted(self._placed.get(backend_id, ()), key=lambda queued: queued.begun_at_s is None)
+        there = self._placed.get(backend_id, {})
         return tuple(
             OurJob(
                 queued.id,
                 queued.group,
-                self._variants.need(queued),
+                self._need(there, queued),
                 queued.kind,
                 queued.begun_at_s,
                 queued.taking_back,
                 queued.is_copied,
                 queued.cold,
             )
-            for queued in there
+            for queued in sorted(there, key=lambda queued: queued.begun_at_s is None)
         )
 
     def _look_for_others(self, backend_id: str) -> None:
@@ -199,6 +219,8 @@ class FleetView:
 
 
 def _is_open(rules: PeerRules) -> bool:
+    if not rules.hours:
+        return True
     clock = datetime.now().astimezone()  # its hours are those of the wall clock here
     return rules.is_open_at(clock.hour * 60 + clock.minute)
 
