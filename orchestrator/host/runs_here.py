@@ -66,11 +66,11 @@ class RunsHere:
     def _reached(self, prompt: Mapping[str, Any], targets: Collection[str]) -> tuple[HereNode, ...]:
         """What the output nodes need, or those of them that are the `targets`."""
         infos = self._infos()
-        outputs = [
+        outputs = (
             node_id
             for node_id, node in prompt.items()
             if (not targets or node_id in targets) and _is_output(class_of(node), infos)
-        ]
+        )
         return self.classes.nodes(prompt, outputs, self._is_partner)
 
     def parted(self, request: JobRequest) -> tuple[JobRequest, str]:

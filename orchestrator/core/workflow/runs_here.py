@@ -8,7 +8,7 @@ the screen or the caches of the very server they run on. A user adds to that lis
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -58,21 +58,23 @@ class HereClasses:
             return Why.PARTNER
         if class_type in self.added:
             return Why.LISTED
-        return Why.KNOWN if class_type in known_classes() - self.released else None
+        is_known = class_type in known_classes() and class_type not in self.released
+        return Why.KNOWN if is_known else None
 
     def nodes(
         self, prompt: Mapping[str, Any], roots: Iterable[str], is_partner: Callable[[str], bool]
     ) -> tuple[HereNode, ...]:
         """Those among `roots` and all they depend on, in the order of the prompt."""
+        found = tuple(self._nodes(prompt, is_partner))
+        if not found:
+            return ()  # as in nearly every prompt; what depends on what is then nobody's question
         reached = upstream(prompt, roots)
-        return tuple(self._nodes(prompt, reached, is_partner))
+        return tuple(node for node in found if node.node_id in reached)
 
-    def _nodes(
-        self, prompt: Mapping[str, Any], reached: Collection[str], is_partner: Callable[[str], bool]
-    ) -> Iterator[HereNode]:
+    def _nodes(self, prompt: Mapping[str, Any], is_partner: Callable[[str], bool]) -> Iterator[HereNode]:
         for node_id, node in prompt.items():
             name = class_of(node)
-            why = self.why(name, is_partner=is_partner(name)) if name and node_id in reached else None
+            why = self.why(name, is_partner=is_partner(name)) if name else None
             if why is not None:
                 yield HereNode(node_id, name, why)
 

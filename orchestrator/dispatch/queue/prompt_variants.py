@@ -214,11 +214,9 @@ def _without_what_runs_here(
 ) -> Prepared:
     """Whatever the way a job came: a node that runs on the master alone is run by no peer."""
     prompt = prepared.prompt
-    if request.result is not None:
-        roots = [request.result.node_id]
-    else:
-        outputs = (i for i, n in prompt.items() if class_of(n) in info and info.is_output_node(class_of(n)))
-        roots = [node_id for node_id in outputs if not request.targets or node_id in request.targets]
+    outputs = (i for i, n in prompt.items() if class_of(n) in info and info.is_output_node(class_of(n)))
+    wanted = (node_id for node_id in outputs if not request.targets or node_id in request.targets)
+    roots = wanted if request.result is None else (request.result.node_id,)
     kept = here.nodes(prompt, roots, info.is_api_node) if prompt else ()
     return replace(prepared, unmet=(in_words(kept).rstrip("."),)) if kept else prepared
 
