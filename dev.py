@@ -3,6 +3,7 @@
 python dev.py demo [--once]      a master and two peers on this machine, one picture made remotely
 python dev.py test [ARGUMENTS]   all checks and tests; ARGUMENTS go to pytest, --fast leaves out ComfyUI,
                                  --all adds what takes minutes
+python dev.py codemap            writes the lines of docs/CODEMAP.md again, from what each file says of itself
 python dev.py chaos [--minutes N --seed S]    a fleet in which something breaks every half minute
 """
 
@@ -28,13 +29,14 @@ def main() -> int:
     )
     test.add_argument("--fast", action="store_true", help="leave out what needs ComfyUI")
     test.add_argument("--all", action="store_true", help="add what takes minutes")
+    commands.add_parser("codemap", help="write the lines of docs/CODEMAP.md again")
     commands.add_parser("chaos", help="a random soak", add_help=False)
     options, rest = parser.parse_known_args()
-    if rest and options.command == "demo":
+    if rest and options.command in ("demo", "codemap"):
         parser.error(f"unknown: {' '.join(rest)}")
 
+    from tests.rig import code_map, suite
     from tests.rig import demo as demo_command
-    from tests.rig import suite
     from tests.rig.environment import RigError
 
     # A plain kill ends what was started, as Ctrl-C does.
@@ -42,6 +44,9 @@ def main() -> int:
     try:
         if options.command == "demo":
             demo_command.run(once=options.once)
+            return 0
+        if options.command == "codemap":
+            code_map.write()
             return 0
         if options.command == "chaos":
             return suite.chaos(rest)

@@ -1,3 +1,5 @@
+"""Fixtures: a fleet for each frontend, and a browser tab on the master's page."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator

@@ -1,3 +1,5 @@
+"""Fixtures: a running fleet, and sessions with the master and its peers."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator

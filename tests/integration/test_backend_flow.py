@@ -1,3 +1,5 @@
+"""Contract: a sweep of the health monitor updates a status."""
+
 from orchestrator.backends.manager import BackendManager
 from orchestrator.backends.health_monitor import HealthMonitor
 from orchestrator.backends.client import ComfyUIClient

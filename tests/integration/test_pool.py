@@ -1,3 +1,5 @@
+"""One client and one event stream for each peer, renewed when its address or key changes."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Contract: parse, convert, inspect, patch."""
+
 from orchestrator.core.workflow.parser import WorkflowParser
 from orchestrator.core.workflow.converter import workflow_to_api
 from orchestrator.core.workflow.inspector import inspect_parameters

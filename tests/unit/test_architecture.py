@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import errors
+from tests.rig import code_map
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("__init__.py", "nodes", "orchestrator")
@@ -399,16 +400,24 @@ def test_no_public_name_means_two_things() -> None:
     assert {name: sorted(places) for name, places in defined.items() if len(places) > 1} == {}
 
 
-def test_the_code_map_has_a_line_for_every_source_file_and_no_other() -> None:
-    patterns = ["*.py", "*.js", "*.mjs", "*.css"]
-    listed = subprocess.run(
-        ["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if listed.returncode != 0:
+def test_the_code_map_has_the_first_sentence_of_every_source_file() -> None:
+    try:
+        expected = code_map.up_to_date()
+    except subprocess.CalledProcessError:
         pytest.skip("not a git work tree")
-    code_map = ROOT / "docs" / "CODEMAP.md"
-    assert code_map.is_file(), "docs/CODEMAP.md is not written yet"
-    tracked = {name for name in listed.stdout.splitlines() if (ROOT / name).stat().st_size}
-    mapped = re.findall(r"`([\w./-]+\.(?:py|js|mjs|css))`", code_map.read_text("utf-8"))
-    assert sorted(tracked - set(mapped)) == [], "not in docs/CODEMAP.md"
-    assert sorted(set(mapped) - tracked) == [], "in docs/CODEMAP.md, but gone"
+    assert code_map.PAGE.read_text("utf-8") == expected, "run: python dev.py codemap"
+
+
+def test_every_source_file_says_what_it_is_for() -> None:
+    try:
+        silent = [
+            path for path in code_map.sources() if not code_map.owns(path, (ROOT / path).read_text("utf-8"))
+        ]
+    except subprocess.CalledProcessError:
+        pytest.skip("not a git work tree")
+    assert silent == []
+
+
+def test_every_room_of_the_product_has_a_word_in_the_code_map() -> None:
+    rooms = re.findall(r"^## (.+)\n\n(.*)", code_map.PAGE.read_text("utf-8"), re.MULTILINE)
+    assert [room for room, first in rooms if first.startswith("|")] == []

@@ -1,3 +1,5 @@
+"""A saved workflow becomes the prompt that the page itself would send."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""What lies upstream of a Remote Dispatch node is cut out of a prompt and travels in its stash."""
+
 from __future__ import annotations
 
 import copy

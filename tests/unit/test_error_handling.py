@@ -1,3 +1,5 @@
+"""Contract: a scheduler without peers refuses with a ValueError."""
+
 import pytest
 from orchestrator.core.engine.scheduler import Scheduler
 

@@ -1,3 +1,5 @@
+"""From answers and silences to the health of a peer."""
+
 from __future__ import annotations
 
 from datetime import datetime, timezone

@@ -1,3 +1,5 @@
+"""Input files get names of their own on a peer, and texts get the user's names back."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,3 +1,5 @@
+"""The parameters of a graph, with their types, limits and titles."""
+
 from __future__ import annotations
 
 from typing import Any

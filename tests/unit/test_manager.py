@@ -1,3 +1,5 @@
+"""The registry of peers: what it refuses, forgets and tells."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""A peer's node definitions, however badly formed."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Each attempt has a folder of its own on its peer, which no user ever sees."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""How far a prompt is, and whether it succeeded, by what its peer tells."""
+
 from __future__ import annotations
 
 from typing import Any

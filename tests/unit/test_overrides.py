@@ -1,3 +1,5 @@
+"""The lines of a node's overrides, and what is wrong with them."""
+
 from __future__ import annotations
 
 from typing import Any

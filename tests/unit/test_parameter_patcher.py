@@ -1,3 +1,5 @@
+"""Values are put into a prompt: found, converted, or refused by name."""
+
 from __future__ import annotations
 
 import copy

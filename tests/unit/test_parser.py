@@ -1,3 +1,5 @@
+"""Workflow files of every version are read, and broken ones refused with a reason."""
+
 from __future__ import annotations
 
 import json

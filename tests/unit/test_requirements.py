@@ -1,3 +1,5 @@
+"""What a peer lacks for a prompt: classes, model files, embeddings, inputs."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Every file, text and sequence that the outputs of a history entry tell of."""
+
 from __future__ import annotations
 
 from typing import Any

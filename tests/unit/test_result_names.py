@@ -1,3 +1,5 @@
+"""Names from a peer are made safe for this machine's disk."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""The node that brings a value back is added to a prompt."""
+
 from __future__ import annotations
 
 from typing import Any

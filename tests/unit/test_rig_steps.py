@@ -1,3 +1,5 @@
+"""The steps that set up what the tests need: each is done once, or again when its needs change."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""ComfyUI's messages and answers are parsed, and nonsense is left out."""
+
 from __future__ import annotations
 
 import json

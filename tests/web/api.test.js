@@ -1,3 +1,5 @@
+// The page's one way to the server: token, errors, time limits.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { FleetApi, RequestError } from "../../web/fleet/api.js";

@@ -1,3 +1,5 @@
+// Which events raise a toast, and that each does so once.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Attention, jobNeeding, lostLately, peersNeeding } from "../../web/fleet/attention.js";

@@ -1,3 +1,5 @@
+// Words and numbers as the page shows them.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import {

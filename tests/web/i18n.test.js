@@ -1,3 +1,5 @@
+// Sentences in the page's language, with their values and plurals.
+
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import test from "node:test";

@@ -1,3 +1,5 @@
+// Long lists of jobs are read piece by piece.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { inPieces } from "../../web/fleet/job_pieces.js";

@@ -1,3 +1,5 @@
+// The list of jobs: order, filter, rows that come and go.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { jobTime, peersOwnError, placeOf } from "../../web/fleet/format.js";

@@ -1,3 +1,5 @@
+// Boxes of classes that no machine had when the graph was opened.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { mendBoxes } from "../../web/fleet/missing_boxes.js";

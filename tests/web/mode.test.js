@@ -1,3 +1,5 @@
+// Fleet mode in the host's own places.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { hindrance, whatChanged, whereRunGoes } from "../../web/fleet/mode_words.js";

@@ -1,3 +1,5 @@
+// The name of the peer on the nodes that run there.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { NodeBadges } from "../../web/fleet/node_badges.js";

@@ -1,3 +1,5 @@
+// "Run this on …" in a node's menu.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { stateOf } from "../../web/fleet/commands.js";

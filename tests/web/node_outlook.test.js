@@ -1,3 +1,5 @@
+// Where a Remote Dispatch node would run, and where it did.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { NodeOutlook, outlookBadge } from "../../web/fleet/node_outlook.js";

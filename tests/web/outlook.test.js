@@ -1,3 +1,5 @@
+// When the server is asked where the graph on the canvas would run.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { ASK_EVERY_MS, Outlook, SAME_EVERY_MS, SETTLED_MS } from "../../web/fleet/outlook.js";

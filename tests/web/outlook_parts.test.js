@@ -1,3 +1,5 @@
+// What of the open graph would be sent to a peer.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { otherLines, outlookText } from "../../web/fleet/outlook_lines.js";

@@ -1,3 +1,5 @@
+// Models and nodes that only some machines have, on the boxes and in the lists.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { onlyOn, PeerOnly } from "../../web/fleet/peer_only.js";

@@ -1,3 +1,5 @@
+// What Run says when this machine lacks what a peer has.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { offerFleet } from "../../web/fleet/run_elsewhere.js";

@@ -1,3 +1,5 @@
+// The lists of what runs on this computer, the menu entry and the toast.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { outlookBadge } from "../../web/fleet/node_outlook.js";

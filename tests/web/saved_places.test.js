@@ -1,3 +1,5 @@
+// Where a saved workflow keeps the value of each parameter.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { placesOf } from "../../web/fleet/saved_places.js";

@@ -1,3 +1,5 @@
+// What the page knows of the fleet, kept live by events.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { FleetStore, JOBS_KEPT, TOLD_EVERY_MS } from "../../web/fleet/store.js";

@@ -1,3 +1,5 @@
+// Where each attempt stands in the timeline.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { drawn, lanesOf, partsOf, step, visitAt } from "../../web/fleet/timeline_layout.js";

@@ -1,3 +1,5 @@
+// Where nodes and models are, and what of a prompt this machine lacks.
+
 import assert from "node:assert/strict";
 import test from "node:test";
 import { WhereTable } from "../../web/fleet/where.js";

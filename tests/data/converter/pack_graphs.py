@@ -123,7 +123,7 @@ SCRIPTS: dict[str, str] = {
     "subgraph_with_getter": """async (made, app, pause) => {
       for (const [name, node] of Object.entries(made)) {
         if (!/^[sg]et_/.test(name)) continue;
-        node.widgets[0].value = name.slice(4).replace(/\d$/, "");
+        node.widgets[0].value = name.slice(4).replace(/[0-9]$/, "");
         node.widgets[0].callback?.call(node.widgets[0], node.widgets[0].value);
       }
       await pause(200);
