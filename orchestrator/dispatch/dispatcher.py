@@ -25,7 +25,7 @@ from ..errors import (
     OrchestratorError,
 )
 from .attempts.adoption import Adoption
-from .attempts.attempt import Ways
+from .attempts.attempt import AttemptContext
 from .attempts.launch import Launch
 from .attempts.recall import Recall
 from .attempts.reporting import with_last
@@ -33,7 +33,6 @@ from .attempts.second_copy import SecondCopies
 from .attempts.transport import Folders, Transport
 from .attempts.withdrawals import Withdrawals
 from .config import DispatchConfig
-from .course import Course
 from .interfaces import Here, Journal, Monitor, Peers
 from .learning.model_sizes import ModelSizes
 from .learning.run_observer import RunObserver
@@ -46,6 +45,7 @@ from .queue.queue_control import QueueControl
 from .queue.queued_job import QueuedJob
 from .queue.registry import JobRegistry, Listener, LiveJob, ignore
 from .recovery import Recovery
+from .retry_loop import RetryLoop
 from .sent_prompts import SentPrompts
 from .silence_watch import SilenceWatch
 
@@ -92,14 +92,14 @@ class Dispatcher:
             self.withdrawals,
             config.retry,
         )
-        ways = Ways(transport, folders, config.follow, self.withdrawals, self._prompt_ids)
-        launch = Launch(self._queue, peers, ways, self._recovery.look_twice)
+        context = AttemptContext(transport, folders, config.follow, self.withdrawals, self._prompt_ids)
+        launch = Launch(self._queue, peers, context, self._recovery.look_twice)
         self.copies = SecondCopies(manager, peers, self.registry, self._queue, launch, journal)
         self._queue.copy_wanted.subscribe(self.copies.begin_on)
         self._silence = SilenceWatch(manager, peers, self.registry, config.silence)
-        self.adoption = Adoption(manager, peers, self._queue, ways, journal)
+        self.adoption = Adoption(manager, peers, self._queue, context, journal)
         local_run = LocalRun(self._local, self.registry, self._queue, journal, self._observer)
-        self._course = Course(
+        self._retry_loop = RetryLoop(
             manager,
             self.registry,
             self._queue,
@@ -253,7 +253,7 @@ class Dispatcher:
 
     async def _run_job(self, live: LiveJob) -> None:
         try:
-            result = await self._course.run(live)
+            result = await self._retry_loop.run(live)
             live.job = live.job.with_result(result)
             await self._end(live, JobState.DONE, progress=1.0)
         except asyncio.CancelledError:

@@ -15,8 +15,8 @@ from ..core.engine.peers import memory_of
 from ..core.engine.requirements import Doubt
 from ..core.engine.retry import (
     OUTAGE,
+    RetryDecision,
     RetryPolicy,
-    Verdict,
     decide,
     is_final_there,
     is_pardoned,
@@ -133,23 +133,23 @@ class Recovery:
             self._wait_again(live)
             return
         victims = len(_victims(live.job))
-        verdict = decide(exc, outcomes, self.policy, freed=live.freed, ran_s=ran_s, victims=victims)
-        if verdict is Verdict.SET_ASIDE:
-            self._wait_again(live)  # it may be found innocent, see ``judge``
+        decision = decide(exc, outcomes, self.policy, freed=live.freed, ran_s=ran_s, victims=victims)
+        if decision is RetryDecision.SUSPECTED:
+            self._wait_again(live)  # it may be found innocent, see ``clear_suspicion``
             return
-        if verdict is Verdict.GIVE_UP:
+        if decision is RetryDecision.GIVE_UP:
             raise exc
         log.info("Job %s failed on %s and is tried again: %s", live.job.id, config.name, exc)
         live.owes_retry = True
         self._wait_again(live)
-        if verdict is Verdict.FREE:
+        if decision is RetryDecision.FREE:
             await self._free_roomiest(live)
 
-    async def judge(self, live: LiveJob) -> None:
+    async def clear_suspicion(self, live: LiveJob) -> None:
         """Before the next attempt: a job that may have killed peers goes to no other one until they answer.
 
         Raises:
-            JobSetAsideError: its peers did not clear it within ``judge_for_s``.
+            JobSetAsideError: its peers did not clear it within ``clear_within_s``.
         """
         victims = _victims(live.job)
         if len(victims) < self.policy.deaths_max:
@@ -160,7 +160,7 @@ class Recovery:
         why = "It waits until they answer, to see whether it is the cause"
         self._registry.update(live, explanation=f"{listed} went away while running this job. {why}")
         prompt_ids = [attempt.prompt_id for attempt in victims]
-        await self._withdrawals.settled(prompt_ids, self.policy.judge_for_s)
+        await self._withdrawals.settled(prompt_ids, self.policy.clear_within_s)
         raise set_aside(names)
 
     def after_failure_here(
@@ -175,7 +175,7 @@ class Recovery:
             return None
         live.queued.tried[LOCAL_PEER_ID] = f"it failed this job: {exc}"
         ran_s = _worked_s(live)
-        if decide(exc, _outcomes(live.job), self.policy, ran_s=ran_s) is not Verdict.ELSEWHERE:
+        if decide(exc, _outcomes(live.job), self.policy, ran_s=ran_s) is not RetryDecision.ELSEWHERE:
             raise exc
         live.owes_retry = True
         self._wait_again(live)
@@ -197,11 +197,11 @@ class Recovery:
     async def when_nobody_is_left(self, live: LiveJob, last: OrchestratorError) -> None:
         """All peers that could take it have failed it: give them another chance, or raise `last`."""
         outcomes = _outcomes(live.job)
-        verdict = when_all_failed(last, outcomes, self.policy, freed=live.freed)
+        decision = when_all_failed(last, outcomes, self.policy, freed=live.freed)
         chances = live.queued.tried.keys() - live.final_on
-        if verdict is Verdict.GIVE_UP or not chances:
+        if decision is RetryDecision.GIVE_UP or not chances:
             raise last
-        if verdict is Verdict.FREE:
+        if decision is RetryDecision.FREE:
             await self._free_roomiest(live)
             return
         for backend_id in chances:

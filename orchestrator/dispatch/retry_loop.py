@@ -42,7 +42,7 @@ from .recovery import Recovery
 ASK_FIRST_S = 10.0  #: how long a job waits to hear whether the peer it goes to has it still
 
 
-class Course:
+class RetryLoop:
     """Runs every job of one engine. `is_closing`: whether that engine is shutting down."""
 
     def __init__(
@@ -108,7 +108,7 @@ class Course:
         if live.job.state is JobState.RUNNING:
             return await self._resume_attempt(live, is_back)
         await self._recovery.pay_for_retry(live)
-        await self._recovery.judge(live)
+        await self._recovery.clear_suspicion(live)
         try:
             placement = await self._queue.place(live.queued)
         except NoEligiblePeerError:

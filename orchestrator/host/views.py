@@ -76,7 +76,7 @@ def _reckoning_view(forecast: Forecast) -> dict[str, Any]:
     it would, but for something that passes, and the job waits for it. ``is_guess``: such a job never ran
     there; ``origin``: what the times are taken from. ``need_bytes``: of memory, as expected; None while
     unknown."""
-    verdict, able = forecast.verdict, forecast.verdict.eligible
+    verdict, able = forecast.eligibility, forecast.eligibility.eligible
     return {
         "id": verdict.backend_id,
         "name": verdict.name,

@@ -33,7 +33,7 @@ FOLLOW = FollowPolicy(
     withdrawal=WithdrawalPolicy(first_s=0.02, every_s=0.05),
 )
 HEALTH = HealthPolicy(poll_s=0.05, timeout_s=10.0)
-RETRY = RetryPolicy(backoff_s=0.02, judge_for_s=1.0)
+RETRY = RetryPolicy(backoff_s=0.02, clear_within_s=1.0)
 SILENCE = SilencePolicy()
 DEADLINE_S = 15.0
 

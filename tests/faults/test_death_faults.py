@@ -96,7 +96,7 @@ async def test_f45_a_job_that_ends_its_comfyui_is_set_aside_after_two_and_names_
 
 
 async def test_f51_a_job_that_freezes_whole_machines_is_set_aside_after_two(tmp_path: Path) -> None:
-    retry = RetryPolicy(backoff_s=0.02, judge_for_s=1.0)
+    retry = RetryPolicy(backoff_s=0.02, clear_within_s=1.0)
     async with deadly(tmp_path, _frozen, proxied=False, retry=retry) as victims:
         job = await victims.master.submit(picture())
         await until(lambda: victims.master.job(job).state.is_final, "it comes to its end", 60.0)

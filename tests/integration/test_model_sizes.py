@@ -37,7 +37,7 @@ def with_model(name: str = "base.safetensors", seed: int = 0) -> Prompt:
 
 async def told(master: Master, prompt: Prompt | None = None, **request: Any) -> dict[str, Forecast]:
     found = await master.runtime.explain(JobRequest(prompt=prompt or with_model(), **request))
-    return {forecast.verdict.name: forecast for forecast in found.peers}
+    return {forecast.eligibility.name: forecast for forecast in found.peers}
 
 
 async def needs(master: Master, bytes_: float, prompt: Prompt | None = None) -> None:
@@ -222,7 +222,7 @@ async def test_what_runs_used_tells_what_such_a_job_needs_and_outlives_a_restart
     async with started(tmp_path) as master:
         await master.add("other", other)
         forecast = (await told(master))["other"]
-        assert (forecast.verdict.eligible, caution(forecast)) == (True, "needs about 12 GB, it has 8")
+        assert (forecast.eligibility.eligible, caution(forecast)) == (True, "needs about 12 GB, it has 8")
         assert "needs about 12 GB, it has 8" in in_full(forecast)
 
 
@@ -257,7 +257,7 @@ async def test_after_one_ran_out_of_memory_the_next_goes_where_there_is_more_fro
     assert "small: " in second.explanation
     assert "such a job ran out of memory with 8 GB, it has 8" in second.explanation
     alone = (await told(master, peer="small"))["small"]
-    assert alone.verdict.eligible
+    assert alone.eligibility.eligible
 
 
 # Input files
@@ -276,12 +276,12 @@ async def test_an_input_above_a_peers_upload_limit_is_a_reason_beside_the_others
         **with_model("x.ckpt"),
     }
     graph["1"] = loaded_picture("cat.png")["1"]
-    reasons = (await told(master, graph))["peer"].verdict.reason
+    reasons = (await told(master, graph))["peer"].eligibility.reason
     assert "it lacks the node TheirNode" in reasons
     assert "it lacks the file x.ckpt" in reasons
     assert "its upload limit of 2 MiB is below cat.png (3 MiB)" in reasons
     found = await told(master, loaded_picture("cat.png"))
-    assert (found["peer"].verdict.eligible, found["other"].verdict.eligible) == (False, True)
+    assert (found["peer"].eligibility.eligible, found["other"].eligibility.eligible) == (False, True)
 
 
 async def test_a_job_never_tries_a_peer_that_does_not_take_its_input(

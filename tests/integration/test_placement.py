@@ -31,7 +31,7 @@ async def a() -> AsyncIterator[FakeComfyUI]:
 async def told(master: Master, **request: Any) -> dict[str, Any]:
     """What each peer would do with a picture, by its name."""
     found = await master.runtime.explain(JobRequest(prompt=picture(), **request))
-    return {forecast.verdict.name: forecast for forecast in found.peers}
+    return {forecast.eligibility.name: forecast for forecast in found.peers}
 
 
 async def ran(master: Master, peer: FakeComfyUI, number: int) -> Job:
@@ -183,7 +183,7 @@ async def test_what_keeps_all_jobs_back_is_told_with_where_one_would_run(
     await until(lambda: len(master.runtime.waiting_jobs()) == 3, "they wait")
     found = await master.runtime.explain(JobRequest(prompt=picture()))
     assert (found.paused, found.held, found.waiting) == (True, "", 3)
-    assert [forecast.verdict.eligible for forecast in found.peers] == [True]
+    assert [forecast.eligibility.eligible for forecast in found.peers] == [True]
     await master.add("b", b)
     for peer in (a, b):
         await peer.go_down()

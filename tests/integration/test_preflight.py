@@ -154,7 +154,7 @@ async def test_the_outlook_says_the_same_before(master: Master, a: FakeComfyUI, 
     assert "people/me.safetensors" in caution(alone.peers[0])
     await knows(master, await master.add("all", b))
     both = await master.runtime.explain(JobRequest(prompt=stacked("people/me.safetensors")))
-    assert [peer.verdict.name for peer in both.peers if peer.verdict.eligible] == ["all"]
+    assert [peer.eligibility.name for peer in both.peers if peer.eligibility.eligible] == ["all"]
 
 
 async def test_a_file_for_a_packs_loader_goes_up_whatever_its_list_says(

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator import errors
 from orchestrator.core.engine.health import HealthPolicy, after_failure
-from orchestrator.core.engine.retry import Verdict, decide, is_final_there, is_peers_fault
+from orchestrator.core.engine.retry import RetryDecision, decide, is_final_there, is_peers_fault
 from orchestrator.core.models.backend import BackendStatus, Health
 from orchestrator.errors import (
     AnswerError,
@@ -68,7 +68,7 @@ def test_only_the_answers_family_is_final_on_the_peer_that_gave_it() -> None:
 def test_no_failure_of_this_machine_ends_a_job_elsewhere() -> None:
     for error in made():
         if isinstance(error, MasterError):
-            assert decide(error, [error.code]) is Verdict.GIVE_UP
+            assert decide(error, [error.code]) is RetryDecision.GIVE_UP
 
 
 def test_every_code_is_one_word_for_one_error() -> None:

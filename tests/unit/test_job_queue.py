@@ -299,7 +299,7 @@ async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(ro
     here.becomes(is_free=True)
     here.computes_on = SMALL
     room.add("a")
-    found = {r.verdict.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
+    found = {r.eligibility.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
     assert found[LOCAL_PEER_ID].peer.status.vitals == SMALL
     assert found[LOCAL_PEER_ID].run_s > 5 * found["a"].run_s
 
@@ -323,7 +323,7 @@ async def test_a_peer_without_a_card_is_known_for_it_as_soon_as_it_tells(room: R
         await room.room.outlook(JobRequest(prompt=picture()))  # it has a row before it tells
         vitals = Vitals(devices=(Device("Whatever", kind, 16 << 30, 9 << 30),))
         room.manager.set_status(name, BackendStatus(Health.UP, vitals=vitals))
-    found = {r.verdict.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
+    found = {r.eligibility.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
     assert found["a"].run_s > 5 * found["bb"].run_s
 
 

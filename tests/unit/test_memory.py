@@ -293,8 +293,8 @@ def test_after_one_ran_out_of_memory_the_next_prefers_more_of_it_from_the_start(
 def test_too_little_memory_is_told_as_a_caution_and_no_refusal() -> None:
     choice = Choice(peer("big", 24.0), peer("small", 8.0))
     sizes(choice.knowledge, unet=12.0, clip=0.4)
-    told = {one.verdict.name: one for one in choice.scheduler.forecasts(FLUX, choice.need, 0.0)}
-    assert (told["small"].verdict.eligible, told["small"].need_gb) == (True, pytest.approx(12.4))
+    told = {one.eligibility.name: one for one in choice.scheduler.forecasts(FLUX, choice.need, 0.0)}
+    assert (told["small"].eligibility.eligible, told["small"].need_gb) == (True, pytest.approx(12.4))
     assert caution(told["small"]) == "needs about 12 GB, it has 8"
     assert in_full(told["small"]) == "nothing in its queue, 7.0 GB free; needs about 12 GB, it has 8"
     assert caution(told["big"]) == ""
@@ -303,7 +303,7 @@ def test_too_little_memory_is_told_as_a_caution_and_no_refusal() -> None:
     assert start.explain().endswith("(small: nothing in its queue, 7.0 GB free; needs about 12 GB, it has 8)")
     ran(choice.knowledge, "big", FLUX, 10.0)
     choice.knowledge.note_too_little("small", FLUX)
-    told = {one.verdict.name: one for one in choice.scheduler.forecasts(FLUX, choice.need, 0.0)}
+    told = {one.eligibility.name: one for one in choice.scheduler.forecasts(FLUX, choice.need, 0.0)}
     assert in_full(told["small"]).endswith(
         "guessed from other peers; such a job ran out of memory with 8 GB, it has 8"
     )

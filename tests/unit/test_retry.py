@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.core.engine.retry import (
     OUTAGE,
+    RetryDecision,
     RetryPolicy,
-    Verdict,
     decide,
     is_pardoned,
     is_peers_fault,
@@ -38,7 +38,7 @@ from orchestrator.errors import (
     UnsupportedTypeError,
 )
 
-ELSEWHERE, FREE, AGAIN, SET_ASIDE, GIVE_UP = Verdict
+ELSEWHERE, FREE, AGAIN, SUSPECTED, GIVE_UP = RetryDecision
 POLICY = RetryPolicy()
 OOM = PeerOutOfMemoryError("x")
 DIED = PeerDiedError("x", went_away=True)
@@ -49,7 +49,7 @@ def refused(kind: str) -> PromptRefusedError:
 
 
 @pytest.mark.parametrize(
-    ("error", "verdict", "peers_fault"),
+    ("error", "decision", "peers_fault"),
     [
         (PeerUnreachableError("x"), ELSEWHERE, True),
         (PeerTimeoutError("x"), ELSEWHERE, True),
@@ -75,9 +75,9 @@ def refused(kind: str) -> PromptRefusedError:
     ],
 )
 def test_the_errors_class_decides_after_the_first_attempt(
-    error: OrchestratorError, verdict: Verdict, peers_fault: bool
+    error: OrchestratorError, decision: RetryDecision, peers_fault: bool
 ) -> None:
-    assert decide(error, [error.code]) is verdict
+    assert decide(error, [error.code]) is decision
     assert is_peers_fault(error) is peers_fault
 
 
@@ -85,7 +85,7 @@ RAISED = PeerExecutionError("x")
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "ran_s", "verdict"),
+    ("outcomes", "ran_s", "decision"),
     [
         (["execution_error"], 59.0, ELSEWHERE),
         (["execution_error"], 61.0, GIVE_UP),
@@ -95,9 +95,9 @@ RAISED = PeerExecutionError("x")
     ],
 )
 def test_what_raised_soon_is_tried_once_on_another_peer(
-    outcomes: list[str], ran_s: float, verdict: Verdict
+    outcomes: list[str], ran_s: float, decision: RetryDecision
 ) -> None:
-    assert decide(RAISED, outcomes, ran_s=ran_s) is verdict
+    assert decide(RAISED, outcomes, ran_s=ran_s) is decision
 
 
 def test_a_broken_machine_is_left_however_late_it_raised() -> None:
@@ -115,11 +115,11 @@ def test_three_attempts_are_all() -> None:
 
 
 @pytest.mark.parametrize("error", [DIED, JobLostError("x"), PeerRefusedError("x", 502)])
-@pytest.mark.parametrize(("victims", "verdict"), [(0, ELSEWHERE), (1, ELSEWHERE), (2, SET_ASIDE)])
+@pytest.mark.parametrize(("victims", "decision"), [(0, ELSEWHERE), (1, ELSEWHERE), (2, SUSPECTED)])
 def test_the_second_peer_that_went_away_with_a_job_sets_it_aside_whatever_was_heard_of_it(
-    error: OrchestratorError, victims: int, verdict: Verdict
+    error: OrchestratorError, victims: int, decision: RetryDecision
 ) -> None:
-    assert decide(error, [error.code], victims=victims) is verdict
+    assert decide(error, [error.code], victims=victims) is decision
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_job_that_is_set_aside_names_the_peers_it_took_down() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "freed", "verdict"),
+    ("outcomes", "freed", "decision"),
     [
         (["out_of_memory"], False, ELSEWHERE),
         (["out_of_memory"] * 2, False, FREE),
@@ -168,13 +168,13 @@ def test_a_job_that_is_set_aside_names_the_peers_it_took_down() -> None:
     ],
 )
 def test_too_little_memory_is_tried_elsewhere_and_at_last_where_it_was_freed(
-    outcomes: list[str], freed: bool, verdict: Verdict
+    outcomes: list[str], freed: bool, decision: RetryDecision
 ) -> None:
-    assert decide(OOM, outcomes, freed=freed) is verdict
+    assert decide(OOM, outcomes, freed=freed) is decision
 
 
 @pytest.mark.parametrize(
-    ("last", "outcomes", "freed", "verdict"),
+    ("last", "outcomes", "freed", "decision"),
     [
         (OOM, ["out_of_memory"], False, FREE),
         (OOM, ["out_of_memory"] * 2, True, GIVE_UP),
@@ -183,9 +183,9 @@ def test_too_little_memory_is_tried_elsewhere_and_at_last_where_it_was_freed(
     ],
 )
 def test_when_every_peer_failed_it_those_get_another_chance(
-    last: OrchestratorError, outcomes: list[str], freed: bool, verdict: Verdict
+    last: OrchestratorError, outcomes: list[str], freed: bool, decision: RetryDecision
 ) -> None:
-    assert when_all_failed(last, outcomes, POLICY, freed=freed) is verdict
+    assert when_all_failed(last, outcomes, POLICY, freed=freed) is decision
 
 
 def test_a_job_that_was_interrupted_there_goes_elsewhere_when_the_user_wants_that() -> None:

@@ -44,10 +44,10 @@ def test_how_many_peers_may_take_a_job_and_are_warm_is_counted_as_they_change() 
     rows.add("new", Kind("new"), Need(), [False, True, True, False])
     for row in rows.of.values():
         rows.warm[row.number] = (row.may & (row.load == 0.0)).sum()
-    rows.judge(2, np.arange(len(rows.few)) % 3 == 0)
+    rows.set_eligible(2, np.arange(len(rows.few)) % 3 == 0)
     rows.load_anew(1, [7.0 * n for n in range(len(rows.file_sets))])
     rows.widen(8)
-    rows.judge(1, np.zeros(len(rows.few), np.bool_))
+    rows.set_eligible(1, np.zeros(len(rows.few), np.bool_))
     for row in rows.of.values():
         assert row.few == row.may.sum()
         assert row.warm == (row.may & (row.load == 0.0)).sum()

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.core.engine.eligibility import judge, waiting_for
+from orchestrator.core.engine.eligibility import check_eligibility, waiting_for
 from orchestrator.core.engine.explain import in_full
 from orchestrator.core.engine.kinds import Kind
 from orchestrator.core.engine.knowledge import Knowledge
@@ -121,7 +121,7 @@ def test_a_job_waits_for_the_peer_that_has_all_it_wants(
     others: tuple[PeerSnapshot, ...], begins: str
 ) -> None:
     need = Need(unmet={"a": ("it lacks the node X",), "b": (), "c": ()})
-    said = waiting_for([judge(need, one) for one in (peer("a"), *others)])
+    said = waiting_for([check_eligibility(need, one) for one in (peer("a"), *others)])
     assert said.startswith(begins)
     assert said.endswith(" No other peer can run it. a: it lacks the node X.")
 
@@ -144,14 +144,15 @@ def test_no_reason_tells_the_name_of_its_peer_twice() -> None:
     ids=["lacks", "untold", "tried"],
 )
 def test_no_job_waits_for_a_peer_that_would_not_do(away: Need) -> None:
-    verdict = judge(away, peer("a", health=Health.DOWN, reason="Is it on?"))
+    verdict = check_eligibility(away, peer("a", health=Health.DOWN, reason="Is it on?"))
     assert waiting_for([verdict]).startswith("No peer can run this. a: ")
 
 
 def test_a_missed_poll_is_waited_for_unless_nothing_listens_there_any_more() -> None:
     need, silent = Need(unmet={"a": ()}), peer("a", health=Health.SUSPECT, reason="It does not answer.")
     closed = replace(silent, status=replace(silent.status, is_closed=True))
-    assert (judge(need, silent).settling, judge(need, closed).settling) == (True, False)
+    assert check_eligibility(need, silent).settling
+    assert not check_eligibility(need, closed).settling
 
 
 # A plan over the whole line
@@ -513,7 +514,7 @@ def test_before_sending_each_peer_tells_what_it_would_need_the_soonest_first() -
     fleet.learn("a", SHORT, 20.0)
     fleet.learn("b", SHORT, 14.0)
     found = fleet.scheduler.forecasts(SHORT, can_run("a", "b", "c"), 0.0)
-    assert [one.verdict.name for one in found] == ["b", "a", "c"]
+    assert [one.eligibility.name for one in found] == ["b", "a", "c"]
     assert [in_full(one) for one in found] == [
         "done in about 14 s: nothing ahead",
         "done in about 20 s: nothing ahead",
@@ -531,7 +532,7 @@ def test_before_sending_what_waits_goes_first_if_it_is_as_urgent_and_may_take_a_
 
     def told(*names: str, priority: float = 0.0) -> list[str]:
         found = fleet.scheduler.forecasts(SHORT, can_run(*names), 0.0, priority)
-        return [in_full(one) for one in found if one.verdict.eligible]
+        return [in_full(one) for one in found if one.eligibility.eligible]
 
     behind = "done in about 70 s: 12 waiting jobs go first, its turn in 60 s"
     assert told("a", "b") == [behind, behind]
@@ -558,7 +559,7 @@ def test_before_sending_peers_that_fewer_waiting_jobs_leave_over_are_free_at_onc
     fleet.run_on("d", "running", SHORT)
     fleet.wait("waiting", SHORT)
     found = fleet.scheduler.forecasts(SHORT, can_run("a", "b", "c", "d"), 0.0)
-    assert {one.verdict.name: in_full(one) for one in found} == {
+    assert {one.eligibility.name: in_full(one) for one in found} == {
         "a": "done in about 60 s: nothing ahead",
         "b": b,
         "c": "done in about 30 s: nothing ahead",

@@ -12,7 +12,7 @@ from .peers import PeerSnapshot, memory_of
 
 
 @dataclass(frozen=True)
-class PeerVerdict:
+class Eligibility:
     """Whether a peer may take the job, and why not.
 
     ``permanent``: only a change at that peer or in the job would help. ``settling``: wait a moment, it is
@@ -38,18 +38,18 @@ _AWAY: Mapping[Health, str] = {
 }
 
 
-def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
+def check_eligibility(need: Need, peer: PeerSnapshot) -> Eligibility:
     """May this peer take a job with this need?"""
     config, status, rules = peer.config, peer.status, peer.rules
 
-    def no(reason: str, *, permanent: bool = False, settling: bool = False) -> PeerVerdict:
-        return PeerVerdict(config.id, config.name, False, reason, permanent, settling)
+    def no(reason: str, *, permanent: bool = False, settling: bool = False) -> Eligibility:
+        return Eligibility(config.id, config.name, False, reason, permanent, settling)
 
-    def away(reason: str, which: str) -> PeerVerdict:
+    def away(reason: str, which: str) -> Eligibility:
         awaited = which if need.unmet.get(config.id) == () else ""
         # The next poll tells; of one that has ended it would tell the same.
         settling = status.health is Health.SUSPECT and not status.is_closed
-        return PeerVerdict(config.id, config.name, False, reason, settling=settling, awaited=awaited)
+        return Eligibility(config.id, config.name, False, reason, settling=settling, awaited=awaited)
 
     if need.peer and need.peer not in (config.id, config.name):
         return no(f"the job is pinned to {need.peer_name or need.peer}", permanent=True)
@@ -84,17 +84,21 @@ def judge(need: Need, peer: PeerSnapshot) -> PeerVerdict:
         return away("somebody else uses it, and it is for idle times only", "is in use by somebody else")
     if config.id in need.outranked:
         return no(f"another peer may have what this one lacks: {'; '.join(need.cautions[config.id])}")
-    return PeerVerdict(config.id, config.name, True)
+    return Eligibility(config.id, config.name, True)
 
 
-def outranked(need: Need, verdicts: Sequence[PeerVerdict]) -> frozenset[str]:
+def is_eligible(need: Need, peer: PeerSnapshot) -> bool:
+    return check_eligibility(need, peer).eligible
+
+
+def outranked(need: Need, verdicts: Sequence[Eligibility]) -> frozenset[str]:
     """The peers that may take the job, but for which there are more cautions than for the best."""
     counts = {v.backend_id: len(need.cautions.get(v.backend_id, ())) for v in verdicts if v.eligible}
     fewest = min(counts.values(), default=0)
     return frozenset(backend_id for backend_id, count in counts.items() if count > fewest)
 
 
-def no_peer_error(verdicts: Sequence[PeerVerdict]) -> NoEligiblePeerError:
+def no_peer_error(verdicts: Sequence[Eligibility]) -> NoEligiblePeerError:
     """The refusal for these verdicts; permanent when waiting cannot help with any of them."""
     if not verdicts:
         return NoEligiblePeerError("No peer is registered. Open the Fleet tab and add the address of one.")
@@ -104,7 +108,7 @@ def no_peer_error(verdicts: Sequence[PeerVerdict]) -> NoEligiblePeerError:
     )
 
 
-def waiting_for(verdicts: Sequence[PeerVerdict]) -> str:
+def waiting_for(verdicts: Sequence[Eligibility]) -> str:
     """What a job waits for, the one thing that a person can do something about at the front: a row shows
     little more. Without a peer that would do, the refusal."""
     awaited = [verdict for verdict in verdicts if verdict.awaited]
@@ -122,6 +126,6 @@ def said_of(name: str, words: str) -> str:
     return words if words.startswith(f"{name} ") else f"{name}: {words}"
 
 
-def _listed(verdicts: Sequence[PeerVerdict]) -> str:
+def _listed(verdicts: Sequence[Eligibility]) -> str:
     listed = "; ".join(said_of(verdict.name, verdict.reason) for verdict in verdicts)
     return listed if listed.endswith((".", "?", "!")) else f"{listed}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .eligibility import PeerVerdict, said_of
+from .eligibility import Eligibility, said_of
 from .knowledge import Origin
 from .memory import Shortage
 from .peers import PeerSnapshot, load_of
@@ -25,7 +25,7 @@ class Forecast:
     may lack, or refuse.
     """
 
-    verdict: PeerVerdict
+    eligibility: Eligibility
     peer: PeerSnapshot
     start_s: float = 0.0
     load_s: float = 0.0
@@ -43,7 +43,7 @@ class Forecast:
 
     @property
     def finish_s(self) -> float | None:
-        return self.start_s + self.load_s + self.run_s if self.verdict.eligible else None
+        return self.start_s + self.load_s + self.run_s if self.eligibility.eligible else None
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class Outlook:
 
 def sentence(chosen: str, forecasts: Sequence[Forecast], *, unnamed: int = 0) -> str:
     """Why `chosen`, and what of the others; `unnamed` more are counted only."""
-    mine = next(r for r in forecasts if r.verdict.backend_id == chosen)
-    others = [said_of(r.verdict.name, in_short(r)) for r in forecasts if r is not mine]
+    mine = next(r for r in forecasts if r.eligibility.backend_id == chosen)
+    others = [said_of(r.eligibility.name, in_short(r)) for r in forecasts if r is not mine]
     hidden = unnamed + max(len(others) - OTHERS_MAX, 0)
     listed = others[:OTHERS_MAX] + ([f"and {hidden} more"] if hidden else [])
-    because = f"on {mine.verdict.name} because {_reason(mine)}"
+    because = f"on {mine.eligibility.name} because {_reason(mine)}"
     return f"{because} ({'; '.join(listed)})" if listed else because
 
 
 def in_short(forecast: Forecast) -> str:
     """What a peer other than the chosen one would do, or why it may not."""
-    if not forecast.verdict.eligible:
-        return forecast.verdict.reason
+    if not forecast.eligibility.eligible:
+        return forecast.eligibility.reason
     words = (
         [load_of(forecast.peer, forecast.ahead)]
         if forecast.origin is Origin.NOTHING
@@ -84,14 +84,14 @@ def in_short(forecast: Forecast) -> str:
 
 def in_full(forecast: Forecast) -> str:
     """For a table of peers: when it would be done and what of that is waiting and loading."""
-    if not forecast.verdict.eligible:
-        return forecast.verdict.reason
+    if not forecast.eligibility.eligible:
+        return forecast.eligibility.reason
     return _guessless(forecast) if forecast.origin is Origin.NOTHING else _reason(forecast)
 
 
 def caution(forecast: Forecast) -> str:
     """What may go wrong there, though the peer may take the job; "" for nothing."""
-    if not forecast.verdict.eligible:
+    if not forecast.eligibility.eligible:
         return ""
     return "; ".join((*forecast.cautions, *_shortage_words(forecast.shortage)))
 

@@ -8,7 +8,7 @@ from itertools import repeat
 
 import numpy as np
 
-from .eligibility import judge
+from .eligibility import is_eligible
 from .kinds import Kind
 from .knowledge import LONGEST_S, Knowledge
 from .levels import Floats
@@ -61,7 +61,7 @@ class Grid:
     """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``overdue``: how
     its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take;
     ``idle``: it could start a job this moment; ``stuck``: what waits there should rather wait elsewhere;
-    ``behind``: one of our jobs waits there behind something else. ``judged`` counts changed verdicts."""
+    ``behind``: one of our jobs waits there behind something else. ``eligibility_changes`` counts them."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
@@ -73,7 +73,7 @@ class Grid:
         self.room = np.zeros(0, np.int64)
         self.is_vague, self.idle = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
         self.stuck, self.behind = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
-        self.judged = 0
+        self.eligibility_changes = 0
 
     # Peers
 
@@ -98,11 +98,11 @@ class Grid:
         standing = _standing(snapshot, column.memory)
         if standing != column.standing:
             column.standing = standing
-            self.judged += 1
+            self.eligibility_changes += 1
             may = np.zeros(len(self.rows.few), np.bool_)
             for row in self.rows.of.values():
-                may[row.number] = judge(row.need, snapshot).eligible
-            self.rows.judge(at, may)
+                may[row.number] = is_eligible(row.need, snapshot)
+            self.rows.set_eligible(at, may)
         was_late = column.late[0]
         self._compute(at, column, now_s)
         is_another = is_new or is_told or column.memory != memory_before
@@ -115,8 +115,8 @@ class Grid:
     def remove_peer(self, peer: str) -> None:
         at = self.index.pop(peer, None)
         if at is not None:
-            self.judged += 1
-            self.rows.judge(at, np.zeros(len(self.rows.few), np.bool_))
+            self.eligibility_changes += 1
+            self.rows.set_eligible(at, np.zeros(len(self.rows.few), np.bool_))
             self.columns[at] = None
             self.room[at], self.idle[at], self.end_s[at] = 0, False, np.inf
             self.stuck[at] = self.behind[at] = False
@@ -187,9 +187,9 @@ class Grid:
         """The row of a group, made when it is asked for first."""
         row = self.rows.of.get(group)
         if row is None:
-            may = [column is not None and judge(need, column.snapshot).eligible for column in self.columns]
+            may = [column is not None and is_eligible(need, column.snapshot) for column in self.columns]
             row = self.rows.add(group, kind, need, may)
-            self.judged += 1
+            self.eligibility_changes += 1
         if self.is_outdated(row):
             self.look_up(row)
         return row

@@ -116,8 +116,8 @@ class Placer:
     def _look_at_the_line(self) -> None:
         is_other = self._groups.update(self._now_s)
         self._horizon.look(self._now_s, self.ready, is_changed=is_other, is_weighed=self._groups.is_weighed)
-        if self._declined_of != (self._line.entered, self._grid.judged):
-            self._declined_of = (self._line.entered, self._grid.judged)
+        if self._declined_of != (self._line.entered, self._grid.eligibility_changes):
+            self._declined_of = (self._line.entered, self._grid.eligibility_changes)
             self._declined.clear()
 
     def _is_free(self, at: int) -> bool:
@@ -278,7 +278,7 @@ class Placer:
 
     def _by_plan(self, free: list[int]) -> list[Pick]:
         """Those of a plan for all waiting jobs that start at once on a peer with room for them."""
-        of = (self._line.entered, self._grid.judged)
+        of = (self._line.entered, self._grid.eligibility_changes)
         if self._plan_of != of or self._now_s >= self._plan_until_s:
             self._plan_of = of
             self._share_all_out()

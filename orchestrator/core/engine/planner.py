@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from .eligibility import judge
+from .eligibility import check_eligibility
 from .explain import OTHERS_MAX, Forecast, duration, sentence
 from .grid import Grid
 from .kinds import Kind
@@ -75,11 +75,11 @@ class Planner:
         need_gb = self.knowledge.memory_need(kind).gb
         live = [at for at, column in enumerate(self._grid.columns) if column is not None]
         found = {at: self._forecast(at, kind, need, float(ready[at]), now_s, need_gb) for at in live}
-        able = [at for at, forecast in found.items() if forecast.verdict.eligible]
+        able = [at for at, forecast in found.items() if forecast.eligibility.eligible]
         for at, (before, turn_s) in self._turns(able, priority, ready).items():
             found[at] = replace(found[at], before=before, start_s=max(found[at].start_s, turn_s - now_s))
         return tuple(
-            sorted(found.values(), key=lambda r: (r.finish_s is None, r.finish_s or 0.0, r.verdict.name))
+            sorted(found.values(), key=lambda r: (r.finish_s is None, r.finish_s or 0.0, r.eligibility.name))
         )
 
     # Within
@@ -148,7 +148,7 @@ class Planner:
         snapshot = column.snapshot
         found = self.knowledge.estimate(snapshot.config.id, kind, column.warm)
         return Forecast(
-            judge(need, snapshot),
+            check_eligibility(need, snapshot),
             snapshot,
             max(ready_s - now_s, 0.0),
             found.load_s,

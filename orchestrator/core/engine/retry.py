@@ -41,11 +41,11 @@ from ...errors import (
 from .retry_tokens import BudgetPolicy
 
 
-class Verdict(str, Enum):
+class RetryDecision(str, Enum):
     ELSEWHERE = "elsewhere"  #: place it again, not on this peer
     FREE = "free"  #: free the memory of the roomiest peer where it did not fit, and try once more there
     AGAIN = "again"  #: after a pause those that failed it get another chance
-    SET_ASIDE = "set_aside"  #: it may be the job that takes peers down: a person has to look at it
+    SUSPECTED = "suspected"  #: it may be what takes peers down: it waits until they answer
     GIVE_UP = "give_up"  #: the job itself is at fault, or every chance was used
 
 
@@ -53,7 +53,7 @@ class Verdict(str, Enum):
 class RetryPolicy:
     """How often, and how long to wait (seconds, doubling) before peers that failed a job get it again.
 
-    `judge_for_s`: how long a job that may have killed peers waits for these to answer, which tells.
+    `clear_within_s`: how long a job that may have killed peers waits for these to answer, which tells.
     `confirm_within_s`: what raised later than this after its start is not run again to see whether another
     peer can do it: that would take as long.
     """
@@ -62,7 +62,7 @@ class RetryPolicy:
     backoff_s: float = 1.0
     backoff_max_s: float = 60.0
     deaths_max: int = 2
-    judge_for_s: float = 120.0
+    clear_within_s: float = 120.0
     confirm_within_s: float = 60.0
     retry_interrupted: bool = False
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
@@ -86,7 +86,7 @@ def decide(
     freed: bool = False,
     ran_s: float = 0.0,
     victims: int = 0,
-) -> Verdict:
+) -> RetryDecision:
     """Decide after an attempt ended in `error`.
 
     ``outcomes``: how all failed attempts ended (error codes), this one too. ``freed``: memory was freed for
@@ -94,28 +94,27 @@ def decide(
     """
     policy = policy or RetryPolicy()
     if victims >= policy.deaths_max:
-        return Verdict.SET_ASIDE
+        return RetryDecision.SUSPECTED
     attempts_left = policy.max_attempts - len(outcomes)
     if isinstance(error, PeerOutOfMemoryError):
         if freed:
-            return Verdict.GIVE_UP
-        return Verdict.ELSEWHERE if attempts_left > 1 else Verdict.FREE
+            return RetryDecision.GIVE_UP
+        return RetryDecision.ELSEWHERE if attempts_left > 1 else RetryDecision.FREE
     if is_unconfirmed(error) and (ran_s > policy.confirm_within_s or outcomes.count(error.code) > 1):
-        return Verdict.GIVE_UP
-    return (
-        Verdict.ELSEWHERE if attempts_left > 0 and _another_peer_may_help(error, policy) else Verdict.GIVE_UP
-    )
+        return RetryDecision.GIVE_UP
+    may_help = attempts_left > 0 and _another_peer_may_help(error, policy)
+    return RetryDecision.ELSEWHERE if may_help else RetryDecision.GIVE_UP
 
 
 def when_all_failed(
     last: OrchestratorError, outcomes: Sequence[str], policy: RetryPolicy, *, freed: bool = False
-) -> Verdict:
+) -> RetryDecision:
     """Decide when every peer that could take the job has failed it; `last` is how."""
     if isinstance(last, PeerOutOfMemoryError):
-        return Verdict.GIVE_UP if freed else Verdict.FREE
+        return RetryDecision.GIVE_UP if freed else RetryDecision.FREE
     if isinstance(last, PeerExecutionError) and not isinstance(last, PeerDiskFullError):
-        return Verdict.GIVE_UP  # it would raise there again
-    return Verdict.AGAIN if len(outcomes) < policy.max_attempts else Verdict.GIVE_UP
+        return RetryDecision.GIVE_UP  # it would raise there again
+    return RetryDecision.AGAIN if len(outcomes) < policy.max_attempts else RetryDecision.GIVE_UP
 
 
 def is_pardoned(lost: frozenset[str], been_on: Set[str], outcomes: Collection[str]) -> bool:

@@ -114,7 +114,7 @@ class Rows:
     def widen(self, columns: int) -> None:
         self._resize(len(self.may), columns)
 
-    def judge(self, column: int, may: Bools) -> None:
+    def set_eligible(self, column: int, may: Bools) -> None:
         """Other verdicts on one peer, by row."""
         before, is_warm = self.may[:, column], self.load[:, column] == 0.0
         self.few -= before

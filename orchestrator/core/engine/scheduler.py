@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .eligibility import judge, no_peer_error, outranked
+from .eligibility import check_eligibility, no_peer_error, outranked
 from .explain import Forecast
 from .kinds import Kind
 from .knowledge import Knowledge
@@ -73,7 +73,7 @@ class Scheduler:
             NoEligiblePeerError: no peer can take it, with the reason for each.
         """
         need, peers = need or Need(), peers or ()
-        verdicts = [judge(need, peer) for peer in peers]
+        verdicts = [check_eligibility(need, peer) for peer in peers]
         if not any(verdict.eligible for verdict in verdicts):
             raise no_peer_error(verdicts)
         need = replace(need, outranked=outranked(need, verdicts))

@@ -69,15 +69,15 @@ class Groups:
         self.is_weighed = is_due
         if is_due:
             self._weigh_at, self._revision = knowledge.runs_noted + _WEIGH_EVERY, knowledge.revision
-        new_max = grid.judged + _CELLS_AT_ONCE // max(len(grid.index), 1) + 1
+        new_max = grid.eligibility_changes + _CELLS_AT_ONCE // max(len(grid.index), 1) + 1
         for key in (changed := dict(line.changed)):
-            if grid.judged < new_max:
+            if grid.eligibility_changes < new_max:
                 self._look_at(key)
         if is_due:
             self._weigh_all(key for key in line.groups if key not in changed)
         self.is_whole = not line.changed
         self._work_by_set = None
-        of = (grid.judged, self._changes)
+        of = (grid.eligibility_changes, self._changes)
         if of == self._usable_of:
             return False
         self._usable_of = of

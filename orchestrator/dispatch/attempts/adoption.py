@@ -15,23 +15,28 @@ from ...errors import JobLostError, NotFoundError
 from ..interfaces import Journal, Peers
 from ..queue.job_queue import JobQueue
 from ..queue.queued_job import QueuedJob
-from .attempt import AttemptRun, Ways
+from .attempt import AttemptContext, AttemptRun
 from .results import Earlier
 
 
 class Adoption:
     def __init__(
-        self, manager: BackendManager, peers: Peers, queue: JobQueue, ways: Ways, journal: Journal
+        self,
+        manager: BackendManager,
+        peers: Peers,
+        queue: JobQueue,
+        context: AttemptContext,
+        journal: Journal,
     ) -> None:
         self._journal = journal
         self._manager = manager
         self._peers = peers
         self._queue = queue
-        self._ways = ways
+        self._context = context
 
     def expect(self, attempt: Attempt) -> None:
         """Before any is followed, so that none takes another one for a further round of its own."""
-        self._ways.sent.append(attempt.prompt_id, attempt.backend_id)
+        self._context.sent.append(attempt.prompt_id, attempt.backend_id)
 
     async def last_attempt(self, job: Job, queued: QueuedJob, *, is_back: bool = False) -> AttemptRun:
         """The attempt that the journal says is under way, ready to be followed. `is_back`: its peer was away
@@ -53,7 +58,7 @@ class Adoption:
             )
         self.expect(attempt)
         return AttemptRun(
-            self._ways,
+            self._context,
             client,
             events,
             config,
@@ -68,14 +73,14 @@ class Adoption:
         unwanted = Unwanted(
             attempt.prompt_id, attempt.backend_id, datetime.now(timezone.utc), was_there=was_there
         )
-        await self._ways.withdrawals.withdraw(unwanted)
+        await self._context.withdrawals.withdraw(unwanted)
 
     async def _definitions(
         self, queued: QueuedJob, config: BackendConfig, has_begun: bool, is_back: bool
     ) -> tuple[ObjectInfo, Prepared] | None:
         """Wait until the peer has told its nodes, which at a start it has not yet; None when it does not."""
         clock = asyncio.get_running_loop().time
-        end = clock() + self._ways.follow.suspect_s
+        end = clock() + self._context.follow.suspect_s
         changed = asyncio.Event()
         undo = self._manager.subscribe(lambda _: changed.set())
         try:

@@ -54,7 +54,7 @@ from .withdrawals import Withdrawals
 
 
 @dataclass(frozen=True)
-class Ways:
+class AttemptContext:
     """What every attempt of an engine uses."""
 
     transport: Transport
@@ -73,7 +73,7 @@ class AttemptRun:
 
     def __init__(
         self,
-        ways: Ways,
+        context: AttemptContext,
         client: ComfyUIClient,
         events: EventStream,
         peer: BackendConfig,
@@ -83,14 +83,14 @@ class AttemptRun:
         prompt_id: str = "",
         earlier: Earlier | None = None,
     ) -> None:
-        self._ways = ways
+        self._context = context
         self._client = client
         self._events = events
         self._peer, self._backend_id = peer.name, peer.id
         self._is_sent, self._earlier = bool(prompt_id), earlier
         self.prompt_id = prompt_id or str(uuid.uuid4())
-        self._rounds = rounds_of(self.prompt_id, client, events, ways.sent)
-        self._remote = RemotePrompt(client, events, self._rounds, peer.name, ways.follow)
+        self._rounds = rounds_of(self.prompt_id, client, events, context.sent)
+        self._remote = RemotePrompt(client, events, self._rounds, peer.name, context.follow)
         # Output names repeat across runs and peers: each attempt gets a folder of its own there.
         self._info = info
         prompt = prepared.prompt
@@ -123,8 +123,8 @@ class AttemptRun:
             WorkflowError, PeerError
         """
         if self._references:
-            limit = await when_let(self._client.max_upload_bytes, self._ways.follow.keep_trying_s)
-            self._prompt, self.inputs = await self._ways.transport.send_inputs(
+            limit = await when_let(self._client.max_upload_bytes, self._context.follow.keep_trying_s)
+            self._prompt, self.inputs = await self._context.transport.send_inputs(
                 self._client, self._prompt, self._references, limit
             )
 
@@ -156,8 +156,8 @@ class AttemptRun:
         value_node = self._plan.node_id if self._plan else ""
         results = Results(
             self._client,
-            self._ways.folders,
-            self._ways.counters,
+            self._context.folders,
+            self._context.counters,
             job_id=job_id,
             names=self._names,
             value_node=value_node,
@@ -227,8 +227,8 @@ class AttemptRun:
         if not value_node and kept(texts) != texts:
             notes = (*notes, f"Texts that {self._peer} made are too long to be kept; what fits is.")
         shown = shown_of(outputs, made.with_sequences(delivered.places), self._restored)
-        if self._ways.folders.with_assets is not None and delivered.places and not value_node:
-            shown = await asyncio.to_thread(self._ways.folders.with_assets, job_id, shown)
+        if self._context.folders.with_assets is not None and delivered.places and not value_node:
+            shown = await asyncio.to_thread(self._context.folders.with_assets, job_id, shown)
         brought = ((file, delivered.places[file]) for file in made.files if file in delivered.places)
         return AttemptResult(
             outputs=tuple(replace(at, is_extra=True) if file in made.extra else at for file, at in brought),
@@ -248,7 +248,7 @@ class AttemptRun:
         Raises:
             JobLostError: files are gone, and so is the peer's memory of the prompt: it was started again.
         """
-        clock, follow = asyncio.get_running_loop().time, self._ways.follow
+        clock, follow = asyncio.get_running_loop().time, self._context.follow
         end = clock() + follow.keep_trying_s
         while True:
             try:
@@ -289,11 +289,11 @@ class AttemptRun:
         """A peer that is away is not waited for; if it has the prompt afterwards, the job goes on with it."""
         sent_as, now = self._remote.sent_as, datetime.now(timezone.utc)
         unwanted = Unwanted(sent_as, self._backend_id, now, was_there=self._remote.is_there)
-        await self._ways.withdrawals.withdraw(
+        await self._context.withdrawals.withdraw(
             unwanted,
             self._rounds if sent_as == self.prompt_id else None,
             self._client,
-            wait_s=0.0 if is_away else self._ways.follow.cancel_s,
+            wait_s=0.0 if is_away else self._context.follow.cancel_s,
             may_return=is_away,
         )
 

@@ -13,7 +13,7 @@ from ...errors import ResultError, TakenBackError
 from ..interfaces import Peers
 from ..queue.job_queue import JobQueue
 from ..queue.queued_job import QueuedJob, not_on_its_way
-from .attempt import AttemptRun, Ways
+from .attempt import AttemptContext, AttemptRun
 
 EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
 
@@ -56,13 +56,13 @@ class Launch:
         self,
         queue: JobQueue,
         peers: Peers,
-        ways: Ways,
+        context: AttemptContext,
         look_twice: Callable[[Mapping[str, Doubt]], Awaitable[bool]],
     ) -> None:
         self._look_twice = look_twice
         self._queue = queue
         self._peers = peers
-        self._ways = ways
+        self._context = context
 
     def may_run_elsewhere(self, queued: QueuedJob, job: Job) -> bool:
         """Whether another peer could take the job, and none has lost its results before."""
@@ -92,10 +92,10 @@ class Launch:
         if variants.cautions(queued, config.id) and await self._look_twice(variants.doubts(queued)):
             raise TakenBackError(f"{config.name}, or another peer, has other nodes or files by now.")
         events = self._peers.events(config)
-        run = AttemptRun(self._ways, self._peers(config), events, config, *known)
+        run = AttemptRun(self._context, self._peers(config), events, config, *known)
         if run.has_inputs:
             say(f"sending input files to {config.name}")
             await run.send_inputs()
         await events.wait_connected(EVENTS_WAIT_S)
-        self._ways.sent.append(run.prompt_id, config.id)
+        self._context.sent.append(run.prompt_id, config.id)
         return run

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...core.engine.eligibility import PeerVerdict, judge, no_peer_error, outranked, waiting_for
+from ...core.engine.eligibility import (
+    Eligibility,
+    check_eligibility,
+    is_eligible,
+    no_peer_error,
+    outranked,
+    waiting_for,
+)
 from ...core.engine.need import Need
 from ...core.engine.peers import PeerSnapshot
 from ...errors import NoEligiblePeerError
 
 
 @dataclass(frozen=True)
-class Judgement:
+class FleetEligibility:
     """``refusal`` where no peer may take them, and then what they wait for (``waits``). ``fits_here``: the
     master itself may."""
 
     need: Need
-    verdicts: tuple[PeerVerdict, ...]
+    verdicts: tuple[Eligibility, ...]
     fits_here: bool = False
     refusal: NoEligiblePeerError | None = None
     waits: str = ""
@@ -34,14 +41,16 @@ class Judgement:
         return self.is_doubted and any(verdict.settling for verdict in self.verdicts)
 
 
-def judgement(need: Need, snapshots: Sequence[PeerSnapshot], here: PeerSnapshot | None) -> Judgement:
+def fleet_eligibility(
+    need: Need, snapshots: Sequence[PeerSnapshot], here: PeerSnapshot | None
+) -> FleetEligibility:
     """`here`: the master, where it takes jobs itself. Of the peers that may take them only those with the
     fewest cautions are left, see ``Need.outranked``."""
     need = replace(need, outranked=frozenset()) if need.outranked else need
-    verdicts = tuple(judge(need, snapshot) for snapshot in snapshots)
+    verdicts = tuple(check_eligibility(need, snapshot) for snapshot in snapshots)
     refusal = None if any(verdict.eligible for verdict in verdicts) else no_peer_error(verdicts)
-    fits_here = here is not None and judge(need, here).eligible
+    fits_here = here is not None and is_eligible(need, here)
     waits = waiting_for(verdicts) if refusal else ""
     if ahead := outranked(need, verdicts):
         need = replace(need, outranked=ahead)
-    return Judgement(need, verdicts, fits_here, refusal, waits)
+    return FleetEligibility(need, verdicts, fits_here, refusal, waits)

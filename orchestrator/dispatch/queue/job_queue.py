@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ...backends.manager import BackendManager
 from ...background import BackgroundTasks
-from ...core.engine.eligibility import judge
+from ...core.engine.eligibility import check_eligibility
 from ...core.engine.explain import Outlook
 from ...core.engine.need import Need
 from ...core.engine.pending_jobs import WaitingJob
@@ -22,8 +22,8 @@ from ...core.workflow.object_info import ObjectInfo
 from ...errors import OrchestratorError
 from ...signals import Signal
 from ..sent_prompts import SentPrompts
+from .fleet_eligibility import FleetEligibility, fleet_eligibility
 from .fleet_view import FleetView
-from .judgement import Judgement, judgement
 from .local_peer import LocalPeer
 from .prompt_variants import PromptVariants
 from .queue_order import QueueOrder
@@ -194,7 +194,7 @@ class JobQueue:
         if queued.begun_at_s is None and self.variants.is_due(queued):
             await self._try_to_prepare(queued)
         need = replace(self.variants.need(queued), peer=backend_id)
-        found = judge(need, self.fleet.snapshot(backend_id))
+        found = check_eligibility(need, self.fleet.snapshot(backend_id))
         may_wait = queued.request.wait_for_peer and not found.permanent
         return "" if found.eligible or may_wait else found.reason
 
@@ -210,7 +210,7 @@ class JobQueue:
         self._look_at_hours()
         now_s = asyncio.get_running_loop().time()
         need = self.variants.need(queued)
-        need = judgement(self.variants.need(queued), self.fleet.snapshots(), None).need
+        need = fleet_eligibility(self.variants.need(queued), self.fleet.snapshots(), None).need
         peers = self._scheduler.forecasts(queued.kind, need, now_s, request.priority)
         return Outlook(peers, self._paused, self.held, len(self._line))
 
@@ -277,18 +277,18 @@ class JobQueue:
                 self.fleet.show(queued.backend_id)
 
     def _consider_all(self, queued_jobs: Iterable[QueuedJob]) -> None:
-        judged: dict[Hashable, Judgement] = {}
+        found_of: dict[Hashable, FleetEligibility] = {}
         queued_jobs = tuple(queued_jobs)
         snapshots = self.fleet.snapshots() if queued_jobs else ()
         here = self.fleet.here(True, self._local.vitals()) if queued_jobs and self._is_helping() else None
         for queued in queued_jobs:
             if queued.group is None or queued.future is None or queued.future.done():
                 continue
-            if queued.group not in judged:
-                judged[queued.group] = judgement(self.variants.need(queued), snapshots, here)
-            self._consider(queued, judged[queued.group])
+            if queued.group not in found_of:
+                found_of[queued.group] = fleet_eligibility(self.variants.need(queued), snapshots, here)
+            self._consider(queued, found_of[queued.group])
 
-    def _consider(self, queued: QueuedJob, found: Judgement) -> None:
+    def _consider(self, queued: QueuedJob, found: FleetEligibility) -> None:
         """Enter the job into the plan, set why it waits, or refuse it."""
         refusal, waits = found.refusal, queued.request.wait_for_peer
         if self.held and (waits or queued.lost_in_outage):
