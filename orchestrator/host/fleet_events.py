@@ -13,6 +13,9 @@ from ..core.workflow.prompt import class_of
 from .native_queue import Item
 from .sanitise import sanitise
 
+#: Of one prompt: a peer that tells of ever new nodes, or of its cache again and again, fills no memory here.
+NODES_MAX, MESSAGES_MAX = 10_000, 1_000
+
 
 class Trail:
     """What a peer has told of an attempt so far, as far as the host's words for its end need it."""
@@ -28,12 +31,14 @@ class Trail:
         if kind == "execution_cached":
             cached = data.get("nodes")
             self._cached = frozenset(map(str, cached)) if isinstance(cached, list) else frozenset()
-            self.messages.append((kind, sanitise({**data, "prompt_id": prompt_id})))
+            if len(self.messages) < MESSAGES_MAX:
+                self.messages.append((kind, sanitise({**data, "prompt_id": prompt_id})))
         elif kind == "progress_state" and isinstance(data.get("nodes"), Mapping):
             self._nodes = data["nodes"]
         elif kind in ("executing", "executed") and isinstance(data.get("node"), str):
             shown_at = data.get("display_node")
-            self._display[data["node"]] = shown_at if isinstance(shown_at, str) else data["node"]
+            if isinstance(shown_at, str) and len(self._display) < NODES_MAX:
+                self._display[data["node"]] = shown_at
             if kind == "executing":
                 self._node_id = data["node"]
 

@@ -19,7 +19,7 @@ from ..core.models.job import Job, JobState, Source
 from ..core.workflow.prompt import class_of
 from ..dispatch.attempts.live_outputs import NodeOutput
 from ..runtime import Runtime
-from .fleet_events import Trail, ending, milliseconds, output_nodes, queue_item, under_own_id
+from .fleet_events import NODES_MAX, Trail, ending, milliseconds, output_nodes, queue_item, under_own_id
 from .native_queue import NativeQueue
 from .outbox import Outgoing, event_text
 from .pack_events import PackEvents
@@ -201,7 +201,8 @@ class FleetMirror:
             output = sanitise(output_of())
             if output is None or shown.told.get(node_id) == output:
                 return None
-            shown.told[node_id] = output
+            if len(shown.told) < NODES_MAX:
+                shown.told[node_id] = output
             about = {"node": node_id, "display_node": shown.trail.display(node_id), "output": output}
             return event_text("executed", {**about, "prompt_id": job.prompt_id})
 

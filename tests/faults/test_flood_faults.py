@@ -17,6 +17,7 @@ from tests.faults.rig import Rig
 PER_S = 1_000
 FRAMES_PER_S = 4
 RSS_MAX = 32 << 20
+NODES = 40_000
 
 
 def rss() -> int:
@@ -61,3 +62,22 @@ async def test_f41_a_thousand_messages_a_second_become_four_pictures_of_the_job(
     await rig.a.finish(prompt_id)
     assert (await rig.end_of(job)).state is JobState.DONE
     announcer.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
+async def test_f41_a_peer_that_tells_of_ever_new_nodes_fills_no_memory(rig: Rig) -> None:
+    job = await rig.submit_to(rig.a)
+    prompt_id = rig.master.prompt_id(job)
+    await until(lambda: rig.a.sockets, "its events are heard")
+    prompt = next(prompt for prompt in rig.a.prompts if prompt.id == prompt_id)
+    before = rss()
+    for number in range(NODES):
+        await rig.a.send(prompt, "executed", node=f"1.{number}", output={"notes": [f"{number} " * 400]})
+    await rig.a.send(prompt, "progress_state", nodes={"1": {"value": 1, "max": 2, "state": "running"}})
+    await until(lambda: rig.master.job(job).progress > 0, "the last one was read")
+    grown = rss() - before
+    print(f"F41 {NODES} nodes: RSS {grown / 1e6:+.1f} MB")
+    assert grown <= RSS_MAX
+    rig.a.on_prompt = "run"
+    await rig.a.finish(prompt_id)
+    assert (await rig.end_of(job)).state is JobState.DONE

@@ -16,6 +16,7 @@ from orchestrator.backends.events import PeerEvent, PreviewFrame, RawFrame
 from orchestrator.core.models.backend import LOCAL_PEER_ID, BackendConfig
 from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
+from orchestrator.host.fleet_events import MESSAGES_MAX, NODES_MAX, Trail
 from orchestrator.host.fleet_mirror import FleetMirror
 from orchestrator.host.outbox import BEHIND
 from orchestrator.host.pack_events import PackEvents
@@ -375,3 +376,12 @@ async def test_an_event_of_a_pack_reaches_the_client_while_a_node_of_that_pack_i
     await delivered()
     assert around.page.kinds() == ["execution_start", "executing", "a-pack.show", "executing"]
     assert around.page.heard[2]["data"] == {"id": "job", "value": None}
+
+
+def test_a_peer_that_tells_of_ever_new_nodes_is_not_listened_to_for_ever() -> None:
+    trail, last = Trail(), f"1.{3 * NODES_MAX}"
+    for number in range(3 * NODES_MAX + 1):
+        trail.observe("executed", {"node": f"1.{number}", "display_node": "1"}, "job")
+    for _ in range(2 * MESSAGES_MAX):
+        trail.observe("execution_cached", {"nodes": []}, "job")
+    assert (trail.display("1.0"), trail.display(last), len(trail.messages)) == ("1", last, MESSAGES_MAX)

@@ -8,6 +8,7 @@ from typing import Any
 from ...backends.events import EventStream, Message, PeerEvent
 from ...core.workflow.result_files import outputs_told
 
+NODES_MAX = 2_000  #: whose outputs are kept; of a prompt with more the history itself is needed
 ENDINGS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
 
 
@@ -25,6 +26,8 @@ class ToldHistory:
         if not isinstance(message, PeerEvent):
             return
         self._outputs.update(outputs_told(message.type, message.data))
+        if len(self._outputs) > NODES_MAX:
+            self._outputs, self._hears_all = {}, False
         if message.type in ENDINGS:
             self._ending = [message.type, message.data]
 
