@@ -199,15 +199,15 @@ async def _run(host: host_comfy.Host, request: JobRequest, node_id: str, node_id
     async def on_server_loop() -> Job:
         job_id = host.prefetch.claim(progress.prompt_id, node_id, request)
         if job_id is None:
-            job_id = (await runtime.submit(request, progress)).id
+            job_id = (await runtime.jobs.submit(request, progress)).id
         else:
-            runtime.attach(job_id, progress)
+            runtime.jobs.attach(job_id, progress)
         try:
-            job = await runtime.wait(job_id)
+            job = await runtime.jobs.wait(job_id)
             progress.show_outputs(job.shown)
             return job
         except asyncio.CancelledError:
-            await runtime.cancel(job_id)
+            await runtime.jobs.cancel(job_id)
             raise
         finally:
             progress.finish()

@@ -1,11 +1,10 @@
-"""Composition root: builds the engine, starts it, and is the one face that node, routes and page talk to."""
+"""Composition root: builds the engine, starts it, and shows its parts to node, routes and page."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -14,30 +13,24 @@ from typing import Any
 
 from .backends.client import ComfyUIClient
 from .backends.credentials import Secrets
-from .backends.events import PreviewFrame
 from .backends.health_monitor import HealthMonitor
 from .backends.manager import BackendManager
 from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
 from .backends.second_look import SecondLook
 from .background import BackgroundTasks
-from .core.engine.explain import Outlook
 from .core.engine.health import HealthPolicy, Work
-from .core.engine.repeat import repeated
-from .core.engine.titles import described
-from .core.engine.validation import Validation
 from .core.models.backend import BackendConfig, QueueState
-from .core.models.job import Job, JobRequest, JobState, Prompt, Source
 from .core.models.settings import Settings
 from .dispatch.attempts.transport import Folders
 from .dispatch.config import DispatchConfig
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.idempotency import IdempotencyKeys
 from .dispatch.interfaces import Here
+from .dispatch.jobs import Jobs
 from .dispatch.preflight import Preflight
-from .dispatch.queue.registry import Hearer, Listener
 from .dispatch.reconcile import reconcile
-from .errors import ConfigError, NotFoundError, StoreError
+from .errors import ConfigError, StoreError
 from .journal.store import Store
 from .notices import Notices
 from .signals import Signal
@@ -59,7 +52,10 @@ class EngineConfig:
 
 
 class Runtime:
-    """The engine of one master. Everything but the constructor belongs to one event loop."""
+    """The engine of one master: its ``jobs``, their ``queue``, the ``peers``, and what these share.
+
+    Everything but the constructor belongs to one event loop.
+    """
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -81,7 +77,7 @@ class Runtime:
             lambda limits: self._errands.start(self.peers.keep_body_limits(limits), "keep body limits")
         )
         second_look = SecondLook(self.manager, self._pool)
-        self._preflight = Preflight(self.manager, config.folders, second_look)
+        preflight = Preflight(self.manager, config.folders, second_look)
         self._dispatcher = Dispatcher(
             self.manager,
             self._pool,
@@ -91,6 +87,8 @@ class Runtime:
             config.folders,
             config.dispatch,
         )
+        self.jobs = Jobs(self._dispatcher, preflight, self.manager, self.store, self.ready)
+        self.queue = self._dispatcher.queue_control
         self.copies = self._dispatcher.copies
         self.notices = Notices(lambda: (self.store.notice, self.store.trouble, self.secrets.notice))
         self.store.on_trouble(self._journal_has_trouble)
@@ -128,6 +126,7 @@ class Runtime:
 
     async def aclose(self) -> None:
         await self._errands.aclose()
+        await self.jobs.aclose()
         await self._dispatcher.aclose()
         await self._monitor.aclose()
         await self._pool.aclose()
@@ -180,7 +179,7 @@ class Runtime:
     def _apply_settings(self) -> None:
         now, dispatcher = self._settings, self._dispatcher
         self.manager.here_classes = now.here_classes
-        dispatcher.line.paused = now.paused
+        self.queue.paused = now.paused
         dispatcher.use_second_copies(now.second_copies)
         dispatcher.retry_policy = replace(dispatcher.retry_policy, retry_interrupted=now.retry_interrupted)
 
@@ -228,143 +227,6 @@ class Runtime:
 
     def _has_job(self, backend_id: str) -> bool:
         return self.ours_on(backend_id) > 0
-
-    # Jobs
-
-    async def submit(
-        self,
-        request: JobRequest,
-        listener: Listener | None = None,
-        *,
-        job_id: str = "",
-        front: bool = False,
-    ) -> Job:
-        await self.ready()
-        if not request.title and request.source is not Source.NODE:
-            request = replace(request, title=described(request.prompt))
-        return await self._dispatcher.submit(request, listener, job_id=job_id, front=front)
-
-    async def submit_all(self, requests: Sequence[JobRequest]) -> tuple[Job, ...]:
-        """All of them, or none: those accepted are cancelled when a later one is not.
-
-        Raises:
-            OrchestratorError: one could not be accepted.
-        """
-        # At once: the journal then writes them together. They keep their order.
-        found = await asyncio.gather(*map(self.submit, requests), return_exceptions=True)
-        jobs = [job for job in found if isinstance(job, Job)]
-        failure = next((one for one in found if isinstance(one, BaseException)), None)
-        if failure is not None:
-            for job in jobs:
-                self.cancel_soon(job.id)
-            raise failure
-        return tuple(jobs)
-
-    async def retry(self, job_id: str, *, peer: str | None = None, priority: float | None = None) -> Job:
-        """A new job that does what an ended one was to do; see ``repeated``.
-
-        Raises:
-            NotFoundError: there never was such a job. ConfigError: there is no such peer.
-            IllegalTransitionError: it has not ended, or its graph is no longer kept.
-        """
-        if peer and self.manager.find(peer) is None:
-            raise ConfigError(f"There is no peer {peer}.")
-        request = repeated(await self.job(job_id), peer=peer, priority=priority)
-        # A prompt of fleet mode is known to the host by its job's id, and ComfyUI's ids have this form.
-        new_id = str(uuid.uuid4()) if request.source is Source.FLEET else ""
-        return await self.submit(request, job_id=new_id)
-
-    async def wait(self, job_id: str) -> Job:
-        """The finished job; raises what ended it otherwise (see Dispatcher.wait)."""
-        return await self._dispatcher.wait(job_id)
-
-    async def cancel(self, job_id: str) -> Job:
-        """End a job.
-
-        Raises:
-            NotFoundError: there never was such a job.
-        """
-        job = await self.job(job_id)
-        return await self._dispatcher.cancel(job_id) if job_id in self._dispatcher.registry else job
-
-    def cancel_soon(self, job_id: str) -> None:
-        """End a job that nobody wants any more, without waiting for it."""
-        self._errands.start(self._dispatcher.cancel(job_id), f"cancel {job_id}")
-
-    def attach(self, job_id: str, listener: Listener) -> None:
-        """Let `listener` hear of a job that was submitted without one, from its present state on."""
-        live = self._dispatcher.registry.get(job_id)
-        live.listener = listener
-        listener(live.job)
-
-    @property
-    def paused(self) -> bool:
-        return self._dispatcher.line.paused
-
-    def waiting_jobs(self) -> tuple[Job, ...]:
-        """The jobs in the line, the next first."""
-        return self._dispatcher.line.jobs()
-
-    async def move_job(self, job_id: str, before: str = "") -> None:
-        """See QueueControl.move."""
-        await self._dispatcher.line.move(job_id, before)
-
-    async def pin_job(self, job_id: str, peer: str) -> Job:
-        """See QueueControl.pin."""
-        return await self._dispatcher.line.pin(job_id, peer)
-
-    def known_job(self, job_id: str) -> Job | None:
-        """The job, if this process has it at hand."""
-        live = self._dispatcher.registry.find(job_id)
-        return live.job if live else None
-
-    async def has_job(self, job_id: str) -> bool:
-        """Whether there is, or was, a job with this id."""
-        return self.known_job(job_id) is not None or await self.store.has_job(job_id)
-
-    def preview(self, job_id: str) -> PreviewFrame | None:
-        """The newest preview of a job that runs."""
-        live = self._dispatcher.registry.find(job_id)
-        return live.preview if live else None
-
-    def jobs(self) -> tuple[Job, ...]:
-        return tuple(live.job for live in reversed(tuple(self._dispatcher.registry)))
-
-    def running_jobs(self) -> tuple[Job, ...]:
-        """Those that were handed to a peer."""
-        known = (live.job for live in self._dispatcher.registry)
-        return tuple(job for job in known if job.state is JobState.RUNNING)
-
-    async def job(self, job_id: str) -> Job:
-        live = self._dispatcher.registry.find(job_id)
-        job = live.job if live else await self.store.load_job(job_id)
-        if job is None:
-            raise NotFoundError(f"There is no job {job_id}.")
-        return job
-
-    async def check_prompt(
-        self, prompt: Prompt, targets: Sequence[str] | None, *, peer: str = "", tags: Sequence[str] = ()
-    ) -> Validation:
-        """See Preflight.check."""
-        await self.ready()
-        return await self._preflight.check(prompt, targets, peer=peer, tags=tags)
-
-    async def explain(self, request: JobRequest) -> Outlook:
-        """What would become of it now."""
-        await self.ready()
-        return await self._dispatcher.outlook(request)
-
-    def on_job(self, callback: Callable[[Job], None]) -> Callable[[], None]:
-        """Hear of every job that changed; returns its undo."""
-        return self._dispatcher.registry.subscribe(callback)
-
-    def on_message(self, callback: Hearer) -> Callable[[], None]:
-        """Hear every event and preview of a job from its peer; returns its undo."""
-        return self._dispatcher.registry.overhear(callback)
-
-    def on_peer(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Hear the id of every peer whose record, health or node list changed; returns its undo."""
-        return self.manager.subscribe(callback)
 
 
 def _now() -> datetime:

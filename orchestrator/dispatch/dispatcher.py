@@ -74,7 +74,7 @@ class Dispatcher:
         self._queue = JobQueue(manager, Scheduler(), variants, self._prompt_ids, self._local)
         self._observer = RunObserver(self._queue, manager, peers, journal)
         self._model_sizes = ModelSizes(manager, peers, self._queue.fleet)
-        self.line = QueueControl(manager, self.registry, self._queue, journal)
+        self.queue_control = QueueControl(manager, self.registry, self._queue, journal)
         self.hold = OutageHold(manager, self._queue, config.outage)
         recall = Recall(manager, self.registry)
         self.withdrawals = Withdrawals(
@@ -209,13 +209,13 @@ class Dispatcher:
     ) -> Job:
         """Accept a new job, or one that `is_kept` in the journal with this `rank`, and that a peer may have
         already."""
-        live = LiveJob(job, QueuedJob(job.request), listener or ignore)
+        queued = QueuedJob(job.request, on_waiting=partial(self._explain, job.id))
+        live = LiveJob(job, queued, listener or ignore)
         place = self._queue.enter(live.queued, front=front, rank=rank)
         if is_kept:
             await self._journal.save_job(job)
         elif job.request.source is not Source.NODE:
             await self._journal.accept_jobs((job,), {job.id: place} if front else {})
-        live.queued.on_waiting = partial(self._explain, job.id)
         self.registry.add(live)
         self._recovery.retry_budget.note_job()
         live.task = asyncio.create_task(self._run_job(live), name=f"remote-dispatch job {job.id}")

@@ -42,8 +42,8 @@ class Announcer:
 
     def start(self) -> None:
         self._undo = [
-            self._runtime.on_job(self._on_job),
-            self._runtime.on_peer(self._on_peer),
+            self._runtime.jobs.on_change(self._on_job),
+            self._runtime.manager.subscribe(self._on_peer),
             self._runtime.notices.subscribe(lambda: self._on_peer("")),
             self._runtime.on_settings(lambda p: self._send(PageEvent.SETTINGS, dict(vars(p)))),
         ]
@@ -97,7 +97,7 @@ def peer_views(runtime: Runtime) -> list[dict[str, Any]]:
     """All peers as the page and the HTTP API show them."""
     views = []
     ours: dict[str, list[Job]] = {}
-    for job in runtime.running_jobs():
+    for job in runtime.jobs.running():
         ours.setdefault(job.backend_id, []).append(job)
     for config in runtime.manager.all():
         info = runtime.manager.get_object_info(config.id)

@@ -234,7 +234,7 @@ def job_move_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def job_retry_of(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of Runtime.retry: the peer to run on ("" for any) and the priority, where given.
+    """The arguments of Runtime.jobs.retry: the peer to run on ("" for any) and the priority, where given.
 
     Raises:
         ConfigError: a field is unknown or of a wrong type.

@@ -41,8 +41,8 @@ async def stream_events(request: web.Request, runtime: Runtime) -> web.StreamRes
         changed.set()
 
     undo = [
-        runtime.on_job(on_job),
-        runtime.on_peer(lambda _: on_other("peers")),
+        runtime.jobs.on_change(on_job),
+        runtime.manager.subscribe(lambda _: on_other("peers")),
         runtime.on_settings(lambda _: on_other("settings")),
     ]
     numbers = itertools.count(1)

@@ -59,9 +59,9 @@ class FleetMirror:
         self._shown: dict[str, _Shown] = {}
 
     def start(self) -> None:
-        self._runtime.on_job(self._on_job)
-        self._runtime.on_message(self._on_message)
-        for job in reversed(self._runtime.jobs()):
+        self._runtime.jobs.on_change(self._on_job)
+        self._runtime.jobs.on_message(self._on_message)
+        for job in reversed(self._runtime.jobs.all()):
             if not job.state.is_final:  # it waited when ComfyUI was closed
                 self._on_job(job)
 
@@ -83,7 +83,7 @@ class FleetMirror:
 
     def greet(self, client_id: str) -> None:
         """Tell a client that has just connected what its running jobs are at, as the host does."""
-        for job in reversed(self._runtime.jobs()):
+        for job in reversed(self._runtime.jobs.all()):
             shown = self._shown.get(job.id)
             if shown and shown.is_running and job.request.client_id == client_id:
                 for kind in _REPLAYED:

@@ -186,7 +186,7 @@ class FleetMode:
             if kept := self._runs_here.nodes(body):
                 return await self._runs_here.run(request, handler, body, kept, options)
             request_ = _job_request(body, options)
-            found = await self._runtime.check_prompt(
+            found = await self._runtime.jobs.check_prompt(
                 request_.prompt, request_.targets or None, peer=request_.peer, tags=request_.tags
             )
             if found.error is not None and self._runtime.settings.this_machine and not request_.peer:
@@ -227,14 +227,14 @@ class FleetMode:
         is_told = body.get("prompt_id") is not None
         # The disk is asked first: nothing may come between hearing that an id is free and announcing it.
         is_taken = is_told and (
-            await self._runtime.has_job(prompt_id) or self._mirror.is_announced(prompt_id)
+            await self._runtime.jobs.has(prompt_id) or self._mirror.is_announced(prompt_id)
         )
         if is_taken or not comfy.is_canonical_id(prompt_id):
             job_id = str(uuid.uuid4())
             request = replace(request, prompt_id=prompt_id)
         self._mirror.announce(job_id, number, outputs)
         try:
-            await self._runtime.submit(request, job_id=job_id, front=front)
+            await self._runtime.jobs.submit(request, job_id=job_id, front=front)
         except BaseException:
             self._mirror.take_back(job_id)
             raise
@@ -310,13 +310,13 @@ class FleetMode:
     async def _cancel(self, prompt_id: object) -> bool:
         """End a fleet job; False when this is none, or it has ended already."""
         wanted = [job.id for job in self._jobs() if job.prompt_id == str(prompt_id)]
-        await asyncio.gather(*map(self._runtime.cancel, wanted))
+        await asyncio.gather(*map(self._runtime.jobs.cancel, wanted))
         return bool(wanted)
 
     def _jobs(self) -> list[Job]:
         return [
             job
-            for job in self._runtime.jobs()
+            for job in self._runtime.jobs.all()
             if job.request.source is Source.FLEET and not job.state.is_final
         ]
 

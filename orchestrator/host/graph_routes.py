@@ -45,7 +45,7 @@ class GraphRoutes:
 
     async def graph(self, request: web.Request) -> tuple[int, Any]:
         """What a job was to run: the workflow its files carry, and the prompt."""
-        job = await self._runtime.job(request.match_info["id"])
+        job = await self._runtime.jobs.get(request.match_info["id"])
         pnginfo = job.request.extra_data.get("extra_pnginfo")
         workflow = pnginfo.get("workflow") if isinstance(pnginfo, Mapping) else None
         workflow = workflow or job.request.workflow

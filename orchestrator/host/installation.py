@@ -84,7 +84,7 @@ def install(server: Any) -> None:
 
 def _is_job(runtime: Runtime, prompt_id: str) -> bool:
     """Whether a job that has not ended goes by this prompt id."""
-    return any(job.prompt_id == prompt_id and not job.state.is_final for job in runtime.jobs())
+    return any(job.prompt_id == prompt_id and not job.state.is_final for job in runtime.jobs.all())
 
 
 def _spare_the_collector() -> None:

@@ -64,7 +64,7 @@ class MergedNodes:
 
     def start(self) -> None:
         """Once the engine runs: pages are told when what the peers have changes."""
-        self._runtime.on_peer(lambda _: self._soon())
+        self._runtime.manager.subscribe(lambda _: self._soon())
         self._runtime.on_settings(lambda _: self._soon())
 
     async def where(self) -> bytes:

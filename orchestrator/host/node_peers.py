@@ -36,8 +36,8 @@ class NodePeers:
         self._told: dict[str, _Told] = {}
 
     def start(self) -> None:
-        self._runtime.on_message(self._on_message)
-        self._runtime.on_job(self._on_job)
+        self._runtime.jobs.on_message(self._on_message)
+        self._runtime.jobs.on_change(self._on_job)
 
     def _on_message(self, job: Job, message: Message) -> None:
         graph_id = job.request.graph_id

@@ -55,7 +55,7 @@ async def interrupt_peer(
     """
     name = runtime.manager.get(backend_id).name
     running = (await runtime.client(backend_id).queue()).running
-    ours = {job.attempts[-1].prompt_id: job for job in runtime.running_jobs() if job.backend_id == backend_id}
+    ours = {job.attempts[-1].prompt_id: job for job in runtime.jobs.running() if job.backend_id == backend_id}
     wanted = next((found for found in running if prompt_id in ("", found)), None)
     if wanted is None:
         raise IllegalTransitionError(
@@ -63,7 +63,7 @@ async def interrupt_peer(
         )
     job = ours.get(wanted)
     if job is not None:
-        await runtime.cancel(job.id)
+        await runtime.jobs.cancel(job.id)
     elif foreign:
         await runtime.client(backend_id).interrupt(wanted)
     else:

@@ -91,7 +91,7 @@ class Prefetch:
             )
             begun = _Begun(uuid.uuid4().hex, request, is_ahead)
             self._begun[prompt_id, node_id] = begun  # before it is submitted: the node may ask meanwhile
-            await self._runtime.submit(request, job_id=begun.job_id)
+            await self._runtime.jobs.submit(request, job_id=begun.job_id)
         except OrchestratorError as exc:
             if begun is not None and self._begun.get((prompt_id, node_id)) is begun:
                 del self._begun[prompt_id, node_id]
@@ -106,7 +106,7 @@ class Prefetch:
         begun = self._begun.pop((prompt_id, node_id), None)
         if begun is None:
             return None
-        job = self._runtime.known_job(begun.job_id)
+        job = self._runtime.jobs.find(begun.job_id)
         error = (job.error or {}).get("code") if job else "forgotten"
         # A peer that was not there then may be there now.
         is_old = begun.is_ahead and error == "no_eligible_peer"
@@ -131,9 +131,9 @@ class Prefetch:
             self.sweep()
 
     def _drop(self, begun: _Begun) -> None:
-        job = self._runtime.known_job(begun.job_id)
+        job = self._runtime.jobs.find(begun.job_id)
         if job is not None and not job.state.is_final:
-            self._runtime.cancel_soon(begun.job_id)
+            self._runtime.jobs.cancel_soon(begun.job_id)
 
 
 def _dispatch_nodes(prompt: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

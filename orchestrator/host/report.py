@@ -61,7 +61,7 @@ def keep_log_lines() -> None:
 async def report(runtime: Runtime, token: str) -> dict[str, Any]:
     """The bundle, as JSON."""
     peers = [(config, runtime.manager.get_status(config.id)) for config in runtime.manager.all()]
-    jobs = runtime.jobs()[:JOBS_TOLD]
+    jobs = runtime.jobs.all()[:JOBS_TOLD]
     strike = striker(
         {
             token: STRUCK,

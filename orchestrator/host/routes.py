@@ -182,7 +182,7 @@ class _Api:
         query = request.rel_url.query
         skip, limit = number_of(query, "skip") or 0, number_of(query, "limit")
         only_line = query.get("only") == "line"
-        jobs, line = self._runtime.jobs(), self._runtime.waiting_jobs()
+        jobs, line = self._runtime.jobs.all(), self._runtime.queue.jobs()
 
         def listing() -> bytes:
             view = jobs_view(
@@ -200,17 +200,17 @@ class _Api:
         async with self._runtime.once(request_id) as earlier:
             if earlier:
                 refuse_another(earlier, requests)
-            return 202, _accepted(earlier or await self._runtime.submit_all(requests))
+            return 202, _accepted(earlier or await self._runtime.jobs.submit_all(requests))
 
     async def retry(self, request: web.Request) -> tuple[int, Any]:
         asked = job_retry_of(await read_object(request))
-        return 202, _accepted((await self._runtime.retry(_id(request), **asked),))
+        return 202, _accepted((await self._runtime.jobs.retry(_id(request), **asked),))
 
     async def output(self, request: web.Request) -> web.StreamResponse:
         """The file itself. It is never shown as one of our pages, whatever a peer put into it."""
         try:
             await self._runtime.ready()
-            job = await self._runtime.job(_id(request))
+            job = await self._runtime.jobs.get(_id(request))
         except OrchestratorError as exc:
             return _json(*error_answer(exc))
         number = request.match_info["n"]
@@ -228,7 +228,7 @@ class _Api:
         return web.FileResponse(output.path, headers=headers)
 
     async def preview(self, request: web.Request) -> web.Response:
-        frame = self._runtime.preview(_id(request))
+        frame = self._runtime.jobs.preview(_id(request))
         if frame is None:
             return _json(
                 404, {"error": "not_found", "message": "There is no preview: it ended, or none came."}
@@ -258,22 +258,22 @@ class _Api:
         return 200, OPENAPI
 
     async def job(self, request: web.Request) -> tuple[int, Any]:
-        return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peers.name)
+        return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
 
     async def cancel(self, request: web.Request) -> tuple[int, Any]:
-        return 200, job_view(await self._runtime.cancel(_id(request)), self._runtime.peers.name)
+        return 200, job_view(await self._runtime.jobs.cancel(_id(request)), self._runtime.peers.name)
 
     async def second_copy(self, request: web.Request) -> tuple[int, Any]:
-        self._runtime.copies.begin(await self._runtime.job(_id(request)))
-        return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peers.name)
+        self._runtime.copies.begin(await self._runtime.jobs.get(_id(request)))
+        return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
 
     async def move(self, request: web.Request) -> tuple[int, Any]:
         before, peer = job_move_of(await read_object(request))
         if peer is not None:
-            await self._runtime.pin_job(_id(request), peer)
+            await self._runtime.queue.pin(_id(request), peer)
         if before is not None:
-            await self._runtime.move_job(_id(request), before)
-        return 200, job_view(await self._runtime.job(_id(request)), self._runtime.peers.name)
+            await self._runtime.queue.move(_id(request), before)
+        return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
 
     async def settings(self, request: web.Request) -> tuple[int, Any]:
         return 200, vars(self._runtime.settings)
@@ -293,7 +293,7 @@ class _Api:
     async def explain(self, request: web.Request) -> tuple[int, Any]:
         asked, here = self._parted(explained_request_of(await read_object(request)))
         # Where a value of this machine is handed on as it is, no peer gets anything.
-        outlook = await self._runtime.explain(asked) if asked.prompt or asked.workflow else Outlook()
+        outlook = await self._runtime.jobs.explain(asked) if asked.prompt or asked.workflow else Outlook()
         return 200, {**outlook_view(outlook), "here": here}
 
     def _peer(self, backend_id: str) -> dict[str, Any]:

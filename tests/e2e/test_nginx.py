@@ -146,7 +146,7 @@ async def test_f47_a_real_nginx_before_a_real_peer(
 
             running = await master.submit(saved(sleep(os.getpid(), 60.0)))
             await until(lambda: master.job(running).begun_at, "it runs", deadline_s=END_S)
-            await master.runtime.cancel(running.id)
+            await master.runtime.jobs.cancel(running.id)
             assert master.job(running).state is JobState.CANCELLED
             await until_told(peer.is_idle, "nothing of ours runs on the peer", deadline_s=END_S)
 

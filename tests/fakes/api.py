@@ -75,7 +75,7 @@ class Host:
         return dict(peer)
 
     async def state(self) -> str:
-        jobs = [(job.id, job.state) for job in self.runtime.jobs()]
+        jobs = [(job.id, job.state) for job in self.runtime.jobs.all()]
         return repr((self.runtime.manager.all(), jobs, await self.runtime.store.load_peers()))
 
 

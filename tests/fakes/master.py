@@ -83,7 +83,7 @@ class Master:
         return (await self.runtime.peers.add(name=name, url=url, **details)).id
 
     async def submit(self, prompt: Prompt, listener: Listener | None = None, **request: Any) -> Job:
-        return await self.runtime.submit(JobRequest(prompt=prompt, **request), listener)
+        return await self.runtime.jobs.submit(JobRequest(prompt=prompt, **request), listener)
 
     async def run(self, prompt: Prompt, **request: Any) -> Job:
         """Submit, and wait for the end, whatever it is."""
@@ -91,14 +91,14 @@ class Master:
 
     async def end_of(self, job: Job, deadline_s: float = DEADLINE_S) -> Job:
         try:
-            await asyncio.wait_for(self.runtime.wait(job.id), deadline_s)
+            await asyncio.wait_for(self.runtime.jobs.wait(job.id), deadline_s)
         except OrchestratorError:
             pass  # the job's record says it too
         return self.job(job)
 
     def job(self, job: Job) -> Job:
         """Its record now."""
-        return next(known for known in self.runtime.jobs() if known.id == job.id)
+        return next(known for known in self.runtime.jobs.all() if known.id == job.id)
 
     async def running_on(self, peer: FakeComfyUI, job: Job) -> str:
         """Wait until the job runs on this peer and is being followed; give its prompt id."""

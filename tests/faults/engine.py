@@ -29,7 +29,7 @@ async def _run(home: Path, jobs: int, urls: list[str], news: Connection) -> None
                 said[job.id] = job.state.value
                 news.send((job.id, job.state.value))
 
-        runtime.on_job(say)
+        runtime.jobs.on_change(say)
         known = {config.url for config in runtime.manager.all()}
         for number, url in enumerate(urls):
             if url not in known:
@@ -37,9 +37,9 @@ async def _run(home: Path, jobs: int, urls: list[str], news: Connection) -> None
         names = [f"job-{number}" for number in range(jobs)]
         for number, name in enumerate(names):
             if await runtime.store.load_job(name) is None:
-                await runtime.submit(JobRequest(prompt=picture(seed=number)), job_id=name)
+                await runtime.jobs.submit(JobRequest(prompt=picture(seed=number)), job_id=name)
         for name in names:
-            job = await runtime.job(name)
+            job = await runtime.jobs.get(name)
             if not job.state.is_final:
-                await runtime.wait(name)
-        news.send(("all", *sorted({(await runtime.job(name)).state.value for name in names})))
+                await runtime.jobs.wait(name)
+        news.send(("all", *sorted({(await runtime.jobs.get(name)).state.value for name in names})))

@@ -246,7 +246,7 @@ async def test_f51_a_job_that_was_stopped_while_its_tunnel_was_down_ends_there(t
         rig, job = case.rig, await case.runs_far()
         await case.tunnel.go_down()
         await until(lambda: rig.master.job(job).state is JobState.WAITING, "it is given up")
-        await rig.master.runtime.cancel(job.id)
+        await rig.master.runtime.jobs.cancel(job.id)
         await case.tunnel.come_back()
         await until(lambda: rig.a.running is None, "it ends there too")
         assert rig.master.job(job).state is JobState.CANCELLED

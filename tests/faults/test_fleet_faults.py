@@ -102,7 +102,7 @@ async def test_f15_a_minute_without_any_peer_fails_no_job(
             if peer.running:
                 await peer.finish(peer.running)
         for job in jobs:
-            await asyncio.wait_for(rig.master.runtime.wait(job.id), 120.0)
+            await asyncio.wait_for(rig.master.runtime.jobs.wait(job.id), 120.0)
         assert {rig.master.job(job).state for job in jobs} == {JobState.DONE}
         extra = len(rig.a.prompts) + len(rig.b.prompts) - len(jobs)
         print(f"F15: {extra} executions beyond the first")

@@ -83,7 +83,7 @@ async def test_f48_a_peer_that_asks_to_wait_is_not_asked_before_and_is_not_down(
     async with FakeComfyUI() as peer, started(tmp_path) as master:
         backend_id = await master.add("gpu", peer)
         health = {master.runtime.manager.get_status(backend_id).health.value}
-        master.runtime.on_peer(
+        master.runtime.manager.subscribe(
             lambda changed: health.add(master.runtime.manager.get_status(changed).health.value)
         )
         peer.answers["*"] = answer(status=429, headers={"Retry-After": "2"})

@@ -73,11 +73,11 @@ async def test_f52_what_was_refused_for_a_full_disk_does_not_run_later(
             disk.fill()
             for front in (False, True):
                 with pytest.raises(StoreError, match="disk is full"):
-                    await master.runtime.submit(JobRequest(prompt=picture()), front=front)
+                    await master.runtime.jobs.submit(JobRequest(prompt=picture()), front=front)
             disk.clear()
             assert (await master.run(picture())).state is JobState.DONE  # without a restart
         async with started(tmp_path) as again:
-            assert [job.state for job in again.runtime.jobs()] == [JobState.DONE] * 2
+            assert [job.state for job in again.runtime.jobs.all()] == [JobState.DONE] * 2
         assert len(peer.asked("/prompt")) == 2
 
 

@@ -46,7 +46,7 @@ class HealthSeen:
         self._rig = rig
         self.health: set[str] = set()
         self.reasons: set[str] = set()
-        rig.master.runtime.on_peer(self._note)
+        rig.master.runtime.manager.subscribe(self._note)
 
     def _note(self, backend_id: str) -> None:
         if self._rig.master.runtime.manager.find(backend_id):

@@ -38,10 +38,10 @@ async def test_f40_thousands_of_jobs_on_many_peers_are_each_done_once(tmp_path: 
             some = [
                 JobRequest(prompt=picture(seed=number)) for number in range(first, min(first + 500, jobs))
             ]
-            ids += [job.id for job in await master.runtime.submit_all(some)]
+            ids += [job.id for job in await master.runtime.jobs.submit_all(some)]
         for job_id in ids:
-            if not (await master.runtime.job(job_id)).state.is_final:
-                await master.runtime.wait(job_id)
+            if not (await master.runtime.jobs.get(job_id)).state.is_final:
+                await master.runtime.jobs.wait(job_id)
         took_s = clock() - began
 
         async def all_are_written_down() -> bool:  # the last ends are told a moment before they are on disk

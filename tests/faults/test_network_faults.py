@@ -110,7 +110,7 @@ async def test_f14_two_hundred_jobs_end_over_a_network_that_is_slow_and_loses_an
         began = loop.time()
         jobs = [await rig.submit() for _ in range(200)]
         for job in jobs:
-            await asyncio.wait_for(rig.master.runtime.wait(job.id), 1800.0)
+            await asyncio.wait_for(rig.master.runtime.jobs.wait(job.id), 1800.0)
         minutes = (loop.time() - began) / 60
         undo()
         for proxy in (to_a, to_b):
@@ -127,7 +127,7 @@ async def test_f18_a_cancelled_job_leaves_the_peer_whatever_it_was_doing(rig: Ri
     rig.a.on_prompt = rig.b.on_prompt = "hold"
     jobs = [await rig.submit() for _ in range(6)]
     await until(lambda: rig.a.running and rig.b.running and rig.a.pending and rig.b.pending, "all are busy")
-    await asyncio.gather(*(rig.master.runtime.cancel(job.id) for job in jobs))
+    await asyncio.gather(*(rig.master.runtime.jobs.cancel(job.id) for job in jobs))
     assert {rig.master.job(job).state for job in jobs} == {JobState.CANCELLED}
     assert (rig.a.running, rig.a.pending, rig.b.running, rig.b.pending) == (None, [], None, [])
 
@@ -139,7 +139,7 @@ async def test_f18_a_job_that_is_cancelled_while_its_input_is_sent_never_runs(ri
     job = await rig.submit(loaded_picture("cat.png"))
     await until(lambda: rig.a.asked("/upload/image"), "its input is on the way")
     assert "sending input files" in rig.master.job(job).progress_text
-    await asyncio.wait_for(rig.master.runtime.cancel(job.id), 2.0)
+    await asyncio.wait_for(rig.master.runtime.jobs.cancel(job.id), 2.0)
     assert (rig.master.job(job).state, rig.posts()) == (JobState.CANCELLED, [0, 0])
 
 

@@ -80,7 +80,7 @@ async def test_f01_a_job_that_was_set_aside_can_be_run_again(rig: Rig) -> None:
     job = await set_aside(rig)
     rig.b.on_prompt = "run"
     await rig.b.come_back()
-    again = await rig.master.runtime.retry(job.id)
+    again = await rig.master.runtime.jobs.retry(job.id)
     rig.accepted.append(again)
     assert (await rig.end_of(again)).state is JobState.DONE
 

@@ -162,7 +162,7 @@ async def test_when_one_copy_fails_the_other_goes_on(tmp_path: Path) -> None:
 
 async def test_a_job_that_is_ended_by_its_user_ends_on_both_peers(tmp_path: Path) -> None:
     async with copied(tmp_path) as (rig, job):
-        await rig.master.runtime.cancel(job.id)
+        await rig.master.runtime.jobs.cancel(job.id)
         assert rig.master.job(job).state is JobState.CANCELLED
         assert outcomes(rig.master.job(job)) == ["cancelled", "cancelled"]
         await until(lambda: not rig.a.running and not rig.b.running, "nothing runs on")

@@ -58,7 +58,7 @@ async def test_f42_huge_and_countless_results_are_streamed(rig: Rig, mib: int, f
     peak = [before]
     watching = asyncio.create_task(highest(peak))
     await rig.a.finish(prompt.id, {"2": {"images": told}})
-    await rig.master.runtime.wait(job.id)
+    await rig.master.runtime.jobs.wait(job.id)
     watching.cancel()
     grown = peak[0] - before
     print(f"F42 {mib} MiB and {files} files: RSS +{grown / 1e6:.0f} MB")

@@ -31,7 +31,7 @@ async def test_f50_a_job_that_is_stopped_while_its_peer_is_out_of_reach_ends_the
     async with standing(tmp_path, health=IMPATIENT) as rig:
         job = await rig.submit_to(rig.a)
         rig.a.freeze()
-        await rig.master.runtime.cancel(job.id)
+        await rig.master.runtime.jobs.cancel(job.id)
         assert rig.master.job(job).state is JobState.CANCELLED
         assert rig.a.running == rig.master.prompt_id(job)
         rig.a.thaw()
@@ -57,7 +57,7 @@ async def test_f50_what_was_stopped_in_vain_is_stopped_by_the_next_process(tmp_p
             job = await master.submit(picture())
             late = await master.running_on(peer, job)
             peer.freeze()
-            await master.runtime.cancel(job.id)
+            await master.runtime.jobs.cancel(job.id)
             assert await unwanted(master) == [late]
         async with started(tmp_path, health=IMPATIENT) as master:
             assert peer.running == late
@@ -80,7 +80,7 @@ async def test_f50_a_prompt_that_arrives_after_its_job_was_stopped_ends_too(tmp_
         rig.a.answers["/prompt"] = hang
         job = await rig.submit(peer="a")
         await until(lambda: late, "it was posted")
-        await rig.master.runtime.cancel(job.id)
+        await rig.master.runtime.jobs.cancel(job.id)
         asked = len(rig.a.asked("/queue"))
         await until(lambda: len(rig.a.asked("/queue")) > asked + 20, "the peer was asked for a while")
         rig.a.accept(rig.a.asked("/prompt")[0].json)
@@ -94,7 +94,7 @@ async def test_f50_a_node_that_hears_no_interrupt_is_interrupted_until_it_has_en
 
     rig.a.answers["/interrupt"] = deaf
     job = await rig.submit_to(rig.a)
-    await rig.master.runtime.cancel(job.id)
+    await rig.master.runtime.jobs.cancel(job.id)
     await until(lambda: len(rig.a.asked("/interrupt")) > 3, "it is asked again and again")
     assert rig.a.running == rig.master.prompt_id(job)
     await rig.a.finish(rig.a.running or "")
@@ -142,7 +142,7 @@ async def test_f50_of_a_hundred_jobs_that_are_stopped_none_runs_on_though_peers_
             await until(lambda: all(peer.running and peer.pending for peer in peers), "all are busy", 60.0)
             for proxy in proxies[:3]:
                 proxy.passing.clear()
-            await asyncio.gather(*(master.runtime.cancel(job.id) for job in jobs))
+            await asyncio.gather(*(master.runtime.jobs.cancel(job.id) for job in jobs))
             stopped += jobs
             for proxy in proxies[:3]:
                 proxy.passing.set()
@@ -151,5 +151,5 @@ async def test_f50_of_a_hundred_jobs_that_are_stopped_none_runs_on_though_peers_
             took_s.append(loop.time() - back_s)
         await forgotten(master)
         print(f"F50: the last of them ended {max(took_s):.1f} s after the peers were back")
-        assert {(await master.runtime.job(job.id)).state for job in stopped} == {JobState.CANCELLED}
+        assert {(await master.runtime.jobs.get(job.id)).state for job in stopped} == {JobState.CANCELLED}
         assert sum(len(peer.prompts) for peer in peers) == 100

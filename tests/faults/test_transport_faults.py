@@ -159,5 +159,5 @@ async def test_f21_a_disk_that_is_almost_full_takes_no_result_and_leaves_it_on_t
         job = await rig.submit()
         await until(lambda: "Make room" in rig.master.job(job).progress_text, "it is said")
         assert "still has the result" in rig.master.job(job).progress_text
-        await rig.master.runtime.cancel(job.id)
+        await rig.master.runtime.jobs.cancel(job.id)
     await rig.check_afterwards(caplog.text)

@@ -48,7 +48,7 @@ async def test_f62_a_stop_during_the_first_post_ends_what_a_server_took_under_it
     rig.a.own_ids, rig.a.on_prompt = True, "hold"
     job = await rig.submit()
     await until(lambda: rig.a.prompts, "it arrived")
-    await rig.master.runtime.cancel(job.id)
+    await rig.master.runtime.jobs.cancel(job.id)
     assert (await rig.end_of(job)).state is JobState.CANCELLED
     await until(lambda: nothing_is_left(rig.a), "what it took is ended there")
 

@@ -149,7 +149,7 @@ async def test_when_no_peer_can_run_it_the_reason_for_each_is_given_at_once(
 ) -> None:
     job = await fleet.submit(picture(made_by="RareNode"))
     with pytest.raises(NoEligiblePeerError) as caught:
-        await fleet.runtime.wait(job.id)
+        await fleet.runtime.jobs.wait(job.id)
     assert caught.value.permanent
     assert caught.value.reasons == dict.fromkeys("ab", "it lacks the node RareNode")
     assert posts(a, b) == [0, 0]
@@ -242,7 +242,7 @@ async def test_a_peer_that_would_leave_out_a_part_of_the_graph_gets_it_cancelled
     assert first.prompt_id not in (a.running, *a.pending)
     asked = [seen.json for seen in a.asked("/interrupt")]
     assert asked == [{"prompt_id": first.prompt_id}]
-    await fleet.runtime.cancel(job.id)
+    await fleet.runtime.jobs.cancel(job.id)
 
 
 async def test_a_class_that_a_stale_list_promised_is_looked_for_elsewhere_and_asked_once(
@@ -517,7 +517,7 @@ async def test_a_job_cancelled_while_it_waits_never_leaves_the_machine(
     a.on_prompt = "hold"
     jobs = [await fleet.submit(picture(seed), peer="a") for seed in range(3)]
     await until(lambda: len(a.prompts) == 2, "the third waits")
-    cancelled = await fleet.runtime.cancel(jobs[2].id)
+    cancelled = await fleet.runtime.jobs.cancel(jobs[2].id)
     assert (cancelled.state, cancelled.attempts) == (JobState.CANCELLED, ())
     assert posts(a, b) == [2, 0]
 
@@ -530,7 +530,7 @@ async def test_a_job_cancelled_in_the_peers_queue_is_taken_out_and_the_running_o
     await until(lambda: a.running and a.pending, "the second waits on the peer")
     prompt_id = a.pending[0]
     owner = next(job for job in (first, second) if fleet.prompt_id(job) == prompt_id)
-    cancelled = await fleet.runtime.cancel(owner.id)
+    cancelled = await fleet.runtime.jobs.cancel(owner.id)
     assert (cancelled.state, a.pending) == (JobState.CANCELLED, [])
     assert [seen.json for seen in a.asked("/queue") if seen.method == "POST"] == [{"delete": [prompt_id]}]
     assert a.asked("/interrupt") == []
@@ -543,7 +543,7 @@ async def test_a_running_job_that_is_cancelled_is_interrupted_by_its_own_id(
     a.on_prompt = "hold"
     job = await fleet.submit(picture())
     prompt_id = await fleet.running_on(a, job)
-    cancelled = await fleet.runtime.cancel(job.id)
+    cancelled = await fleet.runtime.jobs.cancel(job.id)
     assert (cancelled.state, a.running) == (JobState.CANCELLED, None)
     assert [seen.json for seen in a.asked("/interrupt")] == [{"prompt_id": prompt_id}]
     stored = await fleet.runtime.store.load_job(job.id)
@@ -567,7 +567,7 @@ async def test_a_job_cancelled_while_its_post_is_on_the_way_does_not_run_on_as_a
     a.answers["/prompt"] = slow
     job = await fleet.submit(picture(), peer="a")
     await until(lambda: posts(a) == [1], "the post has left")
-    cancelling = asyncio.create_task(fleet.runtime.cancel(job.id))
+    cancelling = asyncio.create_task(fleet.runtime.jobs.cancel(job.id))
     await asyncio.wait([cancelling], timeout=0.1)  # one that does not wait for the answer ends here
     go.set()
     assert (await cancelling).state is JobState.CANCELLED
@@ -577,7 +577,7 @@ async def test_a_job_cancelled_while_its_post_is_on_the_way_does_not_run_on_as_a
 
 async def test_a_job_can_be_cancelled_the_moment_it_was_accepted(fleet: Master, a: FakeComfyUI) -> None:
     job = await fleet.submit(picture())
-    assert (await fleet.runtime.cancel(job.id)).state is JobState.CANCELLED
+    assert (await fleet.runtime.jobs.cancel(job.id)).state is JobState.CANCELLED
     assert posts(a) == [0]
 
 
@@ -594,7 +594,7 @@ async def test_cancelling_again_and_again_is_cancelling_once(fleet: Master, a: F
     a.answers["/interrupt"] = hesitate
     cancellings: list[asyncio.Task[Job]] = []
     for _ in range(3):
-        cancellings.append(asyncio.create_task(fleet.runtime.cancel(job.id)))
+        cancellings.append(asyncio.create_task(fleet.runtime.jobs.cancel(job.id)))
         await until(lambda: a.asked("/interrupt"), "the first one is on its way")
         await asyncio.wait(cancellings, timeout=0.02)
     go.set()
@@ -607,14 +607,14 @@ async def test_a_cancellation_that_comes_too_late_leaves_the_job_done(fleet: Mas
     job = await fleet.submit(picture())
     prompt_id = await fleet.running_on(a, job)
     heard: list[JobState] = []
-    fleet.runtime.on_job(lambda known: heard.append(known.state))
+    fleet.runtime.jobs.on_change(lambda known: heard.append(known.state))
     story = next(task for task in asyncio.all_tasks() if job.id in task.get_name())
     # Another writer keeps the journal busy while the end is to be written down.
     with closing(sqlite3.connect(fleet.data / "journal.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         await a.finish(prompt_id)
         await fleet.reaches(job, JobState.DONE)
-        cancelling = asyncio.create_task(fleet.runtime.cancel(job.id))
+        cancelling = asyncio.create_task(fleet.runtime.jobs.cancel(job.id))
         await asyncio.sleep(0)
         other.execute("COMMIT")
     assert (await cancelling).state is JobState.DONE
@@ -628,7 +628,7 @@ async def test_a_listener_that_fails_does_not_hurt_the_job(fleet: Master) -> Non
     def fail(_: object) -> None:
         raise RuntimeError("a listener's own trouble")
 
-    fleet.runtime.on_job(fail)
+    fleet.runtime.jobs.on_change(fail)
     job = await fleet.submit(picture(), fail)
     assert (await fleet.end_of(job)).state is JobState.DONE
 
@@ -666,7 +666,7 @@ async def test_a_job_is_not_said_to_run_before_the_journal_knows_where(fleet: Ma
         await until(lambda: any(map(fleet.runtime.ours_on, peers)), "the job has its place")
         for _ in range(100):  # turns of the loop: it could say so by now
             await asyncio.sleep(0)
-        assert (await fleet.runtime.job(job.id)).state is JobState.WAITING
+        assert (await fleet.runtime.jobs.get(job.id)).state is JobState.WAITING
         other.execute("COMMIT")
     assert (await fleet.end_of(job)).state is JobState.DONE
 

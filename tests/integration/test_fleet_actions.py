@@ -56,7 +56,7 @@ async def job_of(host: Host, job_id: str) -> dict[str, Any]:
 
 async def ended(host: Host, job_id: str) -> Job:
     def look() -> Job | None:
-        job = host.runtime.known_job(job_id)
+        job = host.runtime.jobs.find(job_id)
         return job if job and job.state.is_final else None
 
     found = await until(look, "the job ends")
@@ -107,7 +107,7 @@ async def test_a_prompt_of_fleet_mode_gets_an_id_that_comfyui_would_give(
     host: Host, bad: FakeComfyUI, good: FakeComfyUI
 ) -> None:
     request = JobRequest(prompt=picture(), source=Source.FLEET, peer="bad", client_id="page")
-    old = await host.runtime.submit(request, job_id="00000000-0000-4000-8000-000000000001")
+    old = await host.runtime.jobs.submit(request, job_id="00000000-0000-4000-8000-000000000001")
     await ended(host, old.id)
     new = await ended(host, (await retried(host, old.id, peer="good"))[1]["job_id"])
     assert (new.state, new.request.source, new.request.client_id) == (JobState.DONE, Source.FLEET, "page")
@@ -119,11 +119,11 @@ async def test_what_has_not_ended_or_lost_its_graph_is_not_retried(host: Host, g
     running = await submitted(host)
     status, answer = await retried(host, running)
     assert status == 409 and "Only an ended one" in answer["message"]
-    bare = await host.runtime.submit(JobRequest())
-    await host.runtime.cancel(bare.id)
+    bare = await host.runtime.jobs.submit(JobRequest())
+    await host.runtime.jobs.cancel(bare.id)
     status, answer = await retried(host, bare.id)
     assert status == 409 and "no longer kept" in answer["message"]
-    await host.runtime.cancel(running)
+    await host.runtime.jobs.cancel(running)
     assert (await retried(host, running, peer="nobody"))[0] == 400
     assert (await host.ask("POST", f"/orchestrator/jobs/{running}/retry", {"pear": "x"}))[0] == 400
     assert (await retried(host, "nothing"))[0] == 404
@@ -167,7 +167,7 @@ async def test_a_test_runs_a_picture_there_tells_what_it_found_and_leaves_nothin
     assert [node["class_type"] for node in prompt.graph.values()] == ["EmptyImage", "PreviewImage"]
     async with host.session.get(f"{good.url}/history/{prompt.id}") as answer:
         assert await answer.json() == {}
-    assert host.runtime.jobs() == ()
+    assert host.runtime.jobs.all() == ()
 
 
 async def test_a_model_that_the_master_has_too_is_not_counted(tmp_path: Path, good: FakeComfyUI) -> None:
@@ -216,7 +216,7 @@ async def test_what_runs_of_ours_is_named_and_an_interrupt_cancels_that_job(
     good.on_prompt = "hold"
     job_id = await submitted(host, title="Cat")
     await until(lambda: good.running, "it runs")
-    await until(lambda: getattr(host.runtime.known_job(job_id), "begun_at", None), "its start was heard")
+    await until(lambda: getattr(host.runtime.jobs.find(job_id), "begun_at", None), "its start was heard")
     view = (await peer_view(host, "good"))["running"]
     assert (view["job_id"], view["whose"], view["title"]) == (job_id, "ours", "Cat")
     running = good.running
@@ -261,19 +261,19 @@ async def test_the_newest_preview_of_a_running_job_is_given_out_and_gone_at_its_
     good.on_prompt = "hold"
     job_id = await submitted(host)
     running = str(await until(lambda: good.running, "it runs"))
-    await until(lambda: getattr(host.runtime.known_job(job_id), "begun_at", None), "its start was heard")
+    await until(lambda: getattr(host.runtime.jobs.find(job_id), "begun_at", None), "its start was heard")
     url = f"{host.url}/orchestrator/jobs/{job_id}/preview"
     assert (await host.ask("GET", f"/orchestrator/jobs/{job_id}/preview"))[0] == 404
     for number, data in enumerate((b"first", b"second"), start=1):
         await good.send_preview(running, "1", data)
-        await until(lambda n=number: getattr(host.runtime.known_job(job_id), "previews", 0) == n, "it came")
+        await until(lambda n=number: getattr(host.runtime.jobs.find(job_id), "previews", 0) == n, "it came")
         assert (await job_of(host, job_id))["previews"] == number
         async with host.session.get(url) as answer:
             assert (answer.status, answer.content_type, await answer.read()) == (200, "image/jpeg", data)
     await good.send_preview(running, "1", bytes(PREVIEW_MAX_BYTES + 1))
     await good.send_preview(running, "1", b"third")
     await until(
-        lambda: getattr(host.runtime.known_job(job_id), "previews", 0) == 3, "too large a one is left out"
+        lambda: getattr(host.runtime.jobs.find(job_id), "previews", 0) == 3, "too large a one is left out"
     )
     await good.finish(running)
     await ended(host, job_id)
@@ -309,7 +309,7 @@ async def test_five_wrong_addresses_get_five_different_answers_at_once(host: Hos
 
 async def test_the_line_alone_comes_without_the_jobs(host: Host) -> None:
     await host.runtime.change_settings({"paused": True})
-    await host.runtime.submit_all([JobRequest(prompt=picture(), title=f"job {n}") for n in range(30)])
+    await host.runtime.jobs.submit_all([JobRequest(prompt=picture(), title=f"job {n}") for n in range(30)])
     whole = (await host.ask("GET", "/orchestrator/jobs?limit=25"))[1]
     assert len(whole["jobs"]) == len(whole["line"]) == 25
     assert all(job["title"].startswith("job ") for job in whole["jobs"])

@@ -21,7 +21,7 @@ EVIL = {"Host": "evil.example:8188", "Origin": "http://evil.example:8188"}
 
 
 def job(host: FakeHost, prompt_id: str) -> Job:
-    return next(known for known in host.runtime.jobs() if known.id == prompt_id)
+    return next(known for known in host.runtime.jobs.all() if known.id == prompt_id)
 
 
 def states(host: FakeHost, *prompt_ids: str) -> list[JobState]:
@@ -129,14 +129,14 @@ async def test_deleting_a_prompt_ends_what_its_dispatch_node_has_begun(
     prompt_id = (await fleet_mode.run(DISPATCHED))["prompt_id"]
     await until(lambda: a.running, "it was started ahead")
     await fleet_mode.post("/queue", {"delete": [prompt_id]})
-    (begun,) = fleet_mode.runtime.jobs()
+    (begun,) = fleet_mode.runtime.jobs.all()
     await until(lambda: states(fleet_mode, begun.id) == [JobState.CANCELLED], "its job is ended")
     assert a.running is None
 
 
 async def test_jobs_of_scripts_are_in_nobodys_queue(fleet_mode: FakeHost, a: FakeComfyUI) -> None:
     a.on_prompt = "hold"
-    script = (await fleet_mode.runtime.submit(JobRequest(prompt=picture()))).id
+    script = (await fleet_mode.runtime.jobs.submit(JobRequest(prompt=picture()))).id
     await until(lambda: job(fleet_mode, script).begun_at is not None, "it runs")
     assert (await fleet_mode.get("/queue"))["queue_running"] == []
     await fleet_mode.post("/interrupt", {})
@@ -286,7 +286,7 @@ async def test_a_page_of_another_site_gets_a_plain_comfyui_for_its_prompts(
     for body in ({"prompt": DISPATCHED}, *({"prompt": picture(), **wishing(**wish)} for wish in FOR_PEERS)):
         status, answer = await fleet_mode.post("/prompt", body, **EVIL)
         assert status == 403 and "The fleet is off for this page" in answer["error"]["message"]
-    assert len(fleet_mode.waiting) == 1 and not fleet_mode.runtime.jobs() and not a.prompts
+    assert len(fleet_mode.waiting) == 1 and not fleet_mode.runtime.jobs.all() and not a.prompts
 
 
 async def test_a_page_of_another_site_does_not_stop_a_prompt_that_peers_work_for(

@@ -30,7 +30,7 @@ DISPATCHED = {
 
 
 def jobs(host: FakeHost) -> list[Job]:
-    return list(host.runtime.jobs())
+    return list(host.runtime.jobs.all())
 
 
 def wishing(**options: Any) -> dict[str, Any]:
@@ -134,7 +134,7 @@ async def test_a_prompt_for_the_front_overtakes_those_that_wait(
     await fleet_mode.prefer(paused=True)
     late = (await fleet_mode.run(picture(1)))["prompt_id"]
     early = (await fleet_mode.run(picture(2), **first))["prompt_id"]
-    assert [job.id for job in fleet_mode.runtime.waiting_jobs()] == [early, late]
+    assert [job.id for job in fleet_mode.runtime.queue.jobs()] == [early, late]
 
 
 async def test_a_request_that_comes_twice_under_one_id_is_one_job_with_one_answer(

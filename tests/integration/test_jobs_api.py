@@ -86,12 +86,12 @@ async def test_variations_are_laid_over_the_parameters(host: Host, peer: FakeCom
 async def test_what_is_wrong_is_refused_whole(host: Host, wrong: dict[str, Any]) -> None:
     status, answer = await host.ask("POST", "/orchestrator/jobs", {"prompt": seeded(), **wrong})
     assert (status, answer["error"]) == (400, "bad_request")
-    assert host.runtime.jobs() == ()
+    assert host.runtime.jobs.all() == ()
 
 
 async def test_a_result_file_is_given_out_and_never_shown_as_a_page(host: Host, peer: FakeComfyUI) -> None:
     (job_id,) = await submitted(host)
-    await host.runtime.wait(job_id)
+    await host.runtime.jobs.wait(job_id)
     path = f"{host.url}/orchestrator/jobs/{job_id}/outputs"
     async with host.session.get(f"{path}/0") as answer:
         assert (answer.status, await answer.read()) == (200, PNG)
@@ -100,7 +100,7 @@ async def test_a_result_file_is_given_out_and_never_shown_as_a_page(host: Host, 
     for number in ("1", "-1", "x", "9" * 30):
         status, body = await host.ask("GET", f"/orchestrator/jobs/{job_id}/outputs/{number}")
         assert (status, body["error"]) == (404, "not_found")
-    job = host.runtime.known_job(job_id)
+    job = host.runtime.jobs.find(job_id)
     assert job is not None
     await asyncio.to_thread(Path(job.outputs[0].path).unlink)
     status, body = await host.ask("GET", f"/orchestrator/jobs/{job_id}/outputs/0")
@@ -144,8 +144,8 @@ async def test_a_listener_that_hangs_up_is_forgotten(host: Host, peer: FakeComfy
     async with host.session.get(f"{host.url}/orchestrator/events") as answer:
         await anext(events_of(answer))
     (job_id,) = await submitted(host)
-    await host.runtime.wait(job_id)
-    known = host.runtime.known_job(job_id)
+    await host.runtime.jobs.wait(job_id)
+    known = host.runtime.jobs.find(job_id)
     assert known is not None and known.state is JobState.DONE
 
 
@@ -205,7 +205,7 @@ async def test_every_route_is_described_and_every_described_route_is_there(host:
 
 async def test_the_answers_are_as_described(host: Host, peer: FakeComfyUI) -> None:
     (job_id,) = await submitted(host)
-    await host.runtime.wait(job_id)
+    await host.runtime.jobs.wait(job_id)
     peers = (await host.ask("GET", "/orchestrator/peers"))[1]["peers"]
     calls: list[tuple[str, str, str, Any]] = [
         ("GET", "/peers", "/peers", None),
@@ -249,23 +249,23 @@ async def test_f23_a_request_that_is_sent_twice_at_once_or_later_is_one_job(
     assert {status for status, _ in answers} == {202}
     ids = {tuple(answer["job_ids"]) for _, answer in answers}
     assert len(ids) == 1 and all(answer == answers[0][1] for _, answer in answers)
-    await host.runtime.wait(answers[0][1]["job_id"])
+    await host.runtime.jobs.wait(answers[0][1]["job_id"])
     header = {"Idempotency-Key": '"click-1"'}
     again = await host.ask("POST", "/orchestrator/jobs", {"prompt": seeded()}, headers=header)
     assert again == answers[0]
-    assert (len(host.runtime.jobs()), len(peer.asked("/prompt"))) == (1, 1)
+    assert (len(host.runtime.jobs.all()), len(peer.asked("/prompt"))) == (1, 1)
 
 
 async def test_f23_several_jobs_of_one_request_are_made_once(host: Host, peer: FakeComfyUI) -> None:
     first = await submitted(host, count=3, request_id="batch-1")
     assert await submitted(host, count=3, request_id="batch-1") == first
-    assert len(host.runtime.jobs()) == 3
+    assert len(host.runtime.jobs.all()) == 3
 
 
 async def test_f23_without_an_id_or_with_another_it_is_another_job(host: Host, peer: FakeComfyUI) -> None:
     for body in ({}, {}, {"request_id": "a"}, {"request_id": "b"}, {"request_id": ""}):
         await submitted(host, **body)
-    assert len(host.runtime.jobs()) == 5
+    assert len(host.runtime.jobs.all()) == 5
 
 
 async def test_f23_an_id_that_stood_for_something_else_is_refused_by_name(
@@ -281,12 +281,12 @@ async def test_f23_an_id_that_stood_for_something_else_is_refused_by_name(
     long = await host.ask("POST", "/orchestrator/jobs", {**body, "request_id": "x" * 201})
     wrong = await host.ask("POST", "/orchestrator/jobs", {**body, "request_id": 7})
     assert [status for status, _ in (differs, long, wrong)] == [400, 400, 400]
-    assert len(host.runtime.jobs()) == 1
+    assert len(host.runtime.jobs.all()) == 1
 
 
 async def test_f23_a_job_that_is_run_again_is_another_job(host: Host, peer: FakeComfyUI) -> None:
     (first,) = await submitted(host, request_id="a")
-    await host.runtime.wait(first)
+    await host.runtime.jobs.wait(first)
     await host.ask("POST", f"/orchestrator/jobs/{first}/retry", {})
     assert await submitted(host, request_id="a") == [first]
 
@@ -301,7 +301,7 @@ async def test_a_running_job_runs_a_second_time_elsewhere_when_somebody_asks_for
     assert (status, answer["error"]) == (409, "illegal_transition")
 
     def has_begun() -> bool:
-        job = host.runtime.known_job(job_id)
+        job = host.runtime.jobs.find(job_id)
         return job is not None and job.begun_at is not None
 
     await until(has_begun, "it is at work")
@@ -310,7 +310,7 @@ async def test_a_running_job_runs_a_second_time_elsewhere_when_somebody_asks_for
         await host.ask("POST", "/orchestrator/peers", {"name": "other", "url": other.url})
         status, answer = await host.ask("POST", path, {})
         assert (status, answer["job_id"], answer["is_silent"]) == (200, job_id, False)
-        assert (await host.runtime.wait(job_id)).outputs
+        assert (await host.runtime.jobs.wait(job_id)).outputs
         assert (len(peer.prompts), len(other.prompts)) == (1, 1)
         status, answer = await host.ask("POST", path, {})
         assert (status, answer["error"]) == (409, "illegal_transition")

@@ -75,7 +75,7 @@ async def test_who_cancels_a_job_that_has_just_ended_waits_until_the_disk_has_it
             other.execute("BEGIN IMMEDIATE")
             await a.finish(prompt_id)
             await master.reaches(job, JobState.DONE)
-            ending = master.runtime.aclose() if is_closing else master.runtime.cancel(job.id)
+            ending = master.runtime.aclose() if is_closing else master.runtime.jobs.cancel(job.id)
             cancelling = asyncio.create_task(ending)
             for _ in range(100):  # turns of the loop: without the wait it is over by now
                 await asyncio.sleep(0)

@@ -36,7 +36,7 @@ def with_model(name: str = "base.safetensors", seed: int = 0) -> Prompt:
 
 
 async def told(master: Master, prompt: Prompt | None = None, **request: Any) -> dict[str, Forecast]:
-    found = await master.runtime.explain(JobRequest(prompt=prompt or with_model(), **request))
+    found = await master.runtime.jobs.explain(JobRequest(prompt=prompt or with_model(), **request))
     return {forecast.eligibility.name: forecast for forecast in found.peers}
 
 

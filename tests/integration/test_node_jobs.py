@@ -101,6 +101,6 @@ async def test_the_workflow_and_what_else_a_page_tells_goes_along_beside_the_sta
     stash = Stash(prompt=picture(), link=link)
     options: dict[str, Any] = {"node_id": "8", "overrides": "", "peer": AUTOMATIC, "if_no_peer": FAIL}
     request = node_request(stash, stash.prompt, extra_pnginfo=told, **options)
-    job = await master.runtime.submit(request)
+    job = await master.runtime.jobs.submit(request)
     assert (await master.end_of(job)).state is JobState.DONE
     assert peer.prompts[0].extra_data["extra_pnginfo"] == told

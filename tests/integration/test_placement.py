@@ -30,7 +30,7 @@ async def a() -> AsyncIterator[FakeComfyUI]:
 
 async def told(master: Master, **request: Any) -> dict[str, Any]:
     """What each peer would do with a picture, by its name."""
-    found = await master.runtime.explain(JobRequest(prompt=picture(), **request))
+    found = await master.runtime.jobs.explain(JobRequest(prompt=picture(), **request))
     return {forecast.eligibility.name: forecast for forecast in found.peers}
 
 
@@ -175,20 +175,20 @@ async def test_what_keeps_all_jobs_back_is_told_with_where_one_would_run(
     master: Master, a: FakeComfyUI, b: FakeComfyUI
 ) -> None:
     await master.add("a", a)
-    found = await master.runtime.explain(JobRequest(prompt=picture()))
+    found = await master.runtime.jobs.explain(JobRequest(prompt=picture()))
     assert (found.paused, found.held, found.waiting) == (False, "", 0)
     await master.runtime.change_settings({"paused": True})
     for number in range(3):
         await master.submit(picture(number))
-    await until(lambda: len(master.runtime.waiting_jobs()) == 3, "they wait")
-    found = await master.runtime.explain(JobRequest(prompt=picture()))
+    await until(lambda: len(master.runtime.queue.jobs()) == 3, "they wait")
+    found = await master.runtime.jobs.explain(JobRequest(prompt=picture()))
     assert (found.paused, found.held, found.waiting) == (True, "", 3)
     assert [forecast.eligibility.eligible for forecast in found.peers] == [True]
     await master.add("b", b)
     for peer in (a, b):
         await peer.go_down()
-    await until(lambda: "2 of 2 peers were lost" in master.runtime.jobs()[0].explanation, "they are held")
-    found = await master.runtime.explain(JobRequest(prompt=picture()))
+    await until(lambda: "2 of 2 peers were lost" in master.runtime.jobs.all()[0].explanation, "they are held")
+    found = await master.runtime.jobs.explain(JobRequest(prompt=picture()))
     assert found.held.startswith("2 of 2 peers were lost at once, so jobs are held")
 
 
@@ -250,12 +250,12 @@ async def test_what_ran_there_for_others_is_warm_too(master: Master, a: FakeComf
     theirs = await posted_by_somebody(a, graph)
     await master.add("a", a)
 
-    (before,) = (await master.runtime.explain(JobRequest(prompt=graph))).peers
+    (before,) = (await master.runtime.jobs.explain(JobRequest(prompt=graph))).peers
     assert before.cold == ("base.safetensors",)
     a.prompts[-1].messages[:] = [["execution_start", {"timestamp": began_at}]]
     await a.finish(theirs)
     deadline_s = asyncio.get_running_loop().time() + DEADLINE_S
-    while (await master.runtime.explain(JobRequest(prompt=graph))).peers[0].cold:
+    while (await master.runtime.jobs.explain(JobRequest(prompt=graph))).peers[0].cold:
         assert asyncio.get_running_loop().time() < deadline_s, "the model counts as cold"
         await asyncio.sleep(0)
 

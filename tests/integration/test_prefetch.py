@@ -50,7 +50,7 @@ class Host:
     @property
     def jobs(self) -> list[Job]:
         """Oldest first."""
-        return list(reversed(self._runtime.jobs()))
+        return list(reversed(self._runtime.jobs.all()))
 
     async def waits(self, prompt_id: str, seed: int, **more: Any) -> None:
         """This prompt is accepted, and another one runs."""
@@ -187,7 +187,7 @@ async def test_a_job_that_somebody_cancelled_meanwhile_is_no_answer(
 ) -> None:
     peer.on_prompt = "hold"
     await host.waits("p1", seed=1)
-    await master.runtime.cancel(host.jobs[0].id)
+    await master.runtime.jobs.cancel(host.jobs[0].id)
     assert host.prefetch.claim("p1", "8", wanted(1)) is None
 
 

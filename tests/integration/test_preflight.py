@@ -74,7 +74,7 @@ async def test_a_model_that_was_copied_to_a_running_peer_is_there_at_once(
 ) -> None:
     await knows(master, await master.add("gpu", a))
     a.object_info["CheckpointLoaderSimple"] = checkpoints("new.safetensors")
-    found = await master.runtime.check_prompt(with_file("new.safetensors"), None)
+    found = await master.runtime.jobs.check_prompt(with_file("new.safetensors"), None)
     assert (found.error, found.outputs) == (None, ("2",))
     assert (await master.run(with_file("new.safetensors"))).state is JobState.DONE
     assert len(a.asked("/object_info")) == 1
@@ -82,7 +82,7 @@ async def test_a_model_that_was_copied_to_a_running_peer_is_there_at_once(
 
 async def test_a_refusal_rests_on_what_the_peer_says_now(master: Master, a: FakeComfyUI) -> None:
     await knows(master, await master.add("gpu", a))
-    found = await master.runtime.check_prompt(with_file("gone.safetensors"), None)
+    found = await master.runtime.jobs.check_prompt(with_file("gone.safetensors"), None)
     assert found.error is not None and "gone.safetensors" in found.error["details"]
     assert len(a.asked("/object_info/CheckpointLoaderSimple")) == 1
     job = await master.run(with_file("gone.safetensors"))
@@ -95,9 +95,9 @@ async def test_a_model_that_is_gone_since_the_list_was_read_counts_as_missing(
 ) -> None:
     await knows(master, await master.add("gpu", a))
     a.object_info["CheckpointLoaderSimple"] = checkpoints()
-    found = await master.runtime.check_prompt(with_file("gone.safetensors"), None)
+    found = await master.runtime.jobs.check_prompt(with_file("gone.safetensors"), None)
     assert found.error is not None
-    again = await master.runtime.check_prompt(with_file("base.safetensors"), None)
+    again = await master.runtime.jobs.check_prompt(with_file("base.safetensors"), None)
     assert again.error is not None
 
 
@@ -105,7 +105,7 @@ async def test_while_a_peer_does_not_answer_the_prompt_waits(master: Master, a: 
     await knows(master, await master.add("gpu", a))
     a.answers["/object_info/RareNode"] = silence()
     graph = picture(made_by="RareNode")
-    found = await master.runtime.check_prompt(graph, None)
+    found = await master.runtime.jobs.check_prompt(graph, None)
     assert (found.error, found.node_errors) == (None, {})
     job = await master.submit(graph)
     await until(lambda: "waiting for gpu to say" in master.job(job).explanation, "it waits")
@@ -150,10 +150,10 @@ async def test_a_lora_that_was_copied_there_since_raises_no_doubt(master: Master
 
 async def test_the_outlook_says_the_same_before(master: Master, a: FakeComfyUI, b: FakeComfyUI) -> None:
     await knows(master, await master.add("few", a))
-    alone = await master.runtime.explain(JobRequest(prompt=stacked("people/me.safetensors")))
+    alone = await master.runtime.jobs.explain(JobRequest(prompt=stacked("people/me.safetensors")))
     assert "people/me.safetensors" in caution(alone.peers[0])
     await knows(master, await master.add("all", b))
-    both = await master.runtime.explain(JobRequest(prompt=stacked("people/me.safetensors")))
+    both = await master.runtime.jobs.explain(JobRequest(prompt=stacked("people/me.safetensors")))
     assert [peer.eligibility.name for peer in both.peers if peer.eligibility.eligible] == ["all"]
 
 
@@ -164,7 +164,7 @@ async def test_a_file_for_a_packs_loader_goes_up_whatever_its_list_says(
     await knows(master, await master.add("gpu", a))
     (master.input / "holiday.mp4").write_bytes(b"film")
     graph = {**picture(), "1": {"class_type": "Video", "inputs": {"video": "holiday.mp4"}}}
-    assert (await master.runtime.check_prompt(graph, None)).error is None
+    assert (await master.runtime.jobs.check_prompt(graph, None)).error is None
     job = await master.run(graph)
     assert (job.state, job.notes) == (JobState.DONE, ())
     assert a.prompts[-1].graph["1"]["inputs"]["video"].startswith("remote-dispatch/")
@@ -195,7 +195,7 @@ async def test_files_inside_objects_are_sent(master: Master, a: FakeComfyUI) -> 
 
 async def test_a_stock_picture_that_nobody_has_is_refused_by_name(master: Master, a: FakeComfyUI) -> None:
     await knows(master, await master.add("gpu", a))
-    found = await master.runtime.check_prompt(loaded_picture("nobodys.png"), None)
+    found = await master.runtime.jobs.check_prompt(loaded_picture("nobodys.png"), None)
     assert found.error is not None and "nobodys.png" in found.error["details"]
 
 
@@ -217,7 +217,7 @@ async def test_a_folder_of_this_machine_is_told_whoever_decides(master: Master, 
     await knows(master, await master.add("gpu", a))
     (master.input / "frames_b").mkdir()
     reader = {"class_type": "StockFolder", "inputs": {"directory": "frames_b"}}
-    found = await master.runtime.check_prompt({**picture(), "1": reader}, None)
+    found = await master.runtime.jobs.check_prompt({**picture(), "1": reader}, None)
     assert found.error is not None
     assert "frames_b of node 1 (directory) is a folder on this machine only" in found.error["details"]
     job = await master.run({**picture(), "1": {**reader, "class_type": "PackFolder"}})

@@ -39,7 +39,7 @@ async def held(master: Master, count: int, **request: object) -> list[Job]:
 
 
 def waiting(master: Master) -> list[str]:
-    return [job.id for job in master.runtime.waiting_jobs()]
+    return [job.id for job in master.runtime.queue.jobs()]
 
 
 async def test_jobs_wait_in_the_order_they_came(master: Master, a: FakeComfyUI) -> None:
@@ -53,8 +53,8 @@ async def test_higher_priority_goes_first_and_front_before_its_equals(master: Ma
     await master.add("a", a)
     plain = await held(master, 2)
     urgent = await master.submit(picture(3), priority=5)
-    front = await master.runtime.submit(plain[0].request, front=True)
-    second_front = await master.runtime.submit(plain[0].request, front=True)
+    front = await master.runtime.jobs.submit(plain[0].request, front=True)
+    second_front = await master.runtime.jobs.submit(plain[0].request, front=True)
     await until(lambda: len(waiting(master)) == 5, "all wait")
     assert waiting(master) == [urgent.id, second_front.id, front.id, *(job.id for job in plain)]
 
@@ -85,9 +85,9 @@ async def test_a_waiting_job_is_moved_up_and_to_the_end(master: Master, a: FakeC
     await master.add("a", a)
     ids = [job.id for job in await held(master, 4)]
     await until(lambda: len(waiting(master)) == 4, "all wait")
-    await master.runtime.move_job(ids[3], ids[1])
+    await master.runtime.queue.move(ids[3], ids[1])
     assert waiting(master) == [ids[0], ids[3], ids[1], ids[2]]
-    await master.runtime.move_job(ids[0])
+    await master.runtime.queue.move(ids[0])
     assert waiting(master) == [ids[3], ids[1], ids[2], ids[0]]
     later = await master.submit(picture(9))
     await until(lambda: len(waiting(master)) == 5, "it waits too")
@@ -102,11 +102,11 @@ async def test_a_persons_order_and_choice_of_peer_outlive_restarts(
         await master.add("b", b)
         plain = await held(master, 4)
         urgent = await master.submit(picture(5), priority=5)
-        first = await master.runtime.submit(replace(plain[0].request, prompt=picture(6)), front=True)
+        first = await master.runtime.jobs.submit(replace(plain[0].request, prompt=picture(6)), front=True)
         await until(lambda: len(waiting(master)) == 6, "all wait")
-        await master.runtime.move_job(plain[3].id, urgent.id)
-        await master.runtime.move_job(plain[0].id)
-        await master.runtime.pin_job(plain[1].id, "b")
+        await master.runtime.queue.move(plain[3].id, urgent.id)
+        await master.runtime.queue.move(plain[0].id)
+        await master.runtime.queue.pin(plain[1].id, "b")
         last = await master.submit(picture(8))
         await until(lambda: len(waiting(master)) == 7, "all wait")
         order = [plain[3].id, urgent.id, first.id, plain[1].id, plain[2].id, plain[0].id, last.id]
@@ -116,7 +116,9 @@ async def test_a_persons_order_and_choice_of_peer_outlive_restarts(
             await until(lambda: len(waiting(master)) == 7 + turn, "they wait again")  # noqa: B023
             assert waiting(master) == order
             assert master.job(plain[1]).request.peer == "b"
-            newest = await master.runtime.submit(replace(plain[0].request, prompt=picture(9)), front=True)
+            newest = await master.runtime.jobs.submit(
+                replace(plain[0].request, prompt=picture(9)), front=True
+            )
             await until(lambda: len(waiting(master)) == 8 + turn, "it waits too")  # noqa: B023
             order = [*order[:2], newest.id, *order[2:]]
             assert waiting(master) == order
@@ -129,8 +131,8 @@ async def test_who_wants_to_be_first_is_so_after_the_line_was_reordered_too(
     jobs = await held(master, 5)
     await until(lambda: len(waiting(master)) == 5, "all wait")
     for _ in range(4):
-        await master.runtime.move_job(jobs[0].id)
-    front = await master.runtime.submit(replace(jobs[0].request, prompt=picture(9)), front=True)
+        await master.runtime.queue.move(jobs[0].id)
+    front = await master.runtime.jobs.submit(replace(jobs[0].request, prompt=picture(9)), front=True)
     await until(lambda: len(waiting(master)) == 6, "it waits too")
     assert waiting(master)[0] == front.id
 
@@ -140,8 +142,8 @@ async def test_listeners_hear_of_a_job_that_was_moved(master: Master, a: FakeCom
     jobs = await held(master, 3)
     await until(lambda: len(waiting(master)) == 3, "all wait")
     heard: list[str] = []
-    master.runtime.on_job(lambda job: heard.append(job.id))
-    await master.runtime.move_job(jobs[2].id, jobs[0].id)
+    master.runtime.jobs.on_change(lambda job: heard.append(job.id))
+    await master.runtime.queue.move(jobs[2].id, jobs[0].id)
     assert heard == [jobs[2].id]
 
 
@@ -150,7 +152,7 @@ async def test_a_job_moved_before_a_more_urgent_one_goes_before_it(master: Maste
     jobs = await held(master, 2)
     urgent = await master.submit(picture(3), priority=5)
     await until(lambda: len(waiting(master)) == 3, "all wait")
-    await master.runtime.move_job(jobs[1].id, urgent.id)
+    await master.runtime.queue.move(jobs[1].id, urgent.id)
     assert waiting(master) == [jobs[1].id, urgent.id, jobs[0].id]
     await master.runtime.change_settings({"paused": False})
     await until(lambda: master.job(jobs[1]).state is JobState.RUNNING, "it is the first to go")
@@ -162,13 +164,13 @@ async def test_what_does_not_wait_cannot_be_moved(master: Master, a: FakeComfyUI
     job = await master.submit(picture())
     await begun(master, job)
     with pytest.raises(NotFoundError, match="a has begun it"):
-        await master.runtime.move_job(job.id)
+        await master.runtime.queue.move(job.id)
     with pytest.raises(NotFoundError, match="a has begun it"):
-        await master.runtime.pin_job(job.id, "b")
+        await master.runtime.queue.pin(job.id, "b")
     await a.finish(a.running or "")
     await master.end_of(job)
     with pytest.raises(NotFoundError, match="it has ended"):
-        await master.runtime.pin_job(job.id, "b")
+        await master.runtime.queue.pin(job.id, "b")
 
 
 async def test_a_waiting_job_is_sent_to_the_peer_that_a_person_chose(
@@ -179,8 +181,8 @@ async def test_a_waiting_job_is_sent_to_the_peer_that_a_person_chose(
     (job,) = await held(master, 1)
     await until(lambda: waiting(master), "it waits")
     with pytest.raises(ConfigError, match="no peer nowhere"):
-        await master.runtime.pin_job(job.id, "nowhere")
-    await master.runtime.pin_job(job.id, "b")
+        await master.runtime.queue.pin(job.id, "nowhere")
+    await master.runtime.queue.pin(job.id, "b")
     await master.runtime.change_settings({"paused": False})
     await until(lambda: b.running, "it runs there")
     assert a.asked("/prompt") == []
@@ -203,7 +205,7 @@ async def test_a_job_whose_files_are_being_sent_goes_to_the_peer_that_a_person_c
     await master.add("a", a)
     await master.add("b", b)
     job = await sending(master, a, peer=at_first)
-    pinned = await master.runtime.pin_job(job.id, "B")
+    pinned = await master.runtime.queue.pin(job.id, "B")
     assert pinned.request.peer == "b"
     await until(lambda: b.running, "it runs there")
     assert b.running == master.prompt_id(job)
@@ -217,10 +219,10 @@ async def test_a_job_on_its_way_to_the_peer_that_a_person_chooses_goes_on_and_st
 ) -> None:
     await master.add("a", a)
     job = await sending(master, a)
-    await master.runtime.pin_job(job.id, "")
-    await master.runtime.pin_job(job.id, "a")
+    await master.runtime.queue.pin(job.id, "")
+    await master.runtime.queue.pin(job.id, "a")
     with pytest.raises(NotFoundError, match="on its way to a"):
-        await master.runtime.move_job(job.id)
+        await master.runtime.queue.move(job.id)
     a.thaw()
     await until(lambda: a.running, "it runs there")
     await a.go_down()
@@ -236,7 +238,7 @@ async def test_a_job_whose_files_are_being_sent_can_be_cancelled_whatever_peer_i
     await master.add("a", a)
     await master.add("b", b)
     job = await sending(master, a)
-    wishes = [master.runtime.cancel(job.id), master.runtime.pin_job(job.id, "b")]
+    wishes = [master.runtime.jobs.cancel(job.id), master.runtime.queue.pin(job.id, "b")]
     await asyncio.gather(*(wishes[::-1] if is_pinned_first else wishes), return_exceptions=True)
     assert master.job(job).state is JobState.CANCELLED
     a.thaw()
@@ -261,7 +263,7 @@ async def test_a_job_that_a_peer_has_not_begun_is_taken_back_for_the_one_that_a_
     await master.add("b", b)
     await begun(master, await master.submit(picture(), peer="b"))
     job = await queued(master, a, prompt=picture(2), peer="a")
-    await master.runtime.pin_job(job.id, "b")
+    await master.runtime.queue.pin(job.id, "b")
     await until(lambda: b.pending, "the other one has it")
     assert a.pending == []
     assert outcomes(master.job(job)) == ["taken_back", ""]
@@ -277,15 +279,15 @@ async def test_after_a_restart_a_job_that_a_peer_has_not_begun_is_taken_back_for
     async with started(tmp_path) as master:
         a.requests.clear()
         await until(lambda: a.asked(f"/history/{master.prompt_id(job)}"), "it is followed again")
-        first = next(known for known in master.runtime.jobs() if master.prompt_id(known) == a.running)
+        first = next(known for known in master.runtime.jobs.all() if master.prompt_id(known) == a.running)
         with pytest.raises(NotFoundError, match="a has it already"):  # whether it was begun is not told again
-            await master.runtime.pin_job(first.id, "b")
-        await master.runtime.pin_job(job.id, "b")
+            await master.runtime.queue.pin(first.id, "b")
+        await master.runtime.queue.pin(job.id, "b")
         await master.running_on(b, job)
         assert (a.running, a.pending) == (master.prompt_id(first), [])
         assert outcomes(master.job(job)) == ["taken_back", ""]
         with pytest.raises(NotFoundError, match="b has begun it"):
-            await master.runtime.pin_job(job.id, "a")
+            await master.runtime.queue.pin(job.id, "a")
         await b.finish(b.running or "")
         assert (await master.end_of(job)).state is JobState.DONE
 
@@ -310,10 +312,10 @@ async def test_of_two_choices_at_once_the_one_that_comes_too_late_is_refused(
             return await stock(request)
 
         a.answers["/queue"] = slow
-        later = asyncio.create_task(master.runtime.pin_job(job.id, "c"))
+        later = asyncio.create_task(master.runtime.queue.pin(job.id, "c"))
         await until(asked.is_set, "the peer is asked for it")
         del a.answers["/queue"]
-        await master.runtime.pin_job(job.id, "b")
+        await master.runtime.queue.pin(job.id, "b")
         await master.running_on(b, job)
         await begun(master, job)
         go_on.set()
@@ -333,15 +335,15 @@ async def test_people_are_told_the_name_of_the_peer_and_of_the_job(
     (job,) = await held(master, 1)
     await until(lambda: waiting(master), "it waits")
     lacking = picture(made_by="RareNode")
-    found = await master.runtime.check_prompt(lacking, None, peer=there)
+    found = await master.runtime.jobs.check_prompt(lacking, None, peer=there)
     assert "a: the prompt is pinned to b" in str(found.error)
     titled = await master.submit(lacking, title="A rare picture")
     with pytest.raises(ConfigError, match="b cannot run the job A rare picture: "):
-        await master.runtime.pin_job(titled.id, there)
+        await master.runtime.queue.pin(titled.id, there)
     untitled = await master.submit(lacking, source=Source.NODE)
     with pytest.raises(ConfigError, match=f"b cannot run the job {untitled.id[:8]}: "):
-        await master.runtime.pin_job(untitled.id, there)
-    await master.runtime.pin_job(job.id, there)
+        await master.runtime.queue.pin(untitled.id, there)
+    await master.runtime.queue.pin(job.id, there)
     await b.go_down()
     await until(lambda: "which is down" in master.job(job).explanation, "it says what it waits for")
     said = master.job(job).explanation
@@ -372,7 +374,7 @@ async def test_a_job_is_not_taken_back_for_a_chosen_peer_that_cannot_run_it(
         await all_known(master)
     job = await queued(master, a, **wishes)
     with pytest.raises(ConfigError, match=f"b cannot run .*{why}.*Choose another peer"):
-        await master.runtime.pin_job(job.id, "b")
+        await master.runtime.queue.pin(job.id, "b")
     assert [seen.method for seen in a.asked("/queue") if seen.method == "POST"] == []
     assert master.job(job).request.peer == ""
     await a.finish(a.running or "")
@@ -391,7 +393,7 @@ async def test_a_waiting_job_is_not_given_to_a_chosen_peer_that_cannot_run_it(
     job = await master.submit(**wishes)
     await until(lambda: waiting(master), "it waits")
     with pytest.raises(ConfigError, match=why):
-        await master.runtime.pin_job(job.id, "b")
+        await master.runtime.queue.pin(job.id, "b")
     await master.runtime.change_settings({"paused": False})
     await until(lambda: a.running, "it runs on the other one")
 
@@ -402,7 +404,7 @@ async def test_a_job_that_waits_for_peers_is_given_to_one_that_is_down(
     await master.add("a", a)
     await master.add("b", b, enabled=False)
     job = await queued(master, a, prompt=picture(2))
-    await master.runtime.pin_job(job.id, "b")
+    await master.runtime.queue.pin(job.id, "b")
     await master.reaches(job, JobState.WAITING)
     assert master.job(job).request.peer == "b"
 
@@ -480,4 +482,4 @@ async def test_two_jobs_of_one_id_are_refused(master: Master, a: FakeComfyUI) ->
     await master.add("a", a)
     job = await master.submit(picture(), source=Source.FLEET)
     with pytest.raises(ConfigError, match="an id of its own"):
-        await master.runtime.submit(job.request, job_id=job.id)
+        await master.runtime.jobs.submit(job.request, job_id=job.id)

@@ -240,7 +240,7 @@ async def test_two_nodes_of_a_pack_with_one_prefix_are_told_early_of_the_files_t
         if isinstance(message, NodeOutput) and message.shown is not None:
             told[message.data["node"]] = message.shown
 
-    master.runtime.on_message(hear)
+    master.runtime.jobs.on_message(hear)
     graph = picture()
     for node_id in ("2", "3"):
         inputs = {"images": ["1", 0], "filename_prefix": "clip"}

@@ -85,7 +85,7 @@ async def test_a_round_that_ended_with_nobody_listening_is_found(master: Master,
 
 async def test_what_later_rounds_tell_is_told_of_the_job(master: Master, peer: FakeComfyUI) -> None:
     heard: list[Any] = []
-    master.runtime.on_message(lambda job, message: heard.append((job.id, message)))
+    master.runtime.jobs.on_message(lambda job, message: heard.append((job.id, message)))
     job = await master.submit(batch())
     second = await second_round(master, peer, job)
     await until(lambda: peer.asked(f"/history/{second}"), "it is followed")
@@ -105,7 +105,7 @@ async def test_stopped_in_a_later_round_it_leaves_the_peers_queue_empty(
     job = await master.submit(batch())
     second = await second_round(master, peer, job)
     peer.requeue(second, done=2)
-    await master.runtime.cancel(job.id)
+    await master.runtime.jobs.cancel(job.id)
     assert master.job(job).state is JobState.CANCELLED
     await until(lambda: peer.running is None and not peer.pending, "the peer is idle")
 
@@ -118,7 +118,7 @@ async def test_a_round_that_is_queued_after_the_stop_ends_too(master: Master, pe
     peer.answers["/interrupt"] = deaf
     job = await master.submit(batch())
     first = await master.running_on(peer, job)
-    await master.runtime.cancel(job.id)
+    await master.runtime.jobs.cancel(job.id)
     peer.requeue(first, done=1)
     await until(lambda: not peer.pending, "the further round is taken out")
     del peer.answers["/interrupt"]

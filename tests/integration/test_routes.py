@@ -240,7 +240,7 @@ async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:
     assert (told["id"], told["name"], told["eligible"], told["finish_s"]) == (off["id"], "Off", False, None)
     assert "switched off" in told["reason"]
     assert (told["is_guess"], told["origin"]) == (True, "nothing")
-    assert host.runtime.jobs() == ()
+    assert host.runtime.jobs.all() == ()
     assert (answer["paused"], answer["held"], answer["waiting"]) == (False, "", 0)
     await host.runtime.change_settings({"paused": True})
     assert (await host.ask("POST", "/orchestrator/explain", {"prompt": PROMPT}))[1]["paused"] is True

@@ -42,7 +42,7 @@ async def test_peers_and_jobs_are_there_after_a_restart(tmp_path: Path, peer: Fa
         before = master.runtime.manager.all()
     async with started(tmp_path) as master:
         assert master.runtime.manager.all() == before
-        assert master.runtime.jobs() == (failed, done)
+        assert master.runtime.jobs.all() == (failed, done)
         assert (await master.run(picture(2))).state is JobState.DONE
 
 
@@ -135,7 +135,7 @@ async def test_a_job_that_never_left_the_machine_leaves_it_after_the_restart(
 ) -> None:
     async with started(tmp_path) as master:
         job = await master.submit(picture())
-        waiting = asyncio.create_task(master.runtime.wait(job.id))
+        waiting = asyncio.create_task(master.runtime.jobs.wait(job.id))
         await until(lambda: master.job(job).explanation, "it waits")
     with pytest.raises(JobCancelledError, match="goes on at its next start"):
         await waiting
@@ -152,7 +152,9 @@ async def test_the_job_of_a_node_ends_with_the_comfyui_it_ran_in(tmp_path: Path,
         prompt_id = await master.running_on(peer, job)
     assert [seen.json for seen in peer.asked("/interrupt")] == [{"prompt_id": prompt_id}]
     async with started(tmp_path) as master:
-        assert [(known.id, known.state) for known in master.runtime.jobs()] == [(job.id, JobState.CANCELLED)]
+        assert [(known.id, known.state) for known in master.runtime.jobs.all()] == [
+            (job.id, JobState.CANCELLED)
+        ]
 
 
 async def test_the_job_of_a_node_is_not_run_again_after_a_kill_and_its_attempt_is_stopped(
@@ -165,7 +167,7 @@ async def test_the_job_of_a_node_is_not_run_again_after_a_kill_and_its_attempt_i
     job = Job("of-a-node", request, attempt.started_at, JobState.RUNNING, peer_id, (attempt,))
     await _write(tmp_path, job)
     async with started(tmp_path) as master:
-        ended = await master.runtime.job(job.id)
+        ended = await master.runtime.jobs.get(job.id)
         assert ended.state is JobState.CANCELLED and ended.error is not None
         assert "restarted" in ended.error["message"]
         await until(
@@ -187,7 +189,7 @@ async def test_the_attempt_of_a_nodes_job_is_stopped_although_its_peer_answers_o
         peer.freeze()
 
     async with started(left, health=HealthPolicy(poll_s=0.05, timeout_s=0.2)) as master:
-        assert (await master.runtime.job(job.id)).state is JobState.CANCELLED
+        assert (await master.runtime.jobs.get(job.id)).state is JobState.CANCELLED
         before = len(peer.asked("/queue"))
         await until(lambda: len(peer.asked("/queue")) >= before + 3, "it was asked in vain")
         peer.thaw()
@@ -225,13 +227,13 @@ async def test_a_second_comfyui_on_the_same_folder_leaves_the_jobs_of_the_first_
         prompt_id = await first.running_on(peer, job)
         async with started(tmp_path) as second:
             assert "same user folder" in second.runtime.store.notice
-            assert second.runtime.jobs() == ()
+            assert second.runtime.jobs.all() == ()
             peer.on_prompt = "run"
             theirs = await second.submit(picture(seed=2))
             await peer.finish(prompt_id)
             assert (await second.end_of(theirs)).state is JobState.DONE
         assert (await first.end_of(job)).state is JobState.DONE
-        assert [found.id for found in first.runtime.jobs()] == [job.id]
+        assert [found.id for found in first.runtime.jobs.all()] == [job.id]
     assert len(peer.prompts) == 2
 
 
@@ -319,11 +321,13 @@ async def test_the_key_is_in_no_view_journal_or_log(tmp_path: Path, caplog: pyte
         shown = json.dumps(
             [
                 peer_view(config, status, ours=0, node_types=None),
-                *(job_view(job, runtime.peers.name) for job in runtime.jobs()),
+                *(job_view(job, runtime.peers.name) for job in runtime.jobs.all()),
             ]
         )
-        shown += repr((config, status, runtime.secrets, runtime.jobs(), [asdict(j) for j in runtime.jobs()]))
-        await runtime.cancel(waiting.id)
+        shown += repr(
+            (config, status, runtime.secrets, runtime.jobs.all(), [asdict(j) for j in runtime.jobs.all()])
+        )
+        await runtime.jobs.cancel(waiting.id)
         await peer.come_back()
     on_disk = {
         path.name

@@ -53,9 +53,9 @@ async def submit(host: Host, *arguments: object, token: str = "") -> Ended:
 async def test_it_prints_the_jobs_ids_and_does_not_wait(host: Host, peer: FakeComfyUI, graph: Path) -> None:
     peer.on_prompt = "hold"
     ended = await submit(host, graph)
-    assert (ended.code, ended.out.split()) == (0, [job.id for job in host.runtime.jobs()])
+    assert (ended.code, ended.out.split()) == (0, [job.id for job in host.runtime.jobs.all()])
     assert f"1 job submitted to {host.url}" in ended.err
-    await host.runtime.cancel(ended.out.strip())
+    await host.runtime.jobs.cancel(ended.out.strip())
 
 
 async def test_every_combination_of_values_is_a_job_and_all_files_are_fetched(
@@ -103,7 +103,7 @@ async def test_wrong_usage_is_two(
 ) -> None:
     ended = await submit(host, graph, *arguments)
     assert ended.code == 2 and ended.err.startswith(("submit: ", "2 variations")), ended.err
-    assert host.runtime.jobs() == ()
+    assert host.runtime.jobs.all() == ()
 
 
 async def test_a_file_that_is_none_is_two(host: Host, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ async def test_ctrl_c_cancels_what_was_submitted(
     process.send_signal(ctrl_c)
     _, err = await process.communicate()
     assert process.returncode == 130 and b"cancelling what was submitted" in err
-    assert {job.state.value for job in host.runtime.jobs()} == {"cancelled"}
+    assert {job.state.value for job in host.runtime.jobs.all()} == {"cancelled"}
     assert (peer.running, peer.pending) == (None, [])
 
 

@@ -160,4 +160,4 @@ async def test_metadata_of_a_wrong_form_is_refused(host: Host, metadata: Any) ->
     body = {"prompt": picture(), "metadata": metadata}
     status, answer = await host.ask("POST", "/orchestrator/jobs", body)
     assert (status, answer["error"]) == (400, "bad_request")
-    assert host.runtime.jobs() == ()
+    assert host.runtime.jobs.all() == ()

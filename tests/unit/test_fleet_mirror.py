@@ -62,6 +62,9 @@ class Surroundings:
         self.history: list[tuple[str, Any]] = []
         self.known: list[Job] = []
         self.manager = SimpleNamespace(find=lambda peer: PEER, get_object_info=lambda peer: INFO)
+        self.jobs = SimpleNamespace(
+            all=lambda: self.known, on_change=self.on_change, on_message=self.on_message
+        )
         packs = PackEvents(self, lambda name: "custom_nodes.a_pack")  # type: ignore[arg-type]
         packs = PackEvents(self, lambda name: "custom_nodes.a_pack")  # type: ignore[arg-type]
         is_output = "Output".__eq__
@@ -69,10 +72,7 @@ class Surroundings:
         mirror.start()
         self.mirror = mirror
 
-    def jobs(self) -> list[Job]:
-        return self.known
-
-    def on_job(self, listener: Any) -> None:
+    def on_change(self, listener: Any) -> None:
         self.tell = listener
 
     def on_message(self, listener: Any) -> None:

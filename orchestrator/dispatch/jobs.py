@@ -1,0 +1,166 @@
+"""The jobs of one engine, for node, routes and page: sent, asked about, watched, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from ..backends.events import PreviewFrame
+from ..backends.manager import BackendManager
+from ..background import BackgroundTasks
+from ..core.engine.explain import Outlook
+from ..core.engine.repeat import repeated
+from ..core.engine.titles import described
+from ..core.engine.validation import Validation
+from ..core.models.job import Job, JobRequest, JobState, Prompt, Source
+from ..errors import ConfigError, NotFoundError
+from .dispatcher import Dispatcher
+from .preflight import Preflight
+from .queue.registry import Hearer, Listener
+
+
+class KeptJobs(Protocol):
+    """The journal (journal/store.py)."""
+
+    async def has_job(self, job_id: str) -> bool: ...
+    async def load_job(self, job_id: str) -> Job | None: ...
+
+
+class Jobs:
+    """`ready` waits until the engine has started. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        preflight: Preflight,
+        manager: BackendManager,
+        journal: KeptJobs,
+        ready: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._preflight = preflight
+        self._manager = manager
+        self._journal = journal
+        self._ready = ready
+        self._cancelling = BackgroundTasks()
+
+    async def aclose(self) -> None:
+        await self._cancelling.aclose()
+
+    async def submit(
+        self,
+        request: JobRequest,
+        listener: Listener | None = None,
+        *,
+        job_id: str = "",
+        front: bool = False,
+    ) -> Job:
+        await self._ready()
+        if not request.title and request.source is not Source.NODE:
+            request = replace(request, title=described(request.prompt))
+        return await self._dispatcher.submit(request, listener, job_id=job_id, front=front)
+
+    async def submit_all(self, requests: Sequence[JobRequest]) -> tuple[Job, ...]:
+        """All of them, or none: those accepted are cancelled when a later one is not.
+
+        Raises:
+            OrchestratorError: one could not be accepted.
+        """
+        # At once: the journal then writes them together. They keep their order.
+        found = await asyncio.gather(*map(self.submit, requests), return_exceptions=True)
+        jobs = [job for job in found if isinstance(job, Job)]
+        failure = next((one for one in found if isinstance(one, BaseException)), None)
+        if failure is not None:
+            for job in jobs:
+                self.cancel_soon(job.id)
+            raise failure
+        return tuple(jobs)
+
+    async def retry(self, job_id: str, *, peer: str | None = None, priority: float | None = None) -> Job:
+        """A new job that does what an ended one was to do; see ``repeated``.
+
+        Raises:
+            NotFoundError: there never was such a job. ConfigError: there is no such peer.
+            IllegalTransitionError: it has not ended, or its graph is no longer kept.
+        """
+        if peer and self._manager.find(peer) is None:
+            raise ConfigError(f"There is no peer {peer}.")
+        request = repeated(await self.get(job_id), peer=peer, priority=priority)
+        # A prompt of fleet mode is known to the host by its job's id, and ComfyUI's ids have this form.
+        new_id = str(uuid.uuid4()) if request.source is Source.FLEET else ""
+        return await self.submit(request, job_id=new_id)
+
+    async def wait(self, job_id: str) -> Job:
+        """The finished job; raises what ended it otherwise (see Dispatcher.wait)."""
+        return await self._dispatcher.wait(job_id)
+
+    async def cancel(self, job_id: str) -> Job:
+        """End a job.
+
+        Raises:
+            NotFoundError: there never was such a job.
+        """
+        job = await self.get(job_id)
+        return await self._dispatcher.cancel(job_id) if job_id in self._dispatcher.registry else job
+
+    def cancel_soon(self, job_id: str) -> None:
+        """End a job that nobody wants any more, without waiting for it."""
+        self._cancelling.start(self._dispatcher.cancel(job_id), f"cancel {job_id}")
+
+    def attach(self, job_id: str, listener: Listener) -> None:
+        """Let `listener` hear of a job that was submitted without one, from its present state on."""
+        live = self._dispatcher.registry.get(job_id)
+        live.listener = listener
+        listener(live.job)
+
+    def find(self, job_id: str) -> Job | None:
+        """The job, if this process has it at hand."""
+        live = self._dispatcher.registry.find(job_id)
+        return live.job if live else None
+
+    async def has(self, job_id: str) -> bool:
+        """Whether there is, or was, a job with this id."""
+        return self.find(job_id) is not None or await self._journal.has_job(job_id)
+
+    def preview(self, job_id: str) -> PreviewFrame | None:
+        """The newest preview of a job that runs."""
+        live = self._dispatcher.registry.find(job_id)
+        return live.preview if live else None
+
+    def all(self) -> tuple[Job, ...]:
+        return tuple(live.job for live in reversed(tuple(self._dispatcher.registry)))
+
+    def running(self) -> tuple[Job, ...]:
+        """Those that were handed to a peer."""
+        known = (live.job for live in self._dispatcher.registry)
+        return tuple(job for job in known if job.state is JobState.RUNNING)
+
+    async def get(self, job_id: str) -> Job:
+        live = self._dispatcher.registry.find(job_id)
+        job = live.job if live else await self._journal.load_job(job_id)
+        if job is None:
+            raise NotFoundError(f"There is no job {job_id}.")
+        return job
+
+    async def check_prompt(
+        self, prompt: Prompt, targets: Sequence[str] | None, *, peer: str = "", tags: Sequence[str] = ()
+    ) -> Validation:
+        """See Preflight.check."""
+        await self._ready()
+        return await self._preflight.check(prompt, targets, peer=peer, tags=tags)
+
+    async def explain(self, request: JobRequest) -> Outlook:
+        """What would become of it now."""
+        await self._ready()
+        return await self._dispatcher.outlook(request)
+
+    def on_change(self, callback: Callable[[Job], None]) -> Callable[[], None]:
+        """Hear of every job that changed; returns its undo."""
+        return self._dispatcher.registry.subscribe(callback)
+
+    def on_message(self, callback: Hearer) -> Callable[[], None]:
+        """Hear every event and preview of a job from its peer; returns its undo."""
+        return self._dispatcher.registry.overhear(callback)
