@@ -12,7 +12,7 @@ from .peers import PeerSnapshot, load_of
 
 #: Where a time that is of this very graph comes from; one of other graphs may be off many times over.
 SAME_GRAPH = frozenset({Origin.HERE, Origin.ELSEWHERE, Origin.SHAPE})
-OTHERS_MAX = 8  #: other peers that are mentioned
+OTHERS_MAX = 4  #: other peers that are mentioned: a person compares no more, and each costs a forecast
 
 
 @dataclass(frozen=True)

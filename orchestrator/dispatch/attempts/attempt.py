@@ -215,7 +215,9 @@ class AttemptRun:
                 if lost is not None:
                     raise ResultError(str(lost))
         finally:
-            await even_if_cancelled(_left(live, results))
+            if results.has_leftovers or (live and live.is_naming):
+                await even_if_cancelled(_left(live, results))
+            results.release_names()
         texts = texts_of(outputs, self._prompt, value_node)
         notes = gathering.notes(made, missing, self._peer)
         if frames.left_out:

@@ -40,6 +40,10 @@ class LiveOutputs:
         task = self._naming.start(self._shown(told, files), "naming of results")
         return NodeOutput(event.type, event.data, event.of_prompt, event.other, task)
 
+    @property
+    def is_naming(self) -> bool:
+        return bool(len(self._naming))
+
     async def settled(self) -> None:
         """Until all names are known that can be."""
         await self._naming.settled()

@@ -208,6 +208,16 @@ class Results:
                 del self._downloads[file]
         return faults, made
 
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether ``discard`` has anything to end or to remove."""
+        return bool(self._downloads)
+
+    def release_names(self) -> None:
+        """Nobody keeps a place for its files, or reads them early, any more."""
+        self._folders.early.withdraw(self._named.values())
+        self._counters.release(self._named.values())
+
     async def discard(self) -> None:
         """End what is still on its way and leave nothing half done behind. Harmless after ``publish``."""
         downloads = tuple(self._downloads.values())
@@ -215,8 +225,7 @@ class Results:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._folders.early.withdraw(self._named.values())
-        self._counters.release(self._named.values())
+        self.release_names()
         parts = [download.part for download in self._downloads.values()]
         if parts:
             await asyncio.to_thread(remove_all, parts)
