@@ -2,7 +2,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { FleetApi } from "./fleet/api.js";
-import { Attention } from "./fleet/attention.js";
+import { Notifications } from "./fleet/notifications.js";
 import { commandsOf, TAB_ID } from "./fleet/commands.js";
 import { t, useLanguage } from "./fleet/i18n.js";
 import { FleetMode } from "./fleet/mode.js";
@@ -12,11 +12,11 @@ import { NodeOutlook } from "./fleet/node_outlook.js";
 import { Outlook } from "./fleet/outlook.js";
 import { mount } from "./fleet/panel.js";
 import { PeerOnly } from "./fleet/peer_only.js";
-import { offerFleet } from "./fleet/run_elsewhere.js";
+import { offerFleet } from "./fleet/offer_fleet.js";
 import { RunsHere } from "./fleet/runs_here.js";
 import { FleetStore } from "./fleet/store.js";
 import { Variations } from "./fleet/variations.js";
-import { WhereTable } from "./fleet/where.js";
+import { Availability } from "./fleet/availability.js";
 
 const fleetApi = new FleetApi(api);
 const store = new FleetStore(fleetApi);
@@ -26,7 +26,7 @@ const runsHere = new RunsHere(store, () => app.extensionManager, async () =>
   (await (await api.fetchApi("/orchestrator/runs_here")).json()).known);
 const variations = new Variations(app, fleetApi, store);
 const TOAST_MS = 20_000; //: long enough to be read by somebody who was not looking
-new Attention(store, (toast) => app.extensionManager.toast.add({ ...toast, life: TOAST_MS })).listen(api);
+new Notifications(store, (toast) => app.extensionManager.toast.add({ ...toast, life: TOAST_MS })).listen(api);
 store.listen(api); // at once: the page complains of events that nobody listens to yet
 
 const badge = (bgColor) => (text) =>
@@ -39,7 +39,7 @@ outlook.listen(api);
 document.addEventListener("visibilitychange", () => outlook.look());
 new NodeOutlook(() => app.rootGraph ?? app.graph, badge(QUIET), badge(RAN)).listen(outlook, api);
 
-const places = new WhereTable(() => fleetApi.where());
+const places = new Availability(() => fleetApi.where());
 const isKnown = (type) => type in (window.LiteGraph?.registered_node_types ?? {});
 const peerOnly = new PeerOnly(places, app, badge(QUIET), () => store.peers.length, isKnown);
 peerOnly.listen(api);

@@ -18,8 +18,8 @@ WORKFLOW = ROOT / "example_workflows" / "Remote Dispatch.json"
 SAMPLER, LATENT = 4, 3
 THROWS = """() => {
   const broken = async () => {
-    const { WhereTable } = await import("/extensions/remote-dispatch/fleet/where.js");
-    new WhereTable(async () => null).lacking(null);
+    const { Availability } = await import("/extensions/remote-dispatch/fleet/availability.js");
+    new Availability(async () => null).lacking(null);
   };
   void broken();
   broken().catch((error) => console.error(error));

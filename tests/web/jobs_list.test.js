@@ -6,7 +6,7 @@ import { jobTime, peersOwnError, placeOf } from "../../web/fleet/format.js";
 import { reportOf } from "../../web/fleet/job_actions.js";
 import { dropTarget } from "../../web/fleet/job_drag.js";
 import { isWanted, wordsOf } from "../../web/fleet/job_filter.js";
-import { JobShelf } from "../../web/fleet/job_shelf.js";
+import { JobIndex } from "../../web/fleet/job_index.js";
 import { offsetsOf, rowsWithin } from "../../web/fleet/windowing.js";
 import { job, peer } from "./stand_in.js";
 
@@ -76,12 +76,12 @@ test("a failed job belongs to the peer that tried it last", () => {
 });
 
 test("there is a contact sheet once a job is one of several, until all are forgotten", () => {
-  const shelf = new JobShelf(10);
-  shelf.put(job({ job_id: "a" }));
-  assert.equal(shelf.hasBatch, false);
-  shelf.put(job({ job_id: "b", batch: { id: "s", index: 0, changes: {} } }));
-  shelf.put(job({ job_id: "c" }));
-  assert.equal(shelf.hasBatch, true);
-  shelf.clear();
-  assert.equal(shelf.hasBatch, false);
+  const index = new JobIndex(10);
+  index.put(job({ job_id: "a" }));
+  assert.equal(index.hasBatch, false);
+  index.put(job({ job_id: "b", batch: { id: "s", index: 0, changes: {} } }));
+  index.put(job({ job_id: "c" }));
+  assert.equal(index.hasBatch, true);
+  index.clear();
+  assert.equal(index.hasBatch, false);
 });

@@ -44,7 +44,7 @@
  *   apiURL(route: string): string}} ComfyApi
  */
 import { t } from "./i18n.js";
-import { inPieces } from "./job_pieces.js";
+import { inPieces } from "./paging.js";
 
 const HERE = globalThis.location?.origin ?? "1"; //: a proxy may hide from the server where the page was opened
 const NOT_OURS = new Set(["bad_host", "bad_origin"]);
@@ -96,7 +96,7 @@ export class FleetApi {
     return this.#request("GET", `/jobs?limit=${limit}&only=line`);
   }
 
-  /** @returns {Promise<import("./where.js").Where>} */
+  /** @returns {Promise<import("./availability.js").Where>} */
   where = () => this.#request("GET", "/where");
 
   /** @returns {Promise<Settings>} */

@@ -3,7 +3,7 @@
 import { copyText, h, setAttribute, setText } from "./dom.js";
 import { jobTitle } from "./format.js";
 import { t } from "./i18n.js";
-import { isFinal } from "./job_shelf.js";
+import { isFinal } from "./job_index.js";
 import { peerChoice } from "./peer_choice.js";
 
 /** @typedef {import("./api.js").Job} Job @typedef {import("./api.js").Peer} Peer */

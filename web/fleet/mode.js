@@ -4,7 +4,7 @@ import { whyOff } from "./addresses.js";
 import { setAttribute } from "./dom.js";
 import { stateOf } from "./commands.js";
 import { t } from "./i18n.js";
-import { whatChanged } from "./mode_words.js";
+import { whatChanged } from "./mode_text.js";
 /** @typedef {import("./api.js").Settings} Settings */
 
 const COMMAND = "RemoteDispatch.ToggleFleetMode";

@@ -2,7 +2,7 @@
 /** The switches of fleet mode in the tab's head. */
 import { h, setAttribute, setOptionalText, setText } from "./dom.js";
 import { t } from "./i18n.js";
-import { hindrance, whereRunGoes } from "./mode_words.js";
+import { hindrance, whereRunGoes } from "./mode_text.js";
 import { outlookLines } from "./outlook_lines.js";
 
 /** @param {HTMLElement} el @param {import("./panel.js").SectionDeps} deps @returns {() => void} */

@@ -29,7 +29,7 @@ export class PeerOnly {
   #mending = null;
 
   /**
-   * @param {import("./where.js").WhereTable} table
+   * @param {import("./availability.js").Availability} table
    * @param {App} app
    * @param {(text: string) => object | null} badge the host's own; null where it has none
    * @param {() => number} peers how many there are

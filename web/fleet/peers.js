@@ -1,9 +1,9 @@
 // @ts-check
 /** The peers: one row each, the form for a new one, and what to do while there is none. */
 import { atNextFrame, h, keyedList } from "./dom.js";
-import { firstSteps } from "./first_steps.js";
+import { onboarding } from "./onboarding.js";
 import { t } from "./i18n.js";
-import { drawnInSight } from "./in_sight.js";
+import { drawnWhenVisible } from "./visibility.js";
 import { mount as mountForm } from "./peer_form.js";
 import { peerRow } from "./peer_row.js";
 
@@ -17,10 +17,10 @@ export function mount(el, deps) {
   const controller = new AbortController();
   const list = h("ul", { class: "orc-list orc-peers", "aria-label": t("Peers") });
   const formPlace = h("div");
-  const lesson = firstSteps(deps, () => render());
+  const lesson = onboarding(deps, () => render());
   const add = h("button", { type: "button", class: "orc-button", "data-orc-add": true, onclick: () => openForm() }, t("Add peer"));
-  /** @type {ReturnType<typeof drawnInSight<Peer>>} */
-  const inSight = drawnInSight();
+  /** @type {ReturnType<typeof drawnWhenVisible<Peer>>} */
+  const inSight = drawnWhenVisible();
   const showPeers = keyedList(list, (/** @type {Peer} */ peer) => peer.id, (peer) =>
     inSight.row(peerRow(peer, deps, () => add.focus())));
 

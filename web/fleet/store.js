@@ -2,7 +2,7 @@
 /** What the page knows of the fleet, kept live by the server's events. */
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job
  * @typedef {import("./api.js").Jobs} Jobs @typedef {import("./api.js").Settings} Settings */
-import { isFinal, JobShelf } from "./job_shelf.js";
+import { isFinal, JobIndex } from "./job_index.js";
 
 export { isFinal };
 
@@ -42,7 +42,7 @@ export class FleetStore extends EventTarget {
   #lineTimer;
   #lineReadAt = -Infinity;
   #settingsEvents = 0;
-  #shelf = new JobShelf(JOBS_KEPT);
+  #index = new JobIndex(JOBS_KEPT);
   #toldAt = -Infinity;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #tellTimer;
@@ -56,18 +56,18 @@ export class FleetStore extends EventTarget {
     this.#api = api;
   }
 
-  /** See JobShelf for what these are and how they are ordered. */
-  get jobs() { return this.#shelf.jobs; }
-  get queue() { return this.#shelf.queue; }
+  /** See JobIndex for what these are and how they are ordered. */
+  get jobs() { return this.#index.jobs; }
+  get queue() { return this.#index.queue; }
   /** @returns {readonly Job[]} */
-  get ended() { return this.#shelf.ended; }
-  get line() { return this.#shelf.line; }
-  get hasBatch() { return this.#shelf.hasBatch; }
+  get ended() { return this.#index.ended; }
+  get line() { return this.#index.line; }
+  get hasBatch() { return this.#index.hasBatch; }
 
-  job(/** @type {string} */ id) { return this.#shelf.get(id); }
+  job(/** @type {string} */ id) { return this.#index.get(id); }
 
   /** @param {string} peerId */
-  usual(peerId) { return this.#shelf.usual(peerId); }
+  usual(peerId) { return this.#index.usual(peerId); }
 
   /** @param {string} peerId */
   typicalMs(peerId) { return this.usual(peerId)?.ms ?? null; }
@@ -106,7 +106,7 @@ export class FleetStore extends EventTarget {
     });
     on("orchestrator.jobs", ({ jobs }) => {
       const moved = jobs.some(
-        (/** @type {Job} */ job) => job.state === "waiting" || this.#shelf.get(job.job_id)?.state === "waiting");
+        (/** @type {Job} */ job) => job.state === "waiting" || this.#index.get(job.job_id)?.state === "waiting");
       this.#mergeJobs(jobs);
       if (moved) this.#readLineSoon();
     });
@@ -162,8 +162,8 @@ export class FleetStore extends EventTarget {
       if (turn !== this.#refreshes) return;
       const newer = this.#meanwhile;
       this.#meanwhile = null;
-      this.#shelf.clear();
-      this.#shelf.line = line;
+      this.#index.clear();
+      this.#index.line = line;
       this.unseen = {
         waiting: Math.max(0, counts.waiting - line.length),
         ended: Math.max(0, counts.ended - jobs.filter(isFinal).length),
@@ -183,8 +183,8 @@ export class FleetStore extends EventTarget {
     const turn = this.#refreshes;
     const answer = await this.#api.line(JOBS_KEPT).catch(() => null);
     if (!answer || turn !== this.#refreshes) return;
-    if (answer.line.some((id) => !this.#shelf.get(id))) return this.refresh(); // events were lost
-    this.#shelf.line = answer.line;
+    if (answer.line.some((id) => !this.#index.get(id))) return this.refresh(); // events were lost
+    this.#index.line = answer.line;
     this.unseen = { ...this.unseen, waiting: Math.max(0, answer.counts.waiting - answer.line.length) };
     this.#tellJobs();
   }
@@ -221,11 +221,11 @@ export class FleetStore extends EventTarget {
   /** @param {Job[]} changed */
   #mergeJobs(changed) {
     for (const job of changed) {
-      this.#shelf.put(job);
-      if (job.state === "waiting" && !this.unseen.waiting) this.#shelf.lineUp(job.job_id);
+      this.#index.put(job);
+      if (job.state === "waiting" && !this.unseen.waiting) this.#index.lineUp(job.job_id);
       this.#meanwhile?.set(job.job_id, job);
     }
-    this.unseen.ended += this.#shelf.trim();
+    this.unseen.ended += this.#index.trim();
     this.#tellJobs();
   }
 

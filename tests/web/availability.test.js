@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { WhereTable } from "../../web/fleet/where.js";
+import { Availability } from "../../web/fleet/availability.js";
 
 const WHERE = {
   known: true,
@@ -15,7 +15,7 @@ const WHERE = {
 };
 
 async function table(where = WHERE) {
-  const made = new WhereTable(async () => where);
+  const made = new Availability(async () => where);
   await made.refresh();
   return made;
 }
@@ -64,7 +64,7 @@ test("what a prompt wants and this machine lacks is told node by node", async ()
 
 test("a server that does not answer leaves what was known", async () => {
   const answers = [WHERE];
-  const places = new WhereTable(async () => answers.pop() ?? Promise.reject(new Error("away")));
+  const places = new Availability(async () => answers.pop() ?? Promise.reject(new Error("away")));
   await places.refresh();
   await places.refresh();
   assert.deepEqual(places.peersOf("Stamp"), ["gpu-1"]);

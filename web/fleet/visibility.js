@@ -4,7 +4,7 @@
 /** @template Item @typedef {{element: HTMLElement, update(item: Item): void}} Row */
 
 /** @template Item */
-export function drawnInSight() {
+export function drawnWhenVisible() {
   /** @type {WeakMap<Element, () => void>} */
   const due = new WeakMap();
   /** @type {WeakSet<Element>} */

@@ -13,7 +13,7 @@ import { t } from "./i18n.js";
 /** @type {Where} */
 const NOWHERE = { known: false, places: [], classes: {}, values: {} };
 
-export class WhereTable {
+export class Availability {
   #read;
   /** @type {Where} */
   #where = NOWHERE;

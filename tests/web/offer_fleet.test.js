@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { offerFleet } from "../../web/fleet/run_elsewhere.js";
-import { WhereTable } from "../../web/fleet/where.js";
+import { offerFleet } from "../../web/fleet/offer_fleet.js";
+import { Availability } from "../../web/fleet/availability.js";
 
 const PROMPT = { output: { 1: { class_type: "Stamp", inputs: {} }, 2: { class_type: "Loader", inputs: { file: "x.pt" } } } };
 const MISSING = { error: { type: "invalid_prompt" }, node_errors: [] };
@@ -32,7 +32,7 @@ class Host {
 
 async function page(refusal, { yes = true, fleet = false } = {}) {
   const host = new Host(refusal);
-  const table = new WhereTable(async () => ({
+  const table = new Availability(async () => ({
     known: true, places: [{ here: false, peers: ["gpu"] }], classes: { Stamp: 0 }, values: { Loader: { file: { "x.pt": 0 } } },
   }));
   await table.refresh();

@@ -81,7 +81,7 @@ export function jobNeeding(job) {
   };
 }
 
-export class Attention {
+export class Notifications {
   #toast;
   /** @type {Peer[] | null} */
   #peers = null;

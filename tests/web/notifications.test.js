@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Attention, jobNeeding, lostLately, peersNeeding } from "../../web/fleet/attention.js";
+import { Notifications, jobNeeding, lostLately, peersNeeding } from "../../web/fleet/notifications.js";
 import { job, peer } from "./stand_in.js";
 
 const summaries = (before, now, lost = 0) => peersNeeding([peer(before)], [peer(now)], () => lost).map((toast) => toast.summary);
@@ -44,7 +44,7 @@ test("the same failure is told once, however often the server tells of the job",
   const events = new EventTarget();
   const store = Object.assign(new EventTarget(), { peers: [], jobs: [], now: Date.now });
   const told = [];
-  new Attention(store, (toast) => told.push(toast)).listen(events);
+  new Notifications(store, (toast) => told.push(toast)).listen(events);
   for (let time = 0; time < 3; time += 1) {
     const jobs = [job({ state: "failed", source: "http" })];
     events.dispatchEvent(new CustomEvent("orchestrator.jobs", { detail: { jobs } }));
@@ -61,7 +61,7 @@ test("the same failure is told once, however often the server tells of the job",
 test("a peer that is heard to be down before its job is heard to be lost went away with it all the same", () => {
   const store = Object.assign(new EventTarget(), { peers: [peer()], jobs: [], now: Date.now });
   const told = [];
-  new Attention(store, (toast) => told.push(toast.summary)).listen(new EventTarget());
+  new Notifications(store, (toast) => told.push(toast.summary)).listen(new EventTarget());
   const hear = (what, changes) => {
     Object.assign(store, changes);
     store.dispatchEvent(new Event(what));

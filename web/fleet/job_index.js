@@ -17,7 +17,7 @@ const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 /** @param {Job} a @param {Job} b */
 const oldestFirst = (a, b) => compare(a.created_at, b.created_at);
 
-export class JobShelf {
+export class JobIndex {
   /** The last that ended first. @type {Job[]} */
   ended = [];
   /** Whether any of them is one of several variations. */

@@ -17,7 +17,7 @@ export const helpLink = (text = t("Help")) => outsideLink(HELP, text, { class: "
  * @returns {{element: HTMLElement, isUnderWay(): boolean, follow(): void}} under way: begun in here, and not closed;
  *   `follow`: the peers have changed
  */
-export function firstSteps({ api, store, say }, changed) {
+export function onboarding({ api, store, say }, changed) {
   /** @type {Peer | null} */
   let peer = null;
   let closed = false;

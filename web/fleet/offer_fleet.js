@@ -4,8 +4,8 @@ import { h, openDialog } from "./dom.js";
 import { t } from "./i18n.js";
 
 /**
- * @typedef {import("./where.js").Lack} Lack
- * @typedef {{output: Record<string, import("./where.js").PromptNode>}} PromptData
+ * @typedef {import("./availability.js").Lack} Lack
+ * @typedef {{output: Record<string, import("./availability.js").PromptNode>}} PromptData
  * @typedef {(number: number, data: PromptData, options?: object) => Promise<any>} QueuePrompt
  * @typedef {{queuePrompt: QueuePrompt, fetchApi(route: string, options?: RequestInit): Promise<Response>}} HostApi
  */
@@ -13,7 +13,7 @@ import { t } from "./i18n.js";
 /**
  * Stands before the host's way of sending a prompt; all that does not concern us goes through as ever.
  * @param {HostApi} api
- * @param {import("./where.js").WhereTable} table
+ * @param {import("./availability.js").Availability} table
  * @param {() => boolean} fleetMode whether Run goes to the fleet anyway
  * @param {(lacks: Lack[]) => Promise<boolean>} ask whether a person wants it run on the fleet
  */
