@@ -183,5 +183,11 @@ def test_an_error_that_names_its_node_already_is_not_prefixed_again() -> None:
     assert str(error_of(RUNTIME, said)) == said
 
 
+def test_what_an_error_tells_of_a_picture_that_went_in_is_kept_whole() -> None:
+    tensor = "0.1234, " * 700  # torch writes 5 400 characters of a picture of any size
+    told = {"exception_message": "no", "current_inputs": {"image": [tensor]}}
+    assert execution_error(told, "far-away", {}).details["current_inputs"] == {"image": [tensor]}
+
+
 def test_every_wording_names_who_says_it() -> None:
     assert all(row.source and row.pattern for row in WORDINGS)

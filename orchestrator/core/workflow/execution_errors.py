@@ -180,7 +180,7 @@ def execution_error(details: Mapping[str, Any], peer: str, titles: Mapping[str, 
     """
     details = foreign.details({**{key: details[key] for key in _TELLING if key in details}, **details})
     kind = str(details.get("exception_type") or "")
-    said = str(details.get("exception_message") or kind or "no message").strip()
+    said = foreign.message(str(details.get("exception_message") or kind or "no message").strip())
     node_type, node_id = str(details.get("node_type") or "A node"), str(details.get("node_id", "?"))
     plain = node_in_words(node_id, node_type, node_type)
     where = node_in_words(node_id, node_type, titles.get(node_id, node_type))

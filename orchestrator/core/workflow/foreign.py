@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MESSAGE_MAX = 4096  #: characters of one text
+MESSAGE_MAX = 4096  #: characters of a sentence for people
+TEXT_MAX = 1 << 14  #: of one text among the details; an error tells 5 400 of a picture
 DETAILS_MAX = 100_000  #: characters of all that belongs together
 LEFT_OUT = "… further parts were not kept"
 _DEPTH_MAX = 20
@@ -25,11 +26,11 @@ def details(value: Any, most: int = DETAILS_MAX) -> Any:
 
 class _Reader:
     def __init__(self, most: int) -> None:
-        self._left = most
+        self._left, self._text_max = most, min(most, TEXT_MAX)
 
     def kept(self, value: Any, depth: int = 0) -> Any:
         if isinstance(value, str):
-            text = message(value)
+            text = message(value, self._text_max)
             self._left -= len(text)
             return text
         if isinstance(value, Mapping):
