@@ -147,23 +147,24 @@ class Chaos:
     async def _submit(self, more_bytes: int = 0) -> None:
         """Send a job. Its graph has `more_bytes` in an input that no class knows."""
         self._number += 1
-        picture = {"width": 16, "height": 16, "batch_size": 1, "color": self._number}
+        number = self._number  # large prompts are sent while others are on their way
+        picture = {"width": 16, "height": 16, "batch_size": 1, "color": number}
         if more_bytes:
             picture["note"] = "n" * more_bytes
         graph = {
             "1": {"class_type": "EmptyImage", "inputs": picture},
             "2": {
                 "class_type": "SaveImage",
-                "inputs": {"images": ["1", 0], "filename_prefix": f"chaos/{self._number}"},
+                "inputs": {"images": ["1", 0], "filename_prefix": f"chaos/{number}"},
             },
         }
-        body = {"prompt": graph, "request_id": f"chaos-{self._number}"}
+        body = {"prompt": graph, "request_id": f"chaos-{number}"}
         # As a careful sender does: again under the same id, until there is an answer.
         for _ in range(60):
             with suppress(aiohttp.ClientError, asyncio.TimeoutError):
                 answer = await self.ask("POST", "/orchestrator/jobs", body)
                 if answer:
-                    self.accepted[answer["job_id"]] = self._number
+                    self.accepted[answer["job_id"]] = number
                     return
             await asyncio.sleep(1.0)
         self.refused += 1
