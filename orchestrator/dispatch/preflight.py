@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..backends.manager import BackendManager
@@ -15,6 +15,7 @@ from ..core.models.job import Prompt
 from ..core.workflow.object_info import ObjectInfo
 from .attempts.transport import Folders
 
+IN_PLACE_NODES = 100  #: up to this size a check in place takes less time than a thread's turn
 _BEING_READ = "its list of nodes is still being read"
 
 
@@ -59,7 +60,8 @@ class Preflight:
     async def _answers(
         self, prompt: Prompt, targets: Sequence[str] | None, peer: str, tags: Sequence[str]
     ) -> _Answers:
-        answers, known = _Answers(), dict[ObjectInfo, Validation]()
+        answers = _Answers()
+        asked: dict[str, tuple[str, ObjectInfo]] = {}
         for config in self._manager.all():
             if reason := self._is_out(config, peer, tags):
                 answers.by_name[config.name] = reason
@@ -70,12 +72,31 @@ class Preflight:
                 answers.by_name[config.name] = status.reason or _BEING_READ
                 answers.is_settling |= status.health in (Health.UNKNOWN, Health.UP)
                 continue
-            if info not in known:
-                known[info] = await asyncio.to_thread(validate, prompt, info, targets, self._has_file)
-            answers.by_name[config.name] = known[info]
+            asked[config.id] = config.name, info
+        known = await self._validated(prompt, {info for _, info in asked.values()}, targets)
+        for backend_id, (name, info) in asked.items():
+            answers.by_name[name] = known[info]
             if known[info].rests_on:
-                answers.doubts[config.id] = known[info].rests_on
+                answers.doubts[backend_id] = known[info].rests_on
         return answers
+
+    async def _validated(
+        self, prompt: Prompt, infos: Collection[ObjectInfo], targets: Sequence[str] | None
+    ) -> dict[ObjectInfo, Validation]:
+        def all_of(has_file: Callable[[str], bool]) -> dict[ObjectInfo, Validation]:
+            return {info: validate(prompt, info, targets, has_file) for info in infos}
+
+        wanted: list[str] = []  #: files that have to be looked for: the event loop waits for no disk
+        if len(prompt) * len(infos) <= IN_PLACE_NODES:
+
+            def note(value: str) -> bool:
+                wanted.append(value)
+                return False
+
+            found = all_of(note)
+            if not wanted:
+                return found
+        return await asyncio.to_thread(all_of, self._has_file)
 
     def _is_out(self, config: BackendConfig, peer: str, tags: Sequence[str]) -> str:
         """Why the request itself, or its owner, keeps the prompt from this peer; "" when neither does."""

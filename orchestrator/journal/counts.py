@@ -7,6 +7,7 @@ when that is cut short, damaged or removed, it goes on with an older state and s
 from __future__ import annotations
 
 import contextlib
+import os
 from io import FileIO
 from pathlib import Path
 
@@ -32,8 +33,12 @@ class JournalCount:
         with contextlib.suppress(OSError):
             if self._file is None:
                 self._file = FileIO(self._path, "r+" if self._path.exists() else "w+")
-            self._file.seek(0)
-            self._file.write(b"%0*d\n" % (_DIGITS, changes))
+            text = b"%0*d\n" % (_DIGITS, changes)
+            if hasattr(os, "pwrite"):  # one call: after each, the thread waits for its turn
+                os.pwrite(self._file.fileno(), text, 0)
+            else:
+                self._file.seek(0)
+                self._file.write(text)
 
     def close(self) -> None:
         file, self._file = self._file, None

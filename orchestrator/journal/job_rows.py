@@ -25,7 +25,18 @@ _JOB_COLUMNS = tuple(c.name for c in JOBS.c if c.name not in ("number", "request
 _SOME: sa.BindParameter[list[str]] = sa.bindparam("some", expanding=True)
 _DELIVERED = sa.select(OUTPUTS.c.path).where(OUTPUTS.c.path.in_(_SOME))
 _KNOWN = sa.select(JOBS.c.id).where(JOBS.c.id.in_(_SOME))
-_DELETE_PARTS = tuple(t.delete().where(t.c.job_id == sa.bindparam("this_id")) for t, _ in _PARTS.values())
+_PART_COUNTS = sa.select(
+    JOBS.c.id,
+    *(
+        sa.select(sa.func.count()).where(table.c.job_id == JOBS.c.id).scalar_subquery().label(name)
+        for name, (table, _) in _PARTS.items()
+    ),
+).where(JOBS.c.id.in_(_SOME))
+_DELETE_PARTS = {
+    name: table.delete().where(table.c.job_id == sa.bindparam("this_id"))
+    for name, (table, _) in _PARTS.items()
+}
+_PUT_PARTS = {name: table.insert().prefix_with("OR REPLACE") for name, (table, _) in _PARTS.items()}
 _DELETE_PLACES = PLACES.delete().where(PLACES.c.job_id.in_(_SOME))
 _UPDATE_JOB = JOBS.update().where(JOBS.c.id == sa.bindparam("this_id"))
 NEWEST_FIRST = (JOBS.c.created_at.desc(), JOBS.c.number.desc())
@@ -76,9 +87,10 @@ def _parts(
 
 
 def save_jobs(db: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Few statements for many jobs: what SQLAlchemy does for each of them costs more than the disk."""
+    """Few statements for many jobs: what SQLAlchemy does for each of them costs more than the disk, and after
+    each the thread waits for its turn beside a busy event loop."""
     latest = {job.id: job for job in jobs}
-    known = set(db.scalars(_KNOWN, {"some": list(latest)}).all())
+    known = {row["id"]: row for row in db.execute(_PART_COUNTS, {"some": list(latest)}).mappings()}
     for is_new in (False, True):
         chosen = [job for job in latest.values() if (job.id not in known) is is_new]
         if not chosen:
@@ -89,24 +101,23 @@ def save_jobs(db: sa.Connection, jobs: Sequence[Job]) -> None:
             db.execute(REQUESTS.insert(), [{"job_id": job.id, **_request(job, graphs)} for job in chosen])
         else:
             db.execute(_UPDATE_JOB, [{**_job_values(job), "this_id": job.id} for job in chosen])
-            for delete in _DELETE_PARTS:
-                db.execute(delete, [{"this_id": job.id} for job in chosen])
-        for name, (table, _) in _PARTS.items():
-            _insert_parts(db, table, [(job.id, getattr(job, name)) for job in chosen])
+        for name in _PARTS:
+            parts_of = {job.id: getattr(job, name) for job in chosen}
+            if fewer := [i for i, parts in parts_of.items() if i in known and known[i][name] > len(parts)]:
+                db.execute(_DELETE_PARTS[name], [{"this_id": job_id} for job_id in fewer])
+            _put_parts(db, name, parts_of)
 
 
-def _insert_parts(
-    db: sa.Connection,
-    table: sa.Table,
-    parts_of: Sequence[tuple[str, Sequence[Any]]],
-) -> None:
+def _put_parts(db: sa.Connection, name: str, parts_of: Mapping[str, Sequence[Any]]) -> None:
+    """Each in its place: there are no others behind them."""
+    table = _PARTS[name][0]
     rows = [
         {"job_id": job_id, "position": position} | {k: v for k, v in vars(part).items() if k in table.c}
-        for job_id, parts in parts_of
+        for job_id, parts in parts_of.items()
         for position, part in enumerate(parts)
     ]
     if rows:
-        db.execute(table.insert(), rows)
+        db.execute(_PUT_PARTS[name], rows)
 
 
 def _job_values(job: Job) -> dict[str, Any]:
