@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlencode
 
 import aiohttp
@@ -254,9 +255,18 @@ def _append(target: Path, at: int, blocks: list[bytes], needed_bytes: int) -> No
     its beginning."""
     if needed_bytes:
         _refuse_to_fill(target, needed_bytes)
-    if at == 0:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("r+b" if at else "wb") as file:
-        if file.seek(0, os.SEEK_END) != at:
+    with _opened(target, is_new=at == 0) as file:
+        if at and file.seek(0, os.SEEK_END) != at:
             raise FileNotFoundError(errno.ENOENT, "what was fetched before is gone", str(target))
         file.writelines(blocks)
+
+
+def _opened(target: Path, *, is_new: bool) -> BinaryIO:
+    """Its folder is nearly always there."""
+    try:
+        return target.open("wb" if is_new else "r+b")
+    except FileNotFoundError:
+        if not is_new:
+            raise
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target.open("wb")
