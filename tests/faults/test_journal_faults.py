@@ -46,7 +46,7 @@ async def test_f52_a_full_disk_holds_the_line_and_ends_no_job(
         with pytest.raises(StoreError, match=r"takes no new jobs for now.*disk is full.*go on by themselves"):
             await rig.master.submit(jobs[0].request.prompt)
         await rig.b.finish(str(rig.b.running))
-        line = rig.master.runtime.waiting_jobs
+        line = rig.master.runtime.queue.jobs
         await until(lambda: line() and all("disk is full" in job.explanation for job in line()), "held")
         assert len(rig.a.prompts) + len(rig.b.prompts) == 4  # nothing is begun that the journal does not know
         disk.clear()
