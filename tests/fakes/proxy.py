@@ -75,6 +75,9 @@ class Proxy:
             _reset(near)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None or not self._server.is_serving():
+            writer.transport.abort()  # it was let in a moment before the way was closed
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)

@@ -613,7 +613,7 @@ async def test_a_target_that_cannot_be_written_is_not_the_peers_fault(
 ) -> None:
     fake.files[("output", "run", "a.png")] = b"x"
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="Not a directory|exists"):
+    with pytest.raises(OSError, match=r"Not a directory|exists"):
         await client.download(RESULT, tmp_path / "file" / "a")
     assert names_in(tmp_path) == ["file"]
 
