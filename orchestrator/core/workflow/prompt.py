@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 from ..models.job import Prompt
 
-#: An object of JSON. A dict is known at once; asking the abstract class takes six times as long.
+#: An object of JSON. A dict is known at once; asking the abstract class takes more than twice as long.
 _OBJECT = (dict, Mapping)
 #: Inputs that hold a seed: what is drawn again for each run.
 SEED_NAMES = frozenset({"seed", "noise_seed"})

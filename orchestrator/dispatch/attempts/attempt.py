@@ -217,7 +217,8 @@ class AttemptRun:
         finally:
             if results.has_leftovers or (live and live.is_naming):
                 await even_if_cancelled(_left(live, results))
-            results.release_names()
+            else:
+                results.release_names()
         texts = texts_of(outputs, self._prompt, value_node)
         notes = gathering.notes(made, missing, self._peer)
         if frames.left_out:

@@ -42,7 +42,7 @@ class LiveOutputs:
 
     @property
     def is_naming(self) -> bool:
-        return bool(len(self._naming))
+        return len(self._naming) > 0
 
     async def settled(self) -> None:
         """Until all names are known that can be."""
