@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from time import perf_counter
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
+IN_PLACE_S = 0.01  #: the event loop is kept from everything else that long
 
 
 class BackgroundTasks:
@@ -44,3 +47,21 @@ async def even_if_cancelled(work: Coroutine[Any, Any, object]) -> None:
     except asyncio.CancelledError:
         await task
         raise
+
+
+async def done_for_each(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    in_place: bool,
+    clock: Callable[[], float] = perf_counter,
+) -> list[R]:
+    """What `work` makes of each item, in their order. `in_place`: one of them takes a few milliseconds at
+    most. Then it is done on the event loop until ``IN_PLACE_S`` are over, as a busy loop gives a thread its
+    turn only every 5 ms (sys.getswitchinterval); what is left is done in a thread, in one turn."""
+    made: list[R] = []
+    end = clock() + IN_PLACE_S
+    while in_place and len(made) < len(items) and clock() < end:
+        made.append(work(items[len(made)]))
+    left = items[len(made) :]
+    return made + await asyncio.to_thread(lambda: [work(item) for item in left]) if left else made

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from ..backends.manager import BackendManager
 from ..backends.second_look import SecondLook
+from ..background import done_for_each
 from ..core.engine.requirements import Doubt, only_here
 from ..core.engine.validation import Validation, agree, validate
 from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Prompt
 from ..core.workflow.object_info import ObjectInfo
 from .attempts.transport import Folders
+from .queue.prompt_variants import is_quick_to_read
 
 _BEING_READ = "its list of nodes is still being read"
 
@@ -82,13 +84,24 @@ class Preflight:
     async def _validated(
         self, prompt: Prompt, infos: Collection[ObjectInfo], targets: Sequence[str] | None
     ) -> dict[ObjectInfo, Validation]:
-        """What each of these lists says: all in one turn of a thread. Not on the loop, however small the
-        prompt: looking for a name that is like an unknown one takes a tenth of a second."""
+        """What each of these lists says. The event loop waits for no disk: where a file has to be looked
+        for, all is done in a thread."""
+        lists, looked_for = tuple(infos), list[str]()
 
-        def all_of_them() -> dict[ObjectInfo, Validation]:
-            return {info: validate(prompt, info, targets, self._has_file) for info in infos}
+        def note(value: str) -> bool:
+            looked_for.append(value)
+            return False
 
-        return await asyncio.to_thread(all_of_them)
+        def without_files(info: ObjectInfo) -> Validation:
+            return validate(prompt, info, targets, note)
+
+        def with_files(info: ObjectInfo) -> Validation:
+            return validate(prompt, info, targets, self._has_file)
+
+        found = await done_for_each(without_files, lists, in_place=True) if is_quick_to_read(prompt) else []
+        if looked_for or not found:
+            found = await done_for_each(with_files, lists, in_place=False)
+        return dict(zip(lists, found, strict=True))
 
     def _is_out(self, config: BackendConfig, peer: str, tags: Sequence[str]) -> str:
         """Why the request itself, or its owner, keeps the prompt from this peer; "" when neither does."""

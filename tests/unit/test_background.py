@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+from itertools import chain, repeat
 
 import pytest
 
-from orchestrator.background import BackgroundTasks
+from orchestrator.background import BackgroundTasks, done_for_each
 from orchestrator.signals import Signal
 
 
@@ -91,3 +93,26 @@ def test_who_stops_listening_while_it_is_told_does_not_disturb_the_telling() -> 
     changed.tell()
     changed.tell()
     assert heard == ["once", "always", "always"]
+
+
+def loop_and_other_threads(ran: list[int]) -> list[str]:
+    return ["loop" if ident == threading.get_ident() else "aside" for ident in ran]
+
+
+async def test_quick_work_is_done_in_place_and_what_takes_long_is_finished_aside() -> None:
+    threads: list[int] = []
+
+    def work(item: int) -> int:
+        threads.append(threading.get_ident())
+        return item * item
+
+    clock = chain([0.0, 0.0, 0.002], repeat(1.0))
+    made = await done_for_each(work, range(5), in_place=True, clock=lambda: next(clock))
+    assert made == [0, 1, 4, 9, 16]
+    assert loop_and_other_threads(threads) == ["loop", "loop", "aside", "aside", "aside"]
+
+
+async def test_slow_work_is_never_done_in_place() -> None:
+    ran = await done_for_each(lambda item: threading.get_ident(), [1, 2], in_place=False)
+    assert loop_and_other_threads(ran) == ["aside", "aside"]
+    assert await done_for_each(lambda item: item, [], in_place=False) == []

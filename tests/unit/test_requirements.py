@@ -52,6 +52,13 @@ def test_a_missing_class_is_named() -> None:
     assert unmet(prompt("Unheard"), PEER) == ("it lacks the node Unheard",)
 
 
+def test_each_of_many_missing_models_is_named_but_only_some_with_what_they_resemble() -> None:
+    many = {str(n): {"class_type": "Loader", "inputs": {"file": f"{n}other.safetensors"}} for n in range(99)}
+    words = unmet(many, PEER)
+    assert len(words) == 99
+    assert 0 < sum("it has other.safetensors" in told for told in words) < 10
+
+
 def test_a_missing_model_is_named_with_the_nearest_one_the_peer_has() -> None:
     assert unmet(prompt("Loader", file="otter.safetensors"), PEER) == (
         "it lacks the file otter.safetensors, wanted by node 1 (file) (it has other.safetensors)",

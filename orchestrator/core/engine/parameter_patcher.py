@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from ..models.job import Prompt
 from ..workflow.inspector import Parameter, inspect_parameters
 from ..workflow.parser import check_prompt, check_value
 from ..workflow.prompt import is_link, title_of
+from .resemblance import resembling
 
 _MAX_CANDIDATES = 12
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
@@ -153,7 +153,7 @@ def _choice(parameter: Parameter, value: Any) -> Any:
         if str(choice) == wanted or str(choice).replace("\\", "/") == wanted.replace("\\", "/"):
             return choice
     texts = [str(choice) for choice in choices]
-    near = difflib.get_close_matches(wanted, texts, 5, 0.4) or texts[:5]
+    near = resembling(wanted, texts, 5, 0.4) or texts[:5]
     raise ParameterError(
         f"{wanted!r} is not in the list of {parameter.address} ({parameter.title}). "
         f"The nearest of its {len(texts)} choices: {', '.join(map(repr, near))}.",
@@ -173,7 +173,7 @@ def _nearest(parameters: Sequence[Parameter], target: str) -> list[Parameter]:
     same = [p for p in parameters if p.input == name]
     if same:
         return same[:_MAX_CANDIDATES]
-    names = difflib.get_close_matches(name, sorted({p.input for p in parameters}), 4, 0.5)
+    names = resembling(name, sorted({p.input for p in parameters}), 4, 0.5)
     near = [p for p in parameters if p.input in names]
     return (near or list(parameters))[:_MAX_CANDIDATES]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from weakref import WeakKeyDictionary, proxy
 
 from ...errors import WorkflowError
 from ..workflow.object_info import ObjectInfo
+from .resemblance import resembling
 
 ANY_KIND = ""
 LORAS, EMBEDDINGS = "loras", "embeddings"
@@ -50,6 +50,7 @@ class PeerFiles:
         self._info: ObjectInfo = proxy(info)  # kept by what is kept for it, it would never go
         self._by_kind: dict[str, dict[str, str] | None] = {}
         self._stems: dict[str, dict[str, str]] = {}
+        self._bare: dict[str, set[str]] = {}  #: without folder and ending
 
     def is_known(self, kind: str) -> bool:
         """Whether the peer told what it has of it."""
@@ -70,13 +71,15 @@ class PeerFiles:
     def has_somewhere(self, name: str, kind: str) -> bool:
         """Whether a file of that name lies in any folder of its kind, which text loaders look through."""
         wanted = _stem(_normal(name)).rpartition("/")[2]
-        return any(stem.rpartition("/")[2] == wanted for stem in self._stems_of(kind))
+        if kind not in self._bare:
+            self._bare[kind] = {stem.rpartition("/")[2] for stem in self._stems_of(kind)}
+        return wanted in self._bare[kind]
 
     def nearest(self, name: str, kind: str) -> str:
         """A file that may be meant; "" for none."""
         names, wanted = self._names(kind) or {}, _normal(name)
         same = [known for known in names if known.rpartition("/")[2] == wanted.rpartition("/")[2]]
-        near = same or difflib.get_close_matches(wanted, list(names)[:2_000], n=1, cutoff=0.8)
+        near = same or resembling(wanted, names, 1, 0.8)
         return names[near[0]] if near else ""
 
     def _stems_of(self, kind: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ either sure, and then nothing is sent there; or it is not, and the peer decides.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +17,11 @@ from ..workflow.object_info import InputSpec, ObjectInfo
 from ..workflow.prompt import class_of, is_link
 from .mentions import Keys, Mention, leaves, mentions, replaced
 from .peer_files import EMBEDDINGS, LORAS, files_of_peer, is_model_file, listing_class
+from .resemblance import resembling
 
 # Any ending but a model's may name a file that the user put into the master's input folder.
 _INPUT_FILE = re.compile(r"\.[A-Za-z0-9]{1,8}(\s*\[(input|output|temp)\])?$")
-_COMPARED_MAX = 2_000  #: names; comparing takes long
+_HINTS_MAX = 8  #: of the files a prompt lacks, as many are told what they resemble: looking takes long
 _PATH_MAX = 1_000  #: characters of a text that may be a path
 
 
@@ -90,7 +90,7 @@ def lacks_of(prompt: Prompt, info: ObjectInfo) -> Lacks:
     for node_id, spec, value in _choices(prompt, info):
         if is_model_file(value) and not spec.upload and _listed_as(value, spec) is None:
             class_type = class_of(prompt[node_id])
-            hint = _nearest_choice(value, spec)
+            hint = _nearest_choice(value, spec) if len(sure) + len(unsure) < _HINTS_MAX else ""
             if info.is_stock(class_type):
                 sure[value] = f"it lacks the file {value}, wanted by node {node_id} ({spec.name}){hint}"
             else:
@@ -100,7 +100,9 @@ def lacks_of(prompt: Prompt, info: ObjectInfo) -> Lacks:
             doubted.add(class_type)
     embeddings = False
     for mention in missing_mentions(prompt, info):
-        unsure.setdefault(f"{mention.kind}/{mention.name}", _words_of(mention, info))
+        is_hinted = len(sure) + len(unsure) < _HINTS_MAX
+        near = files_of_peer(info).nearest(mention.name, mention.kind) if is_hinted else ""
+        unsure.setdefault(f"{mention.kind}/{mention.name}", _words_of(mention, near))
         embeddings = embeddings or mention.kind == EMBEDDINGS
         doubted |= {listing_class(mention.kind)} - {""}
     return Lacks(
@@ -213,9 +215,8 @@ def with_input(prompt: Prompt, node_id: str, name: str, value: Any, keys: Keys =
     return {**prompt, node_id: {**node, "inputs": {**node["inputs"], name: value}}}
 
 
-def _words_of(mention: Mention, info: ObjectInfo) -> str:
+def _words_of(mention: Mention, near: str) -> str:
     what = {EMBEDDINGS: "embedding ", LORAS: "LoRA "}.get(mention.kind, "file ")
-    near = files_of_peer(info).nearest(mention.name, mention.kind)
     hint = f" (it has {near})" if near else ""
     node = f"node {mention.node_id} ({mention.input})"
     return f"it lacks the {what}{mention.name}, which {node} may leave out{hint}"
@@ -234,8 +235,7 @@ def may_be_input(value: str) -> bool:
 
 
 def _nearest_choice(value: str, spec: InputSpec) -> str:
-    choices = [str(choice) for choice in (spec.choices or ())[:_COMPARED_MAX]]
-    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.8)
+    near = resembling(value, map(str, spec.choices or ()), 1, 0.8)
     return f" (it has {near[0]})" if near else ""
 
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 from ...backends.manager import BackendManager
+from ...backends.request_body import is_small
+from ...background import done_for_each
 from ...core.engine.eligibility import said_of
 from ...core.engine.kinds import Kind, kind_of
 from ...core.engine.need import Need
 from ...core.engine.preparation import Prepared, prepare
 from ...core.engine.requirements import Doubt, only_here, oversized
 from ...core.models.backend import LOCAL_PEER_ID, BackendConfig
-from ...core.models.job import JobRequest
+from ...core.models.job import JobRequest, Prompt
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.prompt import class_of
 from ...core.workflow.runs_here import HereClasses, in_words
 from .queued_job import QueuedJob
 
-IN_PLACE_NODES = 100  #: up to this size, preparing in place is quicker than handing over to a thread
+IN_PLACE_NODES = 100  #: in larger prompts nothing is looked for on the event loop
 LOOK_S = 1.0  #: until a disk with input files counts as hung: all jobs wait meanwhile, whatever they need
 _NOT_HERE = ("this machine runs only whole prompts of the Run button that may go anywhere",)
 
@@ -31,6 +32,36 @@ class _OnDisk:
 
     input_bytes: dict[str, int]
     here: dict[str, str]
+
+
+def is_quick_to_read(prompt: Prompt) -> bool:
+    """Whether checking or preparing it for one peer takes a few milliseconds at most."""
+    return len(prompt) <= IN_PLACE_NODES and is_small(prompt)
+
+
+@dataclass
+class _Making:
+    """``kind`` is the kind of work as the first peer sees it that can run it; None while none can."""
+
+    request: JobRequest
+    here: HereClasses
+    kind: Kind | None = None
+
+    def variant(self, info: ObjectInfo) -> Prepared:
+        """What a peer with these definitions would get. Whatever the way a job came: a node that runs on
+        the master alone is run by no peer."""
+        request, made = self.request, prepare(self.request, info)
+        outputs = (
+            i for i, n in made.prompt.items() if class_of(n) in info and info.is_output_node(class_of(n))
+        )
+        wanted = (node_id for node_id in outputs if not request.targets or node_id in request.targets)
+        roots = wanted if request.result is None else (request.result.node_id,)
+        kept = self.here.nodes(made.prompt, roots, info.is_api_node) if made.prompt else ()
+        if kept:
+            made = replace(made, unmet=(in_words(kept).rstrip("."),))
+        if self.kind is None and not made.unmet and not made.error:
+            self.kind = kind_of(made.prompt, info)
+        return made
 
 
 class PromptVariants:
@@ -69,11 +100,11 @@ class PromptVariants:
         todo = [info for info in present if info not in queued.prepared]
         if todo:
             request = queued.request
-            small = not request.workflow and len(request.prompt) * len(todo) <= IN_PLACE_NODES
-            work = partial(_make, request, todo, here)
-            made, kind = work() if small else await asyncio.to_thread(work)
+            is_small = not request.workflow and is_quick_to_read(request.prompt)
+            making = _Making(request, here)
+            made = await done_for_each(making.variant, todo, in_place=is_small)
             queued.prepared.update(zip(todo, made, strict=True))
-            queued.kind = kind if kind is not None else queued.kind
+            queued.kind = making.kind or queued.kind
             names = {reference.value for prepared in made for reference in prepared.inputs}
             paths = {reference.value for prepared in made for reference in prepared.paths}
             if names or paths:
@@ -197,28 +228,6 @@ class PromptVariants:
             if reasons := oversized(sent, limit):
                 found[backend_id] = reasons
         return found
-
-
-def _make(
-    request: JobRequest, infos: Sequence[ObjectInfo], here: HereClasses
-) -> tuple[list[Prepared], Kind | None]:
-    """For each of `infos`, and the kind of work as one that can run it sees it; None where none can."""
-    made = [_without_what_runs_here(prepare(request, info), request, info, here) for info in infos]
-    able = ((p, info) for p, info in zip(made, infos, strict=True) if not p.unmet and not p.error)
-    found = next(able, None)
-    return made, kind_of(found[0].prompt, found[1]) if found else None
-
-
-def _without_what_runs_here(
-    prepared: Prepared, request: JobRequest, info: ObjectInfo, here: HereClasses
-) -> Prepared:
-    """Whatever the way a job came: a node that runs on the master alone is run by no peer."""
-    prompt = prepared.prompt
-    outputs = (i for i, n in prompt.items() if class_of(n) in info and info.is_output_node(class_of(n)))
-    wanted = (node_id for node_id in outputs if not request.targets or node_id in request.targets)
-    roots = wanted if request.result is None else (request.result.node_id,)
-    kept = here.nodes(prompt, roots, info.is_api_node) if prompt else ()
-    return replace(prepared, unmet=(in_words(kept).rstrip("."),)) if kept else prepared
 
 
 def _cautions(queued: QueuedJob, prepared: Prepared) -> tuple[str, ...]:
