@@ -318,8 +318,7 @@ async def test_a_peer_that_comes_brings_its_nodes_into_the_open_page(
     await screen.picture("Peer only, a peer has come")
 
 
-STAND_IN = """type => window.app.graph.nodes.some((node) =>
-  node.has_errors && node.last_serialization?.type === type)"""
+STAND_IN = "type => window.app.graph.nodes.some((node) => node.last_serialization?.type === type)"
 CHOICES = """() => window.app.graph.nodes.find((node) => node.type === "UNETLoader")
   .widgets.find((widget) => widget.name === "unet_name").options.values"""
 IS_MODIFIED = "Boolean(window.app.extensionManager.workflow.activeWorkflow.isModified)"

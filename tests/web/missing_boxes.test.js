@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { mendBoxes } from "../../web/fleet/missing_boxes.js";
 
-const BOX = { type: "", has_errors: true, last_serialization: { type: "PeerOnly" } };
+const BOX = { type: "", has_errors: false, last_serialization: { type: "PeerOnly" } };
 const HERE = { type: "KSampler" };
 
 /** A page whose graph holds these boxes; `hands` is what the user has hold of. */
@@ -31,6 +31,12 @@ test("a graph with a box whose class has come is put back, with the last change 
   const { app, put } = page(HERE, BOX);
   await mendBoxes(app, known("PeerOnly"));
   assert.deepEqual(put, ["with the last change"]);
+});
+
+test("so is one whose box the host marks as an error", async () => {
+  const { app, put } = page({ ...BOX, has_errors: true });
+  await mendBoxes(app, known("PeerOnly"));
+  assert.equal(put.length, 1);
 });
 
 test("so is one that has the box in a subgraph", async () => {

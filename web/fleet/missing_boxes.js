@@ -7,7 +7,7 @@
 const QUIET_AGAIN_MS = 500;
 
 /**
- * @typedef {{type: string, subgraph?: Graph, last_serialization?: {type: string}, has_errors?: boolean}} GraphNode
+ * @typedef {{type: string, subgraph?: Graph, last_serialization?: {type: string}}} GraphNode
  * @typedef {{nodes?: GraphNode[]}} Graph
  * @typedef {{activeState: object, captureCanvasState?(): void, checkState?(): void,
  *   updateState?(from: object[], to: object[]): Promise<void>}} Tracker the host's, of one open workflow
@@ -25,8 +25,9 @@ export async function mendBoxes(app, isKnown, pause = QUIET_AGAIN_MS) {
 
 /** @param {App} app @param {(type: string) => boolean} isKnown */
 function canBeMended(app, isKnown) {
+  // Its mark of an error comes and goes in some frontends (1.49.6); what it was made from stays.
   const isStandIn = (/** @type {GraphNode} */ node) =>
-    Boolean(node.has_errors && node.last_serialization && isKnown(node.last_serialization.type));
+    Boolean(node.last_serialization && isKnown(node.last_serialization.type));
   const visit = (/** @type {Graph | undefined} */ graph) =>
     (graph?.nodes ?? []).some((node) => isStandIn(node) || visit(node.subgraph));
   return visit(app.rootGraph ?? app.graph);
