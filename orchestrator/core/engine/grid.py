@@ -217,8 +217,6 @@ class Grid:
             rows.weight_s[row.number] = weight_s
             run_s = np.minimum(weight_s * row.slower / self.speed, LONGEST_S)
             np.copyto(row.run, run_s, where=~row.own)
-        for at in np.flatnonzero(row.own & self.idle).tolist():  # what was measured there may have got old
-            self._expect_run(row, at, self.id(at))
 
     # Within
 

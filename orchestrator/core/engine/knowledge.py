@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 
-from .belief import KNOWN_AFTER, ODD, SURE_AFTER, believed_s, is_stale, trust
 from .kinds import Kind
 from .learned import SHORTEST_S, KindRecord, LearnedRow, News, PeerRecord, RunRecord, run_key
 from .memory import MemoryNeeds, Shortage, shortage_of
@@ -29,6 +28,8 @@ LONGEST_S = 30 * 86_400.0
 SHORTEST_LOG, LONGEST_LOG = math.log(SHORTEST_S), math.log(LONGEST_S)
 SPEED_STEP_MAX = math.log(10.0)  #: no single run says more of a peer
 OF_SHAPE = 0.1  #: what the run of a kind that was only known by its shape says of a peer, of a known one's
+#: Seconds that any run takes more or less for reasons of its own, and the share of its time besides.
+JITTER_S, JITTER_SHARE = 0.2, 0.15
 ODD_LOAD_S = 2.0  #: a loading that nobody expected is told from chance when it took longer
 
 
@@ -111,7 +112,7 @@ class Knowledge(MemoryNeeds):
             self._note_load(peer, kind.files, load_s)
         run_s = max(total_s - (load_s or 0.0), SHORTEST_S)
         if not load_s and not cold:
-            if run.is_guessed or self._is_refuted(run, kind, run_s):
+            if run.is_guessed:
                 run.total.clear()
                 run.is_guessed = False
             run.total.add(run_s)
@@ -175,7 +176,7 @@ class Knowledge(MemoryNeeds):
         for peer in peers:
             run = self._runs.get(run_key(peer, kind))
             if run and run.total:
-                found.append((self._own_run_s(peer, kind, run), True, 1.0))
+                found.append((run.total.mean, True, 1.0))
             else:
                 shortage = shortage_of(need, self.warm.memory_gb(peer))
                 derived_s = self._derived_s(peer, weight, shortage)
@@ -202,9 +203,7 @@ class Knowledge(MemoryNeeds):
         seen = self._loads.get(f"{peer}\n{file}")
         gb, known = self._sizes_gb.get(file), self._peers.get(peer)
         if seen:
-            if gb is None or seen.count >= SURE_AFTER:
-                return seen.mean
-            return believed_s(seen.mean, seen.count, gb * self._usual_s_per_gb())
+            return seen.mean
         if gb is not None:
             return gb * (known.s_per_gb.mean if known and known.s_per_gb else self._usual_s_per_gb())
         return known.loads.mean if known and known.loads else GUESSED_LOAD_S
@@ -251,7 +250,6 @@ class Knowledge(MemoryNeeds):
             run.total.add(run_s)
 
     def _tell(self, peer: str, kind: Kind, run: RunRecord) -> None:
-        run.noted_at = self.times_seen(kind)
         self._mark("run", peer, kind.signature)
         self._mark("head", peer, kind.signature)
         self.runs_noted += 1
@@ -320,7 +318,7 @@ class Knowledge(MemoryNeeds):
             expected = known - record.speed
             error = min(max(seen - expected, -SPEED_STEP_MAX), SPEED_STEP_MAX)
             gain_kind = 1.0 / (1.0 + min(entry.count, 30))
-            weighs = trust(min(run_s, math.exp(_bounded(expected))))
+            weighs = _trust(min(run_s, math.exp(_bounded(expected))))
             if entry.count == 0:
                 entry.weight = known
                 weighs *= OF_SHAPE
@@ -351,7 +349,7 @@ class Knowledge(MemoryNeeds):
     def _run_estimate(self, peer: str, kind: Kind) -> tuple[float, float, Origin, Shortage | None]:
         run = self._runs.get(run_key(peer, kind))
         if run and run.total:
-            run_s = self._own_run_s(peer, kind, run)
+            run_s = run.total.mean
             doubt = 0.3 * run_s if run.is_guessed else 0.0
             return run_s, run.total.spread + doubt, Origin.HERE, None
         record = self._peers.get(peer)
@@ -375,25 +373,14 @@ class Knowledge(MemoryNeeds):
         run_s = self.typical_s() * math.exp(-speed) if weight is None else math.exp(weight - speed)
         return min(run_s, LONGEST_S)
 
-    def _is_refuted(self, run: RunRecord, kind: Kind, run_s: float) -> bool:
-        """Whether what was measured there is old, and this run shows that it does not hold any more."""
-        is_old = is_stale(run.total.count, self.times_seen(kind) - run.noted_at)
-        return is_old and not 1 / ODD < run_s / max(run.total.mean, SHORTEST_S) < ODD
-
-    def _own_run_s(self, peer: str, kind: Kind, run: RunRecord) -> float:
-        """What was measured there, as far as it is believed. What is old is put to the test: the kind is then
-        taken to run as on a usual peer, until it did or did not."""
-        entry, record, seen = self._kinds.get(kind.signature), self._peers.get(peer), run.total
-        if entry is None or record is None or entry.count <= seen.count:
-            return seen.mean
-        weight = _bounded(entry.weight)
-        if is_stale(seen.count, entry.count - run.noted_at):
-            return min(seen.mean, math.exp(weight))
-        if record.count < KNOWN_AFTER:
-            return seen.mean
-        return believed_s(seen.mean, seen.count, math.exp(_bounded(weight - record.speed)))
-
 
 def _bounded(log_s: float) -> float:
     """The logarithm of seconds that anything could take."""
     return min(max(log_s, SHORTEST_LOG), LONGEST_LOG)
+
+
+def _trust(run_s: float) -> float:
+    """How much a run of that many seconds tells of its peer's speed, 0 to 1: its precision as a measurement
+    of the logarithm, against that of a very long one. A tenth of a second is mostly chance."""
+    chance = JITTER_S / max(run_s, 1e-3) / JITTER_SHARE
+    return 1.0 / (1.0 + chance * chance)
