@@ -65,23 +65,7 @@ class Horizon:
         group; or, for a group that few peers may take, than those could finish it."""
         if w.row.few != self._groups.usable_count and finish_s <= self._own_level_s(w.row.number):
             return True
-        if finish_s <= self.surely_by_s(w.head.priority):
-            return True
-        if finish_s - self._now_s > (1.0 + 2 * GOOD_FOR) * self.left_s(w.head.priority):
-            return False
-        return finish_s <= self._level_of_all_s(w.head.priority, exact=True)
-
-    def are_surely_in_time(self, rows: Ints, finish_s: Floats, priority: float) -> Bools:
-        """As ``is_in_time``, of many groups of one priority, as far as what is kept of them tells; False
-        else."""
-        is_for_all, is_good = self._grid.rows.few[rows] == self._groups.usable_count, self._are_good(rows)
-        surely: Bools = is_good & (finish_s <= self._level_s[rows])
-        surely |= (is_for_all | is_good) & (finish_s <= self.surely_by_s(priority))
-        return surely
-
-    def surely_by_s(self, priority: float) -> float:
-        """What is done by then is in time, whatever group of this priority it is of."""
-        return self._now_s + (1.0 - 2 * GOOD_FOR) * self.left_s(priority)
+        return finish_s <= self._level_of_all_s(w.head.priority)
 
     def head_starts_s(self, rows: Ints) -> Floats:
         """By how much sooner than they came these groups are due, since they need their few peers; or since
@@ -123,9 +107,9 @@ class Horizon:
 
     # Levels
 
-    def _level_of_all_s(self, priority: float, *, exact: bool = False) -> float:
+    def _level_of_all_s(self, priority: float) -> float:
         known, jobs = self._of_all.get(priority), len(self._line)
-        if known is None or exact or not self._is_good(known, jobs):
+        if known is None or not self._is_good(known, jobs):
             usable, work_s = self._groups.usable, self._groups.work_from(priority)
             level_s = fluid_level(self._ready[usable], self._grid.speed[usable], work_s)
             known = self._of_all[priority] = (level_s, self._now_s, jobs)

@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .endgame import Batch, better_start
 from .grid import Grid
-from .horizon import GOOD_FOR, Horizon
+from .horizon import Horizon
 from .levels import Floats, Ints, share_out
 from .loading import again_s, is_needed_more, rates
 from .peers import OurJob
@@ -42,10 +41,6 @@ class Pick(NamedTuple):
 TOGETHER_S = 1.0
 #: At most this many starts per look, so that the event loop gets a turn in between.
 STARTS_AT_ONCE = 64
-#: With this many jobs or fewer, a start is tried out on all that is left.
-END_PER_PEER, END_MAX = 4, 64
-#: Of more groups it is asked at once which need not be looked at one by one.
-_ONE_BY_ONE = 8
 #: A plan of the end is kept for this share of the time that it spans.
 _PLAN_FOR = 0.02
 #: A peer for which there was nothing is asked again after this share of the shortest run there.
@@ -160,10 +155,7 @@ class Placer:
             w = self._groups.at_row[number]
             finish_s = ready + rows.load.item(number, at) + rows.run.item(number, at)
             if self._horizon.is_in_time(w, finish_s) and not self._had_better_stay(w, here[n + 1 :], at):
-                until_s = w.head.due_s + self._policy.overtaking * self._horizon.left_s(w.head.priority)
-                chosen = self._longest_if_late(w, here[n + 1 :], at, ready, until_s)
-                chosen = self._better_near_the_end(chosen, at, until_s)
-                return Pick(at, chosen.key, chosen.head, chosen.row, ready)
+                return Pick(at, w.key, w.head, w.row, ready)
         return None
 
     def _ranked(self, here: Ints, at: int) -> Ints:
@@ -208,51 +200,6 @@ class Placer:
             soon = self.ready <= self._now_s + self._policy.put_off_s  # nobody waits for a peer longer
             known = self._stays[key] = is_needed_more(self._grid, at, row, warm, self._rate, soon)
         return known
-
-    def _longest_if_late(
-        self, chosen: Waiting, others: Ints, at: int, ready: float, until_s: float
-    ) -> Waiting:
-        """A long job that would come too late behind the chosen one goes before it, if it is due by then."""
-        rows, horizon, priority = self._grid.rows, self._horizon, chosen.head.priority
-        load_s, run_s = chosen.row.load.item(at), rows.run[:, at]
-        after = ready + load_s + run_s.item(chosen.row.number)
-        last_s = after + np.maximum.reduce(run_s[others], initial=0.0).item()
-        if last_s <= horizon.surely_by_s(priority):
-            return chosen
-        longer = others[rows.weight_s[others] > chosen.row.weight_s]
-        longer = longer[(self._groups.priority[longer] == priority) & (rows.load[:, at][longer] <= load_s)]
-        longer = longer[self._groups.due_s[longer] <= until_s]
-        if len(longer) > _ONE_BY_ONE:
-            longer = longer[~horizon.are_surely_in_time(longer, after + run_s[longer], priority)]
-        best = chosen
-        for number in longer.tolist():
-            if rows.weight_s.item(number) > best.row.weight_s:
-                w, its_s = self._groups.at_row[number], run_s.item(number)
-                finish_s = ready + rows.load.item(number, at) + its_s
-                is_late_behind = not horizon.is_in_time(w, after + its_s)
-                if is_late_behind and (horizon.is_in_time(w, finish_s) or self._is_soonest(w.row, finish_s)):
-                    best = w
-        return best
-
-    def _better_near_the_end(self, chosen: Waiting, at: int, until_s: float) -> Waiting:
-        """The last few jobs, as far as they are due by then, are tried out: what goes first decides by when
-        all are done."""
-        if len(self._line) > min(END_PER_PEER * self._groups.usable_count, END_MAX):
-            return chosen
-        waiting = (w for w in self._waiting.values() if w.row.few and w.head.priority == chosen.head.priority)
-        alike = [w for w in waiting if w.head.due_s <= until_s or w is chosen]
-        if len(alike) < 2:
-            return chosen
-        batches = [
-            Batch(w.key, w.group.count, np.where(w.row.may, w.row.run, np.inf), w.row.load) for w in alike
-        ]
-        better = self._waiting[better_start(self.ready, batches, at, chosen.key, self._now_s)]
-        return better if better.row.may[at] else chosen
-
-    def _is_soonest(self, row: GroupRow, finish_s: float) -> bool:
-        """Whether a job of this row could not be done much sooner, wherever it went."""
-        soonest_s = float((self.ready + row.load + row.run)[row.may].min(initial=np.inf))
-        return finish_s - self._now_s <= (1 + GOOD_FOR) * (soonest_s - self._now_s)
 
     def _since_starving(self, at: int) -> int:
         """How many starts ago that column asked for a starving job. Each has a count of its own: the turns of

@@ -12,8 +12,7 @@ class Policy:
     times (``worth`` × loading / waiting work with its files) ** ``power``, at most by ``put_off_s``.
     After `starving_s` of waiting a job gets one of `starving_turn` starts of each peer that may run it,
     whatever its priority; so does one that came that much sooner than the jobs of few peers that go before
-    it. A longer job overtakes a shorter one that came no sooner than by this part of the time that all of the
-    line takes: ``overtaking``.
+    it.
     ``take_back_s`` and ``take_back_share``: what another peer has to be sooner by. ``copy_share``: a second
     copy has to need less than this part of what the first one still needs.
     """
@@ -26,6 +25,5 @@ class Policy:
     starving_turn: int = 8
     take_back_s: float = 0.5
     take_back_share: float = 0.1
-    overtaking: float = 0.5
     second_copies: bool = False
     copy_share: float = 0.5
