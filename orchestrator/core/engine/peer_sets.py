@@ -8,13 +8,14 @@ from .levels import Bools
 
 
 class PeerSets:
-    """``within[a, b]``: all peers of the set `b`, and there are any, are in the set `a`."""
+    """``members``: by number and column, whether a peer is in a set. ``within[a, b]``: all peers of the set
+    `b`, and there are any, are in the set `a`."""
 
     def __init__(self, peers: int) -> None:
         self.peers = peers
         self.within: Bools = np.zeros((0, 0), np.bool_)
         self._numbers: dict[bytes, int] = {}
-        self._sets: Bools = np.zeros((0, peers), np.bool_)
+        self.members: Bools = np.zeros((0, peers), np.bool_)
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -27,13 +28,13 @@ class PeerSets:
 
     def _add(self, key: bytes, may: Bools) -> int:
         at = self._numbers[key] = len(self._numbers)
-        if at == len(self._sets):
+        if at == len(self.members):
             room = at + 16
             sets, within = np.zeros((at + room, len(may)), np.bool_), np.zeros((at + room,) * 2, np.bool_)
-            sets[:at], within[:at, :at] = self._sets, self.within
-            self._sets, self.within = sets, within
-        self._sets[at] = may
-        known = self._sets[: at + 1]
+            sets[:at], within[:at, :at] = self.members, self.within
+            self.members, self.within = sets, within
+        self.members[at] = may
+        known = self.members[: at + 1]
         self.within[at, : at + 1] = known.any(axis=1) & ~(known & ~may).any(axis=1)
         self.within[: at + 1, at] = may.any() & ~(may & ~known).any(axis=1)
         return at

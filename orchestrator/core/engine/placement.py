@@ -61,7 +61,6 @@ class Placer:
         self.ready = grid.ready_s(0.0)
         self._groups = Groups(grid, line)
         self._waiting = self._groups.all
-        self._horizon = Horizon(grid, line, self._groups)
         self._plan: list[tuple[Hashable, dict[int, int]]] = []  #: how many of each group each peer gets
         self._plan_of, self._plan_until_s = (-1, -1), 0.0
         self._declined: dict[int, float] = {}
@@ -109,8 +108,8 @@ class Placer:
                     heapq.heappush(turns, self._turn_of(pick.at))
 
     def _look_at_the_line(self) -> None:
-        is_other = self._groups.update(self._now_s)
-        self._horizon.look(self._now_s, self.ready, is_changed=is_other, is_weighed=self._groups.is_weighed)
+        self._groups.update(self._now_s)
+        self._horizon = Horizon(self._grid, self._groups, self.ready, self._now_s)
         if self._declined_of != (self._line.entered, self._grid.eligibility_changes):
             self._declined_of = (self._line.entered, self._grid.eligibility_changes)
             self._declined.clear()

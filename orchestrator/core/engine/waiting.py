@@ -36,8 +36,7 @@ class Groups:
     it is due (``due_s``), whether others have another (``is_mixed``), the seconds of work of them all at
     speed 1 (``work_s``), and which of the ``sets`` of peers may take them (``peer_set``). ``work_with``: such
     seconds by the files that are needed. ``usable``: the peers that may take a job of any, ``usable_count``
-    of them. While not ``is_whole`` there are new groups that were not looked at yet. ``is_weighed``: the last
-    look asked again what kinds weigh."""
+    of them. While not ``is_whole`` there are new groups that were not looked at yet."""
 
     def __init__(self, grid: Grid, line: PendingJobs) -> None:
         self._grid = grid
@@ -54,19 +53,17 @@ class Groups:
         self.usable: Bools = np.zeros(0, np.bool_)
         self.usable_count = 0
         self.is_whole = True
-        self.is_weighed = False
         self._usable_of = (-1, -1)
         self._changes = 0
         self._files: tuple[int, frozenset[str]] = (0, frozenset())
         self._work_by_set: Floats | None = None
         self._weigh_at, self._revision = 0, -1
 
-    def update(self, now_s: float) -> bool:
-        """Look at what changed in the line. True when groups, or verdicts on peers, are others now."""
+    def update(self, now_s: float) -> None:
+        """Look at what changed in the line."""
         grid, line, knowledge = self._grid, self._line, self._grid.knowledge
         line.weigh_clients(now_s)
         is_due = knowledge.runs_noted >= self._weigh_at or knowledge.revision != self._revision
-        self.is_weighed = is_due
         if is_due:
             self._weigh_at, self._revision = knowledge.runs_noted + _WEIGH_EVERY, knowledge.revision
         new_max = grid.eligibility_changes + _CELLS_AT_ONCE // max(len(grid.index), 1) + 1
@@ -79,7 +76,7 @@ class Groups:
         self._work_by_set = None
         of = (grid.eligibility_changes, self._changes)
         if of == self._usable_of:
-            return False
+            return
         self._usable_of = of
         self._number()
         self.usable = np.logical_or.reduce(grid.rows.may[self.rows])
@@ -90,7 +87,11 @@ class Groups:
             self.peer_set[number] = self.sets.number(grid.rows.may[number])
         needed = {waiting.row.kind.files for waiting in self.all.values()}
         self.work_with = {files: work_s for files, work_s in self.work_with.items() if files in needed}
-        return True
+
+    @property
+    def jobs(self) -> int:
+        """All that wait, of any group."""
+        return len(self._line)
 
     def files(self) -> frozenset[str]:
         """All that a waiting job needs."""
@@ -109,13 +110,13 @@ class Groups:
             work_s[place] = w.row.weight_s * sum(n for its, n in w.group.tally.items() if its >= priority)
         return float(work_s.cumsum()[-1]) if len(work_s) else 0.0
 
-    def work_within(self, rows: Ints) -> Floats:
-        """For each of these groups: seconds of work at speed 1 that only peers of this group may do."""
+    def work_within(self, sets: Ints) -> Floats:
+        """For each of these sets of peers: seconds of work at speed 1 that only peers of this set may do."""
         if self._work_by_set is None:
-            sets, work_s = self.peer_set[self.rows], self.work_s[self.rows]
+            of_rows, work_s = self.peer_set[self.rows], self.work_s[self.rows]
             # np.bincount gives whole numbers where there is none
-            self._work_by_set = np.asarray(np.bincount(sets, work_s, len(self.sets)), np.float64)
-        within = self.sets.within[self.peer_set[rows], : len(self.sets)]
+            self._work_by_set = np.asarray(np.bincount(of_rows, work_s, len(self.sets)), np.float64)
+        within = self.sets.within[sets, : len(self.sets)]
         return in_turn(np.where(within, self._work_by_set, 0.0))
 
     def note_start(self, key: Hashable) -> None:
