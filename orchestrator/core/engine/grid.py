@@ -209,7 +209,7 @@ class Grid:
         is_revised = row.revision != knowledge.revision and self._weigh(row)
         weight_s = knowledge.weight_s(row.kind)
         rows.seen[row.number], row.seen_until = seen, seen + seen // 8
-        row.look_at = knowledge.runs_noted + (_LOOK_SELDOM if seen else 4)
+        row.look_at = knowledge.runs_noted + (_LOOK_SELDOM if seen else 1)
         if is_revised:
             rows.weight_s[row.number] = weight_s
             self._expect_row(row)
