@@ -13,8 +13,6 @@ from .peer_sets import PeerSets
 from .pending_jobs import Group, Head, PendingJobs
 from .rows import GroupRow
 
-#: After this many runs, what kinds weigh is looked up again.
-_WEIGH_EVERY = 4
 #: New groups times peers that are computed in one go, which takes about a twentieth of a second.
 _CELLS_AT_ONCE = 10_000
 
@@ -57,20 +55,19 @@ class Groups:
         self._changes = 0
         self._files: tuple[int, frozenset[str]] = (0, frozenset())
         self._work_by_set: Floats | None = None
-        self._weigh_at, self._revision = 0, -1
+        self._weighed_with = (-1, -1)  #: runs and sizes that were known
 
     def update(self, now_s: float) -> None:
         """Look at what changed in the line."""
         grid, line, knowledge = self._grid, self._line, self._grid.knowledge
         line.weigh_clients(now_s)
-        is_due = knowledge.runs_noted >= self._weigh_at or knowledge.revision != self._revision
-        if is_due:
-            self._weigh_at, self._revision = knowledge.runs_noted + _WEIGH_EVERY, knowledge.revision
+        learned = knowledge.runs_noted, knowledge.revision
         new_max = grid.eligibility_changes + _CELLS_AT_ONCE // max(len(grid.index), 1) + 1
         for key in (changed := dict(line.changed)):
             if grid.eligibility_changes < new_max:
                 self._look_at(key)
-        if is_due:
+        if learned != self._weighed_with:
+            self._weighed_with = learned
             self._weigh_all(key for key in line.groups if key not in changed)
         self.is_whole = not line.changed
         self._work_by_set = None
