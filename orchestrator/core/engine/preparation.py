@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...errors import OrchestratorError, UnknownNodeError, WorkflowError
 from ..models.job import JobRequest, Prompt, Source
@@ -15,10 +15,12 @@ from ..workflow.result_nodes import ResultPlan, add_result_node
 from .parameter_patcher import patch_parameters
 from .peer_files import is_model_file
 from .requirements import (
+    NO_DOUBT,
     Doubt,
     InputReference,
     Lacks,
     PathReference,
+    doubt_of,
     input_references,
     lacks_of,
     localise_paths,
@@ -46,7 +48,7 @@ class Prepared:
     inputs: tuple[InputReference, ...] = ()
     paths: tuple[PathReference, ...] = ()
     cautions: tuple[str, ...] = ()
-    rests_on: Doubt = field(default_factory=Doubt)
+    rests_on: Doubt = NO_DOUBT
 
 
 def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
@@ -71,7 +73,7 @@ def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
     except UnknownNodeError as exc:
         names = sorted({class_type for _, class_type, _ in exc.nodes})
         missing = tuple(f"it lacks the node {name}" for name in names)
-        return Prepared({}, missing, rests_on=Doubt(frozenset(names)))
+        return Prepared({}, missing, rests_on=doubt_of(names))
     except OrchestratorError as exc:
         return Prepared({}, error=exc)
 
@@ -85,7 +87,7 @@ def _prepared(prompt: Prompt, info: ObjectInfo, lacks: Lacks, plan: ResultPlan |
         if not (isinstance(value, str) and (value in told or is_model_file(value)))
     ]
     cautions = (*lacks.unsure, *(words for _, words in objections))
-    rests_on = lacks.rests_on.and_(Doubt(frozenset(class_type for class_type, _ in objections)))
+    rests_on = lacks.rests_on.and_(doubt_of(class_type for class_type, _ in objections))
     return Prepared(prompt, lacks.sure, plan, None, inputs, paths, cautions, rests_on)
 
 

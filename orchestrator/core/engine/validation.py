@@ -15,7 +15,7 @@ from typing import Any
 from ..models.job import Prompt
 from ..workflow.object_info import COMBO, InputSpec, ObjectInfo
 from ..workflow.prompt import class_of, is_link, links_of
-from .requirements import Doubt, lacks_of, may_be_input
+from .requirements import NO_DOUBT, Doubt, doubt_of, lacks_of, may_be_input
 
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
 _LISTED_UP_TO = 20
@@ -41,7 +41,7 @@ class Validation:
     node_errors: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
     words: tuple[str, ...] = ()
-    rests_on: Doubt = field(default_factory=Doubt)
+    rests_on: Doubt = NO_DOUBT
 
 
 def validate(
@@ -89,7 +89,7 @@ def validate(
         }
         for node_id, outputs_of in dependents.items()
     }
-    rests_on = Doubt(frozenset(class_of(prompt[node_id]) for node_id in node_errors))
+    rests_on = doubt_of(class_of(prompt[node_id]) for node_id in node_errors)
     if good:
         return Validation(tuple(good), node_errors, rests_on=rests_on)
     errors = [error for node_id in node_errors for error in found[node_id]]

@@ -15,6 +15,7 @@ from ...core.models.job import JobRequest, Rank, Source
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.runs_here import HereClasses
 
+NONE_ADDED = HereClasses()
 APART_S = 1e-6  #: between two jobs that came at the same moment
 _numbers = itertools.count(1)
 
@@ -58,7 +59,7 @@ class QueuedJob:
     begun_at_s: float | None = None
     cold: tuple[str, ...] = ()
     prepared: dict[ObjectInfo, Prepared] = field(default_factory=dict)
-    here_classes: HereClasses = field(default_factory=HereClasses)
+    here_classes: HereClasses = NONE_ADDED
     kind: Kind = UNKNOWN_KIND
     group: Hashable = None
     edition: int = 0
