@@ -200,20 +200,6 @@ def test_a_run_whose_work_lay_in_the_cache_does_not_pass_for_a_whole_one() -> No
     assert knowledge.estimate("p", PLAIN).run_s == pytest.approx(40.0)  # the whole takes no less
 
 
-def test_a_single_run_that_met_a_bad_moment_is_not_wholly_believed_of_a_peer_that_is_known() -> None:
-    knowledge = Knowledge()
-    for n in range(5):
-        for peer in ("a", "b"):
-            ran(knowledge, peer, Kind(f"usual {n}"), 10.0)
-    for _ in range(3):
-        ran(knowledge, "a", PLAIN, 10.0)
-    ran(knowledge, "b", PLAIN, 60.0)
-    assert knowledge.run_s("b", PLAIN) == knowledge.estimate("b", PLAIN).run_s < 35.0
-    for _ in range(2):
-        ran(knowledge, "b", PLAIN, 60.0)
-    assert knowledge.run_s("b", PLAIN) == pytest.approx(60.0)  # it is so
-
-
 def test_the_first_run_on_a_peer_of_which_nothing_else_is_known_is_believed() -> None:
     knowledge = Knowledge()
     for _ in range(4):

@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from orchestrator.core.engine import learned
+from orchestrator.core.engine.costs import CostMatrix
 from orchestrator.core.engine.explain import caution, in_full
-from orchestrator.core.engine.grid import Grid
 from orchestrator.core.engine.kinds import Kind
 from orchestrator.core.engine.knowledge import GUESSED_RUN_S, Knowledge, Origin
 from orchestrator.core.engine.learned import LearnedRow
@@ -321,14 +321,15 @@ def test_directml_tells_no_memory_and_a_machines_own_memory_is_not_the_models() 
 
 def test_after_running_out_and_then_enough_elsewhere_a_peer_is_expected_anew() -> None:
     knowledge = fleet_of(a=8.0, b=8.0)
-    grid, peers = Grid(knowledge), {name: peer(name, 8.0) for name in ("a", "b")}
+    costs, peers = CostMatrix(knowledge), {name: peer(name, 8.0) for name in ("a", "b")}
     for name, run_s in (("a", 5.0), ("b", 8.0)):
         ran(knowledge, name, PLAIN, run_s)
-        grid.set_peer(peers[name], 0.0)
+        costs.set_peer(peers[name], 0.0)
     need = Need(unmet={"a": (), "b": ()})
-    assert grid.row("group", PLAIN, need).own.all()
+    assert costs.row("group", PLAIN, need).run.tolist() == [5.0, 8.0]
     knowledge.note_too_little("a", PLAIN)
-    grid.set_peer(peers["a"], 1.0)
+    costs.set_peer(peers["a"], 1.0)
+    assert costs.row("group", PLAIN, need).run[0] > 3 * 8.0
     ran(knowledge, "b", PLAIN, 8.0)
-    grid.set_peer(peers["b"], 2.0)
-    assert grid.row("group", PLAIN, need).own.tolist() == [False, True]
+    costs.set_peer(peers["b"], 2.0)
+    assert costs.row("group", PLAIN, need).run.tolist() == [knowledge.run_s("a", PLAIN), 8.0]

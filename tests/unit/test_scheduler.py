@@ -411,32 +411,37 @@ def test_a_machine_without_second_copies_is_no_place_for_one_and_its_jobs_get_no
     assert fleet.last.copies == ()
 
 
-@pytest.mark.parametrize(("run_s", "first"), [(3.0, ["d", "b"]), (4.0, ["d", "a"])])
-def test_of_the_last_jobs_one_that_has_a_single_peer_keeps_its_turn_unless_all_would_end_later(
-    run_s: float, first: list[str]
-) -> None:
+@pytest.mark.parametrize("run_s", [3.0, 4.0])
+def test_of_the_last_jobs_one_that_has_a_single_peer_gets_it(run_s: float) -> None:
     fleet = Fleet(peer("p1"), peer("p2"))
     fleet.learn("p1", SHORT, 3.0)
     fleet.learn("p2", SHORT, run_s)
     fleet.wait("d", SHORT, since_s=0.0)
     fleet.wait("b", SHORT, since_s=0.1)
     fleet.wait("a", SHORT, "p2", since_s=0.2)
-    assert [job_id for job_id, _ in fleet.plan(1.0)][:2] == first
+    assert fleet.plan(1.0)[:2] == [("d", "p1"), ("a", "p2")]
 
 
-@pytest.mark.parametrize(("since_s", "first"), [(99.0, "long"), (40.0, "short")])
-def test_a_long_one_of_the_last_jobs_overtakes_a_short_one_only_if_it_came_soon_after(
-    since_s: float, first: str
-) -> None:
-    """With the long one first all is done after 20 s, else after 23."""
+def test_of_the_last_jobs_none_is_overtaken_by_a_longer_one_that_came_later() -> None:
     fleet = Fleet(peer("p1"), peer("p2"))
     for name in ("p1", "p2"):
         fleet.learn(name, SHORT, 3.0)
         fleet.learn(name, LONG, 20.0)
     fleet.run_on("p2", "before", LONG, 95.0)
-    fleet.wait("short", SHORT, since_s=since_s)
+    fleet.wait("short", SHORT, since_s=99.0)
     fleet.wait("long", LONG, since_s=100.0)
-    assert fleet.plan(101.0)[0][0] == first
+    assert fleet.plan(101.0)[0] == ("short", "p1")
+
+
+def test_an_urgent_job_that_no_peer_would_do_sooner_is_not_passed_by_others() -> None:
+    fleet = Fleet(peer("p1"), peer("p2"))
+    for name in ("p1", "p2"):
+        fleet.learn(name, LONG, 20.0)
+        fleet.learn(name, SHORT, 3.0)
+    fleet.wait("urgent", LONG, priority=1.0, since_s=5.0)
+    for n in range(40):
+        fleet.wait(f"j{n}", SHORT)
+    assert fleet.plan(6.0)[0][0] == "urgent"
 
 
 def test_an_idle_peer_gets_work_again_long_after_it_was_seen_to_be_slow() -> None:

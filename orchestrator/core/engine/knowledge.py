@@ -30,6 +30,8 @@ SPEED_STEP_MAX = math.log(10.0)  #: no single run says more of a peer
 OF_SHAPE = 0.1  #: what the run of a kind that was only known by its shape says of a peer, of a known one's
 #: Seconds that any run takes more or less for reasons of its own, and the share of its time besides.
 JITTER_S, JITTER_SHARE = 0.2, 0.15
+FORGET_AFTER = 32  #: runs elsewhere for each own one, squared, and what was measured is put to the test
+ODD = 2.0  #: times as long, or as short: then what was measured does not hold any more
 ODD_LOAD_S = 2.0  #: a loading that nobody expected is told from chance when it took longer
 
 
@@ -112,7 +114,7 @@ class Knowledge(MemoryNeeds):
             self._note_load(peer, kind.files, load_s)
         run_s = max(total_s - (load_s or 0.0), SHORTEST_S)
         if not load_s and not cold:
-            if run.is_guessed:
+            if run.is_guessed or self._is_refuted(run, kind, run_s):
                 run.total.clear()
                 run.is_guessed = False
             run.total.add(run_s)
@@ -169,23 +171,21 @@ class Knowledge(MemoryNeeds):
             load_s = sum(self.load_s(peer, file) for file in cold)
         return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold, shortage)
 
-    def runs(self, kind: Kind, peers: Iterable[str]) -> list[tuple[float, bool, float]]:
-        """For each of these peers the seconds that running alone would take, whether that was measured there,
-        and, where it was not, how many times as long it is taken to be for want of memory."""
+    def runs_s(self, kind: Kind, peers: Iterable[str]) -> list[float]:
+        """For each of these peers the seconds that running alone would take."""
         weight, need, found = self._weight(kind), self.memory_need(kind), []
         for peer in peers:
             run = self._runs.get(run_key(peer, kind))
             if run and run.total:
-                found.append((run.total.mean, True, 1.0))
+                found.append(self._own_run_s(kind, run))
             else:
                 shortage = shortage_of(need, self.warm.memory_gb(peer))
-                derived_s = self._derived_s(peer, weight, shortage)
-                found.append((derived_s, False, shortage.slower if shortage else 1.0))
+                found.append(self._derived_s(peer, weight, shortage))
         return found
 
     def run_s(self, peer: str, kind: Kind) -> float:
         """As ``estimate``, of the running alone."""
-        return self.runs(kind, (peer,))[0][0]
+        return self.runs_s(kind, (peer,))[0]
 
     def loads_s(self, peer: str, files: tuple[str, ...], warm: frozenset[str]) -> float:
         """Seconds to load those of these files that are not `warm` there."""
@@ -226,9 +226,9 @@ class Knowledge(MemoryNeeds):
             self._typical = (self.runs_noted + (1 if len(seen) < 20 else 16), value)
         return self._typical[1]
 
-    def knows(self, kind: Kind) -> bool:
-        """Whether anything is known of this graph, be it with other sizes or on another peer."""
-        return self._weight(kind) is not None
+    def knows(self, kind: Kind, peer: str) -> bool:
+        """Whether anything is known of this graph there, be it with other sizes or from another peer."""
+        return self._weight(kind) is not None or run_key(peer, kind) in self._runs
 
     def times_seen(self, kind: Kind) -> int:
         """How many runs of this kind there were, on any peer."""
@@ -250,6 +250,7 @@ class Knowledge(MemoryNeeds):
             run.total.add(run_s)
 
     def _tell(self, peer: str, kind: Kind, run: RunRecord) -> None:
+        run.noted_at = self.times_seen(kind)
         self._mark("run", peer, kind.signature)
         self._mark("head", peer, kind.signature)
         self.runs_noted += 1
@@ -349,7 +350,7 @@ class Knowledge(MemoryNeeds):
     def _run_estimate(self, peer: str, kind: Kind) -> tuple[float, float, Origin, Shortage | None]:
         run = self._runs.get(run_key(peer, kind))
         if run and run.total:
-            run_s = run.total.mean
+            run_s = self._own_run_s(kind, run)
             doubt = 0.3 * run_s if run.is_guessed else 0.0
             return run_s, run.total.spread + doubt, Origin.HERE, None
         record = self._peers.get(peer)
@@ -372,6 +373,22 @@ class Knowledge(MemoryNeeds):
             speed -= math.log(shortage.slower)
         run_s = self.typical_s() * math.exp(-speed) if weight is None else math.exp(weight - speed)
         return min(run_s, LONGEST_S)
+
+    def _is_old(self, run: RunRecord, kind: Kind) -> bool:
+        """Whether its measurements are so old, by the runs there were elsewhere since, that it is time to see
+        whether they still hold. The more there are, the longer they do."""
+        return self.times_seen(kind) - run.noted_at >= FORGET_AFTER * run.total.count**2
+
+    def _is_refuted(self, run: RunRecord, kind: Kind, run_s: float) -> bool:
+        """Whether what was measured there is old, and this run shows that it does not hold any more."""
+        is_odd = not 1 / ODD < run_s / max(run.total.mean, SHORTEST_S) < ODD
+        return is_odd and bool(run.total) and self._is_old(run, kind)
+
+    def _own_run_s(self, kind: Kind, run: RunRecord) -> float:
+        """What was measured there. What is old is put to the test: the kind is then taken to run as on a
+        usual peer, until it did or did not."""
+        mean_s = run.total.mean
+        return min(mean_s, self.weight_s(kind)) if self._is_old(run, kind) else mean_s
 
 
 def _bounded(log_s: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -35,11 +34,13 @@ class LearnedRow:
 @dataclass
 class RunRecord:
     """``total`` from the first to the last sign of a run with warm models, ``head`` of it until the first
-    step. While ``is_guessed``, only runs that also loaded, or left out much of the work, were seen."""
+    step. While ``is_guessed``, only runs that also loaded, or left out much of the work, were seen.
+    ``noted_at``: how many runs of the kind there were, anywhere, with its last one here."""
 
     total: Samples = field(default_factory=Samples)
     head: Samples = field(default_factory=Samples)
     is_guessed: bool = False
+    noted_at: int = 0
 
 
 @dataclass
@@ -142,9 +143,18 @@ class Learned:
 
     def read(self, rows: Iterable[LearnedRow]) -> None:
         """Take over what ``rows`` gave once. A row that makes no sense is left out."""
+        ran: list[LearnedRow] = []
         for row in rows:
-            with suppress(ValueError, OverflowError, IndexError):
+            try:
                 self._read(row)
+            except (ValueError, OverflowError, IndexError):
+                continue
+            if row.topic == "run":
+                ran.append(row)
+        for row in ran:  # whichever came first, the kind's row or this one
+            run, kind = self._runs.get(run_key(row.peer, Kind(row.name))), self._kinds.get(row.name)
+            if run and kind:
+                run.noted_at = kind.count
 
     def _run(self, peer: str, kind: Kind) -> RunRecord:
         key = run_key(peer, kind)

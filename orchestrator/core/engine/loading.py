@@ -1,48 +1,43 @@
-"""What it costs to load another model: what it takes the place of, and whose line then lasts longer."""
+"""What a model switch costs: what it evicts, and which model's backlog grows by it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .grid import Grid
+from .costs import CostMatrix, Row
 from .levels import Bools, Floats, Ints, in_turn
-from .rows import GroupRow
+from .lineup import Lineup
 
 
-def again_s(grid: Grid, at: int, row: GroupRow, wanted: frozenset[str]) -> float:
+def again_s(costs: CostMatrix, at: int, row: Row, wanted: frozenset[str]) -> float:
     """Seconds to load again, on the peer in column `at`, what this row's files would take the place of there
     and is `wanted`."""
-    lost = grid.evicted(at, row) & wanted
-    return sum(grid.knowledge.load_s(grid.id(at), file) for file in lost) if lost else 0.0
+    lost = costs.evicted(at, row) & wanted
+    return sum(costs.knowledge.load_s(costs.id(at), file) for file in lost) if lost else 0.0
 
 
-def is_needed_more(grid: Grid, at: int, row: GroupRow, others: Ints, rate: Floats, soon: Bools) -> bool:
-    """Whether a model that is warm on the peer in column `at`, and that this row's files would take the place
-    of, would have the longer line: that one without this peer, this row with only the peers that have it and
-    come free ``soon``. ``others``: the numbers of rows that are warm there; ``rate``: see ``rates``."""
-    lost = grid.evicted(at, row)
-    if not lost:
+def is_needed_more(
+    costs: CostMatrix, lineup: Lineup, at: int, number: int, others: Ints, soon: Bools
+) -> bool:
+    """Whether a model that is warm on the peer in column `at`, and that this group's files would take the
+    place of, would have the longer line: that one without this peer, this group with only the peers that have
+    it and come free ``soon``. ``others``: groups that are warm there."""
+    lost = costs.evicted(at, lineup.groups[number].row)
+    displaced = [n for n in others.tolist() if not lost.isdisjoint(lineup.groups[n].row.kind.files)]
+    if not displaced:
         return False
-    is_lost = np.array([not lost.isdisjoint(files) for files in grid.rows.file_sets])
-    displaced = others[is_lost[grid.rows.files[others]]]
-    if not len(displaced):
-        return False
-    lasts_s = _lasts_s(rate, _are_warm(grid, np.array([row.number])) & soon)
+    rate = _rates(costs, lineup)
+    lasts_s = _lasts_s(rate, lineup.are_warm(np.array([number])) & soon)
     elsewhere = np.arange(len(rate)) != at
-    return bool(_lasts_s(rate, _are_warm(grid, displaced) & elsewhere).max() > lasts_s.max())
+    return bool(_lasts_s(rate, lineup.are_warm(np.array(displaced)) & elsewhere).max() > lasts_s.max())
 
 
-def rates(grid: Grid, waiting: Ints, work_s: Floats) -> Floats:
-    """How often a second each peer would finish all that is warm there. ``waiting``: the numbers of
-    rows, each with its seconds of work at speed 1."""
-    together_s = np.where(_are_warm(grid, waiting), work_s[:, None], 0.0).sum(axis=0)
-    rate: Floats = grid.speed / np.maximum(together_s, 1e-9)
+def _rates(costs: CostMatrix, lineup: Lineup) -> Floats:
+    """How often a second each peer would finish all that is warm there."""
+    warm = lineup.are_warm(np.arange(len(lineup.groups)))
+    together_s = np.where(warm, lineup.work_s[:, None], 0.0).sum(axis=0)
+    rate: Floats = costs.speed / np.maximum(together_s, 1e-9)
     return rate
-
-
-def _are_warm(grid: Grid, rows: Ints) -> Bools:
-    warm: Bools = grid.rows.may[rows] & (grid.rows.load[rows] == 0.0)
-    return warm
 
 
 def _lasts_s(rate: Floats, warm: Bools) -> Floats:

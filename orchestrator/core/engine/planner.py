@@ -11,9 +11,9 @@ from functools import partial
 
 import numpy as np
 
+from .costs import CostMatrix
 from .eligibility import check_eligibility
 from .explain import OTHERS_MAX, Forecast, duration, sentence
-from .grid import Grid
 from .kinds import Kind
 from .knowledge import Knowledge
 from .levels import Bools, Floats, share_out
@@ -44,36 +44,36 @@ class Planner:
         self.knowledge = knowledge
         self.policy = policy
         self.line = line
-        self._grid = Grid(knowledge)
-        self._placer = Placer(self._grid, line, policy)
+        self._costs = CostMatrix(knowledge)
+        self._placer = Placer(self._costs, line, policy)
 
     def set_peer(self, snapshot: PeerSnapshot, now_s: float) -> None:
-        self._grid.set_peer(snapshot, now_s)
+        self._costs.set_peer(snapshot, now_s)
 
     def remove_peer(self, backend_id: str) -> None:
-        self._grid.remove_peer(backend_id)
+        self._costs.remove_peer(backend_id)
 
     def plan(self, now_s: float) -> Plan:
-        grid = self._grid
-        if len(grid.rows) > 2 * len(self.line.groups) + 64:
-            grid.rows.keep_only(set(self.line.groups))
+        costs = self._costs
+        if len(costs.rows) > 2 * len(self.line.groups) + 64:
+            costs.keep_only(self.line.groups)
         starts = [self._start(pick, now_s) for pick in self._placer.look(now_s)]
         if self._placer.has_more:
             return Plan(tuple(starts), look_again_s=0.0)
-        idle = grid.idle
+        idle = costs.idle
         is_any_idle = bool(np.count_nonzero(idle))
         return Plan(
             tuple(starts),
-            self._take_backs(idle, now_s) if is_any_idle and np.count_nonzero(grid.behind) else (),
+            self._take_backs(idle, now_s) if is_any_idle and np.count_nonzero(costs.behind) else (),
             self._copies(idle, now_s) if is_any_idle and self.policy.second_copies else (),
             self._look_again_s(now_s) if len(self.line) else None,
         )
 
     def forecasts(self, kind: Kind, need: Need, now_s: float, priority: float = 0.0) -> tuple[Forecast, ...]:
-        ready = self._grid.ready_s(now_s)
+        ready = self._costs.ready_s(now_s)
         self.knowledge.keep_sizes(kind.files)
         need_gb = self.knowledge.memory_need(kind).gb
-        live = [at for at, column in enumerate(self._grid.columns) if column is not None]
+        live = [at for at, column in enumerate(self._costs.columns) if column is not None]
         found = {at: self._forecast(at, kind, need, float(ready[at]), now_s, need_gb) for at in live}
         able = [at for at, forecast in found.items() if forecast.eligibility.eligible]
         for at, (before, turn_s) in self._turns(able, priority, ready).items():
@@ -89,7 +89,7 @@ class Planner:
         it has finished its share of them; 0 jobs where it gets none."""
         groups: dict[bytes, _Before] = {}
         for key, group in self.line.groups.items():
-            row = self._grid.row(key, group.kind, group.need)
+            row = self._costs.row(key, group.kind, group.need)
             count = sum(number for its, number in group.tally.items() if its >= priority)
             if count:
                 nothing = _Before(row.may, np.zeros((2, len(row.may))))
@@ -110,27 +110,27 @@ class Planner:
         may, jobs = np.logical_or.reduce([its.may for its in groups]), sum(its.jobs for its in groups)
         load_s, run_s = np.add.reduce([its.takes_s for its in groups])[:, may] / jobs
         start_s = ready[may] + load_s
-        given = share_out(start_s + self._grid.tie[may], run_s, jobs)
+        given = share_out(start_s + self._costs.tie[may], run_s, jobs)
         until_s = start_s + given * run_s
         takes = given > 0
         theirs = np.flatnonzero(may)[takes].tolist()
         return {at: (jobs, end_s) for at, end_s in zip(theirs, until_s[takes].tolist(), strict=True)}
 
     def _start(self, pick: Pick, now_s: float) -> Start:
-        grid, at = self._grid, pick.at
+        costs, at = self._costs, pick.at
         load_s, run_s = pick.row.load.item(at), pick.row.run.item(at)
         finish_s = pick.ready_s + load_s + run_s - now_s
-        is_known = pick.row.own.item(at) or self.knowledge.knows(pick.row.kind)
+        is_known = self.knowledge.knows(pick.row.kind, costs.id(at))
         takes_s = load_s + run_s if is_known else None
-        explain = partial(self._explain, pick, now_s, load_s, run_s, grid.ahead(at))
-        return Start(pick.head.job_id, grid.id(at), finish_s, takes_s, explain)
+        explain = partial(self._explain, pick, now_s, load_s, run_s, costs.ahead(at))
+        return Start(pick.head.job_id, costs.id(at), finish_s, takes_s, explain)
 
     def _explain(self, pick: Pick, now_s: float, load_s: float, run_s: float, ahead: int) -> str:
         """Why the peer of this pick, and what of those that would have been next best."""
-        grid, row = self._grid, pick.row
-        ready = grid.ready_s(now_s)
+        costs, row = self._costs, pick.row
+        ready = costs.ready_s(now_s)
         finish = np.where(row.may, ready + row.load + row.run, np.inf)
-        live = [at for at in np.argsort(finish)[: OTHERS_MAX + 2].tolist() if grid.columns[at] is not None]
+        live = [at for at in np.argsort(finish)[: OTHERS_MAX + 2].tolist() if costs.columns[at] is not None]
         others = [at for at in live if at != pick.at][:OTHERS_MAX]
         mine = self._forecast(pick.at, row.kind, row.need, pick.ready_s, now_s)
         # since it was picked, it and others have joined the queue there
@@ -139,12 +139,12 @@ class Planner:
             mine,
             *(self._forecast(at, row.kind, row.need, float(ready[at]), now_s) for at in others),
         ]
-        return sentence(grid.id(pick.at), forecasts, unnamed=len(grid.index) - len(forecasts))
+        return sentence(costs.id(pick.at), forecasts, unnamed=len(costs.index) - len(forecasts))
 
     def _forecast(
         self, at: int, kind: Kind, need: Need, ready_s: float, now_s: float, need_gb: float = 0.0
     ) -> Forecast:
-        column = self._grid.column(at)
+        column = self._costs.column(at)
         snapshot = column.snapshot
         found = self.knowledge.estimate(snapshot.config.id, kind, column.warm)
         return Forecast(
@@ -157,33 +157,33 @@ class Planner:
             found.origin,
             found.cold,
             bool(kind.files),
-            bool(self._grid.room[at] > 0),
+            bool(self._costs.room[at] > 0),
             need_gb,
             found.shortage,
-            self._grid.ahead(at),
+            self._costs.ahead(at),
             cautions=need.cautions.get(snapshot.config.id, ()),
         )
 
     def _id(self, at: int) -> str:
-        column = self._grid.columns[at]
+        column = self._costs.columns[at]
         return column.snapshot.config.id if column else ""
 
     def _take_backs(self, idle: Bools, now_s: float) -> tuple[TakeBack, ...]:
         """Unstarted jobs that an idle peer could finish sooner, the greatest gain first; each idle
         peer gets one at most. A stuck peer is never through."""
-        grid, policy = self._grid, self.policy
-        ready = grid.ready_s(now_s)
-        ready[grid.behind & grid.stuck] = np.inf
+        costs, policy = self._costs, self.policy
+        ready = costs.ready_s(now_s)
+        ready[costs.behind & costs.stuck] = np.inf
         found: list[tuple[float, float, OurJob, int, int]] = []
-        behind, free = np.flatnonzero(grid.behind), np.flatnonzero(idle)
+        behind, free = np.flatnonzero(costs.behind), np.flatnonzero(idle)
         ready_free = ready[free]
         soonest: dict[Hashable, tuple[int, float]] = {}  #: by group: which idle peer, and when
         for there in behind[np.argsort(-ready[behind], kind="stable")[:TAKE_BACKS_MAX]].tolist():
-            for job in grid.jobs(there):
+            for job in costs.jobs(there):
                 if job.begun_at_s is not None or job.taking_back:
                     continue
                 if job.group not in soonest:
-                    row = grid.row(job.group, job.kind, job.need)
+                    row = costs.row(job.group, job.kind, job.need)
                     here = np.where(row.may[free], ready_free + row.load[free] + row.run[free], np.inf)
                     first = int(here.argmin())
                     soonest[job.group] = int(free[first]), here.item(first)
@@ -193,38 +193,38 @@ class Planner:
                     found.append((gain_s, takes_s, job, there, at))
         chosen: dict[int, TakeBack] = {}
         for _, takes_s, job, there, at in sorted(found, key=lambda one: -one[0]):
-            reason = f"{grid.snapshot(at).config.name} could finish it in {duration(takes_s)}"
-            chosen.setdefault(at, TakeBack(job.job_id, grid.id(there), grid.id(at), reason))
+            reason = f"{costs.snapshot(at).config.name} could finish it in {duration(takes_s)}"
+            chosen.setdefault(at, TakeBack(job.job_id, costs.id(there), costs.id(at), reason))
         return tuple(chosen.values())
 
     def _copies(self, idle: Bools, now_s: float) -> tuple[SecondCopy, ...]:
         """With nothing left to start: running jobs that an idle peer would finish much sooner."""
-        grid = self._grid
-        ready = grid.ready_s(now_s)
+        costs = self._costs
+        ready = costs.ready_s(now_s)
         chosen: dict[int, SecondCopy] = {}
-        fit = np.array([bool(column and column.snapshot.has_copies) for column in grid.columns])
+        fit = np.array([bool(column and column.snapshot.has_copies) for column in costs.columns])
         for there in np.argsort(-ready).tolist():
             if not fit[there]:
                 continue
-            for job in grid.jobs(there):
+            for job in costs.jobs(there):
                 if job.begun_at_s is None or job.taking_back or job.is_copied:
                     continue
-                row = grid.row(job.group, job.kind, job.need)
+                row = costs.row(job.group, job.kind, job.need)
                 here = np.where(row.may & idle & fit, ready + row.load + row.run, np.inf)
                 at, left_s = int(np.argmin(here)), float(ready[there]) - now_s
                 takes_s = float(here[at]) - now_s
                 if at != there and at not in chosen and takes_s < self.policy.copy_share * left_s:
-                    mine, first = grid.snapshot(at).config.name, grid.snapshot(there).config.name
+                    mine, first = costs.snapshot(at).config.name, costs.snapshot(there).config.name
                     words = (
                         f"{mine} would finish it in about {duration(takes_s)}; "
                         f"{first} still needs {duration(left_s)}"
                     )
-                    chosen[at] = SecondCopy(job.job_id, grid.id(at), words)
+                    chosen[at] = SecondCopy(job.job_id, costs.id(at), words)
         return tuple(chosen.values())
 
     def _look_again_s(self, now_s: float) -> float | None:
         """When the next busy peer is near enough to its end to get its next job."""
-        grid = self._grid
+        costs = self._costs
         later = self._placer.ready - now_s - self.policy.prefetch_lead_s
-        due = later[(grid.room > 0) & (later > 0)]
+        due = later[(costs.room > 0) & (later > 0)]
         return float(np.minimum.reduce(due)) if len(due) else None

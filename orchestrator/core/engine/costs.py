@@ -1,17 +1,17 @@
-"""The fleet as arrays: a column for each peer, a row for each group of waiting jobs, kept up to date."""
+"""What each group of jobs would meet on each peer, in seconds: a row for a group, a column for a peer."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from itertools import repeat
 
 import numpy as np
 
 from .eligibility import is_eligible
 from .kinds import Kind
-from .knowledge import LONGEST_S, Knowledge
-from .levels import Floats
+from .knowledge import Knowledge
+from .levels import Bools, Floats
+from .memory import MemoryNeed
 from .need import Need
 from .peers import (
     OurJob,
@@ -24,31 +24,46 @@ from .peers import (
     ours_on,
     slots_of,
 )
-from .rows import GroupRow, Rows
 
 #: An overdue prompt is expected to need this share again of the time that it is late by.
 OVERDUE = 0.5
-#: A row is computed again when its kind's weight has moved by this share, a column when its peer's speed has.
+#: A row is computed again when its kind's weight has moved by this share, or after that many runs of any.
 DRIFT = 0.1
-SPEED_DRIFT = 0.03
-_LOOK_SELDOM = 64
+RENEW_EVERY = 64
 _BY_COLUMN = ("end_s", "rest_s", "overdue", "speed", "tie", "room", "is_vague", "idle", "stuck", "behind")
 
 
 @dataclass(eq=False)
+class Row:
+    """A group's part of the matrix, by column: whether the peer ``may`` take its jobs, how long one would
+    ``run`` there, and ``load`` before. One takes ``weight_s`` at speed 1 and needs ``gb`` for its files.
+    It was looked up with the runs and sizes in ``learned``, and computed at ``timed_at`` runs."""
+
+    kind: Kind
+    need: Need
+    may: Bools
+    run: Floats
+    load: Floats
+    weight_s: float = 0.0
+    gb: float = 0.0
+    memory: MemoryNeed | None = None
+    learned: tuple[int, int] = (-1, -1)
+    timed_at: int = 0
+
+
+@dataclass(eq=False)
 class Column:
-    """``late``: the kind of what should have ended there by now, and how long that has run."""
+    """``standing``: all that a verdict depends on; ``learned``: all that the times in it do. ``evicts``: what
+    the peer would have to let go, by the files that come. ``late``: the kind of what should have ended there
+    by now, and how long that has run."""
 
     snapshot: PeerSnapshot
     jobs: list[OurJob] = field(default_factory=list)
     warm: frozenset[str] = frozenset()
-    evicts: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     memory: int = -1
-    revision: int = -1
     standing: tuple[object, ...] = ()
-    runs: int = 0
-    loads: int = 0
-    speed: float = 1.0
+    learned: tuple[object, ...] = ()
+    evicts: dict[tuple[tuple[str, ...], int], frozenset[str]] = field(default_factory=dict)
     late: tuple[str, float] = ("", 0.0)
 
     def slow_s(self, kind: Kind) -> float:
@@ -57,71 +72,63 @@ class Column:
         return self.late[1] if self.late[0] == kind.signature else 0.0
 
 
-class Grid:
+class CostMatrix:
     """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``overdue``: how
     its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take;
     ``idle``: it could start a job this moment; ``stuck``: what waits there should rather wait elsewhere;
-    ``behind``: one of our jobs waits there behind something else. ``eligibility_changes`` counts them."""
+    ``behind``: one of our jobs waits there behind something else. ``changes``: how often a verdict may have
+    changed."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         self.columns: list[Column | None] = []
         self.index: dict[str, int] = {}
-        self.rows = Rows()
+        self.rows: dict[Hashable, Row] = {}
         self.end_s, self.rest_s, self.overdue = np.zeros(0), np.zeros(0), np.zeros(0)
         self.speed, self.tie = np.zeros(0), np.zeros(0)
         self.room = np.zeros(0, np.int64)
         self.is_vague, self.idle = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
         self.stuck, self.behind = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
-        self.eligibility_changes = 0
+        self.changes = 0
 
     # Peers
 
     def set_peer(self, snapshot: PeerSnapshot, now_s: float) -> None:
         """A peer is new, or what is known of it changed."""
-        at = self.index.get(snapshot.config.id)
+        peer, status = snapshot.config.id, snapshot.status
+        at = self.index.get(peer)
         is_new = at is None
         if at is None:
             at = self._new_column(snapshot)
         column = self.column(at)
-        status, memory_before = snapshot.status, column.memory
-        is_told = status.vitals is not None and (is_new or column.snapshot.status.vitals is None)
         if is_new or status is not column.snapshot.status:
             column.memory = memory_of(status)
             if status.vitals is not None:  # before it tells its devices nothing is known of it
-                self.knowledge.note_peer(
-                    snapshot.config.id, memory_gb=column.memory / 2**30, has_gpu=has_gpu(status)
-                )
+                self.knowledge.note_peer(peer, memory_gb=column.memory / 2**30, has_gpu=has_gpu(status))
             self.tie[at] = 1e-3 / (1.0 + free_memory_of(status) / 2**30)
         column.snapshot, column.jobs = snapshot, list(snapshot.jobs)
         column.evicts.clear()
+        self.speed[at] = self.knowledge.speed(peer)
+        self._compute(at, column, now_s)
         standing = _standing(snapshot, column.memory)
         if standing != column.standing:
             column.standing = standing
-            self.eligibility_changes += 1
-            may = np.zeros(len(self.rows.few), np.bool_)
-            for row in self.rows.of.values():
-                may[row.number] = is_eligible(row.need, snapshot)
-            self.rows.set_eligible(at, may)
-        was_late = column.late[0]
-        self._compute(at, column, now_s)
-        is_another = is_new or is_told or column.memory != memory_before
-        self._expect_anew(at, column, everything=is_another)
-        if slow := {was_late, column.late[0]} - {""}:
-            for row in self.rows.of.values():
-                if row.kind.signature in slow:
-                    self._expect_run(row, at, snapshot.config.id)
+            self.changes += 1
+            for row in self.rows.values():
+                row.may[at] = is_eligible(row.need, snapshot)
+        self._time_all(at, column)
 
     def remove_peer(self, peer: str) -> None:
         at = self.index.pop(peer, None)
         if at is not None:
-            self.eligibility_changes += 1
-            self.rows.set_eligible(at, np.zeros(len(self.rows.few), np.bool_))
+            self.changes += 1
+            for row in self.rows.values():
+                row.may[at] = False
             self.columns[at] = None
             self.room[at], self.idle[at], self.end_s[at] = 0, False, np.inf
             self.stuck[at] = self.behind[at] = False
 
-    def add_job(self, at: int, job: OurJob, row: GroupRow, now_s: float) -> None:
+    def add_job(self, at: int, job: OurJob, row: Row, now_s: float) -> None:
         """A job of this row goes to that peer."""
         column, peer = self.column(at), self.id(at)
         column.jobs.append(job)
@@ -131,9 +138,8 @@ class Grid:
         self.rest_s[at] += row.load[at] + row.run[at]
         self.room[at] -= 1
         self.behind[at] = self._is_behind(at, column)
-        warm = self.knowledge.warm.after(peer, [job.kind.files for job in column.jobs])
-        if warm is not column.warm and warm != column.warm:
-            self._now_warm(at, column, warm)
+        column.warm = self.knowledge.warm.after(peer, [job.kind.files for job in column.jobs])
+        self._time_all(at, column)
 
     def column(self, at: int) -> Column:
         column = self.columns[at]
@@ -154,19 +160,17 @@ class Grid:
     def jobs(self, at: int) -> list[OurJob]:
         return self.column(at).jobs
 
-    def evicted(self, at: int, row: GroupRow) -> frozenset[str]:
+    def evicted(self, at: int, row: Row) -> frozenset[str]:
         """The warm files that the peer would have to let go for this row's."""
-        column, files = self.column(at), row.kind.files
-        if column.revision != self.knowledge.revision:  # a file's size has changed
-            column.revision = self.knowledge.revision
-            column.evicts.clear()
-        known = column.evicts.get(files)
+        column, files, warm = self.column(at), row.kind.files, self.knowledge.warm
+        asked = files, self.knowledge.revision  # with files of that size
+        known = column.evicts.get(asked)
         if known is None:
             known = frozenset()
-            if column.warm and row.gb > self.knowledge.warm.room_gb(self.id(at), column.warm):
+            if column.warm and row.gb > warm.room_gb(self.id(at), column.warm):
                 runs = [*(job.kind.files for job in column.jobs), files]
-                known = column.warm - self.knowledge.warm.after(self.id(at), runs)
-            column.evicts[files] = known
+                known = column.warm - warm.after(self.id(at), runs)
+            column.evicts[asked] = known
         return known
 
     def ready_s(self, now_s: float) -> Floats:
@@ -183,40 +187,27 @@ class Grid:
 
     # Rows
 
-    def row(self, group: Hashable, kind: Kind, need: Need) -> GroupRow:
-        """The row of a group, made when it is asked for first."""
-        row = self.rows.of.get(group)
+    def row(self, group: Hashable, kind: Kind, need: Need) -> Row:
+        """The row of a group, made when it is asked for first, and as true as what was learned since."""
+        row, knowledge = self.rows.get(group), self.knowledge
         if row is None:
             may = [column is not None and is_eligible(need, column.snapshot) for column in self.columns]
-            row = self.rows.add(group, kind, need, may)
-            self.eligibility_changes += 1
-        if self.is_outdated(row):
-            self.look_up(row)
+            row = self.rows[group] = Row(kind, need, np.array(may, np.bool_), *np.zeros((2, len(may))))
+        noted = knowledge.runs_noted
+        learned = knowledge.times_seen(kind) or -noted, knowledge.revision
+        if row.learned != learned or noted - row.timed_at >= RENEW_EVERY:
+            knowledge.keep_sizes(kind.files)
+            row.learned, weight_s = learned, knowledge.weight_s(kind)
+            weighs = knowledge.warm.gb(kind.files), knowledge.memory_need(kind)
+            has_moved = abs(weight_s - row.weight_s) > DRIFT * row.weight_s
+            if has_moved or weighs != (row.gb, row.memory) or noted - row.timed_at >= RENEW_EVERY:
+                row.weight_s, row.gb, row.timed_at = weight_s, weighs[0], noted
+                self._time(row, self._live())
         return row
 
-    def is_outdated(self, row: GroupRow) -> bool:
-        """Whether what its kind weighs or needs is to be looked up again."""
-        knowledge = self.knowledge
-        return (
-            row.revision != knowledge.revision
-            or knowledge.runs_noted >= row.look_at
-            or knowledge.times_seen(row.kind) > row.seen_until
-        )
-
-    def look_up(self, row: GroupRow) -> None:
-        """Look up what its kind weighs and needs; if that has changed, compute the row again."""
-        rows, knowledge, seen = self.rows, self.knowledge, self.knowledge.times_seen(row.kind)
-        is_revised = row.revision != knowledge.revision and self._weigh(row)
-        weight_s = knowledge.weight_s(row.kind)
-        rows.seen[row.number], row.seen_until = seen, seen + seen // 8
-        row.look_at = knowledge.runs_noted + (_LOOK_SELDOM if seen else 1)
-        if is_revised:
-            rows.weight_s[row.number] = weight_s
-            self._expect_row(row)
-        elif abs(weight_s / row.weight_s - 1.0) > DRIFT:
-            rows.weight_s[row.number] = weight_s
-            run_s = np.minimum(weight_s * row.slower / self.speed, LONGEST_S)
-            np.copyto(row.run, run_s, where=~row.own)
+    def keep_only(self, groups: Iterable[Hashable]) -> None:
+        """Forget the rows of all other groups."""
+        self.rows = {group: self.rows[group] for group in groups if group in self.rows}
 
     # Within
 
@@ -224,24 +215,16 @@ class Grid:
         if None not in self.columns:
             self.columns.append(None)
             for name in _BY_COLUMN:
-                old = getattr(self, name)
-                setattr(self, name, np.append(old, np.zeros(1, old.dtype)))
-            self.rows.widen(len(self.columns))
+                setattr(self, name, _longer(getattr(self, name)))
+            for row in self.rows.values():
+                row.may, row.run, row.load = _longer(row.may), _longer(row.run), _longer(row.load)
         at = self.columns.index(None)
         self.columns[at] = Column(snapshot)
         self.index[snapshot.config.id] = at
         return at
 
-    def _weigh(self, row: GroupRow) -> bool:
-        """Look up its files' sizes and its need of memory; whether they are others than before."""
-        knowledge, kind, before = self.knowledge, row.kind, (row.gb, row.memory)
-        knowledge.keep_sizes(kind.files)
-        row.revision = knowledge.revision
-        row.gb, row.memory = knowledge.warm.gb(kind.files), knowledge.memory_need(kind)
-        return (row.gb, row.memory) != before
-
     def _compute(self, at: int, column: Column, now_s: float) -> None:
-        """When a peer will have finished what it has."""
+        """When a peer will have finished what it has, and what is warm there then."""
         knowledge, snapshot, peer = self.knowledge, column.snapshot, column.snapshot.config.id
         end_s, rest_s, overdue = now_s, 0.0, 0.0
         unseen = max(ours_on(snapshot) - len(snapshot.jobs), 0)
@@ -272,58 +255,43 @@ class Grid:
         self.idle[at] = not column.jobs and is_idle(snapshot)
         self.stuck[at] = is_stuck(snapshot)
         self.behind[at] = waits and self._is_behind(at, column)
-        if warm is not column.warm and warm != column.warm:
-            self._now_warm(at, column, warm)
+        column.warm = warm
 
     def _is_behind(self, at: int, column: Column) -> bool:
         """Whether one of our jobs there is not the next to begin."""
         return bool(self.stuck[at]) or column.snapshot.foreign + len(column.jobs) > 1
 
-    def _now_warm(self, at: int, column: Column, warm: frozenset[str]) -> None:
-        column.warm = warm
-        self._loads_anew(at, column)
+    def _live(self) -> list[tuple[int, Column]]:
+        return [(at, column) for at, column in enumerate(self.columns) if column is not None]
 
-    def _expect_anew(self, at: int, column: Column, *, everything: bool = False) -> None:
-        """What runs would take there, as far as something was learned."""
-        knowledge, peer = self.knowledge, column.snapshot.config.id
-        news = knowledge.news.get(peer)
-        runs, loads, last = (news.runs, news.loads, news.signature) if news else (0, 0, "")
-        if everything or runs != column.runs:
-            speed = knowledge.speed(peer)
-            self.speed[at] = speed
-            drifted = abs(speed / column.speed - 1.0) > SPEED_DRIFT
-            if drifted:
-                column.speed = speed
-            is_all = everything or drifted or runs != column.runs + 1
-            column.runs = runs
-            for row in self.rows.of.values():
-                if is_all or row.kind.signature == last:
-                    self._expect_run(row, at, peer)
-        if everything or loads != column.loads:
-            column.loads = loads
-            self._loads_anew(at, column)
+    def _time_all(self, at: int, column: Column) -> None:
+        news = self.knowledge.news.get(column.snapshot.config.id)
+        noted = (news.runs, news.loads) if news else ()
+        learned = (noted, column.warm, column.late, column.memory, self.knowledge.is_blank)
+        if learned != column.learned:
+            column.learned = learned
+            for row in self.rows.values():
+                self._time(row, [(at, column)])
 
-    def _loads_anew(self, at: int, column: Column) -> None:
-        knowledge, peer = self.knowledge, column.snapshot.config.id
-        self.rows.load_anew(at, [knowledge.loads_s(peer, f, column.warm) for f in self.rows.file_sets])
+    def _time(self, row: Row, columns: Iterable[tuple[int, Column]]) -> None:
+        """What its jobs would take on these peers."""
+        knowledge, kind = self.knowledge, row.kind
+        need = knowledge.memory_need(kind)
+        some = list(columns if need == row.memory else self._live())
+        row.memory = need
+        run_s = knowledge.runs_s(kind, [column.snapshot.config.id for _, column in some])
+        for (at, column), its_s in zip(some, run_s, strict=True):
+            row.run[at] = max(its_s, column.slow_s(kind))
+            row.load[at] = knowledge.loads_s(column.snapshot.config.id, kind.files, column.warm)
 
-    def _expect_row(self, row: GroupRow) -> None:
-        knowledge, files = self.knowledge, row.kind.files
-        live = {at: column for at, column in enumerate(self.columns) if column is not None}
-        if live:
-            at, peers = list(live), [column.snapshot.config.id for column in live.values()]
-            row.run[at], row.own[at], row.slower[at] = zip(*knowledge.runs(row.kind, peers), strict=True)
-            warm = (column.warm for column in live.values())
-            row.load[at] = list(map(knowledge.loads_s, peers, repeat(files), warm))
-        self.rows.warm[row.number] = (row.may & (row.load == 0.0)).sum()
 
-    def _expect_run(self, row: GroupRow, at: int, peer: str) -> None:
-        ((run_s, row.own[at], row.slower[at]),) = self.knowledge.runs(row.kind, (peer,))
-        row.run[at] = max(run_s, self.column(at).slow_s(row.kind))
+def _longer(array: np.ndarray) -> np.ndarray:
+    return np.append(array, np.zeros(1, array.dtype))
 
 
 def _standing(snapshot: PeerSnapshot, memory: int) -> tuple[object, ...]:
     """Everything that a verdict depends on."""
     status, rules = snapshot.status, snapshot.rules
     is_used = bool(snapshot.foreign) and rules.only_idle
-    return snapshot.config, status.health, status.reason, memory, rules, snapshot.is_open, is_used
+    same_as = snapshot.same_as
+    return snapshot.config, status.health, status.reason, memory, rules, snapshot.is_open, is_used, same_as
