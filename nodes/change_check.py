@@ -19,8 +19,8 @@ from typing import Any
 
 from comfy_execution.graph import DynamicPrompt  # type: ignore[import-not-found]
 
-from ..orchestrator.core.engine.mentions import leaves
 from ..orchestrator.core.models.job import Prompt
+from ..orchestrator.core.prompts.mentions import leaves
 from ..orchestrator.core.workflow.prompt import class_of
 from ..orchestrator.dispatch.attempts.transport import hash_file
 from ..orchestrator.host import comfy as host_comfy

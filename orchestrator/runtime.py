@@ -19,7 +19,7 @@ from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
 from .backends.second_look import SecondLook
 from .background import BackgroundTasks
-from .core.engine.health import HealthPolicy, Work
+from .core.engine.faults.health import HealthPolicy, Work
 from .core.models.backend import BackendConfig, QueueState
 from .core.models.settings import Settings
 from .dispatch.attempts.transport import Folders

@@ -8,14 +8,14 @@ import time
 import tracemalloc
 from dataclasses import dataclass, replace
 
-from orchestrator.core.engine.kinds import Kind
-from orchestrator.core.engine.knowledge import Knowledge
-from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.peers import OurJob, PeerSnapshot
-from orchestrator.core.engine.pending_jobs import WaitingJob
-from orchestrator.core.engine.plan import Start
+from orchestrator.core.engine.estimates.knowledge import Knowledge
+from orchestrator.core.engine.placement.need import Need
+from orchestrator.core.engine.placement.peers import OurJob, PeerSnapshot
+from orchestrator.core.engine.placement.pending_jobs import WaitingJob
+from orchestrator.core.engine.placement.plan import Start
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
+from orchestrator.core.prompts.kinds import Kind
 
 GROUPS, MANY_GROUPS = 12, (200, 400)
 DECISIONS = 2_000

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from orchestrator.core.engine.kinds import Kind
-from orchestrator.core.engine.knowledge import Knowledge
-from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.peers import OurJob, PeerSnapshot
-from orchestrator.core.engine.pending_jobs import WaitingJob
-from orchestrator.core.engine.policy import Policy as Settings
+from orchestrator.core.engine.estimates.knowledge import Knowledge
+from orchestrator.core.engine.placement.need import Need
+from orchestrator.core.engine.placement.peers import OurJob, PeerSnapshot
+from orchestrator.core.engine.placement.pending_jobs import WaitingJob
+from orchestrator.core.engine.placement.policy import Policy as Settings
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
+from orchestrator.core.prompts.kinds import Kind
 
 from .trace import Job, may_run
 from .world import World

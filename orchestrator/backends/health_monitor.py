@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from ..background import BackgroundTasks
-from ..core.engine.health import HealthPolicy, JobEnd, Work, after_answer, after_failure, after_job
+from ..core.engine.faults.health import HealthPolicy, JobEnd, Work, after_answer, after_failure, after_job
 from ..core.models.backend import BackendConfig, BackendStatus, Health, QueueState
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import (

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.engine.requirements import Doubt
 from ..core.models.backend import BackendConfig, Health
+from ..core.prompts.requirements import Doubt
 from ..errors import NotFoundError, PeerError, PeerRefusedError
 from .client import HTTP_NOT_FOUND, ComfyUIClient
 from .health_monitor import shared

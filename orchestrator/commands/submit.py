@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.engine.variations import Axis, combined
+from ..core.prompts.variations import Axis, combined
 from ..core.workflow.embedded.document import KINDS
 from ..errors import (
     ConfigError,

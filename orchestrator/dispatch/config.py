@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..core.engine.outage import OutagePolicy
-from ..core.engine.retry import RetryPolicy
-from ..core.engine.silence import SilencePolicy
+from ..core.engine.faults.outage import OutagePolicy
+from ..core.engine.faults.retry import RetryPolicy
+from ..core.engine.faults.silence import SilencePolicy
 from .attempts.remote_prompt import FollowPolicy
 
 

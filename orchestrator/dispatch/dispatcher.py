@@ -12,8 +12,8 @@ from typing import Any
 from ..backends.manager import BackendManager
 from ..backends.second_look import SecondLook
 from ..background import even_if_cancelled
-from ..core.engine.explain import Outlook
-from ..core.engine.retry import RetryPolicy
+from ..core.engine.faults.retry import RetryPolicy
+from ..core.engine.placement.explain import Outlook
 from ..core.engine.scheduler import Scheduler
 from ..core.models.backend import BackendConfig, QueueState
 from ..core.models.job import Job, JobRequest, JobState, Rank, Source

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from ..backends.client import ComfyUIClient
 from ..backends.events import EventStream
-from ..core.engine.health import JobEnd
-from ..core.engine.learned import LearnedRow
-from ..core.engine.withdrawal import Unwanted
+from ..core.engine.estimates.learned import LearnedRow
+from ..core.engine.faults.health import JobEnd
+from ..core.engine.faults.withdrawal import Unwanted
 from ..core.models.backend import BackendConfig, Vitals
 from ..core.models.job import AttemptResult, Job, Rank
 

@@ -11,11 +11,11 @@ from typing import Protocol
 from ..backends.events import PreviewFrame
 from ..backends.manager import BackendManager
 from ..background import BackgroundTasks
-from ..core.engine.explain import Outlook
-from ..core.engine.repeat import repeated
-from ..core.engine.titles import described
-from ..core.engine.validation import Validation
+from ..core.engine.placement.explain import Outlook
 from ..core.models.job import Job, JobRequest, JobState, Prompt, Source
+from ..core.prompts.repeat import repeated
+from ..core.prompts.titles import described
+from ..core.prompts.validation import Validation
 from ..errors import ConfigError, NotFoundError
 from .dispatcher import Dispatcher
 from .preflight import Preflight

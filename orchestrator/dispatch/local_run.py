@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from ..core.engine.plan import Placement
+from ..core.engine.placement.plan import Placement
 from ..core.models.backend import LOCAL_PEER_ID
 from ..core.models.job import Attempt, AttemptResult, JobState
 from .interfaces import Journal

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from ..backends.manager import BackendManager
 from ..backends.second_look import SecondLook
 from ..background import done_for_each
-from ..core.engine.requirements import Doubt, only_here
-from ..core.engine.validation import Validation, agree, validate
 from ..core.models.backend import BackendConfig, Health
 from ..core.models.job import Prompt
+from ..core.prompts.requirements import Doubt, only_here
+from ..core.prompts.validation import Validation, agree, validate
 from ..core.workflow.object_info import ObjectInfo
 from .attempts.transport import Folders
 from .queue.prompt_variants import is_quick_to_read

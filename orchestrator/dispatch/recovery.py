@@ -10,10 +10,8 @@ from datetime import datetime, timezone
 
 from ..backends.manager import BackendManager
 from ..backends.second_look import SecondLook
-from ..core.engine.health import JobEnd
-from ..core.engine.peers import memory_of
-from ..core.engine.requirements import Doubt
-from ..core.engine.retry import (
+from ..core.engine.faults.health import JobEnd
+from ..core.engine.faults.retry import (
     OUTAGE,
     RetryDecision,
     RetryPolicy,
@@ -28,8 +26,10 @@ from ..core.engine.retry import (
     set_aside,
     when_all_failed,
 )
+from ..core.engine.placement.peers import memory_of
 from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
 from ..core.models.job import Attempt, Job, JobState
+from ..core.prompts.requirements import Doubt
 from ..errors import (
     BodyTooLargeError,
     JobLostError,

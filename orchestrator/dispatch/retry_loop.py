@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from functools import partial
 
 from ..backends.manager import BackendManager
-from ..core.engine.health import JobEnd
-from ..core.engine.plan import Placement
+from ..core.engine.faults.health import JobEnd
+from ..core.engine.placement.plan import Placement
 from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
 from ..core.models.job import Attempt, AttemptResult, JobState, Source
 from ..errors import (

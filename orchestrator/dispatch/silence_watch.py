@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from ..backends.manager import BackendManager
-from ..core.engine.silence import SilencePolicy, silent_job
+from ..core.engine.faults.silence import SilencePolicy, silent_job
 from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
 from ..core.models.job import JobState
 from .interfaces import Peers

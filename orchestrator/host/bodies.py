@@ -11,10 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
-from ..core.engine.overrides import parse_overrides
-from ..core.engine.variations import copies, varied
 from ..core.models.credentials import headers_of
 from ..core.models.job import JobRequest, ResultLink, Source
+from ..core.prompts.overrides import parse_overrides
+from ..core.prompts.variations import copies, varied
 from ..core.workflow.cut import DISPATCH_CLASS
 from ..core.workflow.documents import document_of
 from ..core.workflow.prompt import is_link

@@ -12,7 +12,7 @@ from typing import Any
 
 import folder_paths  # type: ignore[import-not-found]
 
-from ..core.engine.input_names import is_of_another_machine
+from ..core.prompts.input_names import is_of_another_machine
 from ..core.workflow import boundaries
 from ..dispatch.attempts.transport import Folders
 from ..runtime import Runtime

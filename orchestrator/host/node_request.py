@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.engine.overrides import parse_overrides
 from ..core.models.job import JobRequest, Prompt, Source
+from ..core.prompts.overrides import parse_overrides
 from ..core.workflow.cut import DISPATCH_CLASS, Stash, graph_id_of
 
 AUTOMATIC = "automatic"

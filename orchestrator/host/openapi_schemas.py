@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.engine.knowledge import Origin
+from ..core.engine.estimates.knowledge import Origin
 from .openapi_types import (
     ANYTHING,
     FLAG,

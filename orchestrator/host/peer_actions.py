@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ..backends.smoke_test import try_out
-from ..core.engine.peer_files import model_files
 from ..core.models.job import Job
+from ..core.prompts.peer_files import model_files
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import IllegalTransitionError
 from ..runtime import Runtime

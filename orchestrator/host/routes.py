@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..core.engine.explain import Outlook
+from ..core.engine.placement.explain import Outlook
 from ..core.models.job import Job, JobRequest, JobState
 from ..core.workflow.runs_here import known_classes
 from ..dispatch.idempotency import refuse_another

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..core.engine.variations import Axis, combined, random_seeds, spread, stepped
 from ..core.models.job import JobRequest
+from ..core.prompts.variations import Axis, combined, random_seeds, spread, stepped
 from ..core.workflow.saved_values import WidgetPlace, with_values
 from ..errors import ConfigError
 

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
-from ..core.engine.explain import Forecast, Outlook, caution, in_full
-from ..core.engine.knowledge import Origin
+from ..core.engine.estimates.knowledge import Origin
+from ..core.engine.placement.explain import Forecast, Outlook, caution, in_full
 from ..core.models.backend import BackendConfig, BackendStatus, QueueState
 from ..core.models.job import Attempt, Job, JobState, OutputFile
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from ..core.engine.learned import LearnedRow
+from ..core.engine.estimates.learned import LearnedRow
 from .schema import LEARNED
 
 log = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from ..core.engine.learned import LearnedRow
-from ..core.engine.withdrawal import Unwanted
+from ..core.engine.estimates.learned import LearnedRow
+from ..core.engine.faults.withdrawal import Unwanted
 from ..core.models.backend import BackendConfig
 from ..core.models.job import Job, JobState, Rank
 from ..errors import OrchestratorError, StoreError

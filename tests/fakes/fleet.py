@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from orchestrator.core.engine.kinds import UNKNOWN_KIND, Kind
-from orchestrator.core.engine.knowledge import Knowledge
-from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.peers import OurJob, PeerSnapshot
-from orchestrator.core.engine.pending_jobs import WaitingJob
-from orchestrator.core.engine.policy import Policy
+from orchestrator.core.engine.estimates.knowledge import Knowledge
+from orchestrator.core.engine.estimates.learned import LearnedRow
+from orchestrator.core.engine.placement.need import Need
+from orchestrator.core.engine.placement.peers import OurJob, PeerSnapshot
+from orchestrator.core.engine.placement.pending_jobs import WaitingJob
+from orchestrator.core.engine.placement.policy import Policy
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
+from orchestrator.core.prompts.kinds import UNKNOWN_KIND, Kind
 
 GIB = 2**30
+
+
+def recalled(rows: Iterable[LearnedRow]) -> Knowledge:
+    """What another process knows after it has read these."""
+    knowledge = Knowledge()
+    knowledge.read(rows)
+    return knowledge
 
 
 def peer(

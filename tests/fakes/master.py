@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.engine.health import HealthPolicy
-from orchestrator.core.engine.retry import RetryPolicy
-from orchestrator.core.engine.silence import SilencePolicy
-from orchestrator.core.engine.withdrawal import WithdrawalPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
+from orchestrator.core.engine.faults.retry import RetryPolicy
+from orchestrator.core.engine.faults.silence import SilencePolicy
+from orchestrator.core.engine.faults.withdrawal import WithdrawalPolicy
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
 from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
 from orchestrator.dispatch.attempts.transport import Folders

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.engine.health import HealthPolicy
-from orchestrator.core.engine.retry import RetryPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
+from orchestrator.core.engine.faults.retry import RetryPolicy
 from orchestrator.core.models.job import Job, JobState
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.gateway import Gateway

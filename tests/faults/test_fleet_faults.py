@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.engine.health import HealthPolicy
-from orchestrator.core.engine.retry import RetryPolicy
-from orchestrator.core.engine.retry_tokens import BudgetPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
+from orchestrator.core.engine.faults.retry import RetryPolicy
+from orchestrator.core.engine.faults.retry_tokens import BudgetPolicy
 from orchestrator.core.models.job import JobState
 from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
 from tests.fakes.master import FOLLOW, outcomes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
 from orchestrator.core.models.job import JobState
 from tests.fakes.answers import answer
 from tests.fakes.comfyui import FakeComfyUI

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
 from orchestrator.core.models.job import JobState
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes

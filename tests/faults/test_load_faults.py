@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
 from orchestrator.core.models.job import JobRequest, JobState
 from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
 from tests.fakes.comfyui import FakeComfyUI

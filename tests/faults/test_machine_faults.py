@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.health import HealthPolicy
-from orchestrator.core.engine.retry import RetryPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
+from orchestrator.core.engine.faults.retry import RetryPolicy
 from orchestrator.core.models.job import Job, JobState, Source
 from orchestrator.dispatch.interfaces import RanHere
 from orchestrator.errors import GraphExecutionError, PeerExecutionError, PeerOutOfMemoryError

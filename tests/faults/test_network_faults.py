@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from orchestrator.backends.client import ComfyUIClient
-from orchestrator.core.engine.health import HealthPolicy
-from orchestrator.core.engine.retry import RetryPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
+from orchestrator.core.engine.faults.retry import RetryPolicy
 from orchestrator.core.models.job import JobState, RemoteFile
 from orchestrator.dispatch.attempts.remote_prompt import FollowPolicy
 from orchestrator.errors import PeerError

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.engine.health import HealthPolicy
-from orchestrator.core.engine.silence import SilencePolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
+from orchestrator.core.engine.faults.silence import SilencePolicy
 from orchestrator.core.models.job import Job, JobState
 from orchestrator.errors import IllegalTransitionError
 from tests.fakes.comfyui import FakeComfyUI

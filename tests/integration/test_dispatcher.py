@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
 from orchestrator.core.models.job import Job, JobState
 from orchestrator.dispatch.queue.registry import JobUpdate
 from orchestrator.errors import NoEligiblePeerError

@@ -13,7 +13,7 @@ import pytest
 from orchestrator.backends.health_monitor import HealthMonitor
 from orchestrator.backends.manager import BackendManager
 from orchestrator.backends.pool import ClientPool
-from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Health
 from orchestrator.errors import NotFoundError
 from tests.fakes.answers import answer, silence

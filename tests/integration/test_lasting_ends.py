@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from orchestrator.core.engine.health import HealthPolicy
+from orchestrator.core.engine.faults.health import HealthPolicy
 from orchestrator.core.models.job import Job, JobState
 from tests.fakes.comfyui import FakeComfyUI, Handler
 from tests.fakes.graphs import picture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.backends import wire
-from orchestrator.core.engine.explain import Forecast, caution, in_full
+from orchestrator.core.engine.placement.explain import Forecast, caution, in_full
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt
 from tests.fakes.answers import Handler, announce, answer, endless, login_page, redirect, silence
 from tests.fakes.comfyui import FakeComfyUI

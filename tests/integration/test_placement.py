@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from orchestrator.core.engine.knowledge import Origin
+from orchestrator.core.engine.estimates.knowledge import Origin
 from orchestrator.core.models.job import Job, JobRequest, JobState
 from orchestrator.journal.store import Store
 from tests.fakes.comfyui import FakeComfyUI

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.explain import caution
+from orchestrator.core.engine.placement.explain import caution
 from orchestrator.core.models.job import JobRequest, JobState
 from orchestrator.dispatch.recovery import LOOKED_S
 from tests.fakes.answers import silence

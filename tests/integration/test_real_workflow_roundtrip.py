@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.overrides import parse_overrides
 from orchestrator.core.engine.parameter_patcher import patch_parameters
+from orchestrator.core.prompts.overrides import parse_overrides
 from orchestrator.core.workflow.converter import workflow_to_api
 from orchestrator.core.workflow.inspector import inspect_parameters
 from orchestrator.core.workflow.object_info import ObjectInfo

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from orchestrator.backends.client import ComfyUIClient
-from orchestrator.core.engine.output_names import OutputNames
 from orchestrator.core.models.job import Job, JobState
+from orchestrator.core.prompts.output_names import OutputNames
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.dispatch.attempts.gathering import Gathering
 from orchestrator.dispatch.attempts.live_outputs import NodeOutput

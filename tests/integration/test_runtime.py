@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.engine.health import NO_EVENTS, HealthPolicy
+from orchestrator.core.engine.faults.health import NO_EVENTS, HealthPolicy
 from orchestrator.core.models.backend import Health
 from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, Source
 from orchestrator.errors import ConfigError, JobCancelledError, NotFoundError, StoreError

@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core.engine.learned import LearnedRow
-from orchestrator.core.engine.withdrawal import Unwanted
+from orchestrator.core.engine.estimates.learned import LearnedRow
+from orchestrator.core.engine.faults.withdrawal import Unwanted
 from orchestrator.core.models.backend import LOCAL_PEER_ID, BackendConfig
 from orchestrator.core.models.job import (
     Attempt,

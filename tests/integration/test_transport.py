@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 
 from orchestrator.backends.client import ComfyUIClient
-from orchestrator.core.engine.output_names import OutputNames
 from orchestrator.core.models.backend import Health
 from orchestrator.core.models.job import InputFile, Job, JobState, RemoteFile
+from orchestrator.core.prompts.output_names import OutputNames
 from orchestrator.dispatch.attempts.free_names import Counters
 from orchestrator.dispatch.attempts.results import Results
 from orchestrator.dispatch.attempts.transport import ASK_FROM_BYTES, Folders

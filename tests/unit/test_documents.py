@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.input_names import name_on_peer
+from orchestrator.core.prompts.input_names import name_on_peer
 from orchestrator.core.workflow.converter import workflow_to_api
 from orchestrator.core.workflow.documents import document_of
 from orchestrator.errors import WorkflowError

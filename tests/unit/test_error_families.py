@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 import pytest
 
 from orchestrator import errors
-from orchestrator.core.engine.health import HealthPolicy, after_failure
-from orchestrator.core.engine.retry import RetryDecision, decide, is_final_there, is_peers_fault
+from orchestrator.core.engine.faults.health import HealthPolicy, after_failure
+from orchestrator.core.engine.faults.retry import RetryDecision, decide, is_final_there, is_peers_fault
 from orchestrator.core.models.backend import BackendStatus, Health
 from orchestrator.errors import (
     AnswerError,

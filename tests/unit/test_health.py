@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.engine.health import (
+from orchestrator.core.engine.faults.health import (
     HealthPolicy,
     JobEnd,
     Work,
@@ -17,7 +17,7 @@ from orchestrator.core.engine.health import (
     after_failure,
     after_job,
 )
-from orchestrator.core.engine.silence import in_words
+from orchestrator.core.engine.faults.silence import in_words
 from orchestrator.core.models.backend import BackendStatus, Conduct, Health, QueueState, Vitals
 from orchestrator.errors import PeerAuthError, PeerError, PeerProtocolError, PeerUnreachableError
 

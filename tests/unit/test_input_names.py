@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from orchestrator.core.engine.input_names import is_of_another_machine, name_on_peer, with_own_names
 from orchestrator.core.models.job import InputFile
+from orchestrator.core.prompts.input_names import is_of_another_machine, name_on_peer, with_own_names
 
 SHA256 = hashlib.sha256(b"cat").hexdigest()
 FOLDER = f"remote-dispatch/{SHA256[:40]}"

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.backends.manager import BackendManager
-from orchestrator.core.engine.placement import STARTS_AT_ONCE
+from orchestrator.core.engine.placement.placer import STARTS_AT_ONCE
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import (
     LOCAL_PEER_ID,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.kinds import kind_of
+from orchestrator.core.prompts.kinds import kind_of
 from orchestrator.core.workflow.object_info import ObjectInfo
 
 

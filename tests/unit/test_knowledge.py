@@ -8,10 +8,11 @@ from dataclasses import asdict
 
 import pytest
 
-from orchestrator.core.engine import learned
-from orchestrator.core.engine.kinds import Kind, kind_of
-from orchestrator.core.engine.knowledge import GUESSED_RUN_S, LONGEST_S, Knowledge, Origin
-from orchestrator.core.engine.learned import LearnedRow
+from orchestrator.core.engine.estimates import learned
+from orchestrator.core.engine.estimates.knowledge import GUESSED_RUN_S, LONGEST_S, Knowledge, Origin
+from orchestrator.core.engine.estimates.learned import LearnedRow
+from orchestrator.core.prompts.kinds import Kind, kind_of
+from tests.fakes.fleet import recalled
 
 PORTRAIT = Kind("portrait", "shape", 100.0, ("a.safetensors",))
 PLAIN = Kind("plain")
@@ -287,7 +288,7 @@ def test_what_was_learned_survives_as_rows_of_plain_values() -> None:
     ran(knowledge, "q", PORTRAIT, 90.0, 74.0)
     knowledge.note_foreign("p", 33.0)
     raw = json.loads(json.dumps([asdict(row) for row in knowledge.rows()]))
-    again = Knowledge.from_rows(LearnedRow(**{**row, "values": tuple(row["values"])}) for row in raw)
+    again = recalled(LearnedRow(**{**row, "values": tuple(row["values"])}) for row in raw)
     assert again.rows() == knowledge.rows()
     for kind in (PORTRAIT, Kind("big", "shape", 300.0)):
         ours, theirs = knowledge.estimate("q", kind, frozenset()), again.estimate("q", kind, frozenset())
@@ -348,7 +349,7 @@ def test_rows_that_make_no_sense_are_left_out() -> None:
         LearnedRow("size", "", "f", (-1.0,)),
     ]
     rows += [LearnedRow("kind", "", "y", (1.0, -1.0, 1.0)), LearnedRow("speed", "p", "", (0.0, -1.0))]
-    knowledge = Knowledge.from_rows(rows)
+    knowledge = recalled(rows)
     assert knowledge.estimate("p", Kind("y")).run_s == 4.0
     assert knowledge.estimate("p", Kind("z", files=("f",))).run_s > 0
     assert knowledge.load_s("p", "f") > 0

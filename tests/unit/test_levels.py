@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.core.engine.levels import fluid_level, fluid_levels
+from orchestrator.core.engine.placement.levels import fluid_level, fluid_levels
 
 
 @pytest.mark.parametrize("groups", [1, 40])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.engine.kinds import Kind
 from orchestrator.core.models.backend import Health
+from orchestrator.core.prompts.kinds import Kind
 from tests.fakes.fleet import Fleet, peer
 
 SHORT, NARROW = Kind("short"), Kind("narrow")

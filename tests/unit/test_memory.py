@@ -8,18 +8,19 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from orchestrator.core.engine import learned
-from orchestrator.core.engine.costs import CostMatrix
-from orchestrator.core.engine.explain import caution, in_full
-from orchestrator.core.engine.kinds import Kind
-from orchestrator.core.engine.knowledge import GUESSED_RUN_S, Knowledge, Origin
-from orchestrator.core.engine.learned import LearnedRow
-from orchestrator.core.engine.memory import RAN_OUT, SLOWER_MAX
-from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.peers import SLOTS_PER_PEER, PeerSnapshot, memory_of, used_memory_of
-from orchestrator.core.engine.pending_jobs import WaitingJob
+from orchestrator.core.engine.estimates import learned
+from orchestrator.core.engine.estimates.knowledge import GUESSED_RUN_S, Knowledge, Origin
+from orchestrator.core.engine.estimates.learned import LearnedRow
+from orchestrator.core.engine.estimates.memory import RAN_OUT, SLOWER_MAX
+from orchestrator.core.engine.placement.costs import CostMatrix
+from orchestrator.core.engine.placement.explain import caution, in_full
+from orchestrator.core.engine.placement.need import Need
+from orchestrator.core.engine.placement.peers import SLOTS_PER_PEER, PeerSnapshot, memory_of, used_memory_of
+from orchestrator.core.engine.placement.pending_jobs import WaitingJob
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, Vitals
+from orchestrator.core.prompts.kinds import Kind
+from tests.fakes.fleet import recalled
 
 GIB = 2**30
 FLUX = Kind("flux", files=("unet.safetensors", "clip.safetensors"))
@@ -139,7 +140,7 @@ def test_what_runs_took_where_one_ran_out_of_memory_is_forgotten_on_the_disk_too
     on_disk = {(row.topic, row.peer, row.name): row for row in knowledge.take_changes()}
     knowledge.note_too_little("eight", PLAIN)
     on_disk |= {(row.topic, row.peer, row.name): row for row in knowledge.take_changes()}
-    again = Knowledge.from_rows(on_disk.values())
+    again = recalled(on_disk.values())
     assert again.estimate("eight", PLAIN).origin is Origin.ELSEWHERE
 
 
@@ -160,13 +161,13 @@ def test_needs_survive_as_rows_and_what_makes_no_sense_is_left_out() -> None:
     ran_with(knowledge, "a", FLUX, 15.0)
     knowledge.note_too_little("b", FLUX)
     raw = json.loads(json.dumps([asdict(row) for row in knowledge.rows()]))
-    again = Knowledge.from_rows(LearnedRow(**{**row, "values": tuple(row["values"])}) for row in raw)
+    again = recalled(LearnedRow(**{**row, "values": tuple(row["values"])}) for row in raw)
     assert again.rows() == knowledge.rows()
     assert again.memory_need(FLUX) == knowledge.memory_need(FLUX)
     bad = [(), (1.0,), (-1.0, 0.0, 0.0), (math.nan, 0.0, 0.0), (math.inf, 0.0, 0.0), (1.0, 1.0, 1.0, 1.0)]
-    hostile = Knowledge.from_rows(LearnedRow("memory", "", "flux", values) for values in bad)
+    hostile = recalled(LearnedRow("memory", "", "flux", values) for values in bad)
     assert hostile.rows() == ()
-    huge = Knowledge.from_rows([LearnedRow("memory", "", "flux", (1e30, 1e30, 1e30))])
+    huge = recalled([LearnedRow("memory", "", "flux", (1e30, 1e30, 1e30))])
     huge.note_peer("a", memory_gb=8.0)
     assert huge.run_s("a", FLUX) < 1e6
 

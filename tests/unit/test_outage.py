@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.engine.outage import FleetHistory, OutagePolicy, after_health, outage_ends_at_s
+from orchestrator.core.engine.faults.outage import FleetHistory, OutagePolicy, after_health, outage_ends_at_s
 from orchestrator.core.models.backend import Health
 
 POLICY = OutagePolicy()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.output_names import OutputNames, with_output_names
+from orchestrator.core.prompts.output_names import OutputNames, with_output_names
 from orchestrator.core.workflow.object_info import ObjectInfo
 
 INFO = ObjectInfo(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.overrides import parse_overrides
+from orchestrator.core.prompts.overrides import parse_overrides
 from orchestrator.errors import ParameterError, WorkflowError
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.core.engine.preparation import prepare
 from orchestrator.core.models.job import JobRequest, ResultLink, Source
+from orchestrator.core.prompts.preparation import prepare
 from orchestrator.core.workflow.cut import Stash
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.errors import ParameterError, UnsupportedTypeError, WorkflowError

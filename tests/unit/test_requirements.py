@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.requirements import (
+from orchestrator.core.prompts.requirements import (
     Doubt,
     InputReference,
     PathReference,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.core.engine.resemblance import resembling
+from orchestrator.core.prompts.resemblance import resembling
 
 MANY = [f"style-{number:04}.safetensors" for number in range(1_990)]
 

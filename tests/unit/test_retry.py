@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.engine.retry import (
+from orchestrator.core.engine.faults.retry import (
     OUTAGE,
     RetryDecision,
     RetryPolicy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.engine.retry_tokens import BudgetPolicy, RetryTokens
+from orchestrator.core.engine.faults.retry_tokens import BudgetPolicy, RetryTokens
 
 POLICY = BudgetPolicy(per_job=0.25, reserve=2.0, per_s=0.5, most=4.0)
 

@@ -9,18 +9,18 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.core.engine.eligibility import check_eligibility, waiting_for
-from orchestrator.core.engine.explain import in_full
-from orchestrator.core.engine.kinds import Kind
-from orchestrator.core.engine.knowledge import Knowledge
-from orchestrator.core.engine.need import Need
-from orchestrator.core.engine.peers import SLOTS_PER_PEER, PeerSnapshot
-from orchestrator.core.engine.pending_jobs import WaitingJob
-from orchestrator.core.engine.placement import STARTS_AT_ONCE
-from orchestrator.core.engine.policy import Policy
+from orchestrator.core.engine.estimates.knowledge import Knowledge
+from orchestrator.core.engine.placement.eligibility import check_eligibility, waiting_for
+from orchestrator.core.engine.placement.explain import in_full
+from orchestrator.core.engine.placement.need import Need
+from orchestrator.core.engine.placement.peers import SLOTS_PER_PEER, PeerSnapshot
+from orchestrator.core.engine.placement.pending_jobs import WaitingJob
+from orchestrator.core.engine.placement.placer import STARTS_AT_ONCE
+from orchestrator.core.engine.placement.policy import Policy
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import Health
 from orchestrator.core.models.rules import PeerRules, parse_hours
+from orchestrator.core.prompts.kinds import Kind
 from orchestrator.errors import ConfigError, NoEligiblePeerError
 from tests.fakes.fleet import GIB, Fleet, peer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.engine.silence import in_words, silent_job, silent_peer
+from orchestrator.core.engine.faults.silence import in_words, silent_job, silent_peer
 
 PROMPT = {
     "2": {"class_type": "ReportChooser", "inputs": {}, "_meta": {"title": "Choose one"}},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.titles import TITLE_MAX, described
+from orchestrator.core.prompts.titles import TITLE_MAX, described
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.engine.requirements import Doubt
-from orchestrator.core.engine.validation import Validation, agree, doubtful, validate
+from orchestrator.core.prompts.requirements import Doubt
+from orchestrator.core.prompts.validation import Validation, agree, doubtful, validate
 from orchestrator.core.workflow.object_info import ObjectInfo
 
 CLASSES: dict[str, Any] = {

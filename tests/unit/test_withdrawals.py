@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.backends.manager import BackendManager
-from orchestrator.core.engine.withdrawal import (
+from orchestrator.core.engine.faults.withdrawal import (
     Sight,
     Unwanted,
     WithdrawalPolicy,

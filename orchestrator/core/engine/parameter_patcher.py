@@ -8,10 +8,10 @@ from typing import Any
 
 from ...errors import ParameterError
 from ..models.job import Prompt
+from ..prompts.resemblance import resembling
 from ..workflow.inspector import Parameter, inspect_parameters
 from ..workflow.parser import check_prompt, check_value
 from ..workflow.prompt import is_link, title_of
-from .resemblance import resembling
 
 _MAX_CANDIDATES = 12
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})

@@ -11,18 +11,18 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .eligibility import check_eligibility, no_peer_error, outranked
-from .explain import Forecast
-from .kinds import Kind
-from .knowledge import Knowledge
-from .need import Need
-from .peers import PeerSnapshot
-from .pending_jobs import PendingJobs, WaitingJob
-from .plan import Placement, Plan
-from .policy import Policy
+from ..prompts.kinds import Kind
+from .estimates.knowledge import Knowledge
+from .placement.eligibility import check_eligibility, no_peer_error, outranked
+from .placement.explain import Forecast
+from .placement.need import Need
+from .placement.peers import PeerSnapshot
+from .placement.pending_jobs import PendingJobs, WaitingJob
+from .placement.plan import Placement, Plan
+from .placement.policy import Policy
 
 if TYPE_CHECKING:
-    from .planner import Planner
+    from .placement.planner import Planner
 
 
 class Scheduler:
@@ -35,7 +35,7 @@ class Scheduler:
     def _planner(self) -> Planner:
         # Plans need numpy, which every ComfyUI has. To name this class, or to hear that nobody can take a
         # job, needs nothing but Python.
-        from .planner import Planner
+        from .placement.planner import Planner
 
         return Planner(self.knowledge, self._policy, self.line)
 

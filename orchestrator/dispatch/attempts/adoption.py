@@ -6,10 +6,10 @@ import asyncio
 from datetime import datetime, timezone
 
 from ...backends.manager import BackendManager
-from ...core.engine.preparation import Prepared
-from ...core.engine.withdrawal import Unwanted
+from ...core.engine.faults.withdrawal import Unwanted
 from ...core.models.backend import BackendConfig, Health
 from ...core.models.job import Attempt, Job
+from ...core.prompts.preparation import Prepared
 from ...core.workflow.object_info import ObjectInfo
 from ...errors import JobLostError, NotFoundError
 from ..interfaces import Journal, Peers

@@ -15,12 +15,12 @@ from ...backends.client import ComfyUIClient
 from ...backends.events import EventStream, Message, PeerEvent, PreviewFrame
 from ...backends.gate import when_let
 from ...background import even_if_cancelled
-from ...core.engine.input_names import with_own_names
-from ...core.engine.output_names import with_output_names
-from ...core.engine.preparation import Prepared
-from ...core.engine.withdrawal import Unwanted
+from ...core.engine.faults.withdrawal import Unwanted
 from ...core.models.backend import BackendConfig
 from ...core.models.job import AttemptResult, InputFile, JobRequest, Source
+from ...core.prompts.input_names import with_own_names
+from ...core.prompts.output_names import with_output_names
+from ...core.prompts.preparation import Prepared
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.outputs import ProgressMeter, check_success
 from ...core.workflow.prompt import class_of, seeded_nodes, title_of

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...backends.client import ComfyUIClient
-from ...core.engine.output_names import OutputNames
 from ...core.models.job import OutputFile, Prompt, RemoteFile
+from ...core.prompts.output_names import OutputNames
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.prompt import class_of, node_in_words, title_of
 from ...core.workflow.result_files import FrameSequence, companions_of, files_of, sequence_of

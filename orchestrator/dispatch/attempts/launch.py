@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-from ...core.engine.requirements import Doubt
 from ...core.models.backend import BackendConfig, Health
 from ...core.models.job import Job
+from ...core.prompts.requirements import Doubt
 from ...errors import ResultError, TakenBackError
 from ..interfaces import Peers
 from ..queue.job_queue import JobQueue

@@ -10,8 +10,8 @@ from typing import Any
 
 from ...backends.events import PeerEvent
 from ...background import BackgroundTasks
-from ...core.engine.output_names import OutputNames
 from ...core.models.job import RemoteFile
+from ...core.prompts.output_names import OutputNames
 from ...core.workflow.result_files import sequence_of, shown_of
 from .results import Results
 

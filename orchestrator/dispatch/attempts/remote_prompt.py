@@ -14,8 +14,8 @@ from ...backends.client import ComfyUIClient
 from ...backends.events import EventStream, Message, PeerEvent
 from ...backends.gate import when_let
 from ...backends.wire import told_under
-from ...core.engine.retry import SERVER_ERROR
-from ...core.engine.withdrawal import WithdrawalPolicy
+from ...core.engine.faults.retry import SERVER_ERROR
+from ...core.engine.faults.withdrawal import WithdrawalPolicy
 from ...core.models.job import Prompt
 from ...errors import (
     AnswerError,

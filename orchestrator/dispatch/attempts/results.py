@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from ...backends.client import ComfyUIClient
 from ...backends.gate import when_let
 from ...backends.transfer import in_thread
-from ...core.engine.input_names import UPLOAD_FOLDER
-from ...core.engine.output_names import OutputNames
 from ...core.models.job import OutputFile, RemoteFile
+from ...core.prompts.input_names import UPLOAD_FOLDER
+from ...core.prompts.output_names import OutputNames
 from ...errors import (
     LocalDiskError,
     PeerAuthError,

@@ -15,8 +15,8 @@ from typing import Any
 
 from ...backends.events import Message
 from ...backends.manager import BackendManager
-from ...core.engine.plan import SecondCopy
-from ...core.engine.retry import is_victim
+from ...core.engine.faults.retry import is_victim
+from ...core.engine.placement.plan import SecondCopy
 from ...core.models.backend import BackendConfig
 from ...core.models.job import Attempt, AttemptResult, Job, JobState
 from ...core.workflow.outputs import ProgressMeter

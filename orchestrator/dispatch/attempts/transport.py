@@ -12,9 +12,9 @@ from typing import Any
 
 from ...backends.client import ComfyUIClient
 from ...backends.gate import when_let
-from ...core.engine.input_names import name_on_peer
-from ...core.engine.requirements import InputReference, with_input
 from ...core.models.job import InputFile, Prompt
+from ...core.prompts.input_names import name_on_peer
+from ...core.prompts.requirements import InputReference, with_input
 from ...errors import BodyTooLargeError, PeerRefusedError, WorkflowError
 
 PATIENCE_S = 600.0  #: how long a peer may put off the files of a job

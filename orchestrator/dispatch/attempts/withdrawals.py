@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from ...backends.client import ComfyUIClient
 from ...backends.manager import BackendManager
 from ...backends.wire import QueuedPrompt
-from ...core.engine.withdrawal import (
+from ...core.engine.faults.withdrawal import (
     Sight,
     Unwanted,
     WithdrawalPolicy,

@@ -14,8 +14,8 @@ from functools import partial
 from ...backends.client import ComfyUIClient
 from ...backends.gate import when_let
 from ...backends.manager import BackendManager
-from ...core.engine.learned import TOLD_MAX
-from ...core.engine.peer_files import is_model_file
+from ...core.engine.estimates.learned import TOLD_MAX
+from ...core.prompts.peer_files import is_model_file
 from ...core.workflow.object_info import ObjectInfo
 from ...errors import AnswerError, PeerBusyError, PeerError, PeerProtocolError
 from ..interfaces import Peers

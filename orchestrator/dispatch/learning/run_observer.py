@@ -10,9 +10,9 @@ from typing import Any
 
 from ...backends.manager import BackendManager
 from ...background import BackgroundTasks
-from ...core.engine.kinds import kind_of
-from ...core.engine.peers import used_memory_of
+from ...core.engine.placement.peers import used_memory_of
 from ...core.models.backend import LOCAL_PEER_ID, BackendStatus
+from ...core.prompts.kinds import kind_of
 from ...core.workflow.prompt import links_of, seeded_nodes
 from ...errors import NotFoundError, OrchestratorError, PeerError
 from ..attempts.reporting import Measured, Reporter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...core.engine.eligibility import (
+from ...core.engine.placement.eligibility import (
     Eligibility,
     check_eligibility,
     is_eligible,
@@ -13,8 +13,8 @@ from ...core.engine.eligibility import (
     outranked,
     waiting_for,
 )
-from ...core.engine.need import Need
-from ...core.engine.peers import PeerSnapshot
+from ...core.engine.placement.need import Need
+from ...core.engine.placement.peers import PeerSnapshot
 from ...errors import NoEligiblePeerError
 
 

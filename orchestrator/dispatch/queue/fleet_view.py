@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ...backends.manager import BackendManager
-from ...core.engine.knowledge import Knowledge
-from ...core.engine.need import Need
-from ...core.engine.peers import OurJob, PeerSnapshot
+from ...core.engine.estimates.knowledge import Knowledge
+from ...core.engine.placement.need import Need
+from ...core.engine.placement.peers import OurJob, PeerSnapshot
 from ...core.engine.scheduler import Scheduler
 from ...core.models.backend import LOCAL_PEER_ID, BackendConfig, BackendStatus, Conduct, Health, Vitals
 from ...core.models.job import JobRequest

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from ...backends.manager import BackendManager
 from ...background import BackgroundTasks
-from ...core.engine.eligibility import check_eligibility
-from ...core.engine.explain import Outlook
-from ...core.engine.need import Need
-from ...core.engine.pending_jobs import WaitingJob
-from ...core.engine.plan import Placement, SecondCopy, Start
-from ...core.engine.preparation import Prepared
+from ...core.engine.placement.eligibility import check_eligibility
+from ...core.engine.placement.explain import Outlook
+from ...core.engine.placement.need import Need
+from ...core.engine.placement.pending_jobs import WaitingJob
+from ...core.engine.placement.plan import Placement, SecondCopy, Start
 from ...core.engine.scheduler import Scheduler
 from ...core.models.job import JobRequest, Rank
+from ...core.prompts.preparation import Prepared
 from ...core.workflow.object_info import ObjectInfo
 from ...errors import OrchestratorError
 from ...signals import Signal

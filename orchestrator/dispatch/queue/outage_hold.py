@@ -7,7 +7,7 @@ import asyncio
 import logging
 
 from ...backends.manager import BackendManager
-from ...core.engine.outage import FleetHistory, OutagePolicy, after_health, outage_ends_at_s
+from ...core.engine.faults.outage import FleetHistory, OutagePolicy, after_health, outage_ends_at_s
 from ...errors import NotFoundError
 from .job_queue import JobQueue
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from ...backends.manager import BackendManager
 from ...backends.request_body import is_small
 from ...background import done_for_each
-from ...core.engine.eligibility import said_of
-from ...core.engine.kinds import Kind, kind_of
-from ...core.engine.need import Need
-from ...core.engine.preparation import Prepared, prepare
-from ...core.engine.requirements import Doubt, only_here, oversized
+from ...core.engine.placement.eligibility import said_of
+from ...core.engine.placement.need import Need
 from ...core.models.backend import LOCAL_PEER_ID, BackendConfig
 from ...core.models.job import JobRequest, Prompt
+from ...core.prompts.kinds import Kind, kind_of
+from ...core.prompts.preparation import Prepared, prepare
+from ...core.prompts.requirements import Doubt, only_here, oversized
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.prompt import class_of
 from ...core.workflow.runs_here import HereClasses, in_words

@@ -8,10 +8,10 @@ import math
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
-from ...core.engine.kinds import UNKNOWN_KIND, Kind
-from ...core.engine.plan import Placement
-from ...core.engine.preparation import Prepared
+from ...core.engine.placement.plan import Placement
 from ...core.models.job import JobRequest, Rank, Source
+from ...core.prompts.kinds import UNKNOWN_KIND, Kind
+from ...core.prompts.preparation import Prepared
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.runs_here import HereClasses
 

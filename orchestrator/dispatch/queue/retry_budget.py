@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from ...core.engine.retry_tokens import BudgetPolicy, RetryTokens
+from ...core.engine.faults.retry_tokens import BudgetPolicy, RetryTokens
 
 
 class RetryBudget:

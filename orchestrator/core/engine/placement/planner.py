@@ -11,16 +11,16 @@ from functools import partial
 
 import numpy as np
 
+from ...prompts.kinds import Kind
+from ..estimates.knowledge import Knowledge
 from .costs import CostMatrix
 from .eligibility import check_eligibility
 from .explain import OTHERS_MAX, Forecast, duration, sentence
-from .kinds import Kind
-from .knowledge import Knowledge
 from .levels import Bools, Floats, share_out
 from .need import Need
 from .peers import OurJob, PeerSnapshot
 from .pending_jobs import PendingJobs
-from .placement import Pick, Placer
+from .placer import Pick, Placer
 from .plan import Plan, SecondCopy, Start, TakeBack
 from .policy import Policy
 

@@ -23,7 +23,7 @@ from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ...errors import (
+from ....errors import (
     AnswerError,
     JobLostError,
     JobSetAsideError,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from ..models.backend import BackendConfig, BackendStatus, Health
-from ..models.rules import PeerRules
-from .kinds import UNKNOWN_KIND, Kind
+from ...models.backend import BackendConfig, BackendStatus, Health
+from ...models.rules import PeerRules
+from ...prompts.kinds import UNKNOWN_KIND, Kind
 from .need import Need
 
 SLOTS_PER_PEER = 2  #: one job runs there, one more waits so that the peer never idles between two

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..estimates.knowledge import Origin
+from ..estimates.memory import Shortage
 from .eligibility import Eligibility, said_of
-from .knowledge import Origin
-from .memory import Shortage
 from .peers import PeerSnapshot, load_of
 
 #: Where a time that is of this very graph comes from; one of other graphs may be off many times over.

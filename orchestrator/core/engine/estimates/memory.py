@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .kinds import Kind
+from ...prompts.kinds import Kind
 from .learned import Learned, MemoryRecord, News, run_key
 
 #: Needs are estimates: a peer is short only of clearly less.

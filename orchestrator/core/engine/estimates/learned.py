@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from .kinds import Kind
+from ...prompts.kinds import Kind
 from .samples import Samples
 from .warmth import Warmth
 

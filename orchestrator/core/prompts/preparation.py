@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import OrchestratorError, UnknownNodeError, WorkflowError
+from ..engine.parameter_patcher import patch_parameters
 from ..models.job import JobRequest, Prompt, Source
 from ..workflow.converter import workflow_to_api
 from ..workflow.cut import DISPATCH_CLASS, bridged
@@ -12,7 +13,6 @@ from ..workflow.inspector import inspect_parameters
 from ..workflow.object_info import ObjectInfo
 from ..workflow.prompt import class_of, names_every_class, without_classes
 from ..workflow.result_nodes import ResultPlan, add_result_node
-from .parameter_patcher import patch_parameters
 from .peer_files import is_model_file
 from .requirements import (
     NO_DOUBT,

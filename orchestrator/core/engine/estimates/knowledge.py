@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 
-from .kinds import Kind
-from .learned import SHORTEST_S, KindRecord, LearnedRow, News, PeerRecord, RunRecord, run_key
+from ...prompts.kinds import Kind
+from .learned import SHORTEST_S, KindRecord, News, PeerRecord, RunRecord, run_key
 from .memory import MemoryNeeds, Shortage, shortage_of
 from .samples import Samples
 
@@ -68,13 +68,6 @@ class Knowledge(MemoryNeeds):
         #: the number of runs until which the second one holds, and that, in seconds
         self._typical = (0, GUESSED_RUN_S)
         self._s_per_gb = (0, GUESSED_S_PER_GB)
-
-    @classmethod
-    def from_rows(cls, rows: Iterable[LearnedRow]) -> Knowledge:
-        """What was learned before, from its ``rows``."""
-        knowledge = cls()
-        knowledge.read(rows)
-        return knowledge
 
     # What happened
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...prompts.kinds import Kind
+from ..estimates.knowledge import Knowledge
+from ..estimates.memory import MemoryNeed
 from .eligibility import is_eligible
-from .kinds import Kind
-from .knowledge import Knowledge
 from .levels import Bools, Floats
-from .memory import MemoryNeed
 from .need import Need
 from .peers import (
     OurJob,

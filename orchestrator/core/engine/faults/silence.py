@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..workflow.prompt import class_of, node_in_words, title_of
+from ...workflow.prompt import class_of, node_in_words, title_of
 
 SILENT_AFTER_S = 180.0
 

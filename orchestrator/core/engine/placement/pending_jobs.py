@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .kinds import UNKNOWN_KIND, Kind
+from ...prompts.kinds import UNKNOWN_KIND, Kind
 from .need import Need
 
 #: A client that lately had more than this many times what those that wait had on average, and that many

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..models.backend import Health
+from ...models.backend import Health
 
 _THERE = (Health.UP, Health.EJECTED, Health.ZOMBIE)
 

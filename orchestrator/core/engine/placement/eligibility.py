@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...errors import NoEligiblePeerError
-from ..models.backend import Health
+from ....errors import NoEligiblePeerError
+from ...models.backend import Health
 from .need import Need
 from .peers import PeerSnapshot, memory_of
 

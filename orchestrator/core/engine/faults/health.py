@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from ...errors import MachineError, PeerAuthError, PeerTimeoutError, PeerUnfitError, PeerUnreachableError
-from ..models.backend import BackendStatus, Conduct, Health, Vitals
+from ....errors import MachineError, PeerAuthError, PeerTimeoutError, PeerUnfitError, PeerUnreachableError
+from ...models.backend import BackendStatus, Conduct, Health, Vitals
 from .silence import SILENT_AFTER_S, in_words, silent_peer
 
 
