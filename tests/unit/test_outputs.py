@@ -89,6 +89,28 @@ def test_cached_nodes_count_as_done() -> None:
     assert meter.fraction == pytest.approx(0.75)
 
 
+def test_progress_weighs_nodes_by_what_they_took_before() -> None:
+    meter = ProgressMeter({"1": "Load", "2": "KSampler", "3": "Save"}, {"1": 1.0, "2": 8.0, "3": 1.0})
+    meter.observe("progress_state", {"nodes": {"1": {"state": "finished"}}})
+    assert meter.fraction == pytest.approx(0.1)
+    running = {"state": "running", "value": 10, "max": 20}
+    meter.observe("progress_state", {"nodes": {"1": {"state": "finished"}, "2": running}})
+    assert meter.fraction == pytest.approx(0.5)
+
+
+def test_a_node_that_was_never_heard_of_moves_the_bar_a_little() -> None:
+    meter = ProgressMeter({"1": "Load", "2": "KSampler"}, {"2": 10.0})
+    meter.observe("progress_state", {"nodes": {"1": {"state": "finished"}}})
+    assert 0.0 < meter.fraction < 0.05
+
+
+def test_a_cached_node_that_is_told_as_finished_too_counts_once() -> None:
+    meter = ProgressMeter({"1": "Load", "2": "KSampler", "3": "Save"})
+    meter.observe("execution_cached", {"nodes": ["1"]})
+    meter.observe("progress_state", {"nodes": {"1": {"state": "finished"}, "2": {"state": "finished"}}})
+    assert meter.fraction == pytest.approx(2 / 3)
+
+
 @pytest.mark.parametrize(
     "nodes", [None, [], {"2": None}, {"2": {"state": "running", "value": "x", "max": -1}}]
 )

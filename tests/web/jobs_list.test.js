@@ -65,6 +65,7 @@ test("a running job says how long it most likely takes", () => {
   const now = Date.parse("2026-01-01T10:00:14.000Z");
   assert.equal(jobTime(job({ expected_s: 40.4 }), now), "12 s of about 40 s");
   assert.equal(jobTime(job(), now), "12 s");
+  assert.equal(jobTime(job({ expected_s: 11.9 }), now), "12 s");
   assert.equal(jobTime(job({ expected_s: 40, state: "done", ended_at: "2026-01-01T10:00:05.000Z" }), now), "3.0 s");
 });
 

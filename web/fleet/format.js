@@ -108,10 +108,11 @@ export function jobTitle(job) {
   return job.title || (job.source === "node" ? t("Remote Dispatch node") : jobId(job));
 }
 
-/** How long it runs, and how long it most likely will. @param {Job} job @param {number} nowMs */
+/** How long it runs, and how long it most likely will, unless that is over. @param {Job} job @param {number} nowMs */
 export function jobTime(job, nowMs) {
   const elapsed = jobDuration(job, nowMs);
   if (job.state !== "running" || !elapsed || !job.expected_s) return elapsed;
+  if (nowMs - Date.parse(job.begun_at ?? "") > 1000 * job.expected_s) return elapsed;
   return t("{elapsed} of about {usual}", { elapsed, usual: wholeDuration(job.expected_s) });
 }
 

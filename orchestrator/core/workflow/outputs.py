@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ...errors import JobLostError, PeerInterruptedError, PeerProtocolError
 from .execution_errors import execution_error
 from .result_nodes import RESULT_ID
+
+_LEAST_SHARE = 0.01  #: of the mean of all nodes
 
 
 def check_success(
@@ -48,42 +51,51 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 @dataclass
 class ProgressMeter:
-    """How far one prompt is, from a peer's events. `titles` maps every node of the prompt to its name.
+    """How far one prompt is, from a peer's events. `titles` maps every node of the prompt to its name;
+    `seconds` are what nodes took in an earlier run, empty where none is known.
 
     ``has_stepped``: a node that works in steps has done its first one.
     """
 
     titles: Mapping[str, str]
-    done: int = 0
+    seconds: InitVar[Mapping[str, float]] = MappingProxyType({})
+    cached: frozenset[str] = frozenset()
     fraction: float = 0.0
     text: str = ""
     has_stepped: bool = False
+
+    def __post_init__(self, seconds: Mapping[str, float]) -> None:
+        # A node that was not heard of counts as little, so that the bar moves all the same.
+        least = _LEAST_SHARE * sum(seconds.values()) / len(seconds) if seconds else 1.0
+        self._weights = {node_id: max(seconds.get(node_id, 0.0), least) for node_id in self.titles}
+        self._whole = sum(self._weights.values())
 
     def observe(self, kind: str, data: Mapping[str, Any]) -> bool:
         """Take in one event; True when it changed something."""
         before = (self.fraction, self.text)
         if kind == "execution_cached":
             cached = data.get("nodes")
-            self.done = len(cached) if isinstance(cached, list) else 0
+            self.cached = frozenset(map(str, cached)) if isinstance(cached, list) else frozenset()
         elif kind == "progress_state" and isinstance(data.get("nodes"), Mapping):
             self._take(data["nodes"])
         return (self.fraction, self.text) != before
 
     def _take(self, nodes: Mapping[str, Any]) -> None:
-        finished, running = self.done, 0.0
-        for node_id, state in nodes.items():
-            if not isinstance(state, Mapping) or str(node_id) not in self.titles:
+        done = sum(self._weights[node_id] for node_id in self.cached & self._weights.keys())
+        for key, state in nodes.items():
+            node_id = str(key)
+            if not isinstance(state, Mapping) or node_id not in self.titles or node_id in self.cached:
                 continue
             if state.get("state") == "finished":
-                finished += 1
+                done += self._weights[node_id]
             elif state.get("state") == "running":
                 value, top = _number(state.get("value")), _number(state.get("max"))
-                running += min(value / top, 1.0) if top > 0 else 0.0
+                done += min(value / top, 1.0) * self._weights[node_id] if top > 0 else 0.0
                 self.has_stepped = self.has_stepped or (top > 1 and value > 0)
                 if node_id != RESULT_ID:
                     step = f", step {value:.0f}/{top:.0f}" if top > 1 else ""
-                    self.text = f"{self.titles[str(node_id)]}{step}"
-        self.fraction = min((finished + running) / max(len(self.titles), 1), 1.0)
+                    self.text = f"{self.titles[node_id]}{step}"
+        self.fraction = min(done / self._whole, 1.0) if self._whole else 0.0
 
 
 def _number(value: object) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import Any
 
 from ...backends.client import ComfyUIClient
@@ -82,7 +83,9 @@ class AttemptRun:
         *,
         prompt_id: str = "",
         earlier: Earlier | None = None,
+        node_s: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
+        self._node_s = node_s  #: what its nodes took in an earlier run
         self._context = context
         self._client = client
         self._events = events
@@ -165,7 +168,7 @@ class AttemptRun:
             earlier=self._earlier,
         )
         titles = {node_id: title_of(node) for node_id, node in self._prompt.items()}
-        meter = ProgressMeter(titles)
+        meter = ProgressMeter(titles, self._node_s)
 
         frames, cuts_before = KeptFrames(self._prompt, self._info, results.keep), self._events.cuts
         # A client of fleet mode gets them as they come, and nothing else, as from any ComfyUI.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from ...backends.events import Message, PeerEvent
+from ...core.engine.estimates.node_times import NODES_MAX, whole_run_s
 from ...core.models.job import Attempt, Job
 from ...core.workflow.outputs import ProgressMeter
 from ..queue.registry import JobRegistry, LiveJob
@@ -17,11 +18,13 @@ from ..queue.registry import JobRegistry, LiveJob
 @dataclass(frozen=True)
 class Measured:
     """Seconds from the peer's first word to its last, and until the first step of a node where one was told.
-    ``is_part``: what makes something new with each seed was in the peer's cache."""
+    ``is_part``: what makes something new with each seed was in the peer's cache. ``node_s``: seconds of each
+    node; empty where some were in the cache."""
 
     total_s: float
     head_s: float | None
     is_part: bool
+    node_s: Mapping[str, float] = field(default_factory=dict)
 
 
 class Reporter:
@@ -47,6 +50,10 @@ class Reporter:
         self._peer = peer
         self._clock = asyncio.get_running_loop().time
         live.heard_at_s, live.at_node, live.has_copy = self._clock(), "", False
+        self._expected_s = live.job.expected_s
+        self._node_s: dict[str, float] = {}
+        self._node, self._node_since_s = "", 0.0
+        self._has_cached = False
         live.job = live.job.evolve(is_silent=False) if live.job.is_silent else live.job
 
     def on_event(self, message: Message) -> None:
@@ -61,10 +68,13 @@ class Reporter:
             self._registry.update(live, is_silent=False, progress_text=f"at work on {self._peer}")
         if isinstance(message, PeerEvent):
             node = message.data.get("node") if message.type == "executing" else None
+            if message.type in ("executing", "execution_success"):
+                self._note_node(node if isinstance(node, str) else "")
             live.at_node = node if isinstance(node, str) else live.at_node
             self._has_computed |= node is not None and node not in self._output_nodes
             if message.type == "execution_cached":
                 cached = message.data.get("nodes")
+                self._has_cached = bool(cached)
                 self._is_part = isinstance(cached, list) and not self._seeded_nodes.isdisjoint(
                     map(str, cached)
                 )
@@ -77,7 +87,8 @@ class Reporter:
         if not (self._has_computed and self._begun_at_s and self._ended_at_s):
             return None
         head_s = self._loaded_at_s - self._begun_at_s if self._loaded_at_s else None
-        return Measured(self._ended_at_s - self._begun_at_s, head_s, self._is_part)
+        node_s = {} if self._has_cached else self._node_s
+        return Measured(self._ended_at_s - self._begun_at_s, head_s, self._is_part, node_s)
 
     def on_trouble(self, text: str) -> None:
         self._registry.say(self._entry, text)
@@ -87,9 +98,21 @@ class Reporter:
         if meter.has_stepped and attempts[-1].loaded_at is None:
             self._loaded_at_s = self._clock()
             attempts = with_last(self._entry.job, loaded_at=datetime.now(timezone.utc))
+        told = {"expected_s": self._expected_now_s(meter.fraction)} if self._expected_s else {}
         self._registry.update(
-            self._entry, progress=meter.fraction, progress_text=meter.text, attempts=attempts
+            self._entry, progress=meter.fraction, progress_text=meter.text, attempts=attempts, **told
         )
+
+    def _expected_now_s(self, fraction: float) -> float:
+        """How long the run will have taken in all, as it looks now."""
+        return whole_run_s(self._expected_s or 0.0, self._clock() - self._begun_at_s, fraction)
+
+    def _note_node(self, node_id: str) -> None:
+        """This node begins, or with "" none: the one before it is done."""
+        now_s = self._clock()
+        if self._node and len(self._node_s) < NODES_MAX:
+            self._node_s[self._node] = self._node_s.get(self._node, 0.0) + now_s - self._node_since_s
+        self._node, self._node_since_s = node_id, now_s
 
 
 def with_last(job: Job, **changes: Any) -> tuple[Attempt, ...]:

@@ -94,6 +94,7 @@ class RunObserver:
                 knowledge.note_part(where, kind, found.total_s)
                 return
             knowledge.note_run(where, kind, found.total_s, found.head_s, queued.cold)
+            knowledge.node_times.note(kind, found.node_s)
             if peak is not None and peak.polls >= POLLS_MIN:
                 knowledge.note_peak(where, kind, peak.used_bytes / 2**30)
         except Exception:  # what a run teaches must not decide the fate of a job that is done

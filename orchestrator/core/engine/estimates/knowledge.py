@@ -17,6 +17,7 @@ from itertools import islice
 from ...prompts.kinds import Kind
 from .learned import SHORTEST_S, KindRecord, News, PeerRecord, RunRecord, run_key
 from .memory import MemoryNeeds, Shortage, shortage_of
+from .node_times import NodeTimes
 from .samples import Samples
 
 GUESSED_RUN_S = 30.0  #: with no knowledge at all
@@ -65,6 +66,7 @@ class Knowledge(MemoryNeeds):
     def __init__(self) -> None:
         super().__init__()
         self.runs_noted = 0
+        self.node_times = NodeTimes()
         #: the number of runs until which the second one holds, and that, in seconds
         self._typical = (0, GUESSED_RUN_S)
         self._s_per_gb = (0, GUESSED_S_PER_GB)
