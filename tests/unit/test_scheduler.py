@@ -12,6 +12,7 @@ import pytest
 from orchestrator.core.engine.estimates.knowledge import Knowledge
 from orchestrator.core.engine.placement.eligibility import check_eligibility, waiting_for
 from orchestrator.core.engine.placement.explain import in_full
+from orchestrator.core.engine.placement.lineup import GROUPS_MAX
 from orchestrator.core.engine.placement.need import Need
 from orchestrator.core.engine.placement.peers import SLOTS_PER_PEER, PeerSnapshot
 from orchestrator.core.engine.placement.pending_jobs import WaitingJob
@@ -680,6 +681,26 @@ def test_nothing_is_started_before_the_whole_line_was_looked_at() -> None:
     starts = fleet.plan()
     assert len(starts) == STARTS_AT_ONCE
     assert {f"j{n}" for n in range(251, 300)} <= {job for job, _ in starts}
+
+
+def test_of_more_kinds_than_a_look_takes_in_the_first_of_the_line_go_first() -> None:
+    fleet = Fleet(peer("a"))
+    for n in range(GROUPS_MAX + 50):
+        fleet.wait(f"j{n}", Kind(f"kind {n}"), priority=float(n == GROUPS_MAX + 40))
+    while not (starts := fleet.plan()):
+        assert fleet.last.look_again_s == 0.0
+    assert starts[0] == (f"j{GROUPS_MAX + 40}", "a")
+
+
+def test_a_row_that_turns_out_to_be_a_machine_that_is_used_gets_no_more_jobs() -> None:
+    fleet = Fleet(peer("a"), peer("b"))
+    for n in range(2):
+        fleet.wait(f"j{n}")
+    assert {where for _, where in fleet.plan()} == {"a", "b"}
+    for n in range(2, 6):
+        fleet.wait(f"j{n}")
+    fleet.scheduler.set_peer(replace(fleet.peers["b"], same_as="a"), 0.0)
+    assert {where for _, where in fleet.plan()} == {"a"}
 
 
 class Counting(Knowledge):
