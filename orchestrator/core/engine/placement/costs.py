@@ -76,8 +76,7 @@ class CostMatrix:
     """``end_s``: the expected end of what runs there; ``rest_s``: seconds queued behind it; ``overdue``: how
     its lateness counts; ``room``: free slots; ``is_vague``: nobody knows how long what is there will take;
     ``idle``: it could start a job this moment; ``stuck``: what waits there should rather wait elsewhere;
-    ``behind``: one of our jobs waits there behind something else. ``changes``: how often a verdict may have
-    changed."""
+    ``behind``: one of our jobs waits there behind something else."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
@@ -89,7 +88,6 @@ class CostMatrix:
         self.room = np.zeros(0, np.int64)
         self.is_vague, self.idle = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
         self.stuck, self.behind = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
-        self.changes = 0
 
     # Peers
 
@@ -113,7 +111,6 @@ class CostMatrix:
         standing = _standing(snapshot, column.memory)
         if standing != column.standing:
             column.standing = standing
-            self.changes += 1
             for row in self.rows.values():
                 row.may[at] = is_eligible(row.need, snapshot)
         self._time_all(at, column)
@@ -121,7 +118,6 @@ class CostMatrix:
     def remove_peer(self, peer: str) -> None:
         at = self.index.pop(peer, None)
         if at is not None:
-            self.changes += 1
             for row in self.rows.values():
                 row.may[at] = False
             self.columns[at] = None

@@ -75,9 +75,6 @@ class PendingJobs:
         self._numbers = itertools.count()
         self._used: dict[str, tuple[float, float]] = {}
         self._clients: dict[str, int] = {}
-        self.entered = 0  #: how often a job did
-        #: groups of which a job came, went or changed its turn, in this order
-        self.changed: dict[Hashable, None] = {}
         self._shares: dict[str, int] = {}  #: clients that had too much (-1) or too little (1)
         self._weighed_s = 0.0
 
@@ -107,8 +104,6 @@ class PendingJobs:
         heapq.heappush(heap, (job.since_s, number, job.job_id))
         group.count += 1
         group.head = None
-        self.changed[job.group] = None
-        self.entered += 1
         group.tally[job.priority] = group.tally.get(job.priority, 0) + 1
         self._clients[job.client] = self._clients.get(job.client, 0) + 1
 
@@ -121,7 +116,6 @@ class PendingJobs:
         group = self.groups[job.group]
         group.count -= 1
         group.head = None
-        self.changed[job.group] = None
         group.tally[job.priority] -= 1
         if not group.count:
             del self.groups[job.group]
@@ -147,9 +141,8 @@ class PendingJobs:
                     shares[client] = 1
         if shares or self._shares:
             self._shares, self._weighed_s = shares, now_s
-            for key, group in self.groups.items():
+            for group in self.groups.values():
                 group.head = None
-                self.changed[key] = None
 
     def head(self, group: Group, *, oldest: bool = False) -> Head | None:
         """Whose turn it is in this group; with `oldest`, whatever the priorities and clients are."""

@@ -2,9 +2,9 @@
 
 While there is much to do, each free peer takes the next job in the line that it can finish before
 the fleet as a whole could finish everything: there nothing is lost. A warm model counts for its job,
-by the seconds that loading would cost, but not without end, so that nothing starves. When the end of the line
-is near, all of it is planned onto the peers that would finish it first, busy or not, and a peer that
-would only make things later stays free.
+by the seconds that loading would cost, but not without end, so that nothing starves. Near the end of the line
+a job goes to the peer that would finish it first, busy or not, and one that would only make things later
+stays free.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from .costs import CostMatrix, Row
 from .horizon import Horizon
-from .levels import Ints, share_out
+from .levels import Ints
 from .lineup import Lineup
 from .loading import again_s, is_needed_more
 from .peers import OurJob
@@ -40,8 +40,6 @@ class Pick(NamedTuple):
 TOGETHER_S = 1.0
 #: At most this many starts per look, so that the event loop gets a turn in between.
 STARTS_AT_ONCE = 64
-#: A plan of the end is kept for this share of the time that it spans.
-_PLAN_FOR = 0.02
 
 
 class Placer:
@@ -56,8 +54,6 @@ class Placer:
         self.has_more = False
         self._now_s = 0.0
         self.ready = costs.ready_s(0.0)
-        self._plan: dict[Hashable, dict[int, int]] = {}  #: how many of each group each peer gets
-        self._plan_of, self._plan_until_s = (-1, -1), 0.0
         self._unstarved: dict[int, int] = {}
 
     def look(self, now_s: float) -> Iterator[Pick]:
@@ -88,9 +84,7 @@ class Placer:
                 continue
             number = self._from_the_line(at, here)
             if number is None:
-                number = self._by_plan(at, here)
-            if number is None:
-                continue
+                continue  # later, or another, would be better
             w = groups[number]
             if w.head is not None:
                 yield Pick(at, w.key, w.head, w.row, self.ready.item(at))
@@ -120,8 +114,6 @@ class Placer:
         costs.add_job(at, OurJob(head.job_id, w.key, w.row.need, w.row.kind), w.row, now_s)
         self.ready[at] = costs.ready_at(at, now_s)
         self._lineup.note_start(number, at)
-
-    # While there is much to do
 
     def _from_the_line(self, at: int, here: Ints) -> int | None:
         """The group of the next job in the line among these, all of which the peer may take."""
@@ -205,37 +197,3 @@ class Placer:
             return None
         lineup.groups[number].head = head
         return number
-
-    # Near the end of the line
-
-    def _by_plan(self, at: int, here: Ints) -> int | None:
-        """Of these, one that the peer gets in a plan for all waiting jobs."""
-        of = (self._line.entered, self._costs.changes)
-        if self._plan_of != of or self._now_s >= self._plan_until_s:
-            self._plan_of = of
-            self._share_all_out()
-        numbers: dict[Hashable, int] = {self._lineup.groups[n].key: n for n in here.tolist()}
-        for key, given in self._plan.items():
-            if key in numbers and given.get(at, 0):
-                given[at] -= 1
-                return numbers[key]
-        return None
-
-    def _share_all_out(self) -> None:
-        """Plan who runs all that waits, the longest first, group by group; kept for a small part of the time
-        it will take."""
-        lineup, ready = self._lineup, self.ready.copy()
-        self._plan, last_s = {}, self._now_s
-        for number in np.lexsort((-lineup.weight_s, lineup.few, -lineup.priority)).tolist():
-            w, able = lineup.groups[number], np.flatnonzero(lineup.may[number])
-            if not len(able):
-                continue
-            run = lineup.run[number, able]
-            start = ready[able] + lineup.load[number, able]
-            given = share_out(start + self._costs.tie[able], run, w.group.count)
-            takes = given > 0
-            taken = able[takes]
-            self._plan[w.key] = dict(zip(taken.tolist(), given[takes].tolist(), strict=True))
-            ready[taken] = start[takes] + given[takes] * run[takes]
-            last_s = max(last_s, float(ready[taken].max(initial=0.0)))
-        self._plan_until_s = self._now_s + _PLAN_FOR * (last_s - self._now_s)
