@@ -9,14 +9,13 @@ learned from what several peers ran.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 
 from ...prompts.kinds import Kind
 from .learned import SHORTEST_S, KindRecord, News, PeerRecord, RunRecord, run_key
-from .memory import MemoryNeeds, Shortage, shortage_of
+from .memory import MemoryNeeds, Shortage
 from .node_times import NodeTimes
 from .samples import Samples
 
@@ -166,21 +165,12 @@ class Knowledge(MemoryNeeds):
             load_s = sum(self.load_s(peer, file) for file in cold)
         return Estimate(run_s, load_s, spread_s + 0.3 * load_s, origin, cold, shortage)
 
-    def runs_s(self, kind: Kind, peers: Iterable[str]) -> list[float]:
-        """For each of these peers the seconds that running alone would take."""
-        weight, need, found = self._weight(kind), self.memory_need(kind), []
-        for peer in peers:
-            run = self._runs.get(run_key(peer, kind))
-            if run and run.total:
-                found.append(self._own_run_s(kind, run))
-            else:
-                shortage = shortage_of(need, self.warm.memory_gb(peer))
-                found.append(self._derived_s(peer, weight, shortage))
-        return found
-
     def run_s(self, peer: str, kind: Kind) -> float:
         """As ``estimate``, of the running alone."""
-        return self.runs_s(kind, (peer,))[0]
+        run = self._runs.get(run_key(peer, kind))
+        if run and run.total:
+            return self._own_run_s(kind, run)
+        return self._derived_s(peer, self._weight(kind), self.shortage(peer, kind))
 
     def loads_s(self, peer: str, files: tuple[str, ...], warm: frozenset[str]) -> float:
         """Seconds to load those of these files that are not `warm` there."""

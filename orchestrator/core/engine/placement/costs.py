@@ -27,9 +27,11 @@ from .peers import (
 
 #: An overdue prompt is expected to need this share again of the time that it is late by.
 OVERDUE = 0.5
-#: A row is computed again when its kind's weight has moved by this share, or after that many runs of any.
+#: A row is computed again when its kind's weight has moved by this share, or after that many runs of it; a
+#: column when its peer's speed has moved by this share.
 DRIFT = 0.1
-RENEW_EVERY = 64
+RENEW_EVERY = 128
+SPEED_DRIFT = 0.03
 _BY_COLUMN = ("end_s", "rest_s", "overdue", "speed", "tie", "room", "is_vague", "idle", "stuck", "behind")
 
 
@@ -37,7 +39,7 @@ _BY_COLUMN = ("end_s", "rest_s", "overdue", "speed", "tie", "room", "is_vague", 
 class Row:
     """A group's part of the matrix, by column: whether the peer ``may`` take its jobs, how long one would
     ``run`` there, and ``load`` before. One takes ``weight_s`` at speed 1 and needs ``gb`` for its files.
-    It was looked up with the runs and sizes in ``learned``, and computed at ``timed_at`` runs."""
+    It was looked up with the runs and sizes in ``learned``, computed after ``timed_at`` runs of its kind."""
 
     kind: Kind
     need: Need
@@ -53,7 +55,8 @@ class Row:
 
 @dataclass(eq=False)
 class Column:
-    """``standing``: all that a verdict depends on; ``learned``: all that the times in it do. ``evicts``: what
+    """``standing``: all that a verdict depends on. The times in it were computed with its ``condition``, this
+    ``speed``, so many ``runs``, and what is ``loaded``. ``evicts``: what
     the peer would have to let go, by the files that come. ``late``: the kind of what should have ended there
     by now, and how long that has run."""
 
@@ -62,7 +65,10 @@ class Column:
     warm: frozenset[str] = frozenset()
     memory: int = -1
     standing: tuple[object, ...] = ()
-    learned: tuple[object, ...] = ()
+    condition: tuple[object, ...] = ()
+    speed: float = 1.0
+    runs: int = 0
+    loaded: tuple[object, ...] = ()
     evicts: dict[tuple[tuple[str, ...], int], frozenset[str]] = field(default_factory=dict)
     late: tuple[str, float] = ("", 0.0)
 
@@ -189,16 +195,16 @@ class CostMatrix:
         if row is None:
             may = [column is not None and is_eligible(need, column.snapshot) for column in self.columns]
             row = self.rows[group] = Row(kind, need, np.array(may, np.bool_), *np.zeros((2, len(may))))
-        noted = knowledge.runs_noted
-        learned = knowledge.times_seen(kind) or -noted, knowledge.revision
-        if row.learned != learned or noted - row.timed_at >= RENEW_EVERY:
+        seen = knowledge.times_seen(kind)
+        learned = seen or -knowledge.runs_noted, knowledge.revision
+        if row.learned != learned:
             knowledge.keep_sizes(kind.files)
             row.learned, weight_s = learned, knowledge.weight_s(kind)
             weighs = knowledge.warm.gb(kind.files), knowledge.memory_need(kind)
             has_moved = abs(weight_s - row.weight_s) > DRIFT * row.weight_s
-            if has_moved or weighs != (row.gb, row.memory) or noted - row.timed_at >= RENEW_EVERY:
-                row.weight_s, row.gb, row.timed_at = weight_s, weighs[0], noted
-                self._time(row, self._live())
+            if has_moved or weighs != (row.gb, row.memory) or seen - row.timed_at >= RENEW_EVERY:
+                row.weight_s, row.gb, row.timed_at = weight_s, weighs[0], seen
+                self._time(row)
         return row
 
     def keep_only(self, groups: Iterable[Hashable]) -> None:
@@ -257,28 +263,40 @@ class CostMatrix:
         """Whether one of our jobs there is not the next to begin."""
         return bool(self.stuck[at]) or column.snapshot.foreign + len(column.jobs) > 1
 
-    def _live(self) -> list[tuple[int, Column]]:
-        return [(at, column) for at, column in enumerate(self.columns) if column is not None]
-
     def _time_all(self, at: int, column: Column) -> None:
-        news = self.knowledge.news.get(column.snapshot.config.id)
-        noted = (news.runs, news.loads) if news else ()
-        learned = (noted, column.warm, column.late, column.memory, self.knowledge.is_blank)
-        if learned != column.learned:
-            column.learned = learned
+        """Compute what jobs would take on this peer again, as far as anything of it was learned since."""
+        knowledge, peer = self.knowledge, column.snapshot.config.id
+        news = knowledge.news.get(peer)
+        runs, loads, last = (news.runs, news.loads, news.signature) if news else (0, 0, "")
+        speed, condition = knowledge.speed(peer), (column.memory, column.late, knowledge.is_blank)
+        has_drifted = abs(speed - column.speed) > SPEED_DRIFT * column.speed
+        is_other = has_drifted or condition != column.condition or runs > column.runs + 1
+        if is_other:
+            column.speed, column.condition = speed, condition
+        if is_other or runs != column.runs:
             for row in self.rows.values():
-                self._time(row, [(at, column)])
+                if is_other or row.kind.signature == last:
+                    self._run(row, at, column)
+        if is_other or (loads, column.warm) != column.loaded:
+            column.loaded = loads, column.warm
+            for row in self.rows.values():
+                self._load(row, at, column)
+        column.runs = runs
 
-    def _time(self, row: Row, columns: Iterable[tuple[int, Column]]) -> None:
-        """What its jobs would take on these peers."""
-        knowledge, kind = self.knowledge, row.kind
-        need = knowledge.memory_need(kind)
-        some = list(columns if need == row.memory else self._live())
-        row.memory = need
-        run_s = knowledge.runs_s(kind, [column.snapshot.config.id for _, column in some])
-        for (at, column), its_s in zip(some, run_s, strict=True):
-            row.run[at] = max(its_s, column.slow_s(kind))
-            row.load[at] = knowledge.loads_s(column.snapshot.config.id, kind.files, column.warm)
+    def _time(self, row: Row) -> None:
+        """What its jobs would take on each peer."""
+        row.memory = self.knowledge.memory_need(row.kind)
+        for at, column in enumerate(self.columns):
+            if column is not None:
+                self._run(row, at, column)
+                self._load(row, at, column)
+
+    def _run(self, row: Row, at: int, column: Column) -> None:
+        run_s = self.knowledge.run_s(column.snapshot.config.id, row.kind)
+        row.run[at] = max(run_s, column.slow_s(row.kind))
+
+    def _load(self, row: Row, at: int, column: Column) -> None:
+        row.load[at] = self.knowledge.loads_s(column.snapshot.config.id, row.kind.files, column.warm)
 
 
 def _longer(array: np.ndarray) -> np.ndarray:

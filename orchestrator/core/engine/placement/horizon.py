@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..estimates.knowledge import Knowledge
 from .levels import Bools, Floats, Ints, fluid_level, fluid_levels, in_turn
 from .lineup import Lineup
 
@@ -19,15 +20,16 @@ OTHERS_MAX = 8.0
 
 
 class Horizon:
-    """`ready_s`: when each peer is expected to have nothing ahead; `is_new`: of which groups no job of their
-    kind ever ran. Starts hardly change by when all is done: what a peer takes does not wait any more.
+    """`ready_s`: when each peer is expected to have nothing ahead. Starts hardly change by when all is done:
+    what a peer takes does not wait any more.
 
-    ``head_start_s``: by how much sooner than they came the groups are due, since they need their few peers;
-    or since these might, as nothing of their kind ever ran: better to find out how long it takes than be
-    late."""
+    By group: ``by_s``, until when its job is in time, as the fleet could finish all that goes before or with
+    this group by then; or, for a group that few peers may take, as those could finish it. ``head_start_s``:
+    by how much sooner than it came it is due, since it needs its few peers; or since it might, as nothing of
+    its kind ever ran: better to find out how long it takes than be late."""
 
     def __init__(
-        self, lineup: Lineup, ready_s: Floats, speed: Floats, now_s: float, is_new: set[int]
+        self, lineup: Lineup, ready_s: Floats, speed: Floats, now_s: float, knowledge: Knowledge
     ) -> None:
         self._lineup = lineup
         self._ready_s, self._speed, self._now_s = ready_s.copy(), speed, now_s
@@ -36,13 +38,15 @@ class Horizon:
         self.head_start_s: Floats = np.zeros(len(lineup.groups))
         few = np.flatnonzero((lineup.few > 0) & (lineup.few < lineup.usable_count))
         if len(few):
-            self._look_at_few(few, np.array([number not in is_new for number in few.tolist()]))
+            kinds = (lineup.groups[number].row.kind for number in few.tolist())
+            self._look_at_few(few, np.array([knowledge.times_seen(kind) > 0 for kind in kinds]))
+        all_s = {priority: self._level_of_all_s(priority) for priority in set(lineup.priority.tolist())}
+        self.by_s: Floats = np.maximum(self._own_s, [all_s[its] for its in lineup.priority.tolist()])
 
-    def is_in_time(self, number: int, finish_s: float) -> bool:
-        """Whether that is no later than the fleet could finish all that goes before or with this
-        group; or, for a group that few peers may take, than those could finish it."""
-        priority = self._lineup.priority.item(number)
-        return finish_s <= self._own_s.item(number) or finish_s <= self._level_of_all_s(priority)
+    def renew(self, number: int) -> None:
+        """The next job of this group is another one."""
+        all_s = self._level_of_all_s(self._lineup.priority.item(number))
+        self.by_s[number] = max(self._own_s.item(number), all_s)
 
     def _look_at_few(self, few: Ints, is_seen: Bools) -> None:
         """Of groups that not every usable peer may take: by when their own could be done, and which need
@@ -52,7 +56,7 @@ class Horizon:
         of_all = np.array([numbers.setdefault(may.tobytes(), len(numbers)) for may in lineup.may])
         sets = np.array([np.frombuffer(key, np.bool_) for key in numbers])
         work_s = np.bincount(of_all, lineup.work_s, len(sets)).astype(np.float64)
-        is_within = sets.any(axis=1) & ((sets.astype(np.float64) @ ~sets.T) == 0.0).T
+        is_within = sets.any(axis=1) & ((sets.astype(np.float32) @ (~sets.T).astype(np.float32)) == 0.0).T
         levels_s = fluid_levels(self._ready_s, speed, sets, in_turn(np.where(is_within, work_s, 0.0)))
         long_s = lineup.weight_s.max() * sets.sum(axis=1) / np.maximum(sets @ speed, 1e-9)
         its_set, priorities = of_all[few], lineup.priority[few]

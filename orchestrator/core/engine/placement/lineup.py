@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -67,6 +68,7 @@ class Lineup:
         for w, work_s in zip(groups, self.work_s.tolist(), strict=True):
             self.work_with[w.row.kind.files] = self.work_with.get(w.row.kind.files, 0.0) + work_s
 
+    @cached_property
     def files(self) -> frozenset[str]:
         """All that a waiting job needs."""
         return frozenset(file for files in self.work_with for file in files)
@@ -78,11 +80,11 @@ class Lineup:
 
     def work_from(self, priority: float) -> float:
         """Seconds of work at speed 1 of all jobs of this priority and above, that anyone may take."""
-        return sum(
-            w.row.weight_s * sum(n for its, n in w.group.tally.items() if its >= priority)
-            for w, few in zip(self.groups, self.few.tolist(), strict=True)
-            if few
-        )
+        work_s = 0.0
+        for w, few in zip(self.groups, self.few.tolist(), strict=True):
+            if few:
+                work_s += w.row.weight_s * sum(n for its, n in w.group.tally.items() if its >= priority)
+        return work_s
 
     def note_start(self, number: int, at: int) -> None:
         """A job of this group left the line for the peer in this column."""

@@ -9,7 +9,6 @@ stays free.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Hashable, Iterator
 from typing import NamedTuple
@@ -18,7 +17,7 @@ import numpy as np
 
 from .costs import CostMatrix, Row
 from .horizon import Horizon
-from .levels import Ints
+from .levels import Bools, Ints
 from .lineup import Lineup
 from .loading import again_s, is_needed_more
 from .peers import OurJob
@@ -63,47 +62,46 @@ class Placer:
         self.ready = costs.ready_s(now_s)
         if not len(self._line):
             return
-        soon = self.ready <= now_s + self._policy.prefetch_lead_s
-        free = ((costs.room > 0) & (soon | costs.is_vague)).nonzero()[0].tolist()
-        if not free:
+        if not self._free().any():
             return
         lineup = self._lineup = Lineup(costs, self._line, now_s)
         if not lineup.is_whole:  # what is not known yet may have to go first
             self.has_more = True
             return
-        seen, groups = costs.knowledge.times_seen, lineup.groups
-        is_new = {number for number, w in enumerate(groups) if not seen(w.row.kind)}
-        self._horizon = Horizon(lineup, self.ready, costs.speed, now_s, is_new)
-        turns = [self._turn_of(at) for at in free if lineup.usable[at]]
-        heapq.heapify(turns)
+        self._horizon = Horizon(lineup, self.ready, costs.speed, now_s, costs.knowledge)
         last_turn = self.turn + STARTS_AT_ONCE
-        while turns:
-            at = heapq.heappop(turns)[-1]
-            here = lineup.may[:, at].nonzero()[0]
-            if not len(here):
-                continue
-            number = self._from_the_line(at, here)
-            if number is None:
-                continue  # later, or another, would be better
-            w = groups[number]
+        while (pick := self._next()) is not None:
+            number, at = pick
+            w = lineup.groups[number]
             if w.head is not None:
                 yield Pick(at, w.key, w.head, w.row, self.ready.item(at))
                 self._started(at, number, w.head)
             if self.turn == last_turn:
                 self.has_more = True
                 return
-            if self._is_free(at):
-                heapq.heappush(turns, self._turn_of(at))
 
-    def _is_free(self, at: int) -> bool:
-        """Whether it can be handed another job now."""
-        soon = self.ready.item(at) <= self._now_s + self._policy.prefetch_lead_s
-        return self._costs.room.item(at) > 0 and (soon or self._costs.is_vague.item(at))
+    def _free(self) -> Bools:
+        """Which peers can be handed another job now."""
+        soon = self.ready <= self._now_s + self._policy.prefetch_lead_s
+        free: Bools = (self._costs.room > 0) & (soon | self._costs.is_vague)
+        return free
 
-    def _turn_of(self, at: int) -> tuple[float, float, float, int]:
-        """Which free peer is asked first: the one that is done first, the quickest of equals."""
-        costs = self._costs
-        return self.ready.item(at), -costs.speed.item(at), costs.tie.item(at), at
+    def _next(self) -> tuple[int, int] | None:
+        """Of which group a job is to be started, and where: the free peer that is done first is asked first,
+        the quickest of equals. None when no start would be better than a later one."""
+        lineup, costs, free = self._lineup, self._costs, self._free()
+        if not free.any():
+            return None
+        done_s = np.where(lineup.may, self.ready + lineup.load + lineup.run, np.inf)
+        by_s = np.maximum(self._horizon.by_s, np.minimum.reduce(done_s, axis=1, initial=np.inf))
+        in_time = lineup.may & (done_s <= by_s[:, None])
+        able = np.flatnonzero(free & in_time.any(axis=0))
+        order = np.lexsort((costs.tie[able], -costs.speed[able], self.ready[able]))
+        for at in able[order].tolist():
+            number = self._from_the_line(at, lineup.may[:, at].nonzero()[0], in_time[:, at])
+            if number is not None:
+                return number, at
+        return None
 
     def _started(self, at: int, number: int, head: Head) -> None:
         costs, line, now_s, w = self._costs, self._line, self._now_s, self._lineup.groups[number]
@@ -114,10 +112,10 @@ class Placer:
         costs.add_job(at, OurJob(head.job_id, w.key, w.row.need, w.row.kind), w.row, now_s)
         self.ready[at] = costs.ready_at(at, now_s)
         self._lineup.note_start(number, at)
+        self._horizon.renew(number)
 
-    def _from_the_line(self, at: int, here: Ints) -> int | None:
+    def _from_the_line(self, at: int, here: Ints, in_time: Bools) -> int | None:
         """The group of the next job in the line among these, all of which the peer may take."""
-        lineup, ready = self._lineup, self.ready.item(at)
         here = self._ranked(here, at)
         if self._since_starving(at) >= self._policy.starving_turn:
             self._unstarved[at] = 0
@@ -125,17 +123,9 @@ class Placer:
                 return starving
         numbers: list[int] = here.tolist()
         for n, number in enumerate(numbers):
-            finish_s = ready + lineup.load.item(number, at) + lineup.run.item(number, at)
-            is_in_time = self._horizon.is_in_time(number, finish_s) or self._is_soonest(number, finish_s)
-            if is_in_time and not self._should_stay(number, here[n + 1 :], at):
+            if in_time[number] and not self._should_stay(number, here[n + 1 :], at):
                 return number
         return None
-
-    def _is_soonest(self, number: int, finish_s: float) -> bool:
-        """Whether a job of this group could be done no sooner, wherever it went."""
-        lineup = self._lineup
-        done_s = (self.ready + lineup.load[number] + lineup.run[number])[lineup.may[number]]
-        return bool(finish_s <= done_s.min(initial=np.inf))
 
     def _ranked(self, here: Ints, at: int) -> Ints:
         """These groups, in the order in which they would go to that peer."""
@@ -157,7 +147,7 @@ class Placer:
     def _later_s(self, at: int, row: Row, work_s: float) -> float:
         """How much later a job of this row, which has to load there, is taken to be due. It is put off for
         those that would then have to load again: the longer, the less work of its files there is."""
-        policy, loads_s = self._policy, again_s(self._costs, at, row, self._lineup.files())
+        policy, loads_s = self._policy, again_s(self._costs, at, row, self._lineup.files)
         if not loads_s:
             return TOGETHER_S
         share = min(policy.worth * loads_s / max(work_s, 1e-9), 1e3)
