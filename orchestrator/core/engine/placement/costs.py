@@ -56,7 +56,7 @@ class Row:
 @dataclass(eq=False)
 class Column:
     """``standing``: all that a verdict depends on. The times in it were computed with its ``condition``, this
-    ``speed``, so many ``runs``, and what is ``loaded``. ``evicts``: what
+    ``speed``, these ``runs``, and what is ``loaded``. ``evicts``: what
     the peer would have to let go, by the files that come. ``late``: the kind of what should have ended there
     by now, and how long that has run."""
 
