@@ -186,7 +186,8 @@ async def test_f03_memory_in_the_words_of_another_library_is_memory(
     ends = await ends_of(master, [{**graph, **inverted} for graph in graphs])
     assert [end["state"] for end in ends] == ["done", "done"]
     tried = [attempt for end in ends for attempt in end["attempts"] if attempt["peer"] == broken_peer]
-    assert [attempt["outcome"] for attempt in tried] == ["out_of_memory"]
+    why = [(end["explanation"], end["attempts"]) for end in ends]
+    assert [attempt["outcome"] for attempt in tried] == ["out_of_memory"], why
     assert (await master.peers())[broken_peer]["health"] == "up"
 
 

@@ -7,6 +7,8 @@ from ...core.models.backend import BackendConfig, Health, QueueState
 from ..sent_prompts import SentPrompts
 
 _Seen = tuple[str, int]  #: an address, and which of the processes that were seen there
+#: of a machine that is reached; whatever keeps it from working is true at its other address too
+_REACHED = frozenset({Health.UP, Health.ZOMBIE, Health.EJECTED})
 
 
 class SameMachines:
@@ -39,9 +41,9 @@ class SameMachines:
         others = self.of(backend_id)
         order = [config.id for config in self._manager.all()] if others else []
         for config in others:
-            is_up = self._manager.get_status(config.id).health is Health.UP
+            is_reached = self._manager.get_status(config.id).health in _REACHED
             is_first = order.index(config.id) < order.index(backend_id)
-            if is_first and is_up and config.enabled and not config.draining:
+            if is_first and is_reached and config.enabled and not config.draining:
                 return config.name
         return ""
 
