@@ -692,6 +692,33 @@ def test_of_more_kinds_than_a_look_takes_in_the_first_of_the_line_go_first() -> 
     assert starts[0] == (f"j{GROUPS_MAX + 40}", "a")
 
 
+def test_jobs_that_no_peer_may_take_now_do_not_hide_one_behind_them() -> None:
+    fleet = Fleet(peer("off", enabled=False), peer("b"))
+    for n in range(GROUPS_MAX + 1):
+        fleet.wait(f"x{n}", Kind(f"kind {n}"), "off")
+    fleet.wait("y", SHORT, "b", since_s=5.0)
+    assert [fleet.plan(5.0 + n) for n in range(4)][-1] or fleet.peers["b"].jobs
+
+
+def test_a_job_waits_for_a_quicker_peer_no_longer_than_the_slower_one_would_take() -> None:
+    fleet = Fleet(peer("quick"), peer("slow"))
+    fleet.learn("quick", SHORT, 10.0)
+    fleet.learn("slow", SHORT, 100.0)
+    for _ in range(3):
+        fleet.scheduler.knowledge.note_foreign("quick", 30.0)
+    fleet.wait("x", SHORT)
+    started_s = None
+    for now_s in range(0, 400, 2):  # other people always have two prompts there
+        since_s = float(now_s - now_s % 30)
+        busy = replace(fleet.peers["quick"], foreign=2, foreign_since_s=since_s)
+        fleet.scheduler.set_peer(busy, float(now_s))
+        if fleet.plan(float(now_s)):
+            started_s = now_s
+            break
+    assert started_s is not None and 60 <= started_s <= 110
+    assert fleet.peers["slow"].jobs
+
+
 def test_a_row_that_turns_out_to_be_a_machine_that_is_used_gets_no_more_jobs() -> None:
     fleet = Fleet(peer("a"), peer("b"))
     for n in range(2):

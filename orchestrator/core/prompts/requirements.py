@@ -21,7 +21,7 @@ from .resemblance import resembling
 
 # Any ending but a model's may name a file that the user put into the master's input folder.
 _INPUT_FILE = re.compile(r"\.[A-Za-z0-9]{1,8}(\s*\[(input|output|temp)\])?$")
-_HINTS_MAX = 8  #: of the files a prompt lacks, as many are told what they resemble: looking takes long
+_HINTS_MAX = 4  #: of the files a prompt lacks, as many are told what they resemble: looking takes long
 _PATH_MAX = 1_000  #: characters of a text that may be a path
 
 

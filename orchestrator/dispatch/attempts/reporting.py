@@ -98,7 +98,9 @@ class Reporter:
         if meter.has_stepped and attempts[-1].loaded_at is None:
             self._loaded_at_s = self._clock()
             attempts = with_last(self._entry.job, loaded_at=datetime.now(timezone.utc))
-        told = {"expected_s": self._expected_now_s(meter.fraction)} if self._expected_s else {}
+        # Of one that an earlier process, or an outage, left behind nobody knows how long it was at work.
+        is_timed = bool(self._expected_s and self._begun_at_s)
+        told = {"expected_s": self._expected_now_s(meter.fraction)} if is_timed else {}
         self._registry.update(
             self._entry, progress=meter.fraction, progress_text=meter.text, attempts=attempts, **told
         )

@@ -211,9 +211,14 @@ class Knowledge(MemoryNeeds):
             self._typical = (self.runs_noted + (1 if len(seen) < 20 else 16), value)
         return self._typical[1]
 
+    def has_run(self, peer: str, kind: Kind) -> bool:
+        """Whether ``run_s`` was measured there."""
+        run = self._runs.get(run_key(peer, kind))
+        return bool(run and run.total)
+
     def knows(self, kind: Kind, peer: str) -> bool:
         """Whether anything is known of this graph there, be it with other sizes or from another peer."""
-        return self._weight(kind) is not None or run_key(peer, kind) in self._runs
+        return self._weight(kind) is not None or self.has_run(peer, kind)
 
     def times_seen(self, kind: Kind) -> int:
         """How many runs of this kind there were, on any peer."""

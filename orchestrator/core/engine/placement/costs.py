@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...prompts.kinds import Kind
-from ..estimates.knowledge import Knowledge
+from ..estimates.knowledge import LONGEST_S, Knowledge
 from ..estimates.memory import MemoryNeed
 from .eligibility import is_eligible
 from .levels import Bools, Floats
@@ -32,20 +32,24 @@ OVERDUE = 0.5
 DRIFT = 0.1
 RENEW_EVERY = 128
 SPEED_DRIFT = 0.03
+#: New rows times peers that are computed in one go, which takes about a twentieth of a second.
+_CELLS_AT_ONCE = 10_000
 _BY_COLUMN = ("end_s", "rest_s", "overdue", "speed", "tie", "room", "is_vague", "idle", "stuck", "behind")
 
 
 @dataclass(eq=False)
 class Row:
     """A group's part of the matrix, by column: whether the peer ``may`` take its jobs, how long one would
-    ``run`` there, and ``load`` before. One takes ``weight_s`` at speed 1 and needs ``gb`` for its files.
-    It was looked up with the runs and sizes in ``learned``, computed after ``timed_at`` runs of its kind."""
+    ``run`` there, its ``own`` where that was measured, and ``load`` before. One takes ``weight_s`` at speed 1
+    and needs ``gb`` for its files. It was looked up with the runs and sizes in ``learned``, computed after
+    ``timed_at`` runs of its kind."""
 
     kind: Kind
     need: Need
     may: Bools
     run: Floats
     load: Floats
+    own: Bools
     weight_s: float = 0.0
     gb: float = 0.0
     memory: MemoryNeed | None = None
@@ -110,6 +114,7 @@ class CostMatrix:
             if status.vitals is not None:  # before it tells its devices nothing is known of it
                 self.knowledge.note_peer(peer, memory_gb=column.memory / 2**30, has_gpu=has_gpu(status))
             self.tie[at] = 1e-3 / (1.0 + free_memory_of(status) / 2**30)
+        was_late = column.late[0]
         column.snapshot, column.jobs = snapshot, list(snapshot.jobs)
         column.evicts.clear()
         self.speed[at] = self.knowledge.speed(peer)
@@ -120,6 +125,10 @@ class CostMatrix:
             for row in self.rows.values():
                 row.may[at] = is_eligible(row.need, snapshot)
         self._time_all(at, column)
+        if slow := {was_late, column.late[0]} - {""}:
+            for row in self.rows.values():
+                if row.kind.signature in slow:
+                    self._run(row, at, column)
 
     def remove_peer(self, peer: str) -> None:
         at = self.index.pop(peer, None)
@@ -189,22 +198,32 @@ class CostMatrix:
 
     # Rows
 
+    @property
+    def rows_max(self) -> int:
+        """How many there may be before a turn of the event loop: computing new ones takes time."""
+        return len(self.rows) + _CELLS_AT_ONCE // max(len(self.index), 1) + 1
+
     def row(self, group: Hashable, kind: Kind, need: Need) -> Row:
         """The row of a group, made when it is asked for first, and as true as what was learned since."""
         row, knowledge = self.rows.get(group), self.knowledge
         if row is None:
             may = [column is not None and is_eligible(need, column.snapshot) for column in self.columns]
-            row = self.rows[group] = Row(kind, need, np.array(may, np.bool_), *np.zeros((2, len(may))))
+            none = np.zeros(len(may))
+            row = Row(kind, need, np.array(may, np.bool_), none, none.copy(), none.astype(np.bool_))
+            self.rows[group] = row
         seen = knowledge.times_seen(kind)
         learned = seen or -knowledge.runs_noted, knowledge.revision
         if row.learned != learned:
             knowledge.keep_sizes(kind.files)
             row.learned, weight_s = learned, knowledge.weight_s(kind)
             weighs = knowledge.warm.gb(kind.files), knowledge.memory_need(kind)
-            has_moved = abs(weight_s - row.weight_s) > DRIFT * row.weight_s
-            if has_moved or weighs != (row.gb, row.memory) or seen - row.timed_at >= RENEW_EVERY:
+            if weighs != (row.gb, row.memory) or seen - row.timed_at >= RENEW_EVERY or not row.weight_s:
                 row.weight_s, row.gb, row.timed_at = weight_s, weighs[0], seen
                 self._time(row)
+            elif abs(weight_s - row.weight_s) > DRIFT * row.weight_s:  # thousands may, with one run
+                run_s = np.minimum(row.run * (weight_s / row.weight_s), LONGEST_S)
+                np.copyto(row.run, run_s, where=~row.own)
+                row.weight_s = weight_s
         return row
 
     def keep_only(self, groups: Iterable[Hashable]) -> None:
@@ -219,7 +238,8 @@ class CostMatrix:
             for name in _BY_COLUMN:
                 setattr(self, name, _longer(getattr(self, name)))
             for row in self.rows.values():
-                row.may, row.run, row.load = _longer(row.may), _longer(row.run), _longer(row.load)
+                row.may, row.own = _longer(row.may), _longer(row.own)
+                row.run, row.load = _longer(row.run), _longer(row.load)
         at = self.columns.index(None)
         self.columns[at] = Column(snapshot)
         self.index[snapshot.config.id] = at
@@ -268,9 +288,10 @@ class CostMatrix:
         knowledge, peer = self.knowledge, column.snapshot.config.id
         news = knowledge.news.get(peer)
         runs, loads, last = (news.runs, news.loads, news.signature) if news else (0, 0, "")
-        speed, condition = knowledge.speed(peer), (column.memory, column.late, knowledge.is_blank)
+        speed, condition = knowledge.speed(peer), (column.memory, knowledge.is_blank)
         has_drifted = abs(speed - column.speed) > SPEED_DRIFT * column.speed
-        is_other = has_drifted or condition != column.condition or runs > column.runs + 1
+        is_other = has_drifted or condition != column.condition
+        is_other = is_other or runs not in (column.runs, column.runs + 1)
         if is_other:
             column.speed, column.condition = speed, condition
         if is_other or runs != column.runs:
@@ -294,6 +315,7 @@ class CostMatrix:
     def _run(self, row: Row, at: int, column: Column) -> None:
         run_s = self.knowledge.run_s(column.snapshot.config.id, row.kind)
         row.run[at] = max(run_s, column.slow_s(row.kind))
+        row.own[at] = self.knowledge.has_run(column.snapshot.config.id, row.kind)
 
     def _load(self, row: Row, at: int, column: Column) -> None:
         row.load[at] = self.knowledge.loads_s(column.snapshot.config.id, row.kind.files, column.warm)

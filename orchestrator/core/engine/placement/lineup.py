@@ -15,8 +15,6 @@ from .pending_jobs import Group, Head, PendingJobs
 
 #: Of more groups only the first ones of the line are looked at: a look must not keep the event loop.
 GROUPS_MAX = 1_000
-#: New rows times peers that are computed in one go, which takes about a twentieth of a second.
-_CELLS_AT_ONCE = 10_000
 
 
 @dataclass
@@ -39,15 +37,16 @@ class Lineup:
 
     def __init__(self, costs: CostMatrix, line: PendingJobs, now_s: float) -> None:
         self._line = line
+        self._rates: Floats | None = None
         line.weigh_clients(now_s)
         self.jobs = len(line)
         self.groups: list[Waiting] = []
-        new_max = len(costs.rows) + _CELLS_AT_ONCE // max(len(costs.index), 1) + 1
-        self.is_whole = True
-        for key, group in _first(line):
-            if key not in costs.rows and len(costs.rows) >= new_max:
-                self.is_whole = False
-                break
+        rows_max = costs.rows_max
+        for key, group in line.groups.items():
+            if key not in costs.rows and len(costs.rows) < rows_max:
+                costs.row(key, group.kind, group.need)
+        self.is_whole = all(key in costs.rows for key in line.groups)
+        for key, group in _first(costs, line) if self.is_whole else ():
             head = line.head(group)
             if head is not None:
                 self.groups.append(Waiting(key, group, costs.row(key, group.kind, group.need), head))
@@ -78,6 +77,14 @@ class Lineup:
         warm: Bools = self.may[numbers] & (self.load[numbers] == 0.0)
         return warm
 
+    def rates(self, speed: Floats) -> Floats:
+        """How often a second each peer would finish all that is warm there."""
+        if self._rates is None:
+            warm = self.may & (self.load == 0.0)
+            together_s = np.where(warm, self.work_s[:, None], 0.0).sum(axis=0)
+            self._rates = speed / np.maximum(together_s, 1e-9)
+        return self._rates
+
     def work_from(self, priority: float) -> float:
         """Seconds of work at speed 1 of all jobs of this priority and above, that anyone may take."""
         work_s = 0.0
@@ -93,6 +100,7 @@ class Lineup:
         work_s = w.group.count * w.row.weight_s
         self.work_with[w.row.kind.files] += work_s - self.work_s.item(number)
         self.work_s[number], self.jobs = work_s, self.jobs - 1
+        self._rates = None
         self.load[:, at] = [other.row.load.item(at) for other in self.groups]
         self.warm = (self.may & (self.load == 0.0)).sum(axis=1)
         if w.head is None:
@@ -101,7 +109,8 @@ class Lineup:
             self.priority[number], self.due_s[number] = w.head.priority, w.head.due_s
 
 
-def _first(line: PendingJobs) -> Iterable[tuple[Hashable, Group]]:
+def _first(costs: CostMatrix, line: PendingJobs) -> Iterable[tuple[Hashable, Group]]:
+    """All groups; of very many, those that a peer with room may take, and of these the first of the line."""
     if len(line.groups) <= GROUPS_MAX:
         return line.groups.items()
 
@@ -109,4 +118,6 @@ def _first(line: PendingJobs) -> Iterable[tuple[Hashable, Group]]:
         head = line.head(item[1])
         return (-head.priority, head.due_s) if head else (0.0, np.inf)
 
-    return heapq.nsmallest(GROUPS_MAX, line.groups.items(), key=turn)
+    has_room = costs.room > 0
+    able = (item for item in line.groups.items() if (costs.rows[item[0]].may & has_room).any())
+    return heapq.nsmallest(GROUPS_MAX, able, key=turn)

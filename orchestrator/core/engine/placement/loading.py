@@ -26,18 +26,10 @@ def is_needed_more(
     displaced = [n for n in others.tolist() if not lost.isdisjoint(lineup.groups[n].row.kind.files)]
     if not displaced:
         return False
-    rate = _rates(costs, lineup)
+    rate = lineup.rates(costs.speed)
     lasts_s = _lasts_s(rate, lineup.are_warm(np.array([number])) & soon)
     elsewhere = np.arange(len(rate)) != at
     return bool(_lasts_s(rate, lineup.are_warm(np.array(displaced)) & elsewhere).max() > lasts_s.max())
-
-
-def _rates(costs: CostMatrix, lineup: Lineup) -> Floats:
-    """How often a second each peer would finish all that is warm there."""
-    warm = lineup.are_warm(np.arange(len(lineup.groups)))
-    together_s = np.where(warm, lineup.work_s[:, None], 0.0).sum(axis=0)
-    rate: Floats = costs.speed / np.maximum(together_s, 1e-9)
-    return rate
 
 
 def _lasts_s(rate: Floats, warm: Bools) -> Floats:

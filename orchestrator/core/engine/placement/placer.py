@@ -39,6 +39,7 @@ class Pick(NamedTuple):
 TOGETHER_S = 1.0
 #: At most this many starts per look, so that the event loop gets a turn in between.
 STARTS_AT_ONCE = 64
+_CELLS_MAX = 1_000_000  #: and fewer where each of them looks at many groups and peers
 
 
 class Placer:
@@ -54,22 +55,24 @@ class Placer:
         self._now_s = 0.0
         self.ready = costs.ready_s(0.0)
         self._unstarved: dict[int, int] = {}
+        self._held: dict[Hashable, float] = {}  #: since when a group waits though a free peer may take it
 
     def look(self, now_s: float) -> Iterator[Pick]:
         """Each start, one by one; it is taken for done when the next one is asked for."""
         costs = self._costs
         self._now_s, self.has_more = now_s, False
         self.ready = costs.ready_s(now_s)
-        if not len(self._line):
-            return
-        if not self._free().any():
+        if not len(self._line) or not self._free().any():
+            self._held = {}
             return
         lineup = self._lineup = Lineup(costs, self._line, now_s)
         if not lineup.is_whole:  # what is not known yet may have to go first
             self.has_more = True
             return
+        self._held_s = np.array([self._held.get(w.key, now_s) for w in lineup.groups])
         self._horizon = Horizon(lineup, self.ready, costs.speed, now_s, costs.knowledge)
-        last_turn = self.turn + STARTS_AT_ONCE
+        cells = max(lineup.may.size, 1)
+        last_turn = self.turn + min(STARTS_AT_ONCE, max(_CELLS_MAX // cells, 4))
         while (pick := self._next()) is not None:
             number, at = pick
             w = lineup.groups[number]
@@ -79,6 +82,14 @@ class Placer:
             if self.turn == last_turn:
                 self.has_more = True
                 return
+        is_held: Bools = np.logical_or.reduce(lineup.may & self._free(), axis=1)
+        held = zip(lineup.groups, self._held_s.tolist(), is_held.tolist(), strict=True)
+        self._held = {w.key: since_s for w, since_s, still in held if still}
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether a job waits for a quicker peer, though a free one may take it."""
+        return bool(self._held)
 
     def _free(self) -> Bools:
         """Which peers can be handed another job now."""
@@ -94,6 +105,8 @@ class Placer:
             return None
         done_s = np.where(lineup.may, self.ready + lineup.load + lineup.run, np.inf)
         by_s = np.maximum(self._horizon.by_s, np.minimum.reduce(done_s, axis=1, initial=np.inf))
+        # Whoever waits for a quicker peer may wait for ever: not longer than the slower one would take.
+        by_s = np.maximum(by_s, 2 * self._now_s - self._held_s)
         in_time = lineup.may & (done_s <= by_s[:, None])
         able = np.flatnonzero(free & in_time.any(axis=0))
         order = np.lexsort((costs.tie[able], -costs.speed[able], self.ready[able]))
@@ -112,18 +125,26 @@ class Placer:
         costs.add_job(at, OurJob(head.job_id, w.key, w.row.need, w.row.kind), w.row, now_s)
         self.ready[at] = costs.ready_at(at, now_s)
         self._lineup.note_start(number, at)
+        self._held_s[number] = now_s
         self._horizon.renew(number)
 
     def _from_the_line(self, at: int, here: Ints, in_time: Bools) -> int | None:
         """The group of the next job in the line among these, all of which the peer may take."""
-        here = self._ranked(here, at)
+        lineup, here = self._lineup, self._ranked(here, at)
         if self._since_starving(at) >= self._policy.starving_turn:
             self._unstarved[at] = 0
             if (starving := self._starving(here)) is not None:
                 return starving
+        stays: dict[Hashable, bool] = {}  #: those with the same files and peers are answered alike
         numbers: list[int] = here.tolist()
         for n, number in enumerate(numbers):
-            if in_time[number] and not self._should_stay(number, here[n + 1 :], at):
+            if not in_time[number]:
+                continue
+            row, priority = lineup.groups[number].row, lineup.priority.item(number)
+            alike = row.kind.files, row.may.tobytes(), priority
+            if alike not in stays:
+                stays[alike] = self._should_stay(number, here[n + 1 :], at)
+            if not stays[alike]:
                 return number
         return None
 

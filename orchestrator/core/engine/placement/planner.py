@@ -26,6 +26,7 @@ from .policy import Policy
 
 #: Consider take-backs from at most this many peers: those that would finish last.
 TAKE_BACKS_MAX = 16
+HELD_LOOK_S = 5.0  #: how often it is looked whether a job still waits for a quicker peer
 
 
 @dataclass
@@ -88,7 +89,10 @@ class Planner:
         """For each of these peers: how many waiting jobs that may run there go before a new one, and by when
         it has finished its share of them; 0 jobs where it gets none."""
         groups: dict[bytes, _Before] = {}
+        rows_max = self._costs.rows_max
         for key, group in self.line.groups.items():
+            if key not in self._costs.rows and len(self._costs.rows) >= rows_max:
+                continue
             row = self._costs.row(key, group.kind, group.need)
             count = sum(number for its, number in group.tally.items() if its >= priority)
             if count:
@@ -223,8 +227,9 @@ class Planner:
         return tuple(chosen.values())
 
     def _look_again_s(self, now_s: float) -> float | None:
-        """When the next busy peer is near enough to its end to get its next job."""
+        """When the next busy peer is near enough to its end to get its next job, or who waits for it has done
+        so long enough."""
         costs = self._costs
         later = self._placer.ready - now_s - self.policy.prefetch_lead_s
-        due = later[(costs.room > 0) & (later > 0)]
-        return float(np.minimum.reduce(due)) if len(due) else None
+        due = later[(costs.room > 0) & (later > 0)].tolist()
+        return min((*due, HELD_LOOK_S) if self._placer.is_holding else due, default=None)
