@@ -105,7 +105,7 @@ class Placer:
             return None
         done_s = np.where(lineup.may, self.ready + lineup.load + lineup.run, np.inf)
         by_s = np.maximum(self._horizon.by_s, np.minimum.reduce(done_s, axis=1, initial=np.inf))
-        # Whoever waits for a quicker peer may wait for ever: not longer than the slower one would take.
+        # Others may keep the quicker peer busy for ever: wait no longer than the slower one would take.
         by_s = np.maximum(by_s, 2 * self._now_s - self._held_s)
         in_time = lineup.may & (done_s <= by_s[:, None])
         able = np.flatnonzero(free & in_time.any(axis=0))

@@ -227,8 +227,8 @@ class Planner:
         return tuple(chosen.values())
 
     def _look_again_s(self, now_s: float) -> float | None:
-        """When the next busy peer is near enough to its end to get its next job, or who waits for it has done
-        so long enough."""
+        """When the next busy peer is near enough to its end to get its next job, or a job has waited for one
+        for as long as it may."""
         costs = self._costs
         later = self._placer.ready - now_s - self.policy.prefetch_lead_s
         due = later[(costs.room > 0) & (later > 0)].tolist()
