@@ -10,6 +10,7 @@ import numpy as np
 from ...prompts.kinds import Kind
 from ..estimates.knowledge import LONGEST_S, Knowledge
 from ..estimates.memory import MemoryNeed
+from ..estimates.node_times import OVERDUE
 from .eligibility import is_eligible
 from .levels import Bools, Floats
 from .need import Need
@@ -25,8 +26,6 @@ from .peers import (
     slots_of,
 )
 
-#: An overdue prompt is expected to need this share again of the time that it is late by.
-OVERDUE = 0.5
 #: A row is computed again when its kind's weight has moved by this share, or after that many runs of it; a
 #: column when its peer's speed has moved by this share.
 DRIFT = 0.1
@@ -60,9 +59,8 @@ class Row:
 @dataclass(eq=False)
 class Column:
     """``standing``: all that a verdict depends on. The times in it were computed with its ``condition``, this
-    ``speed``, these ``runs``, and what is ``loaded``. ``evicts``: what
-    the peer would have to let go, by the files that come. ``late``: the kind of what should have ended there
-    by now, and how long that has run."""
+    ``speed``, these ``runs``, and what is ``loaded``. ``evicts``: what the peer would have to let go, by the
+    files that come. ``late``: the kind of what should have ended there by now, and how long that has run."""
 
     snapshot: PeerSnapshot
     jobs: list[OurJob] = field(default_factory=list)

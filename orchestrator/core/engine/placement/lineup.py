@@ -60,7 +60,7 @@ class Lineup:
         self.weight_s: Floats = np.array([w.row.weight_s for w in groups], np.float64)
         self.work_s: Floats = self.weight_s * [w.group.count for w in groups]
         self.few: Ints = self.may.sum(axis=1)
-        self.warm: Ints = (self.may & (self.load == 0.0)).sum(axis=1)
+        self.warm: Ints = self._is_warm().sum(axis=1)
         self.usable: Bools = np.logical_or.reduce(self.may, axis=0)
         self.usable_count = int(self.usable.sum())
         self.work_with: dict[tuple[str, ...], float] = {}
@@ -80,10 +80,13 @@ class Lineup:
     def rates(self, speed: Floats) -> Floats:
         """How often a second each peer would finish all that is warm there."""
         if self._rates is None:
-            warm = self.may & (self.load == 0.0)
-            together_s = np.where(warm, self.work_s[:, None], 0.0).sum(axis=0)
+            together_s = np.where(self._is_warm(), self.work_s[:, None], 0.0).sum(axis=0)
             self._rates = speed / np.maximum(together_s, 1e-9)
         return self._rates
+
+    def _is_warm(self) -> Bools:
+        warm: Bools = self.may & (self.load == 0.0)
+        return warm
 
     def work_from(self, priority: float) -> float:
         """Seconds of work at speed 1 of all jobs of this priority and above, that anyone may take."""
@@ -102,7 +105,7 @@ class Lineup:
         self.work_s[number], self.jobs = work_s, self.jobs - 1
         self._rates = None
         self.load[:, at] = [other.row.load.item(at) for other in self.groups]
-        self.warm = (self.may & (self.load == 0.0)).sum(axis=1)
+        self.warm = self._is_warm().sum(axis=1)
         if w.head is None:
             self.may[number] = False
         else:

@@ -26,10 +26,9 @@ from .policy import Policy
 
 
 class Pick(NamedTuple):
-    """The next job of `group` goes to the peer in column `at`, which has nothing ahead from `ready_s` on."""
+    """A group's next job goes to the peer in column `at`, which has nothing ahead from `ready_s` on."""
 
     at: int
-    group: Hashable
     head: Head
     row: Row
     ready_s: float
@@ -43,14 +42,12 @@ _CELLS_MAX = 1_000_000  #: and fewer where each of them looks at many groups and
 
 
 class Placer:
-    """``turn`` counts the starts so far; ``has_more``: the last look was broken off, and the next one should
-    follow at once."""
+    """``has_more``: the last look was broken off, and the next one should follow at once."""
 
     def __init__(self, costs: CostMatrix, line: PendingJobs, policy: Policy) -> None:
         self._costs = costs
         self._line = line
         self._policy = policy
-        self.turn = 0
         self.has_more = False
         self._now_s = 0.0
         self.ready = costs.ready_s(0.0)
@@ -72,14 +69,16 @@ class Placer:
         self._held_s = np.array([self._held.get(w.key, now_s) for w in lineup.groups])
         self._horizon = Horizon(lineup, self.ready, costs.speed, now_s, costs.knowledge)
         cells = max(lineup.may.size, 1)
-        last_turn = self.turn + min(STARTS_AT_ONCE, max(_CELLS_MAX // cells, 4))
+        starts_left = min(STARTS_AT_ONCE, max(_CELLS_MAX // cells, 4))
         while (pick := self._next()) is not None:
             number, at = pick
             w = lineup.groups[number]
-            if w.head is not None:
-                yield Pick(at, w.key, w.head, w.row, self.ready.item(at))
-                self._started(at, number, w.head)
-            if self.turn == last_turn:
+            if w.head is None:
+                return  # a group without jobs may go nowhere
+            yield Pick(at, w.head, w.row, self.ready.item(at))
+            self._started(at, number, w.head)
+            starts_left -= 1
+            if not starts_left:
                 self.has_more = True
                 return
         is_held: Bools = np.logical_or.reduce(lineup.may & self._free(), axis=1)
@@ -118,13 +117,13 @@ class Placer:
 
     def _started(self, at: int, number: int, head: Head) -> None:
         costs, line, now_s, w = self._costs, self._line, self._now_s, self._lineup.groups[number]
-        self.turn += 1
         self._unstarved[at] = self._since_starving(at) + 1
         line.leave(head.job_id)
         line.note_start(head.client, w.row.run.item(at) / max(self._lineup.usable_count, 1), now_s)
         costs.add_job(at, OurJob(head.job_id, w.key, w.row.need, w.row.kind), w.row, now_s)
         self.ready[at] = costs.ready_at(at, now_s)
         self._lineup.note_start(number, at)
+        self._held.pop(w.key, None)
         self._held_s[number] = now_s
         self._horizon.renew(number)
 
