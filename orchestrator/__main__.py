@@ -1,7 +1,7 @@
 """python -m orchestrator: workflows on the command line.
 
 Exit codes of convert and inspect: 0 done, 1 the file or the server is wrong (one sentence on stderr), 2 wrong
-usage. Those of submit stand in its --help.
+usage, 130 Ctrl-C. Those of submit stand in its --help.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # not every terminal can show every character
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
-    if options.command == "submit":
-        return submit.run(options)
     try:
+        if options.command == "submit":
+            return submit.run(options)
         if options.command == "convert":
             _convert(options)
         else:
@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OrchestratorError as exc:
         print(f"{options.command}: {exc}", file=sys.stderr)
         return WRONG
+    except KeyboardInterrupt:
+        return submit.INTERRUPTED
     except BrokenPipeError:  # the reader of our output has seen enough (| head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -59,9 +59,13 @@ class Master:
             with self._get(f"/jobs/{job['job_id']}/outputs/{number}", stream=True) as answer:
                 _raise_for(answer, self.url)
                 path, file = _new_file(folder, name)
-                with file:
-                    for block in answer.iter_content(_BLOCK_BYTES):
-                        file.write(block)
+                try:
+                    with file:
+                        for block in answer.iter_content(_BLOCK_BYTES):
+                            file.write(block)
+                except BaseException:  # half a file would look like a result
+                    path.unlink(missing_ok=True)
+                    raise
                 return path
         except OSError as exc:
             if isinstance(exc, requests.RequestException):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ..core.prompts.variations import Axis, combined
@@ -61,12 +64,7 @@ def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     try:
         master = Master(options.server, options.token)
-        ids = master.submit(_body(options))
-        print(f"{len(ids)} job{'s' * (len(ids) != 1)} submitted to {master.url}", file=sys.stderr)
-        if not options.wait and options.out is None:
-            print(json.dumps(ids) if options.json else "\n".join(ids))
-            return DONE
-        return _stay(master, ids, options)
+        return _submit(master, _body(options), options)
     except (WorkflowError, ConfigError) as exc:
         return _failed(exc, WRONG)
     except NoEligiblePeerError as exc:
@@ -75,6 +73,60 @@ def run(options: argparse.Namespace) -> int:
         return _failed(exc, NO_MASTER)
     except OrchestratorError as exc:
         return _failed(exc, JOB_FAILED)
+
+
+def _submit(master: Master, body: Mapping[str, Any], options: argparse.Namespace) -> int:
+    ids: list[str] = []
+    try:
+        with _ctrl_c_waits():
+            ids = master.submit(body)
+        print(f"{len(ids)} job{'s' * (len(ids) != 1)} submitted to {master.url}", file=sys.stderr)
+        if not options.wait and options.out is None:
+            print(json.dumps(ids) if options.json else "\n".join(ids))
+            return DONE
+        return _stay(master, ids, options)
+    except KeyboardInterrupt:
+        _cancel(master, ids)
+        return INTERRUPTED
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C takes effect at the end of the block: a job whose id is not known yet cannot be cancelled.
+
+    A second one takes effect at once.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # ignored, as in a shell's background
+        yield
+        return
+    pressed = False
+
+    def note(_: int, __: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def _cancel(master: Master, ids: Sequence[str]) -> None:
+    print("\ncancelling what was submitted", file=sys.stderr)
+    for number, job_id in enumerate(ids):
+        try:
+            master.cancel(job_id)
+        except PeerError as exc:  # the others would only wait for the same silence
+            print(f"{len(ids) - number} of {len(ids)} are not cancelled: {exc}", file=sys.stderr)
+            return
+        except OrchestratorError as exc:
+            print(f"{job_id[:8]} is not cancelled: {exc}", file=sys.stderr)
 
 
 def changes_of(given: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
@@ -116,13 +168,7 @@ def _body(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stay(master: Master, ids: Sequence[str], options: argparse.Namespace) -> int:
-    try:
-        jobs = _wait(master, ids)
-    except KeyboardInterrupt:
-        print("\ncancelling what was submitted", file=sys.stderr)
-        for job_id in ids:
-            master.cancel(job_id)
-        return INTERRUPTED
+    jobs = _wait(master, ids)
     for job in jobs:
         paths = []
         if options.out is not None and job["state"] == "done":

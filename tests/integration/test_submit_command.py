@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.fakes.answers import answer
 from tests.fakes.api import Host
@@ -35,10 +36,14 @@ def graph(tmp_path: Path) -> Path:
 
 
 async def begun(host: Host, *arguments: object, token: str = "") -> asyncio.subprocess.Process:
+    return await begun_at(host.url, *arguments, token=token or host.guard.token)
+
+
+async def begun_at(url: str, *arguments: object, token: str = "") -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "orchestrator", "submit", *map(str, arguments), "--server", host.url),
+        *(sys.executable, "-m", "orchestrator", "submit", *map(str, arguments), "--server", url),
         cwd=ROOT,
-        env={"ORCHESTRATOR_TOKEN": token or host.guard.token, "PATH": ""},
+        env={"ORCHESTRATOR_TOKEN": token, "PATH": ""},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -119,22 +124,14 @@ async def test_a_wrong_token_is_three_and_the_token_is_never_printed(host: Host,
 async def test_a_master_that_is_not_there_is_three(graph: Path) -> None:
     async with FakeComfyUI() as fake:
         url = fake.url  # an address where nobody listens afterwards
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "orchestrator", "submit", str(graph), "--server", url),
-        cwd=ROOT,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await begun_at(url, graph)
     _, err = await process.communicate()
     assert process.returncode == 3 and b"cannot be reached" in err
 
 
 async def test_what_is_no_master_is_three(host: Host, graph: Path, peer: FakeComfyUI) -> None:
     peer.answers["/orchestrator/jobs"] = answer("<html>", status=404, content_type="text/html")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "orchestrator", "submit", str(graph), "--server", peer.url),
-        cwd=ROOT,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await begun_at(peer.url, graph)
     _, err = await process.communicate()
     assert process.returncode == 3 and b"has no Remote Dispatch" in err
 
@@ -158,6 +155,51 @@ async def test_ctrl_c_cancels_what_was_submitted(
     assert process.returncode == 130 and b"cancelling what was submitted" in err
     assert {job.state.value for job in host.runtime.jobs.all()} == {"cancelled"}
     assert (peer.running, peer.pending) == (None, [])
+
+
+async def test_ctrl_c_before_the_answer_cancels_what_it_then_names(
+    peer: FakeComfyUI, graph: Path, ctrl_c: int
+) -> None:
+    """The fake peer stands in for a master that takes its time to say which jobs it took."""
+    pressed = asyncio.Event()
+
+    async def takes_its_time(request: web.Request) -> web.Response:
+        await pressed.wait()
+        return web.json_response({"job_ids": ["first", "second"]}, status=202)
+
+    peer.answers["/orchestrator/jobs"] = takes_its_time
+    for job_id in ("first", "second"):
+        peer.answers[f"/orchestrator/jobs/{job_id}/cancel"] = answer("{}")
+    process = await begun_at(peer.url, graph)
+    await until(lambda: peer.asked("/orchestrator/jobs"), "it was asked")
+    process.send_signal(ctrl_c)
+    pressed.set()
+    out, _ = await process.communicate()
+    assert (process.returncode, out) == (130, b"")
+    assert all(peer.asked(f"/orchestrator/jobs/{job_id}/cancel") for job_id in ("first", "second"))
+
+
+async def test_ctrl_c_while_a_file_arrives_leaves_no_half_of_it(
+    host: Host, peer: FakeComfyUI, graph: Path, tmp_path: Path, ctrl_c: int
+) -> None:
+    async def half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000000"})
+        await response.prepare(request)
+        await response.write(b"\x89PNG" + b"0" * 600_000)
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets that event")
+
+    job = {"job_id": "first", "state": "done", "outputs": [{"filename": "picture.png"}]}
+    peer.answers["/orchestrator/jobs"] = answer('{"job_ids": ["first"]}', status=202)
+    peer.answers["/orchestrator/jobs/first"] = answer(json.dumps(job))
+    peer.answers["/orchestrator/jobs/first/outputs/0"] = half
+    peer.answers["/orchestrator/jobs/first/cancel"] = answer("{}")
+    out = tmp_path / "results"
+    process = await begun_at(peer.url, graph, "--out", out)
+    await until(lambda: list(out.glob("*")), "a file is begun")
+    process.send_signal(ctrl_c)
+    await process.communicate()
+    assert process.returncode == 130 and not list(out.glob("*"))
 
 
 async def test_a_hostile_file_name_stays_in_the_folder(
