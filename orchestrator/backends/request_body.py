@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import WorkflowError
@@ -29,21 +29,20 @@ async def json_body(body: Mapping[str, Any]) -> io.BytesIO:
 
 def is_small(value: object) -> bool:
     """Whether its JSON has at most about ``IN_PLACE`` characters; looks at no more than that."""
-    todo, left = [value], IN_PLACE
+    todo: list[Iterable[object]] = [(value,)]
+    left = IN_PLACE
     while todo and left >= 0:
-        part = todo.pop()
-        left -= _LEAF
-        if isinstance(part, str):
-            left -= len(part)
-        elif isinstance(part, Mapping):
-            left -= _LEAF * len(part)
-            if left >= 0:
-                todo.extend(part)
-                todo.extend(part.values())
-        elif isinstance(part, (list, tuple)):
-            left -= _LEAF * len(part)
-            if left >= 0:
-                todo.extend(part)
+        for part in todo.pop():
+            left -= _LEAF
+            if isinstance(part, str):
+                left -= len(part)
+            elif isinstance(part, (dict, Mapping)):
+                left -= _LEAF * len(part)
+                todo += part, part.values()
+            elif isinstance(part, (list, tuple)):
+                todo.append(part)
+            if left < 0:
+                break
     return left >= 0
 
 

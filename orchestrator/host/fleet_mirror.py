@@ -266,7 +266,7 @@ class _Shown:
         self.is_running = False
         self.was_told_of_start = False
         self.told: dict[str, Any] = {}  #: outputs, by node
-        self._delivered = Counter[str]()
+        self._delivered: Counter[str] = Counter()
         self.forget_attempt()
 
     def is_new_result(self, node_id: str) -> bool:
@@ -281,7 +281,7 @@ class _Shown:
         self.trail = Trail()
         self.newest: dict[str, PeerEvent] = {}
         self.held: PreviewFrame | None = None
-        self._sent = Counter[str]()
+        self._sent: Counter[str] = Counter()
 
 
 def _result(future: asyncio.Future[Any]) -> Any:

@@ -264,11 +264,11 @@ def _value_errors(value: Any, spec: InputSpec, has_file: Callable[[str], bool]) 
             details = f"{spec.name}, {value}, {exc}"
             yield _input_error("invalid_input_type", message, details, spec, received_value=value)
             return
-        if spec.minimum is not None and value < spec.minimum:
-            message = f"Value {value} smaller than min of {spec.minimum}"
+        if (least := spec.minimum) is not None and value < least:
+            message = f"Value {value} smaller than min of {least}"
             yield _input_error("value_smaller_than_min", message, spec.name, spec, received_value=value)
-        elif spec.maximum is not None and value > spec.maximum:
-            message = f"Value {value} bigger than max of {spec.maximum}"
+        elif (most := spec.maximum) is not None and value > most:
+            message = f"Value {value} bigger than max of {most}"
             yield _input_error("value_bigger_than_max", message, spec.name, spec, received_value=value)
     elif spec.type == COMBO and not _is_choice(value, spec, has_file):
         choices = spec.choices or ()

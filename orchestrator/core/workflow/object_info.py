@@ -102,6 +102,24 @@ class InputSpec:
         return str(self.options.get("image_folder") or "input")
 
 
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """Of a class. ``by_name``: the first of each name."""
+
+    in_order: tuple[InputSpec, ...]
+    by_name: Mapping[str, InputSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a definition says besides the inputs; every prompt asks for it."""
+
+    module: str
+    is_stock: bool
+    is_output_node: bool
+    output_types: tuple[str, ...]
+
+
 class ObjectInfo:
     """Definitions of node classes.
 
@@ -119,8 +137,8 @@ class ObjectInfo:
             )
         self._raw = raw
         self.embeddings = None if embeddings is None else tuple(embeddings)
-        self._inputs: dict[str, tuple[InputSpec, ...]] = {}
-        self._from_pack: dict[str, bool] = {}
+        self._inputs: dict[str, _Inputs] = {}
+        self._facts: dict[str, _Facts] = {}
 
     @classmethod
     def of(cls, definitions: ObjectInfo | Mapping[str, Any] | None) -> ObjectInfo:
@@ -172,13 +190,10 @@ class ObjectInfo:
 
         Raises WorkflowError for an unknown class or a definition that cannot be read.
         """
-        known = self._inputs.get(class_type)
-        if known is None:
-            known = self._inputs[class_type] = tuple(self._read(class_type))
-        return known
+        return self._read(class_type).in_order
 
     def input(self, class_type: str, name: str) -> InputSpec | None:
-        return next((spec for spec in self.inputs(class_type) if spec.name == name), None)
+        return self._read(class_type).by_name.get(name)
 
     def widgets(self, class_type: str) -> tuple[InputSpec, ...]:
         """The inputs that have a value of their own in a saved file."""
@@ -186,8 +201,7 @@ class ObjectInfo:
 
     def output_types(self, class_type: str) -> tuple[str, ...]:
         """Link type of each output slot; a slot that hands on one of several choices is COMBO."""
-        outputs = self._field(class_type, "output")
-        return tuple(kind if isinstance(kind, str) else COMBO for kind in outputs)
+        return self._facts_of(class_type).output_types
 
     def output_names(self, class_type: str) -> tuple[str, ...]:
         names = self._field(class_type, "output_name")
@@ -200,7 +214,7 @@ class ObjectInfo:
         return tuple(group if isinstance(group, str) else None for group in groups)
 
     def is_output_node(self, class_type: str) -> bool:
-        return bool(self._mapping(class_type).get("output_node"))
+        return self._facts_of(class_type).is_output_node
 
     def is_stock(self, class_type: str) -> bool:
         """Whether the class is one of ComfyUI's own, so that /object_info says all there is to know of it.
@@ -208,22 +222,16 @@ class ObjectInfo:
         Read from ``python_module`` ("nodes", "comfy_extras.…", "comfy_api_nodes.…"; packs have
         "custom_nodes.…"). False for an unknown class and where the definitions do not say.
         """
-        module = self._mapping(class_type).get("python_module") if class_type in self else None
-        return isinstance(module, str) and module.split(".")[0] in _STOCK_MODULES
+        return class_type in self._raw and self._facts_of(class_type).is_stock
 
     def module_of(self, class_type: str) -> str:
         """Which module of its ComfyUI the class comes from ("custom_nodes.…" for a pack's); "" where it does
         not say."""
-        module = self._mapping(class_type).get("python_module") if class_type in self else None
-        return module if isinstance(module, str) else ""
+        return self._facts_of(class_type).module if class_type in self._raw else ""
 
     def is_from_pack(self, class_type: str) -> bool:
         """Whether a node pack brings the class, by the definitions. Its page may do what they do not tell."""
-        known = self._from_pack.get(class_type)
-        if known is None:
-            known = bool(self.module_of(class_type)) and not self.is_stock(class_type)
-            self._from_pack[class_type] = known
-        return known
+        return bool(self.module_of(class_type)) and not self.is_stock(class_type)
 
     def is_api_node(self, class_type: str) -> bool:
         """Whether the class calls a paid service with the account of its sender (``api_node``)."""
@@ -257,7 +265,30 @@ class ObjectInfo:
         value = self._mapping(class_type).get(name)
         return value if isinstance(value, (list, tuple)) else ()
 
-    def _read(self, class_type: str) -> Iterator[InputSpec]:
+    def _facts_of(self, class_type: str) -> _Facts:
+        known = self._facts.get(class_type)
+        if known is None:
+            definition = self._mapping(class_type)
+            module = definition.get("python_module")
+            module = module if isinstance(module, str) else ""
+            outputs = self._field(class_type, "output")
+            known = self._facts[class_type] = _Facts(
+                module,
+                is_stock=module.split(".")[0] in _STOCK_MODULES,
+                is_output_node=bool(definition.get("output_node")),
+                output_types=tuple(kind if isinstance(kind, str) else COMBO for kind in outputs),
+            )
+        return known
+
+    def _read(self, class_type: str) -> _Inputs:
+        known = self._inputs.get(class_type)
+        if known is None:
+            specs = tuple(self._specs(class_type))
+            known = _Inputs(specs, {spec.name: spec for spec in reversed(specs)})
+            self._inputs[class_type] = known
+        return known
+
+    def _specs(self, class_type: str) -> Iterator[InputSpec]:
         definition = self._definition(class_type)
         if isinstance(definition, (list, tuple)) and all(isinstance(name, str) for name in definition):
             for name in definition:

@@ -79,9 +79,10 @@ def sequence_of(file: RemoteFile) -> FrameSequence | None:
 
 def outputs_told(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """What one node made, shaped like a history entry's outputs, if the event says so; else nothing."""
+    if kind != "executed":
+        return {}
     node_id, output = data.get("node"), data.get("output")
-    told = kind == "executed" and isinstance(node_id, str) and isinstance(output, dict)
-    return {str(node_id): output} if told else {}
+    return {node_id: output} if isinstance(node_id, str) and isinstance(output, dict) else {}
 
 
 def merged(rounds: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def companions_of(outputs: Mapping[str, Any]) -> frozenset[RemoteFile]:
         file
         for node_id, output in outputs.items()
         for entry in _entries(output)
-        for file in _beside(node_id, entry)
+        for file in _beside(_file(node_id, entry), entry)
     )
 
 
@@ -172,14 +173,15 @@ def _ordered(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str) ->
 
 def _entries(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """Every object that names a file."""
-    if depth > _DEPTH_MAX or not isinstance(value, (list, dict)):
-        return
     if isinstance(value, dict):
         if _entry(value):
             yield value
         value = value.values()
-    for item in value:
-        yield from _entries(item, depth + 1)
+    elif not isinstance(value, list):
+        return
+    for item in value if depth < _DEPTH_MAX else ():
+        if isinstance(item, (dict, list)):
+            yield from _entries(item, depth + 1)
 
 
 def _entry(value: Any) -> bool:
@@ -197,7 +199,7 @@ def _files(node_id: str, output: Any) -> Iterator[RemoteFile]:
         file = _file(node_id, entry)
         names.add(file.filename)
         yield file
-        yield from _beside(node_id, entry)
+        yield from _beside(file, entry)
     for path, key in _strings(output):
         named = _path_file(node_id, path, key)
         if named is not None and named.filename not in names:
@@ -214,8 +216,8 @@ def _file(node_id: str, entry: Mapping[str, Any]) -> RemoteFile:
     )
 
 
-def _beside(node_id: str, entry: Mapping[str, Any]) -> Iterator[RemoteFile]:
-    file = _file(node_id, entry)
+def _beside(file: RemoteFile, entry: Mapping[str, Any]) -> Iterator[RemoteFile]:
+    """The files that its entry names as companions."""
     for key, value in entry.items():
         if key in _WORDS or key in _PLACE_KEYS or not isinstance(value, str) or value == file.filename:
             continue

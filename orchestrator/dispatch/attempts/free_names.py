@@ -154,7 +154,7 @@ def newer_files(places: Sequence[Path], since: datetime) -> tuple[Path, ...]:
 def _groups(placements: Iterable[WantedFile]) -> list[list[WantedFile]]:
     """Those that share a number. Of two that want the same name each has its own: one would not part them."""
     groups: dict[Hashable, list[WantedFile]] = {}
-    wanted = Counter[Hashable]()
+    wanted: Counter[Hashable] = Counter()
     for placement in placements:
         key = _group_of(placement)
         same = key, str(placement.wanted).casefold()  # on many disks "A" and "a" are one name

@@ -83,7 +83,7 @@ class RemotePrompt:
         self._cuts_answered = events.cuts  #: how many there were when the peer last answered
         self._lookup = PromptLookup(client, rounds, peer)
         self._told = ToldHistory(events, is_late=True)
-        self._hear: Callable[[Message], None] = _unheard
+        self._hear: Callable[[Message], None] | None = None
 
     async def run(
         self,
@@ -178,7 +178,7 @@ class RemotePrompt:
         finally:
             unsubscribe()
             unsubscribe_cuts()
-            self._hear = _unheard  # it leads back here: thousands of such circles keep the collector busy
+            self._hear = None  # it leads back here: thousands of such circles keep the collector busy
 
     def _note_beginning(self) -> None:
         if not self._has_begun:
@@ -378,14 +378,10 @@ class RemotePrompt:
     async def _in_queue(self) -> InQueue:
         place = await self._lookup.in_queue(self._current, note_rounds=self.may_go_on)
         self.is_there |= place in (InQueue.WAITING, InQueue.RUNNING)
-        if place is InQueue.RUNNING and not self._has_begun:
+        if place is InQueue.RUNNING and not self._has_begun and self._hear:
             # Its events do not come through, or not yet: the queue says what they would.
             self._hear(PeerEvent("execution_start", {"prompt_id": self._current}))
         return place
-
-
-def _unheard(message: Message) -> None:
-    """Outside of ``_hearing`` nobody is told."""
 
 
 def _never_arrived(error: PeerUnreachableError | PeerRefusedError) -> bool:

@@ -66,6 +66,17 @@ class Published:
     missing: Mapping[RemoteFile, ResultError] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a file goes: to this `folder` of the output folder, or of the temp folder, under this `name` if
+    it is free. All of it is safe."""
+
+    is_output: bool
+    folder: PurePosixPath
+    directory: Path
+    name: str
+
+
 class Results:
     """Each file is fetched as soon as its node has made it; all get their names when the attempt succeeded.
 
@@ -98,7 +109,7 @@ class Results:
         self._gate = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
         self._downloads: dict[RemoteFile, ExpectedFile] = {}
         self._named: dict[RemoteFile, Path] = {}
-        self._folders_of: dict[RemoteFile, PurePosixPath] = {}
+        self._places: dict[RemoteFile, _Place] = {}
         self._reading = asyncio.Lock()  #: a file that is read cannot be moved everywhere
         self._begun = 0
         self._is_over = False
@@ -113,7 +124,7 @@ class Results:
         if any(file not in self._downloads for file in files):
             return {}  # there are too many
         first = len(self._named)
-        placements = [self._placement(first + number, file, "") for number, file in enumerate(files)]
+        placements = [self._placement(first + number, file) for number, file in enumerate(files)]
         paths = await asyncio.to_thread(reserve_all, placements, self._counters)
         for file, path in zip(files, paths, strict=True):
             self._named[file] = path
@@ -262,7 +273,7 @@ class Results:
     def _begin(self, file: RemoteFile, frame: bytes | None = None) -> None:
         self._begun += 1
         # The part file has a name of its own, so nothing half done is ever taken for a result.
-        part = self._directory(file) / f".{self._job_id}-{self._names.tag}-{self._begun}.part"
+        part = self._place(file).directory / f".{self._job_id}-{self._names.tag}-{self._begun}.part"
         name = f"remote-dispatch download {self._job_id} {self._begun}"
         is_frame = frame is not None
         is_early = not self._is_over and not is_frame and file.node_id not in self._stock_nodes
@@ -295,7 +306,7 @@ class Results:
     async def _fetch_in_pieces(self, download: ExpectedFile, *, only_if_changed: bool = False) -> None:
         """Where the connection is cut it goes on from there; a try that brings nothing is too much."""
         so_far, file = download.so_far, download.file
-        ending, shown = safe_name(file.filename).rpartition(".")[2], file.filename[:NAME_SHOWN]
+        ending, shown = self._place(file).name.rpartition(".")[2], file.filename[:NAME_SHOWN]
         while True:
             seen = so_far.seen
             try:
@@ -328,42 +339,34 @@ class Results:
                 so_far.start_over()
             await asyncio.sleep(RESUME_PAUSE_S * 2**so_far.cuts)
 
-    def _to_output(self, file: RemoteFile) -> bool:
-        return file.type == "output" and file.node_id != self._value_node
+    def _place(self, file: RemoteFile) -> _Place:
+        if file not in self._places:
+            is_output = file.type == "output" and file.node_id != self._value_node
+            asked_for, name = self._names.wanted(file.subfolder, file.filename)
+            folder = safe_folder(asked_for) if is_output else PurePosixPath(UPLOAD_FOLDER, self._job_id)
+            directory = (self._folders.output if is_output else self._folders.temp) / folder
+            self._places[file] = _Place(is_output, folder, directory, safe_name(name))
+        return self._places[file]
 
-    def _folder(self, file: RemoteFile) -> PurePosixPath:
-        if not self._to_output(file):
-            return PurePosixPath(UPLOAD_FOLDER, self._job_id)
-        if file not in self._folders_of:
-            folder = self._names.wanted(file.subfolder, file.filename)[0]
-            self._folders_of[file] = safe_folder(folder)
-        return self._folders_of[file]
-
-    def _directory(self, file: RemoteFile) -> Path:
-        root = self._folders.output if self._to_output(file) else self._folders.temp
-        return root / self._folder(file)
-
-    def _place(self, number: int, file: RemoteFile) -> Path:
-        name = safe_name(self._names.wanted(file.subfolder, file.filename)[1])
-        return self._directory(file) / (name if self._to_output(file) else f"{number:04d}_{name}")
-
-    def _placement(self, number: int, file: RemoteFile, head: str) -> WantedFile:
-        if head and self._to_output(file):  # made safe like the name that it is the beginning of
+    def _placement(self, number: int, file: RemoteFile, head: str = "") -> WantedFile:
+        place = self._place(file)
+        if head and place.is_output:  # made safe like the name that it is the beginning of
             head = safe_name(f"{self._names.wanted(file.subfolder, head)[1]}.x")[: -len(".x")]
         else:
             head = ""
-        wanted = self._named.get(file) or self._place(number, file)
+        name = place.name if place.is_output else f"{number:04d}_{place.name}"
+        wanted = self._named.get(file) or place.directory / name
         owner = f"{self._names.tag} {file}"
         return WantedFile(self._downloads[file].part, wanted, file.node_id, head, owner)
 
     def _output(self, file: RemoteFile, path: Path) -> OutputFile:
-        folder = str(self._folder(file))
+        place = self._place(file)
         return OutputFile(
             node_id=file.node_id,
             path=str(path),
             filename=path.name,
-            subfolder="" if folder == "." else folder,
-            type="output" if self._to_output(file) else "temp",
+            subfolder="" if place.folder == PurePosixPath() else str(place.folder),
+            type="output" if place.is_output else "temp",
         )
 
 

@@ -25,9 +25,10 @@ class ToldHistory:
     def hear(self, message: Message) -> None:
         if not isinstance(message, PeerEvent):
             return
-        self._outputs.update(outputs_told(message.type, message.data))
-        if len(self._outputs) > NODES_MAX:
-            self._outputs, self._hears_all = {}, False
+        if told := outputs_told(message.type, message.data):
+            self._outputs.update(told)
+            if len(self._outputs) > NODES_MAX:
+                self._outputs, self._hears_all = {}, False
         if message.type in ENDINGS:
             self._ending = [message.type, message.data]
 
