@@ -175,8 +175,9 @@ class FleetMirror:
             self._release_frame(job, shown)
         shown.trail.observe(event.type, event.data, job.prompt_id)
         if isinstance(event, NodeOutput) and event.shown is not None:
-            future = event.shown
-            self._tell_output(job, shown, str(event.data.get("node")), lambda: _result(future), future)
+            if self._sockets.hears(job.request.client_id):
+                future = event.shown()
+                self._tell_output(job, shown, str(event.data.get("node")), lambda: _result(future), future)
         elif _is_relayed(event):
             if event.type in _REPLAYED:
                 shown.newest[event.type] = event

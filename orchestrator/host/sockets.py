@@ -55,8 +55,13 @@ class Sockets:
         """Before the host's app runs: it takes no more signals then."""
         app.on_response_prepare.append(self._adopt)
 
+    def hears(self, client_id: str) -> bool:
+        """Whether it is connected and may hear of the fleet."""
+        client = self.of(client_id)
+        return client is not None and client.hears
+
     def send(self, client_id: str, message: Outgoing) -> None:
-        """To one client; nothing where it is not connected, or may not hear of the fleet."""
+        """To one client; nothing where it does not hear."""
         client = self.of(client_id)
         if client is not None and client.hears:
             client.outbox.add(message)

@@ -238,7 +238,7 @@ async def test_two_nodes_of_a_pack_with_one_prefix_are_told_early_of_the_files_t
 
     def hear(job: Job, message: object) -> None:
         if isinstance(message, NodeOutput) and message.shown is not None:
-            told[message.data["node"]] = message.shown
+            told[message.data["node"]] = message.shown()
 
     master.runtime.jobs.on_message(hear)
     graph = picture()

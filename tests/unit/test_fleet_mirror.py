@@ -16,6 +16,7 @@ from orchestrator.backends.events import PeerEvent, PreviewFrame, RawFrame
 from orchestrator.core.models.backend import LOCAL_PEER_ID, BackendConfig
 from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
+from orchestrator.dispatch.attempts.live_outputs import NodeOutput
 from orchestrator.host.fleet_events import MESSAGES_MAX, NODES_MAX, Trail
 from orchestrator.host.fleet_mirror import FleetMirror
 from orchestrator.host.outbox import BEHIND
@@ -65,7 +66,6 @@ class Surroundings:
         self.jobs = SimpleNamespace(
             all=lambda: self.known, on_change=self.on_change, on_message=self.on_message
         )
-        packs = PackEvents(self, lambda name: "custom_nodes.a_pack")  # type: ignore[arg-type]
         packs = PackEvents(self, lambda name: "custom_nodes.a_pack")  # type: ignore[arg-type]
         is_output = "Output".__eq__
         mirror = FleetMirror(self, Sockets(self), self, self, packs, is_output)  # type: ignore[arg-type]
@@ -133,6 +133,27 @@ async def test_nothing_of_a_lost_attempt_is_told_of_the_next(back_to: Job) -> No
     around.tell(RUNNING.to(JobState.DONE, ended_at=NOW))
     cached = [data["nodes"] for kind, data in around.history if kind == "execution_cached"]
     assert cached == [["1"]]
+
+
+@pytest.mark.parametrize(("is_connected", "is_told"), [(True, ["executed"]), (False, [])])
+async def test_a_result_gets_its_name_early_only_where_somebody_hears_of_it(
+    is_connected: bool, is_told: list[str]
+) -> None:
+    around = begun()
+    await delivered()
+    around.page.heard.clear()
+    if not is_connected:
+        del around.sockets["page"]
+    asked = []
+
+    def shown() -> asyncio.Future[Any]:
+        asked.append(asyncio.get_running_loop().create_future())
+        asked[-1].set_result({"images": []})
+        return asked[-1]
+
+    around.say(RUNNING, NodeOutput("executed", {"node": "9", "prompt_id": "there"}, shown=shown))
+    await delivered()
+    assert (around.page.kinds(), len(asked)) == (is_told, len(is_told))
 
 
 async def test_a_job_that_nobody_else_takes_ends_with_the_words_of_its_last_attempt() -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError
@@ -69,7 +70,7 @@ class BackendConfig:
         """Whether events of its node packs reach this machine's page: that trusts their sender."""
         return is_own_host(self.host) if self.relay_events is None else self.relay_events
 
-    @property
+    @cached_property
     def rules(self) -> PeerRules:
         return PeerRules(self.exclusive, self.only_idle, parse_hours(self.hours))
 

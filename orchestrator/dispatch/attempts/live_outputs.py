@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,16 @@ from .results import Results
 log = logging.getLogger(__name__)
 
 
+Shown = Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class NodeOutput(PeerEvent):
-    """A peer's ``executed``. ``shown``: its output as this machine shows it, once its files have their names;
-    None where that cannot be known before the prompt has ended."""
+    """A peer's ``executed``. ``shown``, asked at once by who has somebody to tell it: its output as this
+    machine shows it, once its files have their names; None where that cannot be known before the prompt has
+    ended."""
 
-    shown: asyncio.Future[Mapping[str, Any] | None] | None = None
+    shown: Callable[[], asyncio.Future[Shown | None]] | None = None
 
 
 class LiveOutputs:
@@ -37,8 +41,11 @@ class LiveOutputs:
 
     def named(self, event: PeerEvent, told: Mapping[str, Any], files: tuple[RemoteFile, ...]) -> NodeOutput:
         """The event as a NodeOutput: it tells these outputs, whose `files` are expected."""
-        task = self._naming.start(self._shown(told, files), "naming of results")
-        return NodeOutput(event.type, event.data, event.of_prompt, event.other, task)
+
+        def shown() -> asyncio.Future[Shown | None]:
+            return self._naming.start(self._shown(told, files), "naming of results")
+
+        return NodeOutput(event.type, event.data, event.of_prompt, event.other, shown)
 
     @property
     def is_naming(self) -> bool:
@@ -51,9 +58,7 @@ class LiveOutputs:
     async def aclose(self) -> None:
         await self._naming.aclose()
 
-    async def _shown(
-        self, told: Mapping[str, Any], files: tuple[RemoteFile, ...]
-    ) -> Mapping[str, Any] | None:
+    async def _shown(self, told: Mapping[str, Any], files: tuple[RemoteFile, ...]) -> Shown | None:
         if any(sequence_of(file) is not None for file in files):
             return None  # how many there are is asked at the end
         try:
