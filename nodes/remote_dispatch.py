@@ -28,7 +28,8 @@ from ..orchestrator.errors import (
     UnsupportedTypeError,
     WorkflowError,
 )
-from ..orchestrator.host import comfy as host_comfy
+from ..orchestrator.host.comfy import temp_dir
+from ..orchestrator.host.current import Host, current
 from ..orchestrator.host.node_request import (
     ALWAYS,
     AUTOMATIC,
@@ -135,7 +136,7 @@ class RemoteDispatch(io.ComfyNode):
         run_again: str = WHEN_CHANGED,
         **upstream: Any,
     ) -> io.NodeOutput:
-        host = host_comfy.current()
+        host = current()
         if host is None:
             raise OrchestratorError(
                 "Remote Dispatch has not been started. Restart ComfyUI and look at its log."
@@ -173,13 +174,13 @@ class RemoteDispatch(io.ComfyNode):
 
 
 def _peer_choices() -> list[str]:
-    host = host_comfy.current()
+    host = current()
     peers = host.runtime.manager.all() if host else ()
     tags = sorted({tag for config in peers for tag in config.tags})
     return [AUTOMATIC, *sorted(config.name for config in peers), *(TAG_PREFIX + tag for tag in tags)]
 
 
-async def _run(host: host_comfy.Host, request: JobRequest, node_id: str, node_ids: frozenset[str]) -> Job:
+async def _run(host: Host, request: JobRequest, node_id: str, node_ids: frozenset[str]) -> Job:
     """Run a job on the server's loop while this node waits on its own.
 
     Raises:
@@ -234,7 +235,7 @@ def _bridged(stash: Stash, upstream: Mapping[str, Any]) -> Prompt:
         except UnsupportedTypeError as exc:
             raise UnsupportedTypeError(cannot_travel(source, type(value).__name__)) from exc
         if kind in ("IMAGE", "MASK", "LATENT"):
-            names = media.files_from_value(kind, value, host_comfy.temp_dir())
+            names = media.files_from_value(kind, value, temp_dir())
             loaders, link = loader_nodes(kind, names, f"rd-{name}")
             prompt = {**replace_link(prompt, source, link), **loaders}
         else:

@@ -86,7 +86,10 @@ def told_under(message: PeerEvent | PreviewFrame | RawFrame, prompt_id: str) -> 
 
 
 def renamed(value: Any, old: str, new: str) -> Any:
-    """JSON data with a text replaced wherever it is all of a value, as ids are."""
+    """JSON data with a text replaced wherever it is all of a value, as ids are: ``progress_state`` repeats its
+    prompt's for each node. Nothing is where `old` is ""."""
+    if not old:
+        return value
     if isinstance(value, str):
         return new if value == old else value
     if isinstance(value, Mapping):

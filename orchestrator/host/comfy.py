@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import sys
 import uuid
@@ -15,31 +14,11 @@ import folder_paths  # type: ignore[import-not-found]
 from ..core.prompts.input_names import is_of_another_machine
 from ..core.workflow import boundaries
 from ..dispatch.attempts.transport import Folders
-from ..runtime import Runtime
-from .host_queue import CurrentQueue
-from .pack_events import PackEvents
-from .prefetch import Prefetch
 
 # ComfyUI's module; a type checker would take our own package of that name.
 comfy_nodes: Any = importlib.import_module("nodes")
 
 DATA_FOLDER = "remote_dispatch"
-
-
-class Host:
-    """One running ComfyUI with our engine in it: its server, that server's loop, what was started ahead."""
-
-    def __init__(self, server: Any, runtime: Runtime) -> None:
-        self.server = server
-        self.runtime = runtime
-        self.prefetch = Prefetch(CurrentQueue(server), runtime)
-        self.packs = PackEvents(runtime, module_of)
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The server's loop. Nodes run on another one, in the prompt worker's thread."""
-        loop: asyncio.AbstractEventLoop = self.server.loop
-        return loop
 
 
 def data_dir() -> Path:
@@ -173,15 +152,3 @@ def loop_side(class_type: str) -> str:
 def _class(class_type: str) -> object:
     classes: Mapping[str, object] = comfy_nodes.NODE_CLASS_MAPPINGS
     return classes.get(class_type)
-
-
-_current: list[Host] = []
-
-
-def set_current(host: Host) -> None:
-    _current[:] = [host]
-
-
-def current() -> Host | None:
-    """The engine of this process; None before ComfyUI loaded the plugin."""
-    return _current[0] if _current else None

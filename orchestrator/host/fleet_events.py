@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ..backends import wire
 from ..core.models.job import Job, JobState
 from ..core.workflow.prompt import class_of
 from .native_queue import Item
@@ -97,12 +96,6 @@ def output_nodes(job: Job, is_output: Callable[[str], bool]) -> list[str]:
     """The nodes that are to run, where nobody has told."""
     prompt = job.request.prompt
     return list(job.request.targets) or [i for i, node in prompt.items() if is_output(class_of(node))]
-
-
-def under_own_id(data: Any, there: str, here: str) -> Any:
-    """An event with the prompt's id on its peer replaced by the one that the client knows, wherever it
-    stands: progress_state repeats it for each node."""
-    return wire.renamed(data, there, here) if there else data
 
 
 def ending(job: Job, trail: Trail) -> tuple[str, dict[str, Any]]:

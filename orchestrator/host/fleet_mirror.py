@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from ..backends.events import Message, PeerEvent, PreviewFrame, RawFrame
-from ..backends.wire import COMFYUI_TYPES, TEXT
+from ..backends.wire import COMFYUI_TYPES, TEXT, renamed
 from ..core.models.backend import LOCAL_PEER_ID
 from ..core.models.job import Job, JobState, Source
 from ..core.workflow.prompt import class_of
 from ..dispatch.attempts.live_outputs import NodeOutput
 from ..runtime import Runtime
-from .fleet_events import NODES_MAX, Trail, ending, milliseconds, output_nodes, queue_item, under_own_id
+from .fleet_events import NODES_MAX, Trail, ending, milliseconds, output_nodes, queue_item
 from .native_queue import NativeQueue
 from .outbox import Outgoing, event_text
 from .pack_events import PackEvents
@@ -246,7 +246,7 @@ class FleetMirror:
             return
 
         def make() -> str:
-            return event_text(kind, under_own_id(sanitise(data), sent_as, job.prompt_id))
+            return event_text(kind, renamed(sanitise(data), sent_as, job.prompt_id))
 
         self._post(job, Outgoing(make, replaces))
 

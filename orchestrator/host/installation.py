@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..runtime import EngineConfig, Runtime
-from . import assets, comfy, early_view, view_headers
+from . import assets, comfy, current, early_view, view_headers
 from .addresses import Addresses
 from .announcer import Announcer
 from .fleet_mode import FleetMode
@@ -41,8 +41,8 @@ def install(server: Any) -> None:
     if assets.are_kept(server):
         folders = replace(folders, with_assets=partial(assets.with_assets, server))
     runtime = Runtime(EngineConfig(comfy.data_dir(), folders, guard.is_this_machine))
-    host = comfy.Host(server, runtime)
-    comfy.set_current(host)
+    host = current.Host(server, runtime)
+    current.set_current(host)
     Strangers(server, guard, partial(_is_job, runtime)).install()
     native = NativeQueue(server)
     sockets = Sockets(server, native.count_ours)
@@ -59,7 +59,7 @@ def install(server: Any) -> None:
         definitions=nodes.definitions,
         parted=runs_here.parted,
     )
-    handlers = PromptHandlers(server, PromptHook(runs_here))
+    handlers = PromptHandlers(server, PromptHook(runs_here.stays_here))
     announcer = Announcer(runtime, pages.send, pages.are_open)
     addresses = Addresses(runtime, guard, pages.send)
     node_peers = NodePeers(runtime, pages.send)

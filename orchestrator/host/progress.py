@@ -9,9 +9,9 @@ from html import escape
 from typing import Any, NamedTuple
 
 from ..backends.events import PeerEvent, PreviewFrame
+from ..backends.wire import renamed
 from ..core.models.job import Job, JobState
 from ..dispatch.queue.registry import JobUpdate
-from .fleet_events import under_own_id
 from .pack_events import PackEvents
 from .previews import picture_message, takes_metadata
 from .sanitise import sanitise
@@ -102,7 +102,7 @@ class NodeProgress:
             return
         data = self._packs.data_of(job, event, self._at)
         if data is not None:
-            own = under_own_id(data, job.attempts[-1].prompt_id, self.prompt_id)
+            own = renamed(data, job.attempts[-1].prompt_id, self.prompt_id)
             self._server.send_sync(event.type, own, self._client_id)
 
     def _show_status(self, job: Job) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from ..core.workflow.boundaries import Boundaries
 from ..core.workflow.cut import cut_prompt
 from ..errors import OrchestratorError
 from .comfy import is_output_class, loop_side, output_type
-from .runs_here import RunsHere
 
 log = logging.getLogger(__name__)
 
@@ -17,11 +17,12 @@ log = logging.getLogger(__name__)
 class PromptHook:
     """ComfyUI's prompt handler: takes and returns the body of POST /prompt.
 
-    It cannot refuse a prompt. What cannot be cut is left whole, and the node then says so.
+    It cannot refuse a prompt. What cannot be cut is left whole, and the node then says so. `stays_here`: of a
+    class, whether this machine alone can run it.
     """
 
-    def __init__(self, runs_here: RunsHere) -> None:
-        self._boundaries = Boundaries(runs_here.stays_here, loop_side, output_type)
+    def __init__(self, stays_here: Callable[[str], bool]) -> None:
+        self._boundaries = Boundaries(stays_here, loop_side, output_type)
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         prompt = data.get("prompt")
