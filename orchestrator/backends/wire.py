@@ -86,8 +86,8 @@ def told_under(message: PeerEvent | PreviewFrame | RawFrame, prompt_id: str) -> 
 
 
 def renamed(value: Any, old: str, new: str) -> Any:
-    """JSON data with a text replaced wherever it is all of a value, as ids are: ``progress_state`` repeats its
-    prompt's for each node. Nothing is where `old` is ""."""
+    """JSON data with a text replaced wherever it is all of a value, as ids are: ``progress_state`` repeats
+    its prompt's for each node. Nothing is where `old` is ""."""
     if not old:
         return value
     if isinstance(value, str):

@@ -84,7 +84,7 @@ class FakeHost(PromptHandling):
         self._open.enter_context(modules)
         self._add_routes()
         importlib.import_module("orchestrator.host.installation").install(self)
-        self.runtime = importlib.import_module("orchestrator.host.comfy").current().runtime
+        self.runtime = importlib.import_module("orchestrator.host.current").current().runtime
         self._open.callback(gc.unfreeze)  # the plugin freezes what is there when its host starts
         self._repeat_routes()
         server = TestServer(self.app, host="127.0.0.1")
