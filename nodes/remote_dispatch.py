@@ -30,7 +30,8 @@ from ..orchestrator.errors import (
 )
 from ..orchestrator.host.comfy import temp_dir
 from ..orchestrator.host.current import Host, current
-from ..orchestrator.host.node_request import (
+from ..orchestrator.host.node.progress import NodeProgress
+from ..orchestrator.host.node.request import (
     ALWAYS,
     AUTOMATIC,
     FAIL,
@@ -40,7 +41,6 @@ from ..orchestrator.host.node_request import (
     WHEN_CHANGED,
     node_request,
 )
-from ..orchestrator.host.progress import NodeProgress
 from . import local_run, media
 from .change_check import fingerprint
 

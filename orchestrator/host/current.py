@@ -8,8 +8,8 @@ from typing import Any
 from ..runtime import Runtime
 from .comfy import module_of
 from .host_queue import CurrentQueue
-from .pack_events import PackEvents
-from .prefetch import Prefetch
+from .node.prefetch import Prefetch
+from .page.pack_events import PackEvents
 
 
 class Host:

@@ -10,22 +10,24 @@ from functools import partial
 from typing import Any
 
 from ..runtime import EngineConfig, Runtime
-from . import assets, comfy, current, early_view, view_headers
-from .addresses import Addresses
-from .announcer import Announcer
-from .fleet_mode import FleetMode
-from .guard import Guard
-from .merged_nodes import MergedNodes
-from .native_queue import NativeQueue
-from .node_peers import NodePeers
-from .pages import Pages
-from .prompt_handlers import PromptHandlers
-from .prompt_hook import PromptHook
-from .report import keep_log_lines
-from .routes import add_routes
-from .runs_here import RunsHere
-from .sockets import Sockets
-from .strangers import Strangers
+from . import comfy, current
+from .api.addresses import Addresses
+from .api.announcer import Announcer
+from .api.report import keep_log_lines
+from .api.routes import add_routes
+from .doors import view_headers
+from .doors.guard import Guard
+from .doors.strangers import Strangers
+from .fleet import assets, early_view
+from .fleet.mode import FleetMode
+from .fleet.native_queue import NativeQueue
+from .fleet.prompt_handlers import PromptHandlers
+from .fleet.runs_here import RunsHere
+from .node.node_peers import NodePeers
+from .node.prompt_hook import PromptHook
+from .page.merged_nodes import MergedNodes
+from .page.pages import Pages
+from .page.sockets import Sockets
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from orchestrator.dispatch.attempts.transport import Folders
-from orchestrator.host.guard import Guard
-from orchestrator.host.merged_nodes import MergedNodes
-from orchestrator.host.routes import add_routes
+from orchestrator.host.api.routes import add_routes
+from orchestrator.host.doors.guard import Guard
+from orchestrator.host.page.merged_nodes import MergedNodes
 from orchestrator.runtime import EngineConfig, Runtime
 
 

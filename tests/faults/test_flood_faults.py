@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from orchestrator.core.models.job import JobState
-from orchestrator.host.announcer import Announcer
-from orchestrator.host.page_events import PageEvent
+from orchestrator.host.api.announcer import Announcer
+from orchestrator.host.page.page_events import PageEvent
 from tests.fakes.waiting import until
 from tests.faults.rig import Rig
 

@@ -13,9 +13,9 @@ from aiohttp import web
 from orchestrator.backends.masking import STRUCK, Mask
 from orchestrator.core.models.job import Job, JobState
 from orchestrator.core.workflow.result_files import KEPT_TEXT_MAX, KEPT_TEXTS_MAX, kept
-from orchestrator.host.announcer import peers_view
-from orchestrator.host.report import keep_log_lines, report
-from orchestrator.host.views import job_view
+from orchestrator.host.api.announcer import peers_view
+from orchestrator.host.api.report import keep_log_lines, report
+from orchestrator.host.api.views import job_view
 from tests.fakes.answers import answer, refusal_of
 from tests.faults.rig import KEY, Rig
 

@@ -18,8 +18,8 @@ from orchestrator.backends.resolver import CheckedResolver
 from orchestrator.core.models.job import JobState
 from orchestrator.core.workflow.cut import DISPATCH_CLASS
 from orchestrator.errors import ConfigError, PeerUnreachableError
-from orchestrator.host.hops import came_from_a_master, refuse_further_hop, sender_of
-from orchestrator.host.report import STRUCK, recorder, report, striker
+from orchestrator.host.api.report import STRUCK, recorder, report, striker
+from orchestrator.host.doors.hops import came_from_a_master, refuse_further_hop, sender_of
 from tests.fakes.answers import answer
 from tests.fakes.api import Host, serving
 from tests.fakes.comfyui import FakeComfyUI

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core.models.job import JobState
-from orchestrator.host.peer_actions import test_peer as try_peer
+from orchestrator.host.api.peer_actions import test_peer as try_peer
 from tests.fakes.answers import redirect
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.waiting import until

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.backends.smoke_test import try_out
 from orchestrator.core.models.job import Job, JobRequest, JobState, Source
 from orchestrator.dispatch.queue.registry import PREVIEW_MAX_BYTES
-from orchestrator.host.openapi import OPENAPI
+from orchestrator.host.api.openapi import OPENAPI
 from tests.fakes.answers import answer as said
 from tests.fakes.api import Host, serving
 from tests.fakes.comfyui import FakeComfyUI

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.core.models.job import JobState
 from orchestrator.core.models.settings import Settings
-from orchestrator.host.openapi import OPENAPI
+from orchestrator.host.api.openapi import OPENAPI
 from tests.fakes.api import Host
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes

@@ -15,10 +15,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from orchestrator.backends.client import ComfyUIClient
-from orchestrator.host.guard import Guard
-from orchestrator.host.merged_nodes import MergedNodes
-from orchestrator.host.page_events import PageEvent
-from orchestrator.host.routes import add_routes
+from orchestrator.host.api.routes import add_routes
+from orchestrator.host.doors.guard import Guard
+from orchestrator.host.page.merged_nodes import MergedNodes
+from orchestrator.host.page.page_events import PageEvent
 from tests.e2e.session import until as until_answered
 from tests.fakes.answers import answer
 from tests.fakes.comfyui import FakeComfyUI

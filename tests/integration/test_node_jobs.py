@@ -15,8 +15,8 @@ import pytest
 
 from orchestrator.core.models.job import Job, JobRequest, JobState, ResultLink, Source
 from orchestrator.core.workflow.cut import Stash
-from orchestrator.host.node_request import AUTOMATIC, FAIL, node_request
-from orchestrator.host.progress import NodeProgress
+from orchestrator.host.node.progress import NodeProgress
+from orchestrator.host.node.request import AUTOMATIC, FAIL, node_request
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture
 from tests.fakes.master import Master, started

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestrator.host.node_peers import NODES_MAX, NodePeers
-from orchestrator.host.page_events import PageEvent
+from orchestrator.host.node.node_peers import NODES_MAX, NodePeers
+from orchestrator.host.page.page_events import PageEvent
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture
 from tests.fakes.master import Master, started

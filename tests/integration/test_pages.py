@@ -13,12 +13,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from orchestrator.host.guard import Guard
-from orchestrator.host.outbox import ASLEEP_AFTER_S, Outgoing, event_text
-from orchestrator.host.page_events import JOBS_BEHIND, PageEvent
-from orchestrator.host.pages import Pages
-from orchestrator.host.sockets import Sockets
-from orchestrator.host.strangers import Strangers
+from orchestrator.host.doors.guard import Guard
+from orchestrator.host.doors.strangers import Strangers
+from orchestrator.host.page.outbox import ASLEEP_AFTER_S, Outgoing, event_text
+from orchestrator.host.page.page_events import JOBS_BEHIND, PageEvent
+from orchestrator.host.page.pages import Pages
+from orchestrator.host.page.sockets import Sockets
 from tests.fakes.waiting import until, until_told
 
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}

@@ -11,8 +11,8 @@ import pytest
 
 from orchestrator.core.models.job import Job, JobRequest, JobState, Prompt, ResultLink
 from orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash
-from orchestrator.host.node_request import ALWAYS, AUTOMATIC, FAIL, node_request
-from orchestrator.host.prefetch import Prefetch
+from orchestrator.host.node.prefetch import Prefetch
+from orchestrator.host.node.request import ALWAYS, AUTOMATIC, FAIL, node_request
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture
 from tests.fakes.master import Master, started

@@ -25,7 +25,7 @@ from orchestrator.errors import (
     StoreError,
     UnknownNodeError,
 )
-from orchestrator.host.routes import answering, error_answer
+from orchestrator.host.api.routes import answering, error_answer
 from orchestrator.journal.store import Store
 from tests.fakes.api import Host, serving
 from tests.fakes.comfyui import FakeComfyUI

@@ -16,7 +16,7 @@ from orchestrator.core.engine.faults.health import NO_EVENTS, HealthPolicy
 from orchestrator.core.models.backend import Health
 from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, Source
 from orchestrator.errors import ConfigError, JobCancelledError, NotFoundError, StoreError
-from orchestrator.host.views import job_view, peer_view
+from orchestrator.host.api.views import job_view, peer_view
 from tests.fakes.answers import answer, login_page, redirect
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes

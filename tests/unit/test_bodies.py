@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.core.models.job import JobRequest, ResultLink, Source
 from orchestrator.errors import ConfigError, ParameterError
-from orchestrator.host.bodies import (
+from orchestrator.host.api.bodies import (
     DEPTH_MAX,
     explained_request_of,
     job_request_of,

@@ -17,11 +17,11 @@ from orchestrator.core.models.backend import LOCAL_PEER_ID, BackendConfig
 from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, Source
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.dispatch.attempts.live_outputs import NodeOutput
-from orchestrator.host.fleet_events import MESSAGES_MAX, NODES_MAX, Trail
-from orchestrator.host.fleet_mirror import FleetMirror
-from orchestrator.host.outbox import BEHIND
-from orchestrator.host.pack_events import PackEvents
-from orchestrator.host.sockets import Sockets
+from orchestrator.host.fleet.events import MESSAGES_MAX, NODES_MAX, Trail
+from orchestrator.host.fleet.mirror import FleetMirror
+from orchestrator.host.page.outbox import BEHIND
+from orchestrator.host.page.pack_events import PackEvents
+from orchestrator.host.page.sockets import Sockets
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 LATER = NOW + timedelta(minutes=1)

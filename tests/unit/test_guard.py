@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.core.models.backend import BackendConfig
 from orchestrator.core.models.host_names import HostName, Ours, parse_allowed, parse_place
-from orchestrator.host.guard import Guard, Refusal, Seen, check_request
-from orchestrator.host.own_addresses import is_local_address
+from orchestrator.host.doors.guard import Guard, Refusal, Seen, check_request
+from orchestrator.host.doors.own_addresses import is_local_address
 
 TOKEN = "t0ken-of-this-process"
 OURS = Ours(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from orchestrator.host.fleet.native_queue import NativeQueue
 from orchestrator.host.host_queue import CurrentQueue, can_run_prompts, pack_behind
-from orchestrator.host.native_queue import NativeQueue
 from tests.fakes.prompt_queue import Item, PromptQueue
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.models.backend import Device, Vitals
-from orchestrator.host.own_devices import READ_EVERY_S, OwnDevices
+from orchestrator.host.fleet.own_devices import READ_EVERY_S, OwnDevices
 
 GIB = 1 << 30
 

@@ -13,7 +13,7 @@ from orchestrator.backends.wire import PeerEvent
 from orchestrator.core.models.backend import BackendConfig
 from orchestrator.core.models.job import Job, JobRequest, JobState
 from orchestrator.core.workflow.object_info import ObjectInfo
-from orchestrator.host.pack_events import EVENT_MAX_BYTES, PER_S, PackEvents, pack_of
+from orchestrator.host.page.pack_events import EVENT_MAX_BYTES, PER_S, PackEvents, pack_of
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 PROMPT = {"1": {"class_type": "Chooser", "inputs": {}}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from orchestrator.host.page_events import PageEvent
+from orchestrator.host.page.page_events import PageEvent
 
 WEB = Path(__file__).parents[2] / "web"
 

@@ -9,7 +9,7 @@ from orchestrator.core.prompts.preparation import prepare
 from orchestrator.core.workflow.cut import Stash
 from orchestrator.core.workflow.object_info import ObjectInfo
 from orchestrator.errors import ParameterError, UnsupportedTypeError, WorkflowError
-from orchestrator.host.node_request import node_request
+from orchestrator.host.node.request import node_request
 from tests.fakes.graphs import picture, stock_classes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.host.prompt_handlers import Body, PromptHandlers
+from orchestrator.host.fleet.prompt_handlers import Body, PromptHandlers
 from tests.fakes.prompt_queue import PromptHandling
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.core.models.backend import BackendConfig, BackendStatus, Device, Health, QueueState, Vitals
 from orchestrator.core.models.job import Attempt, Job, JobRequest, JobState, OutputFile, Source
-from orchestrator.host.views import job_view, jobs_view, peer_view
+from orchestrator.host.api.views import job_view, jobs_view, peer_view
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
 CONFIG = BackendConfig(id="p1", name="GPU 2", host="gpu-2", tags=("fast",), has_credentials=True)

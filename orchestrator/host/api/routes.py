@@ -1,0 +1,377 @@
+"""The HTTP API under /orchestrator: thin handlers between a request and the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import urllib.parse
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from ...core.engine.placement.explain import Outlook
+from ...core.models.job import Job, JobRequest, JobState
+from ...core.workflow.runs_here import known_classes
+from ...dispatch.idempotency import refuse_another
+from ...errors import (
+    ConfigError,
+    IllegalTransitionError,
+    NoEligiblePeerError,
+    NotFoundError,
+    OrchestratorError,
+    ParameterError,
+    PeerError,
+    StoreError,
+    UnknownNodeError,
+    WorkflowError,
+)
+from ...runtime import Runtime
+from ..doors.guard import Guard
+from ..page.merged_nodes import WhereTable, nothing_known
+from ..page.previews import PICTURE_TYPES
+from ..sanitise import sanitise
+from .addresses import addresses_view
+from .announcer import peer_views, peers_view
+from .bodies import (
+    explained_request_of,
+    job_move_of,
+    job_requests_of,
+    job_retry_of,
+    new_peer_of,
+    peer_changes_of,
+    peer_interrupt_of,
+    read_object,
+    request_id_of,
+)
+from .event_stream import stream_events
+from .graph_routes import Definitions, GraphRoutes, no_definitions
+from .openapi import OPENAPI
+from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
+from .report import report
+from .views import job_view, jobs_view, outlook_view
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/orchestrator"
+Answer = Callable[[web.Request], Awaitable[tuple[int, Any]]]  #: gives the status and the JSON of a request
+#: What of a request peers would get, and in words what of it runs on this machine
+PartedRequest = Callable[[JobRequest], tuple[JobRequest, str]]
+
+# The first class that fits decides.
+_STATUSES: tuple[tuple[type[OrchestratorError], int], ...] = (
+    (WorkflowError, 400),
+    (ConfigError, 400),
+    (NotFoundError, 404),
+    (NoEligiblePeerError, 409),
+    (IllegalTransitionError, 409),
+    (StoreError, 503),
+    (PeerError, 502),
+)
+_INTERNAL = {
+    "error": "internal",
+    "message": "Remote Dispatch failed. ComfyUI's log has the details; please report them.",
+}
+
+
+def add_routes(
+    routes: web.RouteTableDef,
+    runtime: Runtime,
+    guard: Guard,
+    *,
+    own_models: OwnModels = tuple,
+    where: WhereTable = nothing_known,
+    definitions: Definitions = no_definitions,
+    parted: PartedRequest = lambda request: (request, ""),
+) -> None:
+    """Add all routes to the host's table, each behind the guard. The host repeats them under /api."""
+    api = _Api(runtime, guard, own_models, where, parted)
+    graphs = GraphRoutes(runtime, definitions)
+    table: tuple[tuple[str, str, Answer], ...] = (
+        ("GET", "/peers", api.peers),
+        ("POST", "/peers", api.add_peer),
+        ("PATCH", "/peers/{id}", api.update_peer),
+        ("DELETE", "/peers/{id}", api.remove_peer),
+        ("POST", "/peers/{id}/check", api.check_peer),
+        ("POST", "/peers/{id}/test", api.test_peer),
+        ("POST", "/peers/{id}/interrupt", api.interrupt_peer),
+        ("POST", "/peers/{id}/free", api.free_peer),
+        ("GET", "/jobs", api.jobs),
+        ("POST", "/jobs", api.submit),
+        ("GET", "/jobs/{id}", api.job),
+        ("POST", "/jobs/{id}/cancel", api.cancel),
+        ("POST", "/jobs/{id}/second_copy", api.second_copy),
+        ("POST", "/jobs/{id}/move", api.move),
+        ("POST", "/jobs/{id}/retry", api.retry),
+        ("GET", "/jobs/{id}/graph", graphs.graph),
+        ("POST", "/inspect", graphs.inspect),
+        ("POST", "/variations", graphs.variations),
+        ("POST", "/explain", api.explain),
+        ("GET", "/settings", api.settings),
+        ("PATCH", "/settings", api.change_settings),
+        ("GET", "/runs_here", api.runs_here),
+        ("GET", "/addresses", api.addresses),
+        ("GET", "/report", api.report),
+    )
+    for method, path, answer in table:
+        routes.route(method, PREFIX + path)(guard.protect(answering(_once_ready(runtime, answer))))
+    raw = (
+        ("/jobs/{id}/outputs/{n}", api.output),
+        ("/jobs/{id}/preview", api.preview),
+        ("/events", api.events),
+        ("/where", api.where),
+    )
+    for path, handler in raw:
+        routes.route("GET", PREFIX + path)(guard.protect(handler))
+    routes.route("GET", f"{PREFIX}/openapi.json")(guard.protect(answering(api.openapi)))
+    session = guard.protect(answering(api.session), needs_page=True)
+    routes.route("GET", f"{PREFIX}/session")(session)
+
+
+class _Api:
+    def __init__(
+        self,
+        runtime: Runtime,
+        guard: Guard,
+        own_models: OwnModels,
+        where: WhereTable,
+        parted: PartedRequest,
+    ) -> None:
+        self._parted = parted
+        self._runtime = runtime
+        self._guard = guard
+        self._own_models = own_models
+        self._where = where
+
+    async def session(self, request: web.Request) -> tuple[int, Any]:
+        return 200, {"token": self._guard.token}
+
+    async def peers(self, request: web.Request) -> tuple[int, Any]:
+        return 200, peers_view(self._runtime)
+
+    async def add_peer(self, request: web.Request) -> tuple[int, Any]:
+        config = await self._runtime.peers.add(**new_peer_of(await read_object(request)))
+        return 201, self._peer(config.id)
+
+    async def update_peer(self, request: web.Request) -> tuple[int, Any]:
+        config = await self._runtime.peers.update(_id(request), peer_changes_of(await read_object(request)))
+        return 200, self._peer(config.id)
+
+    async def remove_peer(self, request: web.Request) -> tuple[int, Any]:
+        await self._runtime.peers.remove(_id(request))
+        return 200, {"id": _id(request)}
+
+    async def check_peer(self, request: web.Request) -> tuple[int, Any]:
+        await self._runtime.peers.check(_id(request))
+        return 200, self._peer(_id(request))
+
+    async def test_peer(self, request: web.Request) -> tuple[int, Any]:
+        return 200, await test_peer(self._runtime, _id(request), self._own_models)
+
+    async def interrupt_peer(self, request: web.Request) -> tuple[int, Any]:
+        asked = peer_interrupt_of(await read_object(request))
+        return 200, await interrupt_peer(self._runtime, _id(request), **asked)
+
+    async def free_peer(self, request: web.Request) -> tuple[int, Any]:
+        await free_peer(self._runtime, _id(request))
+        return 200, self._peer(_id(request))
+
+    async def jobs(self, request: web.Request) -> tuple[int, Any]:
+        query = request.rel_url.query
+        skip, limit = number_of(query, "skip") or 0, number_of(query, "limit")
+        only_line = query.get("only") == "line"
+        jobs, line = self._runtime.jobs.all(), self._runtime.queue.jobs()
+
+        def listing() -> bytes:
+            view = jobs_view(
+                jobs, line, self._runtime.peers.name, skip=skip, limit=limit, only_line=only_line
+            )
+            # One by one: all of them may be more than is made fit at once.
+            return json.dumps({**view, "jobs": [sanitise(job) for job in view["jobs"]]}).encode()
+
+        return 200, await asyncio.to_thread(listing)  # thousands are megabytes
+
+    async def submit(self, request: web.Request) -> tuple[int, Any]:
+        body = await read_object(request)
+        request_id = request_id_of(body, request.headers.get("Idempotency-Key", ""))
+        requests = await asyncio.to_thread(job_requests_of, body, request_id)
+        async with self._runtime.once(request_id) as earlier:
+            if earlier:
+                refuse_another(earlier, requests)
+            return 202, _accepted(earlier or await self._runtime.jobs.submit_all(requests))
+
+    async def retry(self, request: web.Request) -> tuple[int, Any]:
+        asked = job_retry_of(await read_object(request))
+        return 202, _accepted((await self._runtime.jobs.retry(_id(request), **asked),))
+
+    async def output(self, request: web.Request) -> web.StreamResponse:
+        """The file itself. It is never shown as one of our pages, whatever a peer put into it."""
+        try:
+            await self._runtime.ready()
+            job = await self._runtime.jobs.get(_id(request))
+        except OrchestratorError as exc:
+            return _json(*error_answer(exc))
+        number = request.match_info["n"]
+        output = job.outputs[int(number)] if number.isdecimal() and int(number) < len(job.outputs) else None
+        if output is None or not await asyncio.to_thread(Path(output.path).is_file):
+            there = f"it has {len(job.outputs)}" if output is None else "the file is gone"
+            message = f"There is no output {number} of job {job.id}: {there}."
+            return _json(404, {"error": "not_found", "message": message})
+        name = urllib.parse.quote(output.filename, errors="replace")
+        headers = {
+            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+        }
+        return web.FileResponse(output.path, headers=headers)
+
+    async def preview(self, request: web.Request) -> web.Response:
+        frame = self._runtime.jobs.preview(_id(request))
+        if frame is None:
+            return _json(
+                404, {"error": "not_found", "message": "There is no preview: it ended, or none came."}
+            )
+        kind = frame.image_type if frame.image_type in PICTURE_TYPES else "image/jpeg"
+        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+        return web.Response(body=frame.data, content_type=kind, headers=headers)
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        try:
+            await self._runtime.ready()
+        except OrchestratorError as exc:
+            return _json(*error_answer(exc))
+        return await stream_events(request, self._runtime)
+
+    async def where(self, request: web.Request) -> web.StreamResponse:
+        """Megabytes on a large fleet: encoded once, off the loop."""
+        try:
+            await self._runtime.ready()
+            body = await self._where()
+        except OrchestratorError as exc:
+            return _json(*error_answer(exc))
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def openapi(self, request: web.Request) -> tuple[int, Any]:
+        return 200, OPENAPI
+
+    async def job(self, request: web.Request) -> tuple[int, Any]:
+        return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
+
+    async def cancel(self, request: web.Request) -> tuple[int, Any]:
+        return 200, job_view(await self._runtime.jobs.cancel(_id(request)), self._runtime.peers.name)
+
+    async def second_copy(self, request: web.Request) -> tuple[int, Any]:
+        self._runtime.copies.begin(await self._runtime.jobs.get(_id(request)))
+        return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
+
+    async def move(self, request: web.Request) -> tuple[int, Any]:
+        before, peer = job_move_of(await read_object(request))
+        if peer is not None:
+            await self._runtime.queue.pin(_id(request), peer)
+        if before is not None:
+            await self._runtime.queue.move(_id(request), before)
+        return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
+
+    async def settings(self, request: web.Request) -> tuple[int, Any]:
+        return 200, vars(self._runtime.settings)
+
+    async def change_settings(self, request: web.Request) -> tuple[int, Any]:
+        return 200, vars(await self._runtime.change_settings(await read_object(request)))
+
+    async def runs_here(self, request: web.Request) -> tuple[int, Any]:
+        return 200, {"known": sorted(known_classes())}
+
+    async def addresses(self, request: web.Request) -> tuple[int, Any]:
+        return 200, addresses_view(self._runtime.settings.accepted_hosts, self._guard.refused.listed())
+
+    async def report(self, request: web.Request) -> tuple[int, Any]:
+        return 200, await report(self._runtime, self._guard.token)
+
+    async def explain(self, request: web.Request) -> tuple[int, Any]:
+        asked, here = self._parted(explained_request_of(await read_object(request)))
+        # Where a value of this machine is handed on as it is, no peer gets anything.
+        outlook = await self._runtime.jobs.explain(asked) if asked.prompt or asked.workflow else Outlook()
+        return 200, {**outlook_view(outlook), "here": here}
+
+    def _peer(self, backend_id: str) -> dict[str, Any]:
+        for view in peer_views(self._runtime):
+            if view["id"] == backend_id:
+                return view
+        raise NotFoundError("The peer was removed in the meantime.")
+
+
+def _once_ready(runtime: Runtime, answer: Answer) -> Answer:
+    async def when_ready(request: web.Request) -> tuple[int, Any]:
+        try:
+            await runtime.ready()
+        except OrchestratorError as exc:
+            return 503, {"error": "not_running", "message": str(exc)}
+        return await answer(request)
+
+    return when_ready
+
+
+def answering(answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A handler that sends what `answer` gives as JSON, and errors too: the one place that knows how."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            status, body = await answer(request)
+        except OrchestratorError as exc:
+            status, body = error_answer(exc)
+        except web.HTTPException:
+            raise
+        except Exception:
+            log.exception("%s %s failed unexpectedly", request.method, request.path)
+            status, body = 500, _INTERNAL
+        return _json(status, body)
+
+    return handler
+
+
+def _json(status: int, body: Any) -> web.Response:
+    """`body`: JSON that is made already, or what it is made of."""
+    if isinstance(body, bytes):
+        headers = {"Cache-Control": "no-store"}
+        return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+    return web.json_response(sanitise(body), status=status, headers={"Cache-Control": "no-store"})
+
+
+def error_answer(exc: OrchestratorError) -> tuple[int, dict[str, Any]]:
+    """Status and body for an error: its word, its sentence, and what its class knows beside them."""
+    status = next((number for kind, number in _STATUSES if isinstance(exc, kind)), 500)
+    body: dict[str, Any] = {"error": exc.code, "message": str(exc)}
+    if isinstance(exc, UnknownNodeError):
+        body["nodes"] = [{"node_id": i, "class_type": c, "title": t} for i, c, t in exc.nodes]
+    elif isinstance(exc, ParameterError):
+        body["candidates"] = exc.candidates
+    elif isinstance(exc, NoEligiblePeerError):
+        body["reasons"] = exc.reasons
+    elif isinstance(exc, ConfigError) and exc.field:
+        body["field"] = exc.field
+    return status, body
+
+
+def number_of(query: Mapping[str, str], name: str) -> int | None:
+    """`?limit=N` and the like; None when it is not said.
+
+    Raises:
+        ConfigError: it is no whole number.
+    """
+    text = query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ConfigError(f'"{name}" must be a whole number, such as ?{name}=200.')
+    return int(text)
+
+
+def _accepted(jobs: Sequence[Job]) -> dict[str, Any]:
+    return {"job_id": jobs[0].id, "state": JobState.WAITING.value, "job_ids": [job.id for job in jobs]}
+
+
+def _id(request: web.Request) -> str:
+    return request.match_info["id"]
