@@ -32,8 +32,8 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>Fleet</title>
 overflow-y: auto }</style>
 <div id="tab">A page that has been open for a while</div>
 <script type="module">
-import { FleetApi } from "/web/fleet/api.js";
-import { FleetStore } from "/web/fleet/store.js";
+import { FleetApi } from "/web/fleet/data/api.js";
+import { FleetStore } from "/web/fleet/data/store.js";
 import { mount } from "/web/fleet/panel.js";
 const comfy = { apiURL: (route) => route, fetchApi: (route, options) => fetch(route, options) };
 const api = new FleetApi(comfy), store = new FleetStore(api), events = new EventTarget();

@@ -1,22 +1,22 @@
 // Entry of the Fleet tab: the only module with side effects, and the only one that knows ComfyUI's page.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { FleetApi } from "./fleet/api.js";
-import { Notifications } from "./fleet/notifications.js";
-import { commandsOf, TAB_ID } from "./fleet/commands.js";
-import { t, useLanguage } from "./fleet/i18n.js";
-import { FleetMode } from "./fleet/mode.js";
-import { NodeBadges } from "./fleet/node_badges.js";
-import { NodeMenu } from "./fleet/node_menu.js";
-import { NodeOutlook } from "./fleet/node_outlook.js";
-import { Outlook } from "./fleet/outlook.js";
+import { FleetApi } from "./fleet/data/api.js";
+import { Notifications } from "./fleet/host_page/notifications.js";
+import { commandsOf, TAB_ID } from "./fleet/host_page/commands.js";
+import { t, useLanguage } from "./fleet/data/i18n.js";
+import { FleetMode } from "./fleet/host_page/mode.js";
+import { NodeBadges } from "./fleet/host_page/node_badges.js";
+import { NodeMenu } from "./fleet/host_page/node_menu.js";
+import { NodeOutlook } from "./fleet/host_page/node_outlook.js";
+import { Outlook } from "./fleet/outlook/outlook.js";
 import { mount } from "./fleet/panel.js";
-import { PeerOnly } from "./fleet/peer_only.js";
-import { offerFleet } from "./fleet/offer_fleet.js";
-import { RunsHere } from "./fleet/runs_here.js";
-import { FleetStore } from "./fleet/store.js";
-import { Variations } from "./fleet/variations.js";
-import { Availability } from "./fleet/availability.js";
+import { PeerOnly } from "./fleet/host_page/peer_only.js";
+import { offerFleet } from "./fleet/host_page/offer_fleet.js";
+import { RunsHere } from "./fleet/host_page/runs_here.js";
+import { FleetStore } from "./fleet/data/store.js";
+import { Variations } from "./fleet/variations/variations.js";
+import { Availability } from "./fleet/data/availability.js";
 
 const fleetApi = new FleetApi(api);
 const store = new FleetStore(fleetApi);

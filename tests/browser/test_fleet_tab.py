@@ -18,7 +18,7 @@ WORKFLOW = ROOT / "example_workflows" / "Remote Dispatch.json"
 SAMPLER, LATENT = 4, 3
 THROWS = """() => {
   const broken = async () => {
-    const { Availability } = await import("/extensions/remote-dispatch/fleet/availability.js");
+    const { Availability } = await import("/extensions/remote-dispatch/fleet/data/availability.js");
     new Availability(async () => null).lacking(null);
   };
   void broken();

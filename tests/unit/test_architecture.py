@@ -334,6 +334,11 @@ MARKUP = re.compile(r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|
 IMPORT = re.compile(
     r"""(?:^\s*import\s(?:[^"';]*?\sfrom\s)?|\bimport\(\s*|\sfrom\s)["']([^"']+)["']""", re.MULTILINE
 )
+STATIC_IMPORT = re.compile(r"""^(?:import|\}|export)[^;"]*?from\s*"([^"]+)";""", re.MULTILINE)
+#: A room of the page imports from itself and from those of a lower rank; panel.js and the entry from all.
+PAGE_RANKS = {
+    "data": 0, "ui": 1, "outlook": 2, "peers": 2, "timeline": 2, "variations": 2, "jobs": 3, "host_page": 4,
+}  # fmt: skip
 HOST_MODULES = {"../../scripts/app.js", "../../scripts/api.js"}
 
 
@@ -350,6 +355,27 @@ def test_the_page_imports_its_own_files_and_two_of_the_host() -> None:
         for name in IMPORT.findall(file.read_text("utf-8")):
             of_the_host = name in HOST_MODULES and file.parent == ROOT / "web"
             assert of_the_host or (file.parent / name).is_file(), f"{file.name} imports {name}"
+
+
+def page_rank(file: Path) -> int:
+    parts = file.relative_to(ROOT / "web").parts
+    return PAGE_RANKS[parts[1]] if parts[0] == "fleet" and len(parts) > 2 else max(PAGE_RANKS.values()) + 1
+
+
+def pointing_up(file: Path, text: str) -> list[str]:
+    """What the module imports from a higher room; types alone, in comments, may come from anywhere."""
+    found = (file.parent / name for name in STATIC_IMPORT.findall(text) if name not in HOST_MODULES)
+    return [other.name for other in found if page_rank(other.resolve()) > page_rank(file)]
+
+
+def test_the_rooms_of_the_page_import_downwards() -> None:
+    for file in page_sources():
+        assert pointing_up(file, file.read_text("utf-8")) == [], file.name
+
+
+def test_an_import_from_a_higher_room_would_be_found() -> None:
+    text = 'import { t } from "../data/i18n.js";\nimport {\n  row,\n} from "../jobs/job_row.js";'
+    assert pointing_up(ROOT / "web" / "fleet" / "peers" / "peers.js", text) == ["job_row.js"]
 
 
 def test_an_import_would_be_found() -> None:

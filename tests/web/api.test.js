@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FleetApi, RequestError } from "../../web/fleet/api.js";
+import { FleetApi, RequestError } from "../../web/fleet/data/api.js";
 import { comfy, json, peer } from "./stand_in.js";
 
 const SESSION = "GET /orchestrator/session";

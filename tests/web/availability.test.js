@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Availability } from "../../web/fleet/availability.js";
+import { Availability } from "../../web/fleet/data/availability.js";
 
 const WHERE = {
   known: true,

@@ -6,9 +6,9 @@ import {
   deviceName, duration, failedAttempts, isPicture, jobDuration, jobReason, jobTitle, memory, ownPath, peerRules, peerState,
   percent,
   queueText, safeHref,
-} from "../../web/fleet/format.js";
-import { changesOf } from "../../web/fleet/peer_form.js";
-import { credentialsOf } from "../../web/fleet/peer_keys.js";
+} from "../../web/fleet/ui/format.js";
+import { changesOf } from "../../web/fleet/peers/peer_form.js";
+import { credentialsOf } from "../../web/fleet/peers/peer_keys.js";
 import { job, peer } from "./stand_in.js";
 
 const GIB = 1024 ** 3;

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import test from "node:test";
-import { decimal, plural, t, useLanguage } from "../../web/fleet/i18n.js";
+import { decimal, plural, t, useLanguage } from "../../web/fleet/data/i18n.js";
 
 const LOCALES = new URL("../../web/locales/", import.meta.url);
 const CODE = new URL("../../web/fleet/", import.meta.url);
+const modules = async () => (await readdir(CODE, { recursive: true })).filter((file) => file.endsWith(".js"));
 const LITERAL = '"(?:[^"\\\\]|\\\\.)*"';
 const answering = (body, ok = true) => async () => ({ ok, json: async () => body });
 const read = async (url) => readFile(url, "utf-8");
@@ -43,9 +44,9 @@ test("a number of things takes the form that the language has for it", async () 
 
 test("every sentence that the code says is translated, and nothing else is", async () => {
   const said = new Map();
-  for (const file of [...await readdir(CODE), "../remote_dispatch.js"]) {
+  for (const file of [...await modules(), "../remote_dispatch.js"]) {
     const code = await read(new URL(file, CODE));
-    const asked = file === "i18n.js" ? 0 : code.match(/\b(?:t|plural)\(/g)?.length ?? 0;
+    const asked = file === "data/i18n.js" ? 0 : code.match(/\b(?:t|plural)\(/g)?.length ?? 0;
     const found = [
       ...code.matchAll(new RegExp(`\\bt\\(\\s*(${LITERAL})`, "g")),
       ...code.matchAll(new RegExp(`\\bplural\\([^"]*${LITERAL},\\s*(${LITERAL})`, "g")),
@@ -66,7 +67,7 @@ test("every sentence that the code says is translated, and nothing else is", asy
 });
 
 test("no sentence stands in the code untranslated", async () => {
-  for (const file of await readdir(CODE)) {
+  for (const file of await modules()) {
     const code = (await read(new URL(file, CODE)))
       .replace(/\/\*[\s\S]*?\*\/|^import .*$|(?<=^|\s)\/\/.*$/gm, "")
       .replace(new RegExp(`\\bplural\\([^"]*${LITERAL},\\s*${LITERAL}|\\bt\\(\\s*${LITERAL}`, "g"), "");

@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { jobTime, peersOwnError, placeOf } from "../../web/fleet/format.js";
-import { reportOf } from "../../web/fleet/job_actions.js";
-import { dropTarget } from "../../web/fleet/job_drag.js";
-import { isWanted, wordsOf } from "../../web/fleet/job_filter.js";
-import { JobIndex } from "../../web/fleet/job_index.js";
-import { offsetsOf, rowsWithin } from "../../web/fleet/windowing.js";
+import { jobTime, peersOwnError, placeOf } from "../../web/fleet/ui/format.js";
+import { reportOf } from "../../web/fleet/jobs/job_actions.js";
+import { dropTarget } from "../../web/fleet/jobs/job_drag.js";
+import { isWanted, wordsOf } from "../../web/fleet/jobs/job_filter.js";
+import { JobIndex } from "../../web/fleet/data/job_index.js";
+import { offsetsOf, rowsWithin } from "../../web/fleet/ui/windowing.js";
 import { job, peer } from "./stand_in.js";
 
 test("rows begin where the ones before them end, measured or guessed", () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { mendBoxes } from "../../web/fleet/missing_boxes.js";
+import { mendBoxes } from "../../web/fleet/host_page/missing_boxes.js";
 
 const BOX = { type: "", has_errors: false, last_serialization: { type: "PeerOnly" } };
 const HERE = { type: "KSampler" };

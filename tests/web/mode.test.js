@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { hindrance, whatChanged, whereRunGoes } from "../../web/fleet/mode_text.js";
+import { hindrance, whatChanged, whereRunGoes } from "../../web/fleet/host_page/mode_text.js";
 import { peer } from "./stand_in.js";
 
 const OFF = { fleet_mode: false, paused: false, this_machine: false };

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { NodeBadges } from "../../web/fleet/node_badges.js";
+import { NodeBadges } from "../../web/fleet/host_page/node_badges.js";
 
 function page() {
   const events = new EventTarget();

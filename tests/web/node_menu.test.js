@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { stateOf } from "../../web/fleet/commands.js";
-import { NodeMenu, targetsOf } from "../../web/fleet/node_menu.js";
+import { stateOf } from "../../web/fleet/host_page/commands.js";
+import { NodeMenu, targetsOf } from "../../web/fleet/host_page/node_menu.js";
 import { job, peer } from "./stand_in.js";
 
 /** A graph of `[from, to]` links; nodes named in `outputs` save or show something. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { NodeOutlook, outlookBadge } from "../../web/fleet/node_outlook.js";
+import { NodeOutlook, outlookBadge } from "../../web/fleet/host_page/node_outlook.js";
 
 const able = (name, finish_s, origin = "here") => ({ name, eligible: true, finish_s, origin, is_guess: origin !== "here" });
 const told = (changes = {}) => ({ id: "7", upstream: ["1", "2"], key: "a", change: 1, peers: [able("gpu-2", 14.2)], ...changes });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Notifications, jobNeeding, lostLately, peersNeeding } from "../../web/fleet/notifications.js";
+import { Notifications, jobNeeding, lostLately, peersNeeding } from "../../web/fleet/host_page/notifications.js";
 import { job, peer } from "./stand_in.js";
 
 const summaries = (before, now, lost = 0) => peersNeeding([peer(before)], [peer(now)], () => lost).map((toast) => toast.summary);

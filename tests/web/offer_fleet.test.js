@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { offerFleet } from "../../web/fleet/offer_fleet.js";
-import { Availability } from "../../web/fleet/availability.js";
+import { offerFleet } from "../../web/fleet/host_page/offer_fleet.js";
+import { Availability } from "../../web/fleet/data/availability.js";
 
 const PROMPT = { output: { 1: { class_type: "Stamp", inputs: {} }, 2: { class_type: "Loader", inputs: { file: "x.pt" } } } };
 const MISSING = { error: { type: "invalid_prompt" }, node_errors: [] };

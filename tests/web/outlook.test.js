@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ASK_EVERY_MS, Outlook, SAME_EVERY_MS, SETTLED_MS } from "../../web/fleet/outlook.js";
-import { FleetStore } from "../../web/fleet/store.js";
+import { ASK_EVERY_MS, Outlook, SAME_EVERY_MS, SETTLED_MS } from "../../web/fleet/outlook/outlook.js";
+import { FleetStore } from "../../web/fleet/data/store.js";
 import { job, peer } from "./stand_in.js";
 
 const GPU = { id: "p1", name: "gpu-1", eligible: true, reason: "nothing in its queue", finish_s: null };

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { otherLines, outlookText } from "../../web/fleet/outlook_lines.js";
-import { partsOf, traitsOf } from "../../web/fleet/outlook_parts.js";
+import { otherLines, outlookText } from "../../web/fleet/outlook/outlook_lines.js";
+import { partsOf, traitsOf } from "../../web/fleet/outlook/outlook_parts.js";
 
 const node = (class_type, inputs = {}) => ({ class_type, inputs });
 const PLAIN = { 1: node("Load"), 2: node("Sample", { model: ["1", 0] }), 3: node("Save", { images: ["2", 0] }) };

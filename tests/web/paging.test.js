@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { inPieces } from "../../web/fleet/paging.js";
+import { inPieces } from "../../web/fleet/data/paging.js";
 import { job } from "./stand_in.js";
 
 test("many jobs are read in pieces, and none is missed that moves up in the line meanwhile", async () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { onlyOn, PeerOnly } from "../../web/fleet/peer_only.js";
+import { onlyOn, PeerOnly } from "../../web/fleet/host_page/peer_only.js";
 
 /** A host whose reading of its node definitions ends when the test says so. */
 function host() {

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { outlookBadge } from "../../web/fleet/node_outlook.js";
-import { outlookText } from "../../web/fleet/outlook_lines.js";
-import { listsFor, namesIn, RunsHere } from "../../web/fleet/runs_here.js";
+import { outlookBadge } from "../../web/fleet/host_page/node_outlook.js";
+import { outlookText } from "../../web/fleet/outlook/outlook_lines.js";
+import { listsFor, namesIn, RunsHere } from "../../web/fleet/host_page/runs_here.js";
 import { peer } from "./stand_in.js";
 
 const KNOWN = new Set(["PreviewBridge"]);

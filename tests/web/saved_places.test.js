@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { placesOf } from "../../web/fleet/saved_places.js";
+import { placesOf } from "../../web/fleet/variations/saved_places.js";
 
 test("a parameter's place is its widget's, or that of the primitive that feeds it", () => {
   const nodes = {

@@ -1,7 +1,7 @@
 // Tests of the page's sheet_layout. Run: node --test tests/web/
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { batchesOf, captionOf, labelOf, namesOf, sheetOf } from "../../web/fleet/sheet_layout.js";
+import { batchesOf, captionOf, labelOf, namesOf, sheetOf } from "../../web/fleet/variations/sheet_layout.js";
 
 const job = (index, changes, more = {}) => ({
   job_id: `j${index}`, created_at: `2026-01-01T00:00:0${index}Z`, batch: { id: "b", index, changes }, ...more,

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FleetStore, JOBS_KEPT, TOLD_EVERY_MS } from "../../web/fleet/store.js";
+import { FleetStore, JOBS_KEPT, TOLD_EVERY_MS } from "../../web/fleet/data/store.js";
 import { job, later, listing, peer } from "./stand_in.js";
 
 const at = (minute) => `2026-01-01T10:${String(minute).padStart(2, "0")}:00.000Z`;

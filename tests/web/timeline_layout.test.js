@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { drawn, lanesOf, partsOf, step, visitAt } from "../../web/fleet/timeline_layout.js";
+import { drawn, lanesOf, partsOf, step, visitAt } from "../../web/fleet/timeline/timeline_layout.js";
 import { job, peer } from "./stand_in.js";
 
 const START = Date.parse("2026-01-01T10:00:00.000Z");

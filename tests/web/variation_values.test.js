@@ -1,7 +1,7 @@
 // Tests of the page's variation_values. Run: node --test tests/web/
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { axisOf, canVary, expectedText, firstWish, modesOf } from "../../web/fleet/variation_values.js";
+import { axisOf, canVary, expectedText, firstWish, modesOf } from "../../web/fleet/variations/variation_values.js";
 
 const parameter = (changes) => ({
   address: "4.steps", node_id: "4", input: "steps", title: "KSampler", class_type: "KSampler", type: "INT", value: 20,

@@ -1,16 +1,16 @@
 // @ts-check
 /** The Fleet tab as a whole: header, notices, and the two sections. */
-import { mount as mountAddresses, whyOff } from "./addresses.js";
-import { h, keyedList, setOptionalText, setText } from "./dom.js";
-import { plural, t } from "./i18n.js";
-import { mount as mountJobs } from "./jobs.js";
-import { mount as mountMode } from "./mode_switch.js";
-import { mount as mountPeers } from "./peers.js";
-import { mount as mountTimeline } from "./timeline.js";
+import { mount as mountAddresses, whyOff } from "./peers/addresses.js";
+import { h, keyedList, setOptionalText, setText } from "./ui/dom.js";
+import { plural, t } from "./data/i18n.js";
+import { mount as mountJobs } from "./jobs/jobs.js";
+import { mount as mountMode } from "./host_page/mode_switch.js";
+import { mount as mountPeers } from "./peers/peers.js";
+import { mount as mountTimeline } from "./timeline/timeline.js";
 
 /**
- * @typedef {{api: import("./api.js").FleetApi, store: import("./store.js").FleetStore,
- *   outlook: import("./outlook.js").Outlook}} Deps
+ * @typedef {{api: import("./data/api.js").FleetApi, store: import("./data/store.js").FleetStore,
+ *   outlook: import("./outlook/outlook.js").Outlook}} Deps
  * @typedef {Deps & {say(text: string): void}} SectionDeps `say` tells screen readers what was done
  */
 

@@ -1,0 +1,76 @@
+// @ts-check
+/** The tab's language. The English sentence is the key: what nobody translated stays English. */
+
+/** @typedef {Record<string, string | number>} Values
+ * @typedef {Record<string, string>} Forms by the language's plural categories ("one", "few", "other" …) */
+
+const ENGLISH = "en";
+
+let language = ENGLISH;
+/** @type {Record<string, string | Forms>} */
+let words = {};
+let categories = new Intl.PluralRules(ENGLISH);
+/** By their digits: making one takes longer than drawing a row. @type {Map<number, Intl.NumberFormat>} */
+const decimals = new Map();
+
+/** @param {string} sentence @param {Values} values */
+const filled = (sentence, values) =>
+  sentence.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+
+/**
+ * A sentence in the page's language; `{name}` in it takes the value of that name.
+ * @param {string} english @param {Values} [values] @returns {string}
+ */
+export function t(english, values = {}) {
+  const said = words[english];
+  return filled(typeof said === "string" ? said : english, values);
+}
+
+/**
+ * A sentence about a number of things; `{count}` in it takes their number. Its key is the sentence about several.
+ * @param {number} count @param {string} one @param {string} several @param {Values} [values] @returns {string}
+ */
+export function plural(count, one, several, values = {}) {
+  const said = words[several];
+  const forms = typeof said === "object" ? said : { one, other: several };
+  const kind = typeof said === "object" ? categories.select(count) : count === 1 ? "one" : "other";
+  return filled(forms[kind] ?? forms.other, { count, ...values });
+}
+
+/** With the language's own comma. @param {number} value @param {number} digits behind it @returns {string} */
+export function decimal(value, digits) {
+  let format = decimals.get(digits);
+  if (!format) {
+    format = new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+    decimals.set(digits, format);
+  }
+  return format.format(value);
+}
+
+/** The time of day. @param {string | number} moment @param {Intl.DateTimeFormatOptions} [shown] @returns {string} */
+export const clock = (moment, shown = {}) =>
+  new Date(moment).toLocaleTimeString(language === ENGLISH ? [] : language, shown);
+
+/**
+ * Takes the sentences of a language from `locales/<language>.json` beside this folder. Never throws: a language
+ * that is not there leaves English.
+ * @param {string | undefined} wanted such as "de" or "de-AT"
+ * @param {(url: URL) => Promise<Response>} [get]
+ */
+export async function useLanguage(wanted, get = fetch) {
+  speak(ENGLISH, {});
+  const code = /^[a-z]{2,3}/.exec(wanted ?? "")?.[0] ?? ENGLISH;
+  if (code === ENGLISH) return;
+  try {
+    const answer = await get(new URL(`../../locales/${code}.json`, import.meta.url));
+    if (answer.ok) speak(code, await answer.json());
+  } catch {
+    // What is shown is English.
+  }
+}
+
+/** @param {string} code @param {Record<string, string | Forms>} sentences */
+function speak(code, sentences) {
+  [language, words, categories] = [code, sentences, new Intl.PluralRules(code)];
+  decimals.clear();
+}

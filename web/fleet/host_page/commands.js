@@ -1,0 +1,87 @@
+// @ts-check
+/** What the command palette offers of the fleet. */
+import { plural, t } from "../data/i18n.js";
+
+export const TAB_ID = "remote-dispatch.fleet";
+const AT_ONCE = 8; //: cancellations under way
+
+/** Opens the Fleet tab, and leaves an open one. @param {any} manager the host's extensionManager */
+export function openTab(manager) {
+  if (manager.sidebarTab.activeSidebarTabId !== TAB_ID) manager.sidebarTab.toggleSidebarTab(TAB_ID);
+}
+
+/**
+ * @param {{api: import("../data/api.js").FleetApi, store: import("../data/store.js").FleetStore, manager(): any}} deps
+ * @returns {{id: string, icon: string, label: string, function(): Promise<void>}[]} for an extension's definition
+ */
+export function commandsOf({ api, store, manager }) {
+  const tell = (/** @type {string} */ severity, /** @type {string} */ summary, detail = "") =>
+    manager().toast.add({ severity, summary, detail, life: 5000 });
+  const command = (
+    /** @type {string} */ name, /** @type {string} */ icon, /** @type {string} */ label, /** @type {() => any} */ act,
+  ) => ({
+    id: `RemoteDispatch.${name}`,
+    icon: `pi ${icon}`,
+    label,
+    async function() {
+      try {
+        await act();
+      } catch (error) {
+        tell("error", t("That did not work"), /** @type {Error} */ (error).message);
+      }
+    },
+  });
+
+  return [
+    command("OpenFleetTab", "pi-server", t("Fleet: Open the Tab"), () => openTab(manager())),
+    command("AddPeer", "pi-plus", t("Fleet: Add a Peer"), async () => {
+      openTab(manager());
+      const place = await appearing(".orc-panel [data-orc-add]");
+      place?.click();
+      place?.focus();
+    }),
+    command("TogglePause", "pi-pause", t("Fleet: Pause or Resume the Queue"), async () => {
+      if (!store.settings) await store.readSettings();
+      await store.change({ paused: !store.settings?.paused });
+    }),
+    command("CancelWaiting", "pi-times", t("Fleet: Cancel All Waiting Jobs"), async () => {
+      const { line } = await api.jobs(100_000);
+      if (!line.length) return tell("info", t("Nothing waits"));
+      const sure = await manager().dialog.confirm({
+        title: t("Cancel all waiting jobs"),
+        message: plural(line.length, "{count} waiting job will not run. What runs goes on.", "{count} waiting jobs will not run. What runs goes on."),
+      });
+      if (!sure) return;
+      const before = line.length;
+      const work = async () => {
+        for (let id = line.pop(); id !== undefined; id = line.pop()) await api.cancelJob(id); // the last ones first: none starts meanwhile
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
+      tell("info", plural(before, "{count} waiting job cancelled", "{count} waiting jobs cancelled"));
+    }),
+  ];
+}
+
+/** An element that is drawn within the next moments. @param {string} selector @returns {Promise<HTMLElement | null>} */
+async function appearing(selector) {
+  for (let frame = 0; frame < 120; frame += 1) {
+    const found = document.querySelector(selector);
+    if (found instanceof HTMLElement && found.offsetParent) return found;
+    await new Promise((done) => requestAnimationFrame(done));
+  }
+  return null;
+}
+
+/** What the button in the action bar says. @param {import("../data/store.js").FleetStore} store @returns {string} */
+export function stateOf(store) {
+  const { settings, peers } = store;
+  if (store.isShutOut) return t("off at this address");
+  if (!settings) return "";
+  const up = peers.filter((peer) => peer.enabled && peer.health === "up").length;
+  const waiting = store.unseen.waiting + store.queue.filter((job) => !job.begun_at).length;
+  const parts = [settings.fleet_mode ? t("on") : t("off")];
+  if (peers.length) parts.push(plural(peers.length, "{up} of {count} peer", "{up} of {count} peers", { up }));
+  if (waiting) parts.push(t("{count} waiting", { count: waiting }));
+  if (settings.paused) parts.push(t("paused"));
+  return parts.join(", ");
+}

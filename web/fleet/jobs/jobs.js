@@ -1,0 +1,146 @@
+// @ts-check
+/** The jobs: the queue with what runs and waits, and the last that ended. */
+import { atNextFrame, h, setAttribute, setOptionalText, setText } from "../ui/dom.js";
+import { plural, t } from "../data/i18n.js";
+import { dropTarget, dropZone } from "./job_drag.js";
+import { isWanted, jobFilter } from "./job_filter.js";
+import { jobRow } from "./job_row.js";
+import { variationButtons } from "../variations/variations.js";
+import { windowedList } from "../ui/windowed_list.js";
+
+/** @typedef {import("../data/api.js").Job} Job @typedef {import("../panel.js").SectionDeps} SectionDeps */
+
+/** @param {HTMLElement} el @param {SectionDeps} deps @returns {() => void} */
+export function mount(el, deps) {
+  const { api, store, say } = deps;
+  const controller = new AbortController();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  let clock;
+  const pause = pauseButton(deps);
+  const variations = variationButtons();
+  const none = h("p", { class: "orc-muted" });
+  const filter = jobFilter(() => render());
+  /** @type {string[]} */
+  let line = [];
+  /** @type {Map<string, number>} */
+  let places = new Map();
+  const neighbours = (/** @type {Job} */ job) => {
+    const place = places.get(job.job_id);
+    return place === undefined ? null : neighboursAt(line, place);
+  };
+  const queue = jobList(deps, t("Queue"), neighbours);
+  const ended = jobList(deps, t("Finished"), () => null);
+  const endedHead = h("div", { class: "orc-section-head" }, h("h3", {}, t("Finished")));
+
+  const render = () => {
+    const whole = filter.wanted.kind === "all" && !filter.wanted.words.length;
+    const wanted = (/** @type {readonly Job[]} */ jobs) => (whole ? jobs : jobs.filter((job) => isWanted(job, filter.wanted)));
+    const open = wanted(store.queue);
+    const over = wanted(store.ended);
+    line = store.line.filter((id) => store.job(id)?.state === "waiting");
+    places = new Map(line.map((id, place) => [id, place]));
+    queue.show(
+      open,
+      whole && store.unseen.waiting
+        ? plural(store.unseen.waiting, "and {count} more waiting job", "and {count} more waiting jobs") : "",
+    );
+    ended.show(over, whole && store.unseen.ended
+      ? plural(store.unseen.ended, "and {count} older job", "and {count} older jobs") : "");
+    const any = store.queue.length + store.ended.length > 0;
+    none.hidden = open.length > 0 || (!whole && over.length > 0);
+    setText(none, !any ? t("Nothing was sent yet.") : whole ? t("Nothing runs or waits.") : t("No job is like that."));
+    endedHead.hidden = !over.length;
+    filter.element.hidden = !any;
+    pause.show();
+    variations.show(store.hasBatch);
+    el.classList.toggle("orc-quiet", !any && !store.peers.length);
+    tickWhile(store.queue[0]?.state === "running");
+  };
+  const tickWhile = (/** @type {boolean} */ running) => {
+    if (running) clock ??= setInterval(render, 1000);
+    else stopClock();
+  };
+  const stopClock = () => {
+    clearInterval(clock);
+    clock = undefined;
+  };
+  const drop = async (/** @type {string} */ dragged, /** @type {string} */ over, /** @type {boolean} */ after) => {
+    const before = dropTarget(store.line, dragged, over, after);
+    if (before === null) return;
+    try {
+      await api.moveJob(dragged, { before });
+      say(t("The job has another place in the line."));
+    } catch (error) {
+      say(/** @type {Error} */ (error).message);
+    }
+    await store.readLine();
+  };
+  dropZone(queue.list, (row) => row.getAttribute("data-job") ?? "", drop);
+
+  const frame = atNextFrame(render);
+  for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
+  el.replaceChildren(
+    h("div", { class: "orc-section-head" }, h("h3", {}, t("Queue")), variations.element, pause.button),
+    pause.note, filter.element, none, queue.element, endedHead, ended.element);
+  render();
+  const unwatch = store.watch();
+  return () => {
+    unwatch();
+    controller.abort();
+    frame.cancel();
+    stopClock();
+    queue.close();
+    ended.close();
+  };
+}
+
+/** Whom a waiting job can go before: the first, the one above; and the one below, that can go before it.
+ * @param {string[]} line @param {number} place */
+function neighboursAt(line, place) {
+  return { first: place > 0 ? line[0] : "", above: line[place - 1] ?? "", below: line[place + 1] ?? "" };
+}
+
+/** @param {SectionDeps} deps @param {string} label @param {(job: Job) => import("./job_row.js").Neighbours | null} neighbours */
+function jobList(deps, label, neighbours) {
+  const list = h("ul", { class: "orc-list", "aria-label": label });
+  const rest = h("p", { class: "orc-muted orc-rest" });
+  const rows = windowedList(list, (/** @type {Job} */ job) => job.job_id, () => jobRow(deps, neighbours));
+  return {
+    list,
+    element: h("div", {}, list, rest),
+    close: rows.close,
+    show(/** @type {readonly Job[]} */ items, /** @type {string} */ unseen) {
+      rows.show(items);
+      setOptionalText(rest, unseen);
+    },
+  };
+}
+
+/** @param {SectionDeps} deps */
+function pauseButton({ store, say }) {
+  const button = h("button", { type: "button", class: "orc-button", onclick: () => toggle() });
+  const note = h("p", { class: "orc-note", role: "status" });
+  const toggle = async () => {
+    const paused = !store.settings?.paused;
+    setAttribute(button, "aria-busy", "true");
+    try {
+      await store.change({ paused });
+      say(paused ? t("The queue is paused.") : t("The queue goes on."));
+    } catch (error) {
+      setOptionalText(note, /** @type {Error} */ (error).message);
+    } finally {
+      setAttribute(button, "aria-busy", null);
+    }
+  };
+  return {
+    button,
+    note,
+    show() {
+      const paused = Boolean(store.settings?.paused);
+      button.hidden = !store.settings;
+      setText(button, paused ? t("Resume") : t("Pause"));
+      setAttribute(button, "title", paused ? t("Start waiting jobs again") : t("Start no further job; what runs goes on"));
+      setOptionalText(note, paused ? t("Paused: what runs goes on, nothing else is started.") : "");
+    },
+  };
+}
