@@ -55,7 +55,7 @@ def notice_about(pack: str, *, shows_queue: bool, keeps_history: bool) -> str:
     if not keeps_history:
         return (
             f"{begin}, so what the fleet makes cannot be put into ComfyUI's history. Run therefore uses this "
-            "computer only. Remote Dispatch nodes and jobs of scripts go to the fleet as before. Remove or "
+            "machine only. Remote Dispatch nodes and jobs of scripts go to the fleet as before. Remove or "
             "update that pack to use fleet mode."
         )
     if not shows_queue:

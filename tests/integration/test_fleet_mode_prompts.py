@@ -278,7 +278,7 @@ async def test_a_class_that_runs_here_only_keeps_its_prompt_here_and_says_why(
     body = {"prompt": picture(), "client_id": "page"}
     async with fleet_mode.session.post(f"{fleet_mode.url}/prompt", json=body) as answer:
         assert answer.status == 200
-        assert "EmptyImage (node 1) runs on this computer only" in answer.headers["X-Remote-Dispatch-Note"]
+        assert "EmptyImage (node 1) runs on this machine only" in answer.headers["X-Remote-Dispatch-Note"]
     assert len(fleet_mode.waiting) == 1 and not jobs(fleet_mode)
     status, refused = await fleet_mode.post("/prompt", {**body, **wishing(peer="a")})
     assert status == 400 and "cannot run on a peer" in refused["error"]["message"]

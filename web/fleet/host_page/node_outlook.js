@@ -19,7 +19,7 @@ function byWhen({ finish_s: finish, is_guess: isGuess, origin }) {
 
 /** @param {Pick<Told, "peers"> & Partial<Told>} told @returns {string} "gpu-2 ≈ 14 s" */
 export function outlookBadge({ peers, paused, held, here }) {
-  if (here && !peers.length) return t("this computer");
+  if (here && !peers.length) return t("this machine");
   const first = spokenOf(peers);
   if (!first) return t("no peer now");
   if (!first.eligible) return t("waits for {peer}", { peer: first.name });

@@ -1,5 +1,5 @@
 // @ts-check
-/** Nodes that run on this computer alone: the entry in a node's menu, the two lists among the host's settings,
+/** Nodes that run on this machine alone: the entry in a node's menu, the two lists among the host's settings,
  * and word of a prompt that ran here because of one. The server knows which they are. */
 import { t } from "../data/i18n.js";
 
@@ -17,7 +17,7 @@ const LISTS = [
   {
     id: "RemoteDispatch.RunsHere", key: "runs_here",
     words: () => ({
-      name: t("Nodes that run on this computer only"),
+      name: t("Nodes that run on this machine only"),
       tooltip: t("Names of node classes, separated by commas. A graph with one of them runs here in fleet mode; upstream of a Remote Dispatch node they stay here and their values travel. Paid partner nodes, and nodes of known packs that ask the page, do so anyway."),
     }),
   },
@@ -25,7 +25,7 @@ const LISTS = [
     id: "RemoteDispatch.RunsOnPeers", key: "runs_on_peers",
     words: () => ({
       name: t("Exceptions: known nodes of this kind that may run on peers"),
-      tooltip: t("Names of node classes, separated by commas, that Remote Dispatch would otherwise keep on this computer."),
+      tooltip: t("Names of node classes, separated by commas, that Remote Dispatch would otherwise keep on this machine."),
     }),
   },
 ];
@@ -117,12 +117,12 @@ export class RunsHere {
     const detail = here
       ? t("In fleet mode a graph with it runs here; upstream of a Remote Dispatch node it stays here and its value travels. The same menu undoes it.")
       : t("It goes to peers like any other node.");
-    this.#toast("info", here ? t("{name} runs on this computer", { name }) : t("{name} may run on peers", { name }), detail);
+    this.#toast("info", here ? t("{name} runs on this machine", { name }) : t("{name} may run on peers", { name }), detail);
   }
 
   /** @param {News} news */
   #tell({ runs, message }) {
-    const summary = runs ? t("This run stays on this computer") : t("This graph cannot run on this computer");
+    const summary = runs ? t("This run stays on this machine") : t("This graph cannot run on this machine");
     this.#toast(runs ? "info" : "warn", summary, message);
   }
 
