@@ -43,7 +43,7 @@ OrchestratorError
 ├── JobSetAsideError                several peers went away while they ran the job
 └── JobCancelledError               the user, or shutdown, ended the job
 
-The machine's family alone feeds health, ejection and the hold of the line in an outage. After an answer's,
+The machine's family alone feeds health, ejection and the hold of the queue in an outage. After an answer's,
 another peer may do better; the same one is not asked for the same again, and what its history says succeeded
 is not run again for it. A job's speaks against a peer once another one did better. The master's hold the
 line, and end no job.

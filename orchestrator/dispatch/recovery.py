@@ -119,7 +119,7 @@ class Recovery:
         await self._second_look.ask(todo)
         return self._manager.node_lists() != before
 
-    def back_to_the_line(self, live: LiveJob, exc: OrchestratorError) -> None:
+    def back_to_the_queue(self, live: LiveJob, exc: OrchestratorError) -> None:
         """Its attempt is over, and another one is to come."""
         _end_attempt(live, exc)
         self._wait_again(live)

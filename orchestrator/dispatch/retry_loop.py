@@ -90,7 +90,7 @@ class RetryLoop:
                 if self._is_closing() or not is_called_back(live):
                     raise
                 back = OvertakenError("The peer of an earlier attempt is back, and the job goes on there.")
-                self._recovery.back_to_the_line(live, back)
+                self._recovery.back_to_the_queue(live, back)
             else:
                 if result is not None:
                     return result
@@ -141,7 +141,7 @@ class RetryLoop:
         try:
             result = await self._post_and_follow(live, config, placement)
         except TakenBackError as exc:
-            self._recovery.back_to_the_line(live, exc)
+            self._recovery.back_to_the_queue(live, exc)
         except (PeerError, ResultError, LocalDiskError) as exc:
             await self._fail(live, config, exc)
         else:
@@ -192,10 +192,10 @@ class RetryLoop:
             run = await self._adoption.last_attempt(live.job, live.queued, is_back=is_back)
             return await self._follow(live, run, self._manager.get(live.job.backend_id).name)
         except TakenBackError as exc:
-            self._recovery.back_to_the_line(live, exc)
+            self._recovery.back_to_the_queue(live, exc)
         except (PeerError, ResultError, LocalDiskError) as exc:
             if isinstance(exc, JobLostError) and not (exc.went_away and config):  # perhaps it never was there
-                self._recovery.back_to_the_line(live, exc)
+                self._recovery.back_to_the_queue(live, exc)
             elif config is None:
                 raise
             else:

@@ -152,7 +152,7 @@ class Store:
         await self._transaction(save)
 
     async def accept_jobs(self, jobs: Sequence[Job], places: Mapping[str, Rank]) -> None:
-        """Write new jobs, and the places in the line that some of them were given: all, or none.
+        """Write new jobs, and the places in the queue that some of them were given: all, or none.
 
         A request is written here only: it never changes (see ``save_request``).
         """

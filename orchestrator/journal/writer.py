@@ -134,7 +134,7 @@ class JobWriter:
         self._unsaved[:0] = waiting
         if waiting:
             self._told(
-                f"{failure} Until then no job is begun and none is taken; those in the line wait, and go on "
+                f"{failure} Until then no job is begun and none is taken; those in the queue wait, and go on "
                 "by themselves."
             )
             with suppress(asyncio.TimeoutError):

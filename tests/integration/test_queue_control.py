@@ -1,4 +1,4 @@
-"""The line of waiting jobs: its order, its pause, and jobs that are taken back from a busy peer."""
+"""The queue of waiting jobs: its order, its pause, and jobs that are taken back from a busy peer."""
 
 from __future__ import annotations
 

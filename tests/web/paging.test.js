@@ -5,7 +5,7 @@ import test from "node:test";
 import { inPieces } from "../../web/fleet/data/paging.js";
 import { job } from "./stand_in.js";
 
-test("many jobs are read in pieces, and none is missed that moves up in the line meanwhile", async () => {
+test("many jobs are read in pieces, and none is missed that moves up in the queue meanwhile", async () => {
   const line = Array.from({ length: 1200 }, (_, number) => `w${number}`);
   const asked = [];
   const read = async (skip, count) => {

@@ -141,7 +141,7 @@ test("a new job goes to the end of a line that is known whole", async () => {
   assert.deepEqual(long.line, ["a"]);
 });
 
-test("what runs comes first, then what was handed over, then the line, then what it does not name yet", async () => {
+test("what runs comes first, then what was handed over, then the queue, then what it does not name yet", async () => {
   const answer = listing(
     [
       job({ job_id: "ended early", state: "done", created_at: at(1), ended_at: at(20) }),
@@ -163,7 +163,7 @@ test("what runs comes first, then what was handed over, then the line, then what
   assert.deepEqual(store.ended.map((each) => each.job_id), ["ended late", "ended early"]);
 });
 
-test("while somebody looks, the line is read again once after jobs entered it", async (t) => {
+test("while somebody looks, the queue is read again once after jobs entered it", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let reads = 0;
   const { store, events } = live({ line: async () => (reads++, listing([])) });

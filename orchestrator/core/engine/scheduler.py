@@ -1,7 +1,7 @@
 """Who runs what, and when. Pure; `now_s` and all moments are seconds on one steady clock of the caller's.
 
 The caller tells what changes (``set_peer``, ``enter``, ``leave``) and asks for a ``plan``, which takes what
-it starts out of the line. Of what runs it tells ``knowledge``.
+it starts out of the queue. Of what runs it tells ``knowledge``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Scheduler:
     # What to do
 
     def plan(self, now_s: float) -> Plan:
-        """What is to be done now. Started jobs are out of the line and count for their peers."""
+        """What is to be done now. Started jobs are out of the queue and count for their peers."""
         return self._planner.plan(now_s)
 
     def select_backend(self, need: Need | None, peers: Sequence[PeerSnapshot] | None) -> Placement | None:

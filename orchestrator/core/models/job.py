@@ -20,7 +20,7 @@ from ...errors import IllegalTransitionError
 Prompt = dict[str, Any]  #: API format: {node id: {"class_type": str, "inputs": {...}}}
 
 
-Rank = tuple[float, float]  #: a job's place in the line, the lowest first: minus its priority, then a number
+Rank = tuple[float, float]  #: a job's place in the queue, the lowest first: minus its priority, then a number
 
 NOTE_MAX = 1_000  #: characters of one note
 NOTES_MAX = 50

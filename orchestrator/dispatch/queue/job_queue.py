@@ -39,7 +39,7 @@ LOOK_AGAIN_S, LOOK_AGAIN_MIN_S = 2.0, 0.05
 
 
 class JobQueue:
-    """Gives each waiting job a peer, as the scheduler plans it for the whole line."""
+    """Gives each waiting job a peer, as the scheduler plans it for the whole queue."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class JobQueue:
         return self.fleet.ours_on(backend_id)
 
     def enter(self, queued: QueuedJob, *, front: bool = False, rank: Rank | None = None) -> Rank:
-        """Give a job its place in the line: behind its equals, before all of its priority, or this one."""
+        """Give a job its place in the queue: behind its equals, before all of its priority, or this one."""
         return self._line.give(queued, asyncio.get_running_loop().time(), front=front, rank=rank)
 
     async def place(self, queued: QueuedJob) -> Placement:
@@ -170,7 +170,7 @@ class JobQueue:
             self._dirty.set()
 
     def move(self, queued: QueuedJob, before: QueuedJob | None) -> None:
-        """Put a waiting job before another one, or at the end of the line."""
+        """Put a waiting job before another one, or at the end of the queue."""
         for one in self._line.move(queued, before):
             if one.id in self._scheduler.line:
                 self._enlist(one, self.variants.need(one))
@@ -261,7 +261,7 @@ class JobQueue:
         for number, queued in enumerate(due, 1):
             await self._try_to_prepare(queued)
             if number % PREPARED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # small graphs are prepared without a pause, and the line can be long
+                await asyncio.sleep(0)  # small graphs are prepared without a pause, and the queue can be long
         self._consider_all(self._line if changed else new)
         if not self._paused:
             self._carry_out()

@@ -1,4 +1,4 @@
-"""Holds the line while most of the fleet is lost: a cable, a switch or a power cut is no fault of a job. And
+"""Holds the queue while most of the fleet is lost: a cable, a switch or a power cut is no fault of a job. And
 while the journal cannot be written: a job that was begun then could be begun again by the next process."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class OutageHold:
         self._queue = queue
         self._policy = policy
         self._history = FleetHistory()
-        self._outage = self._journal = ""  #: why the line is held, in sentences
+        self._outage = self._journal = ""  #: why the queue is held, in sentences
         self._timer: asyncio.TimerHandle | None = None
         self._unsubscribe = manager.subscribe(self._follow)
 

@@ -35,12 +35,12 @@ class QueueControl:
         self._queue.paused = paused
 
     def jobs(self) -> tuple[Job, ...]:
-        """The jobs in the line, the next first."""
+        """The jobs in the queue, the next first."""
         by_queued = {live.queued: live.job for live in self._registry}
         return tuple(by_queued[queued] for queued in self._queue.line() if queued in by_queued)
 
     async def move(self, job_id: str, before: str = "") -> None:
-        """Put a waiting job before another waiting one, or to the end of the line.
+        """Put a waiting job before another waiting one, or to the end of the queue.
 
         Raises:
             NotFoundError: one of them does not wait. StoreError: it will not outlive a restart.
@@ -50,7 +50,7 @@ class QueueControl:
             if wanted not in waiting:
                 known = self._registry.find(wanted)
                 label = known.job.label if known else wanted
-                raise NotFoundError(f"The job {label} has no place in the line: {self._whereabouts(known)}.")
+                raise NotFoundError(f"The job {label} has no place in the queue: {self._whereabouts(known)}.")
         behind = self._registry.get(before).queued if before else None
         live = self._registry.get(job_id)
         self._queue.move(live.queued, behind)

@@ -34,7 +34,7 @@ def not_on_its_way() -> bool:
 class QueuedJob:
     """One copy of a job, here or on a peer. ``tried``: peers that failed it, with the reason.
 
-    ``rank`` is its place in the line, the lowest first: minus its priority, then the moment, on the loop's
+    ``rank`` is its place in the queue, the lowest first: minus its priority, then the moment, on the loop's
     clock, from which it counts as waiting, or a lower number that somebody gave it. ``kind``: what kind of
     work it is; ``group``: equal for jobs that are all the same to placement, None until its prompt is
     prepared, for peers as they were in that ``edition``. ``begun_at_s``: when its peer started it, on the

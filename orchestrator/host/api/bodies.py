@@ -220,7 +220,7 @@ def _several_of(body: Mapping[str, Any]) -> tuple[JobRequest, ...]:
 
 
 def job_move_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """What POST /jobs/{id}/move asks: the job to go before ("" for the end of the line), the peer to run on
+    """What POST /jobs/{id}/move asks: the job to go before ("" for the end of the queue), the peer to run on
     ("" for any); None for what it does not mention.
 
     Raises:

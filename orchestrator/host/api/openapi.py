@@ -47,7 +47,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     },
     "/peers/{id}/free": {"post": operation("Let a peer unload its models", ref("Peer"), body="Nothing")},
     "/jobs": {
-        "get": operation("Jobs, newest first, and the line", ref("Jobs")),
+        "get": operation("Jobs, newest first, and the queue", ref("Jobs")),
         "post": operation(
             "Run a graph, once or several times", ref("Accepted"), status=202, body="JobRequests"
         ),

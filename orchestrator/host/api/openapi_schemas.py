@@ -199,7 +199,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             **{"peers": listed(ref("Forecast")), "paused": FLAG},
             "held": {**TEXT, "description": 'Why no job is started now, besides a pause; "" when they are.'},
-            "waiting": {**WHOLE, "description": "Jobs in the line now."},
+            "waiting": {**WHOLE, "description": "Jobs in the queue now."},
             "here": {**TEXT, "description": 'What of it would run on the master, and why; "" for nothing.'},
         }
     ),

@@ -86,7 +86,7 @@ export class FleetApi {
     return peers;
   }
 
-  /** The running jobs, the head of the line and the last that ended. @param {number} limit @returns {Promise<Jobs>} */
+  /** The running jobs, the head of the queue and the last that ended. @param {number} limit @returns {Promise<Jobs>} */
   jobs(limit) {
     return inPieces((skip, count) => this.#request("GET", `/jobs?limit=${count}&skip=${skip}`), limit);
   }

@@ -64,7 +64,7 @@ export class JobIndex {
   }
 
   /**
-   * What runs or waits. First what a peer works on, then what was handed to one, then the line, then those it
+   * What runs or waits. First what a peer works on, then what was handed to one, then the queue, then those it
    * does not name yet, as they came.
    * @returns {Job[]}
    */

@@ -3,9 +3,9 @@
 /** @typedef {import("./api.js").Job} Job @typedef {import("./api.js").Jobs} Jobs */
 
 const AT_ONCE = 500;
-const OVERLAP = 50; //: the line may move up between two pieces
+const OVERLAP = 50; //: the queue may move up between two pieces
 
-/** @param {(skip: number, count: number) => Promise<Jobs>} read leaves out the first `skip` of the line and of those
+/** @param {(skip: number, count: number) => Promise<Jobs>} read leaves out the first `skip` of the queue and of those
  * that ended @param {number} limit @returns {Promise<Jobs>} at most that many of each */
 export async function inPieces(read, limit) {
   /** @type {Map<string, Job>} */

@@ -7,8 +7,8 @@ import { isFinal, JobIndex } from "./job_index.js";
 export { isFinal };
 
 export const JOBS_KEPT = 5000; //: of the waiting ones, and as many of the ended ones
-const LINE_SOON_MS = 200; //: after a change in the line, which mostly is not alone
-const LINE_EVERY_MS = 1500; //: of a line that changes all the time
+const QUEUE_SOON_MS = 200; //: after a change in the queue, which mostly is not alone
+const QUEUE_EVERY_MS = 1500; //: of a queue that changes all the time
 export const TOLD_EVERY_MS = 250; //: however many events come; the server sends no more of a job either
 
 /**
@@ -210,7 +210,7 @@ export class FleetStore extends EventTarget {
 
   #readLineSoon() {
     if (!this.#watchers || this.#lineTimer !== undefined) return;
-    const wait = Math.max(LINE_SOON_MS, this.#lineReadAt + LINE_EVERY_MS - performance.now());
+    const wait = Math.max(QUEUE_SOON_MS, this.#lineReadAt + QUEUE_EVERY_MS - performance.now());
     this.#lineTimer = setTimeout(() => {
       this.#lineTimer = undefined;
       this.#lineReadAt = performance.now();

@@ -1,5 +1,5 @@
 // @ts-check
-/** Moving a waiting job in the line with the pointer. The keyboard's way is in line_controls.js. */
+/** Moving a waiting job in the queue with the pointer. The keyboard's way is in queue_controls.js. */
 import { h, setAttribute } from "../ui/dom.js";
 import { t } from "../data/i18n.js";
 
@@ -8,7 +8,7 @@ const KIND = "application/x-orc-job";
 /** What a waiting row is taken by. @param {HTMLElement} row @param {() => string} jobId */
 export function dragGrip(row, jobId) {
   return h("span", {
-    class: "orc-grip", draggable: "true", title: t("Drag to another place in the line"), "aria-hidden": "true",
+    class: "orc-grip", draggable: "true", title: t("Drag to another place in the queue"), "aria-hidden": "true",
     ondragstart: (/** @type {DragEvent} */ event) => {
       event.dataTransfer?.setData(KIND, jobId());
       if (event.dataTransfer) event.dataTransfer.effectAllowed = "move";

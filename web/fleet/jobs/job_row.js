@@ -8,7 +8,7 @@ import {
 import { plural, t } from "../data/i18n.js";
 import { jobActions } from "./job_actions.js";
 import { dragGrip } from "./job_drag.js";
-import { lineControls } from "./line_controls.js";
+import { queueControls } from "./queue_controls.js";
 import { previewPicture } from "../ui/preview_picture.js";
 import { isFinal } from "../data/store.js";
 
@@ -71,7 +71,7 @@ export function jobRow(deps, neighbours) {
       await api.moveJob(id, to);
       await store.readLine();
     }, done);
-  const controls = lineControls(store, move);
+  const controls = queueControls(store, move);
   const repeat = h("span", { class: "orc-repeat" });
   const actions = jobActions(deps, act, repeat);
   const element = h("li", { class: "orc-row" });

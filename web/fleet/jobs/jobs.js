@@ -69,7 +69,7 @@ export function mount(el, deps) {
     if (before === null) return;
     try {
       await api.moveJob(dragged, { before });
-      say(t("The job has another place in the line."));
+      say(t("The job has another place in the queue."));
     } catch (error) {
       say(/** @type {Error} */ (error).message);
     }

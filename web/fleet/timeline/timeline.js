@@ -222,7 +222,7 @@ function factsOf({ job, attempt }) {
   const lines = [`${jobTitle(job)} · ${attempt.peer} · ${(attempt.ended_at && outcomeWord(attempt.outcome)) || jobWord(job)}`];
   lines.push(t("{from} to {to}", { from: time(started), to: time(ended) }));
   const first = job.attempts[0] === attempt ? took(Date.parse(job.created_at), started) : "";
-  if (first) lines.push(t("{time} in line", { time: first }));
+  if (first) lines.push(t("{time} in the queue", { time: first }));
   if (took(started, begun)) lines.push(t("{time} waiting there", { time: took(started, begun) }));
   if (took(begun, loaded)) lines.push(t("{time} until the first step", { time: took(begun, loaded) }));
   if (took(loaded ?? begun, ended)) lines.push(t("{time} running", { time: took(loaded ?? begun, ended) }));

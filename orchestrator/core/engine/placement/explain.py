@@ -49,7 +49,7 @@ class Forecast:
 @dataclass(frozen=True)
 class Outlook:
     """What would become of a job that was sent now. ``peers``: the first to be done at the front, those that
-    may not take it at the end. While the line is ``paused``, or ``held`` for this reason, nothing starts, and
+    may not take it at the end. While the queue is ``paused``, or ``held`` for this reason, nothing starts;
     ``waiting`` jobs are before it."""
 
     peers: tuple[Forecast, ...] = ()

@@ -1,4 +1,4 @@
-"""The line as one look at it finds it: each group with its part of the cost matrix, as arrays."""
+"""The queue as one look at it finds it: each group with its part of the cost matrix, as arrays."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .costs import CostMatrix, Row
 from .levels import Bools, Floats, Ints
 from .pending_jobs import Group, Head, PendingJobs
 
-#: Of more groups only the first ones of the line are looked at: a look must not keep the event loop.
+#: Of more groups only the first ones of the queue are looked at: a look must not keep the event loop.
 GROUPS_MAX = 1_000
 
 
 @dataclass
 class Waiting:
-    """A group of the line, the next of its jobs, and its row."""
+    """A group of the queue, the next of its jobs, and its row."""
 
     key: Hashable
     group: Group
@@ -97,7 +97,7 @@ class Lineup:
         return work_s
 
     def note_start(self, number: int, at: int) -> None:
-        """A job of this group left the line for the peer in this column."""
+        """A job of this group left the queue for the peer in this column."""
         w = self.groups[number]
         w.head = self._line.head(w.group) if w.group.count else None
         work_s = w.group.count * w.row.weight_s
@@ -113,7 +113,7 @@ class Lineup:
 
 
 def _first(costs: CostMatrix, line: PendingJobs) -> Iterable[tuple[Hashable, Group]]:
-    """All groups; of very many, those that a peer with room may take, and of these the first of the line."""
+    """All groups; of very many, those that a peer with room may take, and of these the first of the queue."""
     if len(line.groups) <= GROUPS_MAX:
         return line.groups.items()
 

@@ -33,9 +33,8 @@ def is_needed_more(
 
 
 def _lasts_s(rate: Floats, warm: Bools) -> Floats:
-    """Seconds until the line of a model is worked off by the peers that have it warm, for each row of these.
-    Each peer finishes all that is warm there in 1 / `rate`, and what it does of this line is in
-    proportion."""
+    """For each row of these, seconds until the peers that have a model warm have worked off its backlog. Each
+    peer finishes all that is warm there in 1 / `rate`, and what it does of this backlog is in proportion."""
     together = in_turn(np.where(warm, rate, 0.0))
     lasts_s: Floats = np.divide(1.0, together, out=np.full(len(together), np.inf), where=together > 0.0)
     return lasts_s

@@ -20,7 +20,7 @@ _SHARED = ("cpu", "mps")  #: devices whose memory is the machine's, with all tha
 class OurJob:
     """One of our jobs on a peer. ``begun_at_s`` is None until the peer starts it; until then it can be taken
     back, unless it is being taken back already. ``is_copied``: it runs elsewhere too, or did. ``cold``: what
-    it had to load when it began. The rest is as it was in the line."""
+    it had to load when it began. The rest is as it was in the queue."""
 
     job_id: str
     group: Hashable = None

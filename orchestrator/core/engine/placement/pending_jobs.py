@@ -1,4 +1,4 @@
-"""The line of waiting jobs, in heaps by kind: whose turn it is among them, without looking at each.
+"""The queue of waiting jobs, in heaps by kind: whose turn it is among them, without looking at each.
 
 Within a priority the job with the lowest *due* moment goes first: the moment it came. Only a client that has
 lately had more than its share of the fleet is taken to have come not long ago, so that others get theirs; and
@@ -31,7 +31,7 @@ SHARE_HALF_S = 600.0
 @dataclass(frozen=True)
 class WaitingJob:
     """``group``: jobs of one group have the same kind and the same verdict for each peer, whatever that is.
-    ``since_s``: its place in the line counts from then; a job that a person moved has its neighbour's.
+    ``since_s``: its place in the queue counts from then; a job that a person moved has its neighbour's.
     """
 
     job_id: str
@@ -92,7 +92,7 @@ class PendingJobs:
         return found[0] if found else None
 
     def enter(self, job: WaitingJob) -> None:
-        """Put a job into the line, or change what is known of one that waits."""
+        """Put a job into the queue, or change what is known of one that waits."""
         if job.job_id in self._jobs:
             self.leave(job.job_id)
         number = next(self._numbers)
@@ -108,7 +108,7 @@ class PendingJobs:
         self._clients[job.client] = self._clients.get(job.client, 0) + 1
 
     def leave(self, job_id: str) -> WaitingJob | None:
-        """Take a job out of the line; None when it is not there."""
+        """Take a job out of the queue; None when it is not there."""
         found = self._jobs.pop(job_id, None)
         if found is None:
             return None

@@ -1,10 +1,10 @@
-"""One look at the whole line and the whole fleet: which waiting job goes to which free peer now.
+"""One look at the whole queue and the whole fleet: which waiting job goes to which free peer now.
 
-While there is much to do, each free peer takes the next job in the line that it can finish before
+While there is much to do, each free peer takes the next job in the queue that it can finish before
 the fleet as a whole could finish everything: there nothing is lost. A warm model counts for its job,
-by the seconds that loading would cost, but not without end, so that nothing starves. Near the end of the line
-a job goes to the peer that would finish it first, busy or not, and one that would only make things later
-stays free.
+by the seconds that loading would cost, but not without end, so that nothing starves. Near the end of the
+queue a job goes to the peer that would finish it first, busy or not, and one that would only make things
+later stays free.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Placer:
         self._horizon.renew(number)
 
     def _from_the_line(self, at: int, here: Ints, in_time: Bools) -> int | None:
-        """The group of the next job in the line among these, all of which the peer may take."""
+        """The group of the next job in the queue among these, all of which the peer may take."""
         lineup, here = self._lineup, self._ranked(here, at)
         if self._since_starving(at) >= self._policy.starving_turn:
             self._unstarved[at] = 0

@@ -1,4 +1,4 @@
-"""Plans and forecasts: the line, the fleet as arrays and what was learned, brought together with numpy.
+"""Plans and forecasts: the queue, the fleet as arrays and what was learned, brought together with numpy.
 
 The only way to it is the scheduler's. All moments are seconds on its caller's clock.
 """

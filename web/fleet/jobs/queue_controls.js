@@ -11,7 +11,7 @@ import { peerChoice } from "../ui/peer_choice.js";
  * @param {import("../data/store.js").FleetStore} store
  * @param {(id: string, to: import("../data/api.js").Move, done: string) => void} move
  */
-export function lineControls(store, move) {
+export function queueControls(store, move) {
   /** @type {Job} */
   let job;
   let line = { first: "", above: "", below: "" };
@@ -19,7 +19,7 @@ export function lineControls(store, move) {
   const choice = peerChoice(() => [anyPeer(), ...store.peers.map(({ id, name }) => ({ value: id, label: name }))],
     ({ value }) => move(job.job_id, { peer: value }, value
       ? t("{job} has its peer.", { job: jobTitle(job) }) : t("{job} may run on any peer.", { job: jobTitle(job) })));
-  // Not disabled at the ends of the line: the focus would be lost.
+  // Not disabled at the ends of the queue: the focus would be lost.
   const button = (/** @type {string} */ icon, /** @type {() => void} */ onclick) =>
     h("button", {
       type: "button", class: "orc-button orc-icon",
@@ -27,7 +27,7 @@ export function lineControls(store, move) {
         if (/** @type {HTMLElement} */ (event.currentTarget).getAttribute("aria-disabled") !== "true") onclick();
       },
     }, h("i", { class: `pi ${icon}`, "aria-hidden": "true" }));
-  const top = button("pi-angle-double-up", () => move(job.job_id, { before: line.first }, t("{job} is first in the line.", { job: jobTitle(job) })));
+  const top = button("pi-angle-double-up", () => move(job.job_id, { before: line.first }, t("{job} is first in the queue.", { job: jobTitle(job) })));
   const up = button("pi-angle-up", () => move(job.job_id, { before: line.above }, t("{job} went up.", { job: jobTitle(job) })));
   const down = button("pi-angle-down", () => move(line.below, { before: job.job_id }, t("{job} went down.", { job: jobTitle(job) })));
   const places = h("span", { class: "orc-places" }, top, up, down);
