@@ -20,8 +20,8 @@ def is_needed_more(
     costs: CostMatrix, lineup: Lineup, at: int, number: int, others: Ints, soon: Bools
 ) -> bool:
     """Whether a model that is warm on the peer in column `at`, and that this group's files would take the
-    place of, would have the longer line: that one without this peer, this group with only the peers that have
-    it and come free ``soon``. ``others``: groups that are warm there."""
+    place of, would have the longer backlog: that one without this peer, this group with only the peers that
+    have it and come free ``soon``. ``others``: groups that are warm there."""
     lost = costs.evicted(at, lineup.groups[number].row)
     displaced = [n for n in others.tolist() if not lost.isdisjoint(lineup.groups[n].row.kind.files)]
     if not displaced:
