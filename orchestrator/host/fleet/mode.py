@@ -18,11 +18,9 @@ from aiohttp import web
 
 from ...background import BackgroundTasks
 from ...core.models.job import Job, JobRequest, Source
-from ...core.workflow.cut import graph_id_of
 from ...errors import ConfigError, OrchestratorError, StoreError
 from ...runtime import Runtime
 from .. import comfy
-from ..api.bodies import request_id_of
 from ..doors import strangers
 from ..doors.hops import came_from_a_master, has_dispatch_node, refuse_further_hop, sender_of
 from ..doors.prompt_body import object_of, options_of
@@ -35,6 +33,7 @@ from .begun import begun_ids
 from .mirror import FleetMirror
 from .native_queue import NativeQueue
 from .prompt_handlers import PromptHandlers
+from .prompt_request import job_request
 from .runs_here import RunsHere
 from .this_machine import LOOK_EVERY_S, ThisMachine
 
@@ -42,8 +41,6 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Owner = Callable[[web.Request, Handler], Awaitable[web.StreamResponse | None]]
-#: Of a prompt's extra_data: what pays for partner nodes. It is neither kept nor sent to a peer.
-ACCOUNT_KEY = re.compile(r"^(auth_token_|api_key_)")
 _CANCEL_ONE = re.compile(r"^/jobs/([^/]+)/cancel$")
 #: A node that waits for a job in its own queue would wait for ever. The answer is read by our own client.
 LEADS_BACK = "This address leads back to the master that sent the job. Remove this peer."
@@ -118,7 +115,7 @@ class FleetMode:
         @web.middleware
         async def fleet_mode(request: web.Request, handler: Handler) -> web.StreamResponse:
             owner = None if strangers.is_asking() else self._owner_of(request)
-            answers = list[web.StreamResponse]()
+            answers: list[web.StreamResponse] = []
             self._handlers.forget()
 
             async def host(request: web.Request) -> web.StreamResponse:
@@ -170,41 +167,53 @@ class FleetMode:
         if not isinstance(prompt, dict) or any(map(_has_no_class, prompt.values())):
             return None  # the host says what a prompt has to be like
         if came_from_a_master(request.headers):
-            if self._runtime.is_sender(sender_of(request.headers)):
-                return web.Response(status=421, text=LEADS_BACK)
-            try:
-                refuse_further_hop(prompt)
-            except ConfigError as exc:
-                return _refusal(exc.code, str(exc))
-            return None
+            return self._from_a_master(request, prompt)
         if not self._is_for_fleet(prompt, options):
             return await self._local(request, handler, body) if has_dispatch_node(prompt) else None
-        body = self._handlers.apply(body)  # other packs see and change prompts here, as ever
-        prompt_id = comfy.prompt_id_of(body)
-        if prompt_id is None:
-            return None  # the host says what an id has to be like
         try:
-            if kept := self._runs_here.nodes(body):
-                return await self._runs_here.run(request, handler, body, kept, options)
-            request_ = _job_request(body, options)
-            found = await self._runtime.jobs.check_prompt(
-                request_.prompt, request_.targets or None, peer=request_.peer, tags=request_.tags
-            )
-            if found.error is not None and self._runtime.settings.this_machine and not request_.peer:
-                return None  # no peer can, but perhaps this machine
-            if found.error is not None:
-                return web.json_response(
-                    sanitise({"error": found.error, "node_errors": found.node_errors}), status=400
-                )
-            async with self._runtime.once(request_.request_id) as earlier:
-                if earlier:
-                    number = self._mirror.number_of(earlier[0].id)
-                    return _accepted(earlier[0].prompt_id, number, found.node_errors)
-                return await self._accept(body, request_, prompt_id, found.outputs, found.node_errors)
+            return await self._to_fleet(request, handler, body, options)
         except ConfigError as exc:
             return _refusal(exc.code, str(exc))
         except StoreError as exc:
             return _refusal(exc.code, str(exc), status=503)
+
+    def _from_a_master(self, request: web.Request, prompt: Mapping[str, Any]) -> web.StreamResponse | None:
+        """The prompt of another master is run here and goes no further."""
+        if self._runtime.is_sender(sender_of(request.headers)):
+            return web.Response(status=421, text=LEADS_BACK)
+        try:
+            refuse_further_hop(prompt)
+        except ConfigError as exc:
+            return _refusal(exc.code, str(exc))
+        return None
+
+    async def _to_fleet(
+        self, request: web.Request, handler: Handler, body: dict[str, Any], options: Mapping[str, Any]
+    ) -> web.StreamResponse | None:
+        """
+        Raises:
+            ConfigError: the request asks for what cannot be. StoreError: the journal cannot take it.
+        """
+        body = self._handlers.apply(body)  # other packs see and change prompts here, as ever
+        prompt_id = comfy.prompt_id_of(body)
+        if prompt_id is None:
+            return None  # the host says what an id has to be like
+        if kept := self._runs_here.nodes(body):
+            return await self._runs_here.run(request, handler, body, kept, options)
+        request_ = job_request(body, options)
+        found = await self._runtime.jobs.check_prompt(
+            request_.prompt, request_.targets or None, peer=request_.peer, tags=request_.tags
+        )
+        if found.error is not None:
+            if self._runtime.settings.this_machine and not request_.peer:
+                return None  # no peer can, but perhaps this machine
+            told = {"error": found.error, "node_errors": found.node_errors}
+            return web.json_response(sanitise(told), status=400)
+        async with self._runtime.once(request_.request_id) as earlier:
+            if earlier:
+                number = self._mirror.number_of(earlier[0].id)
+                return _accepted(earlier[0].prompt_id, number, found.node_errors)
+            return await self._accept(body, request_, prompt_id, found.outputs, found.node_errors)
 
     async def _accept(
         self,
@@ -337,49 +346,6 @@ class FleetMode:
                 self._mirror.greet(client_id)
                 return
             await asyncio.sleep(_GREETING_PAUSE_S)
-
-
-def _job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequest:
-    """The engine's request of a prompt's body.
-
-    Raises:
-        ConfigError: something in it has a wrong type.
-    """
-    prompt = body["prompt"]
-    for node_id, node in prompt.items():
-        if not isinstance(node, dict) or not isinstance(node.get("inputs", {}), dict):
-            raise ConfigError(f"Node {node_id!r} of the prompt is not like {{class_type, inputs}}.")
-    extra = body.get("extra_data")
-    extra = extra if isinstance(extra, dict) else {}
-    pnginfo = extra.get("extra_pnginfo")
-    workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
-    targets = body.get("partial_execution_targets") or ()
-    peer, tags, priority = options.get("peer") or "", options.get("tags") or [], options.get("priority") or 0
-    avoid = options.get("avoid") or []
-    lists = (tags, avoid, targets)
-    if not isinstance(peer, str) or not all(isinstance(one, (list, tuple)) for one in lists):
-        raise ConfigError('"peer" must be a name; "tags", "avoid" and targets lists of texts.')
-    if not isinstance(priority, (int, float)) or not -1e6 <= priority <= 1e6:
-        raise ConfigError('"priority" must be a number; a higher one goes first.')
-    return JobRequest(
-        prompt=prompt,
-        peer=peer,
-        tags=tuple(map(str, tags)),
-        avoid=tuple(map(str, avoid)),
-        source=Source.FLEET,
-        priority=float(priority),
-        targets=tuple(map(str, targets)),
-        graph_id=graph_id_of(workflow if isinstance(workflow, dict) else None),
-        request_id=request_id_of(options),
-        client_id=_client_id(body, extra),
-        extra_data={key: value for key, value in extra.items() if not ACCOUNT_KEY.match(str(key))},
-    )
-
-
-def _client_id(body: Mapping[str, Any], extra: Mapping[str, Any]) -> str:
-    """The socket that hears of it; "" for none, and then all do. The host takes it from either place."""
-    given = body.get("client_id", extra.get("client_id"))
-    return "" if given is None else str(given)
 
 
 def _has_no_class(node: object) -> bool:

@@ -1,0 +1,58 @@
+"""The engine's request for what POST /prompt brought."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ...core.models.job import JobRequest, Source
+from ...core.workflow.cut import graph_id_of
+from ...errors import ConfigError
+from ..api.bodies import request_id_of
+
+#: Of a prompt's extra_data: what pays for partner nodes. It is neither kept nor sent to a peer.
+ACCOUNT_KEY = re.compile(r"^(auth_token_|api_key_)")
+
+
+def job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobRequest:
+    """The engine's request of a prompt's body.
+
+    Raises:
+        ConfigError: something in it has a wrong type.
+    """
+    prompt = body["prompt"]
+    for node_id, node in prompt.items():
+        if not isinstance(node, dict) or not isinstance(node.get("inputs", {}), dict):
+            raise ConfigError(f"Node {node_id!r} of the prompt is not like {{class_type, inputs}}.")
+    extra = body.get("extra_data")
+    extra = extra if isinstance(extra, dict) else {}
+    pnginfo = extra.get("extra_pnginfo")
+    workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
+    targets = body.get("partial_execution_targets") or ()
+    peer, tags, priority = options.get("peer") or "", options.get("tags") or [], options.get("priority") or 0
+    avoid = options.get("avoid") or []
+    lists = (tags, avoid, targets)
+    if not isinstance(peer, str) or not all(isinstance(one, (list, tuple)) for one in lists):
+        raise ConfigError('"peer" must be a name; "tags", "avoid" and targets lists of texts.')
+    if not isinstance(priority, (int, float)) or not -1e6 <= priority <= 1e6:
+        raise ConfigError('"priority" must be a number; a higher one goes first.')
+    return JobRequest(
+        prompt=prompt,
+        peer=peer,
+        tags=tuple(map(str, tags)),
+        avoid=tuple(map(str, avoid)),
+        source=Source.FLEET,
+        priority=float(priority),
+        targets=tuple(map(str, targets)),
+        graph_id=graph_id_of(workflow if isinstance(workflow, dict) else None),
+        request_id=request_id_of(options),
+        client_id=_client_id(body, extra),
+        extra_data={key: value for key, value in extra.items() if not ACCOUNT_KEY.match(str(key))},
+    )
+
+
+def _client_id(body: Mapping[str, Any], extra: Mapping[str, Any]) -> str:
+    """The socket that hears of it; "" for none, and then all do. The host takes it from either place."""
+    given = body.get("client_id", extra.get("client_id"))
+    return "" if given is None else str(given)
