@@ -18,7 +18,8 @@ from ..orchestrator.errors import OrchestratorError, ResultError, UnsupportedTyp
 CHAIN_FOLDER = "remote-dispatch-chain"
 MAX_PIXELS = 1 << 28  #: of one picture: 16384 x 16384
 FLAT_PIXELS = 1 << 24  #: up to here a picture may be of one colour and its file as good as empty
-MAX_SWELL = 500  #: pixels for each byte of the file, above that: what people look at takes far less
+#: Above FLAT_PIXELS: a file that unpacks to more is a decompression bomb; real pictures stay far below.
+MAX_PIXELS_PER_BYTE = 500
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _OLD_LATENT_SCALE = 1.0 / 0.18215  #: files without latent_format_version_0, as core LoadLatent reads them
 
@@ -75,7 +76,7 @@ def _check_size(image: Image.Image, path: Path) -> None:
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise ResultError(f"A picture of {image.width}x{image.height} pixels is too large to take in.")
-    if pixels > max(FLAT_PIXELS, MAX_SWELL * path.stat().st_size):
+    if pixels > max(FLAT_PIXELS, MAX_PIXELS_PER_BYTE * path.stat().st_size):
         raise ResultError(
             f"The peer's picture {path.name} says it has {image.width}x{image.height} pixels in a file of "
             f"{path.stat().st_size} bytes, and was not unpacked. Look at what made it on the peer."

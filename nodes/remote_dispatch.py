@@ -255,7 +255,7 @@ def _output(job: Job, stash: Stash, is_used: bool) -> io.NodeOutput:
         except ResultError as exc:
             if is_used:
                 raise
-            log.info("The value of Remote Dispatch, which nobody takes, cannot be made: %s", exc)
+            log.info("Remote Dispatch hands on nothing, and nothing is linked to it: %s", exc)
             value = None
     if not shown:
         return io.NodeOutput(value)
@@ -279,7 +279,7 @@ def _is_small(files: Sequence[OutputFile]) -> bool:
     try:
         return sum(Path(file.path).stat().st_size for file in files) <= READ_IN_PLACE_BYTES
     except OSError:
-        return True  # their reader says so
+        return True  # reading them raises the error
 
 
 def _first_pictures(files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:

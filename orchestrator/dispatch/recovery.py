@@ -90,8 +90,8 @@ class Recovery:
 
     async def ask_again(self, live: LiveJob, doubts: Mapping[str, Doubt]) -> bool:
         """Ask the peers for what their "no" rests on: once per job, and again as long as one that is up does
-        not answer and the job may wait. Whether it is worth placing the job again. Not for a job whose graph
-        is most likely wrong, as its last error says."""
+        not answer and the job may wait. Returns whether the job is worth placing again. Nobody is asked where
+        its last error suggests that the graph itself is wrong."""
         is_waiting = bool(live.unanswered) and live.job.request.wait_for_peer
         is_wrong = live.last_error is not None and is_unconfirmed(live.last_error)
         if not doubts or is_wrong or (live.asked_again and not is_waiting):
@@ -122,7 +122,7 @@ class Recovery:
     def back_to_the_queue(self, live: LiveJob, exc: OrchestratorError) -> None:
         """Its attempt is over, and another one is to come."""
         _end_attempt(live, exc)
-        self._wait_again(live)
+        self._clear_shown_state(live)
 
     async def after_failure(self, live: LiveJob, config: BackendConfig, exc: OrchestratorError) -> None:
         """Let it be tried again, or raise what ends the job."""
@@ -130,18 +130,18 @@ class Recovery:
         self._record(live, config, exc)
         outcomes = _outcomes(live.job)
         if live.job.attempts[-1].outcome == OUTAGE:
-            self._wait_again(live)
+            self._clear_shown_state(live)
             return
         victims = len(_victims(live.job))
         decision = decide(exc, outcomes, self.policy, freed=live.freed, ran_s=ran_s, victims=victims)
         if decision is RetryDecision.SUSPECTED:
-            self._wait_again(live)  # it may be found innocent, see ``clear_suspicion``
+            self._clear_shown_state(live)  # it may be found innocent, see ``clear_suspicion``
             return
         if decision is RetryDecision.GIVE_UP:
             raise exc
         log.info("Job %s failed on %s and is tried again: %s", live.job.id, config.name, exc)
         live.owes_retry = True
-        self._wait_again(live)
+        self._clear_shown_state(live)
         if decision is RetryDecision.FREE:
             await self._free_roomiest(live)
 
@@ -171,14 +171,14 @@ class Recovery:
         live.queued.may_run_here = False
         _end_attempt(live, exc)
         if isinstance(exc, PromptRefusedError):
-            self._wait_again(live)
+            self._clear_shown_state(live)
             return None
         live.queued.tried[LOCAL_PEER_ID] = f"it failed this job: {exc}"
         ran_s = _worked_s(live)
         if decide(exc, _outcomes(live.job), self.policy, ran_s=ran_s) is not RetryDecision.ELSEWHERE:
             raise exc
         live.owes_retry = True
-        self._wait_again(live)
+        self._clear_shown_state(live)
         return exc
 
     def acquit(self, live: LiveJob) -> None:
@@ -209,7 +209,7 @@ class Recovery:
         longest_s = self.policy.longest_pause_s(len(outcomes))
         await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311  a pause # nosec B311
 
-    def _wait_again(self, live: LiveJob) -> None:
+    def _clear_shown_state(self, live: LiveJob) -> None:
         """Clear the progress and the words of the attempt that ended."""
         self._registry.update(live, progress=0.0, progress_text="", explanation="")
 

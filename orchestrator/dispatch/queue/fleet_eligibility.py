@@ -20,14 +20,14 @@ from ...errors import NoEligiblePeerError
 
 @dataclass(frozen=True)
 class FleetEligibility:
-    """``refusal`` where no peer may take them, and then what they wait for (``waits``). ``fits_here``: the
+    """``refusal`` where no peer may take them, and then what they wait for (``waiting_reason``). ``fits_here``: the
     master itself may."""
 
     need: Need
     verdicts: tuple[Eligibility, ...]
     fits_here: bool = False
     refusal: NoEligiblePeerError | None = None
-    waits: str = ""
+    waiting_reason: str = ""
 
     @property
     def is_doubted(self) -> bool:
@@ -50,7 +50,7 @@ def fleet_eligibility(
     verdicts = tuple(check_eligibility(need, snapshot) for snapshot in snapshots)
     refusal = None if any(verdict.eligible for verdict in verdicts) else no_peer_error(verdicts)
     fits_here = here is not None and is_eligible(need, here)
-    waits = waiting_for(verdicts) if refusal else ""
+    reason = waiting_for(verdicts) if refusal else ""
     if ahead := outranked(need, verdicts):
         need = replace(need, outranked=ahead)
-    return FleetEligibility(need, verdicts, fits_here, refusal, waits)
+    return FleetEligibility(need, verdicts, fits_here, refusal, reason)

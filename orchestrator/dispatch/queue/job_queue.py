@@ -60,7 +60,7 @@ class JobQueue:
         self._waiting: dict[str, QueuedJob] = {}
         self._new: list[QueuedJob] = []
         self._dirty = asyncio.Event()
-        self._all_anew = False
+        self._recheck_all = False
         self._helped = False  #: whether the master did, when that was looked at last
         self._paused = False
         self.held = ""  #: why no job is placed now, in a sentence; "" when they are
@@ -92,7 +92,7 @@ class JobQueue:
     def paused(self, paused: bool) -> None:
         """While it is, jobs on peers go on and no other is started."""
         self._paused = paused
-        self._think_anew()
+        self._recheck_all_jobs()
 
     def use_second_copies(self, wanted: bool) -> None:
         self._scheduler.use_second_copies(wanted)
@@ -100,12 +100,12 @@ class JobQueue:
     def hold(self, reason: str) -> None:
         """Place no job while there is a reason not to."""
         self.held = reason
-        self._think_anew()
+        self._recheck_all_jobs()
 
     def look_again(self) -> None:
         """Something outside changed: this machine may have come free, or helps no more."""
         if self._helped is not self._is_helping():
-            self._think_anew()
+            self._recheck_all_jobs()
         if self._line or any(True for _ in self.fleet.queued_jobs()):
             self._dirty.set()
 
@@ -186,7 +186,7 @@ class JobQueue:
         else:
             queued.group = None
             self._scheduler.leave(queued.id)
-        self._think_anew()
+        self._recheck_all_jobs()
 
     async def objection(self, queued: QueuedJob, backend_id: str) -> str:
         """Why the job would fail if this peer alone might run it; "" when it would run there, or wait."""
@@ -221,14 +221,14 @@ class JobQueue:
 
     def _peer_changed(self, backend_id: str) -> None:
         self.fleet.show(backend_id)
-        self._think_anew()
+        self._recheck_all_jobs()
 
     def _look_at_hours(self) -> None:
         if self.fleet.look_at_hours():
-            self._think_anew()
+            self._recheck_all_jobs()
 
-    def _think_anew(self) -> None:
-        self._all_anew = True
+    def _recheck_all_jobs(self) -> None:
+        self._recheck_all = True
         self._dirty.set()
 
     def _end_settling(self, queued: QueuedJob) -> None:
@@ -244,13 +244,13 @@ class JobQueue:
                 await self._pass()
             except Exception:
                 log.exception("Placing jobs failed; it is tried again")
-                self._all_anew = True
+                self._recheck_all = True
                 self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._dirty.set)
 
     async def _pass(self) -> None:
         """Prepare what is not; then, in one go with one picture of the fleet, do what the plan says."""
         self._look_at_hours()
-        changed, self._all_anew = self._all_anew, False
+        changed, self._recheck_all = self._recheck_all, False
         new, self._new = self._new[:PREPARED_AT_ONCE], self._new[PREPARED_AT_ONCE:]
         if self._new:
             self._dirty.set()  # the first ones need not wait until all are prepared
@@ -290,8 +290,8 @@ class JobQueue:
 
     def _consider(self, queued: QueuedJob, found: FleetEligibility) -> None:
         """Enter the job into the plan, set why it waits, or refuse it."""
-        refusal, waits = found.refusal, queued.request.wait_for_peer
-        if self.held and (waits or queued.lost_in_outage):
+        refusal, may_wait = found.refusal, queued.request.wait_for_peer
+        if self.held and (may_wait or queued.lost_in_outage):
             self._scheduler.leave(queued.id)
             queued.on_waiting(self.held)
             return
@@ -317,10 +317,10 @@ class JobQueue:
             self._refuse(queued, broken)
         elif not queued.settled and any(verdict.settling for verdict in found.verdicts):
             queued.on_waiting("waiting for peers whose answer is still due")
-        elif queued.tried or refusal.permanent or not waits:
+        elif queued.tried or refusal.permanent or not may_wait:
             self._refuse(queued, refusal)
         else:
-            queued.on_waiting(found.waits)
+            queued.on_waiting(found.waiting_reason)
 
     def _is_helping(self) -> bool:
         self._helped = self._local.is_wanted()

@@ -73,8 +73,8 @@ class RetryPolicy:
 
 
 OUTAGE = "outage"  #: how an attempt ended that was lost with most of the fleet
+SERVER_ERROR = 500  #: HTTP statuses from here up are failures of the server, no verdict on the request
 # ComfyUI's words for "this peer lacks something": another one may have it.
-SERVER_ERROR = 500  #: from this HTTP status on, it is no answer to what was asked
 _PLACEMENT_ERRORS = frozenset({"missing_node_type", "value_not_in_list", "custom_validation_failed"})
 
 
@@ -118,8 +118,8 @@ def when_all_failed(
 
 
 def is_pardoned(lost: frozenset[str], been_on: Set[str], outcomes: Collection[str]) -> bool:
-    """Whether a job that was lost while most of the fleet was is no cause of that: not a second time, and not
-    where it has `been_on` each machine that is `lost`."""
+    """Whether a job that was lost with most of the fleet is not blamed for the outage: it was never pardoned
+    before, and at least one of the `lost` machines has never run it (`been_on`: those that have)."""
     return bool(lost - been_on) and OUTAGE not in outcomes
 
 

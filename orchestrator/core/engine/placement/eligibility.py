@@ -109,8 +109,8 @@ def no_peer_error(verdicts: Sequence[Eligibility]) -> NoEligiblePeerError:
 
 
 def waiting_for(verdicts: Sequence[Eligibility]) -> str:
-    """What a job waits for, the one thing that a person can do something about at the front: a row shows
-    little more. Without a peer that would do, the refusal."""
+    """What a job waits for. What a person can mend stands first, as a row of the tab shows little more. The
+    refusal where no peer would do."""
     awaited = [verdict for verdict in verdicts if verdict.awaited]
     if not awaited:
         return str(no_peer_error(verdicts))
