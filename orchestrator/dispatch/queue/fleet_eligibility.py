@@ -20,8 +20,8 @@ from ...errors import NoEligiblePeerError
 
 @dataclass(frozen=True)
 class FleetEligibility:
-    """``refusal`` where no peer may take them, and then what they wait for (``waiting_reason``). ``fits_here``: the
-    master itself may."""
+    """``refusal`` where no peer may take them; what they wait for then is ``waiting_reason``. ``fits_here``:
+    the master itself may."""
 
     need: Need
     verdicts: tuple[Eligibility, ...]
