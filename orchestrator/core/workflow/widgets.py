@@ -294,7 +294,7 @@ def drop_forced_values(
     return [value for value, is_forced in zip(aligned, forced, strict=True) if not is_forced]
 
 
-def restore(
+def restore(  # noqa: C901  the page's own steps, in their order
     layout: Layout, values: Sequence[Any] | Mapping[str, Any], named: Mapping[str, Any] | None = None
 ) -> None:
     """Give the widgets of `layout` their saved `values`, by position or by name.

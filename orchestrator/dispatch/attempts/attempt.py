@@ -18,7 +18,7 @@ from ...backends.gate import when_let
 from ...background import even_if_cancelled
 from ...core.engine.faults.withdrawal import Unwanted
 from ...core.models.backend import BackendConfig
-from ...core.models.job import AttemptResult, InputFile, JobRequest, Source
+from ...core.models.job import AttemptResult, InputFile, JobRequest, RemoteFile, Source
 from ...core.prompts.input_names import with_own_names
 from ...core.prompts.output_names import with_output_names
 from ...core.prompts.preparation import Prepared
@@ -104,6 +104,7 @@ class AttemptRun:
         self._prompt, self._names = with_output_names(prepared.prompt, info, tag)
         self._references = prepared.inputs
         self._plan = prepared.plan
+        self._value_node = prepared.plan.node_id if prepared.plan else ""
         #: nodes that only store or show what others made; they run even if all of that was in the cache
         self.output_nodes = frozenset(
             node_id for node_id, node in self._prompt.items() if info.is_output_node(class_of(node))
@@ -156,14 +157,13 @@ class AttemptRun:
         Raises:
             PeerError, ResultError, TakenBackError
         """
-        value_node = self._plan.node_id if self._plan else ""
         results = Results(
             self._client,
             self._context.folders,
             self._context.counters,
             job_id=job_id,
             names=self._names,
-            value_node=value_node,
+            value_node=self._value_node,
             stock_nodes=self._stock_nodes,
             earlier=self._earlier,
         )
@@ -199,22 +199,14 @@ class AttemptRun:
                 self._info,
                 self._names,
                 targets=request.targets,
-                value_node=value_node,
+                value_node=self._value_node,
             )
-            made = await gathering.made(outputs)
-            told = {file.node_id for file in made.files}
-            if streamed := frames.files(told):
-                made = replace(made, files=(*made.files, *streamed))
-            if self._is_sent or self._events.cuts > cuts_before or not self._events.is_connected:
-                made = replace(made, cut_off=tuple(frames.senders - told - outputs.keys()))
+            made = self._with_frames(await gathering.made(outputs), outputs, frames, cuts_before)
             if live:
                 await live.settled()
             async with delivery or contextlib.nullcontext():
                 delivered = await self._published(results, made, on_trouble)
-                missing = delivered.missing
-                lost = next((why for file, why in missing.items() if file.node_id == value_node), None)
-                if lost is None and missing and may_run_elsewhere() and gathering.is_lost(made, missing):
-                    lost = next(iter(missing.values()))
+                lost = self._loss(gathering, made, delivered.missing, may_run_elsewhere)
                 if lost is not None:
                     raise ResultError(str(lost))
         finally:
@@ -222,24 +214,57 @@ class AttemptRun:
                 await even_if_cancelled(_left(live, results))
             else:
                 results.release_names()
-        texts = texts_of(outputs, self._prompt, value_node)
-        notes = gathering.notes(made, missing, self._peer)
+        notes = gathering.notes(made, delivered.missing, self._peer)
         if frames.left_out:
-            notes = (
-                *notes,
-                f"{frames.left_out} pictures that came over the websocket were too many to keep.",
-            )
-        texts = tuple(map(self._restored, texts))
-        if not value_node and kept(texts) != texts:
+            left_out = f"{frames.left_out} pictures that came over the websocket were too many to keep."
+            notes = (*notes, left_out)
+        return await self._result(job_id, outputs, made, delivered, notes)
+
+    def _with_frames(
+        self, made: Made, outputs: Mapping[str, Any], frames: KeptFrames, cuts_before: int
+    ) -> Made:
+        """With what came over the websocket, and the nodes whose pictures nobody could hear."""
+        told = {file.node_id for file in made.files}
+        if streamed := frames.files(told):
+            made = replace(made, files=(*made.files, *streamed))
+        if self._is_sent or self._events.cuts > cuts_before or not self._events.is_connected:
+            made = replace(made, cut_off=tuple(frames.senders - told - outputs.keys()))
+        return made
+
+    def _loss(
+        self,
+        gathering: Gathering,
+        made: Made,
+        missing: Mapping[RemoteFile, ResultError],
+        may_run_elsewhere: Callable[[], bool],
+    ) -> ResultError | None:
+        """What makes the run a failure although its prompt succeeded: its value, or every file, is lost."""
+        lost = next((why for file, why in missing.items() if file.node_id == self._value_node), None)
+        if lost is None and missing and may_run_elsewhere() and gathering.is_lost(made, missing):
+            lost = next(iter(missing.values()))
+        return lost
+
+    async def _result(
+        self,
+        job_id: str,
+        outputs: Mapping[str, Any],
+        made: Made,
+        delivered: Published,
+        notes: tuple[str, ...],
+    ) -> AttemptResult:
+        """What the attempt brought, in the words of this machine."""
+        places, folders = delivered.places, self._context.folders
+        texts = tuple(map(self._restored, texts_of(outputs, self._prompt, self._value_node)))
+        if not self._value_node and kept(texts) != texts:
             notes = (*notes, f"Texts that {self._peer} made are too long to be kept; what fits is.")
-        shown = shown_of(outputs, made.with_sequences(delivered.places), self._restored)
-        if self._context.folders.with_assets is not None and delivered.places and not value_node:
-            shown = await asyncio.to_thread(self._context.folders.with_assets, job_id, shown)
-        brought = ((file, delivered.places[file]) for file in made.files if file in delivered.places)
+        shown = shown_of(outputs, made.with_sequences(places), self._restored)
+        if folders.with_assets is not None and places and not self._value_node:
+            shown = await asyncio.to_thread(folders.with_assets, job_id, shown)
+        brought = ((file, places[file]) for file in made.files if file in places)
         return AttemptResult(
             outputs=tuple(replace(at, is_extra=True) if file in made.extra else at for file, at in brought),
             shown=shown,
-            texts=texts if value_node else kept(texts),
+            texts=texts if self._value_node else kept(texts),
             result_type=self._plan.type if self._plan else "",
             notes=notes,
         )

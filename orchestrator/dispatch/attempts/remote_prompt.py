@@ -271,7 +271,7 @@ class RemotePrompt:
         except PeerError:
             return False
 
-    async def _follow(self, ended: asyncio.Event) -> Mapping[str, Any]:
+    async def _follow(self, ended: asyncio.Event) -> Mapping[str, Any]:  # noqa: C901  one loop, all its ends
         clock = asyncio.get_running_loop().time
         absent = unwell = 0
         silent_since: float | None = None

@@ -38,7 +38,7 @@ _AWAY: Mapping[Health, str] = {
 }
 
 
-def check_eligibility(need: Need, peer: PeerSnapshot) -> Eligibility:
+def check_eligibility(need: Need, peer: PeerSnapshot) -> Eligibility:  # noqa: C901  a list of rules in their order
     """May this peer take a job with this need?"""
     config, status, rules = peer.config, peer.status, peer.rules
 
