@@ -1,4 +1,4 @@
-"""What a decision costs, and the memory it takes, by the size of the fleet and of the line."""
+"""What a decision costs, and the memory it takes, by the size of the fleet and of the queue."""
 
 from __future__ import annotations
 
