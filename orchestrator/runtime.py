@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from .backends.peer_book import PeerBook
 from .backends.pool import ClientPool
 from .backends.second_look import SecondLook
 from .background import BackgroundTasks
+from .clock import utc_now
 from .core.engine.faults.health import HealthPolicy, Work
 from .core.models.backend import BackendConfig, QueueState
 from .core.models.settings import Settings
@@ -152,10 +153,10 @@ class Runtime:
         while True:
             kept = self._settings
             try:
-                await self.store.prune(keep=kept.keep_jobs, before=_now() - timedelta(days=kept.keep_days))
+                await self.store.prune(keep=kept.keep_jobs, before=utc_now() - timedelta(days=kept.keep_days))
             except StoreError as exc:
                 log.warning("Old jobs could not be taken out of the journal: %s", exc)
-            await self.store.copy_daily(_now().date())
+            await self.store.copy_daily(utc_now().date())
             await asyncio.sleep(PRUNE_EVERY_S)
 
     # Settings
@@ -227,7 +228,3 @@ class Runtime:
 
     def _has_job(self, backend_id: str) -> bool:
         return self.ours_on(backend_id) > 0
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
 from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 
+from ..clock import utc_now
 from ..core.workflow.foreign import details
 from ..errors import (
     AnswerTooLargeError,
@@ -141,7 +141,7 @@ async def check_answer(answer: aiohttp.ClientResponse, base_url: str, mask: Mask
                 "is in front of it. Give its key, or the right address."
             )
         return
-    if retry_after_s(status, answer.headers, datetime.now(timezone.utc)) is not None:
+    if retry_after_s(status, answer.headers, utc_now()) is not None:
         raise PeerBusyError(
             f"{base_url}, or a proxy in front of it, takes no more requests for the moment ({status}).",
             status,

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
+from ..clock import utc_now
 from ..errors import PeerBusyError, PeerRefusedError
 
 TOO_MANY, UNAVAILABLE = 429, 503
@@ -72,7 +73,7 @@ class Gate:
         if status not in (TOO_MANY, UNAVAILABLE):
             self._relax(now_s)
             return
-        wait_s = retry_after_s(status, headers, datetime.now(timezone.utc))
+        wait_s = retry_after_s(status, headers, utc_now())
         self._opens_at_s = max(self._opens_at_s, now_s + (wait_s or UNTOLD_S))
         if sent_at_s >= self._refused_at_s:  # several that were under way are one refusal
             most_s = UNTOLD_SPACING_MAX_S if wait_s is None else SPACING_MAX_S

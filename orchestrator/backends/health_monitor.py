@@ -8,9 +8,9 @@ import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 
 from ..background import BackgroundTasks
+from ..clock import utc_now
 from ..core.engine.faults.health import HealthPolicy, JobEnd, Work, after_answer, after_failure, after_job
 from ..core.models.backend import BackendConfig, BackendStatus, Health, QueueState
 from ..core.workflow.object_info import ObjectInfo
@@ -150,7 +150,7 @@ class HealthMonitor:
         before = self._manager.get_status(backend_id)
         peer = self._of(backend_id)
         peer.unfit, peer.unfit_version = str(error), before.vitals.comfyui_version if before.vitals else ""
-        after = after_failure(before, error, datetime.now(timezone.utc), self._policy)
+        after = after_failure(before, error, utc_now(), self._policy)
         _log_transition(self._manager.get(backend_id), before, after)
         self._manager.set_status(backend_id, after)
 
@@ -215,7 +215,7 @@ class HealthMonitor:
             edited = self._manager.get(backend_id)
             if (edited.url, edited.enabled) != (config.url, config.enabled):
                 return before  # the answer came from another machine, or nobody wants it
-            now = datetime.now(timezone.utc)
+            now = utc_now()
             if error is None:
                 queue = client.latest.queue if client.latest else QueueState()
                 work = self._work_of(config, queue)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from ..backends.manager import BackendManager
 from ..backends.second_look import SecondLook
 from ..background import even_if_cancelled
+from ..clock import utc_now
 from ..core.engine.faults.retry import RetryPolicy
 from ..core.engine.placement.explain import Outlook
 from ..core.engine.scheduler import Scheduler
@@ -196,7 +196,9 @@ class Dispatcher:
         """
         if job_id in self.registry:
             raise ConfigError(f"There is a job {job_id} already. Give each prompt an id of its own.")
-        return await self.accept(Job.new(job_id or uuid.uuid4().hex, request, _now()), listener, front=front)
+        return await self.accept(
+            Job.new(job_id or uuid.uuid4().hex, request, utc_now()), listener, front=front
+        )
 
     async def accept(
         self,
@@ -286,9 +288,9 @@ class Dispatcher:
         attempts = live.job.attempts
         if attempts and attempts[-1].ended_at is None:
             how = {"outcome": failure.code if failure else state.value, "reason": str(failure or "")}
-            details["attempts"] = with_last(live.job, ended_at=_now(), **how)
+            details["attempts"] = with_last(live.job, ended_at=utc_now(), **how)
         live.failure = failure
-        live.job = live.job.to(state, ended_at=_now(), error=error_view(failure), **details)
+        live.job = live.job.to(state, ended_at=utc_now(), error=error_view(failure), **details)
         self.registry.finished(live)
         if live.job.request.source is Source.NODE:
             live.ended.set()  # its waiter ends with this process: no need to wait for the disk
@@ -298,7 +300,3 @@ class Dispatcher:
             log.error("The end of job %s could not be written down: %s", live.job.id, exc)
         finally:
             self.registry.announce(live)
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
+from ..clock import utc_now
 from ..core.engine.placement.plan import Placement
 from ..core.models.backend import LOCAL_PEER_ID
 from ..core.models.job import Attempt, AttemptResult, JobState
@@ -36,7 +35,7 @@ class LocalRun:
             PromptRefusedError: this machine cannot run it.
             PeerExecutionError, JobCancelledError: how it ended.
         """
-        now = datetime.now(timezone.utc)
+        now = utc_now()
         job = live.job.to(
             JobState.RUNNING,
             backend_id=LOCAL_PEER_ID,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
 
+from ..clock import utc_now
 from ..core.models.backend import LOCAL_PEER_ID
 from ..core.models.job import Attempt, Job, JobState, Rank, Source
 from ..journal.store import Store
@@ -74,15 +74,11 @@ def _second_copies(job: Job) -> list[Attempt]:
 
 def _ended_with_its_prompt(job: Job) -> Job:
     error = {"code": "cancelled", "message": "ComfyUI was restarted while this job ran."}
-    return _close_open_attempt(job).to(JobState.CANCELLED, ended_at=_now(), error=error)
+    return _close_open_attempt(job).to(JobState.CANCELLED, ended_at=utc_now(), error=error)
 
 
 def _close_open_attempt(job: Job) -> Job:
     if not job.attempts or job.attempts[-1].ended_at is not None:
         return job
-    last = replace(job.attempts[-1], ended_at=_now(), outcome="lost", reason="the master was restarted")
+    last = replace(job.attempts[-1], ended_at=utc_now(), outcome="lost", reason="the master was restarted")
     return job.evolve(attempts=(*job.attempts[:-1], last))
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

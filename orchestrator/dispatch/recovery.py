@@ -6,10 +6,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
-from datetime import datetime, timezone
 
 from ..backends.manager import BackendManager
 from ..backends.second_look import SecondLook
+from ..clock import utc_now
 from ..core.engine.faults.health import JobEnd
 from ..core.engine.faults.retry import (
     OUTAGE,
@@ -226,7 +226,7 @@ class Recovery:
             _end_attempt(live, exc, is_victim=is_victim(exc, had_begun))
         else:
             # It failed before the POST (an upload, say): count it all the same, or it could go on for ever.
-            failed = Attempt("", config.id, _now(), _now(), exc.code, str(exc))
+            failed = Attempt("", config.id, utc_now(), utc_now(), exc.code, str(exc))
             live.job = live.job.evolve(attempts=(*live.job.attempts, failed))
         live.queued.tried[config.id] = f"it failed this job: {exc}"
         if isinstance(exc, PeerOutOfMemoryError):
@@ -275,7 +275,7 @@ def _end_attempt(
     live.preview = None
     if live.job.state is JobState.RUNNING:
         how = {"outcome": outcome or exc.code, "reason": str(exc), "is_victim": is_victim}
-        attempts = with_last(live.job, ended_at=_now(), **how)
+        attempts = with_last(live.job, ended_at=utc_now(), **how)
         live.job = live.job.to(JobState.WAITING, attempts=attempts, backend_id="")
 
 
@@ -294,7 +294,3 @@ def _outcomes(job: Job) -> list[str]:
     refused_here = (LOCAL_PEER_ID, PromptRefusedError.code)
     counted = (a for a in job.attempts if (a.backend_id, a.outcome) != refused_here)
     return [a.outcome for a in counted if a.outcome not in _NO_FAILURES]
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timezone
 from functools import partial
 
 from ..backends.manager import BackendManager
+from ..clock import utc_now
 from ..core.engine.faults.health import JobEnd
 from ..core.engine.placement.plan import Placement
 from ..core.models.backend import LOCAL_PEER_ID, BackendConfig
@@ -156,7 +156,7 @@ class RetryLoop:
         await self._ask_for_earlier(live, config)
         with on_its_way(live.queued, config.name, lambda: self._is_closing() or bool(live.cancel_reason)):
             run = await self._launch.ready(live.queued, config, partial(self._registry.say, live))
-        attempt = Attempt(run.prompt_id, config.id, datetime.now(timezone.utc))
+        attempt = Attempt(run.prompt_id, config.id, utc_now())
         job = cautioned(live, self._queue.variants.notes(live.queued, config)).to(
             JobState.RUNNING,
             backend_id=config.id,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from pathlib import Path
+
+from ..clock import utc_now
 
 
 def name_aside(path: Path) -> Path:
     """``<name>.damaged-<time>``: where it can lie while a new one is begun, so that nothing is lost."""
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%fZ")
+    stamp = utc_now().strftime("%Y%m%dT%H%M%S%fZ")
     return path.with_name(f"{path.name}.damaged-{stamp}")
 
 

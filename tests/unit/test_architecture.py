@@ -25,6 +25,7 @@ RANKS = {
     "orchestrator": 0,
     "orchestrator.errors": 0,
     "orchestrator.background": 0,
+    "orchestrator.clock": 0,
     "orchestrator.notices": 0,
     "orchestrator.signals": 0,
     "orchestrator.core": 1,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timezone
 
 from ...backends.manager import BackendManager
+from ...clock import utc_now
 from ...core.engine.faults.withdrawal import Unwanted
 from ...core.models.backend import BackendConfig, Health
 from ...core.models.job import Attempt, Job
@@ -70,9 +70,7 @@ class Adoption:
     async def withdraw(self, attempt: Attempt) -> None:
         """Nobody waits for this attempt any more."""
         was_there = attempt.begun_at is not None
-        unwanted = Unwanted(
-            attempt.prompt_id, attempt.backend_id, datetime.now(timezone.utc), was_there=was_there
-        )
+        unwanted = Unwanted(attempt.prompt_id, attempt.backend_id, utc_now(), was_there=was_there)
         await self._context.withdrawals.withdraw(unwanted)
 
     async def _definitions(

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +15,7 @@ from ...backends.client import ComfyUIClient
 from ...backends.events import EventStream, Message, PeerEvent, PreviewFrame
 from ...backends.gate import when_let
 from ...background import even_if_cancelled
+from ...clock import utc_now
 from ...core.engine.faults.withdrawal import Unwanted
 from ...core.models.backend import BackendConfig
 from ...core.models.job import AttemptResult, InputFile, JobRequest, RemoteFile, Source
@@ -318,7 +318,7 @@ class AttemptRun:
 
     async def _withdraw(self, *, is_away: bool) -> None:
         """A peer that is away is not waited for; if it has the prompt afterwards, the job goes on with it."""
-        sent_as, now = self._remote.sent_as, datetime.now(timezone.utc)
+        sent_as, now = self._remote.sent_as, utc_now()
         unwanted = Unwanted(sent_as, self._backend_id, now, was_there=self._remote.is_there)
         await self._context.withdrawals.withdraw(
             unwanted,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from typing import Any
 
 from ...backends.events import Message, PeerEvent
+from ...clock import utc_now
 from ...core.engine.estimates.node_times import NODES_MAX, whole_run_s
 from ...core.models.job import Attempt, Job
 from ...core.workflow.outputs import ProgressMeter
@@ -62,7 +62,7 @@ class Reporter:
         if live.job.attempts[-1].begun_at is None:  # its first word, whichever came through
             self._on_begun()
             self._begun_at_s = live.heard_at_s
-            attempts = with_last(live.job, begun_at=datetime.now(timezone.utc))
+            attempts = with_last(live.job, begun_at=utc_now())
             self._registry.update(live, attempts=attempts, progress_text=f"started on {self._peer}")
         elif live.job.is_silent:
             self._registry.update(live, is_silent=False, progress_text=f"at work on {self._peer}")
@@ -97,7 +97,7 @@ class Reporter:
         attempts = self._entry.job.attempts
         if meter.has_stepped and attempts[-1].loaded_at is None:
             self._loaded_at_s = self._clock()
-            attempts = with_last(self._entry.job, loaded_at=datetime.now(timezone.utc))
+            attempts = with_last(self._entry.job, loaded_at=utc_now())
         # Of one that an earlier process, or an outage, left behind nobody knows how long it was at work.
         is_timed = bool(self._expected_s and self._begun_at_s)
         told = {"expected_s": self._expected_now_s(meter.fraction)} if is_timed else {}

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any
 
 from ...backends.events import Message
 from ...backends.manager import BackendManager
+from ...clock import utc_now
 from ...core.engine.faults.retry import is_victim
 from ...core.engine.placement.plan import SecondCopy
 from ...core.models.backend import BackendConfig
@@ -144,14 +144,14 @@ class SecondCopies:
         def hear(message: Message) -> None:  # what it tells is told of the first one already
             if queued.begun_at_s is None:
                 self._queue.begun(queued)
-                self._registry.update(live, attempts=_with(live.job, attempt, begun_at=_now()))
+                self._registry.update(live, attempts=_with(live.job, attempt, begun_at=utc_now()))
 
         def on_progress(meter: ProgressMeter) -> None:
             self._registry.update(live, progress=meter.fraction)
             say(meter.text)
 
         run = await self._launch.ready(queued, config, say)
-        attempt = Attempt(run.prompt_id, config.id, _now())
+        attempt = Attempt(run.prompt_id, config.id, utc_now())
         # Before the first one: the last attempt is the one that the job's record speaks of.
         attempts = (*live.job.attempts[:-1], attempt, live.job.attempts[-1])
         self._registry.update(live, attempts=attempts)
@@ -178,7 +178,7 @@ class SecondCopies:
                 if live.cancel_reason:
                     outcome, reason = "cancelled", live.cancel_reason
                 how = {"outcome": outcome, "reason": reason, "is_victim": went_down}
-                closed = _with(live.job, attempt, ended_at=_now(), **how)
+                closed = _with(live.job, attempt, ended_at=utc_now(), **how)
                 self._registry.update(live, attempts=closed)
 
     def _win(
@@ -188,7 +188,7 @@ class SecondCopies:
         mine = replace(mine, begun_at=mine.begun_at or mine.started_at)  # it may have told nothing
         *others, first = (known for known in live.job.attempts if known.prompt_id != mine.prompt_id)
         reason = f"a second copy on {config.name} was done before"
-        overtaken = replace(first, ended_at=_now(), outcome=OvertakenError.code, reason=reason)
+        overtaken = replace(first, ended_at=utc_now(), outcome=OvertakenError.code, reason=reason)
         attempts = (*others, overtaken, mine)
         self._registry.update(live, attempts=attempts, backend_id=config.id, explanation=why)
         if live.second is not None and live.task is not None:
@@ -200,7 +200,3 @@ def _with(job: Job, attempt: Attempt, **changes: Any) -> tuple[Attempt, ...]:
     return tuple(
         replace(known, **changes) if known.prompt_id == attempt.prompt_id else known for known in job.attempts
     )
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

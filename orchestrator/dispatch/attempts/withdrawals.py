@@ -10,11 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 
 from ...backends.client import ComfyUIClient
 from ...backends.manager import BackendManager
 from ...backends.wire import QueuedPrompt
+from ...clock import utc_now
 from ...core.engine.faults.withdrawal import (
     Sight,
     Unwanted,
@@ -266,7 +266,7 @@ class Withdrawals:
 
     async def _give_up_the_oldest(self, peer: _Peer) -> None:
         for case in tuple(peer.cases.values()):
-            if is_too_old(case.unwanted, datetime.now(timezone.utc), self._policy):
+            if is_too_old(case.unwanted, utc_now(), self._policy):
                 log.warning("%s may still run on a peer that does not come back", case.unwanted.prompt_id)
                 await self._drop(peer, case)
 

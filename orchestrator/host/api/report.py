@@ -14,12 +14,12 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from ...clock import utc_now
 from ...core.models.backend import BackendConfig, BackendStatus
 from ...core.models.job import Attempt, Job
 from ...core.models.trust import pinned_digest
@@ -73,7 +73,7 @@ async def report(runtime: Runtime, token: str) -> dict[str, Any]:
         }
     )
     told = {
-        "made_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "made_at": utc_now().isoformat(timespec="seconds"),
         "versions": await asyncio.to_thread(_versions),
         "process": {"tasks": len(asyncio.all_tasks())},
         "settings": dict(vars(runtime.settings)),

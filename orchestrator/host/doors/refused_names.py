@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
+from ...clock import utc_now
 from ...core.models.host_names import HostName
 from ...signals import Signal
 
@@ -34,7 +35,7 @@ class RefusedNames:
         return self._news.subscribe(callback)
 
     def note(self, place: HostName) -> None:
-        name, now = str(place), datetime.now(timezone.utc)
+        name, now = str(place), utc_now()
         if len(place.name) > NAME_MAX:
             return
         known = self._names.pop(name, None)
