@@ -180,14 +180,14 @@ async def test_f03_memory_in_the_words_of_another_library_is_memory(
     master: Session, broken_peer: str
 ) -> None:
     words = "MPS backend out of memory (MPS allocated: 18.1 GB, max allowed: 18.1 GB)."
-    # Of another kind than the jobs of other tests: where it did not fit, such jobs do not go again.
+    # Of another kind than the jobs of other tests: where such a one did not fit, the next goes later.
     graphs = [failing_where_broken(seed, words) for seed in (305, 306)]
     inverted = {"3": node("ImageInvert", image=["2", 0]), "9": node("PreviewImage", images=["3", 0])}
     ends = await ends_of(master, [{**graph, **inverted} for graph in graphs])
     assert [end["state"] for end in ends] == ["done", "done"]
-    tried = [attempt for end in ends for attempt in end["attempts"] if attempt["peer"] == broken_peer]
-    why = [(end["explanation"], end["attempts"]) for end in ends]
-    assert [attempt["outcome"] for attempt in tried] == ["out_of_memory"], why
+    tried = [[a["outcome"] for a in end["attempts"] if a["peer"] == broken_peer] for end in ends]
+    # Both, where the second was there already when the first one failed; none goes there again.
+    assert ["out_of_memory"] in tried and all(each in ([], ["out_of_memory"]) for each in tried), ends
     assert (await master.peers())[broken_peer]["health"] == "up"
 
 

@@ -46,16 +46,18 @@ def slope_mb_per_min(samples: Sequence[Sample]) -> float | None:
 
 @dataclass(frozen=True)
 class Standing:
-    """What an idle master holds."""
+    """What an idle master holds. ``away``: of each peer that is not up, its health and the reason."""
 
     peers_up: int
     tasks: int
     files: int
+    away: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, report: Mapping[str, Any], sample: Sample) -> Standing:
         up = sum(peer["health"] == "up" for peer in report["peers"])
-        return cls(up, report["process"]["tasks"], sample.files)
+        away = [f"{p['health']} ({p.get('reason')})" for p in report["peers"] if p["health"] != "up"]
+        return cls(up, report["process"]["tasks"], sample.files, tuple(away))
 
     def is_back_to(self, base: Standing) -> bool:
         near = (abs(self.tasks - base.tasks), abs(self.files - base.files))
@@ -119,9 +121,8 @@ def counted(counts: Mapping[str, int]) -> str:
 
 def check_standing(found: Findings, base: Standing, end: Standing) -> None:
     held = f"{base.tasks} tasks and {base.files} open files at first, {end.tasks} and {end.files} at last"
-    found.expect(
-        end.peers_up == base.peers_up, "all peers are up", f"{end.peers_up} of {base.peers_up} are up"
-    )
+    away = f"{end.peers_up} of {base.peers_up} are up; {'; '.join(end.away)}"
+    found.expect(end.peers_up == base.peers_up, "all peers are up", away)
     found.expect(
         end.is_back_to(replace(base, peers_up=end.peers_up)), held, f"something is left over: {held}"
     )
