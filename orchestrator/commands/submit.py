@@ -118,6 +118,10 @@ def _ctrl_c_waits() -> Iterator[None]:
 
 
 def _cancel(master: Master, ids: Sequence[str]) -> None:
+    if not ids:
+        said = f"{master.url} had not answered yet: see in its Fleet tab whether it has the jobs."
+        print(f"\n{said}", file=sys.stderr)
+        return
     print("\ncancelling what was submitted", file=sys.stderr)
     for number, job_id in enumerate(ids):
         try:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.fakes.answers import answer
+from tests.fakes.answers import answer, silence
 from tests.fakes.api import Host
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture
@@ -177,6 +177,22 @@ async def test_ctrl_c_before_the_answer_cancels_what_it_then_names(
     out, _ = await process.communicate()
     assert (process.returncode, out) == (130, b"")
     assert all(peer.asked(f"/orchestrator/jobs/{job_id}/cancel") for job_id in ("first", "second"))
+
+
+async def test_a_second_ctrl_c_does_not_wait_and_claims_no_cancelling(
+    peer: FakeComfyUI, graph: Path, ctrl_c: int
+) -> None:
+    peer.answers["/orchestrator/jobs"] = silence()
+    process = await begun_at(peer.url, graph)
+    await until(lambda: peer.asked("/orchestrator/jobs"), "it was asked")
+    assert process.stderr is not None
+    said = asyncio.create_task(process.stderr.readuntil(b"jobs."), name="its last words")
+    while not said.done():  # two signals at once are one to the system
+        process.send_signal(ctrl_c)
+        await asyncio.wait([said], timeout=0.2)
+    await process.communicate()
+    err = said.result()
+    assert process.returncode == 130 and b"had not answered yet" in err and b"cancelling" not in err
 
 
 async def test_ctrl_c_while_a_file_arrives_leaves_no_half_of_it(

@@ -57,14 +57,16 @@ class Sockets:
 
     def hears(self, client_id: str) -> bool:
         """Whether it is connected and may hear of the fleet."""
-        client = self.of(client_id)
-        return client is not None and client.hears
+        return self._listener(client_id) is not None
 
     def send(self, client_id: str, message: Outgoing) -> None:
         """To one client; nothing where it does not hear."""
-        client = self.of(client_id)
-        if client is not None and client.hears:
+        if (client := self._listener(client_id)) is not None:
             client.outbox.add(message)
+
+    def _listener(self, client_id: str) -> Client | None:
+        client = self.of(client_id)
+        return client if client is not None and client.hears else None
 
     def broadcast(self, message: Outgoing) -> None:
         """To every client, as the host does for a prompt that nobody in particular queued."""
