@@ -35,7 +35,7 @@ from .interfaces import Journal, Monitor
 from .learning.run_observer import RunObserver
 from .local_run import LocalRun
 from .queue.job_queue import JobQueue
-from .queue.queued_job import too_late
+from .queue.queued_job import NOT_HELD
 from .queue.registry import JobRegistry, LiveJob
 from .recovery import Recovery
 
@@ -125,7 +125,7 @@ class RetryLoop:
             # It may be removed this very moment.
             return await self._attempt_on(live, config, placement) if config else None
         finally:
-            live.queued.take_back = too_late
+            live.queued.hold = NOT_HELD
             self._queue.release(live.queued)
 
     async def _run_locally(self, live: LiveJob, placement: Placement) -> AttemptResult | None:
@@ -201,7 +201,7 @@ class RetryLoop:
             else:
                 await self._fail(live, config, exc)
         finally:
-            live.queued.take_back = too_late
+            live.queued.hold = NOT_HELD
             self._queue.release(live.queued)
         return None
 
@@ -214,7 +214,7 @@ class RetryLoop:
     async def _follow(self, live: LiveJob, run: AttemptRun, peer: str) -> AttemptResult:
         begun = partial(self._queue.begun, live.queued)
         report = Reporter(self._registry, live, peer, begun, run.output_nodes, run.seeded_nodes)
-        live.queued.take_back = run.take_back
+        live.queued.hold = run
 
         def may_outlive() -> bool:
             is_to_end = live.job.request.source is Source.NODE or bool(live.cancel_reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.workflow.execution_errors import WORDINGS, execution_error, fault_of
+from orchestrator.core.workflow.execution_errors import WORDINGS, execution_error, fault_of, looked_for
 from orchestrator.errors import (
     GraphExecutionError,
     PeerBrokenError,
@@ -187,6 +187,32 @@ def test_what_an_error_tells_of_a_picture_that_went_in_is_kept_whole() -> None:
     tensor = "0.1234, " * 700  # torch writes 5 400 characters of a picture of any size
     told = {"exception_message": "no", "current_inputs": {"image": [tensor]}}
     assert execution_error(told, "far-away", {}).details["current_inputs"] == {"image": [tensor]}
+
+
+WORKFLOW = {"nodes": [{"id": 2, "type": "EmptyImage", "title": "Size"}, None, {"id": 7, "type": "Math"}]}
+
+
+def test_a_node_that_looked_for_one_that_stayed_behind_is_told_of_it() -> None:
+    told = looked_for(error_of("KeyError", "'2'\n"), {"7": {}}, WORKFLOW)
+    assert isinstance(told, GraphExecutionError)
+    assert 'It looked for "Size" (EmptyImage, node 2), which did not go along' in str(told)
+
+
+@pytest.mark.parametrize(
+    ("exception_type", "message", "sent", "workflow"),
+    [
+        ("KeyError", "'2'", {"2": {}}, WORKFLOW),
+        ("KeyError", "'9'", {}, WORKFLOW),
+        ("ValueError", "'2'", {}, WORKFLOW),
+        ("KeyError", "'2'", {}, {"nodes": "none"}),
+        ("KeyError", "'2'", {}, None),
+    ],
+)
+def test_any_other_missing_key_stays_as_it_was_told(
+    exception_type: str, message: str, sent: dict[str, object], workflow: object
+) -> None:
+    error = error_of(exception_type, message)
+    assert looked_for(error, sent, workflow) is error
 
 
 def test_every_wording_names_who_says_it() -> None:

@@ -219,5 +219,27 @@ def execution_error(details: Mapping[str, Any], peer: str, titles: Mapping[str, 
     return (GraphExecutionError if fault is Fault.GRAPH else PeerExecutionError)(failed, details)
 
 
+def looked_for(exc: PeerExecutionError, prompt: Mapping[str, Any], workflow: object) -> PeerExecutionError:
+    """`exc`, or where its node looked for one of the page that stayed behind, an error that says so.
+
+    Some nodes read others by their ids, from the hidden input PROMPT. Of a part of a graph only `prompt`,
+    what leads to its end, is sent; Python then names the key and no more. `workflow`: as the page saved it.
+    """
+    kind, key = str(exc.details.get("exception_type") or ""), str(exc.details.get("exception_message") or "")
+    node_id = key.strip().strip("'\"")
+    listed = workflow.get("nodes") if isinstance(workflow, Mapping) else None
+    nodes = [node for node in listed if isinstance(node, Mapping)] if isinstance(listed, list) else []
+    node = next((node for node in nodes if str(node.get("id")) == node_id), None)
+    if kind.rpartition(".")[2] != "KeyError" or node is None or node_id in prompt:
+        return exc
+    node_type = str(node.get("type") or "A node")
+    where = foreign.message(node_in_words(node_id, node_type, str(node.get("title") or node_type)))
+    return GraphExecutionError(
+        f"{_ended(str(exc))} It looked for {where}, which did not go along: only what leads to the Remote "
+        "Dispatch node is sent. Connect that node to it, or enter the value itself.",
+        exc.details,
+    )
+
+
 def _ended(sentence: str) -> str:
     return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."

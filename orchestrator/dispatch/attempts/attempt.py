@@ -22,6 +22,7 @@ from ...core.models.job import AttemptResult, InputFile, JobRequest, RemoteFile,
 from ...core.prompts.input_names import with_own_names
 from ...core.prompts.output_names import with_output_names
 from ...core.prompts.preparation import Prepared
+from ...core.workflow.execution_errors import looked_for
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.outputs import ProgressMeter, check_success
 from ...core.workflow.prompt import class_of, seeded_nodes, title_of
@@ -38,10 +39,12 @@ from ...errors import (
     JobLostError,
     LocalDiskError,
     PeerError,
+    PeerExecutionError,
     PeerUnfitError,
     PromptRefusedError,
     ResultError,
 )
+from ..queue.queued_job import Hold
 from ..sent_prompts import SentPrompts
 from .free_names import Counters
 from .gathering import Gathering, Made
@@ -66,7 +69,7 @@ class AttemptContext:
     counters: Counters = field(default_factory=Counters)
 
 
-class AttemptRun:
+class AttemptRun(Hold):
     """``send_inputs`` comes before ``run``, each once; ``run`` alone for one that an earlier process sent.
 
     `prompt_id` names it on the peer: that of the `earlier` process, or "" for a new one.
@@ -192,7 +195,7 @@ class AttemptRun:
 
         try:
             entries = await self._entries(request, hear, may_outlive)
-            outputs = merged([check_success(entry, self._peer, titles) for entry in entries])
+            outputs = self._outputs(entries, titles, request)
             gathering = Gathering(
                 self._client,
                 self._prompt,
@@ -219,6 +222,23 @@ class AttemptRun:
             left_out = f"{frames.left_out} pictures that came over the websocket were too many to keep."
             notes = (*notes, left_out)
         return await self._result(job_id, outputs, made, delivered, notes)
+
+    def _outputs(
+        self, entries: Sequence[Mapping[str, Any]], titles: Mapping[str, str], request: JobRequest
+    ) -> dict[str, Any]:
+        """
+        Raises:
+            PeerExecutionError, PeerInterruptedError, JobLostError, PeerProtocolError: see ``check_success``.
+        """
+        try:
+            return merged([check_success(entry, self._peer, titles) for entry in entries])
+        except PeerExecutionError as exc:
+            pnginfo = request.extra_data.get("extra_pnginfo")
+            workflow = pnginfo.get("workflow") if isinstance(pnginfo, Mapping) else None
+            told = looked_for(exc, self._prompt, workflow) if self._value_node else exc
+            if told is exc:
+                raise
+            raise told from exc
 
     def _with_frames(
         self, made: Made, outputs: Mapping[str, Any], frames: KeptFrames, cuts_before: int

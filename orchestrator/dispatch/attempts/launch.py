@@ -12,10 +12,33 @@ from ...core.prompts.requirements import Doubt
 from ...errors import ResultError, TakenBackError
 from ..interfaces import Peers
 from ..queue.job_queue import JobQueue
-from ..queue.queued_job import QueuedJob, not_on_its_way
+from ..queue.queued_job import NOT_HELD, Hold, QueuedJob
 from .attempt import AttemptContext, AttemptRun
 
 EVENTS_WAIT_S = 0.5  #: for a peer that was away; without its events a job is followed by polls
+
+
+class _OnItsWay(Hold):
+    """`task` makes the attempt ready; `is_ending`: whether it is being cancelled for good."""
+
+    def __init__(self, task: asyncio.Task[object] | None, is_ending: Callable[[], bool]) -> None:
+        self._task = task
+        self._is_ending = is_ending
+        self.is_called_off = False
+
+    def call_off(self) -> bool:
+        if self._task is None or self._is_ending():
+            return False
+        self.is_called_off = self.is_called_off or self._task.cancel()
+        return self.is_called_off
+
+    def undo(self) -> bool:
+        """Whether it was this that cancelled the task, which may go on then."""
+        if self._task is None or not self.is_called_off or self._is_ending():
+            return False
+        with contextlib.suppress(AttributeError):  # Python 3.10 keeps no count
+            self._task.uncancel()
+        return True
 
 
 @contextlib.contextmanager
@@ -26,26 +49,15 @@ def on_its_way(queued: QueuedJob, peer: str, is_ending: Callable[[], bool]) -> I
     Raises:
         TakenBackError: it was called off.
     """
-    task, is_called_off = asyncio.current_task(), False
-
-    def call_off() -> bool:
-        nonlocal is_called_off
-        if task is None or is_ending():
-            return False
-        is_called_off = is_called_off or task.cancel()
-        return is_called_off
-
-    queued.call_off = call_off
+    queued.hold = hold = _OnItsWay(asyncio.current_task(), is_ending)
     try:
         yield
     except asyncio.CancelledError:
-        if task is None or not is_called_off or is_ending():
+        if not hold.undo():
             raise
-        with contextlib.suppress(AttributeError):  # Python 3.10 keeps no count
-            task.uncancel()
     finally:
-        queued.call_off = not_on_its_way
-    if is_called_off:
+        queued.hold = NOT_HELD
+    if hold.is_called_off:
         raise TakenBackError(f"It was called off before {peer} had it, and another peer is to run it.")
 
 

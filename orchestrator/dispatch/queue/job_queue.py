@@ -377,7 +377,7 @@ class JobQueue:
 
     async def _get_back(self, queued: QueuedJob) -> None:
         with contextlib.suppress(OrchestratorError):
-            if await queued.take_back():
+            if await queued.hold.take_back():
                 return
         await asyncio.sleep(TAKE_BACK_PAUSE_S)  # it is still on its way there, or its beginning is told soon
         queued.taking_back = False

@@ -104,12 +104,12 @@ class QueueControl:
         """Get it back from any other peer; False when it was too late."""
         fleet = self._queue.fleet
         while fleet.has(queued) and queued.backend_id != wanted_id:
-            take_back = queued.take_back
-            if queued.call_off():
+            hold = queued.hold
+            if hold.call_off():
                 break
-            if not await take_back():
+            if not await hold.take_back():
                 return False
-            if queued.take_back == take_back:
+            if queued.hold is hold:
                 break  # else somebody else took it back, and it is on the next peer by now
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from ...core.engine.placement.plan import Placement
@@ -20,14 +20,19 @@ APART_S = 1e-6  #: between two jobs that came at the same moment
 _numbers = itertools.count(1)
 
 
-async def too_late() -> bool:
-    """A job that has begun is not taken back."""
-    return False
+class Hold:
+    """What has a job just now, and gives it back. This one has nothing: the job waits, or has begun."""
+
+    async def take_back(self) -> bool:
+        """Get the job back from a peer that has not begun it; False when it was too late."""
+        return False
+
+    def call_off(self) -> bool:
+        """Get it back while its files are still being sent to a peer; False when they are not."""
+        return False
 
 
-def not_on_its_way() -> bool:
-    """A job that waits, or is there, is not called off."""
-    return False
+NOT_HELD = Hold()
 
 
 @dataclass(eq=False)
@@ -39,8 +44,7 @@ class QueuedJob:
     work it is; ``group``: equal for jobs that are all the same to placement, None until its prompt is
     prepared, for peers as they were in that ``edition``. ``begun_at_s``: when its peer started it, on the
     same clock; ``cold``: the model files that it had to load then; ``is_copied``: it runs, or ran,
-    elsewhere too. ``take_back`` gets it back from a peer that has not begun it; False when it was too late.
-    ``call_off`` does so while its files are still being sent there, False when they are not.
+    elsewhere too. ``hold``: what has it just now.
     ``here_classes``: what no peer could get when its prompt was prepared.
     ``may_run_here``: the master itself has not refused it. ``memory_bytes``: the most memory that was too
     little for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what peers, by id,
@@ -53,8 +57,7 @@ class QueuedJob:
     request: JobRequest
     tried: dict[str, str] = field(default_factory=dict)
     on_waiting: Callable[[str], None] = lambda reason: None
-    take_back: Callable[[], Awaitable[bool]] = too_late
-    call_off: Callable[[], bool] = not_on_its_way
+    hold: Hold = NOT_HELD
     rank: Rank | None = None
     begun_at_s: float | None = None
     cold: tuple[str, ...] = ()
