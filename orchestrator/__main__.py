@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from .commands import listing, submit
+from .commands.embedded.document import KINDS
 from .commands.sources import add_from_workflow, fetch_definitions, read_definitions, read_workflow, unusable
 from .core.workflow.converter import workflow_to_api
-from .core.workflow.embedded.document import KINDS
 from .core.workflow.inspector import inspect_parameters
 from .core.workflow.object_info import ObjectInfo
 from .errors import OrchestratorError, WorkflowError

@@ -16,7 +16,6 @@ import requests
 
 from ..core.models.backend import parse_peer_url
 from ..core.workflow.documents import Document
-from ..core.workflow.embedded.document import read_document
 from ..core.workflow.object_info import ObjectInfo
 from ..errors import (
     ConfigError,
@@ -27,6 +26,7 @@ from ..errors import (
     PeerUnreachableError,
     WorkflowError,
 )
+from .embedded.document import read_document
 
 CONNECT_TIMEOUT_S, SILENCE_TIMEOUT_S, WHOLE_TIMEOUT_S = 5.0, 60.0, 180.0
 DEFINITIONS_MAX_BYTES = 64 << 20

@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any
 
 from ..core.prompts.variations import Axis, combined
-from ..core.workflow.embedded.document import KINDS
 from ..errors import (
     ConfigError,
     NoEligiblePeerError,
@@ -23,6 +22,7 @@ from ..errors import (
     PeerError,
     WorkflowError,
 )
+from .embedded.document import KINDS
 from .master import TOKEN_VARIABLE, Master
 from .sources import add_from_workflow, read_workflow
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.workflow.embedded.document import read_document
+from orchestrator.commands.embedded.document import read_document
 from tests.rig.fleet import ROOT, Fleet
 
 from .graphs import node, stamp

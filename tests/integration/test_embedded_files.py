@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.core.workflow.embedded.document import read_document
+from orchestrator.commands.embedded.document import read_document
 from orchestrator.errors import WorkflowError
 
 av = pytest.importorskip("av")

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from orchestrator.commands.embedded.document import DAMAGED_PROMPT, OWN_PROMPT, read_document
+from orchestrator.commands.embedded.source import TEXT_MAX_BYTES
 from orchestrator.core.workflow.cut import cut_prompt
 from orchestrator.core.workflow.documents import Document
-from orchestrator.core.workflow.embedded.document import DAMAGED_PROMPT, OWN_PROMPT, read_document
-from orchestrator.core.workflow.embedded.source import TEXT_MAX_BYTES
 from orchestrator.errors import WorkflowError
 
 WORKFLOW = {"nodes": [], "links": [], "extra": {"note": "Zoë 猫"}}
@@ -190,7 +190,7 @@ REFUSED = {
     ),
     "a box that says it is shorter than its own head": (
         struct.pack(">I4s", 8, b"ftyp") + struct.pack(">I4sQ", 1, b"free", 8),
-        "The video is damaged",
+        "The clip is damaged",
     ),
     "Exif data that is none": (b"RIFF\0\0\0\0WEBPEXIF\x04\0\0\0abcd", "damaged"),
 }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from ...errors import ConfigError
 from ..workflow.runs_here import HereClasses
@@ -16,6 +16,15 @@ HOSTS_MAX = 50
 BOUNDS: Mapping[str, tuple[int, int]] = {"keep_days": (1, 3650), "keep_jobs": (100, 1_000_000)}
 
 
+_Value = TypeVar("_Value")
+
+
+def _told(description: str, default: _Value) -> _Value:
+    """A field that the HTTP API describes in these words."""
+    told: _Value = field(default=default, metadata={"description": description})
+    return told
+
+
 @dataclass(frozen=True)
 class Settings:
     """``fleet_mode``: the Run button's prompts go to the peers. ``paused``: no further job is started on a
@@ -23,10 +32,7 @@ class Settings:
     ``peer_nodes``: the page offers the nodes and models of the peers too.
     ``second_copies``: the last running jobs also run on a peer that would finish them clearly sooner.
     ``retry_interrupted``: a job that somebody interrupts on its peer runs on another one.
-    ``keep_days``, ``keep_jobs``: how long finished jobs stay in the journal, and how many of them at most.
-    ``runs_here``: node classes that run on the master alone, beside those that are known to have to.
-    ``runs_on_peers``: those among the known ones that may run on peers all the same.
-    ``accepted_hosts``: names, with a port or without, under which its page is opened, see ``Place``."""
+    The others: as the API describes them."""
 
     fleet_mode: bool = False
     paused: bool = False
@@ -34,11 +40,16 @@ class Settings:
     peer_nodes: bool = True
     second_copies: bool = False
     retry_interrupted: bool = False
-    keep_days: int = 30
-    keep_jobs: int = 10_000
-    runs_here: tuple[str, ...] = ()
-    runs_on_peers: tuple[str, ...] = ()
-    accepted_hosts: tuple[str, ...] = ()
+    keep_days: int = _told("How long finished jobs stay in the journal.", 30)
+    keep_jobs: int = _told("How many of them at most.", 10_000)
+    runs_here: tuple[str, ...] = _told(
+        "Node classes that run on the master alone, beside those that are known to have to.", ()
+    )
+    runs_on_peers: tuple[str, ...] = _told("Of the known ones, those that may run on peers.", ())
+    #: See ``Place``
+    accepted_hosts: tuple[str, ...] = _told(
+        "Hosts under which the master's page is opened, besides its own names and addresses.", ()
+    )
 
     @property
     def here_classes(self) -> HereClasses:

@@ -7,10 +7,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from ....errors import WorkflowError
+from ...errors import WorkflowError
 
 TEXT_MAX_BYTES = 32 << 20  #: of one text, unpacked
-PARTS_MAX = 1_000_000  #: chunks, boxes, blocks or pages of one file
+PARTS_MAX = 1_000_000  #: chunks of one picture
 
 Tags = Iterator[tuple[str, str]]  #: names, lowercase, with their texts, in the order of the file
 
@@ -26,7 +26,7 @@ class ByteSource:
     def read(self, at: int, length: int) -> bytes:
         """Exactly `length` bytes; raises WorkflowError when the file ends before."""
         if length > TEXT_MAX_BYTES:
-            raise WorkflowError(f"A text of more than {TEXT_MAX_BYTES >> 20} MiB in the file was not read.")
+            raise too_long()
         if at + length > self.size:
             raise ends_early()
         self._file.seek(at)
@@ -39,16 +39,25 @@ class ByteSource:
         """Its first bytes, fewer where it has fewer."""
         return self.read(0, min(length, self.size))
 
+    def rewound(self) -> BinaryIO:
+        """The file itself, at its start."""
+        self._file.seek(0)
+        return self._file
+
     def unpack(self, layout: str, at: int) -> tuple[Any, ...]:
         """The fields of `layout` (see ``struct``) at a position."""
         self._parts += 1
         if self._parts > PARTS_MAX:
-            raise WorkflowError(f"The file has more than {PARTS_MAX} parts; no picture or clip has.")
+            raise WorkflowError(f"The file has more than {PARTS_MAX} parts; no picture has.")
         return struct.unpack(layout, self.read(at, struct.calcsize(layout)))
 
 
 def ends_early() -> WorkflowError:
     return WorkflowError("The file ends early: it was not saved or copied to its end. Get it again.")
+
+
+def too_long() -> WorkflowError:
+    return WorkflowError(f"A text of more than {TEXT_MAX_BYTES >> 20} MiB in the file was not read.")
 
 
 def inflated(data: bytes) -> bytes:
@@ -59,7 +68,7 @@ def inflated(data: bytes) -> bytes:
     except zlib.error as exc:
         raise WorkflowError(f"A packed text in the file is damaged: {exc}.") from exc
     if unpacker.unconsumed_tail:
-        raise WorkflowError(f"A text of more than {TEXT_MAX_BYTES >> 20} MiB in the file was not read.")
+        raise too_long()
     return text
 
 

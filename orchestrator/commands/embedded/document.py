@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from ....errors import WorkflowError
-from ..documents import Document, document_of
-from ..uncut import restored
+from ...core.workflow.documents import Document, document_of
+from ...core.workflow.uncut import restored
+from ...errors import WorkflowError
 from . import media, pictures
 from .source import TEXT_MAX_BYTES, ByteSource, Tags, decoded
 
@@ -53,16 +53,8 @@ def _reader(head: bytes, size: int) -> Callable[[ByteSource], Tags] | None:
         return pictures.webp_tags
     if head.startswith(pictures.JPEG):
         return pictures.jpeg_tags
-    if head.startswith(media.FLAC):
-        return media.flac_tags
-    if head.startswith(media.OGG):
-        return media.ogg_tags
-    if head.startswith(media.ID3):
-        return media.mp3_tags
-    if media.is_mp4(head):
-        return media.mp4_tags
-    if head.startswith(media.EBML):
-        return media.webm_tags
+    if media.is_clip(head):
+        return media.clip_tags
     return media.safetensors_tags if media.is_safetensors(head, size) else None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from ....errors import WorkflowError
+from ...errors import WorkflowError
 from .source import ByteSource, Tags, decoded, ends_early, inflated, named_text
 
 PNG = b"\x89PNG\r\n\x1a\n"
