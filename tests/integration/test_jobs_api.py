@@ -156,9 +156,12 @@ def fault(value: Any, schema: dict[str, Any], where: str = "$") -> str:
     """Where `value` is not as `schema` says; "" when it is."""
     if "$ref" in schema:
         return fault(value, OPENAPI["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]], where)
-    if "oneOf" in schema:
-        return "" if any(not fault(value, one) for one in schema["oneOf"]) else f"{where}: none of oneOf"
-    kinds = schema.get("type", [])
+    choices = schema.get("oneOf") or schema.get("anyOf")
+    if choices:
+        return "" if any(not fault(value, one) for one in choices) else f"{where}: none of {choices}"
+    kinds = schema.get("type")
+    if kinds is None:
+        return ""
     kinds = [kinds] if isinstance(kinds, str) else kinds
     found = {
         "object": isinstance(value, dict),
@@ -177,8 +180,10 @@ def fault(value: Any, schema: dict[str, Any], where: str = "$") -> str:
         faults = (fault(item, schema["items"], f"{where}[{n}]") for n, item in enumerate(value))
         return next(filter(None, faults), "")
     if isinstance(value, dict) and "properties" in schema:
-        missing = set(schema["required"]) - set(value)
-        unknown = set(value) - set(schema["properties"]) if not schema["additionalProperties"] else set()
+        missing = set(schema.get("required", ())) - set(value)
+        unknown = (
+            set(value) - set(schema["properties"]) if not schema.get("additionalProperties", True) else set()
+        )
         if missing or unknown:
             return f"{where}: missing {missing}, unknown {unknown}"
         parts = schema["properties"].items()

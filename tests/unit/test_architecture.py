@@ -63,11 +63,11 @@ RANKS = {
     "nodes": 22,
     "": 23,
 }
-DEPENDENCIES = {"aiohttp", "requests", "sqlalchemy", "PIL", "numpy"}
+DEPENDENCIES = {"aiohttp", "requests", "sqlalchemy", "PIL", "numpy", "pydantic", "typing_extensions", "av"}
 COMFYUI = {
     "comfy", "comfy_api", "comfy_execution", "execution", "folder_paths", "latent_preview", "nodes", "server",
 }  # fmt: skip
-STOCK_OF_COMFYUI = {"torch", "av", "safetensors"}
+STOCK_OF_COMFYUI = {"torch", "safetensors"}
 IMPURE = {
     "aiohttp", "asyncio", "concurrent", "requests", "socket", "sqlalchemy", "sqlite3", "subprocess",
     "threading", "time", "urllib.request",

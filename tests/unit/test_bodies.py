@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,16 +11,29 @@ import pytest
 
 from orchestrator.core.models.job import JobRequest, ResultLink, Source
 from orchestrator.errors import ConfigError, ParameterError
-from orchestrator.host.api.bodies import (
-    DEPTH_MAX,
-    explained_request_of,
-    job_request_of,
-    new_peer_of,
-    parse_object,
-    peer_changes_of,
-)
+from orchestrator.host.api.bodies import DEPTH_MAX, parse_object, read
+from orchestrator.host.api.job_bodies import Explained, JobBody, JobRequests, Move, Retry
+from orchestrator.host.api.openapi import OPENAPI
+from orchestrator.host.api.peer_bodies import Interruption, NewPeer, PeerChanges
+from orchestrator.host.api.variation_bodies import Axes
 
 PROMPT = {"1": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1}}}
+
+
+def job_request_of(body: dict[str, Any]) -> JobRequest:
+    return read(JobBody, body).request()
+
+
+def explained_request_of(body: dict[str, Any]) -> JobRequest:
+    return read(Explained, body).request()
+
+
+def new_peer_of(body: dict[str, Any]) -> dict[str, Any]:
+    return read(NewPeer, body).given()
+
+
+def peer_changes_of(body: dict[str, Any]) -> dict[str, Any]:
+    return read(PeerChanges, body).given()
 
 
 def nested(depth: int) -> bytes:
@@ -181,3 +195,54 @@ def test_no_refusal_repeats_a_key() -> None:
         with pytest.raises(ConfigError) as caught:
             peer_changes_of(body)
         assert "s3cr3t" not in str(caught.value)
+
+
+WRONG: tuple[tuple[Any, dict[str, Any], str], ...] = (
+    (JobBody, {"prompt": 5}, '"prompt" must be a JSON object.'),
+    (JobBody, {"peer": 5}, '"peer" must be text of at most 2048 characters.'),
+    (JobBody, {"tags": [1]}, '"tags" must be a list of at most 64 texts.'),
+    (JobBody, {"priority": True}, '"priority" must be a number up to 1000000; a higher one goes first.'),
+    (JobBody, {"priority": float("nan")}, '"priority" must be a number up to'),
+    (JobRequests, {"count": 0}, '"count" must be a whole number from 1 to 1000.'),
+    (JobRequests, {"count": 2.0}, '"count" must be a whole number from 1 to 1000.'),
+    (JobRequests, {"variations": [7]}, '"variations" must be a list of 1 to 1000 objects like {"seed": 7}.'),
+    (JobRequests, {"metadata": {"places": {}}}, '"metadata" must be like {"workflow": {…}, "places":'),
+    (Move, {"before": None}, '"before" must be text'),
+    (Retry, {"when": 1}, "Unknown field 'when'. Known are: peer, priority."),
+    (Interruption, {"foreign": "yes"}, '"foreign" must be true or false.'),
+    (NewPeer, {"name": "GPU 2"}, 'Give "url": the address of the peer, like http://192.168.1.20:8188.'),
+    (PeerChanges, {"tls": 5}, '"tls" must be text: a CA file'),
+    (Axes, {}, 'Give "axes": a list of {"address": "3.seed", …}'),
+    (Axes, {"axes": [{"address": "3.seed", "seeds": True}]}, '3.seed: "seeds" must be a whole number'),
+    (Axes, {"axes": [{"address": "3.cfg", "from": "1", "to": 2}]}, '3.cfg: "from" must be a number.'),
+    (Axes, {"axes": [{"address": 5}]}, '"address" must be text'),
+    (Axes, {"axes": [{"address": "a", "values": [1]}], "combine": 1}, '"combine" must be "grid" (every'),
+)
+
+
+@pytest.mark.parametrize(("model", "body", "said"), WRONG, ids=[said for *_, said in WRONG])
+def test_a_refusal_says_what_the_field_must_be(model: Any, body: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(model, body)
+    assert said in str(caught.value)
+
+
+def test_an_axis_keeps_whole_numbers_whole() -> None:
+    axes = [{"address": "3.seed", "from": 1, "to": 3, "step": 1}, {"address": "3.cfg", "values": [2**64 - 1]}]
+    (first, *_) = read(Axes, {"axes": axes}).changes()
+    assert first == {"3.seed": 1, "3.cfg": 2**64 - 1}
+    assert type(first["3.seed"]) is int
+
+
+def test_a_wish_to_move_that_says_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match='Give "before"'):
+        read(Move, {}).asked()
+    assert read(Move, {"before": ""}).asked() == ("", None)
+    assert read(Move, {"peer": "gpu"}).asked() == (None, "gpu")
+
+
+def test_the_description_has_every_shape_that_it_names() -> None:
+    text = json.dumps(OPENAPI)
+    named = set(re.findall(r"#/components/schemas/(\w+)", text))
+    assert named <= set(OPENAPI["components"]["schemas"])
+    assert {"Job", "Peer", "NewPeer", "JobRequests", "Settings", "SettingsChanges", "Error"} <= named

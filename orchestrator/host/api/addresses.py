@@ -11,6 +11,7 @@ from ..doors.guard import Guard
 from ..doors.refused_names import RefusedName
 from ..page.page_events import PageEvent
 from ..sanitise import sanitise
+from .answers import AddressesView, RefusedNameView
 
 
 class Addresses:
@@ -40,9 +41,9 @@ class Addresses:
         self._send(PageEvent.ADDRESSES, sanitise(view))
 
 
-def addresses_view(accepted: Iterable[str], refused: Iterable[RefusedName]) -> dict[str, Any]:
+def addresses_view(accepted: Iterable[str], refused: Iterable[RefusedName]) -> AddressesView:
     """As in GET /orchestrator/addresses."""
-    listed = [
+    listed: list[RefusedNameView] = [
         {"name": each.name, "last_at": each.last_at.isoformat(), "times": each.times} for each in refused
     ]
     return {"accepted": list(accepted), "refused": listed}

@@ -12,6 +12,7 @@ from ...errors import NotFoundError
 from ...runtime import Runtime
 from ..page.page_events import PageEvent
 from ..sanitise import sanitise
+from .answers import PeersView, PeerView
 from .peer_actions import running_view
 from .views import job_view, peer_view
 
@@ -88,12 +89,12 @@ class Announcer:
             self._send(PageEvent.PEERS, sanitise(peers_view(self._runtime)))
 
 
-def peers_view(runtime: Runtime) -> dict[str, Any]:
+def peers_view(runtime: Runtime) -> PeersView:
     """All peers, and what the user should read beside them."""
     return {"peers": peer_views(runtime), "notices": list(runtime.notices)}
 
 
-def peer_views(runtime: Runtime) -> list[dict[str, Any]]:
+def peer_views(runtime: Runtime) -> list[PeerView]:
     """All peers as the page and the HTTP API show them."""
     views = []
     ours: dict[str, list[Job]] = {}

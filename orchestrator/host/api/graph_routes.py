@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
 from ...core.workflow.inspector import Parameter, inspect_parameters
 from ...core.workflow.object_info import ObjectInfo
-from ...errors import ConfigError, NotFoundError
+from ...errors import NotFoundError
 from ...runtime import Runtime
-from .bodies import read_object
-from .variation_bodies import variations_of
+from .answers import GraphView, ParametersView, ParameterView, VariationsView
+from .bodies import read, read_object
+from .job_bodies import GraphBody
+from .variation_bodies import Axes
 
 Definitions = Callable[[], Awaitable[ObjectInfo]]
 
@@ -31,17 +32,15 @@ class GraphRoutes:
         self._definitions = definitions
 
     async def inspect(self, request: web.Request) -> tuple[int, Any]:
-        body = await read_object(request)
-        graph = body.get("prompt") or body.get("workflow")
-        if not isinstance(graph, dict):
-            raise ConfigError('Send "prompt" (a graph in API format) or "workflow" (as the page saves it).')
+        graph = read(GraphBody, await read_object(request)).graph
         info = await self._definitions()
         found = await asyncio.to_thread(inspect_parameters, graph, info)
-        return 200, {"parameters": [parameter_view(parameter) for parameter in found]}
+        return 200, ParametersView(parameters=[parameter_view(parameter) for parameter in found])
 
     async def variations(self, request: web.Request) -> tuple[int, Any]:
-        found = await asyncio.to_thread(variations_of, await read_object(request))
-        return 200, {"count": len(found), "variations": found}
+        body = await read_object(request)
+        found = await asyncio.to_thread(lambda: read(Axes, body).changes())
+        return 200, VariationsView(count=len(found), variations=found)
 
     async def graph(self, request: web.Request) -> tuple[int, Any]:
         """What a job was to run: the workflow its files carry, and the prompt."""
@@ -51,13 +50,24 @@ class GraphRoutes:
         workflow = workflow or job.request.workflow
         if not workflow and not job.request.prompt:
             raise NotFoundError(f"The graph of job {job.id} is no longer kept. Its picture may have it.")
-        return 200, {"workflow": workflow or None, "prompt": job.request.prompt}
+        return 200, GraphView(workflow=dict(workflow) if workflow else None, prompt=dict(job.request.prompt))
 
 
-def parameter_view(parameter: Parameter) -> dict[str, Any]:
+def parameter_view(parameter: Parameter) -> ParameterView:
     choices = parameter.choices
     return {
         "address": parameter.address,
-        **asdict(parameter),
+        "node_id": parameter.node_id,
+        "input": parameter.input,
+        "title": parameter.title,
+        "class_type": parameter.class_type,
+        "type": parameter.type,
+        "value": parameter.value,
+        "default": parameter.default,
+        "min": parameter.min,
+        "max": parameter.max,
+        "step": parameter.step,
         "choices": None if choices is None else list(choices),
+        "multiline": parameter.multiline,
+        "upload": parameter.upload,
     }

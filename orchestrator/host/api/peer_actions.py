@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import Any
 
 from ...backends.smoke_test import try_out
 from ...core.models.job import Job
@@ -12,11 +11,12 @@ from ...core.prompts.peer_files import model_files
 from ...core.workflow.object_info import ObjectInfo
 from ...errors import IllegalTransitionError
 from ...runtime import Runtime
+from .answers import InterruptedView, PeerTestView, RunningPromptView
 
 OwnModels = Callable[[], Collection[str]]  #: names of the master's own model files, as its nodes list them
 
 
-async def test_peer(runtime: Runtime, backend_id: str, own_models: OwnModels) -> dict[str, Any]:
+async def test_peer(runtime: Runtime, backend_id: str, own_models: OwnModels) -> PeerTestView:
     """Run a tiny graph there and say what was found.
 
     Raises:
@@ -44,7 +44,7 @@ async def test_peer(runtime: Runtime, backend_id: str, own_models: OwnModels) ->
 
 async def interrupt_peer(
     runtime: Runtime, backend_id: str, *, foreign: bool = False, prompt_id: str = ""
-) -> dict[str, Any]:
+) -> InterruptedView:
     """End what runs there: our job wholly, somebody else's prompt only when `foreign` says so.
 
     `prompt_id`: only if it is this one that runs.
@@ -83,7 +83,7 @@ async def free_peer(runtime: Runtime, backend_id: str) -> None:
     await runtime.peers.check(backend_id)
 
 
-def running_view(runtime: Runtime, backend_id: str, ours: Collection[Job]) -> dict[str, Any] | None:
+def running_view(runtime: Runtime, backend_id: str, ours: Collection[Job]) -> RunningPromptView | None:
     """What runs there, None for nothing. ``ours``: our running jobs there; of others only the id is known."""
     job = next((job for job in ours if job.begun_at is not None), None)
     if job is not None:

@@ -35,21 +35,14 @@ from ..page.previews import PICTURE_TYPES
 from ..sanitise import sanitise
 from .addresses import addresses_view
 from .announcer import peer_views, peers_view
-from .bodies import (
-    explained_request_of,
-    job_move_of,
-    job_requests_of,
-    job_retry_of,
-    new_peer_of,
-    peer_changes_of,
-    peer_interrupt_of,
-    read_object,
-    request_id_of,
-)
+from .answers import AcceptedView, PeerView
+from .bodies import read, read_object, request_id_of
 from .event_stream import stream_events
 from .graph_routes import Definitions, GraphRoutes, no_definitions
+from .job_bodies import Explained, JobRequests, Move, Retry
 from .openapi import OPENAPI
 from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
+from .peer_bodies import Interruption, NewPeer, PeerChanges
 from .report import report
 from .views import job_view, jobs_view, outlook_view
 
@@ -152,11 +145,12 @@ class _Api:
         return 200, peers_view(self._runtime)
 
     async def add_peer(self, request: web.Request) -> tuple[int, Any]:
-        config = await self._runtime.peers.add(**new_peer_of(await read_object(request)))
+        config = await self._runtime.peers.add(**read(NewPeer, await read_object(request)).given())
         return 201, self._peer(config.id)
 
     async def update_peer(self, request: web.Request) -> tuple[int, Any]:
-        config = await self._runtime.peers.update(_id(request), peer_changes_of(await read_object(request)))
+        changes = read(PeerChanges, await read_object(request)).given()
+        config = await self._runtime.peers.update(_id(request), changes)
         return 200, self._peer(config.id)
 
     async def remove_peer(self, request: web.Request) -> tuple[int, Any]:
@@ -171,8 +165,10 @@ class _Api:
         return 200, await test_peer(self._runtime, _id(request), self._own_models)
 
     async def interrupt_peer(self, request: web.Request) -> tuple[int, Any]:
-        asked = peer_interrupt_of(await read_object(request))
-        return 200, await interrupt_peer(self._runtime, _id(request), **asked)
+        asked = read(Interruption, await read_object(request))
+        return 200, await interrupt_peer(
+            self._runtime, _id(request), foreign=asked.foreign, prompt_id=asked.prompt_id
+        )
 
     async def free_peer(self, request: web.Request) -> tuple[int, Any]:
         await free_peer(self._runtime, _id(request))
@@ -196,15 +192,16 @@ class _Api:
     async def submit(self, request: web.Request) -> tuple[int, Any]:
         body = await read_object(request)
         request_id = request_id_of(body, request.headers.get("Idempotency-Key", ""))
-        requests = await asyncio.to_thread(job_requests_of, body, request_id)
+        requests = await asyncio.to_thread(lambda: read(JobRequests, body).requests(request_id))
         async with self._runtime.once(request_id) as earlier:
             if earlier:
                 refuse_another(earlier, requests)
             return 202, _accepted(earlier or await self._runtime.jobs.submit_all(requests))
 
     async def retry(self, request: web.Request) -> tuple[int, Any]:
-        asked = job_retry_of(await read_object(request))
-        return 202, _accepted((await self._runtime.jobs.retry(_id(request), **asked),))
+        asked = read(Retry, await read_object(request))
+        job = await self._runtime.jobs.retry(_id(request), peer=asked.peer, priority=asked.priority)
+        return 202, _accepted((job,))
 
     async def output(self, request: web.Request) -> web.StreamResponse:
         """The file itself. It is never shown as one of our pages, whatever a peer put into it."""
@@ -268,7 +265,7 @@ class _Api:
         return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
 
     async def move(self, request: web.Request) -> tuple[int, Any]:
-        before, peer = job_move_of(await read_object(request))
+        before, peer = read(Move, await read_object(request)).asked()
         if peer is not None:
             await self._runtime.queue.pin(_id(request), peer)
         if before is not None:
@@ -291,12 +288,12 @@ class _Api:
         return 200, await report(self._runtime, self._guard.token)
 
     async def explain(self, request: web.Request) -> tuple[int, Any]:
-        asked, here = self._parted(explained_request_of(await read_object(request)))
+        asked, here = self._parted(read(Explained, await read_object(request)).request())
         # Where a value of this machine is handed on as it is, no peer gets anything.
         outlook = await self._runtime.jobs.explain(asked) if asked.prompt or asked.workflow else Outlook()
-        return 200, {**outlook_view(outlook), "here": here}
+        return 200, outlook_view(outlook, here)
 
-    def _peer(self, backend_id: str) -> dict[str, Any]:
+    def _peer(self, backend_id: str) -> PeerView:
         for view in peer_views(self._runtime):
             if view["id"] == backend_id:
                 return view
@@ -369,7 +366,7 @@ def number_of(query: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
-def _accepted(jobs: Sequence[Job]) -> dict[str, Any]:
+def _accepted(jobs: Sequence[Job]) -> AcceptedView:
     return {"job_id": jobs[0].id, "state": JobState.WAITING.value, "job_ids": [job.id for job in jobs]}
 
 

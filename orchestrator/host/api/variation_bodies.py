@@ -1,108 +1,93 @@
-"""Reads and checks what callers ask of variations: the values of each parameter, and the graph to save."""
+"""What callers may ask of variations: the values of each parameter, and how they go together."""
 
 from __future__ import annotations
 
-import math
 import random
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from ...core.models.job import JobRequest
+from pydantic import ConfigDict, Field, ValidationError, WrapValidator
+
 from ...core.prompts.variations import Axis, combined, random_seeds, spread, stepped
-from ...core.workflow.saved_values import WidgetPlace, with_values
 from ...errors import ConfigError
+from .bodies import Body, must, told
+from .job_bodies import JOBS_MAX
 
-JOBS_MAX = 1_000  #: of one request
 _ADDRESS_MAX = 512
 _KINDS = '"values": […], "from" and "to" with "step" or "count", or "seeds": N'
 _draw = random.SystemRandom().randrange
+_COUNT = must(f"must be a whole number from 1 to {JOBS_MAX}.")
+_NUMBER = must("must be a number.")
+_Count = Annotated[int, Field(ge=1, le=JOBS_MAX)]
+Number = Annotated[int | float | None, _NUMBER]
 
 
-def variations_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The changes of each job that ``axes`` and ``combine`` ask for; see ``combined``.
+class AxisBody(Body):
+    """One parameter's values: listed, drawn at random, or from one number to another."""
 
-    Raises:
-        ConfigError: a field is of a wrong type, or they cannot be combined.
-    """
-    axes, combine = body.get("axes"), body.get("combine", "grid")
-    if not isinstance(axes, list) or not axes:
-        raise ConfigError(f'Give "axes": a list of {{"address": "3.seed", …}} with {_KINDS}.')
-    if combine not in ("grid", "side_by_side"):
-        raise ConfigError('"combine" must be "grid" (every combination) or "side_by_side".')
-    return combined([_axis(axis) for axis in axes], side_by_side=combine == "side_by_side", most=JOBS_MAX)
+    model_config = ConfigDict(extra="ignore")
 
+    address: Annotated[
+        Annotated[str, Field(min_length=1, max_length=_ADDRESS_MAX)],
+        must(f'must be text of at most {_ADDRESS_MAX} characters, like "3.seed".'),
+    ] = Field(description='the address of a parameter, like "3.seed".')
+    values: list[Any] | None = None
+    seeds: Annotated[_Count | None, _COUNT] = Field(default=None, description="How many to draw.")
+    from_: Number = Field(default=None, alias="from")
+    to: Number = None
+    step: Number = None
+    count: Annotated[_Count | None, _COUNT] = None
+    whole: bool = Field(default=False, description="With count: whole numbers only.")
 
-def _axis(given: Any) -> Axis:
-    address = given.get("address") if isinstance(given, dict) else None
-    if not isinstance(address, str) or not address or len(address) > _ADDRESS_MAX:
-        raise ConfigError('Each of "axes" needs an "address", like "3.seed".')
-    if isinstance(given.get("values"), list):
-        return Axis(address, tuple(given["values"][: JOBS_MAX + 1]))
-    if "seeds" in given:
-        return Axis(address, random_seeds(_count(given, "seeds", address), _draw))
-    if "from" not in given or "to" not in given:
-        raise ConfigError(f"{address} needs {_KINDS}.")
-    first, last = _number(given, "from", address), _number(given, "to", address)
-    if "step" in given:
-        step = _number(given, "step", address)
-        if step and abs((last - first) / step) > JOBS_MAX:
-            raise ConfigError(f"{address} gets more than {JOBS_MAX} values. Take a larger step.")
-        return Axis(address, stepped(first, last, step))
-    whole = given.get("whole") is True
-    return Axis(address, spread(first, last, _count(given, "count", address), whole=whole))
+    def axis(self) -> Axis:
+        """The values themselves.
 
-
-def _count(given: Mapping[str, Any], field: str, address: str) -> int:
-    value = given.get(field)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= JOBS_MAX:
-        raise ConfigError(f'{address}: "{field}" must be a whole number from 1 to {JOBS_MAX}.')
-    return value
+        Raises:
+            ConfigError: none are asked for, or too many.
+        """
+        if self.values is not None:
+            return Axis(self.address, tuple(self.values[: JOBS_MAX + 1]))
+        if self.seeds is not None:
+            return Axis(self.address, random_seeds(self.seeds, _draw))
+        first, last = self.from_, self.to
+        if first is None or last is None or (self.step is None and self.count is None):
+            raise ConfigError(f"{self.address} needs {_KINDS}.")
+        if self.step is None:
+            return Axis(self.address, spread(first, last, self.count or 1, whole=self.whole))
+        if self.step and abs((last - first) / self.step) > JOBS_MAX:
+            raise ConfigError(f"{self.address} gets more than {JOBS_MAX} values. Take a larger step.")
+        return Axis(self.address, stepped(first, last, self.step))
 
 
-def _number(given: Mapping[str, Any], field: str, address: str) -> float:
-    value = given[field]
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise ConfigError(f'{address}: "{field}" must be a number.')
-    return value
+def _named(given: Any, handler: Any) -> AxisBody:
+    """What is wrong with an axis is told with its address."""
+    try:
+        axis: AxisBody = handler(given)
+    except ValidationError as exc:
+        ours = told(exc)
+        address = given.get("address") if isinstance(given, dict) else None
+        if ours is None or not isinstance(address, str):
+            raise ours or exc from None
+        raise ConfigError(f"{address[:_ADDRESS_MAX]}: {ours}") from None
+    return axis
 
 
-def as_batch(requests: Sequence[JobRequest]) -> tuple[JobRequest, ...]:
-    """The requests, marked as those of one question: pages show them together."""
-    batch_id = uuid.uuid4().hex
-    return tuple(replace(request, batch_id=batch_id, batch_index=n) for n, request in enumerate(requests))
+class Axes(Body):
+    """The parameters that vary, and how their values are combined."""
 
+    axes: Annotated[
+        Annotated[list[Annotated[AxisBody, WrapValidator(_named)]], Field(min_length=1)],
+        must(f'must be a list of {{"address": "3.seed", …}} with {_KINDS}.'),
+    ] = Field(description=f'a list of {{"address": "3.seed", …}} with {_KINDS}.')
+    combine: Annotated[
+        Literal["grid", "side_by_side"],
+        must('must be "grid" (every combination) or "side_by_side".'),
+    ] = "grid"
 
-def with_metadata(requests: Sequence[JobRequest], metadata: Any) -> tuple[JobRequest, ...]:
-    """Each request with the workflow that its files carry, with that request's own values in it.
+    def changes(self) -> list[dict[str, Any]]:
+        """Those of each job, see ``combined``.
 
-    `metadata`: ``{"workflow": {…}, "places": {"3.seed": ["3", 0]}}``, a place being a node of the root graph
-    and which of its ``widgets_values``.
-
-    Raises:
-        ConfigError: it is of a wrong type.
-    """
-    workflow = metadata.get("workflow") if isinstance(metadata, dict) else None
-    places = metadata.get("places", {}) if isinstance(metadata, dict) else None
-    if not isinstance(workflow, dict) or not isinstance(places, dict):
-        raise ConfigError('"metadata" must be like {"workflow": {…}, "places": {"3.seed": ["3", 0]}}.')
-    known = {address: _place(place) for address, place in places.items()}
-    return tuple(
-        replace(
-            request,
-            extra_data={
-                "preview_method": "auto",
-                "extra_pnginfo": {"workflow": with_values(workflow, known, request.changes)},
-            },
-        )
-        for request in requests
-    )
-
-
-def _place(given: Any) -> WidgetPlace:
-    if isinstance(given, list) and len(given) == 2:
-        node_id, index = given
-        if isinstance(node_id, (str, int)) and type(index) is int:
-            return str(node_id), index
-    raise ConfigError('Each of "places" must be like ["3", 0]: a node, and which of its values.')
+        Raises:
+            ConfigError: the values cannot be made or combined.
+        """
+        axes = [axis.axis() for axis in self.axes]
+        return combined(axes, side_by_side=self.combine == "side_by_side", most=JOBS_MAX)

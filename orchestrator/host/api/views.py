@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from typing import Any
 from urllib.parse import urlencode
 
 from ...core.engine.estimates.knowledge import Origin
 from ...core.engine.placement.explain import Forecast, Outlook, caution, in_full
 from ...core.models.backend import BackendConfig, BackendStatus, QueueState
 from ...core.models.job import Attempt, Job, JobState, OutputFile
+from .answers import (
+    AttemptView,
+    BatchPlaceView,
+    ForecastView,
+    JobsView,
+    JobView,
+    OutlookView,
+    OutputView,
+    PeerView,
+    RunningPromptView,
+)
 
 PeerName = Callable[[str], str]  #: the name of a peer's id, also of one that was removed since
 
@@ -21,8 +31,8 @@ def peer_view(
     *,
     ours: int,
     node_types: int | None,
-    running: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    running: RunningPromptView | None = None,
+) -> PeerView:
     """``ours``: our jobs there, running and handed over. ``node_types``: None while its list is not known.
     ``running``: see running_view."""
     vitals = status.vitals
@@ -58,24 +68,22 @@ def peer_view(
         "ours": ours,
         "checked_at": _moment(status.checked_at),
         "node_types": node_types,
-        "running": None if running is None else dict(running),
+        "running": running,
     }
 
 
-def outlook_view(outlook: Outlook) -> dict[str, Any]:
+def outlook_view(outlook: Outlook, here: str) -> OutlookView:
+    """`here`: what of it would run on the master, and why."""
     return {
-        "peers": [_reckoning_view(forecast) for forecast in outlook.peers],
+        "peers": [_forecast_view(forecast) for forecast in outlook.peers],
         "paused": outlook.paused,
         "held": outlook.held,
         "waiting": outlook.waiting,
+        "here": here,
     }
 
 
-def _reckoning_view(forecast: Forecast) -> dict[str, Any]:
-    """What a peer would do with a job, in seconds from now; None for one that may not take it. ``awaits``:
-    it would, but for something that passes, and the job waits for it. ``is_guess``: such a job never ran
-    there; ``origin``: what the times are taken from. ``need_bytes``: of memory, as expected; None while
-    unknown."""
+def _forecast_view(forecast: Forecast) -> ForecastView:
     verdict, able = forecast.eligibility, forecast.eligibility.eligible
     return {
         "id": verdict.backend_id,
@@ -102,7 +110,7 @@ def jobs_view(
     skip: int = 0,
     limit: int | None = None,
     only_line: bool = False,
-) -> dict[str, Any]:
+) -> JobsView:
     """`jobs` newest first. ``line``: ids of the waiting ones, the next first; ``counts``: how many there are
     of each kind. With a `limit`: at most that many of the queue, and as many of the ended ones, after the
     first `skip` of each; running ones come with the first of them. `only_line`: `jobs` stays empty."""
@@ -124,7 +132,7 @@ def jobs_view(
     }
 
 
-def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
+def job_view(job: Job, peer_name: PeerName) -> JobView:
     return {
         "job_id": job.id,
         "state": job.state.value,
@@ -154,7 +162,7 @@ def job_view(job: Job, peer_name: PeerName) -> dict[str, Any]:
     }
 
 
-def _batch_view(job: Job) -> dict[str, Any] | None:
+def _batch_view(job: Job) -> BatchPlaceView | None:
     """Which of the jobs of one question it is, and what it changes; None for a single one."""
     request = job.request
     if not request.batch_id:
@@ -162,7 +170,7 @@ def _batch_view(job: Job) -> dict[str, Any] | None:
     return {"id": request.batch_id, "index": request.batch_index, "changes": dict(request.changes)}
 
 
-def _attempt_view(attempt: Attempt, peer_name: PeerName) -> dict[str, Any]:
+def _attempt_view(attempt: Attempt, peer_name: PeerName) -> AttemptView:
     return {
         "peer_id": attempt.backend_id,
         "peer": peer_name(attempt.backend_id),
@@ -176,11 +184,16 @@ def _attempt_view(attempt: Attempt, peer_name: PeerName) -> dict[str, Any]:
     }
 
 
-def _output_view(output: OutputFile) -> dict[str, Any]:
+def _output_view(output: OutputFile) -> OutputView:
     place = {"filename": output.filename, "subfolder": output.subfolder, "type": output.type}
-    # A file's name may hold what UTF-8 cannot; the host could not serve that one, the others it can.
-    url = f"/view?{urlencode(place, errors='replace')}"
-    return {"node_id": output.node_id, **place, "url": url}
+    return {
+        "node_id": output.node_id,
+        "filename": output.filename,
+        "subfolder": output.subfolder,
+        "type": output.type,
+        # A file's name may hold what UTF-8 cannot; the host could not serve that one, the others it can.
+        "url": f"/view?{urlencode(place, errors='replace')}",
+    }
 
 
 def _moment(moment: datetime | None) -> str | None:
