@@ -5,6 +5,9 @@ A start is measured by that: what is done before delays nothing.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 
 from ..estimates.knowledge import Knowledge
@@ -17,6 +20,27 @@ CRITICAL = 0.85
 #: that many.
 HEAD_START = 0.5
 OTHERS_MAX = 8.0
+
+
+class PeerSets(NamedTuple):
+    """The different sets of peers that groups may run on: which of them is a group's (``of_all``), the
+    ``sets`` themselves with their ``sizes``, and for each pair whether the second ``is_within`` the first."""
+
+    of_all: Ints
+    sets: Bools
+    is_within: Bools
+    sizes: Ints
+
+
+@lru_cache(maxsize=2)
+def _peer_sets(may: bytes, columns: int) -> PeerSets:
+    """Of a matrix of groups by peers. It is the same in nearly every look."""
+    numbers: dict[bytes, int] = {}
+    rows = np.frombuffer(may, np.bool_).reshape(-1, columns)
+    of_all = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows])
+    sets = np.array([np.frombuffer(key, np.bool_) for key in numbers])
+    is_within = sets.any(axis=1) & ((sets.astype(np.float32) @ (~sets.T).astype(np.float32)) == 0.0).T
+    return PeerSets(of_all, sets, is_within, sets.sum(axis=1))
 
 
 class Horizon:
@@ -52,13 +76,10 @@ class Horizon:
         """Of groups that not every usable peer may take: by when their own could be done, and which need
         them."""
         lineup, speed = self._lineup, self._speed
-        numbers: dict[bytes, int] = {}
-        of_all = np.array([numbers.setdefault(may.tobytes(), len(numbers)) for may in lineup.may])
-        sets = np.array([np.frombuffer(key, np.bool_) for key in numbers])
+        of_all, sets, is_within, sizes = _peer_sets(lineup.may.tobytes(), len(speed))
         work_s = np.bincount(of_all, lineup.work_s, len(sets)).astype(np.float64)
-        is_within = sets.any(axis=1) & ((sets.astype(np.float32) @ (~sets.T).astype(np.float32)) == 0.0).T
         levels_s = fluid_levels(self._ready_s, speed, sets, in_turn(np.where(is_within, work_s, 0.0)))
-        long_s = lineup.weight_s.max() * sets.sum(axis=1) / np.maximum(sets @ speed, 1e-9)
+        long_s = lineup.weight_s.max() * sizes / np.maximum(sets @ speed, 1e-9)
         its_set, priorities = of_all[few], lineup.priority[few]
         self._own_s[few] = levels_s[its_set]
         left_all_s = np.zeros(len(few))

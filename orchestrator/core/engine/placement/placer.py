@@ -59,7 +59,8 @@ class Placer:
         costs = self._costs
         self._now_s, self.has_more = now_s, False
         self.ready = costs.ready_s(now_s)
-        if not len(self._line) or not self._free().any():
+        free = self._free()
+        if not len(self._line) or not free.any():
             self._held = {}
             return
         lineup = self._lineup = Lineup(costs, self._line, now_s)
@@ -70,18 +71,24 @@ class Placer:
         self._horizon = Horizon(lineup, self.ready, costs.speed, now_s, costs.knowledge)
         cells = max(lineup.may.size, 1)
         starts_left = min(STARTS_AT_ONCE, max(_CELLS_MAX // cells, 4))
-        while (pick := self._next()) is not None:
+        while (pick := self._next(free)) is not None:
             number, at = pick
             w = lineup.groups[number]
             if w.head is None:
                 return  # a group without jobs may go nowhere
             yield Pick(at, w.head, w.row, self.ready.item(at))
             self._started(at, number, w.head)
+            free = self._free()
+            if not free.any():  # as ever in a busy fleet
+                self._held = {}
+                return
+            lineup.note_start(number, at)
+            self._horizon.renew(number)
             starts_left -= 1
             if not starts_left:
                 self.has_more = True
                 return
-        is_held: Bools = np.logical_or.reduce(lineup.may & self._free(), axis=1)
+        is_held: Bools = np.logical_or.reduce(lineup.may & free, axis=1)
         held = zip(lineup.groups, self._held_s.tolist(), is_held.tolist(), strict=True)
         self._held = {w.key: since_s for w, since_s, still in held if still}
 
@@ -96,12 +103,10 @@ class Placer:
         free: Bools = (self._costs.room > 0) & (soon | self._costs.is_vague)
         return free
 
-    def _next(self) -> tuple[int, int] | None:
-        """Of which group a job is to be started, and where: the free peer that is done first is asked first,
-        the quickest of equals. None when no start would be better than a later one."""
-        lineup, costs, free = self._lineup, self._costs, self._free()
-        if not free.any():
-            return None
+    def _next(self, free: Bools) -> tuple[int, int] | None:
+        """Of which group a job is to be started, and where: of the `free` peers the one that is done first is
+        asked first, the quickest of equals. None when no start would be better than a later one."""
+        lineup, costs = self._lineup, self._costs
         done_s = np.where(lineup.may, self.ready + lineup.load + lineup.run, np.inf)
         by_s = np.maximum(self._horizon.by_s, np.minimum.reduce(done_s, axis=1, initial=np.inf))
         # Others may keep the quicker peer busy for ever: wait no longer than the slower one would take.
@@ -122,10 +127,8 @@ class Placer:
         line.note_start(head.client, w.row.run.item(at) / max(self._lineup.usable_count, 1), now_s)
         costs.add_job(at, OurJob(head.job_id, w.key, w.row.need, w.row.kind), w.row, now_s)
         self.ready[at] = costs.ready_at(at, now_s)
-        self._lineup.note_start(number, at)
         self._held.pop(w.key, None)
         self._held_s[number] = now_s
-        self._horizon.renew(number)
 
     def _from_the_line(self, at: int, here: Ints, in_time: Bools) -> int | None:
         """The group of the next job in the queue among these, all of which the peer may take."""
