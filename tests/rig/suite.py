@@ -21,6 +21,8 @@ FAST = ("tests/unit", "tests/integration", "tests/faults")
 REAL = ("tests/e2e",)
 PAGE = ("tests/browser",)
 GRACE_S = 30.0
+#: A test that hangs ends the run, and says where it hung; the longest takes two minutes or three.
+HUNG = ("-o", "faulthandler_timeout=900", "-o", "faulthandler_exit_on_timeout=true")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def run(pytest_arguments: Sequence[str], *, fast: bool = False, long: bool = Fal
         *_page_logic(say),
     ]
     failed = [check.name for check in checks if not _passes(check, say)]
-    pytest = (python, "-m", "pytest", *(("-m", "") if long else ()))
+    pytest = (python, "-m", "pytest", *(("-m", "") if long else HUNG))
     if fast or pytest_arguments:
         folders = () if own_paths else _with_tests(FAST if fast else FAST + REAL + PAGE)
         tests = [Check("pytest", (*pytest, *folders, *pytest_arguments))]
