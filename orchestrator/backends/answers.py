@@ -74,7 +74,7 @@ def translated(base_url: str, mask: Mask = NOTHING) -> Iterator[None]:
         raise PeerUnreachableError(_not_connected(base_url, exc), is_closed=is_closed) from exc
     except aiohttp.WSServerHandshakeError as exc:
         if exc.status in _WANTS_KEY:
-            raise wants_key(base_url, exc.status) from exc
+            raise wants_key(base_url, exc.status, mask) from exc
         raise PeerRefusedError(f"{base_url} refuses its event stream ({exc.status}).", exc.status) from exc
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as exc:
         raise PeerUnreachableError(f"The connection to {base_url} was cut.") from exc
@@ -107,7 +107,13 @@ def _not_trusted(base_url: str, error: Exception) -> str:
     )
 
 
-def wants_key(base_url: str, status: int) -> PeerAuthError:
+def wants_key(base_url: str, status: int, mask: Mask) -> PeerAuthError:
+    if mask.has_keys:
+        return PeerAuthError(
+            f"{base_url} refuses the stored key ({status}). Enter it again in the peer's form; many proxies "
+            "want it as a Bearer token.",
+            status,
+        )
     return PeerAuthError(f"{base_url} wants a key ({status}). Enter it in the peer's form.", status)
 
 
@@ -128,7 +134,7 @@ async def check_answer(answer: aiohttp.ClientResponse, base_url: str, mask: Mask
     """
     status, is_page = answer.status, answer.content_type == "text/html"
     if status in _WANTS_KEY:
-        raise wants_key(base_url, status)
+        raise wants_key(base_url, status, mask)
     if status == HTTPStatus.NOT_MODIFIED:
         return  # said only to who asks whether it was
     if 300 <= status < 400:

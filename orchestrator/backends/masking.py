@@ -16,6 +16,7 @@ class Mask:
     page it shows; in JSON too, and without the word before it."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
+        self.has_keys = bool(headers)
         keys = {key for value in headers.values() for key in _keys(value) if len(key) >= SHORTEST}
         forms = {form for key in keys for form in _forms(key)}
         self._texts = sorted(forms, key=len, reverse=True)

@@ -289,6 +289,8 @@ class Dispatcher:
         if attempts and attempts[-1].ended_at is None:
             how = {"outcome": failure.code if failure else state.value, "reason": str(failure or "")}
             details["attempts"] = with_last(live.job, ended_at=utc_now(), **how)
+        if live.job.state is JobState.WAITING:
+            details["explanation"] = ""  # why it waited is no news any more
         live.failure = failure
         live.job = live.job.to(state, ended_at=utc_now(), error=error_view(failure), **details)
         self.registry.finished(live)

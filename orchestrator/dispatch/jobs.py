@@ -60,7 +60,7 @@ class Jobs:
     ) -> Job:
         await self._ready()
         if not request.title and request.source is not Source.NODE:
-            request = replace(request, title=described(request.prompt))
+            request = replace(request, title=described(request.prompt, request.changes))
         return await self._dispatcher.submit(request, listener, job_id=job_id, front=front)
 
     async def submit_all(self, requests: Sequence[JobRequest]) -> tuple[Job, ...]:

@@ -175,6 +175,17 @@ async def test_without_its_key_a_peer_is_not_down_but_wants_one() -> None:
         await client.close()
 
 
+async def test_a_key_that_a_peer_refuses_is_not_asked_for_as_if_there_were_none() -> None:
+    async with FakeComfyUI(key=("Authorization", "Bearer k")) as fake:
+        client = ComfyUIClient(fake.url, headers={"Authorization": "k"})
+        with pytest.raises(PeerAuthError, match=r"refuses the stored key .*Bearer"):
+            await client.health_check()
+        with pytest.raises(PeerAuthError, match="refuses the stored key"):
+            async with client.websocket("c1"):
+                pass
+        await client.close()
+
+
 @pytest.mark.parametrize(
     "barrier",
     [

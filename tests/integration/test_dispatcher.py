@@ -283,6 +283,7 @@ async def test_a_peer_whose_new_list_says_no_is_not_asked_again_though_it_is_the
     failed = await master.end_of(job)
     assert (failed.state, outcomes(failed), posts(a)) == (JobState.FAILED, ["prompt_refused"], [1])
     assert "it lacks the node RareNode" in said(failed)
+    assert failed.explanation == ""
 
 
 async def test_a_model_that_is_gone_is_looked_for_elsewhere_and_the_peer_not_asked_twice(

@@ -43,6 +43,30 @@ def test_a_long_text_is_cut() -> None:
     assert len(title) <= TITLE_MAX and title.endswith("cat…")
 
 
+def test_what_is_changed_stands_in_the_name_and_its_old_value_does_not() -> None:
+    prompt = {"m": MODEL, "k": SAMPLER}
+    changes = {"k.seed": 2584, "k.steps": 30, "k.denoise": 0.5, "k.cfg": 6.5}
+    assert described(prompt, changes) == "dream.v2 · seed 2584 · steps 30 · denoise 0.5"
+    assert described(prompt, {"k.steps": 30}) == "dream.v2 · steps 30"
+    assert described(prompt, {"KSampler.cfg": 6.50}) == "dream.v2 · KSampler, 20 steps · cfg 6.5"
+    assert described(prompt, {"m.unet_name": "other.safetensors"}) == (
+        "KSampler, 20 steps · unet_name other.safetensors"
+    )
+
+
+def test_variations_of_a_text_are_called_by_their_texts() -> None:
+    prompt = {"p": node("CLIPTextEncode", text="a cat"), "m": MODEL, "k": SAMPLER}
+    assert described(prompt, {"p.text": "a dog", "k.seed": 7}) == "a dog · seed 7"
+
+
+def test_a_long_name_leaves_room_for_what_is_changed() -> None:
+    prompt = {"p": node("CLIPTextEncode", text="cat " * 99)}
+    title = described(prompt, {"3.seed": 2584})
+    assert len(title) <= TITLE_MAX and title.endswith("cat… · seed 2584")
+    assert len(described(prompt, dict.fromkeys(("a.seed", "b.steps", "c.cfg"), "x" * 99))) <= TITLE_MAX
+    assert described({}, {"3.seed": 7}) == "seed 7"
+
+
 @pytest.mark.parametrize(
     "odd", [{}, {"1": None}, {"1": {"inputs": 3}}, {"1": node("A", x=["1", 0])}, {"1": node("A", x=["9", 0])}]
 )

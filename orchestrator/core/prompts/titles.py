@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,25 +12,43 @@ from ..workflow.prompt import class_of, links_of, title_of
 from .peer_files import is_model_file
 
 TITLE_MAX = 64  #: characters
+CHANGES_MAX = 3  #: that are told; more make no name
+_VALUE_MAX, _CHANGES_LENGTH = 20, 44
+NO_CHANGES: Mapping[str, Any] = {}
 
 
-def described(prompt: Prompt) -> str:
-    """The text that it paints, else model and steps, else its first node and its last; "" for none."""
-    text = _painted_text(prompt)
-    if text:
-        return _cut(text)
-    model = next((value for _, value in _strings(prompt) if is_model_file(value)), "")
-    steps = next((found for found in map(_steps, prompt.values()) if found), "")
-    if model or steps:
-        name = PurePosixPath(model.replace("\\", "/")).stem
-        return _cut(" · ".join(filter(None, (name, steps))))
-    return _cut(_first_and_last(prompt))
+def described(prompt: Prompt, changes: Mapping[str, Any] = NO_CHANGES) -> str:
+    """The text that it paints, else model and steps, else its first node and its last; "" for none. Then what
+    is changed in it, as "seed 2584 · steps 20". `changes`: by address, see JobRequest."""
+    changed = {address.rpartition(".")[2]: value for address, value in changes.items()}
+    text = changed.pop("text", None)
+    told = "".join(
+        f" · {name} {_cut(_value(value), _VALUE_MAX)}"
+        for name, value in itertools.islice(changed.items(), CHANGES_MAX)
+    )
+    told = _cut(told.removeprefix(" · "), _CHANGES_LENGTH)
+    base = text if isinstance(text, str) and text.strip() else _base(prompt, changed)
+    return " · ".join(filter(None, (_cut(base, TITLE_MAX - len(told) - 3), told))) if told else _cut(base)
+
+
+def _base(prompt: Prompt, changed: Collection[str]) -> str:
+    """What is `changed` names no job by its old value."""
+    if text := _painted_text(prompt):
+        return text
+    files = (value for name, _, value in _strings(prompt) if is_model_file(value) and name not in changed)
+    model = PurePosixPath(next(files, "").replace("\\", "/")).stem
+    steps = next(filter(None, map(_steps, prompt.values())), "") if "steps" not in changed else ""
+    return " · ".join(filter(None, (model, steps))) or _first_and_last(prompt)
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _painted_text(prompt: Prompt) -> str:
     encoders = {
         node_id: value
-        for node_id, value in _strings(prompt)
+        for _, node_id, value in _strings(prompt)
         if "TextEncode" in class_of(prompt[node_id]) and value.strip()
     }
     for node in prompt.values():
@@ -39,11 +58,12 @@ def _painted_text(prompt: Prompt) -> str:
     return next(iter(encoders.values()), "")
 
 
-def _strings(prompt: Prompt) -> Iterator[tuple[str, str]]:
+def _strings(prompt: Prompt) -> Iterator[tuple[str, str, str]]:
+    """The input's name, the node's id, the text."""
     for node_id, node in prompt.items():
-        for value in _inputs(node).values():
+        for name, value in _inputs(node).items():
             if isinstance(value, str):
-                yield node_id, value
+                yield name, node_id, value
 
 
 def _steps(node: Any) -> str:
@@ -74,6 +94,6 @@ def _inputs(node: Any) -> dict[str, Any]:
     return inputs if isinstance(inputs, dict) else {}
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int = TITLE_MAX) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= TITLE_MAX else line[: TITLE_MAX - 1].rstrip() + "…"
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
