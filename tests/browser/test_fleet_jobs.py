@@ -190,6 +190,29 @@ async def test_waiting_jobs_are_dragged_to_another_place(screen: Screen, lone_ma
         assert [titles[job_id] for job_id in told] == ["alpha", "beta", "gamma"]
 
 
+async def test_all_waiting_jobs_are_cancelled_also_the_one_that_a_peer_has_in_its_queue(
+    screen: Screen, lone_master: Session
+) -> None:
+    async with scripted(lone_master, "gpu-1") as peer:
+        peer.on_prompt = "hold"
+        jobs = [await submit(lone_master, title) for title in ("it runs", "handed over", "in the queue")]
+
+        async def prefetched() -> bool:
+            return len(peer.pending) == 1
+
+        await until(prefetched, "one is in the peer's queue")
+        await open_tab(screen)
+        command = "window.app.extensionManager.command.execute('RemoteDispatch.CancelWaiting')"
+        await screen.page.evaluate(f"void {command}")
+        await screen.page.get_by_text("2 waiting jobs will not run").wait_for(timeout=SOON_MS)
+        await screen.page.get_by_role("button", name="Confirm").last.click()
+        for job_id in jobs[1:]:
+            await reaches(lone_master, job_id, "cancelled")
+        assert (await reaches(lone_master, jobs[0], "running"))["begun_at"]
+        assert not peer.pending
+        await lone_master.post(f"/orchestrator/jobs/{jobs[0]}/cancel", {})
+
+
 async def test_jobs_are_filtered_by_state_and_searched_by_words(screen: Screen, lone_master: Session) -> None:
     async with scripted(lone_master, "gpu-1") as peer:
         await reaches(lone_master, await submit(lone_master, "a red house"), "done")

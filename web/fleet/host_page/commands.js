@@ -45,21 +45,29 @@ export function commandsOf({ api, store, manager }) {
       await store.change({ paused: !store.settings?.paused });
     }),
     command("CancelWaiting", "pi-times", t("Fleet: Cancel All Waiting Jobs"), async () => {
-      const { line } = await api.jobs(100_000);
-      if (!line.length) return tell("info", t("Nothing waits"));
+      const ids = await waiting(api);
+      const count = ids.length;
+      if (!count) return tell("info", t("Nothing waits"));
       const sure = await manager().dialog.confirm({
         title: t("Cancel all waiting jobs"),
-        message: plural(line.length, "{count} waiting job will not run. What runs goes on.", "{count} waiting jobs will not run. What runs goes on."),
+        message: plural(count, "{count} waiting job will not run. What runs goes on.", "{count} waiting jobs will not run. What runs goes on."),
       });
       if (!sure) return;
-      const before = line.length;
       const work = async () => {
-        for (let id = line.pop(); id !== undefined; id = line.pop()) await api.cancelJob(id); // the last ones first: none starts meanwhile
+        for (let id = ids.pop(); id !== undefined; id = ids.pop()) await api.cancelJob(id); // the last ones first: none starts meanwhile
       };
       await Promise.all(Array.from({ length: AT_ONCE }, work));
-      tell("info", plural(before, "{count} waiting job cancelled", "{count} waiting jobs cancelled"));
+      tell("info", plural(count, "{count} waiting job cancelled", "{count} waiting jobs cancelled"));
     }),
   ];
+}
+
+/** The ids of all jobs that have not begun, the next first: a peer may have one in its queue already.
+ * @param {import("../data/api.js").FleetApi} api @returns {Promise<string[]>} */
+async function waiting(api) {
+  const [{ jobs }, { line }] = await Promise.all([api.jobs(1), api.line(100_000)]);
+  const handedOver = jobs.filter((job) => job.state === "running" && !job.begun_at).map((job) => job.job_id);
+  return [...handedOver, ...line];
 }
 
 /** An element that is drawn within the next moments. @param {string} selector @returns {Promise<HTMLElement | null>} */
