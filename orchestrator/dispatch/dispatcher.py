@@ -92,12 +92,14 @@ class Dispatcher:
             self.withdrawals,
             config.retry,
         )
-        context = AttemptContext(transport, folders, config.follow, self.withdrawals, self._prompt_ids)
+        context = AttemptContext(
+            transport, folders, config.follow, self.withdrawals, journal.delivered, self._prompt_ids
+        )
         launch = Launch(self._queue, peers, context, self._recovery.look_twice)
         self.copies = SecondCopies(manager, peers, self.registry, self._queue, launch, journal)
         self._queue.copy_wanted.subscribe(self.copies.begin_on)
         self._silence = SilenceWatch(manager, peers, self.registry, config.silence)
-        self.adoption = Adoption(manager, peers, self._queue, context, journal)
+        self.adoption = Adoption(manager, peers, self._queue, context)
         local_run = LocalRun(self._local, self.registry, self._queue, journal, self._observer)
         self._retry_loop = RetryLoop(
             manager,
@@ -212,6 +214,8 @@ class Dispatcher:
         """Accept a new job, or one that `is_kept` in the journal with this `rank`, and that a peer may have
         already."""
         queued = QueuedJob(job.request, on_waiting=partial(self._explain, job.id))
+        if is_kept and job.attempts:
+            queued.left_at = job.attempts[0].started_at
         live = LiveJob(job, queued, listener or ignore)
         place = self._queue.enter(live.queued, front=front, rank=rank)
         if is_kept:

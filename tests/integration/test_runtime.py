@@ -110,6 +110,26 @@ async def test_a_job_that_its_peer_never_got_is_sent_to_the_same_peer_after_a_re
     assert len(peer.asked("/prompt")) == 1
 
 
+async def test_what_a_killed_process_had_stored_is_not_stored_once_more_by_a_new_run(
+    tmp_path: Path, peer: FakeComfyUI
+) -> None:
+    async with started(tmp_path) as master:
+        peer_id = await master.add("gpu", peer)
+        stored = Path((await master.run(picture())).outputs[0].path)
+    attempt = Attempt("11111111-2222-4333-8444-555555555555", peer_id, datetime.now(timezone.utc))
+    orphan = stored.with_name(stored.name.replace("00001", "00002"))
+    await asyncio.to_thread(shutil.copyfile, stored, orphan)
+    job = Job(
+        "of-a-script", JobRequest(prompt=picture()), attempt.started_at, JobState.RUNNING, peer_id, (attempt,)
+    )
+    await _write(tmp_path, job)
+    async with started(tmp_path) as master:
+        done = await master.end_of(job)
+    assert outcomes(done) == ["lost", "done"]
+    assert [output.path for output in done.outputs] == [str(orphan)]
+    assert set(await asyncio.to_thread(lambda: list(stored.parent.iterdir()))) == {stored, orphan}
+
+
 async def test_a_job_whose_peer_is_gone_after_a_restart_runs_on_another_and_its_old_copy_is_stopped(
     tmp_path: Path, peer: FakeComfyUI
 ) -> None:
@@ -297,7 +317,7 @@ async def test_a_wrong_key_a_login_page_and_a_redirect_all_want_a_key(
     async with FakeComfyUI(key=("Authorization", KEY)) as locked, started(tmp_path) as master:
         peer_id = await master.add("locked", locked, credentials={"value": "Bearer wrong"})
         health, reason = await health_of(master, peer_id)
-        assert (health, "Enter it in the peer's form" in reason) == (Health.NEEDS_KEY, True)
+        assert (health, "refuses the stored key (401)" in reason) == (Health.NEEDS_KEY, True)
         await master.runtime.peers.update(peer_id, {"credentials": {"value": KEY}})
         assert await health_of(master, peer_id) == (Health.UP, "")
         other_id = await master.add("other", peer)

@@ -12,11 +12,10 @@ from ...core.models.job import Attempt, Job
 from ...core.prompts.preparation import Prepared
 from ...core.workflow.object_info import ObjectInfo
 from ...errors import JobLostError, NotFoundError
-from ..interfaces import Journal, Peers
+from ..interfaces import Peers
 from ..queue.job_queue import JobQueue
 from ..queue.queued_job import QueuedJob
 from .attempt import AttemptContext, AttemptRun
-from .results import Earlier
 
 
 class Adoption:
@@ -26,9 +25,7 @@ class Adoption:
         peers: Peers,
         queue: JobQueue,
         context: AttemptContext,
-        journal: Journal,
     ) -> None:
-        self._journal = journal
         self._manager = manager
         self._peers = peers
         self._queue = queue
@@ -64,7 +61,7 @@ class Adoption:
             config,
             *known,
             prompt_id=attempt.prompt_id,
-            earlier=Earlier(attempt.started_at, self._journal.delivered),
+            left_at=queued.left_at,
         )
 
     async def withdraw(self, attempt: Attempt) -> None:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -51,7 +52,7 @@ from .gathering import Gathering, Made
 from .kept_frames import KeptFrames
 from .live_outputs import LiveOutputs
 from .remote_prompt import FollowPolicy, RemotePrompt
-from .results import Earlier, Published, Results
+from .results import Delivered, Earlier, Published, Results
 from .rounds import rounds_of, tag_of
 from .transport import Folders, Transport
 from .withdrawals import Withdrawals
@@ -65,6 +66,7 @@ class AttemptContext:
     folders: Folders
     follow: FollowPolicy
     withdrawals: Withdrawals
+    delivered: Delivered
     sent: SentPrompts = field(default_factory=SentPrompts)
     counters: Counters = field(default_factory=Counters)
 
@@ -72,7 +74,8 @@ class AttemptContext:
 class AttemptRun(Hold):
     """``send_inputs`` comes before ``run``, each once; ``run`` alone for one that an earlier process sent.
 
-    `prompt_id` names it on the peer: that of the `earlier` process, or "" for a new one.
+    `prompt_id` names it on the peer: that of an earlier process, or "" for a new one. `left_at`: see
+    QueuedJob.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class AttemptRun(Hold):
         prepared: Prepared,
         *,
         prompt_id: str = "",
-        earlier: Earlier | None = None,
+        left_at: datetime | None = None,
         node_s: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._node_s = node_s  #: what its nodes took in an earlier run
@@ -93,7 +96,8 @@ class AttemptRun(Hold):
         self._client = client
         self._events = events
         self._peer, self._backend_id = peer.name, peer.id
-        self._is_sent, self._earlier = bool(prompt_id), earlier
+        self._is_sent = bool(prompt_id)
+        self._earlier = Earlier(left_at, context.delivered) if left_at else None
         self.prompt_id = prompt_id or str(uuid.uuid4())
         self._rounds = rounds_of(self.prompt_id, client, events, context.sent)
         self._remote = RemotePrompt(client, events, self._rounds, peer.name, context.follow)

@@ -105,7 +105,11 @@ class Launch:
             raise TakenBackError(f"{config.name}, or another peer, has other nodes or files by now.")
         events = self._peers.events(config)
         node_s = self._queue.fleet.knowledge.node_times.of(queued.kind)
-        run = AttemptRun(self._context, self._peers(config), events, config, *known, node_s=node_s)
+        run = AttemptRun(
+            *(self._context, self._peers(config), events, config, *known),
+            left_at=queued.left_at,
+            node_s=node_s,
+        )
         if run.has_inputs:
             say(f"sending input files to {config.name}")
             await run.send_inputs()

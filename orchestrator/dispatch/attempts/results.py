@@ -41,15 +41,19 @@ RESUME_PAUSE_S = 0.1  #: before the first new try; twice as long before each one
 _DOWNLOADS_AT_ONCE = 4
 
 
+#: Which of these paths are a job's by the journal
+Delivered = Callable[[Sequence[str]], Awaitable[frozenset[str]]]
+
+
 @dataclass(frozen=True)
 class Earlier:
     """A process that ended in the middle of an attempt, perhaps just when its results were in their places.
 
-    ``since``: when it began the attempt. ``delivered`` tells which of these paths are a job's by the journal.
+    ``since``: when it began the job's first attempt.
     """
 
     since: datetime
-    delivered: Callable[[Sequence[str]], Awaitable[frozenset[str]]]
+    delivered: Delivered
 
     async def brought(self, places: Sequence[Path]) -> tuple[Path, ...]:
         """Files that look like results for these places, and are no job's yet."""
@@ -82,8 +86,8 @@ class Results:
 
     Files of type "output" go to the output folder under the name that the workflow asked for (see `names`);
     all others, and those of `value_node`, to the temp folder. `stock_nodes` write nothing more into a file
-    that they have told. `earlier`: the process that began the attempt; what that one brought here before it
-    ended is not brought a second time.
+    that they have told. `earlier`: the process that began the job; what that one brought here before it ended
+    is not brought a second time.
     """
 
     def __init__(

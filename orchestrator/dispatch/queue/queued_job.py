@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ...core.engine.placement.plan import Placement
 from ...core.models.job import JobRequest, Rank, Source
@@ -50,8 +51,9 @@ class QueuedJob:
     little for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what peers, by id,
     do not take of them. ``here``: what other names and paths of its prompt are on this machine, "file" or
     "folder", "" for neither; ``cautions``, by the peers' definitions, and ``outranked``: see Need.
-    ``lost_in_outage``: it was under way when most of the fleet was lost, and waits for it even if it would
-    not wait for a first one.
+    ``left_at``: when an earlier process began its first attempt; that may have brought files which the
+    journal does not have. ``lost_in_outage``: it was under way when most of the fleet was lost, and waits for
+    it even if it would not wait for a first one.
     """
 
     request: JobRequest
@@ -76,6 +78,7 @@ class QueuedJob:
     here: dict[str, str] = field(default_factory=dict)
     cautions: dict[ObjectInfo, tuple[str, ...]] = field(default_factory=dict)
     outranked: frozenset[str] = frozenset()
+    left_at: datetime | None = None
     lost_in_outage: bool = False
     backend_id: str = ""
     future: asyncio.Future[Placement] | None = None
