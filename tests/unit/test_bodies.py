@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.core.models.job import JobRequest, ResultLink, Source
 from orchestrator.errors import ConfigError, ParameterError
+from orchestrator.host.api import answers
 from orchestrator.host.api.bodies import DEPTH_MAX, parse_object, read
 from orchestrator.host.api.job_bodies import Explained, JobBody, JobRequests, Move, Retry
 from orchestrator.host.api.openapi import OPENAPI
@@ -245,4 +246,8 @@ def test_the_description_has_every_shape_that_it_names() -> None:
     text = json.dumps(OPENAPI)
     named = set(re.findall(r"#/components/schemas/(\w+)", text))
     assert named <= set(OPENAPI["components"]["schemas"])
+    kinds = [kind for name, kind in vars(answers).items() if name.endswith("View")]
+    assert set(OPENAPI["components"]["schemas"]) >= {kind.__name__.removesuffix("View") for kind in kinds}
+    graph = OPENAPI["components"]["schemas"]["JobGraph"]  # an answer and a body of one name would hide one
+    assert graph["required"] == ["prompt", "workflow"]
     assert {"Job", "Peer", "NewPeer", "JobRequests", "Settings", "SettingsChanges", "Error"} <= named

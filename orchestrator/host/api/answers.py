@@ -164,7 +164,7 @@ class AcceptedView(TypedDict):
     job_ids: list[str]
 
 
-class GraphView(TypedDict):
+class JobGraphView(TypedDict):
     prompt: dict[str, Any]
     workflow: dict[str, Any] | None
 

@@ -12,7 +12,7 @@ from ...core.workflow.inspector import Parameter, inspect_parameters
 from ...core.workflow.object_info import ObjectInfo
 from ...errors import NotFoundError
 from ...runtime import Runtime
-from .answers import GraphView, ParametersView, ParameterView, VariationsView
+from .answers import JobGraphView, ParametersView, ParameterView, VariationsView
 from .bodies import read, read_object
 from .job_bodies import GraphBody
 from .variation_bodies import Axes
@@ -50,7 +50,9 @@ class GraphRoutes:
         workflow = workflow or job.request.workflow
         if not workflow and not job.request.prompt:
             raise NotFoundError(f"The graph of job {job.id} is no longer kept. Its picture may have it.")
-        return 200, GraphView(workflow=dict(workflow) if workflow else None, prompt=dict(job.request.prompt))
+        return 200, JobGraphView(
+            workflow=dict(workflow) if workflow else None, prompt=dict(job.request.prompt)
+        )
 
 
 def parameter_view(parameter: Parameter) -> ParameterView:

@@ -27,7 +27,7 @@ _BODIES: tuple[type[Body], ...] = (
 )
 _ANSWERS = (
     *(answers.PeerView, answers.PeersView, answers.PeerTestView, answers.InterruptedView),
-    *(answers.RemovedView, answers.JobView, answers.JobsView, answers.AcceptedView, answers.GraphView),
+    *(answers.RemovedView, answers.JobView, answers.JobsView, answers.AcceptedView, answers.JobGraphView),
     *(answers.OutlookView, answers.ParametersView, answers.VariationsView, answers.AddressesView),
     *(answers.WhereView, answers.KnownClassesView, answers.SessionView),
 )
@@ -130,7 +130,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/jobs/{id}/outputs/{n}": {
         "get": operation("The n-th result file, from 0", _BINARY, kind="application/octet-stream")
     },
-    "/jobs/{id}/graph": {"get": operation("What a job was to run", answers.GraphView)},
+    "/jobs/{id}/graph": {"get": operation("What a job was to run", answers.JobGraphView)},
     "/inspect": {
         "post": operation(
             "What can be changed in a graph, the most wanted first", answers.ParametersView, body=GraphBody
@@ -199,6 +199,8 @@ def _document() -> Schema:
         name: {**shape, "additionalProperties": False}
         for name, shape in _shapes("serialization", *_ANSWERS).items()
     }
+    taken = _shapes("validation", *_BODIES)
+    assert not given.keys() & taken.keys()  # noqa: S101 - one of a name would hide the other
     return {
         "openapi": "3.1.0",
         "info": {
@@ -211,7 +213,7 @@ def _document() -> Schema:
             "schemas": {
                 "Error": _ERROR,
                 **given,
-                **_shapes("validation", *_BODIES),
+                **taken,
                 "Settings": _settings("serialization"),
                 "SettingsChanges": _settings("validation"),
             },
