@@ -70,7 +70,8 @@ class TestSleep:
             "required": {
                 "value": ("IMAGE",),
                 "seconds": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 3600.0}),
-            }
+            },
+            "optional": {"steps": ("INT", {"default": 0, "min": 0, "max": 10_000})},
         }
 
     RETURN_TYPES = ("IMAGE",)
@@ -78,9 +79,9 @@ class TestSleep:
     CATEGORY = "test"
     STEP_S = 0.05
 
-    def sleep(self, value, seconds):
+    def sleep(self, value, seconds, steps=0):
         seconds *= SLOWNESS
-        steps = max(round(seconds / self.STEP_S), 1)
+        steps = steps or max(round(seconds / self.STEP_S), 1)
         bar = comfy.utils.ProgressBar(steps)
         for _ in range(steps):
             comfy.model_management.throw_exception_if_processing_interrupted()
