@@ -48,8 +48,7 @@ async def reconcile(store: Store, dispatcher: Dispatcher, peer_name: Callable[[s
             waiting = closed.to(JobState.WAITING) if closed.state is JobState.RUNNING else closed
             waiting = waiting.evolve(backend_id="", progress=0.0, progress_text="")
             await dispatcher.accept(waiting, rank=places.get(job.id), is_kept=True)
-    for unwanted in left:  # now that each may be claimed by its job
-        await dispatcher.withdrawals.withdraw(unwanted)
+    await dispatcher.withdrawals.resume(left)
 
 
 def _goes_on(job: Job) -> bool:

@@ -66,13 +66,13 @@ async def test_the_support_bundle_strikes_out_what_a_failed_node_quotes(rig: Rig
     graph["1"]["_meta"] = {"title": "Portrait of Ada"}
     graph["1"]["inputs"]["text"] = "a lady, in red"
     job = await rig.submit_to(rig.a, graph, title="Birthday card", peer="a")
-    said = "Birthday card: 'a lady, in red' not to renders/for_a_friend C:\\Users\\ada\\me.png, /home/ada/x y"
+    said = "Birthday card: 'a lady, in red' not to renders/for_a_friend C:\\Users\\kim\\me.png, /home/kim/x y"
     await rig.a.fail(rig.a.running or "", node_id="1", exception_message=said)
     assert (await rig.end_of(job)).state is JobState.FAILED
     told = await report(rig.master.runtime, "t0ken-of-the-page")
     sentence = told["jobs"][0]["error"]["message"]
     assert "EmptyImage, node 1) failed on a" in sentence
-    private = ("Portrait", "Ada", "ada", "Birthday", "lady", "friend", "me.png")
+    private = ("Portrait", "Ada", "kim", "Birthday", "lady", "friend", "me.png")
     assert [word for word in private if word in json.dumps(told)] == []
 
 

@@ -80,6 +80,8 @@ class Withdrawals:
         self._claims = claims
         self._policy = policy
         self._busy: dict[str, _Peer] = {}
+        self._resumed = asyncio.Event()
+        self._resumed.set()
         self._closing = False
         self._unsubscribe: Callable[[], None] = lambda: None
 
@@ -95,7 +97,17 @@ class Withdrawals:
         unwanted = await self._journal.load_unwanted()
         for one in unwanted:
             self._sent.append(one.prompt_id, one.backend_id)
+        if unwanted:
+            self._resumed.clear()
         return unwanted
+
+    async def resume(self, unwanted: Iterable[Unwanted]) -> None:
+        """Have those of earlier processes end, once their jobs are here: a job may go on with its own."""
+        try:
+            for one in unwanted:
+                await self.withdraw(one)
+        finally:
+            self._resumed.set()
 
     def has(self, prompt_id: str) -> bool:
         """Whether it is not yet known to have ended on its peer."""
@@ -116,6 +128,7 @@ class Withdrawals:
 
     async def settled(self, prompt_ids: Iterable[str], wait_s: float) -> None:
         """Wait until all of these have ended on their peers, for at most `wait_s`."""
+        await self._resumed.wait()  # before, nothing is known of those of earlier processes
         cases = [
             peer.cases[name] for name in prompt_ids for peer in self._busy.values() if name in peer.cases
         ]
