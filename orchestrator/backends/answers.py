@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -189,6 +190,7 @@ def _body_too_large(answer: aiohttp.ClientResponse, base_url: str, *, is_proxys:
     )
 
 
+@lru_cache(maxsize=64)
 def json_max_bytes(path: str) -> int:
     """The most that an answer of this route can honestly have."""
     return next((most for route, most in _SMALL.items() if path.startswith(route)), JSON_MAX_BYTES)

@@ -17,8 +17,6 @@ log = logging.getLogger(__name__)
 
 _ADDRESS_PARTS = frozenset({"host", "port", "scheme", "path"})
 
-MEMORY_STEP_BYTES = 1 << 28
-
 
 @dataclass
 class _Peer:
@@ -114,12 +112,12 @@ class BackendManager:
     def set_status(self, backend_id: str, status: BackendStatus) -> None:
         """Take in a measurement. A new moment of the same one is no news, nor is a little memory."""
         peer = self._peer(backend_id)
-        news = _as_told(status) != _as_told(peer.status)
+        is_news = status.news != peer.status.news
         is_polled = status.vitals is not None and status.vitals is not peer.status.vitals
         peer.status = status
         if is_polled:
             self.polled.tell(backend_id, status)
-        if news:
+        if is_news:
             self._tell(backend_id)
 
     def get_object_info(self, backend_id: str) -> ObjectInfo | None:
@@ -223,13 +221,3 @@ class BackendManager:
     def _tell(self, backend_id: str) -> None:
         self.edition += 1
         self._changed.tell(backend_id)
-
-
-def _as_told(status: BackendStatus) -> BackendStatus:
-    """What of a status is worth telling: free memory in steps, nothing that every poll changes."""
-    vitals = status.vitals
-    if vitals is not None:
-        devices = (replace(d, vram_free_bytes=d.vram_free_bytes // MEMORY_STEP_BYTES) for d in vitals.devices)
-        ram = vitals.ram_free_bytes // MEMORY_STEP_BYTES
-        vitals = replace(vitals, devices=tuple(devices), ram_free_bytes=ram)
-    return replace(status, vitals=vitals, checked_at=None, goods=0, still_since_s=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
@@ -18,6 +18,7 @@ DEFAULT_PORT = 8188
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: The master itself, where a peer's id stands: no peer can have it. People read it as its name.
 LOCAL_PEER_ID = "this machine"
+MEMORY_STEP_BYTES = 1 << 28  #: less of free memory, more or less, is no news
 NAME_MAX = 64
 TAG_MAX = 32
 
@@ -221,3 +222,15 @@ class BackendStatus:
     conduct: Conduct = field(default_factory=Conduct)
     still_since_s: float | None = None
     is_closed: bool = False
+
+    @cached_property
+    def news(self) -> BackendStatus:
+        """What of it is worth telling: free memory in steps, nothing that every poll changes."""
+        vitals = self.vitals
+        if vitals is not None:
+            devices = (
+                replace(d, vram_free_bytes=d.vram_free_bytes // MEMORY_STEP_BYTES) for d in vitals.devices
+            )
+            ram = vitals.ram_free_bytes // MEMORY_STEP_BYTES
+            vitals = replace(vitals, devices=tuple(devices), ram_free_bytes=ram)
+        return replace(self, vitals=vitals, checked_at=None, goods=0, still_since_s=None)
