@@ -23,6 +23,7 @@ from .fleet.mode import FleetMode
 from .fleet.native_queue import NativeQueue
 from .fleet.prompt_handlers import PromptHandlers
 from .fleet.runs_here import RunsHere
+from .log_lines import name_log_lines
 from .node.node_peers import NodePeers
 from .node.prompt_hook import PromptHook
 from .page.merged_nodes import MergedNodes
@@ -37,6 +38,7 @@ def install(server: Any) -> None:
 
     Called while ComfyUI loads its node packs: its app takes routes and start-up handlers until it runs.
     """
+    name_log_lines()
     keep_log_lines()
     guard = Guard.from_environment(server)
     folders = comfy.folders()
@@ -107,6 +109,8 @@ async def _start(
     except Exception:
         log.exception("Remote Dispatch could not start; ComfyUI itself goes on without it")
         return
+    peers, mode = len(runtime.manager.all()), "on" if runtime.settings.fleet_mode else "off"
+    log.info("ready, with %d %s; fleet mode is %s", peers, "peer" if peers == 1 else "peers", mode)
     for listener in listeners:
         try:
             listener.start()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,6 +203,18 @@ async def test_the_host_is_not_asked_twice_when_we_fail_after_its_answer(
     assert (await fleet_mode.post("/queue", {"clear": False}))[0] == 200
     assert fleet_mode.asked("/queue") == [{"clear": False}]
     assert "ComfyUI itself answers" in caplog.text
+
+
+async def test_each_of_our_lines_in_the_log_says_whose_it_is_and_the_first_one_what_is_here(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        async with FakeHost(tmp_path):
+            await until(lambda: "Remote Dispatch: ready, with 0 peers; fleet mode is off" in caplog.text)
+    ours = [
+        record.getMessage() for record in caplog.records if record.name.startswith(("orchestrator", "nodes"))
+    ]
+    assert ours and all(line.startswith("Remote Dispatch") for line in ours)
 
 
 # Clients that listen
