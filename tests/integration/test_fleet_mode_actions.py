@@ -205,16 +205,30 @@ async def test_the_host_is_not_asked_twice_when_we_fail_after_its_answer(
     assert "ComfyUI itself answers" in caplog.text
 
 
+class Lines(logging.Handler):
+    """What comes to the host's own log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ours: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith("orchestrator"):
+            self.ours.append(record.getMessage())
+
+
 async def test_each_of_our_lines_in_the_log_says_whose_it_is_and_the_first_one_what_is_here(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO):
+    caplog.set_level(logging.INFO)
+    lines = Lines()
+    logging.getLogger().addHandler(lines)
+    try:
         async with FakeHost(tmp_path):
-            await until(lambda: "Remote Dispatch: ready, with 0 peers; fleet mode is off" in caplog.text)
-    ours = [
-        record.getMessage() for record in caplog.records if record.name.startswith(("orchestrator", "nodes"))
-    ]
-    assert ours and all(line.startswith("Remote Dispatch") for line in ours)
+            await until(lambda: "Remote Dispatch: ready, with 0 peers; fleet mode is off" in lines.ours)
+    finally:
+        logging.getLogger().removeHandler(lines)
+    assert all(line.startswith("Remote Dispatch") for line in lines.ours)
 
 
 # Clients that listen
