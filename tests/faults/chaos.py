@@ -62,6 +62,7 @@ class Chaos:
         self.accepted: dict[str, int] = {}
         self.refused = 0
         self._number = 0
+        self._is_over = False
         self.samples: list[Sample] = []
         self.faults: Counter[str] = Counter()
         self.falls: Counter[str] = Counter()
@@ -86,7 +87,8 @@ class Chaos:
                 await asyncio.sleep(max(self._began + fault.at_s - self._clock(), 0.0))
                 await self._bring_about(fault)
             await asyncio.sleep(max(self._began + seconds - self._clock(), 0.0))
-            arrivals.cancel()
+            self._is_over = True
+            await arrivals  # a job that is on its way to the master is answered, and counted
             self.say(f"no more faults, no more jobs; the last of {len(self.accepted)} come to their end")
             jobs = await self._all_ended()
             self.say(f"{len(jobs)} have ended; the fleet is left alone until all is as it was at rest")
@@ -131,9 +133,9 @@ class Chaos:
             await asyncio.sleep(1.0)
 
     async def _arrivals(self) -> None:
-        while True:
-            await asyncio.sleep(self._jobs_random.expovariate(JOBS_PER_S))
+        while not self._is_over:
             await self._submit()
+            await asyncio.sleep(self._jobs_random.expovariate(JOBS_PER_S))
 
     async def _queues(self) -> dict[str, int]:
         """How many prompts each peer has still."""
