@@ -14,6 +14,7 @@ import asyncio
 import gc
 import importlib
 import json
+import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -83,6 +84,7 @@ class FakeHost(PromptHandling):
         )
         self._open.enter_context(modules)
         self._add_routes()
+        self._open.callback(_use_the_log_as_before)
         importlib.import_module("orchestrator.host.installation").install(self)
         self.runtime = importlib.import_module("orchestrator.host.current").current().runtime
         self._open.callback(gc.unfreeze)  # the plugin freezes what is there when its host starts
@@ -348,3 +350,12 @@ def _is_uuid(value: object) -> bool:
     with suppress(ValueError):
         return checked_id(value) == value
     return False
+
+
+def _use_the_log_as_before() -> None:
+    """The plugin names its lines from its host's start on; tests without one hear them bare, and once."""
+    for logger in map(logging.getLogger, ("orchestrator", "nodes")):
+        logger.propagate = True
+        for handler in list(logger.handlers):
+            if type(handler).__module__.endswith("host.log_lines"):
+                logger.removeHandler(handler)

@@ -72,6 +72,7 @@ class FleetMode:
         packs = PackEvents(runtime, comfy.module_of)
         self._mirror = FleetMirror(server, sockets, runtime, self._native, packs, self._is_output)
         self._greetings = BackgroundTasks()
+        self._expected: dict[str, web.Request] = {}  #: by client: the last one that asked for a socket
         self._timer: asyncio.TimerHandle | None = None
 
     def install(self) -> None:
@@ -336,16 +337,20 @@ class FleetMode:
         client_id = request.rel_url.query.get("clientId", "")
         if client_id:
             before = self._server.sockets.get(client_id)
-            self._greetings.start(self._greet(client_id, before), "greeting")
+            self._expected[client_id] = request
+            self._greetings.start(self._greet(client_id, request, before), "greeting")
         return None
 
-    async def _greet(self, client_id: str, before: object) -> None:
-        """`before`: the socket that this client had until now."""
+    async def _greet(self, client_id: str, request: web.Request, before: object) -> None:
+        """`before`: the socket that this client had until now. One that connects again is told once."""
         for _ in range(_GREETING_TRIES):
+            if self._expected.get(client_id) is not request:
+                return
             if self._server.sockets.get(client_id) not in (None, before):
                 self._mirror.greet(client_id)
-                return
+                break
             await asyncio.sleep(_GREETING_PAUSE_S)
+        del self._expected[client_id]
 
 
 def _has_no_class(node: object) -> bool:
