@@ -65,6 +65,7 @@ def test_a_long_name_leaves_room_for_what_is_changed() -> None:
     assert len(title) <= TITLE_MAX and title.endswith("cat… · seed 2584")
     assert len(described(prompt, dict.fromkeys(("a.seed", "b.steps", "c.cfg"), "x" * 99))) <= TITLE_MAX
     assert described({}, {"3.seed": 7}) == "seed 7"
+    assert described({}, {"3.points": [[0, 1]] * 9, "4.on": True}) == "points … · on True"
 
 
 @pytest.mark.parametrize(

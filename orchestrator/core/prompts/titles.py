@@ -13,7 +13,7 @@ from .peer_files import is_model_file
 
 TITLE_MAX = 64  #: characters
 CHANGES_MAX = 3  #: that are told; more make no name
-_VALUE_MAX, _CHANGES_LENGTH = 20, 44
+_VALUE_MAX, _VALUE_READ_MAX, _CHANGES_LENGTH = 20, 200, 44
 NO_CHANGES: Mapping[str, Any] = {}
 
 
@@ -42,7 +42,12 @@ def _base(prompt: Prompt, changed: Collection[str]) -> str:
 
 
 def _value(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+    """In a few letters: a list or an object may be megabytes, and this runs on the event loop."""
+    if isinstance(value, str):
+        return value[:_VALUE_READ_MAX]
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if isinstance(value, int) or value is None else "…"
 
 
 def _painted_text(prompt: Prompt) -> str:

@@ -109,6 +109,10 @@ class Withdrawals:
         finally:
             self._resumed.set()
 
+    async def resumed(self) -> None:
+        """Until then nothing is known of those of earlier processes."""
+        await self._resumed.wait()
+
     def has(self, prompt_id: str) -> bool:
         """Whether it is not yet known to have ended on its peer."""
         return any(prompt_id in peer.cases for peer in self._busy.values())
@@ -128,7 +132,7 @@ class Withdrawals:
 
     async def settled(self, prompt_ids: Iterable[str], wait_s: float) -> None:
         """Wait until all of these have ended on their peers, for at most `wait_s`."""
-        await self._resumed.wait()  # before, nothing is known of those of earlier processes
+        await self.resumed()
         cases = [
             peer.cases[name] for name in prompt_ids for peer in self._busy.values() if name in peer.cases
         ]

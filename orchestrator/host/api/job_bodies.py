@@ -96,7 +96,7 @@ class Explained(JobBody):
     """As a job; or what a Remote Dispatch node would send, which wants one value back and no files."""
 
     result: Annotated[
-        list[str | int] | None,
+        Annotated[list[str | int], Field(min_length=2, max_length=2)] | None,
         must('must be a node of "prompt" and the number of its output, like ["8", 0].'),
     ] = Field(
         default=None, description='The output whose value is wanted back, like ["8", 0], instead of files.'
@@ -130,7 +130,7 @@ class Metadata(Body):
     """The workflow that the files carry, with each job's own values in it."""
 
     workflow: dict[str, Any]
-    places: dict[str, list[str | int]] = Field(
+    places: dict[str, Annotated[list[str | int], Field(max_length=2)]] = Field(
         default_factory=dict,
         description="Address to a node of the root graph, and which of its widgets_values.",
     )

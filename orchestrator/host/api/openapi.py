@@ -25,12 +25,7 @@ _ANYTHING: Schema = {"type": "object"}
 _BODIES: tuple[type[Body], ...] = (
     *(NewPeer, PeerChanges, Interruption, JobRequests, Explained, Move, Retry, GraphBody, Axes, Nothing),
 )
-_ANSWERS = (
-    *(answers.PeerView, answers.PeersView, answers.PeerTestView, answers.InterruptedView),
-    *(answers.RemovedView, answers.JobView, answers.JobsView, answers.AcceptedView, answers.JobGraphView),
-    *(answers.OutlookView, answers.ParametersView, answers.VariationsView, answers.AddressesView),
-    *(answers.WhereView, answers.KnownClassesView, answers.SessionView),
-)
+_ANSWERS = tuple(shape for name, shape in vars(answers).items() if name.endswith("View"))
 _ERROR: Schema = {
     "type": "object",
     "properties": {"error": _TEXT, "message": _TEXT},

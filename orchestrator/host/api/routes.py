@@ -35,7 +35,7 @@ from ..page.previews import PICTURE_TYPES
 from ..sanitise import sanitise
 from .addresses import addresses_view
 from .announcer import peer_views, peers_view
-from .answers import AcceptedView, PeerView
+from .answers import AcceptedView, KnownClassesView, PeerView, RemovedView, SessionView
 from .bodies import read, read_object, request_id_of
 from .event_stream import stream_events
 from .graph_routes import Definitions, GraphRoutes, no_definitions
@@ -139,7 +139,7 @@ class _Api:
         self._where = where
 
     async def session(self, request: web.Request) -> tuple[int, Any]:
-        return 200, {"token": self._guard.token}
+        return 200, SessionView(token=self._guard.token)
 
     async def peers(self, request: web.Request) -> tuple[int, Any]:
         return 200, peers_view(self._runtime)
@@ -155,7 +155,7 @@ class _Api:
 
     async def remove_peer(self, request: web.Request) -> tuple[int, Any]:
         await self._runtime.peers.remove(_id(request))
-        return 200, {"id": _id(request)}
+        return 200, RemovedView(id=_id(request))
 
     async def check_peer(self, request: web.Request) -> tuple[int, Any]:
         await self._runtime.peers.check(_id(request))
@@ -279,7 +279,7 @@ class _Api:
         return 200, vars(await self._runtime.change_settings(await read_object(request)))
 
     async def runs_here(self, request: web.Request) -> tuple[int, Any]:
-        return 200, {"known": sorted(known_classes())}
+        return 200, KnownClassesView(known=sorted(known_classes()))
 
     async def addresses(self, request: web.Request) -> tuple[int, Any]:
         return 200, addresses_view(self._runtime.settings.accepted_hosts, self._guard.refused.listed())
