@@ -6,38 +6,35 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import aiohttp
 
 from ..core.models.backend import QueueState, Vitals
 from ..core.models.job import RemoteFile
 from ..errors import (
-    AnswerError,
     AnswerTooLargeError,
     PeerAuthError,
     PeerBusyError,
-    PeerError,
     PeerProtocolError,
     PeerRefusedError,
     PeerUnfitError,
-    PeerUnwellError,
 )
 from . import wire
 from .answers import json_max_bytes, kept_node_errors, parse_body, read_body, read_json
 from .connection import Connection
 from .downloads import CheckHead, Download, Partial
 from .json_stream import Wanted
-from .large_answers import ENDINGS, HISTORY, NODE_LIST, QUEUE, Limits, LongQueue, NodeList, queue_ids
+from .large_answers import ENDINGS, HISTORY, NODE_LIST, QUEUE, Limits, NodeList, queue_ids
 from .masking import Mask
 from .request_body import json_body
 from .resolver import CheckedResolver
 from .transfer import at_a_pace, in_thread, observed
+from .vitals_reader import VitalsReader
 
-LONG_READ_S = 0.5
-LONG_READ_KEPT_S = 30.0  #: how long a queue that took longer to read is believed while it has as many prompts
 OWN_NODES_HEADER = "X-Orchestrator-Own-Nodes"  #: a peer that is a master itself then leaves its peers out
 HOP_HEADER = "X-Orchestrator-Hop"  #: says which master sent it; another master then runs it itself
 ID_MAX = 100  #: characters of a prompt's id that are taken from a peer
@@ -81,7 +78,7 @@ class ComfyUIClient:
             session=session,
         )
         self._sender = sender
-        self._long_queue: LongQueue | None = None
+        self._vitals = VitalsReader(self.base_url, partial(self._json, "GET"), self.queue)
         self._door = asyncio.Lock()  #: prompts arrive in the order in which they are handed in
 
     @property
@@ -99,48 +96,20 @@ class ComfyUIClient:
         return True
 
     async def vitals(self) -> Vitals:
-        """GET /system_stats and how many prompts are there, at the same time; then which, if there are any.
+        """What it is made of and what it is at, see ``VitalsReader.read``.
 
         Raises:
-            PeerError: of the first two. A queue that cannot be read is one whose prompts nobody can name.
+            PeerError
         """
-        asked = self._json("GET", "/system_stats"), self._remaining()
-        # Both are waited for: a question left alone could outlive the client.
-        stats, remaining = await asyncio.gather(*asked, return_exceptions=True)
-        if isinstance(stats, PeerRefusedError) and stats.status == HTTP_NOT_FOUND:
-            path = urlsplit(self.base_url).path
-            hint = f"Check the port, or leave out {path}." if path else "Check the port."
-            raise PeerProtocolError(
-                f"{self.base_url} answers and is not ComfyUI: it has no /system_stats there. {hint}"
-            ) from stats
-        for answer in (stats, remaining):
-            if isinstance(answer, AnswerError) and not isinstance(answer, PeerBusyError):
-                raise PeerUnwellError(str(answer)) from answer  # on this route it is the machine's
-        if isinstance(stats, BaseException):
-            raise stats
-        if isinstance(remaining, BaseException):
-            raise remaining
-        return wire.vitals(stats, *await self._queue_of(remaining))
+        return await self._vitals.read()
 
-    async def _remaining(self) -> int:
-        return wire.remaining(await self._json("GET", "/prompt"))
+    async def is_still_idle(self) -> bool:
+        """Whether it had nothing to do when ``latest`` was read, and has nothing now.
 
-    async def _queue_of(self, remaining: int) -> tuple[QueueState, str]:
-        """The queue, which holds `remaining` prompts, and why they cannot be named, if they cannot."""
-        clock = asyncio.get_running_loop().time
-        if not remaining:
-            return QueueState(), ""
-        known = self._long_queue
-        if known is None or known.remaining != remaining or clock() > known.until_s:
-            began_s = clock()
-            try:
-                queue, note = await self.queue(), ""
-            except PeerError as exc:
-                queue, note = QueueState(unnamed=remaining), f"Which prompts wait there is not known: {exc}"
-            known = LongQueue(remaining, clock() + LONG_READ_KEPT_S, queue, note)
-            # A short one is asked for with every poll; what takes long costs its peer too.
-            self._long_queue = known if note or clock() - began_s > LONG_READ_S else None
-        return known.queue, known.note
+        Raises:
+            PeerError
+        """
+        return self.latest is not None and not self.latest.queue.length and not await self._vitals.remaining()
 
     async def queue(self) -> QueueState:
         """Whose prompts run and wait there.

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from time import monotonic
 from typing import TypeVar
 
 from ..clock import utc_now
@@ -54,14 +55,13 @@ class Gate:
         self._refused_at_s = 0.0
 
     async def enter(self) -> float:
-        """Wait for the turn of a request; return when it is sent, on the loop's clock."""
-        clock = asyncio.get_running_loop().time
+        """Wait for the turn of a request; return when it is sent, on the monotonic clock."""
         if not self._spacing_s:
-            return clock()
+            return monotonic()
         async with self._turn:
-            while (wait_s := self._due_at_s() - clock()) > 0:  # noqa: ASYNC110  a refusal may put it off meanwhile
+            while (wait_s := self._due_at_s() - monotonic()) > 0:  # noqa: ASYNC110  a refusal may put it off meanwhile
                 await asyncio.sleep(wait_s)
-            self._last_at_s = clock()
+            self._last_at_s = monotonic()
             return self._last_at_s
 
     def _due_at_s(self) -> float:
@@ -69,10 +69,11 @@ class Gate:
 
     def note(self, sent_at_s: float, status: int, headers: Mapping[str, str]) -> None:
         """Take in how a request was answered."""
-        now_s = asyncio.get_running_loop().time()
         if status not in (TOO_MANY, UNAVAILABLE):
-            self._relax(now_s)
+            if self._spacing_s:
+                self._relax(monotonic())
             return
+        now_s = monotonic()
         wait_s = retry_after_s(status, headers, utc_now())
         self._opens_at_s = max(self._opens_at_s, now_s + (wait_s or UNTOLD_S))
         if sent_at_s >= self._refused_at_s:  # several that were under way are one refusal
@@ -81,7 +82,7 @@ class Gate:
             self._refused_at_s = now_s
 
     def _relax(self, now_s: float) -> None:
-        if self._spacing_s and now_s - self._refused_at_s > RELAX_EVERY_S:
+        if now_s - self._refused_at_s > RELAX_EVERY_S:
             self._refused_at_s = now_s
             self._spacing_s *= RELAX_BY
             if self._spacing_s < SPACING_FIRST_S / 2:

@@ -34,19 +34,22 @@ REREAD_MAX_S = 60.0  #: then after twice as long each time, up to this
 PATIENCE_S = 120.0  #: how long a peer may put off each question about its nodes
 FRESH_S = 3.0  #: a node list younger than this is not read again, however many pages ask
 RENEWED_AT_ONCE = 4  #: lists of several MB each
+BRIEF_LOOKS = 2  #: at a peer that has nothing to do, before its memory is asked for again
 
 
 @dataclass
 class _Watched:
     """What is under way for one peer. Moments are on the event loop's clock.
 
-    ``generation``: the one whose node list is being read. ``unfit``: why no job can be done there, until it
-    is of another version than ``unfit_version``, was away, or somebody asks.
+    ``brief_looks``: in a row, see BRIEF_LOOKS. ``generation``: the one whose node list is being read.
+    ``unfit``: why no job can be done there, until it is of another version than ``unfit_version``, was away,
+    or somebody asks.
     """
 
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
     polling: asyncio.Task[None] | None = None
     reading: asyncio.Task[None] | None = None
+    brief_looks: int = 0
     generation: int = 0
     reread_pause_s: float = 0.0
     reread_at: float = 0.0
@@ -172,7 +175,10 @@ class HealthMonitor:
             peer.polling = self._tasks.start(self._poll(backend_id, peer), f"watch {backend_id}")
 
     def _of(self, backend_id: str) -> _Watched:
-        return self._watched.setdefault(backend_id, _Watched())
+        known = self._watched.get(backend_id)
+        if known is None:
+            known = self._watched[backend_id] = _Watched()
+        return known
 
     def _enabled(self, backend_id: str) -> bool:
         try:
@@ -183,7 +189,7 @@ class HealthMonitor:
     async def _poll(self, backend_id: str, peer: _Watched) -> None:
         while self._enabled(backend_id):
             try:
-                status = await self._judge(backend_id)
+                status = await self._judge(backend_id, is_routine=True)
                 waited = asyncio.get_running_loop().time() >= peer.reread_at
                 if waited or peer.generation != status.generation:
                     self._read_if_needed(backend_id)
@@ -196,14 +202,15 @@ class HealthMonitor:
         # Before anything else can run: who enables the peer again must not find a watcher that is ending.
         self._watched.pop(backend_id, None)
 
-    async def _judge(self, backend_id: str) -> BackendStatus:
+    async def _judge(self, backend_id: str, *, is_routine: bool = False) -> BackendStatus:
         # One question at a time: two that fail together are one miss.
         async with self._of(backend_id).judging:
             config = self._manager.get(backend_id)
             client = self._client_for(config)
             error: MachineError | None = None
             try:
-                if not await client.health_check():
+                is_idle = is_routine and await self._is_still_idle(backend_id, client)
+                if not is_idle and not await client.health_check():
                     error = PeerProtocolError(f"{config.url} says that it is not well.")
             except MachineError as exc:
                 error = exc
@@ -230,6 +237,19 @@ class HealthMonitor:
             _log_transition(config, before, after)
             self._manager.set_status(backend_id, after)
             return after
+
+    async def _is_still_idle(self, backend_id: str, client: ComfyUIClient) -> bool:
+        """Most looks find a peer that is as it was: one small answer tells that.
+
+        Raises:
+            PeerError
+        """
+        peer = self._of(backend_id)
+        status = self._manager.get_status(backend_id)
+        is_well = status.health is Health.UP and not status.misses
+        is_brief = is_well and peer.brief_looks < BRIEF_LOOKS and await client.is_still_idle()
+        peer.brief_looks = peer.brief_looks + 1 if is_brief else 0
+        return is_brief
 
     def _unless_unfit(
         self, peer: _Watched, client: ComfyUIClient, error: MachineError | None

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ..core.models.backend import QueueState
 from .json_stream import LongText, Path, Wanted
 
 #: As nodes of both schemas are listed (ComfyUI 0.3.75 to 0.33); packs add others, of any size.
@@ -33,17 +32,6 @@ class Limits:
     max_bytes: int
     timeout_s: float
     may_begin_late: bool = False
-
-
-@dataclass(frozen=True)
-class LongQueue:
-    """A queue of `remaining` prompts that took long to read, or could not be: it is believed for a while.
-    ``note``: see Vitals."""
-
-    remaining: int
-    until_s: float
-    queue: QueueState
-    note: str
 
 
 NODE_LIST = Limits(128 << 20, 60.0, may_begin_late=True)

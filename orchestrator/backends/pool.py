@@ -58,8 +58,8 @@ class ClientPool:
 
     def is_deaf(self, config: BackendConfig) -> bool:
         """Whether its event stream, if it was ever asked for one, was refused again and again."""
-        events = self._connection(config).events
-        return events is not None and events.refusals >= DEAF_AFTER
+        known = self._connections.get(config.id)
+        return known is not None and known.events is not None and known.events.refusals >= DEAF_AFTER
 
     async def drop(self, backend_id: str) -> None:
         """Hear no more of a peer. A holder of its client, such as a job there, can go on using it."""

@@ -199,7 +199,7 @@ class Dispatcher:
         if job_id in self.registry:
             raise ConfigError(f"There is a job {job_id} already. Give each prompt an id of its own.")
         return await self.accept(
-            Job.new(job_id or uuid.uuid4().hex, request, utc_now()), listener, front=front
+            Job.new(job_id or str(uuid.uuid4()), request, utc_now()), listener, front=front
         )
 
     async def accept(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -79,7 +78,14 @@ class Jobs:
             raise failure
         return tuple(jobs)
 
-    async def retry(self, job_id: str, *, peer: str | None = None, priority: float | None = None) -> Job:
+    async def retry(
+        self,
+        job_id: str,
+        *,
+        peer: str | None = None,
+        priority: float | None = None,
+        client_id: str | None = None,
+    ) -> Job:
         """A new job that does what an ended one was to do; see ``repeated``.
 
         Raises:
@@ -88,10 +94,8 @@ class Jobs:
         """
         if peer and self._manager.find(peer) is None:
             raise ConfigError(f"There is no peer {peer}.")
-        request = repeated(await self.get(job_id), peer=peer, priority=priority)
-        # A prompt of fleet mode is known to the host by its job's id, and ComfyUI's ids have this form.
-        new_id = str(uuid.uuid4()) if request.source is Source.FLEET else ""
-        return await self.submit(request, job_id=new_id)
+        request = repeated(await self.get(job_id), peer=peer, priority=priority, client_id=client_id)
+        return await self.submit(request)
 
     async def wait(self, job_id: str) -> Job:
         """The finished job; raises what ended it otherwise (see Dispatcher.wait)."""

@@ -147,6 +147,42 @@ async def test_jobs_of_scripts_are_in_nobodys_queue(fleet_mode: FakeHost, a: Fak
     assert states(fleet_mode, script) == [JobState.RUNNING]
 
 
+async def asked(host: FakeHost, path: str, body: dict[str, Any]) -> list[str]:
+    """The jobs that a page's request to the fleet makes."""
+    page = {"X-Orchestrator-Page": host.url, "Sec-Fetch-Site": "same-origin"}
+    token = (await host.get("/orchestrator/session", **page))["token"]
+    status, sent = await host.post(f"/orchestrator{path}", body, **{"X-Orchestrator-Token": token})
+    assert status == 202, sent
+    return list(sent["job_ids"])
+
+
+async def test_variations_of_a_page_are_among_its_own_prompts(fleet_mode: FakeHost, a: FakeComfyUI) -> None:
+    a.on_prompt = "hold"
+    async with fleet_mode.listening("page") as heard:
+        body = {"prompt": picture(), "variations": [{"1.color": 1}, {"1.color": 2}], "client_id": "page"}
+        first, second = await asked(fleet_mode, "/jobs", body)
+        await until(lambda: job(fleet_mode, first).begun_at is not None, "one runs")
+        queue = await fleet_mode.get("/queue")
+        shown = {item[1]: item[2]["1"]["inputs"]["color"] for part in queue.values() for item in part}
+        assert shown == {first: 1, second: 2}, "each with its own values"
+        await fleet_mode.post("/queue", {"clear": True})
+        await fleet_mode.post("/interrupt", {})
+        await until(lambda: "execution_interrupted" in kinds(heard), "the page hears of it")
+    assert states(fleet_mode, first, second) == [JobState.CANCELLED] * 2
+    assert list(await fleet_mode.get("/history")) == [first], "what never ran leaves no trace"
+
+
+async def test_what_a_page_repeats_is_among_its_own_prompts(fleet_mode: FakeHost, a: FakeComfyUI) -> None:
+    script = (await fleet_mode.runtime.jobs.submit(JobRequest(prompt=picture()))).id
+    await until(lambda: job(fleet_mode, script).state is JobState.DONE, "it is done")
+    a.on_prompt = "hold"
+    for client_id, shown in (("page", 1), (None, 0)):
+        (again,) = await asked(fleet_mode, f"/jobs/{script}/retry", {"client_id": client_id})
+        await until(lambda again=again: job(fleet_mode, again).begun_at is not None, "it runs")
+        assert len((await fleet_mode.get("/queue"))["queue_running"]) == shown
+        await fleet_mode.runtime.jobs.cancel(again)
+
+
 # /jobs
 
 

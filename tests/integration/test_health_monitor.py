@@ -369,3 +369,39 @@ async def test_a_peer_that_stands_still_is_suspected_before_it_is_down(fake: Fak
         assert "did not answer in time" in watch.status("a").reason
         fake.thaw()
         await until(watch.is_now("a", Health.UP))
+
+
+# How much is asked
+
+
+async def test_a_peer_with_nothing_to_do_is_asked_for_its_memory_now_and_then_alone(
+    watch: Watch, fake: FakeComfyUI
+) -> None:
+    def asked(path: str) -> int:
+        return sum(seen.path == path for seen in fake.requests)
+
+    watch.add("a", fake.url)
+    watch.monitor.start()
+    await until(lambda: watch.is_ready("a"))
+    fake.requests.clear()
+    await until(lambda: asked("/prompt") >= 30, "it was looked at often")
+    assert asked("/prompt") / 4 <= asked("/system_stats") <= asked("/prompt") / 2
+    fake.version = "0.4.0"
+    await until(lambda: (vitals := watch.status("a").vitals) and vitals.comfyui_version == "0.4.0")
+    before = asked("/system_stats")
+    await watch.monitor.check("a")
+    assert asked("/system_stats") > before, "who asks for it gets all of it"
+
+
+async def test_a_peer_that_is_at_work_is_asked_for_its_memory_at_every_look(
+    watch: Watch, fake: FakeComfyUI
+) -> None:
+    fake.on_prompt = "hold"
+    watch.add("a", fake.url)
+    await watch.pool(watch.manager.get("a")).submit({}, prompt_id="theirs", client_id="somebody")
+    watch.monitor.start()
+    await until(lambda: watch.is_ready("a"))
+    fake.requests.clear()
+    await until(lambda: sum(seen.path == "/prompt" for seen in fake.requests) >= 20)
+    asked = [seen.path for seen in fake.requests if seen.path in ("/prompt", "/system_stats")]
+    assert abs(asked.count("/prompt") - asked.count("/system_stats")) <= 1

@@ -209,7 +209,7 @@ WRONG: tuple[tuple[Any, dict[str, Any], str], ...] = (
     (JobRequests, {"variations": [7]}, '"variations" must be a list of 1 to 1000 objects like {"seed": 7}.'),
     (JobRequests, {"metadata": {"places": {}}}, '"metadata" must be like {"workflow": {…}, "places":'),
     (Move, {"before": None}, '"before" must be text'),
-    (Retry, {"when": 1}, "Unknown field 'when'. Known are: peer, priority."),
+    (Retry, {"when": 1}, "Unknown field 'when'. Known are: peer, priority, client_id."),
     (Interruption, {"foreign": "yes"}, '"foreign" must be true or false.'),
     (NewPeer, {"name": "GPU 2"}, 'Give "url": the address of the peer, like http://192.168.1.20:8188.'),
     (PeerChanges, {"tls": 5}, '"tls" must be text: a CA file'),

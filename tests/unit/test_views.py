@@ -87,6 +87,7 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
         "job_id": "j1",
         "state": "done",
         "source": "http",
+        "client_id": "",
         "title": "Cat",
         "pinned_to": "",
         "retry_of": "",

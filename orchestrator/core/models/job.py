@@ -104,6 +104,12 @@ class JobRequest:
     prompt_id: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_native(self) -> bool:
+        """Whether it is among ComfyUI's own prompts: Run sent it, or a page or client listens for it. A
+        node's job is part of a prompt that is there already."""
+        return self.source is Source.FLEET or (self.source is Source.HTTP and bool(self.client_id))
+
 
 @dataclass(frozen=True)
 class RemoteFile:

@@ -91,6 +91,16 @@ def _prepared(prompt: Prompt, info: ObjectInfo, lacks: Lacks, plan: ResultPlan |
     return Prepared(prompt, lacks.sure, plan, None, inputs, paths, cautions, rests_on)
 
 
+def changed_prompt(request: JobRequest) -> Prompt:
+    """The prompt with its changes, for people: as far as it can be told without a peer's definitions."""
+    if not request.changes or not request.prompt:
+        return request.prompt
+    try:
+        return patch_parameters(request.prompt, inspect_parameters(request.prompt), request.changes)
+    except OrchestratorError:
+        return request.prompt
+
+
 def _graph(request: JobRequest, info: ObjectInfo) -> Prompt:
     prompt = request.prompt
     if request.workflow is not None and not names_every_class(prompt):

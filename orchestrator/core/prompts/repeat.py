@@ -8,8 +8,11 @@ from ...errors import IllegalTransitionError
 from ..models.job import Job, JobRequest, Source
 
 
-def repeated(job: Job, *, peer: str | None = None, priority: float | None = None) -> JobRequest:
-    """The request of a new job that does what `job` was to do. None leaves pin or priority as they were.
+def repeated(
+    job: Job, *, peer: str | None = None, priority: float | None = None, client_id: str | None = None
+) -> JobRequest:
+    """The request of a new job that does what `job` was to do. None leaves pin, priority or who hears of it
+    as they were.
 
     A node that waited for a value is gone by now: its job is repeated as one of its own, and the value is
     among that one's files.
@@ -27,6 +30,7 @@ def repeated(job: Job, *, peer: str | None = None, priority: float | None = None
         peer=request.peer if peer is None else peer,
         priority=request.priority if priority is None else priority,
         source=Source.HTTP if request.source is Source.NODE else request.source,
+        client_id=request.client_id if client_id is None else client_id,
         wait_for_peer=True,
         retry_of=job.id,
         request_id="",

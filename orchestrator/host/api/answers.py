@@ -123,6 +123,7 @@ class JobView(TypedDict):
     title: str
     pinned_to: str
     retry_of: Annotated[str, Field(description="The ended job that this one repeats, if any.")]
+    client_id: Annotated[str, Field(description="The page or client that hears of it, if any.")]
     batch: BatchPlaceView | None
     peer_id: str
     peer: str

@@ -12,7 +12,7 @@ from pydantic import Field
 from ...core.models.job import JobRequest, ResultLink, Source
 from ...core.prompts.overrides import parse_overrides
 from ...core.prompts.variations import copies, varied
-from ...core.workflow.cut import DISPATCH_CLASS
+from ...core.workflow.cut import DISPATCH_CLASS, graph_id_of
 from ...core.workflow.documents import document_of
 from ...core.workflow.prompt import is_link
 from ...core.workflow.saved_values import WidgetPlace, with_values
@@ -29,6 +29,9 @@ from .bodies import (
 )
 
 JOBS_MAX = 1_000  #: of one request
+_WHO_HEARS = (
+    "Who hears of it over the websocket; it is in ComfyUI's queue and history then, as after POST /prompt."
+)
 _NO_GRAPH = 'Send "prompt" (a graph in API format) or "workflow" (as the page saves it).'
 
 
@@ -157,6 +160,7 @@ class JobRequests(JobBody):
         Annotated[list[dict[str, Any]], Field(min_length=1, max_length=JOBS_MAX)] | None,
         must(f'must be a list of 1 to {JOBS_MAX} objects like {{"seed": 7}}.'),
     ] = Field(default=None, description="One job for each, laid over parameters.")
+    client_id: Text = Field(default="", description=_WHO_HEARS)
     metadata: Annotated[Metadata | None, _METADATA] = Field(
         default=None, description="The graph that the files carry."
     )
@@ -175,7 +179,8 @@ class JobRequests(JobBody):
             ConfigError: see ``JobBody.request``; or both ``count`` and ``variations`` are given.
             WorkflowError: the graph cannot be read.
         """
-        request = replace(self.request(), request_id=request_id)
+        graph_id = graph_id_of(self.metadata.workflow if self.metadata else self.workflow)
+        request = replace(self.request(), request_id=request_id, client_id=self.client_id, graph_id=graph_id)
         if self.count is not None and self.variations is not None:
             raise ConfigError('Give "count" or "variations", not both.')
         requests: tuple[JobRequest, ...] = (request,)
@@ -213,6 +218,7 @@ class Retry(Body):
 
     peer: TextOrNull = Field(default=None, description='Name or id; "" for any.')
     priority: PriorityOrNull = None
+    client_id: TextOrNull = Field(default=None, description=_WHO_HEARS)
 
 
 def _usable(given: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -200,7 +200,9 @@ class _Api:
 
     async def retry(self, request: web.Request) -> tuple[int, Any]:
         asked = read(Retry, await read_object(request))
-        job = await self._runtime.jobs.retry(_id(request), peer=asked.peer, priority=asked.priority)
+        job = await self._runtime.jobs.retry(
+            _id(request), peer=asked.peer, priority=asked.priority, client_id=asked.client_id
+        )
         return 202, _accepted((job,))
 
     async def output(self, request: web.Request) -> web.StreamResponse:

@@ -140,6 +140,7 @@ def job_view(job: Job, peer_name: PeerName) -> JobView:
         "title": job.request.title,
         "pinned_to": job.request.peer,
         "retry_of": job.request.retry_of,
+        "client_id": job.request.client_id,
         "batch": _batch_view(job),
         "peer_id": job.backend_id,
         "peer": peer_name(job.backend_id) if job.backend_id else "",

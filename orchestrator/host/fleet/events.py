@@ -1,4 +1,4 @@
-"""A fleet job in the host's own words: its place in queue and history, and the events of its end."""
+"""A job in the host's own words: its place in queue and history, and the events of its end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ...core.models.job import Job, JobState
+from ...core.models.job import Job, JobState, Prompt
 from ...core.workflow.prompt import class_of
 from ..sanitise import sanitise
 from .native_queue import Item
@@ -77,9 +77,11 @@ class Trail:
         return state if isinstance(state, Mapping) else {}
 
 
-def queue_item(job: Job, number: float, outputs: list[str]) -> Item:
+def queue_item(job: Job, number: float, outputs: list[str], prompt: Prompt) -> Item:
     """As the host puts a prompt into its queue. ``create_time`` is in milliseconds."""
     extra = dict(job.request.extra_data)
+    if job.request.workflow and "extra_pnginfo" not in extra:
+        extra["extra_pnginfo"] = {"workflow": job.request.workflow}
     pnginfo = extra.get("extra_pnginfo")
     # The host's list of jobs fails as a whole at one of these that is no object.
     if not isinstance(pnginfo, Mapping):
@@ -89,7 +91,7 @@ def queue_item(job: Job, number: float, outputs: list[str]) -> Item:
     if job.request.client_id:
         extra["client_id"] = job.request.client_id
     extra["create_time"] = milliseconds(job.created_at)
-    return (number, job.prompt_id, job.request.prompt, extra, outputs)
+    return (number, job.prompt_id, dict(prompt), extra, outputs)
 
 
 def output_nodes(job: Job, is_output: Callable[[str], bool]) -> list[str]:

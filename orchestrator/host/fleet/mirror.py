@@ -1,4 +1,4 @@
-"""Makes fleet jobs look local: in the native queue and history, and live for the client that queued them.
+"""Makes jobs look local: in the native queue and history, and live for the client that queued them.
 
 Who sent a prompt hears what a plain ComfyUI would say of it, each message in its order. A prompt that came
 without a client id is told to everybody, as far as the host does that.
@@ -15,7 +15,8 @@ from typing import Any
 from ...backends.events import Message, PeerEvent, PreviewFrame, RawFrame
 from ...backends.wire import COMFYUI_TYPES, TEXT, renamed
 from ...core.models.backend import LOCAL_PEER_ID
-from ...core.models.job import Job, JobState, Source
+from ...core.models.job import Job, JobState, Prompt
+from ...core.prompts.preparation import changed_prompt
 from ...core.workflow.prompt import class_of
 from ...dispatch.attempts.live_outputs import NodeOutput
 from ...runtime import Runtime
@@ -26,7 +27,7 @@ from ..page.sockets import Sockets
 from ..page.turns import Turns
 from ..sanitise import sanitise
 from .events import NODES_MAX, Trail, ending, milliseconds, output_nodes, queue_item
-from .native_queue import NativeQueue
+from .native_queue import Item, NativeQueue
 
 _RELAYED = frozenset({"execution_cached", "executing", "progress", "progress_state"})
 _SUPERSEDED = frozenset({"progress", "progress_state"})  #: by the next one, for a client that lags behind
@@ -37,8 +38,7 @@ _TOLD_TO_ALL = frozenset({"progress", "progress_state", "execution_interrupted"}
 
 
 class FleetMirror:
-    """Belongs to the server's loop. Listens to all jobs; cares for those of fleet mode only. `is_output`: of
-    a class, whether it is an output node."""
+    """Belongs to the server's loop. `is_output`: of a class, whether it is an output node."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class FleetMirror:
         return client_id in self._server.sockets and not takes_metadata(self._server, client_id)
 
     def _on_job(self, job: Job) -> None:
-        if job.request.source is not Source.FLEET:
+        if not job.request.is_native:
             return
         shown = self._shown.get(job.id)
         if shown is None:
@@ -118,13 +118,13 @@ class FleetMirror:
         elif job.begun_at is not None and not shown.is_running:
             shown.is_running = True
             shown.forget_attempt()  # only now: without another one, the job ends with the words of the last
-            self._native.show_running(job.id, queue_item(job, shown.number, shown.outputs))
+            self._native.show_running(job.id, shown.item(job))
             self._send_start(job, shown)
         elif job.begun_at is None and (shown.is_running or not shown.is_listed):
             shown.is_running = False
             self._release_frame(job, shown)
             self._turns.end(job.request.client_id, job.id)  # nobody knows for how long it waits
-            self._native.show_waiting(job.id, queue_item(job, shown.number, shown.outputs))
+            self._native.show_waiting(job.id, shown.item(job))
         shown.is_listed = True
 
     def _send_start(self, job: Job, shown: _Shown) -> None:
@@ -139,14 +139,15 @@ class FleetMirror:
         if job.state is JobState.CANCELLED and not shown.was_told_of_start:
             self._native.forget(job.id)
             return
-        start = ("execution_start", {"prompt_id": job.prompt_id, "timestamp": milliseconds(job.begun_at)})
+        begun_at = job.begun_at or job.started_at or job.ended_at  # while nobody listened, it began unheard
+        start = ("execution_start", {"prompt_id": job.prompt_id, "timestamp": milliseconds(begun_at)})
         kind, data = ending(job, shown.trail)
         outputs = sanitise(job.shown)
         for node_id in outputs:
             self._tell_output(job, shown, node_id, partial(outputs.get, node_id))
         self._native.finish(
             job.id,
-            queue_item(job, shown.number, shown.outputs),
+            shown.item(job),
             outputs,
             {node_id: shown.trail.meta(node_id) for node_id in outputs},
             job.state is JobState.DONE,
@@ -268,7 +269,14 @@ class _Shown:
         self.was_told_of_start = False
         self.told: dict[str, Any] = {}  #: outputs, by node
         self._delivered: Counter[str] = Counter()
+        self._prompt: Prompt | None = None
         self.forget_attempt()
+
+    def item(self, job: Job) -> Item:
+        """As the host's lists have it, see ``queue_item``."""
+        if self._prompt is None:
+            self._prompt = changed_prompt(job.request)
+        return queue_item(job, self.number, self.outputs, self._prompt)
 
     def is_new_result(self, node_id: str) -> bool:
         """Whether this picture of an output node is more than what a lost attempt has delivered already."""

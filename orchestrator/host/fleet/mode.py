@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from ...background import BackgroundTasks
-from ...core.models.job import Job, JobRequest, Source
+from ...core.models.job import Job, JobRequest
 from ...errors import ConfigError, OrchestratorError, StoreError
 from ...runtime import Runtime
 from .. import comfy
@@ -319,17 +319,13 @@ class FleetMode:
         return answer
 
     async def _cancel(self, prompt_id: object) -> bool:
-        """End a fleet job; False when this is none, or it has ended already."""
+        """End a job; False when this is none that the host shows, or it has ended already."""
         wanted = [job.id for job in self._jobs() if job.prompt_id == str(prompt_id)]
         await asyncio.gather(*map(self._runtime.jobs.cancel, wanted))
         return bool(wanted)
 
     def _jobs(self) -> list[Job]:
-        return [
-            job
-            for job in self._runtime.jobs.all()
-            if job.request.source is Source.FLEET and not job.state.is_final
-        ]
+        return [job for job in self._runtime.jobs.all() if job.request.is_native and not job.state.is_final]
 
     # A page that connects
 

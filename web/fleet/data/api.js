@@ -26,7 +26,7 @@
  * @typedef {{address: string, values?: unknown[], seeds?: number, from?: number, to?: number, step?: number,
  *   count?: number, whole?: boolean}} Axis
  * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled" | "set_aside"} JobState
- * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string, batch?: BatchPlace | null,
+ * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string, client_id?: string, batch?: BatchPlace | null,
  *   peer_id: string, peer: string, attempts: Attempt[], inputs?: {name: string, sha256: string}[], outputs: Output[], texts: string[], notes: string[],
  *   error: ({code: string, message: string} & Record<string, any>) | null, explanation: string, progress: number,
  *   progress_text: string, is_silent?: boolean, expected_s?: number | null, previews?: number, created_at: string, started_at: string | null, begun_at: string | null,
@@ -41,7 +41,7 @@
  * @typedef {{url?: string, name?: string, tags?: string[], enabled?: boolean, draining?: boolean,
  *   credentials?: Credentials | null, tls?: string, exclusive?: boolean, only_idle?: boolean, hours?: string, relay_events?: boolean}} PeerChanges
  * @typedef {{fetchApi(route: string, options?: RequestInit): Promise<Response>,
- *   apiURL(route: string): string}} ComfyApi
+ *   apiURL(route: string): string, clientId?: string}} ComfyApi
  */
 import { t } from "./i18n.js";
 import { inPieces } from "./paging.js";
@@ -143,7 +143,7 @@ export class FleetApi {
 
   /** @param {string} id @param {{peer?: string}} wishes @returns {Promise<{job_id: string}>} the new job */
   retryJob(id, wishes) {
-    return this.#change("POST", `/jobs/${encodeURIComponent(id)}/retry`, wishes);
+    return this.#change("POST", `/jobs/${encodeURIComponent(id)}/retry`, { client_id: this.#comfy.clientId ?? null, ...wishes });
   }
 
   /** The picture of a running job. @param {Job} job */
@@ -178,8 +178,8 @@ export class FleetApi {
     return (await this.#change("POST", "/variations", wish)).variations;
   }
 
-  /** @param {object} request @returns {Promise<{job_ids: string[]}>} */
-  submit = (request) => this.#change("POST", "/jobs", request);
+  /** This page hears of it as of its own runs. @param {object} request @returns {Promise<{job_ids: string[]}>} */
+  submit = (request) => this.#change("POST", "/jobs", { client_id: this.#comfy.clientId ?? "", ...request });
 
   /** What a job was to run. @param {string} id @returns {Promise<{workflow: any, prompt: Record<string, any>}>} */
   graphOf(id) {

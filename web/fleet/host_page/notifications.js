@@ -63,7 +63,7 @@ export function peersNeeding(before, now, lostThere) {
   return told;
 }
 
-/** What a job that has just ended needs of a person. The page that pressed Run hears of its own jobs from ComfyUI.
+/** What a job that has just ended needs of a person. The page that sent it hears of its own jobs from ComfyUI.
  * @param {Job} job @returns {Toast | null} */
 export function jobNeeding(job) {
   if (job.state === "set_aside") {
@@ -73,7 +73,7 @@ export function jobNeeding(job) {
       detail: t("Peers went down while they ran it. See its row in the Fleet tab before you run it again."),
     };
   }
-  if (job.state !== "failed" || job.source !== "http") return null;
+  if (job.state !== "failed" || job.source !== "http" || job.client_id) return null;
   return {
     severity: "error",
     summary: t("{job} failed", { job: jobTitle(job) }),
