@@ -2,7 +2,7 @@
 
 The host's cache asks each class it has by the class's own check (IS_CHANGED, fingerprint_inputs). Nodes in a
 stash are no longer nodes of its prompt, so Remote Dispatch asks for them, by the host's own code. Of a class
-that this machine lacks nothing can be asked: its node is the same as long as its inputs are.
+that this computer lacks nothing can be asked: its node is the same as long as its inputs are.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def expand(stash: Stash, node_id: str) -> io.NodeOutput:
     """The node's output as an expansion; the user's own boxes light up.
 
     Raises:
-        NoEligiblePeerError: this machine lacks node classes too, or a loop would have to run inside the node.
+        NoEligiblePeerError: this computer lacks classes too, or a loop would have to run inside the node.
     """
     if any(host_comfy.loop_side(class_of(node)) for node in stash.prompt.values()):
         raise NoEligiblePeerError(
@@ -27,7 +27,7 @@ def expand(stash: Stash, node_id: str) -> io.NodeOutput:
     missing = sorted({c for c in map(class_of, stash.prompt.values()) if not host_comfy.has_class(c)})
     if missing:
         raise NoEligiblePeerError(
-            f"No peer can run this now, and this machine lacks {', '.join(missing)}. "
+            f"No peer can run this now, and this computer lacks {', '.join(missing)}. "
             "Switch a peer on, or install the node pack here."
         )
     link = [stash.link.node_id, stash.link.slot] if stash.link else _first_picture_link(stash.prompt)

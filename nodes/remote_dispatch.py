@@ -95,7 +95,7 @@ class RemoteDispatch(io.ComfyNode):
                     default=WHEN_CHANGED,
                     optional=True,
                     tooltip=(
-                        "What has not changed is not run again, unless a node in it that this machine has "
+                        "What has not changed is not run again, unless a node in it that this computer has "
                         "says it changed. Choose 'always' to ask the other machine every time."
                     ),
                 ),

@@ -7,9 +7,9 @@ OrchestratorError
 │       └── ResultGoneError         the peer lists it and does not give it
 ├── JobError                        a family: this job was refused, raised, ran out of memory
 │   └── UnsupportedTypeError        a link type that cannot travel
-├── MasterError                     a family: the journal, or the disk of this machine
+├── MasterError                     a family: the journal, or the disk of this computer
 │   ├── StoreError                  the journal on disk cannot be read or written
-│   └── LocalDiskError              a result cannot be written on this machine: no fault of the peer's
+│   └── LocalDiskError              a result cannot be written on this computer: no fault of the peer's
 ├── WorkflowError (ValueError)      a workflow or prompt is malformed; says where
 │   ├── UnknownNodeError            it holds nodes whose class nobody told us about
 │   └── ParameterError              a change names no parameter, several, or a value out of bounds
@@ -81,7 +81,7 @@ class JobError(OrchestratorError):
 
 
 class MasterError(OrchestratorError):
-    """The journal, or the disk of this machine: no fault of a peer's or a job's."""
+    """The journal, or the disk of this computer: no fault of a peer's or a job's."""
 
     code = "master"
 
@@ -381,7 +381,7 @@ class ResultGoneError(ResultError):
 
 
 class LocalDiskError(MasterError):
-    """A result cannot be written on this machine. The peer still has it."""
+    """A result cannot be written on this computer. The peer still has it."""
 
     code = "local_disk"
 

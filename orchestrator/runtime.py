@@ -193,7 +193,7 @@ class Runtime:
         self._dispatcher.use_this_machine(here)
 
     def look_again(self) -> None:
-        """This machine may have come free for a job."""
+        """This computer may have come free for a job."""
         self._dispatcher.look_again()
 
     # Peers

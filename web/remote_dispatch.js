@@ -5,14 +5,17 @@ import { FleetApi } from "./fleet/data/api.js";
 import { Notifications } from "./fleet/host_page/notifications.js";
 import { commandsOf, TAB_ID } from "./fleet/host_page/commands.js";
 import { t, useLanguage } from "./fleet/data/i18n.js";
+import { DoneNotice } from "./fleet/host_page/done_notice.js";
 import { FleetMode } from "./fleet/host_page/mode.js";
+import { redrawOf } from "./fleet/host_page/badge_slot.js";
 import { NodeBadges } from "./fleet/host_page/node_badges.js";
+import { workflowName } from "./fleet/data/workflow_name.js";
 import { NodeMenu } from "./fleet/host_page/node_menu.js";
 import { NodeOutlook } from "./fleet/host_page/node_outlook.js";
 import { Outlook } from "./fleet/outlook/outlook.js";
 import { mount } from "./fleet/panel.js";
 import { PeerOnly } from "./fleet/host_page/peer_only.js";
-import { offerFleet } from "./fleet/host_page/offer_fleet.js";
+import { offerPlaces } from "./fleet/host_page/run_offers.js";
 import { RunsHere } from "./fleet/host_page/runs_here.js";
 import { FleetStore } from "./fleet/data/store.js";
 import { Variations } from "./fleet/variations/variations.js";
@@ -22,6 +25,7 @@ const fleetApi = new FleetApi(api);
 const store = new FleetStore(fleetApi);
 const mode = new FleetMode(store, () => app.extensionManager);
 const menu = new NodeMenu(app, api, store);
+const doneNotice = new DoneNotice(store, () => app.extensionManager);
 const runsHere = new RunsHere(store, () => app.extensionManager, async () =>
   (await (await api.fetchApi("/orchestrator/runs_here")).json()).known);
 const variations = new Variations(app, fleetApi, store);
@@ -32,18 +36,21 @@ store.listen(api); // at once: the page complains of events that nobody listens 
 const badge = (bgColor) => (text) =>
   window.LGraphBadge ? new window.LGraphBadge({ text, fgColor: "#fff", bgColor }) : null;
 const [RAN, QUIET] = ["#2563eb", "#475569"];
-new NodeBadges(() => app.graph, badge(RAN)).listen(api);
+const redraw = redrawOf(() => document.querySelector("#vue-app")?.__vue_app__);
+const nodeBadges = new NodeBadges(() => app.graph, badge(RAN), redraw);
+nodeBadges.listen(api);
 
 const outlook = new Outlook(app, fleetApi, store, () => document.visibilityState === "visible");
 outlook.listen(api);
 document.addEventListener("visibilitychange", () => outlook.look());
-new NodeOutlook(() => app.rootGraph ?? app.graph, badge(QUIET), badge(RAN)).listen(outlook, api);
+const nodeOutlook = new NodeOutlook(() => app.rootGraph ?? app.graph, badge(QUIET), badge(RAN), redraw);
+nodeOutlook.listen(outlook, api);
 
 const places = new Availability(() => fleetApi.where());
 const isKnown = (type) => type in (window.LiteGraph?.registered_node_types ?? {});
 const peerOnly = new PeerOnly(places, app, badge(QUIET), () => store.peers.length, isKnown);
 peerOnly.listen(api);
-offerFleet(api, places, () => Boolean(store.settings?.fleet_mode));
+offerPlaces(api, places, () => Boolean(store.settings?.fleet_mode), () => workflowName(app));
 
 function loadStyles() {
   for (const name of ["fleet.css", "fleet_dialog.css", "fleet_variations.css"]) {
@@ -64,15 +71,20 @@ app.registerExtension({ name: "RemoteDispatch.Variations", ...variations.parts }
 app.registerExtension({
   name: "RemoteDispatch.Fleet",
   ...mode.parts,
-  settings: [...mode.parts.settings, ...runsHere.settings],
+  settings: [...mode.parts.settings, ...runsHere.settings, ...doneNotice.settings],
   commands: [...mode.parts.commands, ...commandsOf({ api: fleetApi, store, manager: () => app.extensionManager })],
   afterConfigureGraph: () => outlook.graphChanged(),
-  nodeCreated: () => outlook.graphChanged(), // a graph in API format is opened by this alone
+  nodeCreated: (node) => {
+    nodeBadges.nodeCreated(node);
+    nodeOutlook.nodeCreated(node);
+    outlook.graphChanged(); // a graph in API format is opened by this alone
+  },
   getNodeMenuItems: (node) => [...menu.itemsOf(node), ...runsHere.itemsOf(node)],
   async setup() {
     loadStyles();
     mode.start();
     runsHere.start(api);
+    doneNotice.start();
     variations.start();
     store.refreshPeers().catch(() => {}); // the tab says what is wrong
     store.readLine(); // the button counts what waits
@@ -81,7 +93,7 @@ app.registerExtension({
       id: TAB_ID,
       icon: "pi pi-server",
       title: "Fleet",
-      tooltip: t("Fleet: the machines that Remote Dispatch runs on"),
+      tooltip: t("Fleet: the computers that Remote Dispatch uses"),
       type: "custom",
       // Called with a new, detached element at each opening, and at times twice for the same one.
       render(el) {

@@ -50,7 +50,7 @@ LISTING_TIMEOUT_S = 20.0
 class ComfyUIClient:
     """A stock ComfyUI at `base_url` (no slash at its end).
 
-    `headers` go with every request, once the server's certificate was found right: by this machine's
+    `headers` go with every request, once the server's certificate was found right: by this computer's
     authorities, or as `tls` says (see ``checked_trust``). `resolver` finds its name. A `session` that is
     handed in is used in place of own connections, and not closed by ``close``. `sender` names the master to
     others that the prompts might reach.

@@ -29,6 +29,13 @@ from .manager import BackendManager
 
 log = logging.getLogger(__name__)
 
+_IN_WORDS = {
+    Health.DOWN: "is down",
+    Health.NEEDS_KEY: "needs a key",
+    Health.EJECTED: "is paused after repeated failures",
+    Health.ZOMBIE: "gives no sign of work",
+}
+
 REREAD_FIRST_S = 5.0  #: pause before a node list that could not be read is asked for again,
 REREAD_MAX_S = 60.0  #: then after twice as long each time, up to this
 PATIENCE_S = 120.0  #: how long a peer may put off each question about its nodes
@@ -343,8 +350,8 @@ def _log_transition(config: BackendConfig, before: BackendStatus, after: Backend
         return
     if after.health is Health.UP and before.health is not Health.SUSPECT:
         log.info("Peer %s (%s) is up", config.name, config.url)
-    elif after.health in (Health.DOWN, Health.NEEDS_KEY, Health.EJECTED, Health.ZOMBIE):
-        log.warning("Peer %s (%s) is %s: %s", config.name, config.url, after.health.value, after.reason)
+    elif after.health in _IN_WORDS:
+        log.warning("Peer %s (%s) %s: %s", config.name, config.url, _IN_WORDS[after.health], after.reason)
 
 
 async def _embeddings(client: ComfyUIClient) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""The user's peers: added, changed and removed; kept on disk, watched, and told apart from this machine."""
+"""The user's peers: added, changed and removed; kept on disk, watched, and told apart from this computer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..core.models.backend import LOCAL_PEER_ID, BackendConfig, BackendStatus
+from ..core.models.backend import LOCAL_PEER_ID, LOCAL_PEER_NAME, BackendConfig, BackendStatus
 from ..core.models.credentials import headers_of
 from ..errors import ConfigError, StoreError
 from ..journal.store import Store
@@ -160,7 +160,7 @@ class PeerBook:
         if config is not None:
             return config.name
         return (
-            LOCAL_PEER_ID
+            LOCAL_PEER_NAME
             if backend_id == LOCAL_PEER_ID
             else self._former_names.get(backend_id, "a removed peer")
         )
@@ -169,7 +169,7 @@ class PeerBook:
         if await asyncio.to_thread(self._is_this_machine, config):
             raise ConfigError(
                 f"{config.url} is this ComfyUI itself. Give the address of another machine; "
-                "this machine needs no peer to run something."
+                "this computer needs no peer to run something."
             )
 
     async def _keep_credentials(self, backend_id: str, credentials: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ class CheckedResolver(AbstractResolver):
     """What it gives is what is connected to, so a name that changes its mind later gains nothing.
 
     A name that led to the internet at first may be anybody's: from then on it leads into no private network,
-    and one that led into a private network not to this machine.
+    and one that led into a private network not to this computer.
     """
 
     def __init__(self, inner: AbstractResolver | None = None) -> None:

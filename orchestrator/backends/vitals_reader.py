@@ -55,7 +55,7 @@ class VitalsReader:
         Raises:
             PeerError: of the first two. A queue that cannot be read is one whose prompts nobody can name.
         """
-        asked: tuple[Awaitable[Any], Awaitable[Any]] = self._stats(), self.remaining()
+        asked = self._stats(), self.remaining()
         # Both are waited for: a question left alone could outlive the client.
         stats, remaining = await asyncio.gather(*asked, return_exceptions=True)
         if isinstance(stats, BaseException):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..clock import utc_now
 from ..core.engine.placement.plan import Placement
-from ..core.models.backend import LOCAL_PEER_ID
+from ..core.models.backend import LOCAL_PEER_ID, LOCAL_PEER_NAME
 from ..core.models.job import Attempt, AttemptResult, JobState
 from .interfaces import Journal
 from .learning.run_observer import RunObserver
@@ -32,7 +32,7 @@ class LocalRun:
         """Run a job that was placed here.
 
         Raises:
-            PromptRefusedError: this machine cannot run it.
+            PromptRefusedError: this computer cannot run it.
             PeerExecutionError, JobCancelledError: how it ended.
         """
         now = utc_now()
@@ -42,7 +42,7 @@ class LocalRun:
             attempts=(*live.job.attempts, Attempt(live.job.id, LOCAL_PEER_ID, now, begun_at=now)),
             explanation=placement.explanation,
             expected_s=placement.takes_s,
-            progress_text=f"on {LOCAL_PEER_ID}",
+            progress_text=f"on {LOCAL_PEER_NAME}",
             started_at=live.job.started_at or now,
         )
         await self._journal.save_job(job)

@@ -113,7 +113,7 @@ class Preflight:
         return "" if config.enabled else "it is switched off in the Fleet tab"
 
     def _with_places(self, refused: Validation) -> Validation:
-        """With a line for each folder that no peer's list has, and that is one of this machine."""
+        """With a line for each folder that no peer's list has, and that is one of this computer."""
         if refused.error is None:
             return refused
         lines = [refused.error["details"]]

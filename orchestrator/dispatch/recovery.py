@@ -166,8 +166,8 @@ class Recovery:
     def after_failure_here(
         self, live: LiveJob, exc: PromptRefusedError | PeerExecutionError
     ) -> OrchestratorError | None:
-        """This machine refused the job, or a node raised here: a peer may do better. Returns what may become
-        the job's end (None where this machine refused it), or raises it."""
+        """This computer refused the job, or a node raised here: a peer may do better. Returns what may become
+        the job's end (None where this computer refused it), or raises it."""
         live.queued.may_run_here = False
         _end_attempt(live, exc)
         if isinstance(exc, PromptRefusedError):

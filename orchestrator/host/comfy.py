@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import logging
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ from ..core.prompts.input_names import is_of_another_machine
 from ..core.workflow import boundaries
 from ..dispatch.attempts.transport import Folders
 
-# ComfyUI's module; a type checker would take our own package of that name.
+log = logging.getLogger(__name__)
+
+# ComfyUI's modules; a type checker would take our own packages of such names.
 comfy_nodes: Any = importlib.import_module("nodes")
+execution: Any = importlib.import_module("execution")
 
 DATA_FOLDER = "remote_dispatch"
 
@@ -58,7 +63,7 @@ def resolve_input(value: str) -> Path | None:
 
 
 def kind_here(value: str) -> str:
-    """Whether a name or path is a "file" or a "folder" of this machine; "" for neither.
+    """Whether a name or path is a "file" or a "folder" of this computer; "" for neither.
 
     Nodes read such texts from where ComfyUI was started, or from its input folder.
     """
@@ -77,7 +82,7 @@ def kind_here(value: str) -> str:
 
 
 def own_models() -> frozenset[str]:
-    """Names of all model files of this machine, below the folder of their kind."""
+    """Names of all model files of this computer, below the folder of their kind."""
     kinds = tuple(folder_paths.folder_names_and_paths)
     return frozenset(name for kind in kinds for name in folder_paths.get_filename_list(kind))
 
@@ -101,6 +106,21 @@ def prompt_id_of(body: Mapping[str, Any]) -> str | None:
         return str(check(body["prompt_id"]))
     except ValueError:
         return None
+
+
+async def outputs_here(prompt: Mapping[str, Any], targets: Sequence[str] = ()) -> tuple[str, ...]:
+    """The output nodes that this host would run, if it would run all of them, or all `targets`; else none.
+    Like a POST /prompt that asks the classes' own checks, and nothing runs."""
+    try:
+        # Validation writes into it.
+        found = await execution.validate_prompt(
+            str(uuid.uuid4()), copy.deepcopy(dict(prompt)), list(targets) or None
+        )
+    except Exception:  # a pack's own code
+        log.exception("ComfyUI could not tell whether it would run a prompt")
+        return ()
+    is_valid, _, outputs, node_errors = found
+    return tuple(outputs) if is_valid and not node_errors else ()
 
 
 def is_canonical_id(prompt_id: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 _TOLD = ("get_current_queue", "get_current_queue_volatile", "get_tasks_remaining", "get_history")
-#: what this machine needs to run fleet jobs itself
+#: what this computer needs to run fleet jobs itself
 _NEEDED_TO_RUN = ("put", "queue", "currently_running", "history", "mutex", "delete_queue_item")
 _OWN_MODULE = "execution"
 _PACK = re.compile(r"custom_nodes[/\\.]([^/\\.]+)")
@@ -44,7 +44,7 @@ def is_replaced(queue: Any) -> bool:
 
 
 def can_run_prompts(queue: Any) -> bool:
-    """Whether it has all that is used of ComfyUI's own to run a prompt on this machine."""
+    """Whether it has all that is used of ComfyUI's own to run a prompt on this computer."""
     return all(hasattr(queue, name) for name in _NEEDED_TO_RUN)
 
 
@@ -55,7 +55,7 @@ def notice_about(pack: str, *, shows_queue: bool, keeps_history: bool) -> str:
     if not keeps_history:
         return (
             f"{begin}, so what the fleet makes cannot be put into ComfyUI's history. Run therefore uses this "
-            "machine only. Remote Dispatch nodes and jobs of scripts go to the fleet as before. Remove or "
+            "computer only. Remote Dispatch nodes and jobs of scripts go to the fleet as before. Remove or "
             "update that pack to use fleet mode."
         )
     if not shows_queue:

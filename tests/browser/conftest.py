@@ -18,7 +18,7 @@ from tests.rig.environment import Setup
 from tests.rig.fleet import ROOT, Fleet
 
 ARTIFACTS = ROOT / "artifacts"
-#: a name that leads to this machine, as that of a page by DNS rebinding or of a proxy does
+#: a name that leads to this computer, as that of a page by DNS rebinding or of a proxy does
 STRANGER = "comfy.stranger.test"
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),

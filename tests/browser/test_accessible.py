@@ -78,7 +78,7 @@ async def test_axe_has_nothing_grave_to_say(screen: Screen, lone_master: Session
         await page.get_by_role("button", name="Add peer").click()
         await page.locator(".orc-form summary").first.click()
         await page.get_by_text("Timeline", exact=True).click()
-        await job_row(screen, "a broken one").first.get_by_text("The peer's own error").click()
+        await job_row(screen, "a broken one").first.get_by_text("Error details").click()
         await screen.picture(f"Accessible {palette}")
         for part in (".orc-panel", ".orc-fleet-toggle"):
             assert await grave_findings(screen, part) == []

@@ -89,7 +89,7 @@ async def test_a_peer_behind_a_gateway_is_added_with_a_bearer_token_and_one_with
             gateway.wanted = {"bearer": {"Authorization": "Bearer t0ken"}, "access": ACCESS}
             await open_tab(screen)
             form = page.get_by_role("form", name="Add a peer")
-            how = form.get_by_label("How does it want its key?")
+            how = form.get_by_label("How is the key sent?")
             ways = {
                 "bearer": ("Bearer token", {"Token": "t0ken"}),
                 "access": (
@@ -121,11 +121,11 @@ async def test_a_peer_behind_a_gateway_is_added_with_a_bearer_token_and_one_with
             await row.locator(".orc-row-head").click()
             await row.get_by_role("button", name="Edit").click()
             form = page.get_by_role("form", name="Edit access")
-            how = form.get_by_label("How does it want its key?")
-            await form.get_by_text("Key (one is stored)").click()
+            how = form.get_by_label("How is the key sent?")
+            await form.get_by_text("Key (saved)").click()
             assert await how.input_value() == "kept"
             assert "s3cr3t" not in await page.content()
-            await how.select_option(label="None: forget the stored key")
+            await how.select_option(label="None: delete the saved key")
             await form.get_by_role("button", name="Save").click()
             await form.wait_for(state="detached", timeout=SOON_MS)
             stored = {name: peer["has_credentials"] for name, peer in (await lone_master.peers()).items()}

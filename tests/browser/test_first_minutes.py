@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.session import Session
+from tests.fakes.comfyui import FakeComfyUI
+from tests.fakes.graphs import stock_classes
+
 from .conftest import RUN_MS, SOON_MS, Screen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.usefixtures("lone_master")]
@@ -70,7 +74,7 @@ async def test_a_stranger_gets_a_picture_from_a_peer_in_eight_steps(screen: Scre
     await page.get_by_text("answers: ComfyUI").wait_for(timeout=SOON_MS)
     await path.step("it answers")
     await page.locator(".orc-lesson").get_by_role("button", name="Test").click()
-    await page.get_by_role("button", name="Use it for Run").wait_for(timeout=RUN_MS)
+    await page.get_by_role("button", name="Turn on fleet mode").wait_for(timeout=RUN_MS)
     assert "works" in await page.locator(".orc-lesson").inner_text()
     await path.step("it works")
     await page.locator(TEMPLATES).first.click()
@@ -110,12 +114,31 @@ async def test_a_wrong_address_is_explained_and_can_be_corrected_in_its_place(sc
     await page.get_by_text("127.0.0.1:9", exact=True).wait_for(state="hidden", timeout=SOON_MS)
 
 
+async def test_a_key_is_asked_for_where_the_address_was_entered(screen: Screen, lone_master: Session) -> None:
+    await screen.open(from_the_start=True)
+    await screen.open_fleet_tab()
+    form = screen.page.get_by_role("form", name="The first peer")
+    async with FakeComfyUI(key=("Authorization", "Bearer x")) as locked:
+        locked.object_info = stock_classes()
+        await form.get_by_label("Address").fill(locked.url)
+        await form.get_by_role("button", name="Add").click()
+        key = form.get_by_label("Key", exact=True)
+        await key.wait_for(timeout=SOON_MS)
+        await screen.page.wait_for_function("document.activeElement.type === 'password'", timeout=SOON_MS)
+        await screen.picture("First minutes, a key is needed")
+        await key.fill("Bearer x")
+        await key.press("Enter")
+        await screen.page.get_by_text("answers: ComfyUI").wait_for(timeout=SOON_MS)
+        assert await key.count() == 0 or not await key.is_visible()
+        await screen.page.locator(".orc-lesson button:enabled", has_text="Test").wait_for(timeout=SOON_MS)
+
+
 async def test_the_help_of_the_tab_opens_with_its_pictures(screen: Screen) -> None:
     await screen.open()
     await screen.open_fleet_tab()
     page = screen.page
     async with page.context.expect_page() as opened:
-        await page.get_by_role("link", name="Help").click()
+        await page.get_by_role("link", name="Help").first.click()
     help_page = await opened.value
     await help_page.get_by_role("heading", name="Fleet").wait_for(timeout=SOON_MS)
     broken = "() => [...document.images].filter(image => !image.naturalWidth).map(image => image.src)"

@@ -97,7 +97,7 @@ async def test_a_peer_that_is_added_wrong_in_five_ways_gets_five_messages(
                 .click()
             )
             await said.get_by_text(words).or_(said.filter(has_text=words)).first.wait_for(timeout=SOON_MS)
-        await screen.picture("Fleet tab peer that wants a key")
+        await screen.picture("Fleet tab peer that needs a key")
         locked.object_info = stock_classes()
         await form.get_by_label("Key", exact=True).fill("Bearer x")
         await form.get_by_role("button", name="Try again").click()
@@ -119,13 +119,13 @@ async def test_a_failed_job_is_retried_and_a_finished_one_run_again_from_the_tab
         row = job_row(screen, "a cat")
         await row.get_by_text(f"Job {failed[:8]}").wait_for(timeout=SOON_MS)
         await row.locator(".orc-error").get_by_text("it broke").wait_for()
-        await row.get_by_text("The peer's own error").click()
+        await row.get_by_text("Error details").click()
         await row.locator("pre", has_text="RuntimeError: it broke").wait_for()
         await row.get_by_role("button", name="Copy report").click()
         await page.get_by_text("The report is copied.").wait_for(state="attached")
         report = json.loads(await page.evaluate("navigator.clipboard.readText()"))
         assert report["job"]["error"]["exception_message"] == "it broke"
-        assert [peer["name"] for peer in report["peers"]] == ["gpu-bad"]
+        assert [peer["id"] for peer in report["peers"]] == [(await lone_master.peers())["gpu-bad"]["id"]]
         assert bad.url not in json.dumps(report) and "class_type" not in json.dumps(report)
         await screen.picture("Fleet tab failed job")
         await choose(row.get_by_label("Retry on"), "gpu-good")
@@ -204,8 +204,8 @@ async def test_all_waiting_jobs_are_cancelled_also_the_one_that_a_peer_has_in_it
         await open_tab(screen)
         command = "window.app.extensionManager.command.execute('RemoteDispatch.CancelWaiting')"
         await screen.page.evaluate(f"void {command}")
-        await screen.page.get_by_text("2 waiting jobs will not run").wait_for(timeout=SOON_MS)
-        await screen.page.get_by_role("button", name="Confirm").last.click()
+        await screen.page.get_by_text("2 waiting jobs will be cancelled").wait_for(timeout=SOON_MS)
+        await screen.page.get_by_role("button", name="Cancel 2 jobs").click()
         for job_id in jobs[1:]:
             await reaches(lone_master, job_id, "cancelled")
         assert (await reaches(lone_master, jobs[0], "running"))["begun_at"]
@@ -241,7 +241,7 @@ async def test_jobs_are_filtered_by_state_and_searched_by_words(screen: Screen, 
         await page.get_by_role("button", name="Failed", exact=True).click()
         await only("a blue house")
         await page.get_by_role("button", name="Waiting", exact=True).click()
-        await page.get_by_text("No job is like that.").wait_for()
+        await page.get_by_text("No matching jobs.").wait_for()
         await search.fill("")
         await only("a green tree")
         await screen.picture("Fleet tab filtered light")
@@ -265,7 +265,7 @@ async def test_a_peer_tells_what_runs_there_and_toasts_what_needs_a_person(
         await peer.send(running, "progress", node="1", value=3, max=20)
         await peer.send_preview(running, "1", PNG)
         await row.get_by_text("a long one").first.wait_for(timeout=SOON_MS)
-        await row.get_by_text("ours", exact=True).wait_for()
+        await row.get_by_text("yours", exact=True).wait_for()
         preview = row.locator(".orc-preview")
         await preview.wait_for(timeout=SOON_MS)
         assert await preview.evaluate("image => image.decode().then(() => image.naturalWidth)") == 1
@@ -277,11 +277,11 @@ async def test_a_peer_tells_what_runs_there_and_toasts_what_needs_a_person(
         ) as sent:
             theirs = (await sent.json())["prompt_id"]
         await row.get_by_role("button", name="Check now").click()
-        await row.get_by_text("a prompt of somebody else").wait_for(timeout=SOON_MS)
+        await row.get_by_text("another user's job").wait_for(timeout=SOON_MS)
         await row.get_by_role("button", name="Interrupt").click()
         assert peer.running == theirs
-        await row.get_by_role("button", name="End it").click()
-        await row.get_by_text("a prompt of somebody else").wait_for(state="hidden", timeout=SOON_MS)
+        await row.get_by_role("button", name="Stop it").click()
+        await row.get_by_text("another user's job").wait_for(state="hidden", timeout=SOON_MS)
         assert peer.running is None
         await toasts_tell_what_needs_a_person(screen, lone_master, peer)
 
@@ -302,17 +302,17 @@ async def toasts_tell_what_needs_a_person(screen: Screen, lone_master: Session, 
 
     peer.on_prompt = "fail"
     await reaches(lone_master, await submit(lone_master, "a broken one"), "failed")
-    await told("a broken one failed", "it broke. Its row")
+    await told("a broken one failed", "it broke. Details are")
     peer.key = ("Authorization", "Bearer x")
     await checked_until("needs_key")
-    await told("gpu-1 wants a key", "press Edit")
+    await told("gpu-1 needs a key", "press Edit")
     peer.key = None
     await checked_until("up")
     peer.on_prompt = "hold"
     await reaches(lone_master, await submit(lone_master, "one that is lost"), "running")
     await peer.go_down()
     await checked_until("down")
-    await told("gpu-1 went away with 1 job of yours", "See whether its machine still runs.")
+    await told("gpu-1 went offline while running 1 job of yours", "Check whether that computer is still on.")
     await screen.picture("Fleet tab toasts")
 
 

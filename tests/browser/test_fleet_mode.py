@@ -38,7 +38,10 @@ ASSETS = """() => {
 }"""
 SAMPLES = "id => window.app.graph.getNodeById(id)?.progress > 0"
 PREVIEWS = "id => window.app.graph.getNodeById(id)?.imgs?.length > 0"
-NAMES_PEER = "id => window.app.graph.getNodeById(id)?.badges.some(badge => badge.text?.startsWith('peer-'))"
+#: a badge, or what gives one each time it is drawn
+TEXT = "(badge => (typeof badge === 'function' ? badge() : badge).text ?? '')"
+NAMES_PEER = f"""id => window.app.graph.getNodeById(id)
+  ?.badges.map({TEXT}).some(text => text.startsWith('peer-'))"""
 DROP = """async (url) => {
   const picture = await (await fetch(url)).blob();
   const dataTransfer = new DataTransfer();
@@ -150,7 +153,7 @@ async def test_switched_on_without_a_peer_it_says_what_to_do(screen: Screen, lon
     await screen.page.get_by_text("There is no peer yet. Add one in the Fleet tab").first.wait_for()
     await screen.picture("Fleet mode without a peer")
     await screen.page.locator(TOGGLE).click()
-    await screen.page.get_by_text("Run uses this machine again.").first.wait_for()
+    await screen.page.get_by_text("Run uses this computer again.").first.wait_for()
 
 
 async def test_button_key_setting_and_tab_show_one_state(screen: Screen, master: Session) -> None:
@@ -184,10 +187,10 @@ async def test_button_key_setting_and_tab_show_one_state(screen: Screen, master:
     await all_say(False)
     await master.patch("/orchestrator/settings", {"fleet_mode": True})  # on another page, or by a script
     await all_say(True)
-    await page.get_by_role("switch", name="This machine too").click()
-    await page.get_by_text("Run uses your 2 peers and this machine").wait_for(timeout=SOON_MS)
+    await page.get_by_role("switch", name="Include this computer").click()
+    await page.get_by_text("Run: 2 peers + this computer").wait_for(timeout=SOON_MS)
     assert (await master.get("/orchestrator/settings"))["this_machine"] is True
-    await screen.picture("Fleet mode on this machine too")
+    await screen.picture("Fleet mode on this computer too")
     await page.reload()
     await screen.page.locator(f"{TOGGLE}[aria-pressed=true]").wait_for(timeout=RUN_MS)
     await screen.open_fleet_tab()
@@ -313,7 +316,7 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
     await screen.open_fleet_tab()
     page = screen.page
     await page.get_by_role("button", name="Pause").click()
-    await page.get_by_text("Paused: what runs goes on").wait_for(timeout=SOON_MS)
+    await page.get_by_text("Paused. Running jobs finish").wait_for(timeout=SOON_MS)
     a, b, c, d = await press_run(screen, master, 4)
 
     async def line(*wanted: str) -> None:
@@ -412,7 +415,7 @@ async def test_of_a_very_long_line_only_what_is_in_sight_is_drawn(screen: Screen
     assert await rows.last.get_attribute("aria-posinset") == "230"
     await screen.picture("Fleet mode, a long line in light")
     await page.evaluate("window.app.api.clearItems('queue')")
-    await page.get_by_text("Nothing runs or waits.").wait_for(timeout=SOON_MS)
+    await page.get_by_text("Queue is empty").wait_for(timeout=SOON_MS)
     assert await page.evaluate(OVERLAPS_AFTER_JUMPS) == [0] * 6
 
 

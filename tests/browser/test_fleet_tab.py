@@ -54,7 +54,7 @@ async def test_an_error_in_our_files_is_noticed(screen: Screen) -> None:
 async def test_an_empty_tab_teaches_the_first_steps(screen: Screen) -> None:
     await screen.open()
     await screen.open_fleet_tab()
-    await screen.page.get_by_text("start ComfyUI with").wait_for()
+    await screen.page.get_by_text("Start ComfyUI on the other computer").wait_for()
     await screen.picture("Fleet tab empty")
 
 
@@ -80,7 +80,7 @@ async def test_peers_are_added_by_address_and_turn_up(screen: Screen) -> None:
     for peer in screen.fleet.peers:
         await add_peer(screen, peer.url.removeprefix("http://"), peer.name)
         row = screen.page.locator(".orc-row", has_text=peer.name)
-        await row.locator(".orc-state", has_text="up").wait_for(timeout=SOON_MS)
+        await row.locator(".orc-state", has_text="idle").wait_for(timeout=SOON_MS)
     await screen.page.get_by_text("2 of 2 peers up").wait_for(timeout=SOON_MS)
     await screen.picture("Fleet tab with peers")
 
@@ -116,7 +116,7 @@ async def test_a_peer_is_drained_renamed_disabled_and_removed(screen: Screen) ->
     row = page.locator(".orc-row", has_text="peer-2").first
     await row.locator(".orc-row-head").click()
     await row.get_by_role("button", name="Drain").click()
-    await row.get_by_role("button", name="Undrain").wait_for()
+    await row.get_by_role("button", name="Resume").wait_for()
     await screen.picture("Fleet tab light draining")
     await row.get_by_role("button", name="Edit").click()
     hostile = "<img src=x onerror=alert(1)>"

@@ -64,7 +64,7 @@ async def test_the_button_tells_of_the_fleet_and_commands_reach_it(screen: Scree
     await page.evaluate(COMMAND, "OpenFleetTab")  # open already: it stays
     assert await page.locator(".orc-panel").is_visible()
     await page.evaluate(COMMAND, "TogglePause")
-    await page.get_by_text("The fleet's queue is paused").first.wait_for(timeout=SOON_MS)
+    await page.get_by_text("Queue paused").first.wait_for(timeout=SOON_MS)
     await page.evaluate(COMMAND, "ToggleFleetMode")
     await page.wait_for_function(
         "/on, 2 of 2 peers, paused/.test(document.querySelector('.orc-fleet-toggle').ariaLabel)",
@@ -79,9 +79,9 @@ async def test_the_button_tells_of_the_fleet_and_commands_reach_it(screen: Scree
     await button.scroll_into_view_if_needed()
     await screen.picture("Button with three waiting")
     await page.evaluate(f"void ({COMMAND})('CancelWaiting')")
-    await page.get_by_text("3 waiting jobs will not run").wait_for(timeout=SOON_MS)
+    await page.get_by_text("3 waiting jobs will be cancelled").wait_for(timeout=SOON_MS)
     await screen.picture("Cancel all waiting asks first")
-    await page.get_by_role("button", name="Confirm").last.click()
+    await page.get_by_role("button", name="Cancel 3 jobs").click()
     await page.get_by_text("3 waiting jobs cancelled").first.wait_for(timeout=SOON_MS)
     assert not [job for job in await master.jobs() if job["state"] == "waiting"]
 

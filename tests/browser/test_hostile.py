@@ -101,7 +101,7 @@ async def test_f36_whatever_a_peer_says_of_an_error_is_shown_as_text(
         await row.locator(".orc-error", has_text="onerror").first.wait_for(timeout=SOON_MS)
         await screen.picture("Hostile error at the node")
         await page.keyboard.press("Escape")  # the host's own dialog, where it has one
-        await row.get_by_text("The peer's own error").first.click()
+        await row.get_by_text("Error details").first.click()
         await row.locator("pre", has_text="onerror").first.wait_for()
         assert await page.evaluate(IS_ALIVE) == UNHARMED
 

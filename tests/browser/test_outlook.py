@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from tests.e2e.session import Session, until
 
 from .conftest import RUN_MS, SOON_MS, Screen
-from .test_fleet_mode import EXAMPLE, LATENT, SAMPLER, open_workflow, press_run, switch_on
+from .test_fleet_mode import EXAMPLE, LATENT, SAMPLER, TEXT, open_workflow, press_run, switch_on
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
-BADGES = """() => window.app.graph.nodes.find(node => node.type === "RemoteDispatch")
-  ?.badges.map(badge => badge.text ?? "") ?? []"""
+BADGES = f"""() => window.app.graph.nodes.find(node => node.type === "RemoteDispatch")
+  ?.badges.map({TEXT}) ?? []"""
 FORETELLS = f"() => ({BADGES})().some(text => /^peer-\\d (≈ \\?|(≈|roughly) [\\d:]+ (s|min))$/.test(text))"
 NAMES = f"() => ({BADGES})().some(text => /^peer-\\d$/.test(text))"
 KNOWS_TIME = f"() => ({BADGES})().some(text => /^peer-\\d (≈|roughly) [\\d:]+ s$/.test(text))"
@@ -68,7 +70,7 @@ async def test_the_tab_tells_where_the_graph_would_run_and_by_when(
     line = screen.page.locator(LINE)
     assert await line.count() == 0  # without fleet mode it would run here
     await switch_on(screen)
-    await line.filter(has_text="This graph: peer-").wait_for(timeout=SOON_MS)
+    await line.filter(has_text="Next run: peer-").wait_for(timeout=SOON_MS)
     await screen.picture(f"Outlook before the first run in {palette}")
     [job_id] = await press_run(screen, master, 1)
     assert (await master.finished(job_id)).succeeded
@@ -82,17 +84,17 @@ async def test_the_tab_tells_where_the_graph_would_run_and_by_when(
     await screen.picture(f"Outlook after a run in {palette}")
     for is_paused in (True, False):
         await master.patch("/orchestrator/settings", {"paused": is_paused})
-        start = "Paused; once resumed: This graph: peer-" if is_paused else "This graph: peer-"
+        start = "Paused; once resumed: Next run: peer-" if is_paused else "Next run: peer-"
         await line.filter(has_text=re.compile(f"^{start}")).wait_for(timeout=SOON_MS)
         if is_paused:
             await screen.picture(f"Outlook while the queue is paused in {palette}")
     for peer in (await master.peers()).values():
         await master.patch(f"/orchestrator/peers/{peer['id']}", {"exclusive": True})
-    await line.filter(has_text="No peer can run this graph now").wait_for(timeout=SOON_MS)
+    await line.filter(has_text="No peer can run this workflow right now").wait_for(timeout=SOON_MS)
     await screen.picture(f"Outlook without a peer in {palette}")
     for peer in (await master.peers()).values():
         await master.patch(f"/orchestrator/peers/{peer['id']}", {"exclusive": False, "draining": True})
-    await line.filter(has_text="This graph would wait. peer-").wait_for(timeout=SOON_MS)
+    await line.filter(has_text="The next run would wait. peer-").wait_for(timeout=SOON_MS)
     await screen.picture(f"Outlook with peers that are away in {palette}")
     await screen.page.get_by_role("switch", name="Fleet mode").click()
     await line.wait_for(state="hidden", timeout=SOON_MS)
@@ -103,9 +105,38 @@ async def test_it_speaks_of_a_graph_that_is_opened_in_api_format(screen: Screen,
     await screen.open_fleet_tab()
     await switch_on(screen)
     line = screen.page.locator(LINE)
-    await line.filter(has_text="This graph: peer-").wait_for(timeout=SOON_MS)
+    await line.filter(has_text="Next run: peer-").wait_for(timeout=SOON_MS)
     await screen.page.evaluate(OPEN_FILE, json.dumps(NOWHERE))
-    await line.filter(has_text="No peer can run this graph now").wait_for(timeout=SOON_MS)
+    await line.filter(has_text="No peer can run this workflow right now").wait_for(timeout=SOON_MS)
+
+
+VUE_NODES = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
+BOX_OF = "type => String(window.app.graph.nodes.find(node => node.type === type).id)"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def nodes_2(screen: Screen) -> AsyncIterator[None]:
+    """Boxes that the page draws by itself, not on the canvas."""
+    await screen.open()
+    await screen.page.evaluate(VUE_NODES, True)
+    yield
+    await screen.page.evaluate(VUE_NODES, False)
+
+
+async def test_in_nodes_2_0_a_box_tells_where_it_would_run_and_where_it_ran(
+    screen: Screen, master: Session, nodes_2: None
+) -> None:
+    page = screen.page
+    await open_example(screen, "dark")
+    ours, sampler = [await page.evaluate(BOX_OF, name) for name in ("RemoteDispatch", "KSampler")]
+    box = page.locator(f"[data-node-id='{ours}']")
+    await box.get_by_text(re.compile(r"^peer-\d (≈|roughly) ")).wait_for(timeout=SOON_MS)
+    await screen.picture("Nodes 2.0, where it would run")
+    await press_run(screen, master, 1)
+    await box.get_by_text(re.compile(r"^peer-\d$")).wait_for(timeout=RUN_MS)
+    there = page.locator(f"[data-node-id='{sampler}']")
+    await there.get_by_text(re.compile(r"^peer-\d$")).wait_for(timeout=RUN_MS)
+    await screen.picture("Nodes 2.0, where it ran")
 
 
 @pytest.mark.parametrize("palette", ["dark", "light"])
@@ -166,8 +197,8 @@ async def test_when_to_use_a_peer_is_set_in_its_form(screen: Screen, master: Ses
     await row.get_by_role("button", name="Edit").click()
     form = page.get_by_role("form", name="Edit peer-2")
     await form.get_by_text("When to use it").click()
-    await form.get_by_label("Only for jobs that name it").check()
-    await form.get_by_label("Only while nobody else").check()
+    await form.get_by_label("Only for jobs assigned to it").check()
+    await form.get_by_label("Only when nobody else").check()
     await form.get_by_label("Hours").fill("at night")
     await form.get_by_role("button", name="Save").click()
     await form.get_by_text("'at night' is no span of hours. Write them like 22:00-07:00.").wait_for()
@@ -176,7 +207,7 @@ async def test_when_to_use_a_peer_is_set_in_its_form(screen: Screen, master: Ses
     await form.get_by_role("button", name="Save").click()
     rules = page.locator(".orc-row", has_text="peer-2").first.locator(".orc-rule")
     await rules.nth(2).wait_for(timeout=SOON_MS)
-    told = ["only for jobs that name it", "only while idle", "22:00-07:00, 12:30-13:30"]
+    told = ["only for jobs assigned to it", "only while idle", "22:00-07:00, 12:30-13:30"]
     assert await rules.all_text_contents() == told
     await screen.picture(f"When a peer is used in {palette}")
 

@@ -15,7 +15,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 from tests.e2e.session import Session, until
 
 from .conftest import NEWER, READY_MS, RUN_MS, SOON_MS, Screen
-from .test_fleet_mode import HAS_PICTURE, job, press_run, switch_on, whole_workflow
+from .test_fleet_mode import HAS_PICTURE, TEXT, job, press_run, switch_on, whole_workflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -59,8 +59,8 @@ WIDGET = """([type, name]) => {
 }"""
 SEED = """seed => window.app.graph.nodes.find((node) => node.type === "KSampler")
   .widgets.find((widget) => widget.name === "seed").value = seed"""
-NAMES_PEER = """type => window.app.graph.nodes.find((node) => node.type === type)
-  .badges.some((badge) => badge.text?.startsWith("peer-"))"""
+NAMES_PEER = f"""type => window.app.graph.nodes.find((node) => node.type === type)
+  .badges.map({TEXT}).some((text) => text.startsWith("peer-"))"""
 HOSTS_MESSAGE = "() => /does not exist|missing node type|node type is missing/i.test(document.body.innerText)"
 EMPTY = (620, 900)  #: pixels of the page where nothing is
 HANGS = "window.app.canvas.state?.ghostNodeId != null"
@@ -245,6 +245,7 @@ async def test_what_only_peers_have_is_built_run_saved_and_run_again(screen: Scr
     await switch_on(screen)
     (job_id,) = await press_run(screen, master, 1)
     await picture_of(screen, master, job_id)
+    assert (await job(master, job_id))["title"].startswith(f"peer only {screen.name} · seed ")
     await screen.picture("Peer only, run again")
 
 

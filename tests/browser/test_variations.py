@@ -46,7 +46,7 @@ async def test_nine_variations_fill_a_contact_sheet_that_leads_back_to_each_grap
     await page.get_by_label("seed: How many").fill("3")
     await tick(screen, "steps")
     await page.get_by_label("steps: Values").fill("2, 3, x")
-    await dialog.get_by_text("steps: “x” is no number.").wait_for(timeout=SOON_MS)
+    await dialog.get_by_text("steps: “x” is not a number.").wait_for(timeout=SOON_MS)
     await page.get_by_label("steps: Values").fill("2, 3, 4")
     await dialog.get_by_text("9 jobs,").first.wait_for(timeout=SOON_MS)
     await dialog.get_by_text("on 2 peers").wait_for(timeout=SOON_MS)
@@ -59,12 +59,17 @@ async def test_nine_variations_fill_a_contact_sheet_that_leads_back_to_each_grap
     assert await sheet.locator("tbody tr").count() == 3
     assert await sheet.locator("thead th").all_inner_texts() == ["2", "3", "4"]
     await screen.picture("Variations, the contact sheet fills")
-    await sheet.get_by_text("9 of 9 finished").wait_for(timeout=RUN_MS)
+    queue = await master.get("/queue")
+    assert queue["queue_running"] and len(queue["queue_running"]) + len(queue["queue_pending"]) > 2
+    await sheet.get_by_text("9 of 9 done").wait_for(timeout=RUN_MS)
     pictures = "document.querySelectorAll('.orc-contact .orc-cell-picture img').length === 9"
     await page.wait_for_function(pictures, timeout=SOON_MS)
     jobs = [job for job in await master.jobs() if job["job_id"] not in known]
     assert len(jobs) == 9 and {job["state"] for job in jobs} == {"done"}
     assert {job["peer"] for job in jobs} == {"peer-1", "peer-2"}
+    history = await master.get("/history")
+    ran = [history[job["job_id"]]["prompt"][2][str(SAMPLER)]["inputs"] for job in jobs]
+    assert len({(inputs["seed"], inputs["steps"]) for inputs in ran}) == 9, "each with its own values"
     await screen.picture("Variations, the contact sheet")
 
     async with page.expect_download(timeout=SOON_MS) as download:
@@ -100,7 +105,7 @@ async def test_nine_variations_fill_a_contact_sheet_that_leads_back_to_each_grap
     await screen.reload()
     await screen.open_fleet_tab()
     await page.get_by_role("button", name="Contact sheet").click()
-    await sheet.get_by_text("9 of 9 finished").wait_for(timeout=SOON_MS)
+    await sheet.get_by_text("9 of 9 done").wait_for(timeout=SOON_MS)
     assert await sheet.locator("tbody tr").count() == 3
     await page.keyboard.press("Escape")
     await sheet.wait_for(state="detached", timeout=SOON_MS)
@@ -135,11 +140,11 @@ async def test_variations_inside_a_subgraph_are_in_the_graphs_of_their_files(
     await page.get_by_label("seed: How many").fill("2")
     await tick(screen, "steps")
     await page.get_by_label("steps: Values").fill("2, 3")
-    await dialog.get_by_label("Combine").select_option(label="Side by side")
+    await dialog.get_by_label("Combine").select_option(label="Pair values (1st with 1st …)")
     known = {job["job_id"] for job in await master.jobs()}
     await dialog.get_by_role("button", name="Queue 2 jobs").click()
     sheet = page.get_by_role("dialog", name="Contact sheet")
-    await sheet.get_by_text("2 of 2 finished").wait_for(timeout=RUN_MS)
+    await sheet.get_by_text("2 of 2 done").wait_for(timeout=RUN_MS)
     await sheet.get_by_role("button", name="Close").click()
     jobs = [job for job in await master.jobs() if job["job_id"] not in known]
     for job in jobs:
@@ -171,8 +176,8 @@ async def test_in_light_and_narrow_a_form_of_many_kinds_stays_whole(screen: Scre
     sampler = await tick(screen, "sampler_name")
     await sampler.get_by_label("euler_ancestral", exact=True).check()
     await dialog.get_by_text("6 jobs,").first.wait_for(timeout=SOON_MS)
-    await dialog.get_by_label("Combine").select_option(label="Side by side")
-    await dialog.get_by_text("Side by side needs the same number").wait_for(timeout=SOON_MS)
+    await dialog.get_by_label("Combine").select_option(label="Pair values (1st with 1st …)")
+    await dialog.get_by_text("Pairing values needs the same number").wait_for(timeout=SOON_MS)
     await screen.picture("Variations, light")
     await page.set_viewport_size({"width": 400, "height": 700})
     await screen.picture("Variations, narrow")

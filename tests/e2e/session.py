@@ -75,7 +75,7 @@ class Session:
             return await answer.json(content_type=None)
 
     async def own_nodes(self) -> Any:
-        """What this machine has itself; a master's page is offered its peers' nodes as well."""
+        """What this computer has itself; a master's page is offered its peers' nodes as well."""
         return await self.get("/object_info", **{OWN_NODES_HEADER: "1"})
 
     async def post(self, path: str, body: Any, *, status: int | None = None) -> Any:

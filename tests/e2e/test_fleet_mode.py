@@ -361,7 +361,7 @@ async def test_this_machine_helps_when_no_peer_could_start_the_prompt_at_once(
         async with fleet_mode.listening() as (client_id, heard):
             done = await fleet_mode.run(local(seed=5), client_id=client_id)
         assert done.succeeded
-        assert await peers_of(fleet_mode, done) == ["this machine"]
+        assert await peers_of(fleet_mode, done) == ["this computer"]
         assert done.images("9")[0]["type"] == "output"
         told = [event["type"] for event in heard if event["type"] in ("execution_start", "execution_success")]
         assert told == ["execution_start", "execution_success"]

@@ -147,7 +147,7 @@ async def test_a_folder_of_this_machine_is_said_to_be_only_here(fleet: Fleet, ma
     }
     (fleet.master.base / "input" / "frames_b").mkdir(exist_ok=True)
     told = await outlook(master, graph)
-    assert all("is a folder on this machine only" in peer["caution"] for peer in told.values())
+    assert all("is a folder on this computer only" in peer["caution"] for peer in told.values())
     job = await api_job(master, graph)
     assert job["state"] == "failed" and "frames_b" in job["error"]["message"]
 

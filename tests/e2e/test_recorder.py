@@ -43,7 +43,7 @@ UNTIL_IT_HEARS = {
     r'^[+-] progress(_state)? .*"10"': "how many steps it makes until it hears of the interrupt is chance",
 }
 NOT_OF_A_SHARED_PACK = {
-    r"^- test-tells ": "a pack's event is told on only where this machine has that pack",
+    r"^- test-tells ": "a pack's event is told on only where this computer has that pack",
 }
 
 

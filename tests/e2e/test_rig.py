@@ -70,10 +70,10 @@ def tree(tmp_path: Path, fleet: Fleet) -> Iterator[Installation]:
 def test_a_process_that_ends_while_starting_shows_the_end_of_its_log(
     tree: Installation, workspace: Path
 ) -> None:
-    (tree.path / "main.py").write_text("raise SystemExit('no room on this machine')")
+    (tree.path / "main.py").write_text("raise SystemExit('no room on this computer')")
     process = ComfyProcess("broken", tree, workspace / "broken")
     process.start()
-    with pytest.raises(RigError, match=r"(?s)broken ended by itself.*no room on this machine"):
+    with pytest.raises(RigError, match=r"(?s)broken ended by itself.*no room on this computer"):
         process.wait_ready()
 
 

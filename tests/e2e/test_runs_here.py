@@ -101,7 +101,7 @@ async def test_a_script_is_told_in_a_header_and_gets_comfyuis_own_answer(fleet_m
     async with fleet_mode.http.post(
         f"{fleet_mode.url}/prompt", json={"prompt": partner("a header")}
     ) as answer:
-        assert "ReportPartner (node 1) runs on this machine only" in answer.headers[NOTE]
+        assert "ReportPartner (node 1) runs on this computer only" in answer.headers[NOTE]
         body = await answer.json()
     assert set(body) == {"prompt_id", "number", "node_errors"}
     await fleet_mode.finished(body["prompt_id"])
@@ -159,13 +159,13 @@ async def test_a_job_of_the_api_never_takes_a_partner_node_to_a_peer(
         return job if job["state"] == "failed" else None
 
     job = await until(ended, "the job is refused")
-    assert "runs on this machine only" in job["error"]["message"]
+    assert "runs on this computer only" in job["error"]["message"]
     assert await histories(peers) == before
 
 
 async def test_before_run_the_outlook_says_what_runs_here(fleet_mode: Session) -> None:
     whole = await fleet_mode.post("/orchestrator/explain", {"prompt": chosen()}, status=200)
-    assert "ReportChooser (node 2) runs on this machine only" in whole["here"]
+    assert "ReportChooser (node 2) runs on this computer only" in whole["here"]
     part = chosen({"3": node("TestSleep", value=["2", 0], seconds=0.0)})
     told = await fleet_mode.post("/orchestrator/explain", {"prompt": part, "result": ["3", 0]}, status=200)
     assert "ReportChooser (node 2)" in told["here"]

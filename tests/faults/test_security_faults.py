@@ -18,7 +18,7 @@ from orchestrator.backends.resolver import CheckedResolver
 from orchestrator.core.models.job import JobState
 from orchestrator.core.workflow.cut import DISPATCH_CLASS
 from orchestrator.errors import ConfigError, PeerUnreachableError
-from orchestrator.host.api.report import STRUCK, recorder, report, striker
+from orchestrator.host.api.report import STRUCK, job_report, recorder, report, striker
 from orchestrator.host.doors.hops import came_from_a_master, refuse_further_hop, sender_of
 from tests.fakes.answers import answer
 from tests.fakes.api import Host, serving
@@ -69,11 +69,16 @@ async def test_the_support_bundle_strikes_out_what_a_failed_node_quotes(rig: Rig
     said = "Birthday card: 'a lady, in red' not to renders/for_a_friend C:\\Users\\kim\\me.png, /home/kim/x y"
     await rig.a.fail(rig.a.running or "", node_id="1", exception_message=said)
     assert (await rig.end_of(job)).state is JobState.FAILED
-    told = await report(rig.master.runtime, "t0ken-of-the-page")
-    sentence = told["jobs"][0]["error"]["message"]
-    assert "EmptyImage, node 1) failed on a" in sentence
-    private = ("Portrait", "Ada", "kim", "Birthday", "lady", "friend", "me.png")
-    assert [word for word in private if word in json.dumps(told)] == []
+    whole = await report(rig.master.runtime, "t0ken-of-the-page")
+    ended = rig.master.runtime.jobs.find(job)
+    assert ended is not None
+    alone = await job_report(rig.master.runtime, "t0ken-of-the-page", ended)
+    assert alone["job"]["error"]["node_type"] == "EmptyImage" and alone["versions"].keys() >= {"comfyui"}
+    assert [peer["id"] for peer in alone["peers"]] == [ended.attempts[0].backend_id]
+    private = ("Portrait", "Ada", "kim", "Birthday", "lady", "friend", "me.png", "127.0.0.1")
+    for told, its_job in ((whole, whole["jobs"][0]), (alone, alone["job"])):
+        assert "EmptyImage, node 1) failed on a" in its_job["error"]["message"]
+        assert [word for word in private if word in json.dumps(told)] == []
 
 
 async def test_the_support_bundle_strikes_out_the_path_of_a_peers_address(rig: Rig) -> None:

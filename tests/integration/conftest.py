@@ -98,7 +98,7 @@ async def fleet_mode(comfyui: FakeHost, a: FakeComfyUI) -> FakeHost:
 
 @pytest.fixture
 def dead_url() -> str:
-    """An address of this machine where nobody listens."""
+    """An address of this computer where nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}"

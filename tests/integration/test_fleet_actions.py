@@ -237,7 +237,7 @@ async def test_somebody_elses_prompt_is_shown_as_such_and_ends_only_when_that_is
     view = (await peer_view(host, "good"))["running"]
     assert (view["job_id"], view["whose"], view["prompt_id"]) == (None, "others", theirs)
     status, answer = await at_peer(host, "good", "interrupt")
-    assert status == 409 and "was not sent by this machine" in answer["message"]
+    assert status == 409 and "was not sent by this computer" in answer["message"]
     assert (await at_peer(host, "good", "interrupt", foreign=True, prompt_id=next_one))[0] == 409
     assert good.running == theirs
     status, answer = await at_peer(host, "good", "interrupt", foreign=True, prompt_id=theirs)

@@ -210,6 +210,26 @@ async def test_where_this_machine_helps_the_host_says_whether_it_can(fleet_mode:
     assert len(fleet_mode.asked("/prompt")) == 1
 
 
+async def test_what_only_this_computer_can_run_is_offered_or_is_a_job_that_runs_here(
+    fleet_mode: FakeHost,
+) -> None:
+    fleet_mode.classes["OnlyHere"] = fleet_mode.classes["EmptyImage"]
+    prompt = picture(made_by="OnlyHere")
+    for wish, peer in (({}, ""), (wishing(peer="a"), "a")):
+        status, refused = await fleet_mode.post("/prompt", {"prompt": prompt, **wish})
+        assert (status, refused["error"]["extra_info"]) == (400, {"runs_here": True, "peer": peer})
+    _, refused = await fleet_mode.post("/prompt", {"prompt": picture(made_by="Nobody'sNode")})
+    assert refused["error"]["extra_info"]["runs_here"] is False
+    await fleet_mode.prefer(this_machine=True)
+    prompt_id = (await fleet_mode.run(prompt))["prompt_id"]
+    await until(lambda: fleet_mode.waiting == [prompt_id], "it is in this computer's own queue")
+    (job,) = jobs(fleet_mode)
+    assert (job.id, fleet_mode.runtime.peers.name(job.backend_id)) == (prompt_id, "this computer")
+    fleet_mode.begin(prompt_id)
+    fleet_mode.finish(prompt_id)
+    await until(lambda: jobs(fleet_mode)[0].state.is_final, "it is done")
+
+
 async def test_of_a_partly_invalid_prompt_the_rest_runs_and_the_errors_are_told(
     fleet_mode: FakeHost, a: FakeComfyUI
 ) -> None:
@@ -278,7 +298,7 @@ async def test_a_class_that_runs_here_only_keeps_its_prompt_here_and_says_why(
     body = {"prompt": picture(), "client_id": "page"}
     async with fleet_mode.session.post(f"{fleet_mode.url}/prompt", json=body) as answer:
         assert answer.status == 200
-        assert "EmptyImage (node 1) runs on this machine only" in answer.headers["X-Remote-Dispatch-Note"]
+        assert "EmptyImage (node 1) runs on this computer only" in answer.headers["X-Remote-Dispatch-Note"]
     assert len(fleet_mode.waiting) == 1 and not jobs(fleet_mode)
     status, refused = await fleet_mode.post("/prompt", {**body, **wishing(peer="a")})
     assert status == 400 and "cannot run on a peer" in refused["error"]["message"]

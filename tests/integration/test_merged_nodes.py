@@ -114,7 +114,7 @@ async def test_the_page_is_offered_what_only_a_peer_has(page: Page, peer: FakeCo
     assert set(info) == {*page.own, "PeerOnly"}
     one = await page.get(f"{prefix}/object_info/PeerOnly")
     assert one == {"PeerOnly": info["PeerOnly"]}
-    assert "Not on this machine, but on gpu." in one["PeerOnly"]["description"]
+    assert "Not on this computer, but on gpu." in one["PeerOnly"]["description"]
     assert await page.checkpoints(f"{prefix}/object_info/{CHECKPOINT}") == ["own.pt", "theirs.pt"]
     assert await page.get(f"{prefix}/object_info/Nobody") == {}
 

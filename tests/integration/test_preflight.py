@@ -176,7 +176,7 @@ async def test_a_file_that_nobody_has_is_named(master: Master, a: FakeComfyUI) -
     graph = {**picture(), "1": {"class_type": "Video", "inputs": {"video": "nobodys.mp4"}}}
     job = await master.run(graph)
     (note,) = job.notes
-    assert note.startswith("gpu: the file nobodys.mp4 of node 1 (video) is neither in this machine's input")
+    assert note.startswith("gpu: the file nobodys.mp4 of node 1 (video) is neither in this computer's input")
 
 
 async def test_files_inside_objects_are_sent(master: Master, a: FakeComfyUI) -> None:
@@ -219,8 +219,8 @@ async def test_a_folder_of_this_machine_is_told_whoever_decides(master: Master, 
     reader = {"class_type": "StockFolder", "inputs": {"directory": "frames_b"}}
     found = await master.runtime.jobs.check_prompt({**picture(), "1": reader}, None)
     assert found.error is not None
-    assert "frames_b of node 1 (directory) is a folder on this machine only" in found.error["details"]
+    assert "frames_b of node 1 (directory) is a folder on this computer only" in found.error["details"]
     job = await master.run({**picture(), "1": {**reader, "class_type": "PackFolder"}})
     assert [note.split(":")[1] for note in job.notes] == [
-        " frames_b of node 1 (directory) is a folder on this machine only"
+        " frames_b of node 1 (directory) is a folder on this computer only"
     ]

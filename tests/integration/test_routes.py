@@ -33,7 +33,7 @@ from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.waiting import until
 
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}}
-ROUTES = 30
+ROUTES = 31
 KEY = "Bearer s3cr3t-k3y"
 
 
@@ -230,6 +230,31 @@ async def test_waiting_jobs_are_listed_in_the_order_of_the_line(host: Host) -> N
     for wrong in ("limit=-1", "skip=x"):
         status, answer = await host.ask("GET", f"/orchestrator/jobs?{wrong}")
         assert (status, answer["error"]) == (400, "bad_request")
+
+
+async def test_jobs_are_listed_by_what_they_are_asked_for(host: Host) -> None:
+    await host.add_peer(name="GPU 2", url="gpu-2")
+    body = {"prompt": PROMPT, "count": 2, "client_id": "mine"}
+    _, batch = await host.ask("POST", "/orchestrator/jobs", body)
+    _, alone = await host.ask("POST", "/orchestrator/jobs", {"prompt": PROMPT})
+    first, second = batch["job_ids"]
+    await host.ask("POST", f"/orchestrator/jobs/{first}/cancel", {})
+
+    async def listed(query: str) -> set[str]:
+        status, answer = await host.ask("GET", f"/orchestrator/jobs?{query}")
+        assert status == 200, answer
+        assert set(answer["line"]) <= {job["job_id"] for job in answer["jobs"]}
+        return {job["job_id"] for job in answer["jobs"]}
+
+    place = (await host.ask("GET", f"/orchestrator/jobs/{first}"))[1]["batch"]
+    assert await listed("state=cancelled") == {first}
+    assert await listed("state=cancelled,waiting&client_id=mine") == {first, second}
+    assert await listed(f"batch={place['id']}&state=waiting") == {second}
+    assert await listed("state=done") == await listed("peer=GPU%202") == set()
+    assert await listed("") == {first, second, alone["job_id"]}
+    for wrong, words in (("state=gone", 'no state "gone"'), ("stat=done", "Unknown field 'stat'")):
+        status, answer = await host.ask("GET", f"/orchestrator/jobs?{wrong}")
+        assert status == 400 and words in answer["message"]
 
 
 async def test_explain_gives_the_reason_of_each_peer(host: Host) -> None:

@@ -82,7 +82,7 @@ class ComfyProcess:
         environment = {
             **os.environ,
             **{"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"},
-            # Several ComfyUIs share this machine; each on all cores would only hold the others up.
+            # Several ComfyUIs share this computer; each on all cores would only hold the others up.
             "OMP_NUM_THREADS": "1",
             **self._environment,
         }

@@ -55,7 +55,7 @@ def end_with(parent: int) -> None:
 
 
 def ask_no_name_server() -> None:
-    """Names other than this machine's own are unknown at once: ComfyUI looks up the host that a page names
+    """Names other than this computer's own are unknown at once: ComfyUI looks up the host that a page names
     while its loop waits, for seconds each time where the answer of a name server is lost."""
     look_up, own = socket.getaddrinfo, {"", "localhost", socket.gethostname().lower()}
 

@@ -72,7 +72,7 @@ class Nginx:
 
     def __enter__(self) -> Nginx:
         if PROGRAM is None:
-            raise RigError("There is no nginx on this machine.")
+            raise RigError("There is no nginx on this computer.")
         command = [PROGRAM, "-p", str(self._base), "-c", str(self._base / "nginx.conf"), "-g", "daemon off;"]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         end = time.monotonic() + READY_S

@@ -122,7 +122,7 @@ def test_an_origin_that_is_ours_is_let_in(host: str, origin: str) -> None:
     [
         ("127.0.0.1:8188", "null"),
         ("127.0.0.1:8188", ""),
-        ("127.0.0.1:8188", "http://127.0.0.1:3000"),  # a page on another port of this machine
+        ("127.0.0.1:8188", "http://127.0.0.1:3000"),  # a page on another port of this computer
         ("127.0.0.1:8188", "http://127.0.0.1"),
         ("localhost:8188", "http://localhost:8189"),
         ("localhost:8188", "http://evil.example"),

@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
 POLICY = HealthPolicy()
 GOOD = Vitals(comfyui_version="0.3.75")
 GONE = PeerUnreachableError("nobody answers there")
-KEY = PeerAuthError("it wants a key")
+KEY = PeerAuthError("it needs a key")
 
 
 def after(*outcomes: Vitals | PeerError | None, start: BackendStatus | None = None) -> BackendStatus:

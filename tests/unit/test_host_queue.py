@@ -58,7 +58,7 @@ def test_another_packs_queue_is_named_even_where_it_shows_all() -> None:
 def test_a_history_that_does_not_keep_what_the_fleet_made_is_said_and_not_written_to() -> None:
     native = NativeQueue(Server(Keeper()))
     notice = native.install()
-    assert "cannot be put into ComfyUI's history" in notice and "this machine only" in notice
+    assert "cannot be put into ComfyUI's history" in notice and "this computer only" in notice
     assert not native.keeps_history
 
 

@@ -16,6 +16,7 @@ from orchestrator.core.engine.placement.placer import STARTS_AT_ONCE
 from orchestrator.core.engine.scheduler import Scheduler
 from orchestrator.core.models.backend import (
     LOCAL_PEER_ID,
+    LOCAL_PEER_NAME,
     BackendConfig,
     BackendStatus,
     Device,
@@ -231,7 +232,7 @@ async def test_input_files_on_a_hung_disk_hold_up_no_job(room: Room) -> None:
 
 
 class HelpingHere:
-    """This machine, which may take jobs of fleet mode."""
+    """This computer, which may take jobs of fleet mode."""
 
     def __init__(self, room: Room) -> None:
         self._is_wanted, self._is_free = True, False
@@ -268,7 +269,7 @@ async def test_a_job_that_only_this_machine_can_run_waits_until_it_is_free(
     ticket = room.submit(picture(made_by="OnlyHere"), source=Source.FLEET)
     ticket.on_waiting = told.append
     await room.until(lambda: bool(told))
-    assert told[-1].startswith("waiting for this machine, the only one that can run it now. No peer can")
+    assert told[-1].startswith("waiting for this computer, the only one that can run it now. No peer can")
     assert "OnlyHere" in told[-1]
     room.manager.set_status("a", BackendStatus(Health.SUSPECT))  # it is looked at again
     here.becomes(is_free=True)
@@ -300,8 +301,8 @@ async def test_this_machine_is_known_by_its_devices_before_anything_ran_there(ro
     here.computes_on = SMALL
     room.add("a")
     found = {r.eligibility.name: r for r in (await room.room.outlook(JobRequest(prompt=picture()))).peers}
-    assert found[LOCAL_PEER_ID].peer.status.vitals == SMALL
-    assert found[LOCAL_PEER_ID].run_s > 5 * found["a"].run_s
+    assert found[LOCAL_PEER_NAME].peer.status.vitals == SMALL
+    assert found[LOCAL_PEER_NAME].run_s > 5 * found["a"].run_s
 
 
 @pytest.mark.parametrize("is_wanted", [False, True])

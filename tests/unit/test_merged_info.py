@@ -79,7 +79,7 @@ def test_a_class_of_the_peers_alone_is_added_and_says_where_it_is() -> None:
     result = merged({}, p1=loader("a"), p2=loader("a", "b"))
     added = result.info["Loader"]
     assert choices(result) == ["a", "b"]
-    assert added["description"] == "Loads.\n\nNot on this machine, but on p1, p2."
+    assert added["description"] == "Loads.\n\nNot on this computer, but on p1, p2."
     assert added["output"] == ["MODEL"] and added["output_is_list"] == [False]
     assert result.where.classes == {"Loader": Availability(False, ("p1", "p2"))}
     assert result.where.values == {"Loader": {"file": {"b": Availability(False, ("p2",))}}}

@@ -1,4 +1,4 @@
-"""What this machine computes on, read from a stand-in for ComfyUI's own module."""
+"""What this computer computes on, read from a stand-in for ComfyUI's own module."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ EVENT = PeerEvent("chooser-open", {"urls": ["a.png"]})
 
 
 class Packs:
-    """This machine has the class from `module`; the peer has it from `theirs`."""
+    """This computer has the class from `module`; the peer has it from `theirs`."""
 
     def __init__(
         self, peer: BackendConfig = OWN, module: str = "custom_nodes.cg-chooser", theirs: str = ""

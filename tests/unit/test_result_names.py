@@ -1,4 +1,4 @@
-"""Names from a peer are made safe for this machine's disk."""
+"""Names from a peer are made safe for this computer's disk."""
 
 from __future__ import annotations
 

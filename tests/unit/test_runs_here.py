@@ -48,7 +48,7 @@ def test_only_what_is_needed_counts() -> None:
 def test_a_sentence_names_class_node_and_reason_and_does_not_grow_without_end() -> None:
     prompt = {str(n): node("Mine") for n in range(9)}
     said = in_words(HereClasses(frozenset({"Mine"})).nodes(prompt, prompt, nobody))
-    assert said.startswith("Mine (node 0) runs on this machine only: it is on your list")
+    assert said.startswith("Mine (node 0) runs on this computer only: it is on your list")
     assert said.endswith("; and 4 more.") and len(said) < 700
 
 
@@ -94,7 +94,7 @@ async def unmet(preparing: PromptVariants, ticket: QueuedJob) -> tuple[str, ...]
 async def test_no_peer_is_given_a_partner_node_whatever_the_way_a_job_came() -> None:
     preparing = PromptVariants(peer_with(paid=True))
     [reason] = await unmet(preparing, QueuedJob(JobRequest(prompt=saves("2"))))
-    assert "Paid (node 2) runs on this machine only" in reason
+    assert "Paid (node 2) runs on this computer only" in reason
     assert await unmet(preparing, QueuedJob(JobRequest(prompt=saves("1")))) == ()
     assert await unmet(PromptVariants(peer_with(paid=False)), QueuedJob(JobRequest(prompt=saves("2")))) == ()
 

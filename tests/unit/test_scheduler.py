@@ -101,6 +101,11 @@ def test_a_refusal_lists_every_peer_and_is_permanent_only_when_waiting_cannot_he
         Scheduler().select_backend(lacking, [peer("a"), peer("b")])
     assert caught.value.permanent
     assert set(caught.value.reasons) == {"a", "b"}
+    assert str(caught.value) == "No peer can run this. a, b: it lacks the node X."
+    many = [peer(f"p{n}") for n in range(12)]
+    lacks = Need(unmet={each.config.id: ("it lacks the node X",) for each in many})
+    with pytest.raises(NoEligiblePeerError, match=r"p0, p1, .*p7 and 4 more: it lacks the node X\."):
+        Scheduler().select_backend(lacks, many)
     with pytest.raises(NoEligiblePeerError) as caught:
         Scheduler().select_backend(lacking, [peer("a"), peer("b", health=Health.DOWN, reason="off")])
     assert not caught.value.permanent

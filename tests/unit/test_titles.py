@@ -47,11 +47,19 @@ def test_what_is_changed_stands_in_the_name_and_its_old_value_does_not() -> None
     prompt = {"m": MODEL, "k": SAMPLER}
     changes = {"k.seed": 2584, "k.steps": 30, "k.denoise": 0.5, "k.cfg": 6.5}
     assert described(prompt, changes) == "dream.v2 · seed 2584 · steps 30 · denoise 0.5"
+    assert described(prompt, changes, "portrait") == "portrait · seed 2584 · steps 30 · denoise 0.5"
     assert described(prompt, {"k.steps": 30}) == "dream.v2 · steps 30"
     assert described(prompt, {"KSampler.cfg": 6.50}) == "dream.v2 · KSampler, 20 steps · cfg 6.5"
     assert described(prompt, {"m.unet_name": "other.safetensors"}) == (
         "KSampler, 20 steps · unet_name other.safetensors"
     )
+
+
+def test_a_graph_with_a_name_is_told_apart_by_its_seed() -> None:
+    seeded = {"k": node("KSampler", seed=7, steps=20), "n": node("RandomNoise", noise_seed=8)}
+    assert described(seeded, name="portrait") == "portrait · seed 7"
+    assert described({"m": MODEL}, name="portrait") == "portrait"
+    assert described({"m": MODEL}, {"p.text": "a red cat"}, "portrait") == "portrait · text a red cat"
 
 
 def test_variations_of_a_text_are_called_by_their_texts() -> None:

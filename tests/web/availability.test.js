@@ -1,4 +1,4 @@
-// Where nodes and models are, and what of a prompt this machine lacks.
+// Where nodes and models are, and what of a prompt this computer lacks.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -23,7 +23,7 @@ async function table(where = WHERE) {
 test("a value is shown with the machines that have it", async () => {
   const places = await table();
   assert.equal(places.label("Loader", "file", "one.pt"), "one.pt · on gpu-1");
-  assert.equal(places.label("Loader", "file", "mine.pt"), "mine.pt · only on this machine");
+  assert.equal(places.label("Loader", "file", "mine.pt"), "mine.pt · only on this computer");
   assert.equal(places.label("Loader", "file", "some.pt"), "some.pt · here, gpu-2");
   assert.equal(places.label("Loader", "file", "many.pt"), "many.pt · on a, b, 2 more");
   assert.equal(places.label("Loader", "file", "everywhere.pt"), "everywhere.pt");
@@ -35,7 +35,7 @@ test("a value that every peer has needs no names", async () => {
   assert.equal(places.label("Loader", "file", "x.pt"), "x.pt · all peers");
 });
 
-test("only a class that this machine lacks counts as the peers'", async () => {
+test("only a class that this computer lacks counts as the peers'", async () => {
   const places = await table();
   assert.deepEqual([places.peersOf("Stamp"), places.peersOf("Mine"), places.peersOf("KSampler")], [["gpu-1"], [], []]);
 });
@@ -49,7 +49,7 @@ test("names that are no data of the table are in no place", async () => {
   }
 });
 
-test("what a prompt wants and this machine lacks is told node by node", async () => {
+test("what a prompt wants and this computer lacks is told node by node", async () => {
   const places = await table();
   const prompt = {
     1: { class_type: "Stamp", inputs: { seed: 1 } },

@@ -42,20 +42,20 @@ test("where a job is becomes where it ran", () => {
 
 test("a peer's state is the owner's wish first, then what was measured", () => {
   const word = (changes) => peerState(peer(changes)).word;
-  assert.equal(word({}), "up");
+  assert.deepEqual([word({}), word({ ours: 1 }), word({ queue_running: 1 })], ["idle", "busy", "busy for others"]);
   assert.equal(word({ draining: true }), "draining");
   assert.equal(word({ draining: true, health: "down" }), "down");
   assert.equal(word({ enabled: false, health: "down" }), "disabled");
   assert.equal(word({ health: "suspect" }), "not answering");
   assert.equal(word({ health: "needs_key" }), "needs a key");
-  assert.equal(word({ health: "ejected" }), "resting");
+  assert.equal(word({ health: "ejected" }), "paused after repeated failures");
   assert.equal(word({ health: "zombie" }), "no sign of work");
   assert.equal(word({ health: "unknown" }), "checking");
 });
 
 test("a queue says whose jobs are in it", () => {
   assert.equal(queueText(peer()), "");
-  assert.equal(queueText(peer({ queue_running: 1, queue_pending: 2, ours: 1 })), "1 running, 2 waiting, 1 ours");
+  assert.equal(queueText(peer({ queue_running: 1, queue_pending: 2, ours: 1 })), "1 running, 2 waiting, 1 yours");
 });
 
 test("memory is free of total, and nothing where the device does not say", () => {
@@ -135,7 +135,7 @@ test("of when to use a peer only what changed is sent, and its row says briefly 
   assert.deepEqual(changesOf(known, { ...same, exclusive: false, onlyIdle: true, hours: "" }), {
     exclusive: false, only_idle: true, hours: "",
   });
-  assert.deepEqual(peerRules(known), ["only for jobs that name it", "22:00-07:00"]);
+  assert.deepEqual(peerRules(known), ["only for jobs assigned to it", "22:00-07:00"]);
   assert.deepEqual(peerRules({ ...known, exclusive: false, only_idle: true, hours: "" }), ["only while idle"]);
   assert.deepEqual(peerRules(peer()), []);
 });

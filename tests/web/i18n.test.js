@@ -21,7 +21,7 @@ test("a sentence is in the page's language, with its values in their places", as
 });
 
 test("what a value holds is not read as a place", () => {
-  assert.equal(t("{peer} wants a key", { peer: "{peer}$1" }), "{peer}$1 wants a key");
+  assert.equal(t("{peer} needs a key", { peer: "{peer}$1" }), "{peer}$1 needs a key");
 });
 
 test("a language that is not there, or is damaged, leaves English", async () => {

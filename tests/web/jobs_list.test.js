@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { jobTime, peersOwnError, placeOf } from "../../web/fleet/ui/format.js";
-import { reportOf } from "../../web/fleet/jobs/job_actions.js";
 import { dropTarget } from "../../web/fleet/jobs/job_drag.js";
 import { isWanted, wordsOf } from "../../web/fleet/jobs/job_filter.js";
 import { JobIndex } from "../../web/fleet/data/job_index.js";
@@ -41,15 +40,6 @@ test("jobs are wanted by kind and by all the words", () => {
   assert.ok(wanted("all", "") && wanted("failed", "house RED") && wanted("all", "gpu-7 memory"));
   assert.ok(!wanted("done", "") && !wanted("failed", "house blue"));
   assert.ok(isWanted(job({ state: "set_aside" }), { kind: "failed", words: [] }));
-});
-
-test("a report has the error and the peers, and neither address nor values", () => {
-  const secret = peer({ url: "http://10.0.0.9:8188", name: "gpu-1" });
-  const other = peer({ id: "p2", name: "gpu-2" });
-  const report = reportOf(job({ state: "failed", error: { code: "lost", message: "Gone." }, texts: ["private"] }), [secret, other]);
-  const { job: told, peers } = JSON.parse(report);
-  assert.deepEqual([told.error.code, told.texts, peers.map((each) => each.name)], ["lost", 1, ["gpu-1"]]);
-  assert.ok(!report.includes("10.0.0.9") && !report.includes("private"));
 });
 
 test("what the peer said itself is told with its type and trace", () => {

@@ -16,8 +16,8 @@ test("switching it on says how many peers Run uses now", () => {
   assert.equal(whatChanged(OFF, ON, two.slice(0, 1))[0].detail, "Run now uses your peer gpu-1.");
 });
 
-test("switching it off says that Run uses this machine again", () => {
-  assert.equal(whatChanged(ON, OFF, two)[0].detail, "Run uses this machine again.");
+test("switching it off says that Run uses this computer again", () => {
+  assert.equal(whatChanged(ON, OFF, two)[0].detail, "Run uses this computer again.");
 });
 
 test("switched on with no peer to use, it says what to do", () => {
@@ -25,28 +25,28 @@ test("switched on with no peer to use, it says what to do", () => {
   assert.equal(told.severity, "warn");
   assert.match(told.detail, /Add one in the Fleet tab/);
   assert.match(hindrance([peer({ enabled: false })]), /Enable one/);
-  assert.match(hindrance([peer({ draining: true })]), /Undrain one/);
-  assert.match(hindrance([peer({ health: "down" })]), /answers/);
+  assert.match(hindrance([peer({ draining: true })]), /Resume one/);
+  assert.match(hindrance([peer({ health: "down" })]), /is answering/);
   assert.equal(hindrance([peer({ health: "down" }), peer({ id: "b" })]), "");
 });
 
 test("disabled and draining peers are not counted", () => {
   const peers = [...two, peer({ id: "c", enabled: false }), peer({ id: "d", draining: true })];
-  assert.equal(whereRunGoes(ON, peers), "Run uses your 2 peers");
-  assert.equal(whereRunGoes(OFF, peers), "Run uses this machine");
-  assert.equal(whereRunGoes({ ...ON, this_machine: true }, peers), "Run uses your 2 peers and this machine");
-  assert.equal(whereRunGoes(ON, []), "Run has no peer to use");
+  assert.equal(whereRunGoes(ON, peers), "Run: 2 peers");
+  assert.equal(whereRunGoes(OFF, peers), "Run: this computer");
+  assert.equal(whereRunGoes({ ...ON, this_machine: true }, peers), "Run: 2 peers + this computer");
+  assert.equal(whereRunGoes(ON, []), "Run: no peer available");
 });
 
 test("a peer that is down is not counted while another one answers", () => {
   const lost = peer({ id: "c", name: "gpu-3", health: "down" });
-  assert.equal(whereRunGoes(ON, [...two, lost]), "Run uses your 2 peers");
-  assert.equal(whereRunGoes(ON, [two[0], lost]), "Run uses your peer gpu-1");
-  assert.equal(whereRunGoes(ON, [lost]), "Run uses your peer gpu-3");
+  assert.equal(whereRunGoes(ON, [...two, lost]), "Run: 2 peers");
+  assert.equal(whereRunGoes(ON, [two[0], lost]), "Run: peer gpu-1");
+  assert.equal(whereRunGoes(ON, [lost]), "Run: peer gpu-3");
 });
 
 test("a pause is told, and nothing when nothing changed", () => {
-  assert.equal(whatChanged(ON, { ...ON, paused: true }, two)[0].summary, "The fleet's queue is paused");
-  assert.equal(whatChanged({ ...ON, paused: true }, ON, two)[0].summary, "The fleet's queue goes on");
+  assert.equal(whatChanged(ON, { ...ON, paused: true }, two)[0].summary, "Queue paused");
+  assert.equal(whatChanged({ ...ON, paused: true }, ON, two)[0].summary, "Queue resumed");
   assert.deepEqual(whatChanged(ON, { ...ON }, two), []);
 });

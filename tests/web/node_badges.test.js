@@ -2,20 +2,21 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { redrawOf } from "../../web/fleet/host_page/badge_slot.js";
 import { NodeBadges } from "../../web/fleet/host_page/node_badges.js";
 
 function page() {
   const events = new EventTarget();
   const nodes = new Map([["4", { badges: ["own"] }], ["9", {}]]);
   const graph = { id: "g", getNodeById: (id) => nodes.get(id) ?? null, setDirtyCanvas() {} };
-  new NodeBadges(() => graph, (text) => ({ text })).listen(events);
+  new NodeBadges(() => graph, (text) => ({ text }), redrawOf(() => null)).listen(events);
   const tell = (name, detail) => events.dispatchEvent(new CustomEvent(name, { detail }));
   return {
     graph,
     told: (job, peer, states, graphId = "g") =>
       tell("orchestrator.node_peers", { graph_id: graphId, job_id: job, peer, nodes: states }),
     begins: (remote) => tell("execution_start", { prompt_id: "p", ...(remote && { remote }) }),
-    on: (id) => (nodes.get(id).badges ?? []).map((badge) => badge.text ?? badge),
+    on: (id) => (nodes.get(id).badges ?? []).map((badge) => (typeof badge === "function" ? badge().text : badge)).filter(Boolean),
   };
 }
 
@@ -46,7 +47,7 @@ test("a node inside a subgraph marks the subgraph, as long as one of them runs",
   assert.deepEqual(on("9"), ["gpu-1, gpu-2"]);
 });
 
-test("a run on this machine takes away what ran elsewhere before it, and nothing that runs there now", () => {
+test("a run on this computer takes away what ran elsewhere before it, and nothing that runs there now", () => {
   const { told, begins, on } = page();
   told("a", "gpu-1", { 4: "finished", 9: "running" });
   begins(true);

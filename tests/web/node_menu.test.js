@@ -56,10 +56,10 @@ test("Run this on a peer goes through the page's own Run, and only that prompt i
   ]);
 });
 
-test("any peer and this machine are places too", async () => {
+test("any peer and this computer are places too", async () => {
   const { choose, sent } = page([peer()]);
   choose(1, "any peer");
-  choose(2, "this machine");
+  choose(2, "this computer");
   await null;
   assert.deepEqual(sent.map((each) => each.body.extra_data.orchestrator), [{ run: "fleet" }, { run: "local" }]);
 });
@@ -87,5 +87,6 @@ test("the button says how many peers are up and how many jobs wait", () => {
   assert.equal(says({}), "on, 1 of 2 peers, 12 waiting");
   assert.equal(says({ queue: [], unseen: { waiting: 0 }, peers: [], settings: { ...settings, fleet_mode: false } }), "off");
   assert.equal(says({ queue: [], unseen: { waiting: 0 }, settings: { ...settings, paused: true } }), "on, 1 of 2 peers, paused");
+  assert.equal(says({ queue: [], unseen: { waiting: 0 }, settings: { ...settings, this_machine: true } }), "on, 1 of 2 peers, + this computer");
   assert.equal(says({ settings: null }), "");
 });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { redrawOf } from "../../web/fleet/host_page/badge_slot.js";
 import { NodeOutlook, outlookBadge } from "../../web/fleet/host_page/node_outlook.js";
 
 const able = (name, finish_s, origin = "here") => ({ name, eligible: true, finish_s, origin, is_guess: origin !== "here" });
@@ -12,7 +13,7 @@ function page() {
   const outlook = Object.assign(new EventTarget(), { told: [], changes: 1 });
   const nodes = new Map([["7", { badges: ["own"] }], ["12", {}]]);
   const graph = { id: "g", getNodeById: (id) => nodes.get(id) ?? null, setDirtyCanvas() {} };
-  new NodeOutlook(() => graph, (text) => ({ text }), (text) => ({ text: `ran: ${text}` })).listen(outlook, events);
+  new NodeOutlook(() => graph, (text) => ({ text }), (text) => ({ text: `ran: ${text}` }), redrawOf(() => null)).listen(outlook, events);
   return {
     outlook,
     tells: (...parts) => {
@@ -21,7 +22,7 @@ function page() {
     },
     runs: (peer, nodes, graph_id = "g") =>
       events.dispatchEvent(new CustomEvent("orchestrator.node_peers", { detail: { graph_id, job_id: "j", peer, nodes } })),
-    on: (id) => (nodes.get(id).badges ?? []).map((badge) => badge.text ?? badge),
+    on: (id) => (nodes.get(id).badges ?? []).map((badge) => (typeof badge === "function" ? badge().text : badge)).filter(Boolean),
   };
 }
 

@@ -8,14 +8,14 @@ import { job, peer } from "./stand_in.js";
 const summaries = (before, now, lost = 0) => peersNeeding([peer(before)], [peer(now)], () => lost).map((toast) => toast.summary);
 
 test("a peer that goes down is a person's matter when it has our jobs", () => {
-  assert.deepEqual(summaries({ ours: 2 }, { health: "down", ours: 0 }), ["gpu-1 went away with 2 jobs of yours"]);
-  assert.deepEqual(summaries({ health: "suspect", ours: 1 }, { health: "down", ours: 1 }), ["gpu-1 went away with 1 job of yours"]);
+  assert.deepEqual(summaries({ ours: 2 }, { health: "down", ours: 0 }), ["gpu-1 went offline while running 2 jobs of yours"]);
+  assert.deepEqual(summaries({ health: "suspect", ours: 1 }, { health: "down", ours: 1 }), ["gpu-1 went offline while running 1 job of yours"]);
   assert.deepEqual(summaries({}, { health: "down" }), []);
   assert.deepEqual(summaries({ health: "down", ours: 1 }, { health: "down", ours: 1 }), [], "told already");
 });
 
 test("jobs that were lost before their peer was given up went away with it", () => {
-  assert.deepEqual(summaries({ health: "suspect" }, { health: "down" }, 1), ["gpu-1 went away with 1 job of yours"]);
+  assert.deepEqual(summaries({ health: "suspect" }, { health: "down" }, 1), ["gpu-1 went offline while running 1 job of yours"]);
   const ended = "2026-01-01T12:00:00.000Z";
   const now = Date.parse(ended) + 5000;
   const tried = (changes) => job({ attempts: [{ peer_id: "a", outcome: "peer_died", ended_at: ended, ...changes }] });
@@ -24,7 +24,7 @@ test("jobs that were lost before their peer was given up went away with it", () 
   assert.equal(lostLately([tried({})], "a", now + 60_000), 0, "long ago");
 });
 
-test("a peer that wants a key is a person's matter, once, unless it is switched off or new here", () => {
+test("a peer that needs a key is a person's matter, once, unless it is switched off or new here", () => {
   const [toast] = peersNeeding([peer()], [peer({ health: "needs_key" })], () => 0);
   assert.match(toast.detail, /Edit/);
   assert.deepEqual(summaries({}, { health: "needs_key", enabled: false }), []);
@@ -34,10 +34,11 @@ test("a peer that wants a key is a person's matter, once, unless it is switched 
 test("a failed job is told unless ComfyUI itself tells it to the page that pressed Run", () => {
   const failed = (changes) => jobNeeding(job({ state: "failed", title: "Cat", error: { code: "x", message: "No model." }, ...changes }));
   assert.match(failed({ source: "http" }).detail, /^No model\. /);
-  assert.match(failed({ source: "http", error: { code: "x", message: "it broke" } }).detail, /^it broke\. Its row/);
+  assert.match(failed({ source: "http", error: { code: "x", message: "it broke" } }).detail, /^it broke\. Details are in its row/);
   assert.equal(failed({ source: "fleet" }), null);
+  assert.equal(failed({ source: "http", client_id: "page" }), null);
   assert.equal(jobNeeding(job({ state: "done", source: "http" })), null);
-  assert.match(jobNeeding(job({ state: "set_aside", source: "fleet", title: "Cat" })).summary, /Cat was set aside/);
+  assert.match(jobNeeding(job({ state: "set_aside", source: "fleet", title: "Cat" })).summary, /Cat is on hold/);
 });
 
 test("the same failure is told once, however often the server tells of the job", () => {
@@ -73,7 +74,7 @@ test("a peer that is heard to be down before its job is heard to be lost went aw
   const lost = job({ attempts: [{ peer_id: "p1", outcome: "peer_died", ended_at: new Date().toISOString() }] });
   hear("jobs", { jobs: [lost] });
   hear("jobs", {});
-  assert.deepEqual(told, ["gpu-1 went away with 1 job of yours"]);
+  assert.deepEqual(told, ["gpu-1 went offline while running 1 job of yours"]);
   hear("peers", { peers: [peer()], jobs: [] });
   hear("peers", { peers: [peer({ health: "down", ours: 1 })] });
   hear("jobs", { jobs: [lost] });

@@ -58,7 +58,7 @@ test("while the tab is open it is told where the graph would run", async (t) => 
   assert.deepEqual([made.prompts, made.asked.length], [0, 0]);
   outlook.watch();
   await pass(0);
-  assert.deepEqual(made.asked, [{ prompt: { 1: { class_type: "A", inputs: { seed: 1 } } } }]);
+  assert.deepEqual(made.asked, [{ prompt: { 1: { class_type: "A", inputs: { seed: 1 } } }, run: true }]);
   assert.deepEqual(made.told, [["gpu-1"]]);
 });
 

@@ -10,7 +10,7 @@ const PLAIN = { 1: node("Load"), 2: node("Sample", { model: ["1", 0] }), 3: node
 const REMOTE = { ...PLAIN, 4: node("Noise"), 7: node("RemoteDispatch", { value: ["2", 1], peer: "automatic" }), 8: node("Save", { images: ["7", 0] }) };
 
 test("in fleet mode the whole graph is asked about, without it nothing, and of an empty one nothing ever", () => {
-  assert.deepEqual(partsOf(PLAIN, true), [{ id: "", upstream: [], question: { prompt: PLAIN } }]);
+  assert.deepEqual(partsOf(PLAIN, true), [{ id: "", upstream: [], question: { prompt: PLAIN, run: true } }]);
   assert.deepEqual(partsOf(PLAIN, false), []);
   assert.deepEqual(partsOf({}, true), []);
 });
@@ -61,10 +61,10 @@ test("boxes inside subgraphs count, and a widget that would do something to tell
 test("the line names the first peer and its reason, or says that there is none", () => {
   const able = { name: "gpu-2", eligible: true, reason: "done in about 14 s: model warm, nothing ahead" };
   const not = { name: "gpu-1", eligible: false, reason: "it is outside its hours" };
-  assert.equal(outlookText({ id: "", peers: [able, not] }), "This graph: gpu-2, done in about 14 s: model warm, nothing ahead");
-  assert.equal(outlookText({ id: "7", peers: [able] }), "Remote Dispatch 7: gpu-2, done in about 14 s: model warm, nothing ahead");
-  assert.equal(outlookText({ id: "", peers: [not] }), "No peer can run this graph now");
-  assert.equal(outlookText({ id: "7", peers: [not] }), "Remote Dispatch 7: no peer can run it now");
+  assert.equal(outlookText({ id: "", peers: [able, not] }), "Next run: gpu-2, done in about 14 s: model warm, nothing ahead");
+  assert.equal(outlookText({ id: "7", peers: [able] }), "Remote Dispatch #7: gpu-2, done in about 14 s: model warm, nothing ahead");
+  assert.equal(outlookText({ id: "", peers: [not] }), "No peer can run this workflow right now");
+  assert.equal(outlookText({ id: "7", peers: [not] }), "Remote Dispatch #7: no peer available");
   assert.deepEqual(otherLines({ peers: [able, not] }), ["gpu-1: it is outside its hours"]);
   assert.deepEqual(otherLines({ peers: [not] }), ["gpu-1: it is outside its hours"]);
 });
@@ -73,18 +73,18 @@ test("a peer that has all and is away is waited for, and the line says so", () =
   const unfit = { name: "gpu-1", eligible: false, awaits: false, reason: "it lacks the node A" };
   const away = { name: "gpu-2", eligible: false, awaits: true, reason: "it is draining and takes no new jobs" };
   const said = "gpu-2: it is draining and takes no new jobs";
-  assert.equal(outlookText({ id: "", peers: [unfit, away] }), `This graph would wait. ${said}`);
-  assert.equal(outlookText({ id: "7", peers: [unfit, away], paused: true }), `Remote Dispatch 7 would wait. ${said}`);
+  assert.equal(outlookText({ id: "", peers: [unfit, away] }), `The next run would wait. ${said}`);
+  assert.equal(outlookText({ id: "7", peers: [unfit, away], paused: true }), `Remote Dispatch #7 would wait. ${said}`);
   assert.deepEqual(otherLines({ peers: [unfit, away] }), ["gpu-1: it lacks the node A"]);
 });
 
 test("while nothing is started the line says so, and what will be then", () => {
   const able = { name: "gpu-2", eligible: true, reason: "done in about 14 s: nothing ahead" };
   const not = { name: "gpu-1", eligible: false, reason: "it is outside its hours" };
-  const said = "This graph: gpu-2, done in about 14 s: nothing ahead";
+  const said = "Next run: gpu-2, done in about 14 s: nothing ahead";
   const paused = { id: "", peers: [able], paused: true, held: "", waiting: 0 };
   assert.equal(outlookText(paused), `Paused; once resumed: ${said}`);
-  assert.equal(outlookText({ ...paused, peers: [not] }), "No peer can run this graph now");
+  assert.equal(outlookText({ ...paused, peers: [not] }), "No peer can run this workflow right now");
   assert.equal(outlookText({ ...paused, held: "Many were lost." }), `Many were lost. ${said}`);
   assert.equal(outlookText({ ...paused, paused: false }), said);
 });

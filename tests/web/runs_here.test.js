@@ -1,4 +1,4 @@
-// The lists of what runs on this machine, the menu entry and the toast.
+// The lists of what runs on this computer, the menu entry and the toast.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -39,7 +39,7 @@ test("the menu puts a node's class on the list, and takes it off", async () => {
   await null;
   assert.deepEqual(store.settings.runs_here, ["MyChooser"]);
   assert.equal(values.get("RemoteDispatch.RunsHere"), "MyChooser");
-  assert.match(toasts[0].summary, /MyChooser runs on this machine/);
+  assert.match(toasts[0].summary, /MyChooser runs on this computer/);
   const [back] = here.itemsOf(node("MyChooser"));
   assert.equal(back.content, "Let this node run on peers");
   back.callback();
@@ -84,16 +84,16 @@ test("what is typed among the settings is sent once it rests", async (t) => {
 
 test("a prompt that ran here is told of with the server's reason", () => {
   const { events, toasts } = page();
-  const detail = { runs: true, message: "ReportChooser (node 2) runs on this machine only.", nodes: [] };
+  const detail = { runs: true, message: "ReportChooser (node 2) runs on this computer only.", nodes: [] };
   events.dispatchEvent(new CustomEvent("orchestrator.runs_here", { detail }));
   assert.deepEqual([toasts[0].severity, toasts[0].detail], ["info", detail.message]);
 });
 
 test("the outlook says before Run what runs here", () => {
-  const here = "Chooser (node 2) runs on this machine only.";
+  const here = "Chooser (node 2) runs on this computer only.";
   const first = { name: "gpu-1", eligible: true, reason: "nothing ahead", finish_s: 3, origin: "here" };
   assert.equal(outlookText({ id: "", peers: [first], here }), here);
-  assert.equal(outlookText({ id: "9", peers: [first], here }), `Remote Dispatch 9: gpu-1, nothing ahead. ${here}`);
-  assert.equal(outlookText({ id: "9", peers: [], here }), `Remote Dispatch 9: ${here}`);
-  assert.equal(outlookBadge({ peers: [], here }), "this machine");
+  assert.equal(outlookText({ id: "9", peers: [first], here }), `Remote Dispatch #9: gpu-1, nothing ahead. ${here}`);
+  assert.equal(outlookText({ id: "9", peers: [], here }), `Remote Dispatch #9: ${here}`);
+  assert.equal(outlookBadge({ peers: [], here }), "this computer");
 });

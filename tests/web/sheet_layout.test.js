@@ -1,12 +1,18 @@
 // Tests of the page's sheet_layout. Run: node --test tests/web/
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { batchesOf, captionOf, labelOf, namesOf, sheetOf } from "../../web/fleet/variations/sheet_layout.js";
+import { batchesOf, captionOf, labelOf, namesOf, sheetOf, tallyOf } from "../../web/fleet/variations/sheet_layout.js";
 
 const job = (index, changes, more = {}) => ({
   job_id: `j${index}`, created_at: `2026-01-01T00:00:0${index}Z`, batch: { id: "b", index, changes }, ...more,
 });
 const grid = [1, 2].flatMap((seed, s) => [4, 8, 12].map((steps, n) => job(s * 3 + n, { "4.seed": seed, "4.steps": steps })));
+
+test("the tally tells what came of them, and what is not there is not told", () => {
+  const states = (...all) => ({ cells: all.map((state) => ({ job: { state } })) });
+  assert.equal(tallyOf(states("done", "running", "waiting")), "1 of 3 done");
+  assert.equal(tallyOf(states("done", "cancelled", "cancelled", "failed", "set_aside")), "1 of 5 done, 2 failed, 2 cancelled");
+});
 
 test("two parameters make rows and columns, in the order of the request", () => {
   const sheet = sheetOf([...grid].reverse(), "b");

@@ -37,8 +37,8 @@ test("the window cuts what sticks out of it and leaves out what is before", () =
 test("every peer in use has a lane, and one that is gone as long as it shows something", () => {
   const peers = [peer({ id: "p1", name: "gpu-1" }), peer({ id: "off", name: "off", enabled: false })];
   const gone = job({ attempts: [attempt(1, 1, 2, 3, { peer_id: "gone", peer: "old box" })] });
-  const here = job({ attempts: [attempt(1, 1, 2, 3, { peer_id: "this machine", peer: "this machine" })] });
-  assert.deepEqual(lanesOf([here, gone], peers, SPAN).map((lane) => lane.name), ["gpu-1", "old box", "this machine"]);
+  const here = job({ attempts: [attempt(1, 1, 2, 3, { peer_id: "this machine", peer: "this computer" })] });
+  assert.deepEqual(lanesOf([here, gone], peers, SPAN).map((lane) => lane.name), ["gpu-1", "old box", "this computer"]);
 });
 
 test("an attempt that failed says so; one that was taken back did not fail", () => {

@@ -22,8 +22,8 @@ test("a prompt keeps its commas: one a line", () => {
 test("what is no number, or out of bounds, is said with the parameter's name", () => {
   const steps = parameter({});
   const say = (text) => () => axisOf(steps, wish(steps, { text }));
-  assert.throws(say("4, x"), /steps: “x” is no number/);
-  assert.throws(say("4.5"), /no whole number/);
+  assert.throws(say("4, x"), /steps: “x” is not a number/);
+  assert.throws(say("4.5"), /not a whole number/);
   assert.throws(say("0"), /less than 1/);
   assert.throws(say("101"), /more than 100/);
   assert.throws(() => axisOf(steps, wish(steps, { mode: "seeds", seeds: "many" })), /whole number/);

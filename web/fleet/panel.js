@@ -55,7 +55,7 @@ export function mount(el, { api, store, outlook }) {
       : store.isShutOut
         ? whyOff(location.host)
       : store.phase === "failed"
-        ? store.problem?.message ?? t("The fleet could not be read.")
+        ? store.problem?.message ?? t("Could not load the fleet.")
         : "";
     setText(noticeText, text);
     notice.hidden = !text;

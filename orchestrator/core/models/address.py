@@ -1,4 +1,4 @@
-"""Which network addresses a peer may have: on this machine, in a private network, or on the internet.
+"""Which network addresses a peer may have: on this computer, in a private network, or on the internet.
 
 Never one where a cloud tells its machines' keys. Addresses that every link has (169.254.0.0/16) are those of
 machines on a direct cable: typed by hand they are taken, and no name may lead there.
@@ -23,7 +23,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Reach(IntEnum):
-    """How far inside an address lies: the smaller, the closer to this machine."""
+    """How far inside an address lies: the smaller, the closer to this computer."""
 
     LOOPBACK = 0
     PRIVATE = 1
@@ -66,7 +66,7 @@ def reach_of(ip: IpAddress) -> Reach:
 
 
 def is_own_host(host: str) -> bool:
-    """Whether an address or name is of this machine or a private network, as far as it alone tells."""
+    """Whether an address or name is of this computer or a private network, as far as it alone tells."""
     ip = parse_ip(host)
     if ip is not None:
         return reach_of(ip) < Reach.PUBLIC

@@ -16,8 +16,9 @@ from .trust import checked_trust
 
 DEFAULT_PORT = 8188
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-#: The master itself, where a peer's id stands: no peer can have it. People read it as its name.
+#: The master itself, where a peer's id stands: no peer can have it. Journals have it.
 LOCAL_PEER_ID = "this machine"
+LOCAL_PEER_NAME = "this computer"  #: what people read
 MEMORY_STEP_BYTES = 1 << 28  #: less of free memory, more or less, is no news
 NAME_MAX = 64
 TAG_MAX = 32
@@ -41,7 +42,7 @@ class BackendConfig:
 
     Give either ``url`` or ``host`` with ``port``, ``scheme`` and ``path``; afterwards all of them are
     filled. ``url`` never ends in a slash and never holds credentials. ``tls``: whom its certificate has to
-    come from, see ``checked_trust``; "" leaves that to this machine's authorities. ``exclusive``,
+    come from, see ``checked_trust``; "" leaves that to this computer's authorities. ``exclusive``,
     ``only_idle``, ``hours``: when its owner lets it be used, see ``PeerRules``; hours as text.
     ``relay_events``: whether events of its node packs are told on; None leaves that to where it is.
 
@@ -68,7 +69,7 @@ class BackendConfig:
 
     @property
     def relays_events(self) -> bool:
-        """Whether events of its node packs reach this machine's page: that trusts their sender."""
+        """Whether events of its node packs reach this computer's page: that trusts their sender."""
         return is_own_host(self.host) if self.relay_events is None else self.relay_events
 
     @cached_property

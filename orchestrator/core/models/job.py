@@ -123,7 +123,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A result file on this machine: ``path`` is absolute; the other three are what /view takes.
+    """A result file on this computer: ``path`` is absolute; the other three are what /view takes.
 
     ``is_extra``: it was only named beside another one, or not told at all. Not kept across a restart.
     """
@@ -138,7 +138,7 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of this machine that was sent along: as the prompt names it, and the SHA-256 of its bytes."""
+    """A file of this computer that was sent along: as the prompt names it, and the SHA-256 of its bytes."""
 
     name: str
     sha256: str

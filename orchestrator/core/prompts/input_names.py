@@ -1,4 +1,4 @@
-"""How a file of this machine is named on a peer, and back again.
+"""How a file of this computer is named on a peer, and back again.
 
 Its folder there tells its content: it is sent once, and never over somebody else's file. Its own name stays:
 nodes make something of it (a caption, the prefix of what is saved).

@@ -204,7 +204,7 @@ def path_references(prompt: Prompt, info: ObjectInfo) -> tuple[PathReference, ..
 def only_here(value: str, kind: str, node_id: str, name: str) -> str:
     """What is said of a "file" or "folder" (`kind`) that one machine has, and a node elsewhere is to read."""
     return (
-        f"{value} of node {node_id} ({name}) is a {kind} on this machine only: copy it to the same place "
+        f"{value} of node {node_id} ({name}) is a {kind} on this computer only: copy it to the same place "
         "there, or use a node that loads single files by their names, which are sent along"
     )
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..models.job import Prompt
-from ..workflow.prompt import class_of, links_of, title_of
+from ..workflow.prompt import SEED_NAMES, class_of, links_of, title_of
 from .peer_files import is_model_file
 
 TITLE_MAX = 64  #: characters
@@ -17,17 +17,20 @@ _VALUE_MAX, _VALUE_READ_MAX, _CHANGES_LENGTH = 20, 200, 44
 NO_CHANGES: Mapping[str, Any] = {}
 
 
-def described(prompt: Prompt, changes: Mapping[str, Any] = NO_CHANGES) -> str:
-    """The text that it paints, else model and steps, else its first node and its last; "" for none. Then what
-    is changed in it, as "seed 2584 · steps 20". `changes`: by address, see JobRequest."""
+def described(prompt: Prompt, changes: Mapping[str, Any] = NO_CHANGES, name: str = "") -> str:
+    """What its sender calls it, else the text that it paints, else model and steps, else its first node and
+    its last; "" for none. Then what is changed in it, as "seed 2584 · steps 20"; of a named one at least its
+    seed. `changes`: by address, see JobRequest."""
     changed = {address.rpartition(".")[2]: value for address, value in changes.items()}
-    text = changed.pop("text", None)
+    if name and not changed:
+        changed = dict(itertools.islice(_seeds(prompt), 1))
+    text = None if name else changed.pop("text", None)
     told = "".join(
         f" · {name} {_cut(_value(value), _VALUE_MAX)}"
         for name, value in itertools.islice(changed.items(), CHANGES_MAX)
     )
     told = _cut(told.removeprefix(" · "), _CHANGES_LENGTH)
-    base = text if isinstance(text, str) and text.strip() else _base(prompt, changed)
+    base = name or (text if isinstance(text, str) and text.strip() else _base(prompt, changed))
     return " · ".join(filter(None, (_cut(base, TITLE_MAX - len(told) - 3), told))) if told else _cut(base)
 
 
@@ -39,6 +42,13 @@ def _base(prompt: Prompt, changed: Collection[str]) -> str:
     model = PurePosixPath(next(files, "").replace("\\", "/")).stem
     steps = next(filter(None, map(_steps, prompt.values())), "") if "steps" not in changed else ""
     return " · ".join(filter(None, (model, steps))) or _first_and_last(prompt)
+
+
+def _seeds(prompt: Prompt) -> Iterator[tuple[str, int]]:
+    for node in prompt.values():
+        for name, value in _inputs(node).items():
+            if name in SEED_NAMES and type(value) is int:
+                yield name, value
 
 
 def _value(value: Any) -> str:

@@ -114,7 +114,7 @@ def combined(axes: Sequence[Axis], *, side_by_side: bool = False, most: int) -> 
     longest = max(lengths, default=1)
     if side_by_side and any(length not in (1, longest) for length in lengths):
         told = ", ".join(f"{axis.address} has {len(axis.values)}" for axis in axes)
-        raise ConfigError(f"Side by side needs the same number of values everywhere: {told}.")
+        raise ConfigError(f"Pairing values needs the same number of values everywhere: {told}.")
     count = longest if side_by_side else math.prod(lengths)
     if count > most:
         raise ConfigError(f"That makes {count} jobs; {most} at once are the most. Take fewer values.")

@@ -20,7 +20,7 @@ NESTED_MAX = 4  #: dynamic choices within dynamic choices
 
 @dataclass(frozen=True)
 class Availability:
-    """Where something is: on this machine or not, and on these peers, by name."""
+    """Where something is: on this computer or not, and on these peers, by name."""
 
     here: bool
     peers: tuple[str, ...]
@@ -60,14 +60,14 @@ def merge_info(own: Mapping[str, Any], peers: Mapping[str, ObjectInfo]) -> Merge
         theirs = {peer: peers[peer].raw(name) for peer in having if peer != owner}
         info[name] = merge.definition(name, definition, theirs, owner=owner)
         told = definition["description"].strip()
-        only = f"Not on this machine, but on {', '.join(having)}."
+        only = f"Not on this computer, but on {', '.join(having)}."
         info[name] = {**info[name], "description": f"{told}\n\n{only}".strip()}
         merge.note_class(name, False, having)
     return Merged(info, Where(merge.classes, merge.values))
 
 
 def _foreign_classes(own: Mapping[str, Any], peers: Mapping[str, ObjectInfo]) -> dict[str, list[str]]:
-    """Class to the peers that have it, for classes that this machine lacks."""
+    """Class to the peers that have it, for classes that this computer lacks."""
     found: dict[str, list[str]] = {}
     for peer, listed in peers.items():
         foreign = [name for name in listed if name not in own and is_name(name)]
@@ -133,7 +133,7 @@ class _Merge:
     ) -> Any:
         options = spec[1] if len(spec) > 1 and isinstance(spec[1], Mapping) else {}
         if _is_upload(options):
-            return spec  # files of the user's own on this machine
+            return spec  # files of the user's own on this computer
         if isinstance(spec[0], (list, tuple)):
             return [self._choices(name, key, spec[0], theirs, owner), *spec[1:]]
         if spec[0] == COMBO and isinstance(options.get("options"), (list, tuple)):

@@ -36,7 +36,7 @@ _MEDIA_NAME = re.compile(rf"[^\n\r\0]{{1,1000}}\.({_MEDIA})", re.IGNORECASE)
 _ANNOTATED = re.compile(r"^(?P<name>.*) \[(?P<type>output|input|temp)\]$", re.DOTALL)
 _ABSOLUTE = re.compile(r"^([\\/]|[A-Za-z]:[\\/])")
 _TYPES = ("output", "temp", "input")
-#: What newer cores say of a file in their own asset database, which is not this machine's.
+#: What newer cores say of a file in their own asset database, which is not this computer's.
 _ASSET_KEYS = frozenset({"id", "preview_id", "asset_id", "asset_hash", "hash"})
 _PLACE_KEYS = frozenset({"filename", "subfolder", "type"})  #: of an entry: where it says that its file is
 _PATTERN = re.compile(r"%0?(\d*)d")
@@ -62,7 +62,7 @@ class FrameSequence:
         return int(digits) if is_one and self.number % int(digits) == digits else None
 
     def pattern_here(self, number: int, name_here: str) -> str:
-        """The pattern on this machine, by the name that one frame has here; "" where that ends otherwise."""
+        """The pattern on this computer, by the name that one frame has here; "" where that ends otherwise."""
         end = f"{self.number % number}{self.tail.lower()}"
         is_like = name_here.endswith(end)
         return f"{name_here[: -len(end)]}{self.number}{self.tail.lower()}" if is_like else ""
@@ -262,7 +262,7 @@ def shown_of(
     places: Mapping[RemoteFile, OutputFile],
     restored: Callable[[str], str] = lambda text: text,
 ) -> dict[str, Any]:
-    """The outputs as this machine would show them: with the names that the files have here, and none of the
+    """The outputs as this computer would show them: with the names that the files have here, and none of the
     peer's paths. A file that is not here is left out. `restored`: a text with the user's own file names."""
     shown: dict[str, Any] = {}
     for node_id, output in outputs.items():

@@ -148,7 +148,7 @@ def can_travel(kind: str) -> bool:
 def cannot_travel(source: ResultLink, kind: str) -> str:
     """The sentence about a value of the master's that no stock node loads on a peer."""
     return (
-        f"Node {source.node_id} runs on this machine, and its value ({kind}) cannot travel to a peer. "
+        f"Node {source.node_id} runs on this computer, and its value ({kind}) cannot travel to a peer. "
         f"Only {', '.join(SUPPORTED)} can: end the part that runs here with one of these, "
         "or put Remote Dispatch before it."
     )

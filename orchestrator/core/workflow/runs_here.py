@@ -27,8 +27,8 @@ class Why(str, Enum):
 
 
 _BECAUSE: Mapping[Why, str] = {
-    Why.PARTNER: "it is paid for with your account, whose key never leaves this machine",
-    Why.KNOWN: "it asks this page, or reads what only this machine has",
+    Why.PARTNER: "it is paid for with your account, whose key never leaves this computer",
+    Why.KNOWN: "it asks this page, or reads what only this computer has",
     Why.LISTED: "it is on your list of nodes that run here",
 }
 
@@ -42,7 +42,7 @@ class HereNode:
     why: Why
 
     def __str__(self) -> str:
-        return f"{self.class_type} (node {self.node_id}) runs on this machine only: {_BECAUSE[self.why]}"
+        return f"{self.class_type} (node {self.node_id}) runs on this computer only: {_BECAUSE[self.why]}"
 
 
 @dataclass(frozen=True)

@@ -276,7 +276,7 @@ class AttemptRun(Hold):
         delivered: Published,
         notes: tuple[str, ...],
     ) -> AttemptResult:
-        """What the attempt brought, in the words of this machine."""
+        """What the attempt brought, in the words of this computer."""
         places, folders = delivered.places, self._context.folders
         texts = tuple(map(self._restored, texts_of(outputs, self._prompt, self._value_node)))
         if not self._value_node and kept(texts) != texts:

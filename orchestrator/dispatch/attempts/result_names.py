@@ -1,4 +1,4 @@
-"""Names of results on this machine, made of what a peer says: harmless, and as close to its own as can be."""
+"""Names of results on this computer, made of what a peer says: harmless, and close to its own."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class EarlyFiles:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where files are on this machine.
+    """Where files are on this computer.
 
     ``resolve_input`` finds the file an input's value names ("a.png", "sub/a.png [temp]"), or None; it
     never leaves the input, output and temp folders. ``reserve_bytes`` of their disk stay free.

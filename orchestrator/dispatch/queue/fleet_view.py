@@ -12,7 +12,15 @@ from ...core.engine.estimates.knowledge import Knowledge
 from ...core.engine.placement.need import Need
 from ...core.engine.placement.peers import OurJob, PeerSnapshot
 from ...core.engine.scheduler import Scheduler
-from ...core.models.backend import LOCAL_PEER_ID, BackendConfig, BackendStatus, Conduct, Health, Vitals
+from ...core.models.backend import (
+    LOCAL_PEER_ID,
+    LOCAL_PEER_NAME,
+    BackendConfig,
+    BackendStatus,
+    Conduct,
+    Health,
+    Vitals,
+)
 from ...core.models.job import JobRequest
 from ...core.models.rules import PeerRules
 from ...signals import Signal
@@ -21,7 +29,7 @@ from .queued_job import QueuedJob
 from .same_machine import SameMachines
 
 RUNNING_MAX = 8  #: a ComfyUI runs one prompt at a time; more are not followed
-_HERE_CONFIG = BackendConfig(LOCAL_PEER_ID, LOCAL_PEER_ID, host="127.0.0.1")
+_HERE_CONFIG = BackendConfig(LOCAL_PEER_ID, LOCAL_PEER_NAME, host="127.0.0.1")
 _HERE_RULES = PeerRules(only_idle=True)
 _HERE_STATUS = BackendStatus(Health.UP, conduct=Conduct(slow_start=True))  # one job at a time
 

@@ -103,7 +103,7 @@ class JobQueue:
         self._recheck_all_jobs()
 
     def look_again(self) -> None:
-        """Something outside changed: this machine may have come free, or helps no more."""
+        """Something outside changed: this computer may have come free, or helps no more."""
         if self._helped is not self._is_helping():
             self._recheck_all_jobs()
         if self._line or any(True for _ in self.fleet.queued_jobs()):
@@ -310,7 +310,7 @@ class JobQueue:
             return
         # Peers that failed it may get it again sooner.
         if found.fits_here and not queued.tried:
-            queued.on_waiting(f"waiting for this machine, the only one that can run it now. {refusal}")
+            queued.on_waiting(f"waiting for this computer, the only one that can run it now. {refusal}")
             return
         broken = next((p.error for p in queued.prepared.values() if p.error), None)
         if broken is not None:

@@ -32,5 +32,5 @@ class LocalPeer:
     async def run(self, job: Job) -> RanHere:
         """See Here. Raises PromptRefusedError where the host runs none of our jobs."""
         if self._here is None:
-            raise PromptRefusedError("This machine runs no jobs of the fleet.")
+            raise PromptRefusedError("This computer runs no jobs of the fleet.")
         return await self._here.run(job)

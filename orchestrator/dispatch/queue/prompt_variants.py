@@ -23,7 +23,7 @@ from .queued_job import QueuedJob
 
 IN_PLACE_NODES = 100  #: in larger prompts nothing is looked for on the event loop
 LOOK_S = 1.0  #: until a disk with input files counts as hung: all jobs wait meanwhile, whatever they need
-_NOT_HERE = ("this machine runs only whole prompts of the Run button that may go anywhere",)
+_NOT_HERE = ("this computer runs only whole prompts of the Run button that may go anywhere",)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Making:
 
 class PromptVariants:
     """`input_bytes` tells the size of the file here that an input's value names, if there is one; `kind_here`
-    whether a name or path is a "file" or "folder" of this machine, "" for neither."""
+    whether a name or path is a "file" or "folder" of this computer, "" for neither."""
 
     def __init__(
         self,
@@ -231,13 +231,13 @@ class PromptVariants:
 
 
 def _cautions(queued: QueuedJob, prepared: Prepared) -> tuple[str, ...]:
-    """What was read from the peer's lists, and what is named that only this machine has, or nobody."""
+    """What was read from the peer's lists, and what is named that only this computer has, or nobody."""
     found = list(prepared.cautions)
     for file in prepared.inputs:
         if not file.is_listed and file.value in queued.here:
             where = f"node {file.node_id} ({file.input})"
             found.append(
-                f"the file {file.value} of {where} is neither in this machine's input folder "
+                f"the file {file.value} of {where} is neither in this computer's input folder "
                 "nor in the peer's list"
             )
     for path in prepared.paths:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...backends.manager import BackendManager
-from ...core.models.backend import LOCAL_PEER_ID, BackendConfig
+from ...core.models.backend import LOCAL_PEER_NAME, BackendConfig
 from ...core.models.job import Job, JobState
 from ...errors import ConfigError, NotFoundError
 from ..interfaces import Journal
@@ -122,7 +122,7 @@ class QueueControl:
         if not self._queue.fleet.has(live.queued):
             return "it is between two tries; wait a moment"
         config = self._manager.find(live.queued.backend_id)
-        name = config.name if config else LOCAL_PEER_ID
+        name = config.name if config else LOCAL_PEER_NAME
         if live.job.begun_at is not None:
             return f"{name} has begun it"
         is_sent = live.job.state is JobState.RUNNING

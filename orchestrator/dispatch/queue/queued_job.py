@@ -49,7 +49,7 @@ class QueuedJob:
     ``here_classes``: what no peer could get when its prompt was prepared.
     ``may_run_here``: the master itself has not refused it. ``memory_bytes``: the most memory that was too
     little for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what peers, by id,
-    do not take of them. ``here``: what other names and paths of its prompt are on this machine, "file" or
+    do not take of them. ``here``: what other names and paths of its prompt are on this computer, "file" or
     "folder", "" for neither; ``cautions``, by the peers' definitions, and ``outranked``: see Need.
     ``left_at``: when an earlier process began its first attempt; that may have brought files which the
     journal does not have. ``lost_in_outage``: it was under way when most of the fleet was lost, and waits for

@@ -28,7 +28,7 @@ class SameMachines:
                 self._pairs[pair] = self._now(pair)
 
     def of(self, backend_id: str) -> tuple[BackendConfig, ...]:
-        """The other peers that are this machine, in the order in which they were added."""
+        """The other peers that are this computer, in the order in which they were added."""
         if not self._pairs:
             return ()
         there = {config.id for config in self._manager.all()}

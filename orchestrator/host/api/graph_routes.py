@@ -25,7 +25,7 @@ async def no_definitions() -> ObjectInfo:
 
 
 class GraphRoutes:
-    """`definitions`: the nodes of this machine and of all peers, as far as they are known."""
+    """`definitions`: the nodes of this computer and of all peers, as far as they are known."""
 
     def __init__(self, runtime: Runtime, definitions: Definitions) -> None:
         self._runtime = runtime

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ...core.models.job import JobRequest, ResultLink, Source
 from ...core.prompts.overrides import parse_overrides
+from ...core.prompts.titles import described
 from ...core.prompts.variations import copies, varied
 from ...core.workflow.cut import DISPATCH_CLASS, graph_id_of
 from ...core.workflow.documents import document_of
@@ -20,6 +21,7 @@ from ...errors import ConfigError, WorkflowError
 from .bodies import (
     REQUEST_ID_MAX,
     Body,
+    Flag,
     ObjectOrNull,
     PriorityOrNull,
     TagsOrNull,
@@ -107,6 +109,9 @@ class Explained(JobBody):
     overrides: Text = Field(
         default="", description="Changes as a Remote Dispatch node takes them, one a line."
     )
+    run: Flag = Field(
+        default=False, description="As Run sends it in fleet mode: this computer may be one of the peers."
+    )
 
     def request(self) -> JobRequest:
         """The request that is explained.
@@ -117,6 +122,8 @@ class Explained(JobBody):
         """
         request, link = super().request(), self.result
         request = replace(request, changes={**request.changes, **parse_overrides(self.overrides)})
+        if self.run:
+            request = replace(request, source=Source.FLEET)
         if link is None:
             return request
         if not is_link(link) or link[1] < 0 or str(link[0]) not in request.prompt:
@@ -161,6 +168,9 @@ class JobRequests(JobBody):
         must(f'must be a list of 1 to {JOBS_MAX} objects like {{"seed": 7}}.'),
     ] = Field(default=None, description="One job for each, laid over parameters.")
     client_id: Text = Field(default="", description=_WHO_HEARS)
+    name: Text = Field(
+        default="", description="What the graph is called. Without a title, it is this and what was changed."
+    )
     metadata: Annotated[Metadata | None, _METADATA] = Field(
         default=None, description="The graph that the files carry."
     )
@@ -188,9 +198,13 @@ class JobRequests(JobBody):
             requests = _batch(copies(request, self.count))
         elif self.variations is not None:
             requests = _batch(varied(request, self.variations))
-        if self.metadata is None:
-            return requests
-        return tuple(replace(each, extra_data=self.metadata.of(each)) for each in requests)
+        return tuple(map(self._finished, requests))
+
+    def _finished(self, request: JobRequest) -> JobRequest:
+        """With what is said of it: its title, and the graph that its files carry."""
+        if self.name and not self.title:
+            request = replace(request, title=described(request.prompt, request.changes, self.name))
+        return replace(request, extra_data=self.metadata.of(request)) if self.metadata else request
 
 
 class Move(Body):

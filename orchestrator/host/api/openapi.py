@@ -14,6 +14,7 @@ from ...core.models.settings import Settings
 from . import answers
 from .bodies import Body, Nothing
 from .job_bodies import Explained, GraphBody, JobRequests, Move, Retry
+from .job_query import JobsQuery
 from .peer_bodies import Interruption, NewPeer, PeerChanges
 from .variation_bodies import Axes
 
@@ -60,6 +61,7 @@ def operation(
     status: int = 200,
     body: type[Body] | str = "",
     kind: str = "application/json",
+    query: type[Body] | None = None,
 ) -> Schema:
     """`answer`: its class in ``answers``, or a schema."""
     schema = answer if isinstance(answer, dict) else ref(answer)
@@ -73,6 +75,12 @@ def operation(
             },
         },
     }
+    if query:
+        shape = TypeAdapter(query).json_schema(schema_generator=_Named)
+        described["parameters"] = [
+            {"name": name, "in": "query", "description": field.pop("description"), "schema": field}
+            for name, field in shape["properties"].items()
+        ]
     if body:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(body)}}}
         described["security"] = [{"token": []}]
@@ -99,7 +107,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     },
     "/peers/{id}/free": {"post": operation("Let a peer unload its models", answers.PeerView, body=Nothing)},
     "/jobs": {
-        "get": operation("Jobs, newest first, and the queue", answers.JobsView),
+        "get": operation("Jobs, newest first, and the queue", answers.JobsView, query=JobsQuery),
         "post": operation(
             "Run a graph, once or several times", answers.AcceptedView, status=202, body=JobRequests
         ),
@@ -125,6 +133,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/jobs/{id}/outputs/{n}": {
         "get": operation("The n-th result file, from 0", _BINARY, kind="application/octet-stream")
     },
+    "/jobs/{id}/report": {"get": operation("A support bundle about it: nothing private in it", _ANYTHING)},
     "/jobs/{id}/graph": {"get": operation("What a job was to run", answers.JobGraphView)},
     "/inspect": {
         "post": operation(

@@ -68,7 +68,7 @@ async def interrupt_peer(
         await runtime.client(backend_id).interrupt(wanted)
     else:
         raise IllegalTransitionError(
-            f"What runs on {name} was not sent by this machine. Say so if it shall end all the same."
+            f"What runs on {name} was not sent by this computer. Say so if it shall end all the same."
         )
     return {"job_id": job.id if job else None, "prompt_id": wanted, "whose": "ours" if job else "others"}
 

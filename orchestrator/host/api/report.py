@@ -1,4 +1,4 @@
-"""GET /orchestrator/report: what somebody who helps needs to know, and nothing that is nobody's business.
+"""GET /orchestrator/report and …/jobs/{id}/report: what somebody who helps needs to know, and nothing else.
 
 Prompts, titles, texts, file names, keys and addresses are not in it: what may name them is left out, and what
 is known of them is struck out of every sentence; a peer's own words may quote them.
@@ -12,8 +12,9 @@ import platform
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ _ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\[[0-9A-Fa-f:.]+\]|(?<=://)[
 _PATH = re.compile(r"(?:[A-Za-z]:|~)?(?:[\\/]+[^\s'\"\\/:<>]+){2,}")
 _TELLING = re.compile(r"[\s./\\]")  #: what a text or a file's name has, and a choice like "euler" has not
 _LONGEST = 2_000  #: characters; nobody quotes more
+#: What a node was given is not among it
+_OF_ERROR = frozenset(
+    {"code", "message", "node_id", "node_type", "exception_type", "exception_message", "traceback"}
+)
 _PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 
 
@@ -60,30 +65,51 @@ def keep_log_lines() -> None:
 
 async def report(runtime: Runtime, token: str) -> dict[str, Any]:
     """The bundle, as JSON."""
-    peers = [(config, runtime.manager.get_status(config.id)) for config in runtime.manager.all()]
     jobs = runtime.jobs.all()[:JOBS_TOLD]
+    told = {
+        "process": {"tasks": len(asyncio.all_tasks())},
+        "settings": dict(vars(runtime.settings)),
+        "notices": list(runtime.notices),
+        "peers": _peers(runtime, runtime.manager.all()),
+        "jobs": [_job(job) for job in jobs],
+        "log": list(recorder.lines),
+    }
+    return await _struck_out(told, runtime, token, jobs)
+
+
+async def job_report(runtime: Runtime, token: str, job: Job) -> dict[str, Any]:
+    """The same about one job, with all that was told of its error."""
+    there = {attempt.backend_id for attempt in job.attempts}
+    peers = [config for config in runtime.manager.all() if config.id in there]
+    error = {key: value for key, value in (job.error or {}).items() if key in _OF_ERROR}
+    told = {
+        "job": {**_job(job), "error": error, "explanation": job.explanation},
+        "peers": _peers(runtime, peers),
+    }
+    return await _struck_out(told, runtime, token, [job])
+
+
+async def _struck_out(
+    told: Mapping[str, Any], runtime: Runtime, token: str, jobs: Sequence[Job]
+) -> dict[str, Any]:
+    peers = runtime.manager.all()
     strike = striker(
         {
             token: STRUCK,
             str(Path.home()): "~",
             **dict.fromkeys(runtime.secrets.values(), STRUCK),
-            **dict.fromkeys((config.path for config, _ in peers), f"/{STRUCK}"),
+            **dict.fromkeys((config.path for config in peers), f"/{STRUCK}"),
             **dict.fromkeys(_private_words(jobs), STRUCK),
-            **{config.host: f"<{config.id}>" for config, _ in peers},
+            **{config.host: f"<{config.id}>" for config in peers},
         }
     )
-    told = {
+    whole = {
         "made_at": utc_now().isoformat(timespec="seconds"),
         "versions": await asyncio.to_thread(_versions),
-        "process": {"tasks": len(asyncio.all_tasks())},
-        "settings": dict(vars(runtime.settings)),
-        "notices": list(runtime.notices),
-        "peers": [_peer(config, status, runtime.ours_on(config.id)) for config, status in peers],
-        "jobs": [_job(job) for job in jobs],
-        "log": list(recorder.lines),
+        **told,
     }
     # Many texts in many sentences take a while.
-    return await asyncio.to_thread(lambda: {key: strike(value) for key, value in told.items()})
+    return await asyncio.to_thread(lambda: {key: strike(value) for key, value in whole.items()})
 
 
 def _private_words(jobs: Iterable[Job]) -> set[str]:
@@ -129,10 +155,25 @@ def _versions() -> dict[str, str]:
         found = None
     return {
         "remote_dispatch": found[1] if found else "unknown",
+        "comfyui": str(getattr(sys.modules.get("comfyui_version"), "__version__", "unknown")),
+        "frontend": _version_of("comfyui-frontend-package"),
         "python": sys.version.split()[0],
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "aiohttp": aiohttp.__version__,
     }
+
+
+def _version_of(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _peers(runtime: Runtime, configs: Iterable[BackendConfig]) -> list[dict[str, Any]]:
+    return [
+        _peer(config, runtime.manager.get_status(config.id), runtime.ours_on(config.id)) for config in configs
+    ]
 
 
 def _peer(config: BackendConfig, status: BackendStatus, ours: int) -> dict[str, Any]:

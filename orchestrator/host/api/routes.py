@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import urllib.parse
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,18 @@ from .bodies import read, read_object, request_id_of
 from .event_stream import stream_events
 from .graph_routes import Definitions, GraphRoutes, no_definitions
 from .job_bodies import Explained, JobRequests, Move, Retry
+from .job_query import JobsQuery
 from .openapi import OPENAPI
 from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
 from .peer_bodies import Interruption, NewPeer, PeerChanges
-from .report import report
+from .report import job_report, report
 from .views import job_view, jobs_view, outlook_view
 
 log = logging.getLogger(__name__)
 
 PREFIX = "/orchestrator"
 Answer = Callable[[web.Request], Awaitable[tuple[int, Any]]]  #: gives the status and the JSON of a request
-#: What of a request peers would get, and in words what of it runs on this machine
+#: What of a request peers would get, and in words what of it runs on this computer
 PartedRequest = Callable[[JobRequest], tuple[JobRequest, str]]
 
 # The first class that fits decides.
@@ -99,6 +100,7 @@ def add_routes(
         ("POST", "/jobs/{id}/move", api.move),
         ("POST", "/jobs/{id}/retry", api.retry),
         ("GET", "/jobs/{id}/graph", graphs.graph),
+        ("GET", "/jobs/{id}/report", api.job_report),
         ("POST", "/inspect", graphs.inspect),
         ("POST", "/variations", graphs.variations),
         ("POST", "/explain", api.explain),
@@ -175,14 +177,16 @@ class _Api:
         return 200, self._peer(_id(request))
 
     async def jobs(self, request: web.Request) -> tuple[int, Any]:
-        query = request.rel_url.query
-        skip, limit = number_of(query, "skip") or 0, number_of(query, "limit")
-        only_line = query.get("only") == "line"
+        query, name = read(JobsQuery, request.rel_url.query), self._runtime.peers.name
+        is_wanted = query.wanted(name)
         jobs, line = self._runtime.jobs.all(), self._runtime.queue.jobs()
 
         def listing() -> bytes:
             view = jobs_view(
-                jobs, line, self._runtime.peers.name, skip=skip, limit=limit, only_line=only_line
+                *(tuple(filter(is_wanted, jobs)), tuple(filter(is_wanted, line)), name),
+                skip=query.skip,
+                limit=query.limit,
+                only_line=query.only == "line",
             )
             # One by one: all of them may be more than is made fit at once.
             return json.dumps({**view, "jobs": [sanitise(job) for job in view["jobs"]]}).encode()
@@ -289,9 +293,13 @@ class _Api:
     async def report(self, request: web.Request) -> tuple[int, Any]:
         return 200, await report(self._runtime, self._guard.token)
 
+    async def job_report(self, request: web.Request) -> tuple[int, Any]:
+        job = await self._runtime.jobs.get(_id(request))
+        return 200, await job_report(self._runtime, self._guard.token, job)
+
     async def explain(self, request: web.Request) -> tuple[int, Any]:
         asked, here = self._parted(read(Explained, await read_object(request)).request())
-        # Where a value of this machine is handed on as it is, no peer gets anything.
+        # Where a value of this computer is handed on as it is, no peer gets anything.
         outlook = await self._runtime.jobs.explain(asked) if asked.prompt or asked.workflow else Outlook()
         return 200, outlook_view(outlook, here)
 
@@ -352,20 +360,6 @@ def error_answer(exc: OrchestratorError) -> tuple[int, dict[str, Any]]:
     elif isinstance(exc, ConfigError) and exc.field:
         body["field"] = exc.field
     return status, body
-
-
-def number_of(query: Mapping[str, str], name: str) -> int | None:
-    """`?limit=N` and the like; None when it is not said.
-
-    Raises:
-        ConfigError: it is no whole number.
-    """
-    text = query.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ConfigError(f'"{name}" must be a whole number, such as ?{name}=200.')
-    return int(text)
 
 
 def _accepted(jobs: Sequence[Job]) -> AcceptedView:

@@ -242,7 +242,7 @@ class Guard:
         return refusal
 
     def _ours_for(self, request: web.Request) -> Ours:
-        """Ours, with the address the request came in at, and the one it names if that is of this machine."""
+        """Ours, with the address the request came in at, and the one it names if that is of this computer."""
         names = set(self._ours.names)
         here = request.transport.get_extra_info("sockname") if request.transport else None
         if isinstance(here, tuple) and len(here) >= 2:

@@ -7,7 +7,7 @@ import socket
 
 
 def is_local_address(address: str) -> bool:
-    """Whether this IP address is one of this machine's: only those can be bound to. No name is looked up."""
+    """Whether this IP address is one of this computer's: only those can be bound to. No name is looked up."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

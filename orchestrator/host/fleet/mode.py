@@ -18,6 +18,7 @@ from aiohttp import web
 
 from ...background import BackgroundTasks
 from ...core.models.job import Job, JobRequest
+from ...core.prompts.validation import Validation
 from ...errors import ConfigError, OrchestratorError, StoreError
 from ...runtime import Runtime
 from .. import comfy
@@ -103,7 +104,7 @@ class FleetMode:
             )
 
     def _look_again(self) -> None:
-        """As long as this machine may help: it tells nobody when its own queue becomes empty."""
+        """As long as this computer may help: it tells nobody when its own queue becomes empty."""
         self._runtime.look_again()
         if self._timer:
             self._timer.cancel()
@@ -206,15 +207,25 @@ class FleetMode:
             request_.prompt, request_.targets or None, peer=request_.peer, tags=request_.tags
         )
         if found.error is not None:
-            if self._runtime.settings.this_machine and not request_.peer:
-                return None  # no peer can, but perhaps this machine
-            told = {"error": found.error, "node_errors": found.node_errors}
-            return web.json_response(sanitise(told), status=400)
+            outputs = await comfy.outputs_here(request_.prompt, request_.targets)
+            if not self._runtime.settings.this_machine or request_.peer or request_.tags:
+                return self._no_peer(request_, found, runs_here=bool(outputs))
+            if not outputs:
+                return None  # it cannot either, and says so itself
+            found = Validation(outputs)
         async with self._runtime.once(request_.request_id) as earlier:
             if earlier:
                 number = self._mirror.number_of(earlier[0].id)
                 return _accepted(earlier[0].prompt_id, number, found.node_errors)
             return await self._accept(body, request_, prompt_id, found.outputs, found.node_errors)
+
+    def _no_peer(self, request: JobRequest, found: Validation, *, runs_here: bool) -> web.StreamResponse:
+        """As the host refuses a prompt. The page offers to run it here where that helps."""
+        pinned = self._runtime.manager.find(request.peer)
+        about = {"runs_here": runs_here, "peer": pinned.name if pinned else request.peer}
+        error = {**(found.error or {}), "extra_info": about}
+        told = {"error": error, "node_errors": found.node_errors}
+        return web.json_response(sanitise(told), status=400)
 
     async def _accept(
         self,
@@ -252,7 +263,7 @@ class FleetMode:
         return _accepted(prompt_id, number, node_errors)
 
     def _is_output(self, class_type: str) -> bool:
-        """Whether this machine or a peer has the class as an output node."""
+        """Whether this computer or a peer has the class as an output node."""
         lists = self._runtime.manager.node_lists()
         return comfy.is_output_class(class_type) or any(info.is_output_node(class_type) for info in lists)
 

@@ -1,4 +1,4 @@
-"""What this machine computes on, as its own ComfyUI knows it: what a peer tells in /system_stats."""
+"""What this computer computes on, as its own ComfyUI knows it: what a peer tells in /system_stats."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OwnDevices:
             try:
                 self._known = _read(self._management)
             except Exception as exc:  # whatever a driver or another edition of the host comes up with
-                log.debug("This machine's devices cannot be read: %r", exc)
+                log.debug("This computer's devices cannot be read: %r", exc)
                 self._known = None
         return self._known
 

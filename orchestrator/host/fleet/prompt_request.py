@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.models.job import JobRequest, Source
+from ...core.prompts.titles import described
 from ...core.workflow.cut import graph_id_of
 from ...errors import ConfigError
 from ..api.bodies import request_id_of
 
+NAME_MAX = 200  #: characters of what its sender calls a graph
 #: Of a prompt's extra_data: what pays for partner nodes. It is neither kept nor sent to a peer.
 ACCOUNT_KEY = re.compile(r"^(auth_token_|api_key_)")
 
@@ -31,10 +33,12 @@ def job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobReque
     workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
     targets = body.get("partial_execution_targets") or ()
     peer, tags, priority = options.get("peer") or "", options.get("tags") or [], options.get("priority") or 0
-    avoid = options.get("avoid") or []
-    lists = (tags, avoid, targets)
-    if not isinstance(peer, str) or not all(isinstance(one, (list, tuple)) for one in lists):
-        raise ConfigError('"peer" must be a name; "tags", "avoid" and targets lists of texts.')
+    avoid, name = options.get("avoid") or [], options.get("name") or ""
+    texts, lists = (peer, name), (tags, avoid, targets)
+    if not all(isinstance(one, str) for one in texts) or not all(
+        isinstance(one, (list, tuple)) for one in lists
+    ):
+        raise ConfigError('"peer" and "name" must be texts; "tags", "avoid" and targets lists of texts.')
     if not isinstance(priority, (int, float)) or not -1e6 <= priority <= 1e6:
         raise ConfigError('"priority" must be a number; a higher one goes first.')
     return JobRequest(
@@ -44,6 +48,7 @@ def job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobReque
         avoid=tuple(map(str, avoid)),
         source=Source.FLEET,
         priority=float(priority),
+        title=described(prompt, name=name[:NAME_MAX]) if name else "",
         targets=tuple(map(str, targets)),
         graph_id=graph_id_of(workflow if isinstance(workflow, dict) else None),
         request_id=request_id_of(options),

@@ -1,7 +1,7 @@
-"""What of a prompt runs on this machine alone, and how it does in fleet mode: through ComfyUI's own door.
+"""What of a prompt runs on this computer alone, and how it does in fleet mode: through ComfyUI's own door.
 
-A prompt that must run here is no help that this machine gives to the fleet: it runs here whether or not the
-user lets this machine run the fleet's prompts. Nothing of it is posted to a peer, so nothing is paid twice,
+A prompt that must run here is no help that this computer gives to the fleet: it runs here whether or not the
+user lets this computer run the fleet's prompts. Nothing of it is posted to a peer, so nothing is paid twice,
 and all of its extra_data stays with the host's own handler.
 """
 
@@ -150,7 +150,7 @@ class RunsHere:
         return self._told(web.json_response(sanitise(refusal), status=answer.status), body, nodes, words)
 
     def _missing(self, answer: web.StreamResponse, body: Mapping[str, Any]) -> list[str]:
-        """What the host said this machine lacks, and peers have."""
+        """What the host said this computer lacks, and peers have."""
         if answer.status not in (200, 400):
             return []
         refusal = _json_of(answer)
@@ -170,7 +170,7 @@ class RunsHere:
         return answer
 
     def _lacks(self, prompt: Any, node_errors: Any) -> Iterator[str]:
-        """What this machine has not and peers have, as names."""
+        """What this computer has not and peers have, as names."""
         infos = self._infos()
         names = {class_of(node) for node in prompt.values()} if isinstance(prompt, Mapping) else set()
         for name in sorted(names):

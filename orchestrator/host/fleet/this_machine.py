@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...core.models.backend import LOCAL_PEER_ID, Vitals
+from ...core.models.backend import LOCAL_PEER_NAME, Vitals
 from ...core.models.job import AttemptResult, Job, OutputFile
 from ...core.workflow.outputs import check_success
 from ...core.workflow.result_files import FrameSequence, files_of, sequence_of
@@ -64,7 +64,7 @@ class ThisMachine:
         valid = await execution.validate_prompt(prompt_id, prompt, list(request.targets) or None)
         if not valid[0]:
             raise PromptRefusedError(
-                f"This machine cannot run it: {valid[1]['message']}.", valid[1], valid[3]
+                f"This computer cannot run it: {valid[1]['message']}.", valid[1], valid[3]
             )
         extra = {**request.extra_data, "create_time": int(time.time() * 1000)}
         if request.client_id:
@@ -76,7 +76,7 @@ class ThisMachine:
         except asyncio.CancelledError:
             self._stop(prompt_id)
             raise
-        outputs = check_success(entry, LOCAL_PEER_ID)
+        outputs = check_success(entry, LOCAL_PEER_NAME)
         files = await asyncio.to_thread(self._files, outputs, prompt)
         return RanHere(AttemptResult(files, outputs), _cached(entry))
 
@@ -89,7 +89,7 @@ class ThisMachine:
             if entry is not None and entry is not earlier:
                 return entry
             if not any(item[1] == prompt_id for item in known):
-                raise JobCancelledError("The job was taken out of this machine's queue.")
+                raise JobCancelledError("The job was taken out of this computer's queue.")
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _stop(self, prompt_id: str) -> None:

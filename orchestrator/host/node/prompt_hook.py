@@ -18,7 +18,7 @@ class PromptHook:
     """ComfyUI's prompt handler: takes and returns the body of POST /prompt.
 
     It cannot refuse a prompt. What cannot be cut is left whole, and the node then says so. `stays_here`: of a
-    class, whether this machine alone can run it.
+    class, whether this computer alone can run it.
     """
 
     def __init__(self, stays_here: Callable[[str], bool]) -> None:

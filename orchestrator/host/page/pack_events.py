@@ -1,7 +1,7 @@
 """Events that node packs send their own code on the page: which of a peer's are told on, and how many.
 
-That code trusts its own server, so only what it would have heard from this machine as well passes: events of
-a class that this machine has from the same pack, while a prompt runs there, for the client that sent it.
+That code trusts its own server, so only what it would have heard from this computer as well passes: events of
+a class that this computer has from the same pack, while a prompt runs there, for the client that sent it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _COPY = re.compile(r"([-_](main|master)|@.*)$")
 
 
 class PackEvents:
-    """`own_module`: which module of this machine's a class comes from, "" for one that it lacks. `clock`: in
+    """`own_module`: which module of this computer's a class comes from, "" for one that it lacks. `clock`: in
     seconds."""
 
     def __init__(

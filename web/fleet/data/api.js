@@ -182,9 +182,10 @@ export class FleetApi {
   submit = (request) => this.#change("POST", "/jobs", { client_id: this.#comfy.clientId ?? "", ...request });
 
   /** What a job was to run. @param {string} id @returns {Promise<{workflow: any, prompt: Record<string, any>}>} */
-  graphOf(id) {
-    return this.#request("GET", `/jobs/${encodeURIComponent(id)}/graph`);
-  }
+  graphOf = (id) => this.#request("GET", `/jobs/${encodeURIComponent(id)}/graph`);
+
+  /** For somebody who helps: nothing private is in it. @param {string} id @returns {Promise<object>} */
+  reportOf = (id) => this.#request("GET", `/jobs/${encodeURIComponent(id)}/report`);
 
   /** Where the browser fetches a result file. @param {string} path as the server gave it, "/view?…" */
   fileUrl(path) {
@@ -237,7 +238,7 @@ export class FleetApi {
     this.isShutOut = response.status === 403 && NOT_OURS.has(answer?.error);
     if (response.ok && answer !== null) return answer;
     if (response.ok && response.status === 204) return {};
-    const message = answer?.message ?? t("ComfyUI answered with HTTP {status}. Look at its log.", { status: response.status });
+    const message = answer?.message ?? t("ComfyUI answered with HTTP {status}. See its log.", { status: response.status });
     throw new RequestError(message, { code: answer?.error, status: response.status, field: answer?.field });
   }
 

@@ -89,7 +89,7 @@ export class Availability {
 
 /** @param {Place} place @param {number} all how many peers there are */
 function placeWords({ here, peers }, all) {
-  if (!peers.length) return t("only on this machine");
+  if (!peers.length) return t("only on this computer");
   if (!here && peers.length > 1 && peers.length === all) return t("all peers");
   const named = peers.length > 1 && peers.length === all ? t("all peers") : listed(peers);
   return here ? t("here, {peers}", { peers: named }) : t("on {peers}", { peers: named });

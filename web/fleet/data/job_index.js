@@ -2,6 +2,7 @@
 /** The jobs that the page knows, in the orders that it shows them. Never sorts thousands for one that changed. */
 /** @typedef {import("./api.js").Job} Job */
 
+export const HERE = "this machine"; //: the master's id where a peer's stands
 const TYPICAL_OF = 9; //: this many of a peer's last runs say how long the next one takes
 const FINAL = new Set(["done", "failed", "cancelled", "set_aside"]);
 

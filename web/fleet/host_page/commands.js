@@ -1,6 +1,7 @@
 // @ts-check
 /** What the command palette offers of the fleet. */
 import { plural, t } from "../data/i18n.js";
+import { offer } from "./offer.js";
 
 export const TAB_ID = "remote-dispatch.fleet";
 const AT_ONCE = 8; //: cancellations under way
@@ -47,10 +48,12 @@ export function commandsOf({ api, store, manager }) {
     command("CancelWaiting", "pi-times", t("Fleet: Cancel All Waiting Jobs"), async () => {
       const ids = await waiting(api);
       const count = ids.length;
-      if (!count) return tell("info", t("Nothing waits"));
-      const sure = await manager().dialog.confirm({
-        title: t("Cancel all waiting jobs"),
-        message: plural(count, "{count} waiting job will not run. What runs goes on.", "{count} waiting jobs will not run. What runs goes on."),
+      if (!count) return tell("info", t("No waiting jobs"));
+      const sure = await offer({
+        title: t("Cancel all waiting jobs?"),
+        text: plural(count, "{count} waiting job will be cancelled. Running jobs finish.", "{count} waiting jobs will be cancelled. Running jobs finish."),
+        run: plural(count, "Cancel {count} job", "Cancel {count} jobs"),
+        leave: t("Keep waiting"),
       });
       if (!sure) return;
       const work = async () => {
@@ -89,6 +92,7 @@ export function stateOf(store) {
   const waiting = store.unseen.waiting + store.queue.filter((job) => !job.begun_at).length;
   const parts = [settings.fleet_mode ? t("on") : t("off")];
   if (peers.length) parts.push(plural(peers.length, "{up} of {count} peer", "{up} of {count} peers", { up }));
+  if (settings.fleet_mode && settings.this_machine) parts.push(t("+ this computer"));
   if (waiting) parts.push(t("{count} waiting", { count: waiting }));
   if (settings.paused) parts.push(t("paused"));
   return parts.join(", ");

@@ -15,42 +15,42 @@ const SWITCHES = [
     id: "RemoteDispatch.FleetMode", key: "fleet_mode", usual: false,
     words: () => ({
       group: t("Fleet mode"), name: t("Fleet mode: Run uses the peers"),
-      tooltip: t("Whole prompts of the Run button go to the machines of the Fleet tab."),
+      tooltip: t("The Run button sends whole workflows to the peers in the Fleet tab."),
     }),
   },
   {
     id: "RemoteDispatch.ThisMachine", key: "this_machine", usual: false,
     words: () => ({
-      group: t("Fleet mode"), name: t("This machine runs prompts of the fleet too"),
-      tooltip: t("In fleet mode this ComfyUI takes what no peer could start at once, whenever its own queue is empty."),
+      group: t("Fleet mode"), name: t("Include this computer"),
+      tooltip: t("In fleet mode this computer takes jobs that no peer can start right away, whenever its own queue is empty."),
     }),
   },
   {
     id: "RemoteDispatch.Paused", key: "paused", usual: false,
     words: () => ({
-      group: t("Fleet queue"), name: t("Pause the queue of the fleet"),
-      tooltip: t("No further job is started on a peer. What runs goes on, and nothing that waits is lost."),
+      group: t("Fleet queue"), name: t("Pause fleet queue"),
+      tooltip: t("No new jobs are started. Running jobs finish, and no waiting job is lost."),
     }),
   },
   {
     id: "RemoteDispatch.RetryInterrupted", key: "retry_interrupted", usual: false,
     words: () => ({
-      group: t("Fleet queue"), name: t("Run a job elsewhere when somebody interrupts it on its peer"),
-      tooltip: t("Off, it ends and says where it was interrupted. What you interrupt here ends in any case."),
+      group: t("Fleet queue"), name: t("Move a job to another peer when someone interrupts it there"),
+      tooltip: t("When off, the job ends and says where it was interrupted. Jobs you stop here always end."),
     }),
   },
   {
     id: "RemoteDispatch.SecondCopies", key: "second_copies", usual: false,
     words: () => ({
-      group: t("Fleet queue"), name: t("Run the last jobs on a second peer too where that is sooner"),
-      tooltip: t("When nothing waits any more, what runs also begins on a free peer that will finish it clearly sooner. The first to be done counts, the other one is cancelled; that costs work done twice."),
+      group: t("Fleet queue"), name: t("Duplicate the last jobs on faster idle peers"),
+      tooltip: t("When nothing is waiting, a running job also starts on an idle peer that would clearly finish it sooner. The first copy to finish counts, the other is cancelled; that costs duplicate work."),
     }),
   },
   {
     id: "RemoteDispatch.PeerNodes", key: "peer_nodes", usual: true,
     words: () => ({
       group: t("Nodes and models"), name: t("Offer nodes and models that only the peers have"),
-      tooltip: t("Lists of nodes and models show them with the peer's name behind them, so that a graph can be built of what this machine lacks. Switched on, it works at once; switched off, nodes leave the lists when the page is reloaded."),
+      tooltip: t("Node and model lists show them with the peer's name, so you can build workflows with what this computer is missing. Takes effect at once when turned on; reload the page after turning it off."),
     }),
   },
 ];

@@ -12,8 +12,8 @@ export function mount(el, { store, outlook }) {
     h("button", { type: "button", role: "switch", class: "orc-switch", onclick: () => change(name) },
       h("i", { "aria-hidden": "true" }), h("span", {}, text));
   const toggle = button(t("Fleet mode"), "fleet_mode");
-  const here = button(t("This machine too"), "this_machine");
-  setAttribute(here, "title", t("This ComfyUI runs prompts as well, whenever its own queue is empty"));
+  const here = button(t("Include this computer"), "this_machine");
+  setAttribute(here, "title", t("This computer also runs jobs whenever its own queue is empty"));
   const meaning = h("span", { class: "orc-muted" });
   const problem = h("p", { class: "orc-problem" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });

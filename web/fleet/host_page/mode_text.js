@@ -12,9 +12,9 @@ export function hindrance(peers) {
   if (!peers.some((peer) => peer.enabled)) {
     return t("No peer is enabled. Enable one in the Fleet tab; until then Run has nowhere to go.");
   }
-  if (!inUse(peers).length) return t("All peers are draining. Undrain one in the Fleet tab; until then prompts wait.");
+  if (!inUse(peers).length) return t("All peers are draining. Resume one in the Fleet tab; until then jobs wait.");
   if (!inUse(peers).some((peer) => peer.health === "up" || peer.health === "unknown")) {
-    return t("No peer answers at the moment. Prompts wait until one does; the Fleet tab says why.");
+    return t("No peer is answering. Jobs wait until one does; the Fleet tab says why.");
   }
   return "";
 }
@@ -28,10 +28,10 @@ function usedPeers(peers) {
 
 /** What the switches' present position means. @param {Settings | null} settings @param {Peer[]} peers */
 export function whereRunGoes(settings, peers) {
-  if (!settings?.fleet_mode) return t("Run uses this machine");
-  if (!inUse(peers).length) return t("Run has no peer to use");
+  if (!settings?.fleet_mode) return t("Run: this computer");
+  if (!inUse(peers).length) return t("Run: no peer available");
   const used = usedPeers(peers);
-  return settings.this_machine ? t("Run uses your {peers} and this machine", { peers: used }) : t("Run uses your {peers}", { peers: used });
+  return settings.this_machine ? t("Run: {peers} + this computer", { peers: used }) : t("Run: {peers}", { peers: used });
 }
 
 /**
@@ -47,14 +47,14 @@ export function whatChanged(before, now, peers) {
     told.push({
       severity: missing ? "warn" : now.fleet_mode ? "success" : "info",
       summary: now.fleet_mode ? t("Fleet mode is on") : t("Fleet mode is off"),
-      detail: missing || (now.fleet_mode ? t("Run now uses your {peers}.", { peers: usedPeers(peers) }) : t("Run uses this machine again.")),
+      detail: missing || (now.fleet_mode ? t("Run now uses your {peers}.", { peers: usedPeers(peers) }) : t("Run uses this computer again.")),
     });
   }
   if (before.paused !== now.paused) {
     told.push({
       severity: "info",
-      summary: now.paused ? t("The fleet's queue is paused") : t("The fleet's queue goes on"),
-      detail: now.paused ? t("What runs goes on; nothing else is started.") : t("Waiting jobs are started again."),
+      summary: now.paused ? t("Queue paused") : t("Queue resumed"),
+      detail: now.paused ? t("Running jobs finish, new ones wait.") : t("Waiting jobs start again."),
     });
   }
   return told;

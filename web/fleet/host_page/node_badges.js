@@ -1,16 +1,19 @@
 // @ts-check
 /** The name of the peer on each node that runs there, or ran there in the last run. Only drawn, never saved. */
 
+import { BadgeSlot } from "./badge_slot.js";
+
 /**
- * @typedef {{badges?: unknown[]}} GraphNode
+ * @typedef {import("./badge_slot.js").GraphNode} GraphNode
  * @typedef {{id?: string, getNodeById(id: any): GraphNode | null, setDirtyCanvas(front: boolean, back: boolean): void}} Graph
  * @typedef {{graph_id: string, job_id: string, peer: string, nodes: Record<string, string>}} News
- * @typedef {{running: Map<string, string>, last: string, text: string, badge: object | null}} Mark `running`: job to peer
+ * @typedef {{running: Map<string, string>, last: string, text: string}} Mark `running`: job to peer
  */
 
 export class NodeBadges {
   #graph;
   #make;
+  #slot;
   #graphId = "";
   /** @type {Map<GraphNode, Mark>} */
   #marks = new Map();
@@ -18,10 +21,17 @@ export class NodeBadges {
   /**
    * @param {() => Graph | undefined} graph the one that is open
    * @param {(text: string) => object | null} make the host's own badge; null where it has none
+   * @param {import("./badge_slot.js").Redraw} redraw
    */
-  constructor(graph, make) {
+  constructor(graph, make, redraw) {
     this.#graph = graph;
     this.#make = make;
+    this.#slot = new BadgeSlot(() => make(""), redraw);
+  }
+
+  /** @param {GraphNode} node */
+  nodeCreated(node) {
+    this.#slot.open(node);
   }
 
   /** @param {EventTarget} events ComfyUI's api object */
@@ -41,7 +51,7 @@ export class NodeBadges {
     for (const [id, state] of Object.entries(nodes)) {
       const node = boxOf(graph, id);
       if (!node) continue;
-      const mark = this.#marks.get(node) ?? { running: new Map(), last: "", text: "", badge: null };
+      const mark = this.#marks.get(node) ?? { running: new Map(), last: "", text: "" };
       // A node inside a subgraph counts as its own job: the box runs as long as one of them does.
       if (state === "running") mark.running.set(`${jobId} ${id}`, peer);
       else mark.running.delete(`${jobId} ${id}`);
@@ -64,12 +74,8 @@ export class NodeBadges {
   /** @param {GraphNode} node @param {Mark} mark */
   #show(node, mark) {
     const text = [...new Set(mark.running.values())].sort().join(", ") || mark.last;
-    if (text !== mark.text) {
-      const others = (node.badges ?? []).filter((badge) => badge !== mark.badge);
-      mark.badge = text ? this.#make(text) : null;
-      mark.text = text;
-      node.badges = mark.badge ? [...others, mark.badge] : others;
-    }
+    if (text !== mark.text) this.#slot.show(node, text ? this.#make(text) : null);
+    mark.text = text;
     this.#marks.set(node, mark);
   }
 }

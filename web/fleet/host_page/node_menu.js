@@ -66,7 +66,7 @@ export class NodeMenu {
     });
     const options = peers.map((peer) =>
       entry(peer.health === "up" ? peer.name : t("{peer} (waits: it is not up)", { peer: peer.name }), { run: "fleet", peer: peer.id }));
-    options.push(entry(t("any peer"), { run: "fleet", peer: "" }), entry(t("this machine"), { run: "local" }));
+    options.push(entry(t("any peer"), { run: "fleet", peer: "" }), entry(t("this computer"), { run: "local" }));
     return [null, { content: t("Run this on …"), has_submenu: true, submenu: { options } }];
   }
 
@@ -75,7 +75,7 @@ export class NodeMenu {
     const targets = targetsOf(node);
     if (!targets.length) {
       this.#app.extensionManager.toast.add({
-        severity: "warn", summary: t("Nothing comes of this node"), life: 6000,
+        severity: "warn", summary: t("This node produces no output"), life: 6000,
         detail: t("Link it to a node that saves or shows something, then run it again."),
       });
       return;
@@ -106,6 +106,6 @@ export class NodeMenu {
     if (!order) return options;
     this.#orders.splice(this.#orders.indexOf(order), 1);
     const place = Object.fromEntries(Object.entries(order.place).filter(([, value]) => value));
-    return { ...options, body: JSON.stringify({ ...body, extra_data: { ...body.extra_data, orchestrator: place } }) };
+    return { ...options, body: JSON.stringify({ ...body, extra_data: { ...body.extra_data, orchestrator: { ...body.extra_data?.orchestrator, ...place } } }) };
   }
 }

@@ -2,10 +2,12 @@
 /** On each Remote Dispatch node: where what it wants would run, and after a run where it did. Only drawn, never saved. */
 import { spokenOf, wholeDuration } from "../ui/format.js";
 import { t } from "../data/i18n.js";
+import { REMOTE } from "../outlook/outlook_parts.js";
+import { BadgeSlot } from "./badge_slot.js";
 
 /** @typedef {import("../outlook/outlook.js").Told} Told @typedef {import("./node_badges.js").GraphNode} GraphNode
  * @typedef {import("./node_badges.js").Graph} Graph @typedef {(text: string) => object | null} MakeBadge
- * @typedef {{text: string, badge: object | null}} Mark */
+ * @typedef {{text: string, hasRun: boolean}} Mark */
 
 /** Such a graph never ran: a time taken from other graphs may be off many times over. The tab tells it, and that. */
 const UNKNOWN = new Set(["peer", "fleet", "nothing"]);
@@ -19,7 +21,7 @@ function byWhen({ finish_s: finish, is_guess: isGuess, origin }) {
 
 /** @param {Pick<Told, "peers"> & Partial<Told>} told @returns {string} "gpu-2 ≈ 14 s" */
 export function outlookBadge({ peers, paused, held, here }) {
-  if (here && !peers.length) return t("this machine");
+  if (here && !peers.length) return t("this computer");
   const first = spokenOf(peers);
   if (!first) return t("no peer now");
   if (!first.eligible) return t("waits for {peer}", { peer: first.name });
@@ -32,6 +34,7 @@ export class NodeOutlook {
   #graph;
   #foretell;
   #name;
+  #slot;
   /** @type {Told[]} */
   #told = [];
   /** Where the part with this id ran last, and what it and the graph were then.
@@ -44,11 +47,18 @@ export class NodeOutlook {
    * @param {() => Graph | undefined} graph the one that is open
    * @param {MakeBadge} foretell the host's own badge for what is only expected; null where it has none
    * @param {MakeBadge} name the same for where it ran
+   * @param {import("./badge_slot.js").Redraw} redraw
    */
-  constructor(graph, foretell, name) {
+  constructor(graph, foretell, name, redraw) {
     this.#graph = graph;
     this.#foretell = foretell;
     this.#name = name;
+    this.#slot = new BadgeSlot(() => foretell(""), redraw);
+  }
+
+  /** @param {GraphNode & {type?: string}} node */
+  nodeCreated(node) {
+    if (node.type === REMOTE || "subgraph" in node) this.#slot.open(node);
   }
 
   /** @param {import("../outlook/outlook.js").Outlook} outlook @param {EventTarget} events ComfyUI's api object */
@@ -74,14 +84,12 @@ export class NodeOutlook {
     for (const told of this.#told) {
       const node = graph.getNodeById(told.id.split(":")[0]); // in a subgraph: the box that it is
       const peer = this.#ranOn(told);
-      const text = peer || outlookBadge(told);
-      if (node) wanted.set(node, { text, badge: this.#kept(node, text) ?? (peer ? this.#name(text) : this.#foretell(text)) });
+      if (node) wanted.set(node, { text: peer || outlookBadge(told), hasRun: Boolean(peer) });
     }
     for (const node of new Set([...this.#marks.keys(), ...wanted.keys()])) {
-      const [before, now] = [this.#marks.get(node)?.badge, wanted.get(node)?.badge];
-      if (before === now) continue;
-      const others = (node.badges ?? []).filter((badge) => badge !== before);
-      node.badges = now ? [...others, now] : others;
+      const [before, now] = [this.#marks.get(node), wanted.get(node)];
+      if (before?.text === now?.text && before?.hasRun === now?.hasRun) continue;
+      this.#slot.show(node, now ? (now.hasRun ? this.#name : this.#foretell)(now.text) : null);
     }
     this.#marks = wanted;
     graph.setDirtyCanvas(true, true);
@@ -98,11 +106,5 @@ export class NodeOutlook {
     }
     this.#ran.set(id, { ...ran, key });
     return ran.peer;
-  }
-
-  /** @param {GraphNode} node @param {string} text */
-  #kept(node, text) {
-    const mark = this.#marks.get(node);
-    return mark?.text === text ? mark.badge : null;
   }
 }

@@ -32,9 +32,9 @@ const takenAlong = (earlier, now, lostThere) => Math.max(earlier.ours, now.ours,
 /** @param {Peer} peer @param {number} ours jobs that went with it @returns {Toast} */
 const wentAway = (peer, ours) => ({
   severity: "warn",
-  summary: plural(ours, "{peer} went away with {count} job of yours", "{peer} went away with {count} jobs of yours",
+  summary: plural(ours, "{peer} went offline while running {count} job of yours", "{peer} went offline while running {count} jobs of yours",
     { peer: peer.name }),
-  detail: `${sentence(peer.reason)}${t("Another peer takes over where one can. See whether its machine still runs.")}`,
+  detail: `${sentence(peer.reason)}${t("The job moves to another peer. Check whether that computer is still on.")}`,
 });
 
 /**
@@ -55,7 +55,7 @@ export function peersNeeding(before, now, lostThere) {
     } else if (peer.health === "needs_key") {
       told.push({
         severity: "warn",
-        summary: t("{peer} wants a key", { peer: peer.name }),
+        summary: t("{peer} needs a key", { peer: peer.name }),
         detail: t("Open the Fleet tab, choose the peer, press Edit, and enter its key."),
       });
     }
@@ -69,15 +69,15 @@ export function jobNeeding(job) {
   if (job.state === "set_aside") {
     return {
       severity: "error",
-      summary: t("{job} was set aside", { job: jobTitle(job) }),
-      detail: t("Peers went down while they ran it. See its row in the Fleet tab before you run it again."),
+      summary: t("{job} is on hold", { job: jobTitle(job) }),
+      detail: t("Peers went down while running it. Check its row in the Fleet tab before you run it again."),
     };
   }
   if (job.state !== "failed" || job.source !== "http" || job.client_id) return null;
   return {
     severity: "error",
     summary: t("{job} failed", { job: jobTitle(job) }),
-    detail: `${sentence(job.error?.message ?? "")}${t("Its row in the Fleet tab has the rest.")}`,
+    detail: `${sentence(job.error?.message ?? "")}${t("Details are in its row in the Fleet tab.")}`,
   };
 }
 

@@ -17,15 +17,15 @@ const LISTS = [
   {
     id: "RemoteDispatch.RunsHere", key: "runs_here",
     words: () => ({
-      name: t("Nodes that run on this machine only"),
-      tooltip: t("Names of node classes, separated by commas. A graph with one of them runs here in fleet mode; upstream of a Remote Dispatch node they stay here and their values travel. Paid partner nodes, and nodes of known packs that ask the page, do so anyway."),
+      name: t("Nodes that run only on this computer"),
+      tooltip: t("Node class names, separated by commas. In fleet mode a workflow with one of them runs here; upstream of a Remote Dispatch node they stay here and their values are sent. Paid partner nodes and nodes that ask you something on this page always run here."),
     }),
   },
   {
     id: "RemoteDispatch.RunsOnPeers", key: "runs_on_peers",
     words: () => ({
       name: t("Exceptions: known nodes of this kind that may run on peers"),
-      tooltip: t("Names of node classes, separated by commas, that Remote Dispatch would otherwise keep on this machine."),
+      tooltip: t("Node class names, separated by commas, that Remote Dispatch would otherwise keep on this computer."),
     }),
   },
 ];
@@ -115,14 +115,14 @@ export class RunsHere {
       return this.#toast("error", t("The setting was not changed"), /** @type {Error} */ (error).message);
     }
     const detail = here
-      ? t("In fleet mode a graph with it runs here; upstream of a Remote Dispatch node it stays here and its value travels. The same menu undoes it.")
+      ? t("In fleet mode a workflow with it runs here; upstream of a Remote Dispatch node it stays here and its value is sent. The same menu undoes this.")
       : t("It goes to peers like any other node.");
-    this.#toast("info", here ? t("{name} runs on this machine", { name }) : t("{name} may run on peers", { name }), detail);
+    this.#toast("info", here ? t("{name} runs on this computer", { name }) : t("{name} may run on peers", { name }), detail);
   }
 
   /** @param {News} news */
   #tell({ runs, message }) {
-    const summary = runs ? t("This run stays on this machine") : t("This graph cannot run on this machine");
+    const summary = runs ? t("This run stays on this computer") : t("This workflow cannot run on this computer");
     this.#toast(runs ? "info" : "warn", summary, message);
   }
 

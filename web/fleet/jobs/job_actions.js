@@ -9,19 +9,6 @@ import { peerChoice } from "../ui/peer_choice.js";
 /** @typedef {import("../data/api.js").Job} Job @typedef {import("../data/api.js").Peer} Peer */
 
 /**
- * Everything about a job but its graph: no address, no key, nothing of the prompt.
- * @param {Job} job @param {Peer[]} peers @returns {string} JSON
- */
-export function reportOf(job, peers) {
-  const involved = new Set([job.peer_id, ...job.attempts.map((attempt) => attempt.peer_id)]);
-  const about = peers
-    .filter((peer) => involved.has(peer.id))
-    .map(({ name, health, reason, version, devices, node_types }) => ({ name, health, reason, version, devices, node_types }));
-  const { inputs, outputs, texts, notes, ...rest } = job;
-  return JSON.stringify({ job: { ...rest, files: outputs.length, texts: texts.length, notes: notes?.length ?? 0 }, peers: about }, null, 2);
-}
-
-/**
  * @param {import("../panel.js").SectionDeps} deps
  * @param {(change: () => Promise<unknown>, done: string) => void} act
  * @param {HTMLElement} calm where they stand for a job that ended well
@@ -44,8 +31,11 @@ export function jobActions({ api, store, say }, act, calm) {
       elsewhere.show(prompting());
     });
   const report = h("button", {
-    type: "button", class: "orc-button", title: t("Copy what is known of it, without its graph, keys or addresses"),
-    onclick: async () => say(await copyText(reportOf(job, store.peers)) ? t("The report is copied.") : t("The browser did not let us copy.")),
+    type: "button", class: "orc-button", title: t("Copy a report about this job, without its workflow, keys or addresses"),
+    onclick: () => act(async () => {
+      const copied = await copyText(JSON.stringify(await api.reportOf(job.job_id), null, 2));
+      if (!copied) throw new Error(t("The browser did not allow copying."));
+    }, t("The report is copied.")),
   }, t("Copy report"));
   const element = h("div", { class: "orc-actions" }, report);
   return {

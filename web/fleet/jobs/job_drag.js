@@ -8,7 +8,7 @@ const KIND = "application/x-orc-job";
 /** What a waiting row is taken by. @param {HTMLElement} row @param {() => string} jobId */
 export function dragGrip(row, jobId) {
   return h("span", {
-    class: "orc-grip", draggable: "true", title: t("Drag to another place in the queue"), "aria-hidden": "true",
+    class: "orc-grip", draggable: "true", title: t("Drag to reorder"), "aria-hidden": "true",
     ondragstart: (/** @type {DragEvent} */ event) => {
       event.dataTransfer?.setData(KIND, jobId());
       if (event.dataTransfer) event.dataTransfer.effectAllowed = "move";

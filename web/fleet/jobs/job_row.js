@@ -37,14 +37,14 @@ export function jobRow(deps, neighbours) {
     onclick: (/** @type {MouseEvent} */ event) => event.detail < 2 && act(() => api.cancelJob(job.job_id), t("{job} is cancelled.", { job: jobTitle(job) })),
   }, t("Cancel"));
   const copy = h("button", {
-    type: "button", class: "orc-button orc-copy", title: t("Runs it on another peer too. The copy that is done first counts."),
-    onclick: () => act(() => api.secondCopy(job.job_id), t("{job} runs a second time where a peer is free.", { job: jobTitle(job) })),
+    type: "button", class: "orc-button orc-copy", title: t("Runs it on another peer too. The first copy to finish counts."),
+    onclick: () => act(() => api.secondCopy(job.job_id), t("{job} also runs on another free peer.", { job: jobTitle(job) })),
   }, t("Run a second copy"));
   const bar = fillingBar("progressbar");
   const preview = previewPicture(api);
   const error = h("p", { class: "orc-error" });
   const ownError = h("pre");
-  const own = h("details", { class: "orc-why orc-own" }, h("summary", {}, t("The peer's own error")), ownError);
+  const own = h("details", { class: "orc-why orc-own" }, h("summary", {}, t("Error details")), ownError);
   // One line until it is opened: the reasons for every peer are long.
   const whyText = h("summary");
   const why = h("details", { class: "orc-why orc-muted" }, whyText);

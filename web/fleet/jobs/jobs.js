@@ -48,7 +48,7 @@ export function mount(el, deps) {
       ? plural(store.unseen.ended, "and {count} older job", "and {count} older jobs") : "");
     const any = store.queue.length + store.ended.length > 0;
     none.hidden = open.length > 0 || (!whole && over.length > 0);
-    setText(none, !any ? t("Nothing was sent yet.") : whole ? t("Nothing runs or waits.") : t("No job is like that."));
+    setText(none, !any ? t("No jobs yet") : whole ? t("Queue is empty") : t("No matching jobs."));
     endedHead.hidden = !over.length;
     filter.element.hidden = !any;
     pause.show();
@@ -69,7 +69,7 @@ export function mount(el, deps) {
     if (before === null) return;
     try {
       await api.moveJob(dragged, { before });
-      say(t("The job has another place in the queue."));
+      say(t("The job was moved in the queue."));
     } catch (error) {
       say(/** @type {Error} */ (error).message);
     }
@@ -125,7 +125,7 @@ function pauseButton({ store, say }) {
     setAttribute(button, "aria-busy", "true");
     try {
       await store.change({ paused });
-      say(paused ? t("The queue is paused.") : t("The queue goes on."));
+      say(paused ? t("Queue paused.") : t("Queue resumed."));
     } catch (error) {
       setOptionalText(note, /** @type {Error} */ (error).message);
     } finally {
@@ -139,8 +139,8 @@ function pauseButton({ store, say }) {
       const paused = Boolean(store.settings?.paused);
       button.hidden = !store.settings;
       setText(button, paused ? t("Resume") : t("Pause"));
-      setAttribute(button, "title", paused ? t("Start waiting jobs again") : t("Start no further job; what runs goes on"));
-      setOptionalText(note, paused ? t("Paused: what runs goes on, nothing else is started.") : "");
+      setAttribute(button, "title", paused ? t("Start waiting jobs again") : t("Start no new jobs; running jobs finish"));
+      setOptionalText(note, paused ? t("Paused. Running jobs finish, new ones wait.") : "");
     },
   };
 }

@@ -18,7 +18,7 @@ export function queueControls(store, move) {
   const anyPeer = () => ({ value: "", label: t("any peer") });
   const choice = peerChoice(() => [anyPeer(), ...store.peers.map(({ id, name }) => ({ value: id, label: name }))],
     ({ value }) => move(job.job_id, { peer: value }, value
-      ? t("{job} has its peer.", { job: jobTitle(job) }) : t("{job} may run on any peer.", { job: jobTitle(job) })));
+      ? t("{job} is assigned.", { job: jobTitle(job) }) : t("{job} may run on any peer.", { job: jobTitle(job) })));
   // Not disabled at the ends of the queue: the focus would be lost.
   const button = (/** @type {string} */ icon, /** @type {() => void} */ onclick) =>
     h("button", {
@@ -50,7 +50,7 @@ export function queueControls(store, move) {
       const pinned = pinnedTo(job, store.peers);
       choice.show(pinned ? { value: pinned.id, label: pinned.name } : anyPeer());
       setAttribute(choice.element, "aria-label", t("{action}: {job}", { action: t("Run on"), job: jobTitle(job) }));
-      setAttribute(choice.element, "title", t("Which peer it may run on"));
+      setAttribute(choice.element, "title", t("Run on"));
       label(top, t("To the top"), line.first !== "");
       label(up, t("Up"), line.above !== "");
       label(down, t("Down"), line.below !== "");

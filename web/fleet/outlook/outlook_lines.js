@@ -9,7 +9,7 @@ import { t } from "../data/i18n.js";
 /** @param {Pick<Told, "id" | "peers"> & Partial<Told>} told @returns {string} */
 export function outlookText({ id, peers, paused, held, here }) {
   if (here && !id) return here;
-  if (here && !peers.length) return t("Remote Dispatch {id}: {said}", { id, said: here });
+  if (here && !peers.length) return t("Remote Dispatch #{id}: {said}", { id, said: here });
   const first = spokenOf(peers);
   if (here) return `${whereText(id, first)}. ${here}`.replace(/([.!?])\. /, "$1 ");
   const said = whereText(id, first);
@@ -19,13 +19,13 @@ export function outlookText({ id, peers, paused, held, here }) {
 
 /** @param {string} id @param {import("../data/api.js").Forecast | undefined} first */
 function whereText(id, first) {
-  if (!first) return id ? t("Remote Dispatch {id}: no peer can run it now", { id }) : t("No peer can run this graph now");
+  if (!first) return id ? t("Remote Dispatch #{id}: no peer available", { id }) : t("No peer can run this workflow right now");
   if (!first.eligible) {
     const why = { id, said: saidOf(first.name, first.reason) };
-    return id ? t("Remote Dispatch {id} would wait. {said}", why) : t("This graph would wait. {said}", why);
+    return id ? t("Remote Dispatch #{id} would wait. {said}", why) : t("The next run would wait. {said}", why);
   }
   const said = { id, peer: first.name, reason: first.reason };
-  return id ? t("Remote Dispatch {id}: {peer}, {reason}", said) : t("This graph: {peer}, {reason}", said);
+  return id ? t("Remote Dispatch #{id}: {peer}, {reason}", said) : t("Next run: {peer}, {reason}", said);
 }
 
 /** @param {import("./outlook.js").Outlook} outlook @returns {{element: HTMLElement, close(): void}} */

@@ -4,7 +4,7 @@
 /**
  * @typedef {{class_type?: string, inputs?: Record<string, unknown>}} PromptNode
  * @typedef {Record<string, PromptNode>} Prompt
- * @typedef {{prompt: Prompt, result?: [string, number], overrides?: string, peer?: string, tags?: string[]}} Question
+ * @typedef {{prompt: Prompt, result?: [string, number], overrides?: string, peer?: string, tags?: string[], run?: boolean}} Question
  *   for POST /explain
  * @typedef {{id: string, upstream: string[], question: Question}} Part `id`: of the Remote Dispatch node, "" for the
  *   whole graph; `upstream`: the nodes that would run on the peer
@@ -21,7 +21,7 @@ const NODES_MAX = 8; //: at most this many are asked about
 export function partsOf(prompt, fleetMode) {
   const remote = Object.keys(prompt).filter((id) => prompt[id].class_type === REMOTE);
   if (remote.length) return remote.slice(0, NODES_MAX).flatMap((id) => partOf(prompt, id) ?? []);
-  return fleetMode && Object.keys(prompt).length ? [{ id: "", upstream: [], question: { prompt } }] : [];
+  return fleetMode && Object.keys(prompt).length ? [{ id: "", upstream: [], question: { prompt, run: true } }] : [];
 }
 
 /** What one Remote Dispatch node sends. @param {Prompt} prompt @param {string} id

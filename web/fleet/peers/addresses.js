@@ -11,7 +11,7 @@ const dismissed = new Set(); // for as long as the page is open
 
 /** What a page says that is taken for another site's. @param {string} address */
 export const whyOff = (address) =>
-  t("The fleet is off at {address}: ComfyUI does not know this address as its own, and a false one could use your machines. If it is yours, open ComfyUI on its own machine (http://127.0.0.1 with its port) and accept the address in the Fleet tab there. Until then Run uses this ComfyUI alone.", { address });
+  t("The fleet is off at {address}: ComfyUI does not recognise this address as its own, and a false one could use your computers. If it is yours, open ComfyUI on its own computer (http://127.0.0.1 with its port) and accept the address in the Fleet tab there. Until then Run uses only this ComfyUI.", { address });
 
 /** What a person is asked about. @param {Known} known @returns {string[]} the last refused first */
 export const askedAbout = ({ accepted, refused }) =>
@@ -56,7 +56,7 @@ export function mount(el, { api, store, say }) {
   const showAsked = keyedList(asked, (/** @type {string} */ name) => name, (name) => ({
     element: h("div", { class: "orc-notice orc-address", role: "status" },
       h("p", {}, h("b", {}, name), " ",
-        t("was refused: a page or script named this ComfyUI so. Accept it only if you open ComfyUI at this address yourself.")),
+        t("was refused: a page or script used this address for ComfyUI. Accept it only if you open ComfyUI at this address yourself.")),
       h("div", { class: "orc-actions" },
         button(t("Accept this address"), () => accept(name)), button(t("It is not mine"), () => dismiss(name)))),
     update() {},

@@ -38,7 +38,7 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
   const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ onclick) =>
     h("button", { type: "button", class: "orc-button", title, onclick }, text);
 
-  const test = button(t("Test"), t("Run a tiny graph there and see what it has"), () => {
+  const test = button(t("Test"), t("Run a tiny workflow there and see what it has"), () => {
     setOptionalText(found, t("Testing {peer} …", { peer: peer.name }));
     act(async () => {
       const { ok, message } = await api.testPeer(peer.id).catch((error) => ({ ok: false, message: error.message }));
@@ -47,7 +47,7 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
     }, "");
   });
   const check = button(t("Check now"), t("Ask the peer how it is"), () =>
-    act(() => api.checkPeer(peer.id), t("{peer} was asked.", { peer: peer.name })));
+    act(() => api.checkPeer(peer.id), t("{peer} was checked.", { peer: peer.name })));
   const edit = button(t("Edit"), t("Change address, name, tags or key"), () => openForm());
   const drain = button(t("Drain"), "", () =>
     update({ draining: !peer.draining }, peer.draining ? t("{peer} takes jobs again.", { peer: peer.name }) : t("{peer} takes no new jobs.", { peer: peer.name })));
@@ -57,13 +57,13 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
     if (!now) return;
     const { isOurs, promptId } = now; // another may run there by the time it is told
     const end = () =>
-      act(() => api.interruptPeer(peer.id, { foreign: !isOurs, prompt_id: promptId }), t("What ran on {peer} was ended.", { peer: peer.name }));
+      act(() => api.interruptPeer(peer.id, { foreign: !isOurs, prompt_id: promptId }), t("The job on {peer} was stopped.", { peer: peer.name }));
     if (isOurs) end();
-    else ask(t("Somebody else's prompt runs on {peer}. End it all the same?", { peer: peer.name }), t("End it"), interrupt, end);
+    else ask(t("Another user's job is running on {peer}. Stop it anyway?", { peer: peer.name }), t("Stop it"), interrupt, end);
   });
-  const free = button(t("Free memory"), t("Unload its models, once it is idle"), () =>
+  const free = button(t("Free memory"), t("Unload its models once it is idle"), () =>
     act(() => api.freePeer(peer.id), t("{peer} was asked to free its memory.", { peer: peer.name })));
-  const remove = button(t("Remove"), t("Forget this peer and its key"), () =>
+  const remove = button(t("Remove"), t("Remove this peer and its key"), () =>
     ask(t("Remove {peer}?", { peer: peer.name }), t("Remove"), remove, async () => {
       await act(() => api.removePeer(peer.id), t("{peer} is removed.", { peer: peer.name }));
       if (!element.isConnected) onRemoved();
@@ -115,12 +115,12 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
     show(next, running) {
       peer = next;
       now = running;
-      setText(drain, peer.draining ? t("Undrain") : t("Drain"));
-      setAttribute(drain, "title", peer.draining ? t("Give it jobs again") : t("Let it finish what it has, send nothing new"));
+      setText(drain, peer.draining ? t("Resume") : t("Drain"));
+      setAttribute(drain, "title", peer.draining ? t("Send it jobs again") : t("Let it finish its jobs, send no new ones"));
       setText(enable, peer.enabled ? t("Disable") : t("Enable"));
-      setAttribute(enable, "title", peer.enabled ? t("Do not use or ask this peer at all") : t("Use this peer"));
+      setAttribute(enable, "title", peer.enabled ? t("Stop using and checking this peer") : t("Use this peer"));
       interrupt.hidden = !now;
-      setAttribute(interrupt, "title", now?.isOurs ? t("End our job that runs there") : t("End what somebody else runs there"));
+      setAttribute(interrupt, "title", now?.isOurs ? t("Stop your job that is running there") : t("Stop another user's job there"));
       free.hidden = peer.health !== "up";
     },
   };

@@ -61,7 +61,7 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
   const submit = h("button", { type: "submit", class: "orc-button orc-primary" }, peer ? t("Save") : t("Add"));
   // Only after a new peer gave no good answer: it is registered then, and the form goes on with it.
-  const forgetIt = h("button", { type: "button", class: "orc-button", hidden: true, onclick: () => drop() }, t("Forget it"));
+  const forgetIt = h("button", { type: "button", class: "orc-button", hidden: true, onclick: () => drop() }, t("Delete"));
   const cancel = h("button", { type: "button", class: "orc-button", onclick: onClose }, t("Cancel"));
   const actions = h("div", { class: "orc-actions" }, submit, cancel, forgetIt);
 
@@ -164,22 +164,22 @@ export function mount(el, { api, store, say, peer: known, onClose }) {
     h("details", { class: "orc-trust", open: Boolean(peer?.tls) },
       h("summary", {}, t("Certificate")),
       h("p", { class: "orc-muted" },
-        t("Only for an https address that no public authority vouches for: its CA file (PEM), or the certificate's SHA-256 fingerprint.")),
+        t("Only for self-signed certificates: paste the CA (PEM) or the SHA-256 fingerprint.")),
       field(t("CA file or fingerprint"), tls, t("optional")),
     ),
     h("details", { class: "orc-when", open: Boolean(peer && peerRules(peer).length) },
       h("summary", {}, t("When to use it")),
-      h("label", { class: "orc-check" }, exclusive, t("Only for jobs that name it, or one of its tags")),
-      h("label", { class: "orc-check" }, onlyIdle, t("Only while nobody else's prompt is there")),
+      h("label", { class: "orc-check" }, exclusive, t("Only for jobs assigned to it or its tags")),
+      h("label", { class: "orc-check" }, onlyIdle, t("Only when nobody else is using it")),
       field(t("Hours"), hours, t("optional")),
       h("p", { class: "orc-muted" },
-        t("Jobs begin there only in these hours of this machine's clock; one that runs may finish. Empty means always.")),
+        t("New jobs start only during these hours (this computer's clock). Running jobs finish. Leave empty for always.")),
     ),
     known && h("details", { class: "orc-relay" },
       h("summary", {}, t("Node packs")),
       h("label", { class: "orc-check" }, relay, t("Let its node packs talk to this page")),
       h("p", { class: "orc-muted" },
-        t("Some packs open a dialog or show pictures by events of their own. Their code on this page trusts what they say, so leave it off for a machine that is not yours.")),
+        t("Some packs open a dialog or show pictures by events of their own. Their code on this page trusts what they say, so leave it off for a computer that is not yours.")),
     ),
     failure,
     actions,

@@ -90,35 +90,35 @@ export function keyFields(isStored) {
   const show = () => {
     key.placeholder = way() === "header" ? "Bearer …" : way() === "cookie" ? "name=value" : "";
     about.textContent = {
-      kept: t("The stored key stays as it is. It is never shown."),
-      none: isStored ? t("The stored key is forgotten when you save.") : t("Most peers want none; a proxy in front of one may."),
-      header: t("Only for a peer that asks for one. Sent as it stands in this header; kept on this machine."),
-      bearer: t("Sent as “Authorization: Bearer …”; kept on this machine."),
-      basic: t("What a browser would ask you for there (Basic); kept on this machine."),
-      access: t("A service token of Cloudflare Access, sent in its two headers; kept on this machine."),
-      headers: t("Each is sent as it stands; kept on this machine."),
-      cookie: t("Sent with each request, like “name=value; other=value”; kept on this machine."),
+      kept: t("The saved key stays as it is. It is never shown."),
+      none: isStored ? t("The saved key is deleted when you save.") : t("Most peers need none; a proxy in front of one may."),
+      header: t("Only if the peer requires one. Sent unchanged in this header. Stored on this computer only."),
+      bearer: t("Sent as “Authorization: Bearer …”. Stored on this computer only."),
+      basic: t("The login that a browser would ask for there (Basic). Stored on this computer only."),
+      access: t("A Cloudflare Access service token, sent in its two headers. Stored on this computer only."),
+      headers: t("Each is sent unchanged. Stored on this computer only."),
+      cookie: t("Sent with each request, like “name=value; other=value”. Stored on this computer only."),
     }[way()];
     fields.replaceChildren(...shown[way()]());
   };
   const offer = (/** @type {Way} */ chosen) => {
     /** @type {[Way, string][]} */
     const ways = [
-      ["none", isStored ? t("None: forget the stored key") : t("No key")], ["header", t("Key in a header")],
+      ["none", isStored ? t("None: delete the saved key") : t("No key")], ["header", t("Key in a header")],
       ["bearer", t("Bearer token")], ["basic", t("User and password")], ["access", "Cloudflare Access"],
       ["headers", t("Several headers")], ["cookie", t("Cookie")],
     ];
-    if (isStored) ways.unshift(["kept", t("Keep the stored key")]);
+    if (isStored) ways.unshift(["kept", t("Keep the saved key")]);
     choice.replaceChildren(...ways.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
     choice.value = chosen;
-    summary.textContent = isStored ? t("Key (one is stored)") : t("Key");
+    summary.textContent = isStored ? t("Key (saved)") : t("Key");
     show();
   };
 
   while (pairs.length < HEADERS_SHOWN) addPair();
   offer(isStored ? "kept" : "none");
   const element = h("details", { class: "orc-keys" }, summary,
-    h("label", { class: "orc-field orc-stacked" }, t("How does it want its key?"), choice), about, fields);
+    h("label", { class: "orc-field orc-stacked" }, t("How is the key sent?"), choice), about, fields);
 
   return {
     element,

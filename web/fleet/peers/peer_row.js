@@ -7,7 +7,7 @@ import {
 } from "../ui/format.js";
 import { plural, t } from "../data/i18n.js";
 import { peerActions } from "./peer_actions.js";
-import { previewPicture } from "../ui/preview_picture.js";
+import { nowLine } from "./now_line.js";
 
 /** @typedef {import("../data/api.js").Peer} Peer @typedef {import("../data/api.js").Job} Job
  * @typedef {import("../panel.js").SectionDeps} SectionDeps
@@ -84,43 +84,6 @@ export function peerRow(first, deps, onRemoved) {
   };
 }
 
-/** What runs there now, and whose it is. @param {SectionDeps} deps */
-function nowLine({ api, store }) {
-  const preview = previewPicture(api);
-  const text = h("span", { class: "orc-clip" });
-  const whose = h("span", { class: "orc-tag orc-whose" });
-  const bar = fillingBar("progressbar");
-  const element = h("div", { class: "orc-now" }, preview.element,
-    h("div", { class: "orc-now-text" }, h("div", { class: "orc-line" }, text, whose), bar.element));
-  return {
-    element,
-    /** @param {Peer} peer @param {boolean} reached @returns {import("./peer_actions.js").Now | null} */
-    show(peer, reached) {
-      const job = runningOn(store, peer);
-      const running = peer.running;
-      const others = !job && reached && running?.whose === "others";
-      element.hidden = !job && !others;
-      preview.show(job ?? null);
-      if (element.hidden) return null;
-      setText(text, job ? [job.progress_text, jobTitle(job)].filter(Boolean).join(" · ") : t("a prompt of somebody else"));
-      setText(whose, job ? t("ours") : t("others"));
-      bar.element.hidden = !job;
-      if (job) bar.show(t("Progress on {peer}", { peer: peer.name }), job.progress);
-      const attempt = job?.attempts[job.attempts.length - 1];
-      return { isOurs: Boolean(job), promptId: attempt?.prompt_id ?? running?.prompt_id ?? "" };
-    },
-  };
-}
-
-/** Events of jobs come before those of peers. @param {FleetStore} store @param {Peer} peer @returns {Job | undefined} */
-function runningOn(store, peer) {
-  for (const job of store.queue) {
-    if (job.state !== "running" || !job.begun_at) return undefined; // these come first
-    if (job.peer_id === peer.id) return job;
-  }
-  return undefined;
-}
-
 /** @param {Peer} peer @param {boolean} reached
  * @param {{deviceLine: HTMLElement, device: HTMLElement, memoryText: HTMLElement, bar: ReturnType<typeof fillingBar>}} place */
 function showDevice(peer, reached, { deviceLine, device, memoryText, bar }) {
@@ -146,9 +109,9 @@ const usualText = (usual) =>
 function factsOf(peer, speed) {
   const parts = [outsideLink(safeHref(peer.url), peer.url, { title: t("Open this peer's own page") })];
   if (peer.version) parts.push(h("span", {}, `ComfyUI ${peer.version}`));
-  if (speed) parts.push(h("span", { title: t("The median of the last finished jobs there, whatever they were") }, speed));
+  if (speed) parts.push(h("span", { title: t("Median of the last jobs finished there, of any kind") }, speed));
   if (peer.node_types !== null) parts.push(h("span", {}, plural(peer.node_types, "{count} node type", "{count} node types")));
-  if (peer.has_credentials) parts.push(h("span", {}, t("a key is stored")));
+  if (peer.has_credentials) parts.push(h("span", {}, t("key saved")));
   for (const rule of peerRules(peer)) parts.push(h("span", { class: "orc-rule" }, rule));
   return parts;
 }

@@ -1,7 +1,8 @@
 // @ts-check
 /** The peers: one row each, the form for a new one, and what to do while there is none. */
 import { atNextFrame, h, keyedList } from "../ui/dom.js";
-import { onboarding } from "./onboarding.js";
+import { hereRow } from "./here_row.js";
+import { helpLink, onboarding } from "./onboarding.js";
 import { t } from "../data/i18n.js";
 import { drawnWhenVisible } from "../ui/visibility.js";
 import { mount as mountForm } from "./peer_form.js";
@@ -21,6 +22,8 @@ export function mount(el, deps) {
   const add = h("button", { type: "button", class: "orc-button", "data-orc-add": true, onclick: () => openForm() }, t("Add peer"));
   /** @type {ReturnType<typeof drawnWhenVisible<Peer>>} */
   const inSight = drawnWhenVisible();
+  const here = hereRow(deps);
+  const ourList = h("ul", { class: "orc-list", "aria-label": t("this computer") }, here.element);
   const showPeers = keyedList(list, (/** @type {Peer} */ peer) => peer.id, (peer) =>
     inSight.row(peerRow(peer, deps, () => add.focus())));
 
@@ -41,13 +44,15 @@ export function mount(el, deps) {
     add.disabled = formOpen;
     const shown = store.peers.slice(0, list.childElementCount + NEW_ROWS_A_FRAME);
     showPeers(shown);
+    here.update();
+    ourList.hidden = here.element.hidden;
     if (shown.length < store.peers.length) frame.soon();
   };
 
   const frame = atNextFrame(render);
-  for (const name of ["peers", "status", "jobs"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
+  for (const name of ["peers", "status", "jobs", "settings"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
   store.addEventListener("peers", lesson.follow, { signal: controller.signal });
-  el.replaceChildren(h("div", { class: "orc-section-head" }, h("h3", {}, t("Peers")), add), lesson.element, formPlace, list);
+  el.replaceChildren(h("div", { class: "orc-section-head" }, h("h3", {}, t("Peers")), h("span", { class: "orc-head-buttons" }, helpLink(), add)), lesson.element, formPlace, list, ourList);
   render();
   return () => {
     controller.abort();

@@ -87,7 +87,7 @@ export function mount(el, { store }) {
     lanes = lanesOf(recent(store, new Date(fromMs).toISOString()), store.peers, { fromMs, toMs });
     const told = lanes.flatMap((lane) => lane.visits).find((visit) => isSame(visit, chosen)) ?? null;
     if (chosen && !told) chosen = null;
-    setAttribute(canvas, "aria-label", t("Timeline of {count} machines, the last {minutes} minutes. Arrow keys go from job to job.",
+    setAttribute(canvas, "aria-label", t("Timeline of {count} computers, the last {minutes} minutes. Arrow keys move from job to job.",
       { count: lanes.length, minutes: minutes() }));
     paint(canvas, lanes, chosen, coloursOf(legend));
     const shown = { hour: "2-digit", minute: "2-digit", ...(minutes() <= 5 && { second: "2-digit" }) };

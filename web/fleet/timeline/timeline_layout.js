@@ -1,5 +1,7 @@
 // @ts-check
 /** Where each attempt stands in the timeline: one lane a peer, waits, loads and runs as parts of a window. Pure. */
+import { HERE } from "../data/job_index.js";
+
 /** @typedef {import("../data/api.js").Job} Job @typedef {import("../data/api.js").Peer} Peer
  * @typedef {import("../data/api.js").Attempt} Attempt
  * @typedef {"queue" | "load" | "run"} Kind `load` lasts until the first step of a node
@@ -8,7 +10,6 @@
  * @typedef {{id: string, name: string, visits: Visit[]}} Lane visits in the order of their begin
  * @typedef {{fromMs: number, toMs: number}} Span ms since 1970 */
 
-const HERE = "this machine";
 const NOT_FAILED = new Set(["", "done", "taken_back", "overtaken", "cancelled"]);
 
 /**

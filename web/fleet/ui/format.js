@@ -50,13 +50,13 @@ export function peerState(peer) {
   if (!peer.enabled) return { tone: "off", word: t("disabled") };
   switch (peer.health) {
     case "up":
-      return peer.draining ? { tone: "off", word: t("draining") } : { tone: "good", word: t("up") };
+      return peer.draining ? { tone: "off", word: t("draining") } : { tone: "good", word: workOf(peer) };
     case "suspect":
       return { tone: "warn", word: t("not answering") };
     case "down":
       return { tone: "bad", word: t("down") };
     case "ejected":
-      return { tone: "warn", word: t("resting") };
+      return { tone: "warn", word: t("paused after repeated failures") };
     case "zombie":
       return { tone: "warn", word: t("no sign of work") };
     case "needs_key":
@@ -66,18 +66,24 @@ export function peerState(peer) {
   }
 }
 
+/** @param {Peer} peer @returns {string} */
+function workOf({ ours, queue_running: running }) {
+  if (ours) return t("busy");
+  return running ? t("busy for others") : t("idle");
+}
+
 /** @param {Peer} peer @returns {string} "1 running, 2 waiting, 1 ours", or "" */
 export function queueText(peer) {
   const parts = [];
   if (peer.queue_running) parts.push(t("{count} running", { count: peer.queue_running }));
   if (peer.queue_pending) parts.push(t("{count} waiting", { count: peer.queue_pending }));
-  if (peer.ours) parts.push(t("{count} ours", { count: peer.ours }));
+  if (peer.ours) parts.push(t("{count} yours", { count: peer.ours }));
   return parts.join(", ");
 }
 
 /** When its owner lets it be used, briefly. @param {Peer} peer @returns {string[]} none for always */
 export function peerRules({ exclusive, only_idle: onlyIdle, hours }) {
-  return [exclusive && t("only for jobs that name it"), onlyIdle && t("only while idle"), hours].flatMap((rule) => rule || []);
+  return [exclusive && t("only for jobs assigned to it"), onlyIdle && t("only while idle"), hours].flatMap((rule) => rule || []);
 }
 
 /** @param {Device} device @returns {{text: string, used: number} | null} `used` is 0..1 */
@@ -137,9 +143,9 @@ const JOB_WORDS = {
   done: () => t("done"),
   failed: () => t("failed"),
   cancelled: () => t("cancelled"),
-  set_aside: () => t("set aside"),
-  taken_back: () => t("taken back"),
-  overtaken: () => t("overtaken by a second copy"),
+  set_aside: () => t("on hold"),
+  taken_back: () => t("moved to another peer"),
+  overtaken: () => t("finished by a duplicate"),
 };
 
 /** What an attempt came to. @param {string} outcome its code, "" where it has none yet */

@@ -3,7 +3,7 @@
 import { h, setAttribute, setChildren, setOptionalText, setText } from "../ui/dom.js";
 import { clock, plural, t } from "../data/i18n.js";
 import { sheetCell } from "./sheet_cell.js";
-import { batchesOf, captionOf, labelOf, namesOf, sheetOf } from "./sheet_layout.js";
+import { batchesOf, captionOf, labelOf, namesOf, sheetOf, tallyOf } from "./sheet_layout.js";
 import { isFinal } from "../data/store.js";
 
 /** @typedef {import("../data/api.js").Job} Job @typedef {import("./sheet_layout.js").Sheet} Sheet
@@ -68,9 +68,8 @@ export function contactSheet({ api, store, batchId, baseOf, openGraph, save }) {
   const render = () => {
     sheet = sheetOf(store.jobs, shown);
     names = namesOf(sheet.varied.map(({ address }) => address), base?.prompt ?? {});
-    const over = sheet.cells.filter(({ job }) => isFinal(job)).length;
-    setText(tally, t("{over} of {count} finished", { over, count: sheet.cells.length }));
-    saveButton.disabled = !over;
+    setText(tally, tallyOf(sheet));
+    saveButton.disabled = !sheet.cells.some(({ job }) => isFinal(job));
     for (const cell of sheet.cells) {
       const key = String(cell.index);
       if (!cells.has(key)) cells.set(key, sheetCell(api, { open, retry }));
@@ -106,7 +105,7 @@ export function contactSheet({ api, store, batchId, baseOf, openGraph, save }) {
   },
     h("header", { class: "orc-panel-head" }, h("h2", {}, t("Contact sheet")), tally, which, saveButton,
       h("button", { type: "button", class: "orc-button", onclick: () => dialog.close() }, t("Close"))),
-    failure, place, h("p", { class: "orc-muted orc-hint" }, t("Click on a picture to open its graph.")));
+    failure, place, h("p", { class: "orc-muted orc-hint" }, t("Click a picture to open its workflow.")));
   setAttribute(dialog, "data-batch", batchId);
   store.addEventListener("jobs", render, { signal: controller.signal });
   take(batchId);

@@ -51,11 +51,11 @@ export function sheetCell(api, { open, retry }) {
       bar.element.hidden = !running;
       if (running) bar.show(says, job.progress);
       setAttribute(face, "data-state", job.state);
-      setAttribute(face, "aria-label", t("{caption}: {state}. Open this graph.", { caption: says, state: jobWord(job) }));
-      setAttribute(face, "title", t("Open the graph of {caption}", { caption: says }));
+      setAttribute(face, "aria-label", t("{caption}: {state}. Open this workflow.", { caption: says, state: jobWord(job) }));
+      setAttribute(face, "title", t("Open the workflow of {caption}", { caption: says }));
       setOptionalText(label, labelled ? says : "");
       const failed = FAILED.has(job.state);
-      setOptionalText(reason, failed ? job.error?.message ?? "" : "");
+      setOptionalText(reason, failed && job.state !== "cancelled" ? job.error?.message ?? "" : "");
       again.hidden = !failed;
       setAttribute(again, "aria-label", t("Retry: {caption}", { caption: says }));
     },

@@ -93,6 +93,17 @@ export function labelOf(value) {
   return line.length > LABEL_MAX ? `${line.slice(0, LABEL_MAX - 1)}…` : line;
 }
 
+/** "2 of 9 done, 7 cancelled". @param {Sheet} sheet */
+export function tallyOf({ cells }) {
+  const of = (/** @type {string[]} */ ...states) => cells.filter(({ job }) => states.includes(job.state)).length;
+  const [failed, cancelled] = [of("failed", "set_aside"), of("cancelled")];
+  return [
+    t("{done} of {count} done", { done: of("done"), count: cells.length }),
+    failed ? t("{count} failed", { count: failed }) : "",
+    cancelled ? t("{count} cancelled", { count: cancelled }) : "",
+  ].filter(Boolean).join(", ");
+}
+
 /** "seed 7, steps 4". @param {Sheet} sheet @param {Cell} cell @param {Record<string, string>} names */
 export const captionOf = ({ varied }, { index, changes }, names) =>
   varied.length

@@ -58,7 +58,7 @@ function fieldsOf(parameter, wish, changed) {
     oninput: () => { wish.text = area.value; changed(); },
   });
   area.value = wish.text;
-  return [area, h("span", { class: "orc-muted" }, lines ? t("One value a line.") : t("Separated by commas or lines."))];
+  return [area, h("span", { class: "orc-muted" }, lines ? t("One value a line.") : t("Separate with commas or new lines."))];
 }
 
 /** @param {string} text @param {HTMLElement} field */

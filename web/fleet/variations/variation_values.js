@@ -66,8 +66,8 @@ function valuesOf(parameter, text) {
 /** @param {Parameter} parameter @param {string} text @returns {number} */
 function numberOf({ input: name, type, min, max }, text) {
   const value = Number(text);
-  if (!text.trim() || !Number.isFinite(value)) throw new Error(t("{name}: “{text}” is no number.", { name, text }));
-  if (type === "INT" && !Number.isInteger(value)) throw new Error(t("{name}: “{text}” is no whole number.", { name, text }));
+  if (!text.trim() || !Number.isFinite(value)) throw new Error(t("{name}: “{text}” is not a number.", { name, text }));
+  if (type === "INT" && !Number.isInteger(value)) throw new Error(t("{name}: “{text}” is not a whole number.", { name, text }));
   if (!Number.isSafeInteger(value) && type === "INT") throw new Error(t("{name}: {text} is too large for a page.", { name, text }));
   if (min !== null && value < min) throw new Error(t("{name}: {value} is less than {min}.", { name, value, min }));
   if (max !== null && value > max) throw new Error(t("{name}: {value} is more than {max}.", { name, value, max }));

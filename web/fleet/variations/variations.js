@@ -2,6 +2,7 @@
 /** "Queue variations" and contact sheets on the host's page: its command, key and menus, and what they do. */
 import { h, openDialog } from "../ui/dom.js";
 import { t } from "../data/i18n.js";
+import { workflowName } from "../data/workflow_name.js";
 import { contactSheet } from "./contact_sheet.js";
 import { placesOf } from "./saved_places.js";
 import { batchesOf } from "./sheet_layout.js";
@@ -19,9 +20,9 @@ const BASES_KEPT = 8; //: graphs as they were before they were varied
 export function variationButtons() {
   const button = (/** @type {string} */ text, /** @type {string} */ name, /** @type {string} */ title) =>
     h("button", { type: "button", class: "orc-button", title, onclick: () => document.dispatchEvent(new CustomEvent(name)) }, text);
-  const sheet = button(t("Contact sheet"), SHEET_COMMAND, t("The results of variations, beside each other"));
+  const sheet = button(t("Contact sheet"), SHEET_COMMAND, t("The results of variations side by side"));
   const element = h("span", { class: "orc-head-buttons" },
-    button(t("Variations"), COMMAND, t("Queue the open graph several times, with other values (Alt+Shift+V)")), sheet);
+    button(t("Variations"), COMMAND, t("Queue the open workflow several times with different values (Alt+Shift+V)")), sheet);
   return { element, show: (/** @type {boolean} */ hasSheet) => void (sheet.hidden = !hasSheet) };
 }
 
@@ -62,7 +63,7 @@ export class Variations {
       if (document.querySelector(".orc-variations")) return;
       if (this.#store.phase === "idle") this.#store.refresh(); // for the expected time
       const { output: prompt, workflow } = await this.#app.graphToPrompt();
-      if (!Object.keys(prompt).length) throw new Error(t("The graph is empty. Add nodes, then vary them."));
+      if (!Object.keys(prompt).length) throw new Error(t("The workflow is empty. Add nodes first."));
       const parameters = await this.#api.inspect(prompt);
       if (document.querySelector(".orc-variations")) return; // asked for twice
       openDialog(variationsDialog({
@@ -83,7 +84,7 @@ export class Variations {
       if (document.querySelector(".orc-contact")) return;
       if (this.#store.phase !== "ready") await this.#store.refresh();
       const [newest] = batchesOf(this.#store.jobs);
-      if (!newest) throw new Error(t("There is none yet: queue variations first."));
+      if (!newest) throw new Error(t("No contact sheet yet. Queue variations first."));
       this.#showSheet(newest.id);
     });
   }
@@ -92,7 +93,9 @@ export class Variations {
   async #send(graph, variations) {
     const { prompt, workflow } = graph;
     const places = placesOf(workflow, this.#app.rootGraph ?? this.#app.graph, Object.keys(variations[0] ?? {}));
-    const { job_ids: ids } = await this.#api.submit({ prompt, variations, metadata: { workflow, places } });
+    const { job_ids: ids } = await this.#api.submit({
+      prompt, variations, name: workflowName(this.#app), metadata: { workflow, places },
+    });
     const known = this.#store.job(ids[0]);
     if (!known?.batch) await this.#store.refresh(); // its event may be on its way
     const batch = this.#store.job(ids[0])?.batch;

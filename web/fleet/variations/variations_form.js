@@ -40,7 +40,7 @@ export function variationsDialog({ parameters, expand, fleet, typicalMs, send })
   });
   const combine = h("select", { class: "orc-choice", "aria-label": t("Combine"), onchange: () => changed() },
     h("option", { value: "grid" }, t("Every combination")),
-    h("option", { value: "side_by_side" }, t("Side by side")));
+    h("option", { value: "side_by_side" }, t("Pair values (1st with 1st …)")));
   const how = h("label", { class: "orc-combine" }, t("Combine"), combine);
   const list = h("ul", { class: "orc-parameters", "aria-label": t("Parameters") });
   const more = h("button", { type: "button", class: "orc-button orc-more", onclick: () => { all = true; showItems(); } });

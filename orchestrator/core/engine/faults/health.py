@@ -57,7 +57,7 @@ class Work:
     """What is known of the prompt that a peer should be at: whether it is ours, and when it last told
     something. ``heard_at_s`` is None where no event stream could tell. ``is_deaf``: none can be had from
     there although it answers. ``same_as``: the
-    names of other peers that are this machine.
+    names of other peers that are this computer.
     """
 
     is_ours: bool = False

@@ -29,6 +29,7 @@ class Eligibility:
     awaited: str = ""
 
 
+NAMED_MAX = 8  #: peers of one reason
 _AWAY: Mapping[Health, str] = {
     Health.SUSPECT: "does not answer",
     Health.DOWN: "is down",
@@ -126,6 +127,15 @@ def said_of(name: str, words: str) -> str:
     return words if words.startswith(f"{name} ") else f"{name}: {words}"
 
 
+def _named(names: Sequence[str]) -> str:
+    if len(names) <= NAMED_MAX + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED_MAX])} and {len(names) - NAMED_MAX} more"
+
+
 def _listed(verdicts: Sequence[Eligibility]) -> str:
-    listed = "; ".join(said_of(verdict.name, verdict.reason) for verdict in verdicts)
+    alike: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        alike.setdefault(verdict.reason, []).append(verdict.name)
+    listed = "; ".join(said_of(_named(names), reason) for reason, names in alike.items())
     return listed if listed.endswith((".", "?", "!")) else f"{listed}."
