@@ -316,7 +316,7 @@ async def test_the_line_is_paused_reordered_and_goes_on(screen: Screen, master: 
     await screen.open_fleet_tab()
     page = screen.page
     await page.get_by_role("button", name="Pause").click()
-    await page.get_by_text("Paused. Running jobs finish").wait_for(timeout=SOON_MS)
+    await page.locator(".orc-note", has_text="Paused. Running jobs finish").wait_for(timeout=SOON_MS)
     a, b, c, d = await press_run(screen, master, 4)
 
     async def line(*wanted: str) -> None:

@@ -133,9 +133,9 @@ async def test_in_nodes_2_0_a_box_tells_where_it_would_run_and_where_it_ran(
     await box.get_by_text(re.compile(r"^peer-\d (≈|roughly) ")).wait_for(timeout=SOON_MS)
     await screen.picture("Nodes 2.0, where it would run")
     await press_run(screen, master, 1)
-    await box.get_by_text(re.compile(r"^peer-\d$")).wait_for(timeout=RUN_MS)
+    await box.get_by_text(re.compile(r"^\s*peer-\d\s*$")).wait_for(timeout=RUN_MS)
     there = page.locator(f"[data-node-id='{sampler}']")
-    await there.get_by_text(re.compile(r"^peer-\d$")).wait_for(timeout=RUN_MS)
+    await there.get_by_text(re.compile(r"^\s*peer-\d\s*$")).wait_for(timeout=RUN_MS)
     await screen.picture("Nodes 2.0, where it ran")
 
 

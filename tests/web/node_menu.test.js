@@ -87,6 +87,6 @@ test("the button says how many peers are up and how many jobs wait", () => {
   assert.equal(says({}), "on, 1 of 2 peers, 12 waiting");
   assert.equal(says({ queue: [], unseen: { waiting: 0 }, peers: [], settings: { ...settings, fleet_mode: false } }), "off");
   assert.equal(says({ queue: [], unseen: { waiting: 0 }, settings: { ...settings, paused: true } }), "on, 1 of 2 peers, paused");
-  assert.equal(says({ queue: [], unseen: { waiting: 0 }, settings: { ...settings, this_machine: true } }), "on, 1 of 2 peers, + this computer");
+  assert.equal(says({ queue: [], unseen: { waiting: 0 }, settings: { ...settings, this_machine: true } }), "on, 1 of 2 peers + this computer");
   assert.equal(says({ settings: null }), "");
 });

@@ -16,7 +16,8 @@ const KEY = "remoteDispatchBadges";
 export function redrawOf(page) {
   const found = () => {
     const state = page()?.config?.globalProperties?.$pinia?.state?.value;
-    return state && (state[KEY] ??= { changes: 0 });
+    if (state && !state[KEY]) state[KEY] = { changes: 0 };
+    return state?.[KEY]; // read from there: only what the page gives out is watched
   };
   return {
     read: () => found()?.changes,
@@ -50,7 +51,7 @@ export class BadgeSlot {
       this.#redraw.read();
       return slot.badge;
     };
-    node.badges = [...(node.badges ?? []), shown];
+    (node.badges ??= []).push(shown); // the very list that is there: some hosts have taken hold of it
     return slot;
   }
 

@@ -91,8 +91,8 @@ export function stateOf(store) {
   const up = peers.filter((peer) => peer.enabled && peer.health === "up").length;
   const waiting = store.unseen.waiting + store.queue.filter((job) => !job.begun_at).length;
   const parts = [settings.fleet_mode ? t("on") : t("off")];
-  if (peers.length) parts.push(plural(peers.length, "{up} of {count} peer", "{up} of {count} peers", { up }));
-  if (settings.fleet_mode && settings.this_machine) parts.push(t("+ this computer"));
+  const here = settings.fleet_mode && settings.this_machine ? ` ${t("+ this computer")}` : "";
+  if (peers.length) parts.push(plural(peers.length, "{up} of {count} peer", "{up} of {count} peers", { up }) + here);
   if (waiting) parts.push(t("{count} waiting", { count: waiting }));
   if (settings.paused) parts.push(t("paused"));
   return parts.join(", ");

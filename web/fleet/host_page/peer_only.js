@@ -103,7 +103,7 @@ export class PeerOnly {
     this.#label(node);
     const peers = this.#table.peersOf(node.comfyClass ?? node.type);
     const badge = peers.length ? this.#badge(onlyOn(peers, this.#peers())) : null;
-    if (badge) node.badges = [...(node.badges ?? []), badge];
+    if (badge) (node.badges ??= []).push(badge);
   }
 
   /** @param {GraphNode} node */
