@@ -68,10 +68,9 @@ async def test_the_support_bundle_strikes_out_what_a_failed_node_quotes(rig: Rig
     job = await rig.submit_to(rig.a, graph, title="Birthday card", peer="a")
     said = "Birthday card: 'a lady, in red' not to renders/for_a_friend C:\\Users\\kim\\me.png, /home/kim/x y"
     await rig.a.fail(rig.a.running or "", node_id="1", exception_message=said)
-    assert (await rig.end_of(job)).state is JobState.FAILED
+    ended = await rig.end_of(job)
+    assert ended.state is JobState.FAILED
     whole = await report(rig.master.runtime, "t0ken-of-the-page")
-    ended = rig.master.runtime.jobs.find(job)
-    assert ended is not None
     alone = await job_report(rig.master.runtime, "t0ken-of-the-page", ended)
     assert alone["job"]["error"]["node_type"] == "EmptyImage" and alone["versions"].keys() >= {"comfyui"}
     assert [peer["id"] for peer in alone["peers"]] == [ended.attempts[0].backend_id]
