@@ -27,7 +27,7 @@ from tests.rig.nginx import Nginx
 from .graphs import node, sleep
 from .session import Session
 
-pytestmark = pytest.mark.skipif(nginx.PROGRAM is None, reason="there is no nginx on this computer")
+pytestmark = pytest.mark.skipif(nginx.PROGRAM is None, reason="there is no nginx on this machine")
 END_S = 120.0
 UPGRADE = """
     proxy_http_version 1.1;

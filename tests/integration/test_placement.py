@@ -303,7 +303,7 @@ async def test_after_its_hours_a_peer_that_had_nothing_to_do_gets_nothing(
 
 @pytest.fixture
 def place_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """Moves this computer to a place whose clocks are so many hours ahead of UTC."""
+    """Sets the time zone of this process, in hours ahead of UTC."""
 
     def move(hours: int) -> None:
         monkeypatch.setenv("TZ", f"<ahead>{-hours}")

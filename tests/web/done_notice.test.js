@@ -5,10 +5,10 @@ import test from "node:test";
 import { DoneNotice, summaryOf } from "../../web/fleet/host_page/done_notice.js";
 import { job } from "./stand_in.js";
 
-function page({ wish = "notification", allowed = true, seen = false } = {}) {
+function page(t, { wish = "notification", allowed = true, seen = false } = {}) {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const told = [];
-  const jobs = new Map();
-  const store = Object.assign(new EventTarget(), { queue: [], unseen: { waiting: 0 }, job: (id) => jobs.get(id) });
+  const store = Object.assign(new EventTarget(), { queue: [], unseen: { waiting: 0 }, ended: [job({ ended_at: "2026-01-01T09:00:00Z" })] });
   const means = {
     canNotify: () => allowed, isSeen: () => seen, ask: () => told.push("ask"),
     notify: (title, body) => told.push(`${title}: ${body}`), sound: () => told.push("sound"),
@@ -16,16 +16,16 @@ function page({ wish = "notification", allowed = true, seen = false } = {}) {
   const notice = new DoneNotice(store, () => ({ setting: { get: () => wish } }), means);
   notice.start();
   const becomes = (...queue) => {
-    for (const each of queue) jobs.set(each.job_id, each);
     store.queue = queue;
-    store.dispatchEvent(new Event("jobs"));
+    for (let n = 0; n < 3; n += 1) store.dispatchEvent(new Event("jobs"));
+    t.mock.timers.tick(300);
   };
-  const end = (id, state) => jobs.set(id, job({ job_id: id, state }));
+  const end = (id, state) => store.ended.unshift(job({ job_id: id, state, ended_at: "2026-01-01T11:00:00Z" }));
   return { told, store, notice, becomes, end };
 }
 
-test("once the last job has ended it says what came of them", () => {
-  const { told, becomes, end } = page();
+test("once the last job has ended it says what came of them", (t) => {
+  const { told, becomes, end } = page(t);
   becomes();
   becomes(job({ job_id: "a" }), job({ job_id: "b" }));
   end("a", "done");
@@ -37,8 +37,8 @@ test("once the last job has ended it says what came of them", () => {
   assert.deepEqual(told, ["The fleet is done: 1 job done, 1 failed"]);
 });
 
-test("jobs that the page has not read yet wait too", () => {
-  const { told, store, becomes } = page();
+test("jobs that the page has not read yet wait too", (t) => {
+  const { told, store, becomes } = page(t);
   becomes(job());
   store.unseen = { waiting: 3 };
   becomes();
@@ -51,16 +51,16 @@ for (const [what, options, expected] of [
   ["where the browser allows no notification there is a sound", { allowed: false }, ["sound"]],
   ["who wants a sound gets one", { wish: "sound" }, ["sound"]],
 ]) {
-  test(what, () => {
-    const { told, becomes } = page(options);
+  test(what, (t) => {
+    const { told, becomes } = page(t, options);
     becomes(job());
     becomes();
     assert.deepEqual(told, expected);
   });
 }
 
-test("only who chooses a notification is asked to allow it", () => {
-  const { told, notice } = page();
+test("only who chooses a notification is asked to allow it", (t) => {
+  const { told, notice } = page(t);
   const [{ onChange }] = notice.settings;
   onChange("notification", undefined);
   onChange("sound", "off");

@@ -92,13 +92,15 @@ def _prepared(prompt: Prompt, info: ObjectInfo, lacks: Lacks, plan: ResultPlan |
 
 
 def changed_prompt(request: JobRequest) -> Prompt:
-    """The prompt with its changes, for people: as far as it can be told without a peer's definitions."""
-    if not request.changes or not request.prompt:
-        return request.prompt
-    try:
-        return patch_parameters(request.prompt, inspect_parameters(request.prompt), request.changes)
-    except OrchestratorError:
-        return request.prompt
+    """The prompt with those of its changes that name a node by its id, as a page's do: what people read in
+    ComfyUI's lists. Titles and classes would have the whole graph inspected, for each of a thousand jobs."""
+    prompt = dict(request.prompt)
+    for address, value in request.changes.items():
+        node_id, _, name = address.partition(".")
+        node = prompt.get(node_id)
+        if node is not None and name in node.get("inputs", {}):
+            prompt[node_id] = {**node, "inputs": {**node["inputs"], name: value}}
+    return prompt
 
 
 def _graph(request: JobRequest, info: ObjectInfo) -> Prompt:

@@ -91,7 +91,7 @@ def queue_item(job: Job, number: float, outputs: list[str], prompt: Prompt) -> I
     if job.request.client_id:
         extra["client_id"] = job.request.client_id
     extra["create_time"] = milliseconds(job.created_at)
-    return (number, job.prompt_id, dict(prompt), extra, outputs)
+    return (number, job.prompt_id, prompt, extra, outputs)
 
 
 def output_nodes(job: Job, is_output: Callable[[str], bool]) -> list[str]:

@@ -5,6 +5,7 @@ import { plural, t } from "../data/i18n.js";
 /** @typedef {import("../data/api.js").Job} Job @typedef {import("../data/store.js").FleetStore} FleetStore
  * @typedef {{canNotify(): boolean, ask(): void, notify(title: string, body: string): void, sound(): void, isSeen(): boolean}} Means */
 
+const LOOK_EVERY_MS = 300; //: jobs change hundreds of times a second
 const SETTING = "RemoteDispatch.TellDone";
 const [OFF, NOTIFICATION, SOUND] = ["off", "notification", "sound"];
 
@@ -12,9 +13,11 @@ export class DoneNotice {
   #store;
   #manager;
   #means;
-  /** Jobs that were open at one time since the queue was empty last. @type {Set<string>} */
-  #open = new Set();
   #wasBusy = false;
+  /** When the last job before this batch of work ended. */
+  #since = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #looking;
 
   /** @param {FleetStore} store @param {() => any} manager the host's extensionManager @param {Means} [means] */
   constructor(store, manager, means = ofBrowser) {
@@ -40,17 +43,19 @@ export class DoneNotice {
   }
 
   start() {
-    this.#store.addEventListener("jobs", () => this.#look());
+    this.#store.addEventListener("jobs", () => {
+      this.#looking ??= setTimeout(() => {
+        this.#looking = undefined;
+        this.#look();
+      }, LOOK_EVERY_MS);
+    });
   }
 
   #look() {
-    const { queue, unseen } = this.#store;
-    for (const { job_id: id } of queue) this.#open.add(id);
+    const { queue, unseen, ended } = this.#store;
     const busy = queue.length + unseen.waiting > 0;
-    if (this.#wasBusy && !busy) {
-      this.#tell([...this.#open].flatMap((id) => this.#store.job(id) ?? []));
-      this.#open.clear();
-    }
+    if (busy && !this.#wasBusy) this.#since = ended[0]?.ended_at ?? "";
+    if (this.#wasBusy && !busy) this.#tell(ended.filter(({ ended_at: at }) => (at ?? "") > this.#since));
     this.#wasBusy = busy;
   }
 
