@@ -277,11 +277,11 @@ async def test_a_peer_tells_what_runs_there_and_toasts_what_needs_a_person(
         ) as sent:
             theirs = (await sent.json())["prompt_id"]
         await row.get_by_role("button", name="Check now").click()
-        await row.get_by_text("another user's job").wait_for(timeout=SOON_MS)
+        await row.get_by_text("another user's job", exact=True).wait_for(timeout=SOON_MS)
         await row.get_by_role("button", name="Interrupt").click()
         assert peer.running == theirs
         await row.get_by_role("button", name="Stop it").click()
-        await row.get_by_text("another user's job").wait_for(state="hidden", timeout=SOON_MS)
+        await row.get_by_text("another user's job", exact=True).wait_for(state="hidden", timeout=SOON_MS)
         assert peer.running is None
         await toasts_tell_what_needs_a_person(screen, lone_master, peer)
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 COUNT = 3
 LOAD = "graph => window.app.loadApiJson(graph, 'graph')"
-HOSTS_MESSAGE = "() => /is missing|missing node/i.test(document.body.innerText)"
+HOSTS_MESSAGE = "() => /is missing|Invert Image returned/.test(document.body.innerText)"
 RUN_BATCH = "count => void window.app.queuePrompt(0, count)"
 
 

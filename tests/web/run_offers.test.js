@@ -17,11 +17,15 @@ const NOT_IN_LIST = { error: { type: "prompt_outputs_failed_validation" }, node_
 class Host {
   asked = [];
   clientId = "page";
+  onQueued = () => {};
   #refusal;
   #place;
   constructor(refusal, place) {
     this.#refusal = refusal;
     this.#place = place;
+  }
+  addEventListener(type, heard) {
+    if (type === "promptQueued") this.onQueued = heard;
   }
   async fetchApi(route, options) {
     const body = JSON.parse(options.body);
@@ -107,12 +111,20 @@ test("what a pack asks for on the way is sent as it is", async () => {
 
 test("a batch is asked about once, and a later press again", async () => {
   const { host, shown, clock } = await page(OF_PEERS, { fleet: true });
-  for (const ms of [0, 900, 1800]) {
+  for (const ms of [0, 5000, 9000]) {
     clock.ms = ms;
     await host.queuePrompt(0, PROMPT);
   }
   assert.equal(shown.length, 1);
-  clock.ms = 4000;
+  host.onQueued();
+  await host.queuePrompt(0, PROMPT);
+  assert.equal(shown.length, 2);
+});
+
+test("a caller that tells no end of its batch is asked again after a while", async () => {
+  const { host, shown, clock } = await page(OF_PEERS, { fleet: true });
+  await host.queuePrompt(0, PROMPT);
+  clock.ms = 11_000;
   await host.queuePrompt(0, PROMPT);
   assert.equal(shown.length, 2);
 });

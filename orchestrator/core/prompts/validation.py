@@ -20,6 +20,7 @@ from .requirements import NO_DOUBT, Doubt, doubt_of, lacks_of, may_be_input
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
 _LISTED_UP_TO = 20
 _TYPES = MimeTypes()
+_NOT_INSTALLED = "the peer does not have it installed"
 _NO_OUTPUTS = "prompt_no_outputs"
 # What a class may decide by itself: it is no error of a pack's node, only a reason to prefer another peer.
 _OWN_BUSINESS = frozenset(
@@ -174,7 +175,7 @@ def _unknown_classes(unknown: Mapping[str, str]) -> Validation:
         (),
         {
             node_id: {
-                "errors": [_error("missing_node_type", f"Node type {name} is missing", f"node {node_id}")],
+                "errors": [_error("missing_node_type", f"Node type {name} is missing", _NOT_INSTALLED)],
                 "dependent_outputs": [],
                 "class_type": name,
             }

@@ -8,12 +8,15 @@ import { offerHere, refusalOf } from "./offer_here.js";
  * @typedef {import("./offer_here.js").Refusal} Refusal
  * @typedef {{output: Record<string, import("../data/availability.js").PromptNode>}} PromptData
  * @typedef {(number: number, data: PromptData, options?: object) => Promise<any>} QueuePrompt
- * @typedef {{queuePrompt: QueuePrompt, fetchApi(route: string, options?: RequestInit): Promise<Response>}} HostApi
+ * @typedef {{queuePrompt: QueuePrompt, fetchApi(route: string, options?: RequestInit): Promise<Response>,
+ *   addEventListener(type: string, heard: () => void): void}} HostApi
  * @typedef {{fleet(lacks: Lack[]): Promise<boolean>, here(refusal: Refusal): Promise<boolean>}} Ask whether a person
  *   wants it run there
  */
 
-const AGAIN_MS = 1000; //: the next one of a batch count follows within this time, and is not asked about again
+//: What a person agreed to holds for the rest of the batch, whose end the host tells; for a caller that tells none,
+//: as long as this.
+const AGAIN_MS = 10_000;
 
 /**
  * Stands before the host's way of sending a prompt; all that does not concern us goes through as ever.
@@ -27,6 +30,7 @@ const AGAIN_MS = 1000; //: the next one of a batch count follows within this tim
 export function offerPlaces(api, table, fleetMode, name, ask = { fleet: offerFleet, here: offerHere }, now = Date.now) {
   const send = api.queuePrompt;
   let agreed = { to: "", at: -Infinity };
+  api.addEventListener("promptQueued", () => (agreed = { to: "", at: -Infinity }));
 
   /** @param {any} error @param {PromptData} data @returns {{run: "fleet" | "local", about: string, offer(): Promise<boolean>} | null} */
   const placeFor = (error, data) => {
@@ -38,6 +42,7 @@ export function offerPlaces(api, table, fleetMode, name, ask = { fleet: offerFle
 
   api.queuePrompt = async function queuePrompt(number, data, options) {
     const called = name() ? { name: name() } : {};
+    const began = now();
     const toFleet = fleetMode() && called.name ? wishing(this, called) : this;
     try {
       return await send.call(toFleet, number, data, options);
@@ -45,7 +50,7 @@ export function offerPlaces(api, table, fleetMode, name, ask = { fleet: offerFle
       const place = placeFor(error, data);
       if (!place) throw error;
       const to = `${place.run} ${place.about}`;
-      const isAgreed = agreed.to === to && now() - agreed.at < AGAIN_MS;
+      const isAgreed = agreed.to === to && began - agreed.at < AGAIN_MS;
       if (!isAgreed && !(await place.offer())) throw error;
       const answer = await send.call(wishing(this, { ...called, run: place.run }), number, data, options);
       agreed = { to, at: now() };
