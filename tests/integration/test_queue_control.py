@@ -85,9 +85,9 @@ async def test_a_waiting_job_is_moved_up_and_to_the_end(master: Master, a: FakeC
     await master.add("a", a)
     ids = [job.id for job in await held(master, 4)]
     await until(lambda: len(waiting(master)) == 4, "all wait")
-    await master.runtime.queue.move(ids[3], ids[1])
+    await master.runtime.queue.move((ids[3],), ids[1])
     assert waiting(master) == [ids[0], ids[3], ids[1], ids[2]]
-    await master.runtime.queue.move(ids[0])
+    await master.runtime.queue.move((ids[0],))
     assert waiting(master) == [ids[3], ids[1], ids[2], ids[0]]
     later = await master.submit(picture(9))
     await until(lambda: len(waiting(master)) == 5, "it waits too")
@@ -104,8 +104,8 @@ async def test_a_persons_order_and_choice_of_peer_outlive_restarts(
         urgent = await master.submit(picture(5), priority=5)
         first = await master.runtime.jobs.submit(replace(plain[0].request, prompt=picture(6)), front=True)
         await until(lambda: len(waiting(master)) == 6, "all wait")
-        await master.runtime.queue.move(plain[3].id, urgent.id)
-        await master.runtime.queue.move(plain[0].id)
+        await master.runtime.queue.move((plain[3].id,), urgent.id)
+        await master.runtime.queue.move((plain[0].id,))
         await master.runtime.queue.pin(plain[1].id, "b")
         last = await master.submit(picture(8))
         await until(lambda: len(waiting(master)) == 7, "all wait")
@@ -131,7 +131,7 @@ async def test_who_wants_to_be_first_is_so_after_the_line_was_reordered_too(
     jobs = await held(master, 5)
     await until(lambda: len(waiting(master)) == 5, "all wait")
     for _ in range(4):
-        await master.runtime.queue.move(jobs[0].id)
+        await master.runtime.queue.move((jobs[0].id,))
     front = await master.runtime.jobs.submit(replace(jobs[0].request, prompt=picture(9)), front=True)
     await until(lambda: len(waiting(master)) == 6, "it waits too")
     assert waiting(master)[0] == front.id
@@ -143,7 +143,7 @@ async def test_listeners_hear_of_a_job_that_was_moved(master: Master, a: FakeCom
     await until(lambda: len(waiting(master)) == 3, "all wait")
     heard: list[str] = []
     master.runtime.jobs.on_change(lambda job: heard.append(job.id))
-    await master.runtime.queue.move(jobs[2].id, jobs[0].id)
+    await master.runtime.queue.move((jobs[2].id,), jobs[0].id)
     assert heard == [jobs[2].id]
 
 
@@ -152,7 +152,7 @@ async def test_a_job_moved_before_a_more_urgent_one_goes_before_it(master: Maste
     jobs = await held(master, 2)
     urgent = await master.submit(picture(3), priority=5)
     await until(lambda: len(waiting(master)) == 3, "all wait")
-    await master.runtime.queue.move(jobs[1].id, urgent.id)
+    await master.runtime.queue.move((jobs[1].id,), urgent.id)
     assert waiting(master) == [jobs[1].id, urgent.id, jobs[0].id]
     await master.runtime.change_settings({"paused": False})
     await until(lambda: master.job(jobs[1]).state is JobState.RUNNING, "it is the first to go")
@@ -164,7 +164,7 @@ async def test_what_does_not_wait_cannot_be_moved(master: Master, a: FakeComfyUI
     job = await master.submit(picture())
     await begun(master, job)
     with pytest.raises(NotFoundError, match="a has begun it"):
-        await master.runtime.queue.move(job.id)
+        await master.runtime.queue.move((job.id,))
     with pytest.raises(NotFoundError, match="a has begun it"):
         await master.runtime.queue.pin(job.id, "b")
     await a.finish(a.running or "")
@@ -222,7 +222,7 @@ async def test_a_job_on_its_way_to_the_peer_that_a_person_chooses_goes_on_and_st
     await master.runtime.queue.pin(job.id, "")
     await master.runtime.queue.pin(job.id, "a")
     with pytest.raises(NotFoundError, match="on its way to a"):
-        await master.runtime.queue.move(job.id)
+        await master.runtime.queue.move((job.id,))
     a.thaw()
     await until(lambda: a.running, "it runs there")
     await a.go_down()

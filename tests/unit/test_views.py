@@ -92,6 +92,7 @@ def test_a_job_is_shown_with_exactly_these_fields() -> None:
         "pinned_to": "",
         "retry_of": "",
         "batch": None,
+        "held": False,
         "peer_id": "p1",
         "peer": "GPU 2",
         "attempts": [

@@ -79,6 +79,7 @@ class JobRequest:
     ``request_id``: the sender's own name for this request; sent again under it, it is done once.
     ``prompt_id``: the id that the sender of a prompt gave it, where that cannot be the job's own.
     ``notes``: the job's first notes: what was done to the graph before it became one.
+    ``held``: a person keeps it from being started until it is let go.
     """
 
     prompt: Prompt = field(default_factory=dict)
@@ -103,6 +104,7 @@ class JobRequest:
     request_id: str = ""
     prompt_id: str = ""
     notes: tuple[str, ...] = ()
+    held: bool = False
 
     @property
     def is_native(self) -> bool:

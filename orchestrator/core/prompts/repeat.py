@@ -35,4 +35,5 @@ def repeated(
         retry_of=job.id,
         request_id="",
         prompt_id="",
+        held=False,
     )

@@ -212,7 +212,7 @@ class JobQueue:
         need = self.variants.need(queued)
         need = fleet_eligibility(self.variants.need(queued), self.fleet.snapshots(), None).need
         peers = self._scheduler.forecasts(queued.kind, need, now_s, request.priority)
-        return Outlook(peers, self._paused, self.held, len(self._line))
+        return Outlook(peers, self._paused, self.held, sum(not one.request.held for one in self._line))
 
     def _leave(self, queued: QueuedJob) -> None:
         self._scheduler.leave(queued.id)
@@ -291,6 +291,10 @@ class JobQueue:
     def _consider(self, queued: QueuedJob, found: FleetEligibility) -> None:
         """Enter the job into the plan, set why it waits, or refuse it."""
         refusal, may_wait = found.refusal, queued.request.wait_for_peer
+        if queued.request.held:
+            self._scheduler.leave(queued.id)
+            queued.on_waiting("on hold until you resume it")
+            return
         if self.held and (may_wait or queued.lost_in_outage):
             self._scheduler.leave(queued.id)
             queued.on_waiting(self.held)

@@ -103,6 +103,8 @@ class PromptVariants:
             is_small = not request.workflow and is_quick_to_read(request.prompt)
             making = _Making(request, here)
             made = await done_for_each(making.variant, todo, in_place=is_small)
+            if queued.request.prompt is not request.prompt:
+                return  # it was edited meanwhile, and is due again
             queued.prepared.update(zip(todo, made, strict=True))
             queued.kind = making.kind or queued.kind
             names = {reference.value for prepared in made for reference in prepared.inputs}

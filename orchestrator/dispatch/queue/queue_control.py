@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...backends.manager import BackendManager
 from ...core.models.backend import LOCAL_PEER_NAME, BackendConfig
-from ...core.models.job import Job, JobState
+from ...core.models.job import Job, JobRequest, JobState
 from ...errors import ConfigError, NotFoundError
 from ..interfaces import Journal
 from .job_queue import JobQueue
@@ -39,22 +40,22 @@ class QueueControl:
         by_queued = {live.queued: live.job for live in self._registry}
         return tuple(by_queued[queued] for queued in self._queue.line() if queued in by_queued)
 
-    async def move(self, job_id: str, before: str = "") -> None:
-        """Put a waiting job before another waiting one, or to the end of the queue.
+    async def move(self, job_ids: Sequence[str], before: str = "") -> None:
+        """Put waiting jobs, in this order, before another waiting one, or to the end of the queue.
 
         Raises:
             NotFoundError: one of them does not wait. StoreError: it will not outlive a restart.
         """
         waiting = {job.id for job in self.jobs()}
-        for wanted in filter(None, (job_id, before)):
+        for wanted in filter(None, (*job_ids, before)):
             if wanted not in waiting:
                 known = self._registry.find(wanted)
                 label = known.job.label if known else wanted
                 raise NotFoundError(f"The job {label} has no place in the queue: {self._whereabouts(known)}.")
         behind = self._registry.get(before).queued if before else None
-        live = self._registry.get(job_id)
-        self._queue.move(live.queued, behind)
-        self._registry.announce(live)  # so that every page reads the queue again
+        for live in map(self._registry.get, job_ids):
+            self._queue.move(live.queued, behind)
+            self._registry.announce(live)  # so that every page reads the queue again
         places = {known.queued: known.job.id for known in self._registry}
         line = [queued for queued in self._queue.line() if queued in places]
         await self._journal.save_places({places[queued]: rank_of(queued) for queued in line})
@@ -83,10 +84,40 @@ class QueueControl:
         if wanted is not None and peer != wanted.id:
             peer = wanted.name  # in its own letters
         queued.request = replace(queued.request, peer=peer)
-        self._registry.update(live, request=queued.request)
-        self._queue.reconsider(queued)
+        return await self._save(live)
+
+    async def hold(self, job_id: str, held: bool) -> Job:
+        """Keep a job that no peer has begun from being started, or let it go. It keeps its place.
+
+        Raises:
+            NotFoundError: it is too late. StoreError: see ``move``. PeerError: see ``pin``.
+        """
+        live = self._registry.get(job_id)
+        if held:
+            await self._get_back(live, "held")
+        live.queued.request = replace(live.queued.request, held=held)
+        return await self._save(live)
+
+    async def edit(self, job_id: str, change: Callable[[JobRequest], JobRequest]) -> Job:
+        """Let a job that no peer has begun do something else, in its place.
+
+        Raises:
+            NotFoundError: it is too late. StoreError: see ``move``. PeerError: see ``pin``.
+        """
+        live = self._registry.get(job_id)
+        await self._get_back(live, "edited")
+        live.queued.renew(change(live.queued.request))
+        return await self._save(live)
+
+    async def _save(self, live: LiveJob) -> Job:
+        self._registry.update(live, request=live.queued.request)
+        self._queue.reconsider(live.queued)
         await self._journal.save_request(live.job)
         return live.job
+
+    async def _get_back(self, live: LiveJob, what: str) -> None:
+        if live.job.state.is_final or not await self._got_back(live.queued, ""):
+            raise NotFoundError(f"The job {live.job.label} cannot be {what} now: {self._whereabouts(live)}.")
 
     async def _check(self, live: LiveJob, wanted: BackendConfig) -> None:
         """Given to a peer that cannot run it, a job would fail.

@@ -84,6 +84,13 @@ class QueuedJob:
     future: asyncio.Future[Placement] | None = None
     id: str = field(default_factory=lambda: f"t{next(_numbers)}")
 
+    def renew(self, request: JobRequest) -> None:
+        """It is to do something else now: what was learned of its old graph says nothing of it."""
+        self.request, self.kind, self.memory_bytes = request, UNKNOWN_KIND, 0
+        self.tried, self.prepared, self.cautions = {}, {}, {}
+        self.input_bytes, self.oversized, self.here = {}, {}, {}
+        self.may_run_here = True
+
     @property
     def fits_here(self) -> bool:
         """Whether the master itself may run it."""

@@ -125,6 +125,7 @@ class JobView(TypedDict):
     retry_of: Annotated[str, Field(description="The ended job that this one repeats, if any.")]
     client_id: Annotated[str, Field(description="The page or client that hears of it, if any.")]
     batch: BatchPlaceView | None
+    held: Annotated[bool, Field(description="It is not started until somebody lets it go.")]
     peer_id: str
     peer: str
     attempts: list[AttemptView]
@@ -163,6 +164,17 @@ class AcceptedView(TypedDict):
     job_id: str
     state: str
     job_ids: list[str]
+
+
+class RefusedJobView(TypedDict):
+    job_id: str
+    message: str
+
+
+class ActedView(TypedDict):
+    done: Annotated[list[str], Field(description="Ids of the jobs it was done to.")]
+    new: Annotated[list[str], Field(description="Ids of the jobs that repeat them.")]
+    refused: Annotated[list[RefusedJobView], Field(description="Those it came too late for, and why.")]
 
 
 class JobGraphView(TypedDict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ from .bodies import (
 )
 
 JOBS_MAX = 1_000  #: of one request
+ACTION_MAX = 10_000  #: jobs that one thing is done to
+NAME_MAX = 200  #: characters of what its sender calls a graph
 _WHO_HEARS = (
     "Who hears of it over the websocket; it is in ComfyUI's queue and history then, as after POST /prompt."
 )
@@ -233,6 +235,56 @@ class Retry(Body):
     peer: TextOrNull = Field(default=None, description='Name or id; "" for any.')
     priority: PriorityOrNull = None
     client_id: TextOrNull = Field(default=None, description=_WHO_HEARS)
+
+
+class JobAction(Body):
+    """One thing done to several jobs; those that it does not concern stay as they are."""
+
+    action: Literal["cancel", "hold", "release", "first", "last", "pin", "retry"] = Field(
+        description="hold and release: start it not, or after all; first and last: in the queue; "
+        "pin: to a peer; retry: those that failed, were set aside or cancelled."
+    )
+    job_ids: Annotated[
+        Annotated[list[str], Field(max_length=ACTION_MAX)],
+        must(f"must be a list of at most {ACTION_MAX} ids."),
+    ] = Field(default_factory=list, description="Which jobs, in the order that first and last give them.")
+    batch: Text = Field(default="", description="All jobs of this batch, instead of single ones.")
+    peer: Text = Field(default="", description='Of pin and retry: name or id; "" for any.')
+    client_id: TextOrNull = Field(default=None, description=_WHO_HEARS)
+
+
+class Edit(Body):
+    """What a waiting job is to run instead. It keeps its place, and is let go."""
+
+    prompt: Annotated[dict[str, Any], must("must be a JSON object.")] = Field(
+        description="the graph in API format."
+    )
+    workflow: ObjectOrNull = Field(default=None, description="The graph that the files carry.")
+    name: Text = Field(default="", description="What the graph is called.")
+
+    def changed(self, request: JobRequest, targets: tuple[str, ...]) -> JobRequest:
+        """The request with this graph in it.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        prompt, notes = _usable(self.prompt)
+        extra = dict(request.extra_data)
+        extra.pop("extra_pnginfo", None)
+        if self.workflow:
+            extra["extra_pnginfo"] = {"workflow": self.workflow}
+        return replace(
+            request,
+            prompt=prompt,
+            workflow=None,
+            changes={},
+            extra_data=extra,
+            targets=targets,
+            notes=notes,
+            graph_id=graph_id_of(self.workflow) or request.graph_id,
+            title=described(prompt, name=self.name[:NAME_MAX]),
+            held=False,
+        )
 
 
 def _usable(given: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from ...core.models.settings import Settings
 from . import answers
 from .bodies import Body, Nothing
-from .job_bodies import Explained, GraphBody, JobRequests, Move, Retry
+from .job_bodies import Edit, Explained, GraphBody, JobAction, JobRequests, Move, Retry
 from .job_query import JobsQuery
 from .peer_bodies import Interruption, NewPeer, PeerChanges
 from .variation_bodies import Axes
@@ -24,7 +24,20 @@ _TEXT: Schema = {"type": "string"}
 _BINARY: Schema = {"type": "string", "format": "binary"}
 _ANYTHING: Schema = {"type": "object"}
 _BODIES: tuple[type[Body], ...] = (
-    *(NewPeer, PeerChanges, Interruption, JobRequests, Explained, Move, Retry, GraphBody, Axes, Nothing),
+    *(
+        NewPeer,
+        PeerChanges,
+        Interruption,
+        JobRequests,
+        Explained,
+        Move,
+        Retry,
+        JobAction,
+        Edit,
+        GraphBody,
+        Axes,
+        Nothing,
+    ),
 )
 _ANSWERS = tuple(shape for name, shape in vars(answers).items() if name.endswith("View"))
 _ERROR: Schema = {
@@ -113,6 +126,12 @@ _PATHS: dict[str, dict[str, Schema]] = {
         ),
     },
     "/jobs/{id}": {"get": operation("One job", answers.JobView)},
+    "/jobs/actions": {
+        "post": operation("Do one thing to several jobs, or to a batch", answers.ActedView, body=JobAction)
+    },
+    "/jobs/{id}/edit": {
+        "post": operation("Let a waiting job run another graph, in its place", answers.JobView, body=Edit)
+    },
     "/jobs/{id}/cancel": {"post": operation("End a job, on its peer too", answers.JobView, body=Nothing)},
     "/jobs/{id}/second_copy": {
         "post": operation("Run it on another peer too", answers.JobView, body=Nothing)

@@ -39,6 +39,7 @@ from .answers import AcceptedView, KnownClassesView, PeerView, RemovedView, Sess
 from .bodies import read, read_object, request_id_of
 from .event_stream import stream_events
 from .graph_routes import Definitions, GraphRoutes, no_definitions
+from .job_actions import JobActions
 from .job_bodies import Explained, JobRequests, Move, Retry
 from .job_query import JobsQuery
 from .openapi import OPENAPI
@@ -83,6 +84,7 @@ def add_routes(
     """Add all routes to the host's table, each behind the guard. The host repeats them under /api."""
     api = _Api(runtime, guard, own_models, where, parted)
     graphs = GraphRoutes(runtime, definitions)
+    actions = JobActions(runtime)
     table: tuple[tuple[str, str, Answer], ...] = (
         ("GET", "/peers", api.peers),
         ("POST", "/peers", api.add_peer),
@@ -94,7 +96,9 @@ def add_routes(
         ("POST", "/peers/{id}/free", api.free_peer),
         ("GET", "/jobs", api.jobs),
         ("POST", "/jobs", api.submit),
+        ("POST", "/jobs/actions", actions.act),
         ("GET", "/jobs/{id}", api.job),
+        ("POST", "/jobs/{id}/edit", actions.edit),
         ("POST", "/jobs/{id}/cancel", api.cancel),
         ("POST", "/jobs/{id}/second_copy", api.second_copy),
         ("POST", "/jobs/{id}/move", api.move),
@@ -275,7 +279,7 @@ class _Api:
         if peer is not None:
             await self._runtime.queue.pin(_id(request), peer)
         if before is not None:
-            await self._runtime.queue.move(_id(request), before)
+            await self._runtime.queue.move((_id(request),), before)
         return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
 
     async def settings(self, request: web.Request) -> tuple[int, Any]:

@@ -142,6 +142,7 @@ def job_view(job: Job, peer_name: PeerName) -> JobView:
         "retry_of": job.request.retry_of,
         "client_id": job.request.client_id,
         "batch": _batch_view(job),
+        "held": job.request.held,
         "peer_id": job.backend_id,
         "peer": peer_name(job.backend_id) if job.backend_id else "",
         "attempts": [_attempt_view(attempt, peer_name) for attempt in job.attempts],

@@ -102,6 +102,8 @@ class FleetMirror:
                 return
             outputs = output_nodes(job, self._is_output)
             shown = self._shown[job.id] = _Shown(self._native.next_number(), outputs)
+        if shown.is_listed and shown.prompt_sent is not job.request.prompt:  # it was edited
+            shown.outputs, shown.is_listed = output_nodes(job, self._is_output), False
         if job.backend_id == LOCAL_PEER_ID:
             # The host shows and tells what it runs itself.
             self._native.forget(job.id)
@@ -269,13 +271,14 @@ class _Shown:
         self.was_told_of_start = False
         self.told: dict[str, Any] = {}  #: outputs, by node
         self._delivered: Counter[str] = Counter()
-        self._prompt: Prompt | None = None
+        self.prompt_sent: Prompt | None = None  #: the one that ``_prompt`` was made of
+        self._prompt: Prompt = {}
         self.forget_attempt()
 
     def item(self, job: Job) -> Item:
         """As the host's lists have it, see ``queue_item``."""
-        if self._prompt is None:
-            self._prompt = changed_prompt(job.request)
+        if self.prompt_sent is not job.request.prompt:
+            self.prompt_sent, self._prompt = job.request.prompt, changed_prompt(job.request)
         return queue_item(job, self.number, self.outputs, self._prompt)
 
     def is_new_result(self, node_id: str) -> bool:

@@ -11,8 +11,8 @@ from ...core.prompts.titles import described
 from ...core.workflow.cut import graph_id_of
 from ...errors import ConfigError
 from ..api.bodies import request_id_of
+from ..api.job_bodies import NAME_MAX
 
-NAME_MAX = 200  #: characters of what its sender calls a graph
 #: Of a prompt's extra_data: what pays for partner nodes. It is neither kept nor sent to a peer.
 ACCOUNT_KEY = re.compile(r"^(auth_token_|api_key_)")
 
@@ -33,12 +33,14 @@ def job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobReque
     workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
     targets = body.get("partial_execution_targets") or ()
     peer, tags, priority = options.get("peer") or "", options.get("tags") or [], options.get("priority") or 0
-    avoid, name = options.get("avoid") or [], options.get("name") or ""
-    texts, lists = (peer, name), (tags, avoid, targets)
+    avoid, name, batch = options.get("avoid") or [], options.get("name") or "", options.get("batch") or ""
+    texts, lists = (peer, name, batch), (tags, avoid, targets)
     if not all(isinstance(one, str) for one in texts) or not all(
         isinstance(one, (list, tuple)) for one in lists
     ):
-        raise ConfigError('"peer" and "name" must be texts; "tags", "avoid" and targets lists of texts.')
+        raise ConfigError(
+            '"peer", "name" and "batch" must be texts; "tags", "avoid" and targets lists of texts.'
+        )
     if not isinstance(priority, (int, float)) or not -1e6 <= priority <= 1e6:
         raise ConfigError('"priority" must be a number; a higher one goes first.')
     return JobRequest(
@@ -52,6 +54,7 @@ def job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobReque
         targets=tuple(map(str, targets)),
         graph_id=graph_id_of(workflow if isinstance(workflow, dict) else None),
         request_id=request_id_of(options),
+        batch_id=batch[:NAME_MAX],
         client_id=_client_id(body, extra),
         extra_data={key: value for key, value in extra.items() if not ACCOUNT_KEY.match(str(key))},
     )
