@@ -9,6 +9,7 @@ import { DoneNotice } from "./fleet/host_page/done_notice.js";
 import { FleetMode } from "./fleet/host_page/mode.js";
 import { redrawOf } from "./fleet/host_page/badge_slot.js";
 import { NodeBadges } from "./fleet/host_page/node_badges.js";
+import { JobGraphs, openGraph } from "./fleet/host_page/job_graphs.js";
 import { workflowName } from "./fleet/data/workflow_name.js";
 import { NodeMenu } from "./fleet/host_page/node_menu.js";
 import { NodeOutlook } from "./fleet/host_page/node_outlook.js";
@@ -28,7 +29,8 @@ const menu = new NodeMenu(app, api, store);
 const doneNotice = new DoneNotice(store, () => app.extensionManager);
 const runsHere = new RunsHere(store, () => app.extensionManager, async () =>
   (await (await api.fetchApi("/orchestrator/runs_here")).json()).known);
-const variations = new Variations(app, fleetApi, store);
+const host = new JobGraphs(app, fleetApi);
+const variations = new Variations(app, fleetApi, store, (graph, name) => openGraph(app, graph, name));
 const TOAST_MS = 20_000; //: long enough to be read by somebody who was not looking
 new Notifications(store, (toast) => app.extensionManager.toast.add({ ...toast, life: TOAST_MS })).listen(api);
 store.listen(api); // at once: the page complains of events that nobody listens to yet
@@ -98,7 +100,7 @@ app.registerExtension({
       // Called with a new, detached element at each opening, and at times twice for the same one.
       render(el) {
         unmount();
-        unmount = mount(el, { api: fleetApi, store, outlook });
+        unmount = mount(el, { api: fleetApi, store, outlook, host });
       },
       destroy() {
         unmount();

@@ -87,7 +87,7 @@ def translated(base_url: str, mask: Mask = NOTHING) -> Iterator[None]:
 
 def _not_connected(base_url: str, exc: aiohttp.ClientConnectorError) -> str:
     if exc.errno == errno.ECONNREFUSED:
-        return f"{base_url} refuses the connection. Is ComfyUI running there, started with --listen?"
+        return f"{base_url} refused the connection. Is ComfyUI running there with --listen?"
     return f"{base_url} cannot be reached ({exc.strerror}). Is the machine on, and in this network?"
 
 
@@ -111,11 +111,11 @@ def _not_trusted(base_url: str, error: Exception) -> str:
 def wants_key(base_url: str, status: int, mask: Mask) -> PeerAuthError:
     if mask.has_keys:
         return PeerAuthError(
-            f"{base_url} refuses the stored key ({status}). Enter it again in the peer's form; many proxies "
-            "want it as a Bearer token.",
+            f"{base_url} refused the saved key ({status}). Enter it again in the peer's form; many proxies "
+            "expect a Bearer token.",
             status,
         )
-    return PeerAuthError(f"{base_url} wants a key ({status}). Enter it in the peer's form.", status)
+    return PeerAuthError(f"{base_url} needs an API key ({status}). Enter it in the peer's form.", status)
 
 
 def leads_elsewhere(base_url: str, status: int) -> PeerAuthError:

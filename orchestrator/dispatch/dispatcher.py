@@ -269,7 +269,7 @@ class Dispatcher:
                 live.failure = JobCancelledError("ComfyUI is closing; the job goes on at its next start.")
                 raise
             reason = live.cancel_reason or "Remote Dispatch was closed"
-            await self._end(live, JobState.CANCELLED, JobCancelledError(f"The job was ended: {reason}."))
+            await self._end(live, JobState.CANCELLED, JobCancelledError(f"{reason[0].upper()}{reason[1:]}."))
             raise
         except JobSetAsideError as exc:
             await self._end(live, JobState.SET_ASIDE, exc)

@@ -75,7 +75,7 @@ async def test_a_stranger_gets_a_picture_from_a_peer_in_eight_steps(screen: Scre
     await path.step("it answers")
     await page.locator(".orc-lesson").get_by_role("button", name="Test").click()
     await page.get_by_role("button", name="Turn on fleet mode").wait_for(timeout=RUN_MS)
-    assert "works" in await page.locator(".orc-lesson").inner_text()
+    assert "Works" in await page.locator(".orc-lesson").inner_text()
     await path.step("it works")
     await page.locator(TEMPLATES).first.click()
     await page.get_by_text("remote-dispatch", exact=True).wait_for(timeout=SOON_MS)
@@ -103,7 +103,7 @@ async def test_a_wrong_address_is_explained_and_can_be_corrected_in_its_place(sc
     form = page.get_by_role("form", name="The first peer")
     await form.get_by_label("Address").fill("127.0.0.1:9")
     await form.get_by_label("Address").press("Enter")
-    await page.locator(".orc-lesson [role=alert]", has_text="refuses the connection").wait_for(
+    await page.locator(".orc-lesson [role=alert]", has_text="refused the connection").wait_for(
         timeout=SOON_MS
     )
     await screen.picture("First minutes wrong address")

@@ -84,10 +84,10 @@ async def test_a_peer_that_is_added_wrong_in_five_ways_gets_five_messages(
     async with locked, other, untrusted_server() as https_url:
         ways = (
             (screen.fleet.master.url, "is this ComfyUI itself"),
-            (nobody, "refuses the connection. Is ComfyUI running there, started with --listen?"),
+            (nobody, "refused the connection. Is ComfyUI running there with --listen?"),
             (other.url, "is not ComfyUI"),
             (https_url, "shows a certificate that is not valid"),
-            (locked.url, "wants a key"),
+            (locked.url, "needs an API key"),
         )
         for address, words in ways:
             await form.get_by_label("Address").fill(address)
@@ -255,7 +255,7 @@ async def test_a_peer_tells_what_runs_there_and_toasts_what_needs_a_person(
         row = peer_row(screen, "gpu-1")
         await row.locator(".orc-row-head").click()
         await row.get_by_role("button", name="Test", exact=True).click()
-        await row.locator(".orc-found", has_text="works, ").wait_for(timeout=SOON_MS)
+        await row.locator(".orc-found", has_text="Works (").wait_for(timeout=SOON_MS)
         await row.get_by_role("button", name="Free memory").click()
         await row.get_by_text("24 of 24 GB free").wait_for(timeout=SOON_MS)
         peer.on_prompt = "hold"
@@ -375,7 +375,7 @@ async def test_a_form_follows_a_peer_that_answers_late(screen: Screen, lone_mast
         lesson = page.locator(".orc-lesson")
         await lesson.get_by_label("Address").fill(first.url)
         await lesson.get_by_label("Address").press("Enter")
-        await lesson.get_by_role("alert").get_by_text("refuses the connection").wait_for(timeout=SOON_MS)
+        await lesson.get_by_role("alert").get_by_text("refused the connection").wait_for(timeout=SOON_MS)
         await first.come_back()
         await lesson.get_by_text("answers: ComfyUI").wait_for(timeout=SOON_MS)
         assert await lesson.get_by_role("alert").filter(visible=True).count() == 0
@@ -383,7 +383,7 @@ async def test_a_form_follows_a_peer_that_answers_late(screen: Screen, lone_mast
         form = page.get_by_role("form", name="Add a peer")
         await form.get_by_label("Address").fill(second.url)
         await form.get_by_role("button", name="Add", exact=True).click()
-        await form.get_by_role("alert").get_by_text("refuses the connection").wait_for(timeout=SOON_MS)
+        await form.get_by_role("alert").get_by_text("refused the connection").wait_for(timeout=SOON_MS)
         await second.come_back()
         await form.wait_for(state="hidden", timeout=SOON_MS)
 

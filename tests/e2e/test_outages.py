@@ -124,4 +124,4 @@ async def test_without_any_peer_left_the_reason_for_each_is_given(fragile: Fleet
     done = await master.run(dispatched(stamp(seed=6), ["1", 0]))
     message = done.error["exception_message"]
     assert "peer-1" in message or "peer-2" in message
-    assert "refuses the connection" in message
+    assert "refused the connection" in message

@@ -161,7 +161,7 @@ async def test_a_job_waits_for_a_peer_that_is_off_and_starts_when_it_comes(
     await a.go_down()
     await master.add("a", a)
     job = await master.submit(picture())
-    await until(lambda: "refuses the connection" in master.job(job).explanation, "it says why it waits")
+    await until(lambda: "refused the connection" in master.job(job).explanation, "it says why it waits")
     await a.come_back()
     assert (await master.end_of(job)).state is JobState.DONE
 

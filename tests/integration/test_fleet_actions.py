@@ -161,8 +161,8 @@ async def test_a_test_runs_a_picture_there_tells_what_it_found_and_leaves_nothin
     assert status == 200 and found["ok"]
     classes = len(stock_classes())
     assert (found["node_types"], found["models_only_there"]) == (classes, 1)
-    words = f"works, {found['seconds']:.1f} s, {classes} node types, 1 model you do not have"
-    assert found["message"] == words
+    words = f"Works ({found['seconds']:.1f} s). {classes} node types, 1 model you don't have: "
+    assert found["message"].startswith(words) and found["message"].endswith(".safetensors")
     (prompt,) = good.prompts
     assert [node["class_type"] for node in prompt.graph.values()] == ["EmptyImage", "PreviewImage"]
     async with host.session.get(f"{good.url}/history/{prompt.id}") as answer:
@@ -186,7 +186,7 @@ async def test_a_test_says_what_failed(host: Host, bad: FakeComfyUI) -> None:
     assert not found["ok"] and "answered 500" in found["message"]
     await bad.go_down()
     found = (await at_peer(host, "bad", "test"))[1]
-    assert not found["ok"] and "refuses the connection" in found["message"]
+    assert not found["ok"] and "refused the connection" in found["message"]
     assert (await asked(host, "/peers/nobody/test", {}, "/peers/{id}/test"))[0] == 404
 
 
@@ -302,7 +302,13 @@ async def test_five_wrong_addresses_get_five_different_answers_at_once(host: Hos
     assert [(status, health) for status, health, _ in found] == [
         *((201, "down"), (201, "down"), (201, "needs_key"), (201, "down"), (400, ""))
     ]
-    words = ("refuses the connection", "is not ComfyUI", "wants a key", "certificate", "this ComfyUI itself")
+    words = (
+        "refused the connection",
+        "is not ComfyUI",
+        "needs an API key",
+        "certificate",
+        "this ComfyUI itself",
+    )
     for (_, _, message), word in zip(found, words, strict=True):
         assert word in message
 

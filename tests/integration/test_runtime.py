@@ -317,7 +317,7 @@ async def test_a_wrong_key_a_login_page_and_a_redirect_all_want_a_key(
     async with FakeComfyUI(key=("Authorization", KEY)) as locked, started(tmp_path) as master:
         peer_id = await master.add("locked", locked, credentials={"value": "Bearer wrong"})
         health, reason = await health_of(master, peer_id)
-        assert (health, "refuses the stored key (401)" in reason) == (Health.NEEDS_KEY, True)
+        assert (health, "refused the saved key (401)" in reason) == (Health.NEEDS_KEY, True)
         await master.runtime.peers.update(peer_id, {"credentials": {"value": KEY}})
         assert await health_of(master, peer_id) == (Health.UP, "")
         other_id = await master.add("other", peer)
@@ -429,7 +429,7 @@ async def test_a_peer_that_lists_a_new_class_after_its_restart_gets_the_job_that
         def of_gpu() -> str:
             return master.job(job).explanation.partition("gpu:")[2].partition("; off:")[0]
 
-        await until(lambda: "refuses" in of_gpu(), "it is seen to be off")
+        await until(lambda: "refused" in of_gpu(), "it is seen to be off")
         peer.object_info = stock_classes("RareNode")
         await peer.come_back()
         assert (await master.end_of(job)).state is JobState.DONE

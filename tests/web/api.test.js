@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FleetApi, RequestError } from "../../web/fleet/data/api.js";
+import { FleetApi } from "../../web/fleet/data/api.js";
+import { RequestError } from "../../web/fleet/data/request_error.js";
 import { comfy, json, peer } from "./stand_in.js";
 
 const SESSION = "GET /orchestrator/session";

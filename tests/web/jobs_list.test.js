@@ -71,7 +71,8 @@ test("there is a contact sheet once a job is one of several, until all are forgo
   index.put(job({ job_id: "a" }));
   assert.equal(index.hasBatch, false);
   index.put(job({ job_id: "b", batch: { id: "s", index: 0, changes: {} } }));
-  index.put(job({ job_id: "c" }));
+  assert.equal(index.hasBatch, false, "one press of Run is one job");
+  index.put(job({ job_id: "c", batch: { id: "s", index: 1, changes: {} } }));
   assert.equal(index.hasBatch, true);
   index.clear();
   assert.equal(index.hasBatch, false);

@@ -64,7 +64,10 @@ test("a refused prompt goes to the fleet when a person says so, and the host goe
   assert.deepEqual(await host.queuePrompt(3, PROMPT), { prompt_id: "p" });
   assert.deepEqual(shown, [["Stamp", "x.pt"]]);
   const [first, second] = host.asked;
-  assert.deepEqual(second, { ...first, extra_data: { orchestrator: { tags: ["a"], run: "fleet" } } });
+  const { batch, batch_index: index, ...said } = second.extra_data.orchestrator;
+  assert.deepEqual(said, { tags: ["a"], run: "fleet" });
+  assert.deepEqual([typeof batch, index], ["string", 0]);
+  assert.deepEqual({ ...second, extra_data: {} }, { ...first, extra_data: {} });
 });
 
 test("only what the host refuses is asked about", async () => {
@@ -83,14 +86,16 @@ test("what the peers cannot run runs here when a person says so", async () => {
   const { host, shown } = await page(OF_PEERS, { fleet: true });
   assert.deepEqual(await host.queuePrompt(3, PROMPT), { prompt_id: "p" });
   assert.deepEqual(shown, [{ peer: "", lacking: ["y.pt"], details: "gpu-1, gpu-2: it lacks the file y.pt" }]);
-  assert.deepEqual(host.asked[1].extra_data.orchestrator, { tags: ["a"], run: "local" });
+  const { batch, ...said } = host.asked[1].extra_data.orchestrator;
+  assert.deepEqual(said, { tags: ["a"], batch_index: 0, run: "local" });
+  assert.equal(batch, host.asked[0].extra_data.orchestrator.batch);
 });
 
 test("the fleet hears what the workflow is called, and nobody else does", async () => {
   const [away, here] = [await page(OF_PEERS, { fleet: true, name: "portrait" }), await page(MISSING, { yes: false, name: "portrait" })];
   await away.host.queuePrompt(0, PROMPT);
-  assert.deepEqual(away.host.asked.map((body) => body.extra_data.orchestrator), [
-    { tags: ["a"], name: "portrait" }, { tags: ["a"], name: "portrait", run: "local" },
+  assert.deepEqual(away.host.asked.map((body) => body.extra_data.orchestrator).map(({ name, run }) => ({ name, run })), [
+    { name: "portrait", run: undefined }, { name: "portrait", run: "local" },
   ]);
   await assert.rejects(here.host.queuePrompt(0, PROMPT));
   assert.deepEqual(here.host.asked[0].extra_data.orchestrator, { tags: ["a"] });
@@ -119,6 +124,18 @@ test("a batch is asked about once, and a later press again", async () => {
   host.onQueued();
   await host.queuePrompt(0, PROMPT);
   assert.equal(shown.length, 2);
+});
+
+test("the prompts of one press are a batch in their order, and the next press is another one", async () => {
+  const { host } = await page(undefined, { fleet: true });
+  host.fetchApi = async (route, { body }) => (host.asked.push(JSON.parse(body)), { prompt_id: "p" });
+  for (let n = 0; n < 2; n += 1) await host.queuePrompt(0, PROMPT);
+  host.onQueued();
+  await host.queuePrompt(0, PROMPT);
+  const [first, second, third] = host.asked.map((body) => body.extra_data.orchestrator);
+  assert.deepEqual([first.batch_index, second.batch_index, third.batch_index], [0, 1, 0]);
+  assert.equal(first.batch, second.batch);
+  assert.notEqual(first.batch, third.batch);
 });
 
 test("a caller that tells no end of its batch is asked again after a while", async () => {

@@ -10,7 +10,8 @@ import { mount as mountTimeline } from "./timeline/timeline.js";
 
 /**
  * @typedef {{api: import("./data/api.js").FleetApi, store: import("./data/store.js").FleetStore,
- *   outlook: import("./outlook/outlook.js").Outlook}} Deps
+ *   outlook: import("./outlook/outlook.js").Outlook, host: Host | null}} Deps `host`: where there is a canvas
+ * @typedef {{open(job: import("./data/api.js").Job): Promise<void>, edit(job: import("./data/api.js").Job): Promise<void>}} Host
  * @typedef {Deps & {say(text: string): void}} SectionDeps `say` tells screen readers what was done
  */
 
@@ -19,7 +20,7 @@ import { mount as mountTimeline } from "./timeline/timeline.js";
  * @param {Deps} deps
  * @returns {() => void} takes everything away again
  */
-export function mount(el, { api, store, outlook }) {
+export function mount(el, { api, store, outlook, host }) {
   const controller = new AbortController();
   const { signal } = controller;
   const summary = h("span", { class: "orc-muted" });
@@ -64,7 +65,7 @@ export function mount(el, { api, store, outlook }) {
     peers.hidden = jobs.hidden = store.phase === "idle" || (store.phase !== "ready" && !store.peers.length);
   };
 
-  const deps = { api, store, outlook, say: (/** @type {string} */ text) => setText(spoken, text) };
+  const deps = { api, store, outlook, host, say: (/** @type {string} */ text) => setText(spoken, text) };
   const unmounts = [mountAddresses(addresses, deps), mountMode(mode, deps), mountPeers(peers, deps), mountTimeline(timeline, deps), mountJobs(jobs, deps)];
   for (const name of ["peers", "jobs"]) store.addEventListener(name, showSummary, { signal });
   for (const name of ["status", "peers"]) store.addEventListener(name, showStatus, { signal });

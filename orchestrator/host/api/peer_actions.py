@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from ...backends.smoke_test import try_out
 from ...core.models.job import Job
@@ -13,6 +13,7 @@ from ...errors import IllegalTransitionError
 from ...runtime import Runtime
 from .answers import InterruptedView, PeerTestView, RunningPromptView
 
+MODELS_NAMED = 3
 OwnModels = Callable[[], Collection[str]]  #: names of the master's own model files, as its nodes list them
 
 
@@ -28,17 +29,13 @@ async def test_peer(runtime: Runtime, backend_id: str, own_models: OwnModels) ->
     await runtime.peers.check(backend_id, is_tried=trial.ok)
     info = runtime.manager.get_object_info(backend_id)
     only_there = None if info is None else await asyncio.to_thread(_only_there, info, own_models)
-    found = [f"works, {trial.seconds:.1f} s"]
-    if info is not None:
-        found.append(_counted(len(info), "node type"))
-    if only_there:
-        found.append(f"{_counted(only_there, 'model')} you do not have")
+    node_types = None if info is None else len(info)
     return {
         "ok": trial.ok,
         "seconds": round(trial.seconds, 3),
-        "node_types": None if info is None else len(info),
-        "models_only_there": only_there,
-        "message": ", ".join(found) if trial.ok else trial.message,
+        "node_types": node_types,
+        "models_only_there": None if only_there is None else len(only_there),
+        "message": _told(trial.seconds, node_types, only_there) if trial.ok else trial.message,
     }
 
 
@@ -110,9 +107,20 @@ def running_view(runtime: Runtime, backend_id: str, ours: Collection[Job]) -> Ru
     }
 
 
-def _only_there(info: ObjectInfo, own_models: OwnModels) -> int:
+def _only_there(info: ObjectInfo, own_models: OwnModels) -> list[str]:
     own = {name.replace("\\", "/") for name in own_models()}
-    return len(model_files(info) - own)
+    return sorted(model_files(info) - own)
+
+
+def _told(seconds: float, node_types: int | None, only_there: Sequence[str] | None) -> str:
+    """What a test found, for its person."""
+    found = [_counted(node_types, "node type")] if node_types is not None else []
+    if only_there:
+        named = ", ".join(only_there[:MODELS_NAMED])
+        more = len(only_there) - MODELS_NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        found.append(f"{_counted(len(only_there), 'model')} you don't have: {named}{rest}")
+    return " ".join(filter(None, [f"Works ({seconds:.1f} s).", ", ".join(found)]))
 
 
 def _counted(count: int, one: str) -> str:

@@ -41,6 +41,9 @@ def job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobReque
         raise ConfigError(
             '"peer", "name" and "batch" must be texts; "tags", "avoid" and targets lists of texts.'
         )
+    index = options.get("batch_index") or 0
+    if not isinstance(index, int) or index < 0:
+        raise ConfigError('"batch_index" must be a whole number from 0.')
     if not isinstance(priority, (int, float)) or not -1e6 <= priority <= 1e6:
         raise ConfigError('"priority" must be a number; a higher one goes first.')
     return JobRequest(
@@ -55,6 +58,7 @@ def job_request(body: Mapping[str, Any], options: Mapping[str, Any]) -> JobReque
         graph_id=graph_id_of(workflow if isinstance(workflow, dict) else None),
         request_id=request_id_of(options),
         batch_id=batch[:NAME_MAX],
+        batch_index=index,
         client_id=_client_id(body, extra),
         extra_data={key: value for key, value in extra.items() if not ACCOUNT_KEY.match(str(key))},
     )

@@ -26,11 +26,13 @@
  * @typedef {{address: string, values?: unknown[], seeds?: number, from?: number, to?: number, step?: number,
  *   count?: number, whole?: boolean}} Axis
  * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled" | "set_aside"} JobState
- * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string, client_id?: string, batch?: BatchPlace | null,
+ * @typedef {{job_id: string, state: JobState, source: string, title: string, pinned_to: string, retry_of?: string, client_id?: string, batch?: BatchPlace | null, held?: boolean,
  *   peer_id: string, peer: string, attempts: Attempt[], inputs?: {name: string, sha256: string}[], outputs: Output[], texts: string[], notes: string[],
  *   error: ({code: string, message: string} & Record<string, any>) | null, explanation: string, progress: number,
  *   progress_text: string, is_silent?: boolean, expected_s?: number | null, previews?: number, created_at: string, started_at: string | null, begun_at: string | null,
  *   ended_at: string | null}} Job
+ * @typedef {"cancel" | "hold" | "release" | "first" | "last" | "pin" | "retry"} Action
+ * @typedef {{done: string[], new: string[], refused: {job_id: string, message: string}[]}} Acted
  * @typedef {{waiting: number, running: number, ended: number}} Counts
  * @typedef {{jobs: Job[], line: string[], counts: Counts}} Jobs `line`: ids of waiting ones, the next first
  * @typedef {{fleet_mode: boolean, paused: boolean, this_machine: boolean,
@@ -45,22 +47,10 @@
  */
 import { t } from "./i18n.js";
 import { inPieces } from "./paging.js";
+import { RequestError } from "./request_error.js";
 
 const HERE = globalThis.location?.origin ?? "1"; //: a proxy may hide from the server where the page was opened
 const NOT_OURS = new Set(["bad_host", "bad_origin"]);
-
-/** What the server refused, in its own words. `code` is its machine's word, `status` 0 without an answer; `field` is
- * what of the request is wrong, where that is clear. */
-export class RequestError extends Error {
-  /** @param {string} message @param {{code?: string, status?: number, field?: string}} [facts] */
-  constructor(message, { code = "error", status = 0, field = "" } = {}) {
-    super(message);
-    this.name = "RequestError";
-    this.code = code;
-    this.status = status;
-    this.field = field;
-  }
-}
 
 export class FleetApi {
   /** @type {ComfyApi} */
@@ -150,6 +140,13 @@ export class FleetApi {
   previewUrl(job) {
     return this.#comfy.apiURL(`/orchestrator/jobs/${encodeURIComponent(job.job_id)}/preview?n=${job.previews}`);
   }
+
+  /** Does one thing to several jobs. @param {Action} action
+   * @param {{job_ids?: string[], batch?: string, peer?: string}} to @returns {Promise<Acted>} */
+  act = (action, to) => this.#change("POST", "/jobs/actions", { action, client_id: this.#comfy.clientId ?? null, ...to });
+
+  /** Lets a waiting job run this instead. @param {string} id @param {{prompt: object, workflow: object, name: string}} graph */
+  editJob = (id, graph) => this.#change("POST", `/jobs/${encodeURIComponent(id)}/edit`, graph);
 
   cancelJob = (/** @type {string} */ id) => this.#change("POST", `/jobs/${encodeURIComponent(id)}/cancel`, {});
 

@@ -51,6 +51,17 @@ export function decimal(value, digits) {
 export const clock = (moment, shown = {}) =>
   new Date(moment).toLocaleTimeString(language === ENGLISH ? [] : language, shown);
 
+/** The day of a moment: by its word where it is near. @param {string} moment @returns {string} */
+export function day(moment) {
+  const then = new Date(moment);
+  const days = Math.round((midnight(then) - midnight(new Date())) / 86_400_000);
+  if (days > -2) return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(days, "day");
+  return then.toLocaleDateString(language === ENGLISH ? [] : language, { weekday: "short", day: "numeric", month: "short" });
+}
+
+/** @param {Date} moment */
+const midnight = (moment) => new Date(moment).setHours(0, 0, 0, 0);
+
 /**
  * Takes the sentences of a language from `locales/<language>.json` beside this folder. Never throws: a language
  * that is not there leaves English.

@@ -21,7 +21,7 @@ const oldestFirst = (a, b) => compare(a.created_at, b.created_at);
 export class JobIndex {
   /** The last that ended first. @type {Job[]} */
   ended = [];
-  /** Whether any of them is one of several variations. */
+  /** Whether any of them is one of several that were sent together. */
   hasBatch = false;
 
   #kept;
@@ -37,6 +37,8 @@ export class JobIndex {
   #made = {};
   /** @type {Map<string, {ms: number, of: number} | null>} */
   #typical = new Map();
+  /** By batch, the first job of it. @type {Map<string, string>} */
+  #firstOf = new Map();
 
   /** @param {number} kept how many that ended */
   constructor(kept) {
@@ -78,6 +80,7 @@ export class JobIndex {
     this.#open.clear();
     this.#typical.clear();
     this.ended = [];
+    this.#firstOf.clear();
     this.hasBatch = false;
     this.line = [];
   }
@@ -93,7 +96,11 @@ export class JobIndex {
       this.#typical.delete(job.peer_id);
     } else this.#open.add(id);
     this.#byId.set(id, job);
-    this.hasBatch ||= Boolean(job.batch);
+    if (job.batch && !this.hasBatch) {
+      const first = this.#firstOf.get(job.batch.id) ?? id;
+      this.#firstOf.set(job.batch.id, first);
+      this.hasBatch = first !== id || Object.keys(job.batch.changes).length > 0;
+    }
     this.#made = {};
   }
 

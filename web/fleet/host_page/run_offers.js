@@ -12,10 +12,11 @@ import { offerHere, refusalOf } from "./offer_here.js";
  *   addEventListener(type: string, heard: () => void): void}} HostApi
  * @typedef {{fleet(lacks: Lack[]): Promise<boolean>, here(refusal: Refusal): Promise<boolean>}} Ask whether a person
  *   wants it run there
+ * @typedef {{batch: string, sent: number, agreedTo: string, at: number}} Press of Run; `at`: its last prompt, in ms
  */
 
-//: What a person agreed to holds for the rest of the batch, whose end the host tells; for a caller that tells none,
-//: as long as this.
+//: The prompts of one press of Run are a batch, and are asked about once. The host tells its end; a caller that tells
+//: none has pressed again when this much time has passed.
 const AGAIN_MS = 10_000;
 
 /**
@@ -29,8 +30,13 @@ const AGAIN_MS = 10_000;
  */
 export function offerPlaces(api, table, fleetMode, name, ask = { fleet: offerFleet, here: offerHere }, now = Date.now) {
   const send = api.queuePrompt;
-  let agreed = { to: "", at: -Infinity };
-  api.addEventListener("promptQueued", () => (agreed = { to: "", at: -Infinity }));
+  /** @type {Press | null} */
+  let press = null;
+  api.addEventListener("promptQueued", () => (press = null));
+  const pressed = () => {
+    if (!press || now() - press.at > AGAIN_MS) press = { batch: newId(), sent: 0, agreedTo: "", at: now() };
+    return press;
+  };
 
   /** @param {any} error @param {PromptData} data @returns {{run: "fleet" | "local", about: string, offer(): Promise<boolean>} | null} */
   const placeFor = (error, data) => {
@@ -41,25 +47,31 @@ export function offerPlaces(api, table, fleetMode, name, ask = { fleet: offerFle
   };
 
   api.queuePrompt = async function queuePrompt(number, data, options) {
-    const called = name() ? { name: name() } : {};
-    const began = now();
-    const toFleet = fleetMode() && called.name ? wishing(this, called) : this;
+    const run = pressed();
+    const called = { ...(name() ? { name: name() } : {}), batch: run.batch, batch_index: run.sent };
+    const toFleet = fleetMode() ? wishing(this, called) : this;
+    const sent = (/** @type {any} */ answer) => {
+      run.sent += 1;
+      run.at = now();
+      return answer;
+    };
     try {
-      return await send.call(toFleet, number, data, options);
+      return sent(await send.call(toFleet, number, data, options));
     } catch (error) {
       const place = placeFor(error, data);
       if (!place) throw error;
       const to = `${place.run} ${place.about}`;
-      const isAgreed = agreed.to === to && began - agreed.at < AGAIN_MS;
-      if (!isAgreed && !(await place.offer())) throw error;
-      const answer = await send.call(wishing(this, { ...called, run: place.run }), number, data, options);
-      agreed = { to, at: now() };
-      return answer;
+      if (run.agreedTo !== to && !(await place.offer())) throw error;
+      run.agreedTo = to;
+      return sent(await send.call(wishing(this, { ...called, run: place.run }), number, data, options));
     }
   };
 }
 
-/** The host's api, whose prompts say this to the fleet. @param {HostApi} api @param {{run?: string, name?: string}} wishes
+const newId = () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 12)}`;
+
+/** The host's api, whose prompts say this to the fleet. @param {HostApi} api
+ * @param {{run?: string, name?: string, batch: string, batch_index: number}} wishes
  * @returns {HostApi} */
 function wishing(api, wishes) {
   return Object.create(api, {

@@ -7,6 +7,7 @@ import {
 } from "../ui/format.js";
 import { plural, t } from "../data/i18n.js";
 import { jobActions } from "./job_actions.js";
+import { openJobMenu } from "./job_menu.js";
 import { dragGrip } from "./job_drag.js";
 import { queueControls } from "./queue_controls.js";
 import { previewPicture } from "../ui/preview_picture.js";
@@ -15,13 +16,15 @@ import { isFinal } from "../data/store.js";
 /**
  * @typedef {import("../data/api.js").Job} Job @typedef {import("../panel.js").SectionDeps} SectionDeps
  * @typedef {{first: string, above: string, below: string}} Neighbours ids of waiting jobs, "" for none
+ * @typedef {{has(id: string): boolean, toggle(id: string): void, reach(id: string): void}} Picks
  */
 
 const PICTURES_SHOWN = 4;
 const TONES = { waiting: "off", running: "run", done: "good", failed: "bad", cancelled: "off", set_aside: "warn" };
 
-/** @param {SectionDeps} deps @param {(job: Job) => Neighbours | null} neighbours null for what cannot be moved */
-export function jobRow(deps, neighbours) {
+/** @param {SectionDeps} deps @param {(job: Job) => Neighbours | null} neighbours null for what cannot be moved
+ * @param {Picks} picks what of the list a person has selected */
+export function jobRow(deps, neighbours, picks) {
   const { api, store, say } = deps;
   /** @type {Job} */
   let job;
@@ -74,10 +77,32 @@ export function jobRow(deps, neighbours) {
   const controls = queueControls(store, move);
   const repeat = h("span", { class: "orc-repeat" });
   const actions = jobActions(deps, act, repeat);
-  const element = h("li", { class: "orc-row" });
+  const pick = h("input", { type: "checkbox", class: "orc-pick", onclick: (/** @type {MouseEvent} */ event) => picked(event) });
+  const more = h("button", {
+    type: "button", class: "orc-button orc-icon orc-job-more", title: t("More"), "aria-haspopup": "menu",
+    onclick: () => {
+      const { left, bottom } = more.getBoundingClientRect();
+      openJobMenu(deps, job, act, { x: left, y: bottom });
+    },
+  }, h("i", { class: "pi pi-ellipsis-h", "aria-hidden": "true" }));
+  const picked = ({ shiftKey }) => (shiftKey ? picks.reach(job.job_id) : picks.toggle(job.job_id));
+  const element = h("li", {
+    class: "orc-row",
+    onclick: (/** @type {MouseEvent} */ event) => {
+      const isOurs = (event.ctrlKey || event.metaKey || event.shiftKey) && !onControl(event);
+      if (isOurs) picked(event);
+    },
+    onmousedown: (/** @type {MouseEvent} */ event) => event.shiftKey && !onControl(event) && event.preventDefault(), // selects no text
+    oncontextmenu: (/** @type {MouseEvent} */ event) => {
+      if (onControl(event)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      openJobMenu(deps, job, act, { x: event.clientX, y: event.clientY });
+    },
+  });
   const grip = dragGrip(element, () => job.job_id);
   element.append(
-    h("div", { class: "orc-line" }, dot, grip, title, id, time),
+    h("div", { class: "orc-line" }, pick, dot, grip, title, id, time, more),
     h("div", { class: "orc-line" }, preview.element, where, controls.element, repeat, copy, cancel),
     bar.element, error, own, notes, why, tried, results, actions.element, failure);
 
@@ -95,6 +120,10 @@ export function jobRow(deps, neighbours) {
       setAttribute(dot, "data-tone", job.state === "running" && !running ? "off" : TONES[job.state] ?? "off");
       setText(title, jobTitle(job));
       setAttribute(title, "title", job.job_id);
+      pick.checked = picks.has(job.job_id);
+      setAttribute(element, "data-picked", pick.checked);
+      setAttribute(pick, "aria-label", t("Select {job}", { job: jobTitle(job) }));
+      setAttribute(more, "aria-label", t("More: {job}", { job: jobTitle(job) }));
       const [kind, number] = jobId(job).split(/(\S+)$/);
       setText(idKind, kind);
       setText(idNumber, number);
@@ -130,6 +159,9 @@ export function jobRow(deps, neighbours) {
     },
   };
 }
+
+/** @param {Event} event */
+const onControl = ({ target }) => target instanceof Element && Boolean(target.closest("button, a, input, select, summary, pre"));
 
 /** @param {Job} job */
 function whereText(job) {

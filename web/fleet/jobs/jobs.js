@@ -1,14 +1,16 @@
 // @ts-check
 /** The jobs: the queue with what runs and waits, and the last that ended. */
 import { atNextFrame, h, setAttribute, setOptionalText, setText } from "../ui/dom.js";
-import { plural, t } from "../data/i18n.js";
+import { entryOf, grouped, partedByDays } from "../data/batches.js";
+import { day, plural, t } from "../data/i18n.js";
 import { dropTarget, dropZone } from "./job_drag.js";
 import { isWanted, jobFilter } from "./job_filter.js";
-import { jobRow } from "./job_row.js";
+import { jobList } from "./job_list.js";
+import { Selection, selectionBar } from "./selection.js";
 import { variationButtons } from "../variations/variations.js";
-import { windowedList } from "../ui/windowed_list.js";
 
-/** @typedef {import("../data/api.js").Job} Job @typedef {import("../panel.js").SectionDeps} SectionDeps */
+/** @typedef {import("../data/api.js").Job} Job @typedef {import("../panel.js").SectionDeps} SectionDeps
+ * @typedef {import("../data/batches.js").Entry} Entry */
 
 /** @param {HTMLElement} el @param {SectionDeps} deps @returns {() => void} */
 export function mount(el, deps) {
@@ -28,26 +30,45 @@ export function mount(el, deps) {
     const place = places.get(job.job_id);
     return place === undefined ? null : neighboursAt(line, place);
   };
-  const queue = jobList(deps, t("Queue"), neighbours);
-  const ended = jobList(deps, t("Finished"), () => null);
+  /** Ids of batches that a person opened. @type {Set<string>} */
+  const opened = new Set();
+  const toggle = (/** @type {string} */ id) => {
+    if (!opened.delete(id)) opened.add(id);
+    render();
+  };
+  /** @type {string[]} */
+  let order = [];
+  const selection = new Selection(() => render());
+  const picks = {
+    has: (/** @type {string} */ id) => selection.ids.has(id),
+    toggle: (/** @type {string} */ id) => selection.toggle(id),
+    reach: (/** @type {string} */ id) => selection.reach(order, id),
+  };
+  const bar = selectionBar(deps, selection, () => order);
+  const queue = jobList(deps, t("Queue"), { neighbours, picks, toggle });
+  const ended = jobList(deps, t("Finished"), { neighbours: () => null, picks, toggle });
   const endedHead = h("div", { class: "orc-section-head" }, h("h3", {}, t("Finished")));
 
   const render = () => {
     const whole = filter.wanted.kind === "all" && !filter.wanted.words.length;
     const wanted = (/** @type {readonly Job[]} */ jobs) => (whole ? jobs : jobs.filter((job) => isWanted(job, filter.wanted)));
-    const open = wanted(store.queue);
-    const over = wanted(store.ended);
+    const [open, over] = [wanted(store.queue), wanted(store.ended)];
+    const entries = whole ? grouped(open, over, opened) : { queue: open.map(entryOf), ended: over.map(entryOf) };
+    order = [...entries.queue, ...entries.ended].flatMap((entry) => (entry.kind === "job" ? [entry.job.job_id] : []));
+    for (const id of selection.ids) if (!store.job(id)) selection.ids.delete(id);
+    bar.show();
+    setAttribute(el, "data-picking", selection.ids.size > 0);
     line = store.line.filter((id) => store.job(id)?.state === "waiting");
     places = new Map(line.map((id, place) => [id, place]));
     queue.show(
-      open,
+      entries.queue,
       whole && store.unseen.waiting
         ? plural(store.unseen.waiting, "and {count} more waiting job", "and {count} more waiting jobs") : "",
     );
-    ended.show(over, whole && store.unseen.ended
+    ended.show(partedByDays(entries.ended, (job) => day(job.ended_at ?? job.created_at)), whole && store.unseen.ended
       ? plural(store.unseen.ended, "and {count} older job", "and {count} older jobs") : "");
     const any = store.queue.length + store.ended.length > 0;
-    none.hidden = open.length > 0 || (!whole && over.length > 0);
+    none.hidden = entries.queue.length > 0 || (!whole && over.length > 0);
     setText(none, !any ? t("No jobs yet") : whole ? t("Queue is empty") : t("No matching jobs."));
     endedHead.hidden = !over.length;
     filter.element.hidden = !any;
@@ -81,7 +102,7 @@ export function mount(el, deps) {
   for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
   el.replaceChildren(
     h("div", { class: "orc-section-head" }, h("h3", {}, t("Queue")), variations.element, pause.button),
-    pause.note, filter.element, none, queue.element, endedHead, ended.element);
+    pause.note, filter.element, bar.element, none, queue.element, endedHead, ended.element);
   render();
   const unwatch = store.watch();
   return () => {
@@ -98,22 +119,6 @@ export function mount(el, deps) {
  * @param {string[]} line @param {number} place */
 function neighboursAt(line, place) {
   return { first: place > 0 ? line[0] : "", above: line[place - 1] ?? "", below: line[place + 1] ?? "" };
-}
-
-/** @param {SectionDeps} deps @param {string} label @param {(job: Job) => import("./job_row.js").Neighbours | null} neighbours */
-function jobList(deps, label, neighbours) {
-  const list = h("ul", { class: "orc-list", "aria-label": label });
-  const rest = h("p", { class: "orc-muted orc-rest" });
-  const rows = windowedList(list, (/** @type {Job} */ job) => job.job_id, () => jobRow(deps, neighbours));
-  return {
-    list,
-    element: h("div", {}, list, rest),
-    close: rows.close,
-    show(/** @type {readonly Job[]} */ items, /** @type {string} */ unseen) {
-      rows.show(items);
-      setOptionalText(rest, unseen);
-    },
-  };
 }
 
 /** @param {SectionDeps} deps */

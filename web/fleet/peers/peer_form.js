@@ -1,7 +1,7 @@
 // @ts-check
 /** The form for a new or a known peer. Keys go in and never come out. */
 import { h, setAttribute, setOptionalText, setText } from "../ui/dom.js";
-import { RequestError } from "../data/api.js";
+import { RequestError } from "../data/request_error.js";
 import { field, input } from "../ui/form_fields.js";
 import { peerRules } from "../ui/format.js";
 import { t } from "../data/i18n.js";

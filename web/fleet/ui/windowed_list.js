@@ -29,14 +29,15 @@ function drawDue() {
  * @template Item
  * @param {HTMLElement} list its rows are placed absolutely: see .orc-windowed
  * @param {(item: Item) => string} keyOf
- * @param {() => WindowedRow<Item>} createRow
+ * @param {(kind: string) => WindowedRow<Item>} createRow
+ * @param {(item: Item) => string} kindOf a row serves items of its kind alone
  */
-export function windowedList(list, keyOf, createRow) {
+export function windowedList(list, keyOf, createRow, kindOf = () => "") {
   /** @type {Map<string, number>} */
   const heights = new Map();
   /** @type {WeakMap<Element, string>} */
   const keyOfRow = new WeakMap();
-  /** @typedef {{row: WindowedRow<Item>, place: number, item: Item | null, turn: number}} Shown */
+  /** @typedef {{row: WindowedRow<Item>, kind: string, place: number, item: Item | null, turn: number}} Shown */
   /** @type {Map<string, Shown>} */
   const shown = new Map();
   /** @type {Shown[]} */
@@ -74,11 +75,12 @@ export function windowedList(list, keyOf, createRow) {
     setAttribute(element, "aria-posinset", place + 1);
     setAttribute(element, "aria-setsize", items.length);
   };
-  const takeRow = (/** @type {string} */ key) => {
-    let entry = shown.get(key) ?? spare.pop();
-    if (!entry) {
-      entry = { row: createRow(), place: 0, item: null, turn };
-    }
+  const takeSpare = (/** @type {string} */ kind) => {
+    const at = spare.findLastIndex((entry) => entry.kind === kind);
+    return at < 0 ? null : spare.splice(at, 1)[0];
+  };
+  const takeRow = (/** @type {string} */ key, /** @type {string} */ kind) => {
+    const entry = shown.get(key) ?? takeSpare(kind) ?? { row: createRow(kind), kind, place: 0, item: null, turn };
     const { element } = entry.row;
     if (keyOfRow.get(element) !== key) {
       // Measured again for its new item: of a row that only kept its size the observer would say nothing.
@@ -107,7 +109,7 @@ export function windowedList(list, keyOf, createRow) {
         soon();
         continue;
       }
-      const entry = takeRow(keys[place]);
+      const entry = takeRow(keys[place], kindOf(items[place]));
       put(entry, place);
       if (entry.row.element === next) next = next.nextSibling;
       else list.insertBefore(entry.row.element, next);

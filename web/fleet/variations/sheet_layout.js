@@ -105,7 +105,7 @@ export function tallyOf({ cells }) {
 }
 
 /** "seed 7, steps 4". @param {Sheet} sheet @param {Cell} cell @param {Record<string, string>} names */
-export const captionOf = ({ varied }, { index, changes }, names) =>
+export const captionOf = ({ varied }, { index, job, changes }, names) =>
   varied.length
     ? varied.map(({ address }) => `${names[address] ?? address} ${labelOf(changes[address])}`).join(", ")
-    : t("No. {number}", { number: index + 1 });
+    : job.title.split(" · ").slice(1).join(", ") || t("No. {number}", { number: index + 1 });

@@ -12,7 +12,7 @@ import { variationsDialog } from "./variations_form.js";
 /** @typedef {import("./contact_sheet.js").Graph} Graph */
 
 const COMMAND = "RemoteDispatch.QueueVariations";
-const SHEET_COMMAND = "RemoteDispatch.ContactSheet";
+export const SHEET_COMMAND = "RemoteDispatch.ContactSheet";
 const BASES_KEPT = 8; //: graphs as they were before they were varied
 
 /** The buttons of the Fleet tab's queue. They reach the page's commands through the document.
@@ -30,14 +30,17 @@ export class Variations {
   #app;
   #api;
   #store;
+  #openGraph;
   /** @type {Map<string, Graph>} */
   #bases = new Map();
 
-  /** @param {any} app the host's @param {import("../data/api.js").FleetApi} api @param {import("../data/store.js").FleetStore} store */
-  constructor(app, api, store) {
+  /** @param {any} app the host's @param {import("../data/api.js").FleetApi} api @param {import("../data/store.js").FleetStore} store
+   * @param {(graph: Graph, name: string) => Promise<void>} openGraph on the canvas */
+  constructor(app, api, store, openGraph) {
     this.#app = app;
     this.#api = api;
     this.#store = store;
+    this.#openGraph = openGraph;
   }
 
   /** What an extension's definition gains. */
@@ -54,7 +57,7 @@ export class Variations {
 
   start() {
     document.addEventListener(COMMAND, () => this.choose());
-    document.addEventListener(SHEET_COMMAND, () => this.showLast());
+    document.addEventListener(SHEET_COMMAND, (event) => this.showLast(/** @type {CustomEvent} */ (event).detail ?? ""));
   }
 
   /** Opens the dialog for the graph that stands in the page. */
@@ -78,14 +81,14 @@ export class Variations {
     });
   }
 
-  /** Opens the newest contact sheet. */
-  showLast() {
+  /** Opens the contact sheet of a batch, "" for the newest. */
+  showLast(batchId = "") {
     return this.#attempt(async () => {
       if (document.querySelector(".orc-contact")) return;
       if (this.#store.phase !== "ready") await this.#store.refresh();
       const [newest] = batchesOf(this.#store.jobs);
       if (!newest) throw new Error(t("No contact sheet yet. Queue variations first."));
-      this.#showSheet(newest.id);
+      this.#showSheet(batchId || newest.id);
     });
   }
 
@@ -110,16 +113,9 @@ export class Variations {
     openDialog(contactSheet({
       api: this.#api, store: this.#store, batchId,
       baseOf: (id) => this.#bases.get(id),
-      openGraph: (graph, name) => this.#open(graph, name),
+      openGraph: this.#openGraph,
       save: (sheet, names, base, look) => saveSheet(this.#api, sheet, names, base, look),
     }));
-  }
-
-  /** A workflow of its own, beside the one that stands in the page. @param {Graph} graph @param {string} name */
-  async #open({ workflow, prompt }, name) {
-    const title = name.replace(/[\\/:*?"<>|]/g, "_").slice(0, 80);
-    if (workflow) await this.#app.loadGraphData(workflow, true, true, title);
-    else await this.#app.loadApiJson(prompt, title);
   }
 
   /** @param {() => Promise<void>} act */

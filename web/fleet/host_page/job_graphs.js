@@ -1,0 +1,79 @@
+// @ts-check
+/** The workflow of a job on the host's canvas: to look at, or to change what a waiting job will run. */
+import { h, setOptionalText } from "../ui/dom.js";
+import { jobTitle } from "../ui/format.js";
+import { t } from "../data/i18n.js";
+
+/** @typedef {import("../data/api.js").Job} Job @typedef {{workflow: any, prompt: Record<string, any>}} Graph */
+
+const NAME_MAX = 80;
+
+/** A workflow of its own, beside the one that stands in the page. @param {any} app the host's
+ * @param {Graph} graph @param {string} name */
+export async function openGraph(app, { workflow, prompt }, name) {
+  const title = name.replace(/[\\/:*?"<>|]/g, "_").slice(0, NAME_MAX);
+  if (workflow) await app.loadGraphData(workflow, true, true, title);
+  else await app.loadApiJson(prompt, title);
+}
+
+export class JobGraphs {
+  #app;
+  #api;
+  /** What is being edited takes it away. @type {(() => void) | null} */
+  #close = null;
+
+  /** @param {any} app the host's @param {import("../data/api.js").FleetApi} api */
+  constructor(app, api) {
+    this.#app = app;
+    this.#api = api;
+  }
+
+  /** @param {Job} job */
+  async open(job) {
+    await openGraph(this.#app, await this.#api.graphOf(job.job_id), jobTitle(job));
+  }
+
+  /** Holds a waiting job, and opens its workflow until it is put back. @param {Job} job @throws {Error} it has begun */
+  async edit(job) {
+    if (this.#close) throw new Error(t("Another job is being edited. Put it back first."));
+    const { refused } = await this.#api.act("hold", { job_ids: [job.job_id] });
+    if (refused.length) throw new Error(refused[0].message);
+    await this.open(job);
+    this.#showBar(job);
+  }
+
+  /** @param {Job} job */
+  #showBar(job) {
+    const edited = this.#openWorkflow();
+    const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
+    const attempt = async (/** @type {() => Promise<unknown>} */ act) => {
+      setOptionalText(failure, "");
+      try {
+        await act();
+        this.#close?.();
+      } catch (error) {
+        setOptionalText(failure, /** @type {Error} */ (error).message);
+      }
+    };
+    const putBack = async () => {
+      if (this.#openWorkflow() !== edited) throw new Error(t("Another workflow is open. Open the one you edited, then put it back."));
+      const { output: prompt, workflow } = await this.#app.graphToPrompt();
+      await this.#api.editJob(job.job_id, { prompt, workflow, name: jobTitle(job).split(" · ")[0] });
+    };
+    const release = () => this.#api.act("release", { job_ids: [job.job_id] });
+    const bar = h("section", { class: "orc-panel orc-edit-bar", "aria-label": t("Editing a waiting job") },
+      h("span", { class: "orc-name" }, t("Editing a waiting job: {job}", { job: jobTitle(job) })),
+      h("button", { type: "button", class: "orc-button orc-primary", onclick: () => attempt(putBack) }, t("Put back in the queue")),
+      h("button", { type: "button", class: "orc-button", onclick: () => attempt(release) }, t("Discard changes")),
+      failure);
+    this.#close = () => {
+      this.#close = null;
+      bar.remove();
+    };
+    document.body.append(bar);
+  }
+
+  #openWorkflow() {
+    return this.#app.extensionManager?.workflow?.activeWorkflow?.key ?? null;
+  }
+}

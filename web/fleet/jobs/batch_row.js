@@ -1,0 +1,122 @@
+// @ts-check
+/** A batch in one row: how far it is, its last pictures, and what can be done to all of it. */
+import { fillingBar } from "../ui/bar.js";
+import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "../ui/dom.js";
+import { isPicture, ownPath, wholeDuration } from "../ui/format.js";
+import { plural, t } from "../data/i18n.js";
+import { restMs, tallyOf } from "../data/batches.js";
+import { SHEET_COMMAND } from "../variations/variations.js";
+
+/** @typedef {import("../data/batches.js").Batch} Batch @typedef {import("../data/batches.js").Tally} Tally
+ * @typedef {import("../data/api.js").Job} Job @typedef {import("../panel.js").SectionDeps} SectionDeps */
+
+const PICTURES_SHOWN = 5;
+
+/** @param {Tally} tally @param {number | null} rest ms @returns {string} "2 done, 2 running, 5 waiting, about 4:00 min" */
+export function tallyText({ waiting, running, held, done, failed, cancelled }, rest) {
+  const part = (/** @type {number} */ count, /** @type {string} */ text) => (count ? [text] : []);
+  return [
+    ...part(done, t("{count} done", { count: done })),
+    ...part(running, t("{count} running", { count: running })),
+    ...part(waiting, t("{count} waiting", { count: waiting })),
+    ...part(held, t("{count} on hold", { count: held })),
+    ...part(failed, t("{count} failed", { count: failed })),
+    ...part(cancelled, t("{count} cancelled", { count: cancelled })),
+    ...(rest === null ? [] : [t("about {time} left", { time: wholeDuration(rest / 1000) })]),
+  ].join(", ");
+}
+
+/** @param {SectionDeps} deps @param {(id: string) => void} toggle opens it, or closes it again */
+export function batchRow({ api, store, say }, toggle) {
+  /** @type {Batch} */
+  let batch;
+  const dot = h("span", { class: "orc-dot" });
+  const title = h("span", { class: "orc-name" });
+  const head = h("button", { type: "button", class: "orc-row-head", onclick: () => toggle(batch.id) }, dot, title);
+  const tally = h("span", { class: "orc-clip" });
+  const bar = fillingBar("progressbar");
+  const pictures = h("div", { class: "orc-results" });
+  const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
+
+  const act = async (/** @type {import("../data/api.js").Action} */ action) => {
+    if (element.hasAttribute("aria-busy")) return;
+    setOptionalText(failure, "");
+    setAttribute(element, "aria-busy", "true");
+    try {
+      const { done, refused } = await api.act(action, { batch: batch.id });
+      say(plural(done.length, "{count} job changed", "{count} jobs changed"));
+      setOptionalText(failure, refused[0]?.message ?? "");
+      await store.readLine();
+    } catch (error) {
+      setOptionalText(failure, /** @type {Error} */ (error).message);
+    } finally {
+      setAttribute(element, "aria-busy", null);
+    }
+  };
+  const button = (/** @type {import("../data/api.js").Action} */ action, text = "") =>
+    h("button", { type: "button", class: "orc-button", onclick: () => act(action) }, text);
+  const hold = button("hold", t("Hold"));
+  const release = button("release", t("Resume"));
+  const first = button("first", t("To the top"));
+  const retry = button("retry");
+  const cancel = button("cancel", t("Cancel batch"));
+  const sheet = h("button", {
+    type: "button", class: "orc-button",
+    onclick: () => document.dispatchEvent(new CustomEvent(SHEET_COMMAND, { detail: batch.id })),
+  }, t("Contact sheet"));
+  const element = h("li", { class: "orc-row orc-batch" },
+    head, h("div", { class: "orc-line" }, tally), bar.element, pictures,
+    h("div", { class: "orc-actions" }, hold, release, first, retry, sheet, cancel), failure);
+
+  return {
+    element,
+    reset() {
+      setOptionalText(failure, "");
+      return !element.hasAttribute("aria-busy");
+    },
+    update(/** @type {Batch} */ next) {
+      batch = next;
+      const count = batch.jobs.length;
+      const found = tallyOf(batch.jobs);
+      const name = t("{name} × {count}", { name: batch.name || t("Batch"), count });
+      const open = found.running + found.waiting + found.held;
+      setAttribute(dot, "data-tone", found.running ? "run" : open ? "off" : found.failed ? "bad" : found.done ? "good" : "off");
+      setText(title, name);
+      setAttribute(head, "aria-expanded", String(batch.isOpened));
+      setText(tally, tallyText(found, store.settings?.paused ? null : restMs(batch.jobs)));
+      bar.element.hidden = !open;
+      const begun = batch.jobs.reduce((sum, job) => sum + (job.state === "running" ? job.progress : 0), 0);
+      if (open) bar.show(t("Progress of {job}", { job: name }), (count - open + begun) / count);
+      hold.hidden = !found.waiting;
+      release.hidden = !found.held;
+      first.hidden = !found.waiting;
+      retry.hidden = !found.failed;
+      cancel.hidden = !open;
+      setText(retry, plural(found.failed, "Retry {count} failed job", "Retry {count} failed jobs"));
+      for (const each of [hold, release, first, sheet, cancel]) {
+        setAttribute(each, "aria-label", t("{action}: {job}", { action: each.textContent ?? "", job: name }));
+      }
+      const last = lastPictures(batch.jobs);
+      setChildren(pictures, last.join("\n"), () => last.map((url) => pictureLink(api.fileUrl(url))));
+      pictures.hidden = !last.length;
+    },
+  };
+}
+
+/** @param {string} url */
+function pictureLink(url) {
+  const link = outsideLink(url, "", { class: "orc-picture", "aria-label": t("Open image") });
+  link.append(h("img", { src: url, alt: "", loading: "lazy", decoding: "async" }));
+  return link;
+}
+
+/** Of the jobs that ended last. @param {readonly Job[]} jobs @returns {string[]} paths */
+function lastPictures(jobs) {
+  const urls = [];
+  for (const job of jobs) {
+    const saved = job.outputs.find(({ filename, url }) => isPicture(filename) && ownPath(url));
+    if (saved) urls.push(saved.url);
+    if (urls.length === PICTURES_SHOWN) break;
+  }
+  return urls;
+}
