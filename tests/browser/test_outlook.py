@@ -74,7 +74,7 @@ async def test_the_tab_tells_where_the_graph_would_run_and_by_when(
     await screen.picture(f"Outlook before the first run in {palette}")
     [job_id] = await press_run(screen, master, 1)
     assert (await master.finished(job_id)).succeeded
-    await line.filter(has_text="done in about").wait_for(timeout=SOON_MS)
+    await line.filter(has_text="about ").wait_for(timeout=SOON_MS)
     await line.click()
     reasons = screen.page.locator(".orc-outlook li")
     await reasons.first.wait_for()

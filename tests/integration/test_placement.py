@@ -196,8 +196,7 @@ async def test_a_job_says_by_when_it_should_be_done_and_why_there(master: Master
     await master.add("a", a)
     await ran(master, a, 1)
     job = await ran(master, a, 2)
-    assert "on a because done in about" in job.explanation
-    assert "nothing ahead" in job.explanation
+    assert job.explanation.startswith("on a: about ")
     assert job.expected_s is not None
 
 

@@ -297,11 +297,11 @@ def test_too_little_memory_is_told_as_a_caution_and_no_refusal() -> None:
     told = {one.eligibility.name: one for one in choice.scheduler.forecasts(FLUX, choice.need, 0.0)}
     assert (told["small"].eligibility.eligible, told["small"].need_gb) == (True, pytest.approx(12.4))
     assert caution(told["small"]) == "needs about 12 GB, it has 8"
-    assert in_full(told["small"]) == "nothing in its queue, 7.0 GB free; needs about 12 GB, it has 8"
+    assert in_full(told["small"]) == "idle, 7.0 GB free; needs about 12 GB, it has 8"
     assert caution(told["big"]) == ""
     choice.wait()
     (start,) = choice.scheduler.plan(0.0).starts
-    assert start.explain().endswith("(small: nothing in its queue, 7.0 GB free; needs about 12 GB, it has 8)")
+    assert start.explain().endswith("(small: idle, 7.0 GB free; needs about 12 GB, it has 8)")
     ran(choice.knowledge, "big", FLUX, 10.0)
     choice.knowledge.note_too_little("small", FLUX)
     told = {one.eligibility.name: one for one in choice.scheduler.forecasts(FLUX, choice.need, 0.0)}

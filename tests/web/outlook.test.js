@@ -6,7 +6,7 @@ import { ASK_EVERY_MS, Outlook, SAME_EVERY_MS, SETTLED_MS } from "../../web/flee
 import { FleetStore } from "../../web/fleet/data/store.js";
 import { job, peer } from "./stand_in.js";
 
-const GPU = { id: "p1", name: "gpu-1", eligible: true, reason: "nothing in its queue", finish_s: null };
+const GPU = { id: "p1", name: "gpu-1", eligible: true, reason: "idle", finish_s: null };
 const told = (peers, more = {}) => ({ peers, paused: false, held: "", waiting: 0, ...more });
 const REMOTE = { type: "RemoteDispatch" };
 const settle = () => new Promise((resolve) => setImmediate(resolve));

@@ -59,10 +59,10 @@ test("boxes inside subgraphs count, and a widget that would do something to tell
 });
 
 test("the line names the first peer and its reason, or says that there is none", () => {
-  const able = { name: "gpu-2", eligible: true, reason: "done in about 14 s: model warm, nothing ahead" };
+  const able = { name: "gpu-2", eligible: true, reason: "about 14 s, model loaded" };
   const not = { name: "gpu-1", eligible: false, reason: "it is outside its hours" };
-  assert.equal(outlookText({ id: "", peers: [able, not] }), "Next run: gpu-2, done in about 14 s: model warm, nothing ahead");
-  assert.equal(outlookText({ id: "7", peers: [able] }), "Remote Dispatch #7: gpu-2, done in about 14 s: model warm, nothing ahead");
+  assert.equal(outlookText({ id: "", peers: [able, not] }), "Next run: gpu-2, about 14 s, model loaded");
+  assert.equal(outlookText({ id: "7", peers: [able] }), "Remote Dispatch #7: gpu-2, about 14 s, model loaded");
   assert.equal(outlookText({ id: "", peers: [not] }), "No peer can run this workflow right now");
   assert.equal(outlookText({ id: "7", peers: [not] }), "Remote Dispatch #7: no peer available");
   assert.deepEqual(otherLines({ peers: [able, not] }), ["gpu-1: it is outside its hours"]);
@@ -79,9 +79,9 @@ test("a peer that has all and is away is waited for, and the line says so", () =
 });
 
 test("while nothing is started the line says so, and what will be then", () => {
-  const able = { name: "gpu-2", eligible: true, reason: "done in about 14 s: nothing ahead" };
+  const able = { name: "gpu-2", eligible: true, reason: "about 14 s" };
   const not = { name: "gpu-1", eligible: false, reason: "it is outside its hours" };
-  const said = "Next run: gpu-2, done in about 14 s: nothing ahead";
+  const said = "Next run: gpu-2, about 14 s";
   const paused = { id: "", peers: [able], paused: true, held: "", waiting: 0 };
   assert.equal(outlookText(paused), `Paused; once resumed: ${said}`);
   assert.equal(outlookText({ ...paused, peers: [not] }), "No peer can run this workflow right now");

@@ -91,9 +91,9 @@ test("a prompt that ran here is told of with the server's reason", () => {
 
 test("the outlook says before Run what runs here", () => {
   const here = "Chooser (node 2) runs on this computer only.";
-  const first = { name: "gpu-1", eligible: true, reason: "nothing ahead", finish_s: 3, origin: "here" };
+  const first = { name: "gpu-1", eligible: true, reason: "about 4 s", finish_s: 3, origin: "here" };
   assert.equal(outlookText({ id: "", peers: [first], here }), here);
-  assert.equal(outlookText({ id: "9", peers: [first], here }), `Remote Dispatch #9: gpu-1, nothing ahead. ${here}`);
+  assert.equal(outlookText({ id: "9", peers: [first], here }), `Remote Dispatch #9: gpu-1, about 4 s. ${here}`);
   assert.equal(outlookText({ id: "9", peers: [], here }), `Remote Dispatch #9: ${here}`);
   assert.equal(outlookBadge({ peers: [], here }), "this computer");
 });

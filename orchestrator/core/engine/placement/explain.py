@@ -64,8 +64,10 @@ def sentence(chosen: str, forecasts: Sequence[Forecast], *, unnamed: int = 0) ->
     others = [said_of(r.eligibility.name, in_short(r)) for r in forecasts if r is not mine]
     hidden = unnamed + max(len(others) - OTHERS_MAX, 0)
     listed = others[:OTHERS_MAX] + ([f"and {hidden} more"] if hidden else [])
-    because = f"on {mine.eligibility.name} because {_reason(mine)}"
-    return f"{because} ({'; '.join(listed)})" if listed else because
+    verb = "has" if mine.ahead else "is"
+    why = f": {_timed(mine)}" if mine.origin in SAME_GRAPH else f" because it {verb} {_guessless(mine)}"
+    said = f"on {mine.eligibility.name}{why}"
+    return f"{said} ({'; '.join(listed)})" if listed else said
 
 
 def in_short(forecast: Forecast) -> str:
@@ -73,9 +75,9 @@ def in_short(forecast: Forecast) -> str:
     if not forecast.eligibility.eligible:
         return forecast.eligibility.reason
     words = (
-        [load_of(forecast.peer, forecast.ahead)]
-        if forecast.origin is Origin.NOTHING
-        else [f"{duration(forecast.start_s + forecast.load_s + forecast.run_s)}", *_loads(forecast)]
+        [duration(forecast.start_s + forecast.load_s + forecast.run_s), *_loads(forecast)]
+        if forecast.origin in SAME_GRAPH
+        else [load_of(forecast.peer, forecast.ahead)]
     )
     if not forecast.has_room:
         words.append("its slots are taken")
@@ -86,7 +88,7 @@ def in_full(forecast: Forecast) -> str:
     """For a table of peers: when it would be done and what of that is waiting and loading."""
     if not forecast.eligibility.eligible:
         return forecast.eligibility.reason
-    return _guessless(forecast) if forecast.origin is Origin.NOTHING else _reason(forecast)
+    return _timed(forecast) if forecast.origin in SAME_GRAPH else _guessless(forecast)
 
 
 def caution(forecast: Forecast) -> str:
@@ -113,38 +115,28 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5_970 else f"{seconds / 3600:.1f} h"
 
 
-def _reason(forecast: Forecast) -> str:
-    if forecast.origin is Origin.NOTHING:
-        return f"it has {_guessless(forecast)}"
+def _timed(forecast: Forecast) -> str:
+    """Of a peer whose time is known from this graph: when it is done, and what of that is waiting."""
     done = duration(forecast.start_s + forecast.load_s + forecast.run_s)
-    guess = {
-        Origin.ELSEWHERE: ["guessed from other peers"],
-        Origin.SHAPE: ["guessed from other sizes"],
-        Origin.PEER: ["guessed from other graphs"],
-        Origin.FLEET: ["guessed from other graphs"],
-    }.get(forecast.origin, [])
-    about = "about" if forecast.origin in SAME_GRAPH else "perhaps"
-    return _with_caution(", ".join([f"done in {about} {done}: {_words(forecast)}", *guess]), forecast)
+    warm = ["model loaded"] if forecast.has_files and not forecast.cold else []
+    guess = {Origin.ELSEWHERE: ["guessed from other peers"], Origin.SHAPE: ["guessed from other sizes"]}
+    words = [f"about {done}", *warm, *_loads(forecast), *_ahead(forecast), *guess.get(forecast.origin, [])]
+    return _with_caution(", ".join(words), forecast)
 
 
 def _guessless(forecast: Forecast) -> str:
-    """Of a peer of which nothing was learned: how busy it is."""
-    first = [_first(forecast)] if forecast.before else []
+    """Of a peer where nothing like it ran: how busy it is. A number taken from other graphs would mislead."""
+    first = [_jobs_ahead(forecast.before)] if forecast.before else []
     return _with_caution(", ".join([load_of(forecast.peer, forecast.ahead), *first]), forecast)
 
 
-def _words(forecast: Forecast) -> str:
-    warm = ["model warm"] if forecast.has_files and not forecast.cold else []
-    ahead = "nothing ahead"
-    if forecast.before:
-        ahead = f"{_first(forecast)}, its turn in {duration(forecast.start_s)}"
-    elif forecast.ahead:
-        ahead = f"{forecast.ahead} ahead for {duration(forecast.start_s)}"
-    return ", ".join([*warm, *_loads(forecast), ahead])
+def _ahead(forecast: Forecast) -> list[str]:
+    ahead = forecast.before or forecast.ahead
+    return [_jobs_ahead(ahead), f"starts in about {duration(forecast.start_s)}"] if ahead else []
 
 
-def _first(forecast: Forecast) -> str:
-    return f"{forecast.before} waiting job{'s go' if forecast.before > 1 else ' goes'} first"
+def _jobs_ahead(count: int) -> str:
+    return f"{count} job{'' if count == 1 else 's'} ahead"
 
 
 def _loads(forecast: Forecast) -> list[str]:

@@ -114,5 +114,5 @@ def has_gpu(status: BackendStatus) -> bool:
 def load_of(peer: PeerSnapshot, waiting: int) -> str:
     """How busy it is with that many prompts in its queue, in words."""
     free = free_memory_of(peer.status)
-    queue = "nothing in its queue" if not waiting else f"{waiting} in its queue"
+    queue = f"{waiting} in its queue" if waiting else "idle"
     return f"{queue}, {free / 2**30:.1f} GB free" if free else queue
