@@ -31,6 +31,13 @@ def data_dir() -> Path:
     return Path(folder_paths.get_system_user_directory(DATA_FOLDER))
 
 
+def web_name() -> str:
+    """Under which name ComfyUI serves our ``web`` folder, at /extensions/<name>/. Looks at the disk."""
+    ours = Path(__file__).resolve().parents[2] / "web"
+    served: Mapping[str, str] = comfy_nodes.EXTENSION_WEB_DIRS
+    return next((name for name, folder in served.items() if Path(folder).resolve() == ours), ours.parent.name)
+
+
 def folders() -> Folders:
     return Folders(
         output=Path(folder_paths.get_output_directory()),

@@ -62,6 +62,7 @@ def install(server: Any) -> None:
         where=nodes.where,
         definitions=nodes.definitions,
         parted=runs_here.parted,
+        web_name=comfy.web_name,
     )
     handlers = PromptHandlers(server, PromptHook(runs_here.stays_here))
     announcer = Announcer(runtime, pages.send, pages.are_open)

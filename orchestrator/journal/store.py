@@ -27,8 +27,9 @@ from ..core.engine.estimates.learned import LearnedRow
 from ..core.engine.faults.withdrawal import Unwanted
 from ..core.models.backend import BackendConfig
 from ..core.models.job import Job, JobState, Rank
+from ..core.models.peer_work import Turn
 from ..errors import OrchestratorError, StoreError
-from . import graph_rows, job_rows, learned_rows
+from . import graph_rows, job_rows, learned_rows, work_rows
 from .copies import JournalCopies
 from .counts import JournalCount
 from .job_rows import BATCH, load_jobs
@@ -222,6 +223,9 @@ class Store:
         """Keep what is new or different, drop what has no values; `only`: these, and forget all others."""
         save = learned_rows.replace if only else learned_rows.save
         await self._transaction(partial(save, rows=rows))
+
+    async def load_turns(self, since: datetime) -> tuple[Turn, ...]:
+        return await self._transaction(partial(work_rows.load, since=since))
 
     async def has_job(self, job_id: str) -> bool:
         return await self._transaction(partial(job_rows.has_job, job_id=job_id))

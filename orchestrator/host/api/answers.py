@@ -160,6 +160,24 @@ class JobsView(TypedDict):
     counts: CountsView
 
 
+class PeerWorkView(TypedDict):
+    peer_id: str
+    peer: str
+    done: int
+    failed: Annotated[int, Field(description="Attempts there; the job may have been done elsewhere then.")]
+    busy_s: float
+    busy: Annotated[
+        list[float], Field(description="The while in equal parts: how much of each it was at work, 0 to 1.")
+    ]
+    failures: Annotated[list[int], Field(description="How many in each of these parts.")]
+
+
+class WorkView(TypedDict):
+    since: Moment
+    until: Moment
+    peers: Annotated[list[PeerWorkView], Field(description="Those that did something.")]
+
+
 class AcceptedView(TypedDict):
     job_id: str
     state: str

@@ -17,6 +17,7 @@ from .job_bodies import Edit, Explained, GraphBody, JobAction, JobRequests, Move
 from .job_query import JobsQuery
 from .peer_bodies import Interruption, NewPeer, PeerChanges
 from .variation_bodies import Axes
+from .work import WorkQuery
 
 Schema = dict[str, Any]
 _PLACE = "#/components/schemas/"
@@ -173,6 +174,10 @@ _PATHS: dict[str, dict[str, Schema]] = {
             body=Explained,
         )
     },
+    "/work": {
+        "get": operation("What each peer did over the last hours or days", answers.WorkView, query=WorkQuery)
+    },
+    "/monitor": {"get": operation("The monitor, a page for people", _TEXT, kind="text/html")},
     "/settings": {
         "get": operation("What is switched on", ref(Settings)),
         "patch": operation("Switch something", ref(Settings), body="SettingsChanges"),

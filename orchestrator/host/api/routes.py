@@ -31,6 +31,7 @@ from ...errors import (
 from ...runtime import Runtime
 from ..doors.guard import Guard
 from ..page.merged_nodes import WhereTable, nothing_known
+from ..page.monitor import MonitorPage
 from ..page.previews import PICTURE_TYPES
 from ..sanitise import sanitise
 from .addresses import addresses_view
@@ -47,6 +48,7 @@ from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
 from .peer_bodies import Interruption, NewPeer, PeerChanges
 from .report import job_report, report
 from .views import job_view, jobs_view, outlook_view
+from .work import WorkQuery, work
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ def add_routes(
     where: WhereTable = nothing_known,
     definitions: Definitions = no_definitions,
     parted: PartedRequest = lambda request: (request, ""),
+    web_name: Callable[[], str] = lambda: "remote-dispatch",
 ) -> None:
     """Add all routes to the host's table, each behind the guard. The host repeats them under /api."""
     api = _Api(runtime, guard, own_models, where, parted)
@@ -108,6 +111,7 @@ def add_routes(
         ("POST", "/inspect", graphs.inspect),
         ("POST", "/variations", graphs.variations),
         ("POST", "/explain", api.explain),
+        ("GET", "/work", api.work),
         ("GET", "/settings", api.settings),
         ("PATCH", "/settings", api.change_settings),
         ("GET", "/runs_here", api.runs_here),
@@ -121,6 +125,7 @@ def add_routes(
         ("/jobs/{id}/preview", api.preview),
         ("/events", api.events),
         ("/where", api.where),
+        ("/monitor", MonitorPage(web_name)),
     )
     for path, handler in raw:
         routes.route("GET", PREFIX + path)(guard.protect(handler))
@@ -300,6 +305,9 @@ class _Api:
     async def job_report(self, request: web.Request) -> tuple[int, Any]:
         job = await self._runtime.jobs.get(_id(request))
         return 200, await job_report(self._runtime, self._guard.token, job)
+
+    async def work(self, request: web.Request) -> tuple[int, Any]:
+        return 200, await work(self._runtime, read(WorkQuery, request.rel_url.query))
 
     async def explain(self, request: web.Request) -> tuple[int, Any]:
         asked, here = self._parted(read(Explained, await read_object(request)).request())

@@ -199,7 +199,9 @@ def _output_view(output: OutputFile) -> OutputView:
 
 
 def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment_text(moment)
+
+
+def moment_text(moment: datetime) -> str:
     """ISO 8601 in UTC with a trailing Z and milliseconds."""
-    if moment is None:
-        return None
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
