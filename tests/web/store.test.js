@@ -244,6 +244,23 @@ test("a line that names a job which the page missed makes it read everything", a
   assert.deepEqual(new Set(store.queue.map((each) => each.job_id)), new Set(["a", "b"]));
 });
 
+test("a queue read while everything is being read does not make it start over", async () => {
+  const everything = later();
+  let asked = 0;
+  const { store } = live({
+    jobs: () => {
+      asked += 1;
+      return everything.promise;
+    },
+    line: async () => listing([], { line: ["a"] }),
+  });
+  const refreshed = store.refresh();
+  await store.readLine();
+  everything.resolve(listing([job({ job_id: "a", state: "waiting" })]));
+  await refreshed;
+  assert.deepEqual([asked, store.phase], [1, "ready"]);
+});
+
 test("of many events that follow closely the first is told at once and the others together", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { store, events } = live({});

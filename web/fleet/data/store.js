@@ -182,7 +182,7 @@ export class FleetStore extends EventTarget {
   async readLine() {
     const turn = this.#refreshes;
     const answer = await this.#api.line(JOBS_KEPT).catch(() => null);
-    if (!answer || turn !== this.#refreshes) return;
+    if (!answer || turn !== this.#refreshes || this.#meanwhile) return; // all of it is being read
     if (answer.line.some((id) => !this.#index.get(id))) return this.refresh(); // events were lost
     this.#index.line = answer.line;
     this.unseen = { ...this.unseen, waiting: Math.max(0, answer.counts.waiting - answer.line.length) };
