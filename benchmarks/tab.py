@@ -1,4 +1,4 @@
-"""The Fleet tab with 50 peers and 7 000 jobs, in Chromium: python benchmarks/tab.py
+"""The Fleet tab and the monitor with 50 peers and 7 000 jobs, in Chromium: python benchmarks/tab.py
 
 A scripted server gives the real modules of web/fleet their peers and jobs, and sends 200 events a second.
 Printed: frames a second while the lists scroll, the longest task, and the heap before and after.
@@ -13,6 +13,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,18 @@ sys.path.insert(0, str(ROOT))
 from tests.rig.chromium import HOW_TO, find_chromium  # noqa: E402
 
 PEERS, JOBS, EVENTS_A_SECOND = 50, 5_000, 200
+PARTS = 48  #: of the while that the monitor shows
 PAGE = """<!doctype html><meta charset="utf-8"><title>Fleet</title>
-<link rel="stylesheet" href="/web/fleet.css">
+<link rel="stylesheet" href="/web/fleet.css"><link rel="stylesheet" href="/web/fleet_monitor.css">
 <style>body { margin: 0; background: #1a1a1a; font-family: sans-serif } #tab { width: 420px; height: 100vh;
-overflow-y: auto }</style>
+overflow-y: auto } #tab.wide { width: 100%; overflow: hidden }</style>
 <div id="tab">A page that has been open for a while</div>
 <script type="module">
 import { FleetApi } from "/web/fleet/data/api.js";
 import { FleetStore } from "/web/fleet/data/store.js";
+import { Outlook } from "/web/fleet/outlook/outlook.js";
 import { mount } from "/web/fleet/panel.js";
+import { mount as mountMonitor } from "/web/fleet/monitor/monitor.js";
 const comfy = { apiURL: (route) => route, fetchApi: (route, options) => fetch(route, options) };
 const api = new FleetApi(comfy), store = new FleetStore(api), events = new EventTarget();
 store.listen(events);
@@ -46,11 +50,16 @@ new WebSocket(`ws://${location.host}/events`).onmessage = ({ data }) => {
   events.dispatchEvent(new CustomEvent(type, { detail }));
 };
 store.readSettings();
-window.open_tab = () => void mount(document.querySelector("#tab"), { api, store });
+const outlook = new Outlook({}, api, store, () => false);  // it has no graph to ask about
+const place = document.querySelector("#tab");
+window.show = {
+  tab: () => void mount(place, { api, store, outlook }),
+  monitor: () => { place.className = "wide"; mountMonitor(place, { api, store }, "h1") },
+};
 window.store = store;
 </script>"""
-SCROLL = """async (seconds) => {
-  const tab = document.querySelector("#tab");
+SCROLL = """async ([seconds, scroller]) => {
+  const tab = document.querySelector(scroller);
   let frames = 0, step = 90;
   const end = performance.now() + seconds * 1000;
   while (performance.now() < end) {
@@ -88,6 +97,14 @@ class Fleet:
             "line": [job["job_id"] for job in waiting],
             "counts": counts,
         }
+
+    def work(self) -> dict[str, Any]:
+        """What the peers did today: a little else each time, so that all of it is drawn again."""
+        share = [self.random.random() for _ in range(PARTS)]
+        counts = {"done": len(self.jobs) // PEERS, "failed": 1, "busy_s": 3600.0, "busy": share}
+        failures = [int(part > 0.95) for part in share]
+        peers = [{"peer_id": p["id"], "peer": p["name"], **counts, "failures": failures} for p in self.peers]
+        return {"since": self._moment(-14_400), "until": self._moment(0), "peers": peers}
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Progress mostly; every tenth time a job ends, the next begins and a new one joins the line."""
@@ -168,6 +185,9 @@ def make_app(fleet: Fleet) -> web.Application:
     async def settings(_: web.Request) -> web.Response:
         return web.json_response({"fleet_mode": True, "paused": False, "this_machine": False})
 
+    async def work(_: web.Request) -> web.Response:
+        return web.json_response(fleet.work())
+
     async def events(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -186,6 +206,7 @@ def make_app(fleet: Fleet) -> web.Application:
     app.router.add_get("/orchestrator/peers", peers)
     app.router.add_get("/orchestrator/jobs", jobs)
     app.router.add_get("/orchestrator/settings", settings)
+    app.router.add_get("/orchestrator/work", work)
     app.router.add_get("/events", events)
     app.router.add_static("/web", ROOT / "web")
     return app
@@ -200,47 +221,92 @@ async def heap_mb(page: Page) -> float:
     return float(used) / (1 << 20)
 
 
-async def measure(seconds: float, rest_s: float, picture: str) -> None:
+@dataclass(frozen=True)
+class Place:
+    """What is measured: its name in the page's ``show``, what scrolls in it, and what a row is."""
+
+    name: str
+    scroller: str
+    row: str
+    prepare: str = ""
+
+
+PLACES = (
+    Place("tab", "#tab", ".orc-row"),
+    Place("monitor", ".orc-monitor-jobs .orc-scroll", ".orc-tr"),
+    Place(
+        "monitor",
+        ".orc-monitor-jobs .orc-scroll",
+        ".orc-tr",
+        prepare="""() => {
+          document.querySelector(".orc-monitor-timeline summary").click();
+          const hours = document.querySelector(".orc-monitor-timeline select");
+          hours.value = "360";
+          hours.dispatchEvent(new Event("change"));
+          document.querySelector(".orc-monitor-jobs [data-column=title] .orc-sort").click();
+          const search = document.querySelector(".orc-monitor-jobs input[type=search]");
+          search.value = "cat 1";
+          search.dispatchEvent(new Event("input"));
+        }""",
+    ),
+)
+
+
+async def measure(page: Page, place: Place, seconds: float, rest_s: float) -> None:
+    await page.wait_for_function("window.store?.settings")
+    await page.wait_for_timeout(500)
+    await page.evaluate(LONGEST)
+    await page.evaluate(f"show.{place.name}()")
+    await page.wait_for_function("window.store.phase === 'ready'")
+    known = await page.evaluate("[window.store.peers.length, window.store.jobs.length]")
+    how = ", sorted, searched, with six hours of timeline" if place.prepare else ""
+    print(f"{place.name}{how}: {known[0]} peers, {known[1]} jobs, {EVENTS_A_SECOND} events a second")
+    await page.wait_for_timeout(2_000)
+    print(f"longest task while it opens   {await page.evaluate(LONGEST):6.0f} ms")
+    if place.prepare:
+        await page.evaluate(place.prepare)
+        await page.wait_for_timeout(2_000)
+        print(f"longest task, prepared        {await page.evaluate(LONGEST):6.0f} ms")
+    before = await heap_mb(page)
+    await page.evaluate(LONGEST)
+    frames = await page.evaluate(SCROLL, [seconds, place.scroller])
+    print(f"frames a second, scrolling    {frames:6.1f}")
+    print(f"longest task, scrolling       {await page.evaluate(LONGEST):6.0f} ms (0: none over 50)")
+    print(f"rows in the document          {await page.locator(place.row).count():6}")
+    await page.wait_for_timeout(rest_s * 1000)
+    print(f"longest task, at rest         {await page.evaluate(LONGEST):6.0f} ms")
+    after = await heap_mb(page)
+    print(f"heap before and after         {before:6.1f} and {after:.1f} MB ({after / before - 1:+.0%})\n")
+
+
+async def measure_all(chosen: str, seconds: float, rest_s: float, picture: str) -> None:
     program = find_chromium()
     if program is None:
         raise SystemExit(HOW_TO)
-    runner = web.AppRunner(make_app(Fleet()), shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=str(program), args=["--no-sandbox"])
-        page = await browser.new_page(viewport={"width": 1280, "height": 900})
-        page.on("pageerror", lambda error: print("page error:", error))
-        await page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
-        await page.wait_for_function("window.store?.settings")
-        await page.wait_for_timeout(500)
-        await page.evaluate(LONGEST)
-        await page.evaluate("open_tab()")
-        await page.wait_for_function("window.store.phase === 'ready'")
-        known = await page.evaluate("[window.store.peers.length, window.store.jobs.length]")
-        print(f"{known[0]} peers, {known[1]} jobs, {EVENTS_A_SECOND} events a second")
-        await page.wait_for_timeout(2_000)
-        print(f"longest task while it opens   {await page.evaluate(LONGEST):6.0f} ms")
-        before = await heap_mb(page)
-        await page.evaluate(LONGEST)
-        frames = await page.evaluate(SCROLL, seconds)
-        print(f"frames a second, scrolling    {frames:6.1f}")
-        print(f"longest task, scrolling       {await page.evaluate(LONGEST):6.0f} ms (0: none over 50)")
-        print(f"rows in the document          {await page.locator('.orc-row').count():6}")
-        await page.wait_for_timeout(rest_s * 1000)
-        print(f"longest task, at rest         {await page.evaluate(LONGEST):6.0f} ms")
-        after = await heap_mb(page)
-        print(f"heap before and after         {before:6.1f} and {after:.1f} MB ({after / before - 1:+.0%})")
-        if picture:
-            await page.screenshot(path=picture)
+        for number, place in enumerate(PLACES):
+            if chosen not in ("", place.name):
+                continue
+            runner = web.AppRunner(make_app(Fleet()), shutdown_timeout=0.1)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            page = await browser.new_page(viewport={"width": 1280, "height": 900})
+            page.on("pageerror", lambda error: print("page error:", error))
+            await page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+            await measure(page, place, seconds, rest_s)
+            if picture:
+                await page.screenshot(path=f"{picture}-{number}.png")
+            await page.close()
+            await runner.cleanup()
         await browser.close()
-    await runner.cleanup()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", choices=sorted({place.name for place in PLACES}))
     parser.add_argument("--scroll", type=float, default=20, help="seconds of scrolling")
     parser.add_argument("--rest", type=float, default=20, help="seconds without")
-    parser.add_argument("--picture", default="", help="a file for a screenshot at the end")
+    parser.add_argument("--picture", default="", help="how files for screenshots at the end begin")
     given = parser.parse_args()
-    asyncio.run(measure(given.scroll, given.rest, given.picture))
+    asyncio.run(measure_all(given.only, given.scroll, given.rest, given.picture))

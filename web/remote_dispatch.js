@@ -3,7 +3,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { FleetApi } from "./fleet/data/api.js";
 import { Notifications } from "./fleet/host_page/notifications.js";
-import { commandsOf, TAB_ID } from "./fleet/host_page/commands.js";
+import { commandsOf, MONITOR_ID, TAB_ID } from "./fleet/host_page/commands.js";
 import { t, useLanguage } from "./fleet/data/i18n.js";
 import { DoneNotice } from "./fleet/host_page/done_notice.js";
 import { FleetMode } from "./fleet/host_page/mode.js";
@@ -14,6 +14,7 @@ import { workflowName } from "./fleet/data/workflow_name.js";
 import { NodeMenu } from "./fleet/host_page/node_menu.js";
 import { NodeOutlook } from "./fleet/host_page/node_outlook.js";
 import { Outlook } from "./fleet/outlook/outlook.js";
+import { mount as mountMonitor } from "./fleet/monitor/monitor.js";
 import { mount } from "./fleet/panel.js";
 import { PeerOnly } from "./fleet/host_page/peer_only.js";
 import { offerPlaces } from "./fleet/host_page/run_offers.js";
@@ -55,7 +56,7 @@ peerOnly.listen(api);
 offerPlaces(api, places, () => Boolean(store.settings?.fleet_mode), () => workflowName(app));
 
 function loadStyles() {
-  for (const name of ["fleet.css", "fleet_dialog.css", "fleet_variations.css"]) {
+  for (const name of ["fleet.css", "fleet_dialog.css", "fleet_variations.css", "fleet_monitor.css"]) {
     const link = document.createElement("link");
     link.rel = "stylesheet";
     link.href = new URL(`./${name}`, import.meta.url).href;
@@ -70,11 +71,36 @@ app.registerExtension({ name: "RemoteDispatch.PeerOnly", ...peerOnly.parts });
 
 app.registerExtension({ name: "RemoteDispatch.Variations", ...variations.parts });
 
+/** What the host opens and closes. It calls `render` with a new, detached element at each opening, and at times twice
+ * for the same one. @param {(el: HTMLElement) => () => void} show */
+function closable(show) {
+  let unmount = () => {};
+  return {
+    render(el) {
+      unmount();
+      unmount = show(el);
+    },
+    destroy() {
+      unmount();
+      unmount = () => {};
+    },
+  };
+}
+
 app.registerExtension({
   name: "RemoteDispatch.Fleet",
   ...mode.parts,
   settings: [...mode.parts.settings, ...runsHere.settings, ...doneNotice.settings],
   commands: [...mode.parts.commands, ...commandsOf({ api: fleetApi, store, manager: () => app.extensionManager })],
+  bottomPanelTabs: [{
+    id: MONITOR_ID,
+    title: t("Fleet monitor"),
+    type: "custom",
+    ...closable((el) => {
+      el.classList.add("orc-fills");
+      return mountMonitor(el, { api: fleetApi, store });
+    }),
+  }],
   afterConfigureGraph: () => outlook.graphChanged(),
   nodeCreated: (node) => {
     nodeBadges.nodeCreated(node);
@@ -90,22 +116,13 @@ app.registerExtension({
     variations.start();
     store.refreshPeers().catch(() => {}); // the tab says what is wrong
     store.readLine(); // the button counts what waits
-    let unmount = () => {};
     app.extensionManager.registerSidebarTab({
       id: TAB_ID,
       icon: "pi pi-server",
       title: "Fleet",
       tooltip: t("Fleet: the computers that Remote Dispatch uses"),
       type: "custom",
-      // Called with a new, detached element at each opening, and at times twice for the same one.
-      render(el) {
-        unmount();
-        unmount = mount(el, { api: fleetApi, store, outlook, host });
-      },
-      destroy() {
-        unmount();
-        unmount = () => {};
-      },
+      ...closable((el) => mount(el, { api: fleetApi, store, outlook, host })),
     });
   },
 });

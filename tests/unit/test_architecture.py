@@ -339,6 +339,7 @@ STATIC_IMPORT = re.compile(r"""^(?:import|\}|export)[^;"]*?from\s*"([^"]+)";""",
 #: A room of the page imports from itself and from those of a lower rank; panel.js and the entry from all.
 PAGE_RANKS = {
     "data": 0, "ui": 1, "outlook": 2, "peers": 2, "timeline": 2, "variations": 2, "jobs": 3, "host_page": 4,
+    "monitor": 4,
 }  # fmt: skip
 HOST_MODULES = {"../../scripts/app.js", "../../scripts/api.js"}
 

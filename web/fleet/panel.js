@@ -1,8 +1,10 @@
 // @ts-check
 /** The Fleet tab as a whole: header, notices, and the two sections. */
-import { mount as mountAddresses, whyOff } from "./peers/addresses.js";
-import { h, keyedList, setOptionalText, setText } from "./ui/dom.js";
-import { plural, t } from "./data/i18n.js";
+import { mount as mountAddresses } from "./peers/addresses.js";
+import { h, outsideLink, setOptionalText, setText } from "./ui/dom.js";
+import { t } from "./data/i18n.js";
+import { fleetNotices } from "./peers/notices.js";
+import { fleetSummary } from "./peers/summary.js";
 import { mount as mountJobs } from "./jobs/jobs.js";
 import { mount as mountMode } from "./host_page/mode_switch.js";
 import { mount as mountPeers } from "./peers/peers.js";
@@ -25,43 +27,18 @@ export function mount(el, { api, store, outlook, host }) {
   const { signal } = controller;
   const summary = h("span", { class: "orc-muted" });
   const spoken = h("div", { class: "orc-sr", role: "status" });
-  const noticeText = h("span");
-  const retry = h("button", { type: "button", class: "orc-button", onclick: () => store.refresh() }, t("Try again"));
-  const notice = h("div", { class: "orc-notice", role: "alert" }, noticeText, retry);
-  const notices = h("div");
-  const showNotices = keyedList(notices, (/** @type {string} */ text) => text, (text) => ({
-    element: h("div", { class: "orc-notice", role: "status" }, h("span", {}, text),
-      h("button", { type: "button", class: "orc-button", onclick: () => store.dismiss(text) }, t("Dismiss"))),
-    update() {},
-  }));
+  const notices = fleetNotices(store);
+  const monitor = outsideLink(api.fileUrl("/orchestrator/monitor"), t("Monitor"),
+    { class: "orc-muted", title: t("All peers and jobs in tables, on a page of their own") });
   const addresses = h("section", { "aria-label": t("Addresses") });
   const mode = h("section", { class: "orc-mode", "aria-label": t("Fleet mode") });
   const peers = h("section", { class: "orc-section", "aria-label": t("Peers") });
   const timeline = h("section", { class: "orc-section", "aria-label": t("Timeline") });
   const jobs = h("section", { class: "orc-section", "aria-label": t("Jobs") });
 
-  const showSummary = () => {
-    const up = store.peers.filter((peer) => peer.enabled && peer.health === "up").length;
-    const open = store.queue;
-    const running = open.filter((job) => job.state === "running" && job.begun_at).length;
-    const waiting = open.length - running + store.unseen.waiting;
-    const parts = [plural(store.peers.length, "{up} of {count} peer up", "{up} of {count} peers up", { up })];
-    if (running) parts.push(t("{count} running", { count: running }));
-    if (waiting) parts.push(t("{count} waiting", { count: waiting }));
-    setOptionalText(summary, store.peers.length ? parts.join(" · ") : "");
-  };
+  const showSummary = () => setOptionalText(summary, fleetSummary(store));
   const showStatus = () => {
-    const text = !store.connected
-      ? t("The connection to ComfyUI is lost. What you see is the last that was known.")
-      : store.isShutOut
-        ? whyOff(location.host)
-      : store.phase === "failed"
-        ? store.problem?.message ?? t("Could not load the fleet.")
-        : "";
-    setText(noticeText, text);
-    notice.hidden = !text;
-    showNotices(store.notices);
-    retry.hidden = !store.connected;
+    notices.show();
     peers.hidden = jobs.hidden = store.phase === "idle" || (store.phase !== "ready" && !store.peers.length);
   };
 
@@ -73,8 +50,8 @@ export function mount(el, { api, store, outlook, host }) {
   showStatus();
   el.replaceChildren(
     h("div", { class: "orc-panel" },
-      h("header", { class: "orc-panel-head" }, h("h2", {}, "Fleet"), summary),
-      mode, notice, notices, addresses, peers, timeline, jobs, spoken,
+      h("header", { class: "orc-panel-head" }, h("h2", {}, "Fleet"), summary, monitor),
+      mode, ...notices.elements, addresses, peers, timeline, jobs, spoken,
     ),
   );
   store.refresh();

@@ -2,7 +2,7 @@
 /**
  * The Fleet tab's one way to the server: routes under /orchestrator, with the page's token.
  *
- * @typedef {{name: string, type: string, vram_total_bytes: number, vram_free_bytes: number}} Device
+ * @typedef {{name: string, type: string, vram_total_bytes: number, vram_free_bytes: number, temperature_c?: number | null}} Device
  * @typedef {"unknown" | "up" | "suspect" | "down" | "ejected" | "zombie" | "needs_key"} Health
  * @typedef {{id: string, name: string, url: string, enabled: boolean, draining: boolean, tags: string[],
  *   has_credentials: boolean, tls: string, health: Health, reason: string, version: string, devices: Device[],
@@ -82,9 +82,10 @@ export class FleetApi {
   }
 
   /** The order of the waiting jobs, without them. @param {number} limit @returns {Promise<Jobs>} */
-  line(limit) {
-    return this.#request("GET", `/jobs?limit=${limit}&only=line`);
-  }
+  line = (limit) => this.#request("GET", `/jobs?limit=${limit}&only=line`);
+
+  /** @param {string} since @returns {Promise<import("../monitor/work.js").Work>} */
+  work = (since) => this.#request("GET", `/work?since=${encodeURIComponent(since)}`);
 
   /** @returns {Promise<import("./availability.js").Where>} */
   where = () => this.#request("GET", "/where");
@@ -106,10 +107,7 @@ export class FleetApi {
     return this.#change("PATCH", `/peers/${encodeURIComponent(id)}`, changes);
   }
 
-  /** @param {string} id */
-  removePeer(id) {
-    return this.#change("DELETE", `/peers/${encodeURIComponent(id)}`);
-  }
+  removePeer = (/** @type {string} */ id) => this.#change("DELETE", `/peers/${encodeURIComponent(id)}`);
 
   /** @param {string} id @returns {Promise<Peer>} */
   checkPeer(id) {

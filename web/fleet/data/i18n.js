@@ -12,6 +12,8 @@ let words = {};
 let categories = new Intl.PluralRules(ENGLISH);
 /** By their digits: making one takes longer than drawing a row. @type {Map<number, Intl.NumberFormat>} */
 const decimals = new Map();
+/** The same, by what they show. @type {Map<string, Intl.DateTimeFormat>} */
+const clocks = new Map();
 
 /** @param {string} sentence @param {Values} values */
 const filled = (sentence, values) =>
@@ -48,8 +50,15 @@ export function decimal(value, digits) {
 }
 
 /** The time of day. @param {string | number} moment @param {Intl.DateTimeFormatOptions} [shown] @returns {string} */
-export const clock = (moment, shown = {}) =>
-  new Date(moment).toLocaleTimeString(language === ENGLISH ? [] : language, shown);
+export function clock(moment, shown = { timeStyle: "medium" }) {
+  const key = JSON.stringify(shown);
+  let format = clocks.get(key);
+  if (!format) {
+    format = new Intl.DateTimeFormat(language === ENGLISH ? [] : language, shown);
+    clocks.set(key, format);
+  }
+  return format.format(new Date(moment));
+}
 
 /** The day of a moment: by its word where it is near. @param {string} moment @returns {string} */
 export function day(moment) {
@@ -84,4 +93,5 @@ export async function useLanguage(wanted, get = fetch) {
 function speak(code, sentences) {
   [language, words, categories] = [code, sentences, new Intl.PluralRules(code)];
   decimals.clear();
+  clocks.clear();
 }

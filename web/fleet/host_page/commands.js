@@ -4,6 +4,7 @@ import { plural, t } from "../data/i18n.js";
 import { offer } from "./offer.js";
 
 export const TAB_ID = "remote-dispatch.fleet";
+export const MONITOR_ID = "remote-dispatch.monitor";
 const AT_ONCE = 8; //: cancellations under way
 
 /** Opens the Fleet tab, and leaves an open one. @param {any} manager the host's extensionManager */
@@ -35,6 +36,10 @@ export function commandsOf({ api, store, manager }) {
 
   return [
     command("OpenFleetTab", "pi-server", t("Fleet: Open the Tab"), () => openTab(manager())),
+    command("ToggleMonitor", "pi-table", t("Fleet: Show or Hide the Monitor"), () =>
+      manager().command.execute(`Workspace.ToggleBottomPanelTab.${MONITOR_ID}`)),
+    command("OpenMonitor", "pi-external-link", t("Fleet: Open the Monitor in a New Tab"), () =>
+      void window.open(api.fileUrl("/orchestrator/monitor"), "_blank", "noopener")),
     command("AddPeer", "pi-plus", t("Fleet: Add a Peer"), async () => {
       openTab(manager());
       const place = await appearing(".orc-panel [data-orc-add]");

@@ -35,7 +35,7 @@ export function jobList(deps, label, { neighbours, picks, toggle }) {
   const list = h("ul", { class: "orc-list", "aria-label": label });
   const rest = h("p", { class: "orc-muted orc-rest" });
   const make = (/** @type {string} */ kind) => (kind === "job" ? ofJob() : kind === "batch" ? ofBatch() : dayRow());
-  const rows = windowedList(list, (/** @type {Entry} */ entry) => entry.key, make, (entry) => entry.kind);
+  const rows = windowedList(list, (/** @type {Entry} */ entry) => entry.key, make, { kindOf: (entry) => entry.kind });
   return {
     list,
     element: h("div", {}, list, rest),

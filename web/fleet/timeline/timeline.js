@@ -6,21 +6,22 @@ import { clock, t } from "../data/i18n.js";
 import { drawn, isSame, lanesOf, step, visitAt } from "./timeline_layout.js";
 
 /** @typedef {import("./timeline_layout.js").Visit} Visit @typedef {import("./timeline_layout.js").Lane} Lane
- * @typedef {import("../panel.js").SectionDeps} SectionDeps */
+ * @typedef {Pick<import("../panel.js").SectionDeps, "store">} TimelineDeps */
 
-const SPANS_MIN = [1, 5, 15, 60];
+const SPANS_MIN = [1, 5, 15, 60, 360, 1440];
 const USUAL_MIN = 5;
 const LABEL = 16; //: heights in CSS pixels
 const BAR = 14;
 const STRIP = 4; //: the waits, below what runs meanwhile
 const LANE = LABEL + BAR + STRIP + 8;
 const DRAW_EVERY_MS = 250; //: at most, however many events come
+const HOURS_EVERY_MS = 2000; //: the same while hours are shown: a pixel of them is long
 const TICK_MS = 1000;
 const HIT_SLACK = 4;
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"]);
 const OPEN_KEY = "orc.timeline.open";
 
-/** @param {HTMLElement} el @param {SectionDeps} deps @returns {() => void} */
+/** @param {HTMLElement} el @param {TimelineDeps} deps @returns {() => void} */
 export function mount(el, { store }) {
   const controller = new AbortController();
   /** @type {{job: Visit["job"], attempt: Visit["attempt"]} | null} */
@@ -32,7 +33,8 @@ export function mount(el, { store }) {
   let soon;
 
   const select = h("select", { class: "orc-choice", "aria-label": t("How far back"), onchange: () => draw() },
-    ...SPANS_MIN.map((minutes) => h("option", { value: minutes, selected: minutes === USUAL_MIN }, t("last {minutes} min", { minutes }))));
+    ...SPANS_MIN.map((minutes) => h("option", { value: minutes, selected: minutes === USUAL_MIN },
+      minutes > 60 ? t("last {hours} h", { hours: minutes / 60 }) : t("last {minutes} min", { minutes }))));
   const swatch = (/** @type {string} */ kind, /** @type {string} */ text) =>
     h("span", { class: "orc-key" }, h("i", { class: "orc-swatch", "data-kind": kind }), text);
   const legend = h("p", { class: "orc-legend orc-muted" },
@@ -95,7 +97,7 @@ export function mount(el, { store }) {
     setChildren(scale, `${time(toMs)} ${minutes()}`, () =>
       [1, 0.5, 0].map((part) => h("span", {}, part ? time(toMs - part * minutes() * 60_000) : t("now"))));
     setText(facts, told ? factsOf(told) : t("Point at a job, or use the arrow keys, to see its times."));
-    if (store.queue.some((job) => job.state === "running")) drawSoon(TICK_MS);
+    if (store.queue.some((job) => job.state === "running")) drawSoon(minutes() > 60 ? HOURS_EVERY_MS : TICK_MS);
   };
   const drawSoon = (/** @type {number} */ afterMs) => {
     soon ??= setTimeout(draw, Math.max(0, afterMs - (performance.now() - drawnAt)));
@@ -104,7 +106,7 @@ export function mount(el, { store }) {
   const changed = () => {
     clearTimeout(soon);
     soon = undefined;
-    drawSoon(DRAW_EVERY_MS);
+    drawSoon(minutes() > 60 ? HOURS_EVERY_MS : DRAW_EVERY_MS);
   };
   for (const name of ["jobs", "peers", "status"]) store.addEventListener(name, changed, { signal: controller.signal });
   const resized = new ResizeObserver(changed);

@@ -7,16 +7,19 @@ const GUESSED_PX = 60;
 const SPARE_ROWS = 6;
 const NEW_ROWS_A_FRAME = 4; //: a screenful at once would hold up the page
 
+/** Where a list begins, and between which heights it can be seen, in px of the window.
+ * @typedef {{top: number, from: number, to: number}} Sight */
+
 /** Lists that are drawn at the next frame: all are measured before one is changed, or each would lay out the page.
- * @type {Set<{measure(): number, draw(top: number): void}>} */
+ * @type {Set<{measure(): Sight, draw(sight: Sight): void}>} */
 const due = new Set();
 let frame = 0;
 
 function drawDue() {
   frame = 0;
-  const lists = [...due].map((list) => ({ list, top: list.measure() }));
+  const lists = [...due].map((list) => ({ list, sight: list.measure() }));
   due.clear();
-  for (const { list, top } of lists) list.draw(top);
+  for (const { list, sight } of lists) list.draw(sight);
 }
 
 /**
@@ -30,9 +33,10 @@ function drawDue() {
  * @param {HTMLElement} list its rows are placed absolutely: see .orc-windowed
  * @param {(item: Item) => string} keyOf
  * @param {(kind: string) => WindowedRow<Item>} createRow
- * @param {(item: Item) => string} kindOf a row serves items of its kind alone
+ * @param {{usualPx?: () => number, scroller?: HTMLElement, kindOf?: (item: Item) => string}} [more] how high a row is that
+ *   was never seen; what cuts the list off besides the window; a row serves items of its kind alone
  */
-export function windowedList(list, keyOf, createRow, kindOf = () => "") {
+export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_PX, scroller, kindOf = () => "" } = {}) {
   /** @type {Map<string, number>} */
   const heights = new Map();
   /** @type {WeakMap<Element, string>} */
@@ -57,7 +61,7 @@ export function windowedList(list, keyOf, createRow, kindOf = () => "") {
       const key = keyOfRow.get(target);
       const height = borderBoxSize[0]?.blockSize ?? 0;
       if (key === undefined || !height || heights.get(key) === height) continue;
-      changed ||= height !== (heights.get(key) ?? GUESSED_PX);
+      changed ||= height !== (heights.get(key) ?? usualPx());
       heights.set(key, height);
     }
     if (!changed) return;
@@ -72,8 +76,11 @@ export function windowedList(list, keyOf, createRow, kindOf = () => "") {
     entry.turn = turn;
     entry.place = place;
     setTop(element, offsets[place]);
-    setAttribute(element, "aria-posinset", place + 1);
-    setAttribute(element, "aria-setsize", items.length);
+    if (element.getAttribute("role") === "row") setAttribute(element, "aria-rowindex", place + 2); // the header is the first
+    else {
+      setAttribute(element, "aria-posinset", place + 1);
+      setAttribute(element, "aria-setsize", items.length);
+    }
   };
   const takeSpare = (/** @type {string} */ kind) => {
     const at = spare.findLastIndex((entry) => entry.kind === kind);
@@ -120,9 +127,13 @@ export function windowedList(list, keyOf, createRow, kindOf = () => "") {
   };
 
   const self = {
-    measure: () => list.getBoundingClientRect().top,
-    draw(/** @type {number} */ top) {
-      const { first, end } = rowsWithin(offsets, -top, window.innerHeight - top, SPARE_ROWS);
+    measure() {
+      const { top } = list.getBoundingClientRect();
+      const cut = scroller?.getBoundingClientRect();
+      return { top, from: Math.max(0, cut?.top ?? 0), to: Math.min(window.innerHeight, cut?.bottom ?? Infinity) };
+    },
+    draw(/** @type {Sight} */ { top, from, to }) {
+      const { first, end } = rowsWithin(offsets, from - top, to - top, SPARE_ROWS);
       const places = [];
       const kept = keptRow();
       if (kept >= 0 && kept < first) places.push(kept);
@@ -139,7 +150,7 @@ export function windowedList(list, keyOf, createRow, kindOf = () => "") {
     return key === undefined ? -1 : keys.indexOf(key);
   };
   const layOut = () => {
-    offsets = offsetsOf(keys, heights, GUESSED_PX);
+    offsets = offsetsOf(keys, heights, usualPx());
     const height = `${offsets[keys.length]}px`;
     if (list.style.height !== height) list.style.height = height;
   };
