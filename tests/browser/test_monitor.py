@@ -172,8 +172,8 @@ async def test_jobs_are_sorted_filtered_and_shown_by_the_columns_that_are_chosen
         await expect(job_lines(page)).to_have_count(1)
 
         await jobs.locator("summary", has_text="Columns").click()
-        await jobs.get_by_label("Client").check()
-        await jobs.get_by_label("Sent").uncheck()
+        await jobs.get_by_role("checkbox", name="Client").check()
+        await jobs.get_by_role("checkbox", name="Sent").uncheck()
         await page.reload()
         await jobs.get_by_role("columnheader", name="Client").wait_for(timeout=SOON_MS)
         await expect(jobs.get_by_role("columnheader", name="Sent")).to_have_count(0)

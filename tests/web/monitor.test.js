@@ -37,16 +37,15 @@ test("a line tells the job that runs there, and not one that only waits there", 
   assert.deepEqual(found.map((line) => line.job?.job_id ?? null), ["a", null]);
 });
 
-test("memory and temperature are told of a peer that answers, and only where it tells them", () => {
+test("memory is told of a peer that answers, and only where it tells it", () => {
   const device = { name: "x", type: "cuda", vram_total_bytes: 8, vram_free_bytes: 2 };
   const of = (changes) => {
-    const [{ free, total, degrees }] = lines([peer({ devices: [device], ...changes })]);
-    return [free, total, degrees];
+    const [{ free, total }] = lines([peer({ devices: [device], ...changes })]);
+    return [free, total];
   };
-  assert.deepEqual(of({}), [2, 8, null]);
-  assert.deepEqual(of({ devices: [{ ...device, temperature_c: 61 }] }), [2, 8, 61]);
-  assert.deepEqual(of({ health: "down" }), [0, 0, null]);
-  assert.deepEqual(of({ devices: [] }), [0, 0, null]);
+  assert.deepEqual(of({}), [2, 8]);
+  assert.deepEqual(of({ health: "down" }), [0, 0]);
+  assert.deepEqual(of({ devices: [] }), [0, 0]);
 });
 
 test("this computer has a line while it takes jobs of the fleet", () => {

@@ -2,7 +2,7 @@
 /**
  * The Fleet tab's one way to the server: routes under /orchestrator, with the page's token.
  *
- * @typedef {{name: string, type: string, vram_total_bytes: number, vram_free_bytes: number, temperature_c?: number | null}} Device
+ * @typedef {{name: string, type: string, vram_total_bytes: number, vram_free_bytes: number}} Device
  * @typedef {"unknown" | "up" | "suspect" | "down" | "ejected" | "zombie" | "needs_key"} Health
  * @typedef {{id: string, name: string, url: string, enabled: boolean, draining: boolean, tags: string[],
  *   has_credentials: boolean, tls: string, health: Health, reason: string, version: string, devices: Device[],

@@ -7,7 +7,7 @@ import { peerState } from "../ui/format.js";
 /** @typedef {import("../data/api.js").Peer} Peer @typedef {import("../data/api.js").Job} Job
  * @typedef {import("./work.js").PeerWork} PeerWork
  * @typedef {{id: string, name: string, tone: string, word: string, reason: string, rank: number, job: Job | null, isOthers: boolean,
- *   free: number, total: number, degrees: number | null, work: PeerWork | null}} PeerLine `free`, `total`: bytes, 0 while unknown
+ *   free: number, total: number, work: PeerWork | null}} PeerLine `free`, `total`: bytes, 0 while unknown
  * @typedef {{column: string, isUp: boolean} | null} Sort null: the usual order
  * @typedef {{peers: Peer[], queue: Job[], settings: import("../data/api.js").Settings | null}} Known */
 
@@ -42,14 +42,14 @@ function lineOf(peer, job, work) {
   return {
     id: peer.id, name: peer.name, ...peerState(peer), reason: peer.enabled ? peer.reason : "",
     rank: rankOf(peer, Boolean(job), isOthers), job, isOthers,
-    free: known?.vram_free_bytes ?? 0, total: known?.vram_total_bytes ?? 0, degrees: device?.temperature_c ?? null, work,
+    free: known?.vram_free_bytes ?? 0, total: known?.vram_total_bytes ?? 0, work,
   };
 }
 
 /** @param {Job | null} job @param {PeerWork | null} work @returns {PeerLine} */
 const hereLine = (job, work) => ({
   id: HERE, name: t("this computer"), tone: "good", word: job ? t("busy") : t("idle"), reason: "", rank: job ? BUSY : IDLE,
-  job, isOthers: false, free: 0, total: 0, degrees: null, work,
+  job, isOthers: false, free: 0, total: 0, work,
 });
 
 /** Busy first. @param {Peer} peer @param {boolean} isBusy @param {boolean} isOthers */
@@ -66,7 +66,6 @@ function rankOf(peer, isBusy, isOthers) {
 const KEYS = {
   state: (line) => line.rank,
   memory: (line) => line.free,
-  degrees: (line) => line.degrees ?? -1,
   done: (line) => line.work?.done ?? 0,
   failed: (line) => line.work?.failed ?? 0,
   busy: (line) => line.work?.busy_s ?? 0,

@@ -18,13 +18,11 @@ const COLUMNS = [
   { id: "state", label: () => t("State"), px: 84, share: 0.9, isSortable: true },
   { id: "job", label: () => t("Job"), px: 100, share: 2, isSortable: false },
   { id: "progress", label: () => t("Progress"), px: 70, share: 0.8, spare: 1, isSortable: false },
-  { id: "memory", label: () => t("Free VRAM (GB)"), px: 104, share: 0.8, spare: 3, isSortable: true },
-  { id: "degrees", label: () => t("Temperature"), px: 60, share: 0.4, spare: 2, isSortable: true },
-  { id: "done", label: () => t("Done"), px: 50, share: 0.35, spare: 4, isSortable: true },
+  { id: "memory", label: () => t("Free VRAM (GB)"), px: 104, share: 0.8, spare: 2, isSortable: true },
+  { id: "done", label: () => t("Done"), px: 50, share: 0.35, spare: 3, isSortable: true },
   { id: "failed", label: () => t("Failed"), px: 52, share: 0.35, isSortable: true },
   { id: "busy", label: () => t("At work"), px: 142, share: 0.8, isSortable: true },
 ];
-const ALWAYS = COLUMNS.map(({ id }) => id).filter((id) => id !== "degrees");
 const ROW_PX = 30;
 const CARD_PX = 84;
 
@@ -35,6 +33,8 @@ export function peerTable(deps) {
   let order = [];
   const colours = stripColours();
   let palette = { busy: "", failed: "" };
+  /** @type {unknown} */
+  let counted;
   const rows = table({
     label: t("Peers"), columns: COLUMNS, rowPx: () => (deps.isNarrow() ? CARD_PX : ROW_PX),
     keyOf: (/** @type {PeerLine} */ line) => line.id, createRow: () => peerRow(deps, () => palette),
@@ -57,8 +57,9 @@ export function peerTable(deps) {
     const lines = peerLines(store, work.of);
     const sorted = sortedLines(lines, rows.sort, isPointedAt ? order : []);
     order = sorted.map(({ id }) => id);
-    palette = colours.read();
-    rows.setColumns(lines.some(({ degrees }) => degrees !== null) ? COLUMNS.map(({ id }) => id) : ALWAYS, deps.isNarrow());
+    if (counted !== work.all) palette = colours.read(); // reading them takes the page's styles to be up to date
+    counted = work.all;
+    rows.setColumns(COLUMNS.map(({ id }) => id), deps.isNarrow());
     rows.show(sorted);
   };
   return { element: rows.element, draw, close: rows.close };
@@ -108,7 +109,6 @@ function peerRow({ work, chosen, choose }, palette) {
       bar.element.hidden = !line.job;
       if (line.job) bar.show(t("Progress on {peer}", { peer: line.name }), line.job.progress);
       showMemory(line, room, meter);
-      setText(cells.degrees, line.degrees === null ? "" : `${Math.round(line.degrees)} °C`);
       setText(cells.done, String(line.work?.done ?? 0));
       setText(cells.failed, String(line.work?.failed ?? 0));
       setAttribute(cells.failed, "data-any", Boolean(line.work?.failed));
