@@ -6,7 +6,7 @@ import { isWanted } from "../jobs/job_filter.js";
 
 /** @typedef {import("../data/api.js").Job} Job @typedef {import("./peer_lines.js").Sort} Sort
  * @typedef {import("../jobs/job_filter.js").Wanted & {peer: string, batch: string, client: string}} JobsWanted ids; "" for any
- * @typedef {{id: string, label(): string, px: number, share: number, isUsual?: boolean, key?(job: Job): string | number}} JobColumn
+ * @typedef {{id: string, label(): string, px: number, share: number, spare?: number, isUsual?: boolean, key?(job: Job): string | number}} JobColumn
  *   `px`: at least that wide, `share`: of what is left; without `key` it cannot be sorted by */
 
 const STATES = ["running", "waiting", "set_aside", "failed", "cancelled", "done"];
@@ -24,11 +24,11 @@ export const JOB_COLUMNS = [
   { id: "peer", label: () => t("Peer"), px: 90, share: 0.9, isUsual: true, key: (job) => placeOf(job).name.toLowerCase() },
   { id: "progress", label: () => t("Progress"), px: 110, share: 1, isUsual: true, key: (job) => (job.state === "running" ? job.progress : -1) },
   { id: "took", label: () => t("Time"), px: 70, share: 0.6, isUsual: true, key: tookMs },
-  { id: "created", label: () => t("Sent"), px: 84, share: 0.5, isUsual: true, key: (job) => job.created_at },
+  { id: "created", label: () => t("Sent"), px: 84, share: 0.5, spare: 2, isUsual: true, key: (job) => job.created_at },
   { id: "ended", label: () => t("Ended"), px: 84, share: 0.5, key: (job) => job.ended_at ?? "" },
   { id: "batch", label: () => t("Batch"), px: 80, share: 0.5, key: (job) => (job.batch ? `${job.batch.id} ${String(job.batch.index).padStart(6, "0")}` : "") },
   { id: "client", label: () => t("Client"), px: 80, share: 0.5, key: (job) => job.client_id ?? "" },
-  { id: "note", label: () => t("Note"), px: 110, share: 1.6, isUsual: true, key: (job) => job.error?.message ?? "" },
+  { id: "note", label: () => t("Note"), px: 110, share: 1.6, spare: 1, isUsual: true, key: (job) => job.error?.message ?? "" },
   { id: "result", label: () => t("Results"), px: 72, share: 0.5, isUsual: true },
 ];
 
