@@ -33,7 +33,7 @@ from tests.fakes.graphs import picture, stock_classes
 from tests.fakes.waiting import until
 
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}}
-ROUTES = 33
+ROUTES = 35
 KEY = "Bearer s3cr3t-k3y"
 
 
