@@ -57,10 +57,12 @@ test("every sentence that the code says is translated, and nothing else is", asy
   const places = (text) => [...new Set(text.match(/\{\w+\}/g))].sort();
   for (const language of await readdir(LOCALES)) {
     const words = JSON.parse(await read(new URL(language, LOCALES)));
+    const kinds = new Set(new Intl.PluralRules(language.replace(".json", "")).resolvedOptions().pluralCategories);
     assert.deepEqual(Object.keys(words).sort(), [...said.keys()].sort(), language);
     for (const [sentence, isPlural] of said) {
       const forms = isPlural ? words[sentence] : { other: words[sentence] };
-      assert.deepEqual(Object.keys(forms), isPlural ? ["one", "other"] : ["other"], `${language}: ${sentence}`);
+      const asked = isPlural ? ["one", "other"].filter((kind) => kinds.has(kind)) : ["other"];
+      assert.deepEqual(Object.keys(forms), asked, `${language}: ${sentence}`);
       for (const form of Object.values(forms)) assert.deepEqual(places(form), places(sentence), `${language}: ${form}`);
     }
   }
