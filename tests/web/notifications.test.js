@@ -38,7 +38,7 @@ test("a failed job is told unless ComfyUI itself tells it to the page that press
   assert.equal(failed({ source: "fleet" }), null);
   assert.equal(failed({ source: "http", client_id: "page" }), null);
   assert.equal(jobNeeding(job({ state: "done", source: "http" })), null);
-  assert.match(jobNeeding(job({ state: "set_aside", source: "fleet", title: "Cat" })).summary, /Cat is on hold/);
+  assert.match(jobNeeding(job({ state: "set_aside", source: "fleet", title: "Cat" })).summary, /Cat was stopped: it crashed two peers/);
 });
 
 test("the same failure is told once, however often the server tells of the job", () => {

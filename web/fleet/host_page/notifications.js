@@ -69,7 +69,7 @@ export function jobNeeding(job) {
   if (job.state === "set_aside") {
     return {
       severity: "error",
-      summary: t("{job} is on hold", { job: jobTitle(job) }),
+      summary: t("{job} was stopped: it crashed two peers", { job: jobTitle(job) }),
       detail: t("Peers went down while running it. Check its row in the Fleet tab before you run it again."),
     };
   }

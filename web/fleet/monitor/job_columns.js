@@ -58,9 +58,9 @@ export function sortedJobs(jobs, sort) {
 /**
  * What jobs have in common, for a choice: those with the most recent job first.
  * @param {Iterable<Job>} jobs newest first @param {(job: Job) => string | undefined} idOf @param {(job: Job) => string} nameOf
- * @returns {{value: string, label: string}[]}
+ * @param {number} least smaller groups are none @returns {{value: string, label: string}[]}
  */
-export function groupsOf(jobs, idOf, nameOf) {
+export function groupsOf(jobs, idOf, nameOf, least = 1) {
   /** @type {Map<string, {name: string, count: number}>} */
   const groups = new Map();
   for (const job of jobs) {
@@ -70,7 +70,7 @@ export function groupsOf(jobs, idOf, nameOf) {
     if (group) group.count += 1;
     else groups.set(id, { name: nameOf(job), count: 1 });
   }
-  return [...groups].map(([value, { name, count }]) => ({ value, label: `${name} × ${count}` }));
+  return [...groups].filter(([, { count }]) => count >= least).map(([value, { name, count }]) => ({ value, label: `${name} × ${count}` }));
 }
 
 /** @param {string} id of a client or a batch @returns {string} as much of it as a table holds */

@@ -42,7 +42,7 @@ export function jobTable(deps) {
     ...(store.settings?.this_machine ? [{ value: HERE, label: t("this computer") }] : []),
   ];
   const peer = narrowed("peer", t("All peers"), peerOptions);
-  const batch = narrowed("batch", t("All batches"), () => groupsOf(store.jobs, (job) => job.batch?.id, jobTitle));
+  const batch = narrowed("batch", t("All batches"), () => groupsOf(store.jobs, (job) => job.batch?.id, jobTitle, 2));
   const client = narrowed("client", t("All clients"), () =>
     groupsOf(store.jobs, (job) => job.client_id, (job) => shortId(job.client_id ?? "")));
   const columns = columnChoice(JOB_COLUMNS, () => draw());

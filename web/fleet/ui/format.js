@@ -143,7 +143,7 @@ const JOB_WORDS = {
   done: () => t("done"),
   failed: () => t("failed"),
   cancelled: () => t("cancelled"),
-  set_aside: () => t("on hold"),
+  set_aside: () => t("stopped: it crashed two peers"),
   taken_back: () => t("moved to another peer"),
   overtaken: () => t("finished by a duplicate"),
 };
