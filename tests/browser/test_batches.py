@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from tests.fakes.graphs import picture
 
 from .conftest import SOON_MS, Screen
 from .test_accessible import grave_findings
-from .test_fleet_jobs import job_row, open_tab, reaches, scripted, submit
+from .test_fleet_jobs import job_row, open_tab, peer_row, reaches, scripted, submit
 from .test_fleet_mode import switch_on
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -168,3 +168,24 @@ async def test_the_menu_of_a_job_is_reached_and_left_by_keys(screen: Screen, lon
 
 async def _two_are_there(peer: FakeComfyUI) -> bool:
     return len(peer.prompts) >= 2
+
+
+async def test_of_more_than_four_peers_each_is_one_line_until_it_is_opened(
+    screen: Screen, lone_master: Session
+) -> None:
+    async with AsyncExitStack() as stack:
+        for n in range(5):
+            peer = await stack.enter_async_context(scripted(lone_master, f"gpu-{n}"))
+        peer.on_prompt = "hold"
+        running = await submit(lone_master, "a long one", peer="gpu-4")
+        await reaches(lone_master, running, "running")
+        await open_tab(screen)
+        row = peer_row(screen, "gpu-4")
+        await row.get_by_role("progressbar").wait_for(timeout=SOON_MS)
+        assert not await row.get_by_text("of 24 GB free").is_visible()
+        heights = [await one.evaluate("row => row.offsetHeight") for one in await row.all()]
+        assert max(heights) < 50
+        await screen.picture("Five peers")
+        await row.locator(".orc-row-head").click()
+        await row.get_by_text("of 24 GB free").wait_for(timeout=SOON_MS)
+        await lone_master.post(f"/orchestrator/jobs/{running}/cancel", {}, status=200)

@@ -1,6 +1,6 @@
 // @ts-check
 /** The peers: one row each, the form for a new one, and what to do while there is none. */
-import { atNextFrame, h, keyedList } from "../ui/dom.js";
+import { atNextFrame, h, keyedList, setAttribute } from "../ui/dom.js";
 import { hereRow } from "./here_row.js";
 import { helpLink, onboarding } from "./onboarding.js";
 import { t } from "../data/i18n.js";
@@ -11,6 +11,7 @@ import { peerRow } from "./peer_row.js";
 /** @typedef {import("../data/api.js").Peer} Peer @typedef {import("../panel.js").SectionDeps} SectionDeps */
 
 const NEW_ROWS_A_FRAME = 4; //: fifty at once would hold up the page
+const WHOLE_ROWS_MAX = 4; //: of more peers each is one line until it is opened, so that the queue stays in sight
 
 /** @param {HTMLElement} el @param {SectionDeps} deps @returns {() => void} */
 export function mount(el, deps) {
@@ -44,6 +45,7 @@ export function mount(el, deps) {
     add.disabled = formOpen;
     const shown = store.peers.slice(0, list.childElementCount + NEW_ROWS_A_FRAME);
     showPeers(shown);
+    setAttribute(list, "data-compact", store.peers.length > WHOLE_ROWS_MAX);
     here.update();
     ourList.hidden = here.element.hidden;
     if (shown.length < store.peers.length) frame.soon();
