@@ -89,7 +89,7 @@ class NewPeer(PeerChanges):
             ConfigError: it would be draining.
         """
         found = super().given()
-        if "draining" in found:
+        if found.pop("draining", False):
             raise ConfigError('A new peer cannot be draining. Add it with "enabled": false instead.')
         return {"name": "", **found}
 
