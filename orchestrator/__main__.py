@@ -1,113 +1,116 @@
-"""python -m orchestrator: workflows on the command line.
+"""python -m orchestrator: workflows and a fleet on the command line.
 
 Exit codes of convert and inspect: 0 done, 1 the file or the server is wrong (one sentence on stderr), 2 wrong
-usage, 130 Ctrl-C. Those of submit stand in its --help.
+usage, 130 Ctrl-C. Those of the others stand in their --help.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from .commands import listing, submit
+from .commands import jobs, listing, peers, submit
 from .commands.embedded.document import KINDS
+from .commands.fleet import HEADERS_VARIABLE, SERVER_VARIABLE, headers_from
+from .commands.options import DONE, INTERRUPTED, Commands, add_header
 from .commands.sources import add_from_workflow, fetch_definitions, read_definitions, read_workflow, unusable
+from .commands.terminal import as_json, leave_quietly, prepare, tell
 from .core.workflow.converter import workflow_to_api
 from .core.workflow.inspector import inspect_parameters
 from .core.workflow.object_info import ObjectInfo
-from .errors import OrchestratorError, WorkflowError
+from .errors import OrchestratorError
+from .version import version
 
 WRONG = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Wrong usage raises SystemExit(2), as argparse does."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # not every terminal can show every character
-            stream.reconfigure(errors="backslashreplace")
+    prepare()
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "submit":
-            return submit.run(options)
-        if options.command == "convert":
-            _convert(options)
-        else:
-            _inspect(options)
+        code: int = options.run(options)
         sys.stdout.flush()
     except OrchestratorError as exc:
-        print(f"{options.command}: {exc}", file=sys.stderr)
-        return WRONG
+        tell(f"{options.command}: {exc}")
+        return int(options.code_of(exc))
     except KeyboardInterrupt:
-        return submit.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough (| head)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return INTERRUPTED
+    except BrokenPipeError:
+        leave_quietly()
+        return DONE
+    return code
 
 
-def _convert(options: argparse.Namespace) -> None:
+def _convert(options: argparse.Namespace) -> int:
+    definitions = _definitions(options)
+    if definitions is None and (server := os.environ.get(SERVER_VARIABLE)):
+        definitions = fetch_definitions(server, _headers(options, os.environ.get(HEADERS_VARIABLE, "")))
     graph = read_workflow(options.file, remade=options.from_workflow).graph
-    prompt = workflow_to_api(graph, _definitions(options) or {}, now=datetime.now())
-    text = _as_json(prompt)
+    text = as_json(workflow_to_api(graph, definitions or {}, now=datetime.now()))
     if options.out is None:
         print(text)
-        return
+        return DONE
     try:
         options.out.write_text(text + "\n", encoding="utf-8")
     except OSError as exc:
         raise unusable(options.out, exc) from exc
+    return DONE
 
 
-def _inspect(options: argparse.Namespace) -> None:
+def _inspect(options: argparse.Namespace) -> int:
     graph = read_workflow(options.file, remade=options.from_workflow).graph
     parameters = inspect_parameters(graph, _definitions(options))
     if options.json:
-        print(_as_json(listing.records(parameters)))
-        return
+        print(as_json(listing.records(parameters)))
+        return DONE
     for line in listing.rows(parameters):
         print(line)
+    return DONE
 
 
 def _definitions(options: argparse.Namespace) -> ObjectInfo | None:
     if options.server is not None:
-        return fetch_definitions(options.server)
+        return fetch_definitions(options.server, _headers(options))
     return None if options.object_info is None else read_definitions(options.object_info)
 
 
-def _as_json(value: Any) -> str:
-    try:
-        return json.dumps(value, indent=2, allow_nan=False)
-    except ValueError as exc:
-        raise WorkflowError(
-            "A value of the file is no number (NaN or infinite); JSON cannot hold it."
-        ) from exc
+def _headers(options: argparse.Namespace, of_environment: str = "") -> dict[str, str]:
+    """Those of the environment are for the master of the environment, and for no other server."""
+    return headers_from([*of_environment.splitlines(), *(options.header or ())])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m orchestrator",
-        description="Turn saved workflows into prompts, see what can be changed, run them on the fleet.",
+        description="Run workflows on a fleet, look after its peers and jobs, turn workflows into prompts.",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="convert|inspect|submit")
+    parser.add_argument("--version", action="version", version=f"Remote Dispatch {version()}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="submit|jobs|peers|inspect|convert"
+    )
+    submit.add_command(commands)
+    jobs.add_command(commands)
+    peers.add_command(commands)
+    _add_files(commands)
+    return parser
+
+
+def _add_files(commands: Commands) -> None:
+    inspect = commands.add_parser("inspect", help="list the parameters, the most wanted first")
+    _add_inputs(inspect, definitions_required=False)
+    inspect.set_defaults(run=_inspect, code_of=lambda exc: WRONG)
+    inspect.add_argument("--json", action="store_true", help="everything that is known, as a JSON array")
     convert = commands.add_parser(
         "convert", help="workflow to prompt (API format), as the page would send it"
     )
-    _add_inputs(convert, definitions_required=True)
+    _add_inputs(convert, definitions_required=not os.environ.get(SERVER_VARIABLE))
+    convert.set_defaults(run=_convert, code_of=lambda exc: WRONG)
     convert.add_argument("--out", type=Path, metavar="FILE", help="write there, not to the terminal")
-    inspect = commands.add_parser("inspect", help="list the parameters, the most wanted first")
-    _add_inputs(inspect, definitions_required=False)
-    inspect.add_argument("--json", action="store_true", help="everything that is known, for programs")
-    sent = commands.add_parser(
-        "submit", help="run a workflow on the fleet, with changes", epilog=submit.EXIT_CODES
-    )
-    submit.add_options(sent)
-    return parser
 
 
 def _add_inputs(command: argparse.ArgumentParser, *, definitions_required: bool) -> None:
@@ -116,6 +119,7 @@ def _add_inputs(command: argparse.ArgumentParser, *, definitions_required: bool)
     source = command.add_mutually_exclusive_group(required=definitions_required)
     source.add_argument("--server", metavar="URL", help="ask this running ComfyUI what its nodes are")
     source.add_argument("--object-info", type=Path, metavar="FILE", help="a saved answer of GET /object_info")
+    add_header(command)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..core.workflow.inspector import Parameter
+from .terminal import shortened, table
 
 VALUE_WIDTH, TITLE_WIDTH = 48, 32
 
 
 def rows(parameters: Iterable[Parameter]) -> Iterator[str]:
     """Lines of one table: address, title, type, value, limits."""
-    table = [("ADDRESS", "NODE", "TYPE", "VALUE", "LIMITS")]
-    table += [
-        (_shown(p.address), _shortened(_shown(p.title), TITLE_WIDTH), p.type, _value(p.value), _limits(p))
-        for p in parameters
+    found = [
+        (p.address, shortened(p.title, TITLE_WIDTH), p.type, _value(p.value), _limits(p)) for p in parameters
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    yield from table([("ADDRESS", "NODE", "TYPE", "VALUE", "LIMITS"), *found])
 
 
 def records(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
@@ -57,13 +54,4 @@ def _limits(parameter: Parameter) -> str:
 
 
 def _value(value: Any) -> str:
-    return _shortened(_shown(json.dumps(value, ensure_ascii=False)), VALUE_WIDTH)
-
-
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _shown(text: str) -> str:
-    # A file's text must not steer the terminal.
-    return "".join(c if c.isprintable() else "�" for c in text)
+    return shortened(json.dumps(value, ensure_ascii=False), VALUE_WIDTH)

@@ -27,6 +27,7 @@ from ..errors import (
     WorkflowError,
 )
 from .embedded.document import read_document
+from .master import check_header
 
 CONNECT_TIMEOUT_S, SILENCE_TIMEOUT_S, WHOLE_TIMEOUT_S = 5.0, 60.0, 180.0
 DEFINITIONS_MAX_BYTES = 64 << 20
@@ -82,16 +83,19 @@ def read_definitions(path: Path) -> ObjectInfo:
     return ObjectInfo(definitions)
 
 
-def fetch_definitions(address: str) -> ObjectInfo:
+def fetch_definitions(address: str, headers: Mapping[str, str] | None = None) -> ObjectInfo:
     """GET /object_info of a running ComfyUI; proxies and .netrc of the environment are not used.
 
     Raises:
-        ConfigError: the address is none. PeerError: no usable answer.
+        ConfigError: the address, or a header, is none. PeerError: no usable answer.
     """
     scheme, host, port, path = parse_peer_url(address)
     base = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"
     with requests.Session() as session:
         session.trust_env = False
+        for name, value in (headers or {}).items():
+            check_header(name, value)
+            session.headers[name] = value
         try:
             body = _body(session, base)
         except requests.Timeout as exc:
@@ -118,8 +122,8 @@ def _body(session: requests.Session, base: str) -> bytes:
     with session.get(f"{base}/object_info", timeout=timeouts, stream=True, allow_redirects=False) as answer:
         if answer.status_code in (401, 403, 407) or 300 <= answer.status_code < 400:
             raise PeerAuthError(
-                f"{base} asks for a login ({answer.status_code}). Save its /object_info in a browser that is "
-                "logged in and give the file with --object-info."
+                f"{base} asks for a login ({answer.status_code}). Send it with --header NAME=VALUE, or save "
+                "its /object_info in a browser that is logged in and give the file with --object-info."
             )
         if answer.status_code != 200:
             raise PeerRefusedError(f"{base} answered {answer.status_code}.", answer.status_code)

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.prompts.variations import Axis, combined
-from ..errors import (
-    ConfigError,
-    NoEligiblePeerError,
-    OrchestratorError,
-    PeerError,
-    WorkflowError,
-)
+from ..core.workflow.documents import Document
+from ..errors import ConfigError, OrchestratorError, PeerError
 from .embedded.document import KINDS
-from .master import TOKEN_VARIABLE, Master
+from .fleet import Fleet, Wishes
+from .options import DONE, EXIT_CODES, INTERRUPTED, Commands, common, exit_code_of, fleet_of
 from .sources import add_from_workflow, read_workflow
+from .terminal import as_json, shown, tell
+from .waiting import add_out, stay
 
-DONE, JOB_FAILED, WRONG, NO_MASTER, NO_PEER, INTERRUPTED = 0, 1, 2, 3, 4, 130
-EXIT_CODES = (
-    "exit codes: 0 all done; 1 a job failed or was cancelled; 2 wrong usage or file; 3 the master cannot be "
-    "reached or refuses the token; 4 no peer can run it; 130 Ctrl-C, what was submitted is cancelled"
-)
-LOOK_EVERY_S = 0.5
+if TYPE_CHECKING:
+    from ..host.api.answers import DryRunView
+
 JOBS_MAX = 1_000  #: the master takes no more at once
-_BAR_WIDTH = 30
-_OVER = ("done", "failed", "cancelled", "set_aside")
 
 
-def add_options(command: argparse.ArgumentParser) -> None:
+def add_command(commands: Commands) -> None:
+    command = commands.add_parser(
+        "submit", help="run a workflow on the fleet, with changes", parents=[common()], epilog=EXIT_CODES
+    )
+    command.set_defaults(run=run, code_of=exit_code_of)
     command.add_argument("file", type=Path, metavar="FILE", help=f"a file with a workflow: {KINDS}")
     add_from_workflow(command)
     command.add_argument(
@@ -48,46 +43,59 @@ def add_options(command: argparse.ArgumentParser) -> None:
         metavar="ADDRESS=VALUE",
         help="change a parameter (see inspect); more values make variations: --set KSampler.seed=1 2 3",
     )
-    command.add_argument("--server", default="http://127.0.0.1:8188", metavar="URL", help="the master")
-    command.add_argument(
-        "--token", default=os.environ.get(TOKEN_VARIABLE, ""), help=f"the master's {TOKEN_VARIABLE}"
-    )
     command.add_argument("--peer", default="", help="only this peer, by name")
     command.add_argument("--tag", action="append", default=[], help="only peers with this tag")
+    command.add_argument("--priority", type=float, default=0, help="a higher one goes first; 0 is usual")
+    command.add_argument("--title", default="", help="what the jobs are called; by default as the file")
     command.add_argument("--count", type=int, help="how many jobs, each with its own seeds")
+    command.add_argument(
+        "--dry-run", action="store_true", help="only say whether it could run, and what the peer would get"
+    )
     command.add_argument("--wait", action="store_true", help="stay until all are over, with a progress bar")
-    command.add_argument("--out", type=Path, metavar="DIR", help="wait, and put all result files there")
-    command.add_argument("--json", action="store_true", help="print the jobs as JSON at the end")
+    add_out(command)
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    try:
-        master = Master(options.server, options.token)
-        return _submit(master, _body(options), options)
-    except (WorkflowError, ConfigError) as exc:
-        return _failed(exc, WRONG)
-    except NoEligiblePeerError as exc:
-        return _failed(exc, NO_PEER)
-    except PeerError as exc:
-        return _failed(exc, NO_MASTER)
-    except OrchestratorError as exc:
-        return _failed(exc, JOB_FAILED)
+    fleet = fleet_of(options)
+    document = read_workflow(options.file, remade=options.from_workflow)
+    parameters, wishes = _asked(options)
+    if options.dry_run:
+        return _tell_of(fleet.check(document, parameters, **wishes), as_array=options.json)
+    return _submit(fleet, document, parameters, wishes, options)
 
 
-def _submit(master: Master, body: Mapping[str, Any], options: argparse.Namespace) -> int:
+def _submit(
+    fleet: Fleet,
+    document: Document,
+    parameters: dict[str, Any],
+    wishes: Wishes,
+    options: argparse.Namespace,
+) -> int:
     ids: list[str] = []
     try:
         with _ctrl_c_waits():
-            ids = master.submit(body)
-        print(f"{len(ids)} job{'s' * (len(ids) != 1)} submitted to {master.url}", file=sys.stderr)
+            ids = fleet.submit(document, parameters, **wishes)
+        tell(f"{len(ids)} job{'s' * (len(ids) != 1)} submitted to {fleet.url}")
         if not options.wait and options.out is None:
-            print(json.dumps(ids) if options.json else "\n".join(ids))
+            print(as_json(ids) if options.json else "\n".join(map(shown, ids)))
             return DONE
-        return _stay(master, ids, options)
+        return stay(fleet, ids, out=options.out, json=options.json)
     except KeyboardInterrupt:
-        _cancel(master, ids)
+        _cancel(fleet, ids)
         return INTERRUPTED
+
+
+def _tell_of(found: DryRunView, *, as_array: bool) -> int:
+    if as_array:
+        print(as_json([found]))
+        return DONE
+    count = found["count"]
+    what = f"{count} job{'s' * (count != 1)} would {'wait' if found['waits_for'] else 'run'}"
+    print(shown(f"{what}: {found['waits_for']}" if found["waits_for"] else f"{what}."))
+    for note in found["notes"]:
+        print(shown(note))
+    return DONE
 
 
 @contextmanager
@@ -117,20 +125,20 @@ def _ctrl_c_waits() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _cancel(master: Master, ids: Sequence[str]) -> None:
+def _cancel(fleet: Fleet, ids: Sequence[str]) -> None:
+    print(file=sys.stderr)
     if not ids:
-        said = f"{master.url} had not answered yet: see in its Fleet tab whether it has the jobs."
-        print(f"\n{said}", file=sys.stderr)
+        tell(f"{fleet.url} had not answered yet: see in its Fleet tab whether it has the jobs.")
         return
-    print("\ncancelling what was submitted", file=sys.stderr)
+    tell("cancelling what was submitted")
     for number, job_id in enumerate(ids):
         try:
-            master.cancel(job_id)
+            fleet.cancel(job_id)
         except PeerError as exc:  # the others would only wait for the same silence
-            print(f"{len(ids) - number} of {len(ids)} are not cancelled: {exc}", file=sys.stderr)
+            tell(f"{len(ids) - number} of {len(ids)} are not cancelled: {exc}")
             return
         except OrchestratorError as exc:
-            print(f"{job_id[:8]} is not cancelled: {exc}", file=sys.stderr)
+            tell(f"{job_id[:8]} is not cancelled: {exc}")
 
 
 def changes_of(given: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
@@ -149,99 +157,32 @@ def changes_of(given: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
 
 
 def _value(text: str) -> Any:
+    """JSON where it is JSON, else text. NaN is neither's number."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
     except ValueError:
         return text
 
 
-def _body(options: argparse.Namespace) -> dict[str, Any]:
-    document = read_workflow(options.file, remade=options.from_workflow)
+def _refuse(word: str) -> None:
+    raise ValueError(word)
+
+
+def _asked(options: argparse.Namespace) -> tuple[dict[str, Any], Wishes]:
+    """The parameters of all jobs, and what else is asked for."""
     variations = changes_of(options.set)
-    body: dict[str, Any] = {"peer": options.peer, "tags": options.tag}
-    both = {"prompt": document.prompt, "workflow": document.workflow}
-    body |= {name: graph for name, graph in both.items() if graph}
-    body["title"] = options.file.name
-    if len(variations) > 1:
+    wishes: Wishes = {
+        "title": options.title or options.file.name,
+        "peer": options.peer,
+        "tags": options.tag,
+        "priority": options.priority,
+    }
+    if len(variations) == 1:
         if options.count is not None:
-            raise ConfigError("--count and several values of --set do not go together.")
-        print(f"{len(variations)} variations", file=sys.stderr)
-        return {**body, "variations": variations}
-    body["parameters"] = variations[0]
-    return body if options.count is None else {**body, "count": options.count}
-
-
-def _stay(master: Master, ids: Sequence[str], options: argparse.Namespace) -> int:
-    jobs = _wait(master, ids)
-    for job in jobs:
-        paths = []
-        if options.out is not None and job["state"] == "done":
-            paths = [master.save_output(job, n, options.out) for n in range(len(job["outputs"]))]
-        if not options.json:
-            print(_line(job, paths))
-    if options.json:
-        print(json.dumps(jobs, indent=2))
-    return _code(jobs)
-
-
-def _code(jobs: Sequence[Mapping[str, Any]]) -> int:
-    failed = [job for job in jobs if job["state"] != "done"]
-    if not failed:
-        return DONE
-    words = {(job.get("error") or {}).get("code") for job in failed}
-    return NO_PEER if words == {NoEligiblePeerError.code} else JOB_FAILED
-
-
-def _wait(master: Master, ids: Sequence[str]) -> list[dict[str, Any]]:
-    jobs: dict[str, dict[str, Any]] = {}
-    bar = _Bar()
-    while True:
-        for job_id in ids:
-            if jobs.get(job_id, {}).get("state") not in _OVER:
-                jobs[job_id] = master.job(job_id)
-        bar.show([jobs[job_id] for job_id in ids])
-        if all(job["state"] in _OVER for job in jobs.values()):
-            bar.end()
-            return [jobs[job_id] for job_id in ids]
-        time.sleep(LOOK_EVERY_S)
-
-
-class _Bar:
-    """One bar over all jobs on a terminal; elsewhere a line for each job that is over."""
-
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-        self._told = 0
-
-    def show(self, jobs: Sequence[Mapping[str, Any]]) -> None:
-        over = sum(job["state"] in _OVER for job in jobs)
-        if not self._is_terminal:
-            if over > self._told:
-                self._told = over
-                print(f"{over} of {len(jobs)} over", file=sys.stderr, flush=True)
-            return
-        running = [job for job in jobs if job["state"] == "running"]
-        share = (over + sum(float(job["progress"]) for job in running)) / len(jobs)
-        filled = int(share * _BAR_WIDTH)
-        doing = ", ".join(f"{job['peer']}: {job['progress_text']}" for job in running[:2])
-        text = f"[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {over} of {len(jobs)}  {doing}"
-        print(f"\r\x1b[K{text[:110]}", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self._is_terminal:
-            print(file=sys.stderr)
-
-
-def _line(job: Mapping[str, Any], paths: Sequence[Path]) -> str:
-    changes = (job.get("batch") or {}).get("changes") or {}
-    which = "  ".join([job["job_id"][:8], *(f"{address}={value}" for address, value in changes.items())])
-    if job["state"] != "done":
-        reason = (job.get("error") or {}).get("message") or ""
-        return f"{which}  {job['state']}  {reason}".rstrip()
-    files = ", ".join(map(str, paths)) or ", ".join(str(output["filename"]) for output in job["outputs"])
-    return f"{which}  done on {job['peer']}  {files or ' '.join(job['texts'])}".rstrip()
-
-
-def _failed(exc: OrchestratorError, code: int) -> int:
-    print(f"submit: {exc}", file=sys.stderr)
-    return code
+            wishes["count"] = options.count
+        return variations[0], wishes
+    if options.count is not None:
+        raise ConfigError("--count and several values of --set do not go together.")
+    tell(f"{len(variations)} variations")
+    wishes["variations"] = variations
+    return {}, wishes

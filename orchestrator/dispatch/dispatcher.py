@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,7 @@ from .interfaces import Here, Journal, Monitor, Peers
 from .learning.model_sizes import ModelSizes
 from .learning.run_observer import RunObserver
 from .local_run import LocalRun
+from .queue.first_look import FirstLook
 from .queue.job_queue import JobQueue
 from .queue.local_peer import LocalPeer
 from .queue.outage_hold import OutageHold
@@ -66,6 +68,7 @@ class Dispatcher:
         config: DispatchConfig,
     ) -> None:
         self._journal = journal
+        self._second_look = second_look
         transport = Transport(folders)
         self.registry = JobRegistry()
         self._prompt_ids = SentPrompts()
@@ -167,6 +170,18 @@ class Dispatcher:
 
     async def outlook(self, request: JobRequest) -> Outlook:
         return await self._queue.outlook(request)
+
+    async def first_look(self, request: JobRequest) -> FirstLook:
+        """Whether the request would be refused, wait or run. Peers are asked again before a "no" of theirs;
+        while one does not answer, there is none."""
+        found = await self._queue.first_look(request)
+        if not found.doubts:
+            return found
+        silent = await self._second_look.ask(found.doubts)
+        found = await self._queue.first_look(request)
+        if silent and found.doubts:
+            return replace(found, error=None, waits_for="waiting for peers to say what they have")
+        return found
 
     def restore(self, jobs: tuple[Job, ...]) -> None:
         """Take back finished jobs of an earlier process, oldest first."""

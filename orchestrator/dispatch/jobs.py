@@ -18,6 +18,7 @@ from ..core.prompts.validation import Validation
 from ..errors import ConfigError, NotFoundError
 from .dispatcher import Dispatcher
 from .preflight import Preflight
+from .queue.first_look import FirstLook, telling
 from .queue.registry import Hearer, Listener
 
 
@@ -155,6 +156,22 @@ class Jobs:
         """See Preflight.check."""
         await self._ready()
         return await self._preflight.check(prompt, targets, peer=peer, tags=tags)
+
+    async def first_look(self, requests: Sequence[JobRequest]) -> FirstLook:
+        """What would become of the first of these, which come from one question, were they sent now.
+
+        Raises:
+            OrchestratorError: one of them would be refused at once.
+        """
+        await self._ready()
+        first: FirstLook | None = None
+        for request in telling(requests):
+            found = await self._dispatcher.first_look(request)
+            if found.error is not None:
+                raise found.error
+            first = first or found
+            await asyncio.sleep(0)  # others have their turn between two of them
+        return first or FirstLook()
 
     async def explain(self, request: JobRequest) -> Outlook:
         """What would become of it now."""

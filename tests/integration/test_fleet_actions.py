@@ -44,7 +44,7 @@ async def asked(host: Host, path: str, body: dict[str, Any], described: str) -> 
     """A POST whose body and answer are checked against the description."""
     status, answer = await host.ask("POST", f"/orchestrator{path}", body)
     operation = OPENAPI["paths"][f"/orchestrator{described}"]["post"]
-    response = operation["responses"].get(str(status), operation["responses"]["default"])
+    response = operation["responses"][str(status)]
     assert fault(answer, response["content"]["application/json"]["schema"]) == ""
     assert fault(body, operation["requestBody"]["content"]["application/json"]["schema"]) == ""
     return status, answer

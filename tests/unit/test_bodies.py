@@ -148,6 +148,7 @@ def test_a_job_that_is_sent_brings_files_back_and_no_value() -> None:
 
 def test_a_new_peer_needs_only_its_address() -> None:
     assert new_peer_of({"url": "gpu-2:8188"}) == {"name": "", "url": "gpu-2:8188"}
+    assert new_peer_of({"url": "gpu-2:8188", "draining": False}) == {"name": "", "url": "gpu-2:8188"}
 
 
 def test_a_peer_is_read_with_all_its_fields() -> None:

@@ -13,7 +13,7 @@ from ..workflow.inspector import Parameter, inspect_parameters
 from ..workflow.parser import check_prompt, check_value
 from ..workflow.prompt import is_link, title_of
 
-_MAX_CANDIDATES = 12
+_MAX_CANDIDATES, _MAX_NEAR = 12, 4
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
@@ -52,8 +52,9 @@ def find_parameter(prompt: Mapping[str, Any], parameters: Sequence[Parameter], t
             f"{target!r} fits {len(found)} inputs: {_listed(found)}. Name one of them by its address.", names
         )
     near = _nearest(parameters, target)
-    hint = f"Did you mean {_listed(near)}?" if near else "The prompt has no value that can be changed."
-    raise ParameterError(f"There is no parameter {target!r} in this prompt. {hint}", _addresses(near))
+    hint = f" Did you mean {_listed(near)}?" if near else ", and none with a similar name."
+    stop = "." if near else ""
+    raise ParameterError(f"There is no parameter {target!r} in this prompt{stop}{hint}", _addresses(near))
 
 
 def coerce(parameter: Parameter, value: Any) -> Any:
@@ -169,13 +170,16 @@ def _wrong(parameter: Parameter, value: Any, wanted: str) -> ParameterError:
 
 
 def _nearest(parameters: Sequence[Parameter], target: str) -> list[Parameter]:
-    name = target.rpartition(".")[2]
-    same = [p for p in parameters if p.input == name]
-    if same:
-        return same[:_MAX_CANDIDATES]
-    names = resembling(name, sorted({p.input for p in parameters}), 4, 0.5)
-    near = [p for p in parameters if p.input in names]
-    return (near or list(parameters))[:_MAX_CANDIDATES]
+    """Those whose input is called so, or much like it; of several, those of a node called alike alone."""
+    node, _, name = target.rpartition(".")
+    near = [p for p in parameters if p.input == name]
+    if not near:
+        names = resembling(name, sorted({p.input for p in parameters}), 4, 0.6)
+        near = [p for wanted in names for p in parameters if p.input == wanted]
+    nodes = {label for p in near for label in (p.node_id, p.title, p.class_type)}
+    alike = resembling(node, sorted(nodes), len(nodes), 0.6) if node and nodes else []
+    of_it = [p for p in near if {p.node_id, p.title, p.class_type} & set(alike)]
+    return (of_it or near)[:_MAX_NEAR]
 
 
 def _addresses(parameters: Iterable[Parameter]) -> list[str]:

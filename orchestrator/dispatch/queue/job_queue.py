@@ -22,6 +22,7 @@ from ...core.workflow.object_info import ObjectInfo
 from ...errors import OrchestratorError
 from ...signals import Signal
 from ..sent_prompts import SentPrompts
+from .first_look import FirstLook, fault_of, first_look
 from .fleet_eligibility import FleetEligibility, fleet_eligibility
 from .fleet_view import FleetView
 from .local_peer import LocalPeer
@@ -214,6 +215,15 @@ class JobQueue:
         peers = self._scheduler.forecasts(queued.kind, need, now_s, request.priority)
         return Outlook(peers, self._paused, self.held, sum(not one.request.held for one in self._line))
 
+    async def first_look(self, request: JobRequest) -> FirstLook:
+        """Whether the request would be refused, wait or run, were it sent now."""
+        queued = QueuedJob(request)
+        await self.variants.prepare(queued)
+        self._look_at_hours()
+        here = self.fleet.here(True, self._local.vitals()) if self._is_helping() else None
+        found = fleet_eligibility(self.variants.need(queued), self.fleet.snapshots(), here)
+        return first_look(queued, found, self.variants, self._manager)
+
     def _leave(self, queued: QueuedJob) -> None:
         self._scheduler.leave(queued.id)
         self._waiting.pop(queued.id, None)
@@ -316,9 +326,8 @@ class JobQueue:
         if found.fits_here and not queued.tried:
             queued.on_waiting(f"waiting for this computer, the only one that can run it now. {refusal}")
             return
-        broken = next((p.error for p in queued.prepared.values() if p.error), None)
-        if broken is not None:
-            self._refuse(queued, broken)
+        if (fault := fault_of(queued, found)) is not None:
+            self._refuse(queued, fault)
         elif not queued.settled and any(verdict.settling for verdict in found.verdicts):
             queued.on_waiting("waiting for peers whose answer is still due")
         elif queued.tried or refusal.permanent or not may_wait:

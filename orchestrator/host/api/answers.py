@@ -195,6 +195,17 @@ class ActedView(TypedDict):
     refused: Annotated[list[RefusedJobView], Field(description="Those it came too late for, and why.")]
 
 
+class DryRunView(TypedDict):
+    count: Annotated[int, Field(description="How many jobs it would make.")]
+    title: Annotated[str, Field(description="Of the first of them.")]
+    prompt: Annotated[
+        dict[str, Any] | None,
+        Field(description="What a peer would get of the first one; null while none is known that has all."),
+    ]
+    waits_for: Annotated[str, Field(description='Why it would wait; "" when a peer may take it.')]
+    notes: Annotated[list[str], Field(description="What to know of it although it may be fine.")]
+
+
 class JobGraphView(TypedDict):
     prompt: dict[str, Any]
     workflow: dict[str, Any] | None
@@ -284,6 +295,17 @@ class RemovedView(TypedDict):
 
 class KnownClassesView(TypedDict):
     known: list[str]
+
+
+class LinkView(TypedDict):
+    href: str
+    summary: str
+
+
+class IndexView(TypedDict):
+    title: str
+    version: str
+    links: Annotated[list[LinkView], Field(description="What can be read, relative to this address.")]
 
 
 class SessionView(TypedDict):

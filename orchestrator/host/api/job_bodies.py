@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from ...core.models.job import JobRequest, ResultLink, Source
 from ...core.prompts.overrides import parse_overrides
@@ -39,8 +39,22 @@ _WHO_HEARS = (
 _NO_GRAPH = 'Send "prompt" (a graph in API format) or "workflow" (as the page saves it).'
 
 
+def _needs_one_of(*names: str, **shape: JsonValue) -> ConfigDict:
+    """For OpenAPI: at least one of these fields has to be there, and be like this."""
+
+    def way(name: str) -> JsonValue:
+        return {"required": [name], "properties": {name: dict(shape)}}
+
+    return ConfigDict(json_schema_extra={"anyOf": [way(name) for name in names]})
+
+
+_SOME_GRAPH = _needs_one_of("prompt", "workflow", type="object", minProperties=1)
+
+
 class JobBody(Body):
     """A graph, as a prompt or as a workflow, and what is asked of the peer that runs it."""
+
+    model_config = _SOME_GRAPH
 
     prompt: ObjectOrNull = Field(default=None, description="The graph in API format.")
     workflow: ObjectOrNull = Field(
@@ -83,6 +97,8 @@ class JobBody(Body):
 
 class GraphBody(Body):
     """A graph that is looked at, as a prompt or as a workflow."""
+
+    model_config = _SOME_GRAPH
 
     prompt: ObjectOrNull = None
     workflow: ObjectOrNull = None
@@ -184,6 +200,8 @@ class JobRequests(JobBody):
         description="Sent again under the same id (or header Idempotency-Key), it is done once.",
     )
 
+    dry_run: Flag = Field(default=False, description="Only tell what would become of it; nothing is queued.")
+
     def requests(self, request_id: str = "") -> tuple[JobRequest, ...]:
         """All that are asked for; several are a batch. `request_id`: see ``request_id_of``.
 
@@ -211,6 +229,8 @@ class JobRequests(JobBody):
 
 class Move(Body):
     """A new place for a waiting job, in the queue or on a peer."""
+
+    model_config = _needs_one_of("before", "peer")
 
     before: Text = Field(default="", description='A waiting job\'s id, or "" for the end.')
     peer: Text = Field(default="", description='Name or id; "" for any.')

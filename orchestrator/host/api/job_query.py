@@ -13,6 +13,7 @@ from .bodies import TEXT_MAX, Body, must
 
 PAGE_MAX = 10**9
 _STATES = ", ".join(state.value for state in JobState)
+_ONE_STATE = f" *({'|'.join(state.value for state in JobState)})? *"
 _NUMBER = must("must be a whole number, such as 200.")
 _Text = Annotated[str, StringConstraints(max_length=TEXT_MAX)]
 
@@ -31,7 +32,11 @@ class JobsQuery(Body):
     only: Annotated[Literal["line", ""], must('must be "line".')] = Field(
         default="", description='"line": their ids in the order of the queue, without the jobs themselves.'
     )
-    state: _Text = Field(default="", description=f"One or several, separated by commas: {_STATES}.")
+    state: _Text = Field(
+        default="",
+        description=f"One or several, separated by commas: {_STATES}.",
+        json_schema_extra={"pattern": f"^{_ONE_STATE}(,{_ONE_STATE})*$"},
+    )
     batch: _Text = Field(default="", description="The id of the request that made several jobs.")
     peer: _Text = Field(default="", description="Id or name of the peer that it is on, or was on last.")
     client_id: _Text = Field(default="", description="Of the page or client that hears of it.")

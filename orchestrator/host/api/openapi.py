@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from ...core.models.settings import Settings
 from . import answers
 from .bodies import Body, Nothing
+from .error_answers import words_of
 from .job_bodies import Edit, Explained, GraphBody, JobAction, JobRequests, Move, Retry
 from .job_query import JobsQuery
 from .peer_bodies import Interruption, NewPeer, PeerChanges
@@ -41,6 +42,21 @@ _BODIES: tuple[type[Body], ...] = (
     ),
 )
 _ANSWERS = tuple(shape for name, shape in vars(answers).items() if name.endswith("View"))
+#: For each refusal the name of its shape, and what it means
+_REFUSALS = {
+    400: ("BadRequest", "The request is wrong. Nothing was done."),
+    403: ("Forbidden", "The token, the Host or Origin, or the Content-Type is wrong."),
+    404: ("NotFound", "There is no such peer, job or file."),
+    405: ("WrongMethod", "The path does not take this method; Allow says which it takes."),
+    409: (
+        "Conflict",
+        "It cannot be done as things are: no peer can run it, or the job is not in that state.",
+    ),
+    500: ("Failed", "Remote Dispatch failed. ComfyUI's log has the details."),
+    502: ("PeerFailed", "The peer could not be asked, or refused."),
+    503: ("NotReady", "Remote Dispatch has not started, or its journal cannot be written now."),
+}
+_GOOD = {200: "OK", 201: "Added", 202: "Accepted"}
 _ERROR: Schema = {
     "type": "object",
     "properties": {"error": _TEXT, "message": _TEXT},
@@ -69,24 +85,30 @@ def ref(shape: type | str) -> Schema:
 
 
 def operation(
+    name: str,
     summary: str,
     answer: type | Schema,
     *,
     status: int = 200,
+    also: dict[int, type] | None = None,
+    errors: tuple[int, ...] = (),
     body: type[Body] | str = "",
     kind: str = "application/json",
     query: type[Body] | None = None,
 ) -> Schema:
-    """`answer`: its class in ``answers``, or a schema."""
-    schema = answer if isinstance(answer, dict) else ref(answer)
+    """`name`: what generated clients call it. `answer`: its class in ``answers``, or a schema; `also`: other
+    good answers, by status. `errors`: besides those that follow from the rest."""
+    answers_of = {status: answer, **(also or {})}
+    refused = {403, 405, 500, 503, *errors, *([400] if body or query else [])}
     described: Schema = {
+        "operationId": name,
         "summary": summary,
         "responses": {
-            str(status): {"description": "OK", "content": {kind: {"schema": schema}}},
-            "default": {
-                "description": "A refusal",
-                "content": {"application/json": {"schema": ref("Error")}},
+            **{
+                str(number): {"description": _GOOD[number], "content": {kind: {"schema": _schema(shape)}}}
+                for number, shape in answers_of.items()
             },
+            **{str(number): _refusal(number) for number in sorted(refused)},
         },
     }
     if query:
@@ -96,109 +118,195 @@ def operation(
             for name, field in shape["properties"].items()
         ]
     if body:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(body)}}}
+        content = {"application/json": {"schema": ref(body)}}
+        described["requestBody"] = {"required": body is not Nothing, "content": content}
         described["security"] = [{"token": []}]
     return described
 
 
+def _schema(answer: type | Schema) -> Schema:
+    return answer if isinstance(answer, dict) else ref(answer)
+
+
+def _refusal(status: int) -> Schema:
+    name, description = _REFUSALS[status]
+    return {"description": description, "content": {"application/json": {"schema": ref(name)}}}
+
+
+def _refusals() -> dict[str, Schema]:
+    """The shapes of errors, each with the words that its status may have."""
+    return {
+        name: {**ref("Error"), "properties": {"error": {"enum": list(words_of(status))}}}
+        for status, (name, _) in _REFUSALS.items()
+    }
+
+
+_INDEX = "What can be read here"
 _PATHS: dict[str, dict[str, Schema]] = {
+    "": {"get": operation("indexWithoutSlash", _INDEX, answers.IndexView)},
+    "/": {"get": operation("index", _INDEX, answers.IndexView)},
     "/peers": {
-        "get": operation("All peers", answers.PeersView),
-        "post": operation("Register a peer and ask it", answers.PeerView, status=201, body=NewPeer),
+        "get": operation("listPeers", "All peers", answers.PeersView),
+        "post": operation(
+            "addPeer", "Register a peer and ask it", answers.PeerView, status=201, body=NewPeer
+        ),
     },
     "/peers/{id}": {
-        "patch": operation("Change a peer", answers.PeerView, body=PeerChanges),
-        "delete": operation("Forget a peer and its key", answers.RemovedView, body=Nothing),
+        "patch": operation("changePeer", "Change a peer", answers.PeerView, body=PeerChanges),
+        "delete": operation("removePeer", "Forget a peer and its key", answers.RemovedView, body=Nothing),
     },
-    "/peers/{id}/check": {"post": operation("Ask a peer now", answers.PeerView, body=Nothing)},
+    "/peers/{id}/check": {
+        "post": operation("checkPeer", "Ask a peer now", answers.PeerView, body=Nothing, errors=(502,))
+    },
     "/peers/{id}/test": {
         "post": operation(
-            "Run a tiny graph on a peer and say what was found", answers.PeerTestView, body=Nothing
+            *("testPeer", "Run a tiny graph on a peer and say what was found", answers.PeerTestView),
+            body=Nothing,
+            errors=(502,),
         )
     },
     "/peers/{id}/interrupt": {
-        "post": operation("End what runs on a peer", answers.InterruptedView, body=Interruption)
-    },
-    "/peers/{id}/free": {"post": operation("Let a peer unload its models", answers.PeerView, body=Nothing)},
-    "/jobs": {
-        "get": operation("Jobs, newest first, and the queue", answers.JobsView, query=JobsQuery),
         "post": operation(
-            "Run a graph, once or several times", answers.AcceptedView, status=202, body=JobRequests
+            *("interruptPeer", "End what runs on a peer", answers.InterruptedView),
+            body=Interruption,
+            errors=(409, 502),
+        )
+    },
+    "/peers/{id}/free": {
+        "post": operation(
+            *("freePeer", "Let a peer unload its models", answers.PeerView), body=Nothing, errors=(502,)
+        )
+    },
+    "/jobs": {
+        "get": operation("listJobs", "Jobs, newest first, and the queue", answers.JobsView, query=JobsQuery),
+        "post": operation(
+            *("submitJobs", "Run a graph, once or several times; or with dry_run, only check it"),
+            answers.AcceptedView,
+            status=202,
+            also={200: answers.DryRunView},
+            body=JobRequests,
+            errors=(409,),
         ),
     },
-    "/jobs/{id}": {"get": operation("One job", answers.JobView)},
     "/jobs/actions": {
-        "post": operation("Do one thing to several jobs, or to a batch", answers.ActedView, body=JobAction)
+        "post": operation(
+            *("actOnJobs", "Do one thing to several jobs, or to a batch", answers.ActedView),
+            body=JobAction,
+            errors=(404,),
+        )
     },
+    "/jobs/{id}": {"get": operation("getJob", "One job", answers.JobView)},
     "/jobs/{id}/edit": {
-        "post": operation("Let a waiting job run another graph, in its place", answers.JobView, body=Edit)
+        "post": operation(
+            *("editJob", "Let a waiting job run another graph, in its place", answers.JobView),
+            body=Edit,
+            errors=(409, 502),
+        )
     },
-    "/jobs/{id}/cancel": {"post": operation("End a job, on its peer too", answers.JobView, body=Nothing)},
+    "/jobs/{id}/cancel": {
+        "post": operation("cancelJob", "End a job, on its peer too", answers.JobView, body=Nothing)
+    },
     "/jobs/{id}/second_copy": {
-        "post": operation("Run it on another peer too", answers.JobView, body=Nothing)
+        "post": operation(
+            *("copyJob", "Run it on another peer too", answers.JobView), body=Nothing, errors=(409,)
+        )
     },
     "/jobs/{id}/move": {
         "post": operation(
-            'Put a waiting job before another ("": to the end), or on a peer', answers.JobView, body=Move
+            *("moveJob", 'Put a waiting job before another ("": to the end), or on a peer', answers.JobView),
+            body=Move,
+            errors=(409,),
         )
     },
     "/jobs/{id}/retry": {
         "post": operation(
-            "Do an ended job once more, as a new one", answers.AcceptedView, status=202, body=Retry
+            *("retryJob", "Do an ended job once more, as a new one", answers.AcceptedView),
+            status=202,
+            body=Retry,
+            errors=(409,),
         )
     },
     "/jobs/{id}/preview": {
-        "get": operation("The newest preview of a running job", _BINARY, kind="image/jpeg")
+        "get": operation(
+            *("getJobPreview", "The newest preview of a running job", _BINARY), kind="image/jpeg"
+        )
     },
     "/jobs/{id}/outputs/{n}": {
-        "get": operation("The n-th result file, from 0", _BINARY, kind="application/octet-stream")
+        "get": operation("getJobOutput", "The n-th result file, from 0", _BINARY, kind="*/*")
     },
-    "/jobs/{id}/report": {"get": operation("A support bundle about it: nothing private in it", _ANYTHING)},
-    "/jobs/{id}/graph": {"get": operation("What a job was to run", answers.JobGraphView)},
+    "/jobs/{id}/report": {
+        "get": operation("getJobReport", "A support bundle about it: nothing private in it", _ANYTHING)
+    },
+    "/jobs/{id}/graph": {"get": operation("getJobGraph", "What a job was to run", answers.JobGraphView)},
     "/inspect": {
         "post": operation(
-            "What can be changed in a graph, the most wanted first", answers.ParametersView, body=GraphBody
+            *("inspectGraph", "What can be changed in a graph, the most wanted first"),
+            answers.ParametersView,
+            body=GraphBody,
         )
     },
     "/variations": {
         "post": operation(
-            "The changes of each job that values for some parameters make, for POST /jobs",
+            *(
+                "makeVariations",
+                "The changes of each job that values for some parameters make, for POST /jobs",
+            ),
             answers.VariationsView,
             body=Axes,
         )
     },
     "/explain": {
         "post": operation(
-            "For each peer: when it would be done with this, or why not; the soonest first",
+            *("explain", "For each peer: when it would be done with this, or why not; the soonest first"),
             answers.OutlookView,
             body=Explained,
         )
     },
     "/work": {
-        "get": operation("What each peer did over the last hours or days", answers.WorkView, query=WorkQuery)
+        "get": operation(
+            *("getWork", "What each peer did over the last hours or days", answers.WorkView), query=WorkQuery
+        )
     },
-    "/monitor": {"get": operation("The monitor, a page for people", _TEXT, kind="text/html")},
+    "/monitor": {"get": operation("getMonitor", "The monitor, a page for people", _TEXT, kind="text/html")},
     "/settings": {
-        "get": operation("What is switched on", ref(Settings)),
-        "patch": operation("Switch something", ref(Settings), body="SettingsChanges"),
+        "get": operation("getSettings", "What is switched on", ref(Settings)),
+        "patch": operation("changeSettings", "Switch something", ref(Settings), body="SettingsChanges"),
     },
     "/addresses": {
         "get": operation(
-            "Hosts that are accepted, and those that were refused lately, the last first",
+            *("listAddresses", "Hosts that are accepted, and those that were refused lately, the last first"),
             answers.AddressesView,
         ),
     },
     "/runs_here": {
-        "get": operation("Node classes that are known to run on the master alone", answers.KnownClassesView),
+        "get": operation(
+            *("listLocalNodes", "Node classes that are known to run on the master alone"),
+            answers.KnownClassesView,
+        ),
     },
-    "/report": {"get": operation("A support bundle: no keys, addresses, prompts or file names", _ANYTHING)},
-    "/where": {"get": operation("Which nodes and models are not on every machine", answers.WhereView)},
+    "/report": {
+        "get": operation(
+            "getReport", "A support bundle: no keys, addresses, prompts or file names", _ANYTHING
+        )
+    },
+    "/where": {
+        "get": operation("listPlaces", "Which nodes and models are not on every machine", answers.WhereView)
+    },
     "/events": {
-        "get": operation("Server-sent events: peers, job, settings", _TEXT, kind="text/event-stream")
+        "get": operation(
+            *("streamEvents", "Server-sent events: peers, job, settings", _TEXT), kind="text/event-stream"
+        )
     },
-    "/openapi.json": {"get": operation("This description", _ANYTHING)},
-    "/session": {"get": operation("The token, for the master's own page only", answers.SessionView)},
+    "/openapi.json": {"get": operation("getOpenApi", "This description", _ANYTHING)},
+    "/session": {
+        "get": operation("getSession", "The token, for the master's own page only", answers.SessionView)
+    },
 }
+for _path in ("", "/"):
+    _PATHS[_path]["get"]["responses"]["200"]["content"]["text/html"] = {"schema": _TEXT}
+for _path, _operations in _PATHS.items():
+    for _operation in _operations.values() if "{" in _path else ():
+        _operation["responses"]["404"] = _refusal(404)
 
 
 def _shapes(mode: Literal["validation", "serialization"], *classes: type) -> dict[str, Schema]:
@@ -234,12 +342,14 @@ def _document() -> Schema:
         "info": {
             "title": "Remote Dispatch",
             "version": "1",
-            "description": "What changes something needs Content-Type application/json and the token.",
+            "description": "What changes something needs Content-Type application/json and the token. "
+            "Every error has the shape of Error; its word is one of those that its status lists.",
         },
         "paths": paths,
         "components": {
             "schemas": {
                 "Error": _ERROR,
+                **_refusals(),
                 **given,
                 **taken,
                 "Settings": _settings("serialization"),

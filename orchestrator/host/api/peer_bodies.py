@@ -74,7 +74,13 @@ class PeerChanges(Body):
 class NewPeer(PeerChanges):
     """A peer's address, and whatever else is known of it."""
 
-    url: Text = Field(description="the address of the peer, like http://192.168.1.20:8188.")
+    url: Text = Field(
+        description="the address of the peer, like http://192.168.1.20:8188.",
+        json_schema_extra={"minLength": 1},
+    )
+    draining: Flag = Field(
+        default=False, description="Only false: a new one has no jobs.", json_schema_extra={"const": False}
+    )
 
     def given(self) -> dict[str, Any]:
         """The arguments of PeerBook.add.
@@ -83,7 +89,7 @@ class NewPeer(PeerChanges):
             ConfigError: it would be draining.
         """
         found = super().given()
-        if "draining" in found:
+        if found.pop("draining", False):
             raise ConfigError('A new peer cannot be draining. Add it with "enabled": false instead.')
         return {"name": "", **found}
 

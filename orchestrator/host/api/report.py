@@ -25,6 +25,7 @@ from ...core.models.backend import BackendConfig, BackendStatus
 from ...core.models.job import Attempt, Job
 from ...core.models.trust import pinned_digest
 from ...runtime import Runtime
+from ...version import UNKNOWN, version
 
 LINES_KEPT = 300
 JOBS_TOLD = 200
@@ -38,7 +39,6 @@ _LONGEST = 2_000  #: characters; nobody quotes more
 _OF_ERROR = frozenset(
     {"code", "message", "node_id", "node_type", "exception_type", "exception_message", "traceback"}
 )
-_PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 
 
 class Recorder(logging.Handler):
@@ -149,13 +149,9 @@ def _struck(match: re.Match[str]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    try:
-        found = re.search(r'^version = "(.+)"', _PYPROJECT.read_text("utf-8"), re.MULTILINE)
-    except OSError:
-        found = None
     return {
-        "remote_dispatch": found[1] if found else "unknown",
-        "comfyui": str(getattr(sys.modules.get("comfyui_version"), "__version__", "unknown")),
+        "remote_dispatch": version(),
+        "comfyui": str(getattr(sys.modules.get("comfyui_version"), "__version__", UNKNOWN)),
         "frontend": _version_of("comfyui-frontend-package"),
         "python": sys.version.split()[0],
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -167,7 +163,7 @@ def _version_of(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "unknown"
+        return UNKNOWN
 
 
 def _peers(runtime: Runtime, configs: Iterable[BackendConfig]) -> list[dict[str, Any]]:

@@ -16,18 +16,7 @@ from ...core.engine.placement.explain import Outlook
 from ...core.models.job import Job, JobRequest, JobState
 from ...core.workflow.runs_here import known_classes
 from ...dispatch.idempotency import refuse_another
-from ...errors import (
-    ConfigError,
-    IllegalTransitionError,
-    NoEligiblePeerError,
-    NotFoundError,
-    OrchestratorError,
-    ParameterError,
-    PeerError,
-    StoreError,
-    UnknownNodeError,
-    WorkflowError,
-)
+from ...errors import NotFoundError, OrchestratorError
 from ...runtime import Runtime
 from ..doors.guard import Guard
 from ..page.merged_nodes import WhereTable, nothing_known
@@ -37,9 +26,11 @@ from ..sanitise import sanitise
 from .addresses import addresses_view
 from .announcer import peer_views, peers_view
 from .answers import AcceptedView, KnownClassesView, PeerView, RemovedView, SessionView
-from .bodies import read, read_object, request_id_of
+from .bodies import Nothing, read, read_object, request_id_of
+from .error_answers import INTERNAL, NOT_FOUND, NOT_RUNNING, WRONG_METHOD, error_answer
 from .event_stream import stream_events
 from .graph_routes import Definitions, GraphRoutes, no_definitions
+from .index import index
 from .job_actions import JobActions
 from .job_bodies import Explained, JobRequests, Move, Retry
 from .job_query import JobsQuery
@@ -47,7 +38,7 @@ from .openapi import OPENAPI
 from .peer_actions import OwnModels, free_peer, interrupt_peer, test_peer
 from .peer_bodies import Interruption, NewPeer, PeerChanges
 from .report import job_report, report
-from .views import job_view, jobs_view, outlook_view
+from .views import dry_run_view, job_view, jobs_view, outlook_view
 from .work import WorkQuery, work
 
 log = logging.getLogger(__name__)
@@ -56,21 +47,6 @@ PREFIX = "/orchestrator"
 Answer = Callable[[web.Request], Awaitable[tuple[int, Any]]]  #: gives the status and the JSON of a request
 #: What of a request peers would get, and in words what of it runs on this computer
 PartedRequest = Callable[[JobRequest], tuple[JobRequest, str]]
-
-# The first class that fits decides.
-_STATUSES: tuple[tuple[type[OrchestratorError], int], ...] = (
-    (WorkflowError, 400),
-    (ConfigError, 400),
-    (NotFoundError, 404),
-    (NoEligiblePeerError, 409),
-    (IllegalTransitionError, 409),
-    (StoreError, 503),
-    (PeerError, 502),
-)
-_INTERNAL = {
-    "error": "internal",
-    "message": "Remote Dispatch failed. ComfyUI's log has the details; please report them.",
-}
 
 
 def add_routes(
@@ -132,6 +108,29 @@ def add_routes(
     routes.route("GET", f"{PREFIX}/openapi.json")(guard.protect(answering(api.openapi)))
     session = guard.protect(answering(api.session), needs_page=True)
     routes.route("GET", f"{PREFIX}/session")(session)
+    for path in ("", "/"):
+        routes.route("GET", PREFIX + path)(guard.protect(index))
+    _refuse_other_methods(routes, guard)
+
+
+def _refuse_other_methods(routes: web.RouteTableDef, guard: Guard) -> None:
+    """With a word: the host would answer an empty 404, as for a path that does not exist."""
+    known: dict[str, list[str]] = {}
+    for route in routes:
+        if isinstance(route, web.RouteDef) and route.path.startswith(PREFIX):
+            known.setdefault(route.path, []).append(route.method)
+    for path, methods in known.items():
+        routes.route("*", path)(guard.protect(_refusing(", ".join(methods)), needs_token=False))
+
+
+def _refusing(allowed: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        message = f"This path takes {allowed}, not {request.method[:16]}."
+        answer = _json(405, {"error": WRONG_METHOD, "message": message})
+        answer.headers["Allow"] = allowed
+        return answer
+
+    return refuse
 
 
 class _Api:
@@ -165,14 +164,17 @@ class _Api:
         return 200, self._peer(config.id)
 
     async def remove_peer(self, request: web.Request) -> tuple[int, Any]:
+        read(Nothing, await read_object(request))
         await self._runtime.peers.remove(_id(request))
         return 200, RemovedView(id=_id(request))
 
     async def check_peer(self, request: web.Request) -> tuple[int, Any]:
+        read(Nothing, await read_object(request))
         await self._runtime.peers.check(_id(request))
         return 200, self._peer(_id(request))
 
     async def test_peer(self, request: web.Request) -> tuple[int, Any]:
+        read(Nothing, await read_object(request))
         return 200, await test_peer(self._runtime, _id(request), self._own_models)
 
     async def interrupt_peer(self, request: web.Request) -> tuple[int, Any]:
@@ -182,6 +184,7 @@ class _Api:
         )
 
     async def free_peer(self, request: web.Request) -> tuple[int, Any]:
+        read(Nothing, await read_object(request))
         await free_peer(self._runtime, _id(request))
         return 200, self._peer(_id(request))
 
@@ -205,10 +208,15 @@ class _Api:
     async def submit(self, request: web.Request) -> tuple[int, Any]:
         body = await read_object(request)
         request_id = request_id_of(body, request.headers.get("Idempotency-Key", ""))
-        requests = await asyncio.to_thread(lambda: read(JobRequests, body).requests(request_id))
+        asked = await asyncio.to_thread(read, JobRequests, body)
+        requests = await asyncio.to_thread(asked.requests, request_id)
+        if asked.dry_run:
+            return 200, dry_run_view(requests, await self._runtime.jobs.first_look(requests))
         async with self._runtime.once(request_id) as earlier:
             if earlier:
                 refuse_another(earlier, requests)
+            else:
+                await self._runtime.jobs.first_look(requests)
             return 202, _accepted(earlier or await self._runtime.jobs.submit_all(requests))
 
     async def retry(self, request: web.Request) -> tuple[int, Any]:
@@ -230,7 +238,7 @@ class _Api:
         if output is None or not await asyncio.to_thread(Path(output.path).is_file):
             there = f"it has {len(job.outputs)}" if output is None else "the file is gone"
             message = f"There is no output {number} of job {job.id}: {there}."
-            return _json(404, {"error": "not_found", "message": message})
+            return _json(404, {"error": NOT_FOUND, "message": message})
         name = urllib.parse.quote(output.filename, errors="replace")
         headers = {
             "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
@@ -242,9 +250,7 @@ class _Api:
     async def preview(self, request: web.Request) -> web.Response:
         frame = self._runtime.jobs.preview(_id(request))
         if frame is None:
-            return _json(
-                404, {"error": "not_found", "message": "There is no preview: it ended, or none came."}
-            )
+            return _json(404, {"error": NOT_FOUND, "message": "There is no preview: it ended, or none came."})
         kind = frame.image_type if frame.image_type in PICTURE_TYPES else "image/jpeg"
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
         return web.Response(body=frame.data, content_type=kind, headers=headers)
@@ -273,9 +279,11 @@ class _Api:
         return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
 
     async def cancel(self, request: web.Request) -> tuple[int, Any]:
+        read(Nothing, await read_object(request))
         return 200, job_view(await self._runtime.jobs.cancel(_id(request)), self._runtime.peers.name)
 
     async def second_copy(self, request: web.Request) -> tuple[int, Any]:
+        read(Nothing, await read_object(request))
         self._runtime.copies.begin(await self._runtime.jobs.get(_id(request)))
         return 200, job_view(await self._runtime.jobs.get(_id(request)), self._runtime.peers.name)
 
@@ -327,7 +335,7 @@ def _once_ready(runtime: Runtime, answer: Answer) -> Answer:
         try:
             await runtime.ready()
         except OrchestratorError as exc:
-            return 503, {"error": "not_running", "message": str(exc)}
+            return 503, {"error": NOT_RUNNING, "message": str(exc)}
         return await answer(request)
 
     return when_ready
@@ -345,7 +353,7 @@ def answering(answer: Answer) -> Callable[[web.Request], Awaitable[web.StreamRes
             raise
         except Exception:
             log.exception("%s %s failed unexpectedly", request.method, request.path)
-            status, body = 500, _INTERNAL
+            status, body = 500, INTERNAL
         return _json(status, body)
 
     return handler
@@ -357,21 +365,6 @@ def _json(status: int, body: Any) -> web.Response:
         headers = {"Cache-Control": "no-store"}
         return web.Response(body=body, status=status, content_type="application/json", headers=headers)
     return web.json_response(sanitise(body), status=status, headers={"Cache-Control": "no-store"})
-
-
-def error_answer(exc: OrchestratorError) -> tuple[int, dict[str, Any]]:
-    """Status and body for an error: its word, its sentence, and what its class knows beside them."""
-    status = next((number for kind, number in _STATUSES if isinstance(exc, kind)), 500)
-    body: dict[str, Any] = {"error": exc.code, "message": str(exc)}
-    if isinstance(exc, UnknownNodeError):
-        body["nodes"] = [{"node_id": i, "class_type": c, "title": t} for i, c, t in exc.nodes]
-    elif isinstance(exc, ParameterError):
-        body["candidates"] = exc.candidates
-    elif isinstance(exc, NoEligiblePeerError):
-        body["reasons"] = exc.reasons
-    elif isinstance(exc, ConfigError) and exc.field:
-        body["field"] = exc.field
-    return status, body
 
 
 def _accepted(jobs: Sequence[Job]) -> AcceptedView:

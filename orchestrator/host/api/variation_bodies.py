@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, WrapValidator
+from pydantic import ConfigDict, Field, JsonValue, ValidationError, WrapValidator
 
 from ...core.prompts.variations import Axis, combined, random_seeds, spread, stepped
 from ...errors import ConfigError
@@ -14,6 +14,17 @@ from .job_bodies import JOBS_MAX
 
 _ADDRESS_MAX = 512
 _KINDS = '"values": […], "from" and "to" with "step" or "count", or "seeds": N'
+
+
+def _way(**kinds: str) -> JsonValue:
+    return {"required": list(kinds), "properties": {name: {"type": kind} for name, kind in kinds.items()}}
+
+
+_WAYS = [
+    _way(values="array"),
+    _way(seeds="integer"),
+    *(_way(**{"from": "number", "to": "number", by: "number"}) for by in ("step", "count")),
+]
 _draw = random.SystemRandom().randrange
 _COUNT = must(f"must be a whole number from 1 to {JOBS_MAX}.")
 _NUMBER = must("must be a number.")
@@ -24,7 +35,7 @@ Number = Annotated[int | float | None, _NUMBER]
 class AxisBody(Body):
     """One parameter's values: listed, drawn at random, or from one number to another."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"anyOf": _WAYS})
 
     address: Annotated[
         Annotated[str, Field(min_length=1, max_length=_ADDRESS_MAX)],

@@ -9,10 +9,13 @@ from urllib.parse import urlencode
 from ...core.engine.estimates.knowledge import Origin
 from ...core.engine.placement.explain import Forecast, Outlook, caution, in_full
 from ...core.models.backend import BackendConfig, BackendStatus, QueueState
-from ...core.models.job import Attempt, Job, JobState, OutputFile
+from ...core.models.job import Attempt, Job, JobRequest, JobState, OutputFile
+from ...core.prompts.titles import described
+from ...dispatch.queue.first_look import FirstLook
 from .answers import (
     AttemptView,
     BatchPlaceView,
+    DryRunView,
     ForecastView,
     JobsView,
     JobView,
@@ -69,6 +72,17 @@ def peer_view(
         "checked_at": _moment(status.checked_at),
         "node_types": node_types,
         "running": running,
+    }
+
+
+def dry_run_view(requests: Sequence[JobRequest], look: FirstLook) -> DryRunView:
+    first = requests[0]
+    return {
+        "count": len(requests),
+        "title": first.title or described(look.prompt or first.prompt, first.changes),
+        "prompt": look.prompt,
+        "waits_for": look.waits_for,
+        "notes": list(look.notes),
     }
 
 

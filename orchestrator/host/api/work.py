@@ -26,15 +26,17 @@ class WorkQuery(Body):
 
     model_config = ConfigDict(strict=False)
 
-    since: Annotated[AwareDatetime, _MOMENT] = Field(
-        description=f"The while begins then: at most {DAYS_MAX} days ago. In ISO 8601."
+    since: Annotated[AwareDatetime | None, _MOMENT] = Field(
+        default=None,
+        description=f"The while begins then: {DAYS_MAX} days ago at most, in ISO 8601; else a day ago.",
     )
 
     def begin(self, now: datetime) -> datetime:
         """Raises ConfigError: it is not one of the last days."""
-        if not now - timedelta(days=DAYS_MAX) <= self.since <= now:
+        since = self.since or now - timedelta(days=1)
+        if not now - timedelta(days=DAYS_MAX) <= since <= now:
             raise ConfigError(f'"since" must lie in the last {DAYS_MAX} days.', field="since")
-        return self.since
+        return since
 
 
 async def work(runtime: Runtime, query: WorkQuery) -> WorkView:

@@ -103,14 +103,24 @@ def check_request(seen: Seen, ours: Ours, token: str, *, needs_page: bool = Fals
     if seen.method in ("GET", "HEAD"):
         return None
     if not hmac.compare_digest(_bytes(seen.token or ""), _bytes(token)):
-        return Refusal(
-            "bad_token",
-            f"The header {TOKEN_HEADER} is missing or of an earlier start of ComfyUI: reload the page. "
-            f"For a script, set {TOKEN_VARIABLE} in ComfyUI's environment and send the same value.",
-        )
+        return Refusal("bad_token", _without_token(seen))
     if seen.content_type != "application/json" and (seen.has_body or seen.method != "DELETE"):
         return Refusal("not_json", "Send this request with the header Content-Type: application/json.")
     return None
+
+
+def _without_token(seen: Seen) -> str:
+    if seen.is_our_page:
+        return "This page's token is of an earlier start of ComfyUI. Reload the page."
+    wrong = (
+        f"The token in the header {TOKEN_HEADER} is wrong"
+        if seen.token
+        else f"Send the header {TOKEN_HEADER}"
+    )
+    return (
+        f"{wrong}: its value is the {TOKEN_VARIABLE} of ComfyUI's environment, set before ComfyUI starts. "
+        "Without that variable there is a new token at every start, and only ComfyUI's own page knows it."
+    )
 
 
 def check_place(seen: Seen, ours: Ours) -> Refusal | None:
@@ -185,11 +195,13 @@ class Guard:
         place = parse_entry(name)
         return place is not None and self._ours.has_host(place)
 
-    def protect(self, handler: Handler, *, needs_page: bool = False) -> Handler:
-        """The handler, behind the check; a refusal is answered 403 with its word and sentence."""
+    def protect(self, handler: Handler, *, needs_page: bool = False, needs_token: bool = True) -> Handler:
+        """The handler, behind the check; a refusal is answered 403 with its word and sentence. `needs_token`:
+        see ``check_request``; else only where the request comes from is looked at."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            refusal = await self._check(request, needs_page)
+            check = self._check(request, needs_page) if needs_token else self._check_place(request)
+            refusal = await check
             if refusal is not None:
                 return web.json_response({"error": refusal.error, "message": refusal.message}, status=403)
             return await handler(request)
@@ -221,6 +233,10 @@ class Guard:
         return await self._with_all_names(
             request, lambda ours: check_request(seen, ours, self.token, needs_page=needs_page)
         )
+
+    async def _check_place(self, request: web.Request) -> Refusal | None:
+        seen = _seen(request)
+        return await self._with_all_names(request, lambda ours: check_place(seen, ours))
 
     async def _with_all_names(
         self, request: web.Request, check: Callable[[Ours], Refusal | None]
