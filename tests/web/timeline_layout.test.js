@@ -41,6 +41,12 @@ test("every peer in use has a lane, and one that is gone as long as it shows som
   assert.deepEqual(lanesOf([here, gone], peers, SPAN).map((lane) => lane.name), ["gpu-1", "old box", "this computer"]);
 });
 
+test("a peer that was removed and added again goes on in its lane", () => {
+  const before = job({ job_id: "a", attempts: [attempt(1, 1, 2, 3, { peer_id: "earlier" })] });
+  const lanes = lanesOf([before, ran("b", 10, 10, 20, 30)], [peer({ id: "p1", name: "gpu-1" })], SPAN);
+  assert.deepEqual(lanes.map(({ id, visits }) => [id, visits.length]), [["p1", 2]]);
+});
+
 test("an attempt that failed says so; one that was taken back did not fail", () => {
   const outcome = (word) => lanesOf([job({ attempts: [attempt(1, 1, 2, 3, { outcome: word })] })], [], SPAN)[0].visits[0].failed;
   assert.deepEqual(["done", "taken_back", "cancelled", "unreachable"].map(outcome), [false, false, false, true]);

@@ -20,14 +20,17 @@ const NOT_FAILED = new Set(["", "done", "taken_back", "overtaken", "cancelled"])
 export function lanesOf(jobs, peers, span) {
   /** @type {Map<string, Lane>} */
   const lanes = new Map(peers.map((peer) => [peer.id, { id: peer.id, name: peer.name, visits: [] }]));
+  // One that was removed and added again has another id, and goes on in the lane of its name.
+  const named = new Map([...lanes.values()].map((lane) => [lane.name, lane]));
   const begin = new Date(span.fromMs).toISOString(); // moments of the server sort as text: nothing old is parsed
   for (const job of jobs) {
     for (const attempt of job.attempts) {
       if (attempt.ended_at !== null && attempt.ended_at < begin) continue;
       const parts = partsOf(attempt, span);
       if (!parts.length) continue;
-      const lane = lanes.get(attempt.peer_id) ?? { id: attempt.peer_id, name: attempt.peer, visits: [] };
-      lanes.set(attempt.peer_id, lane);
+      const lane = lanes.get(attempt.peer_id) ?? named.get(attempt.peer) ?? { id: attempt.peer_id, name: attempt.peer, visits: [] };
+      lanes.set(lane.id, lane);
+      named.set(lane.name, lane);
       lane.visits.push({ job, attempt, parts, failed: !NOT_FAILED.has(attempt.outcome) });
     }
   }
