@@ -1,4 +1,4 @@
-"""The Remote Dispatch node: runs what lies upstream of it on another machine and gives the value back."""
+"""The Remote Dispatch node: runs what lies upstream of it on another computer and gives the value back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from comfy_execution.progress import get_progress_state  # type: ignore[import-n
 from ..orchestrator.core.models.job import Job, JobRequest, OutputFile, Prompt
 from ..orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash
 from ..orchestrator.core.workflow.prompt import links_of
-from ..orchestrator.core.workflow.result_nodes import RESULT_ID, cannot_travel, loader_nodes, replace_link
+from ..orchestrator.core.workflow.result_nodes import (
+    INSTEAD,
+    RESULT_ID,
+    cannot_travel,
+    loader_nodes,
+    replace_link,
+)
 from ..orchestrator.errors import (
     NoEligiblePeerError,
     OrchestratorError,
@@ -60,12 +66,15 @@ class RemoteDispatch(io.ComfyNode):
             display_name="Remote Dispatch",
             category="remote dispatch",
             description=(
-                "Runs everything linked to it on one of your other machines and gives the value back. "
-                "With nothing linked, runs the whole graph there and gives back its first pictures."
+                "Runs everything linked to it on one of your other computers and gives the value back. "
+                "With nothing linked, runs the whole workflow there and gives back its first pictures."
             ),
             inputs=[
                 io.AnyType.Input(
-                    "value", optional=True, tooltip="What you want computed on another machine."
+                    "value",
+                    optional=True,
+                    tooltip="What you want computed on another computer.",
+                    extra_dict={"instead": INSTEAD},
                 ),
                 io.String.Input(
                     "overrides",
@@ -80,14 +89,14 @@ class RemoteDispatch(io.ComfyNode):
                     options=_peer_choices(),
                     default=AUTOMATIC,
                     optional=True,
-                    tooltip="Which machine: the first free one, one of your choice, or any with a tag.",
+                    tooltip="Which computer: the first free one, one of your choice, or any with a tag.",
                 ),
                 io.Combo.Input(
                     "if_no_peer",
                     options=[FAIL, WAIT, RUN_HERE],
                     default=FAIL,
                     optional=True,
-                    tooltip="What to do when no machine can run it now.",
+                    tooltip="What to do when no peer can run it now.",
                 ),
                 io.Combo.Input(
                     "run_again",
@@ -96,7 +105,7 @@ class RemoteDispatch(io.ComfyNode):
                     optional=True,
                     tooltip=(
                         "What has not changed is not run again, unless a node in it that this computer has "
-                        "says it changed. Choose 'always' to ask the other machine every time."
+                        "says it changed. Choose 'always' to ask the other computer every time."
                     ),
                 ),
             ],

@@ -17,6 +17,7 @@ import { Outlook } from "./fleet/outlook/outlook.js";
 import { mount as mountMonitor } from "./fleet/monitor/monitor.js";
 import { mount } from "./fleet/panel.js";
 import { PeerOnly } from "./fleet/host_page/peer_only.js";
+import { watchLinks } from "./fleet/host_page/travelling.js";
 import { offerPlaces } from "./fleet/host_page/run_offers.js";
 import { RunsHere } from "./fleet/host_page/runs_here.js";
 import { FleetStore } from "./fleet/data/store.js";
@@ -103,6 +104,7 @@ app.registerExtension({
   }],
   afterConfigureGraph: () => outlook.graphChanged(),
   nodeCreated: (node) => {
+    watchLinks(node, (toast) => app.extensionManager.toast.add(toast));
     nodeBadges.nodeCreated(node);
     nodeOutlook.nodeCreated(node);
     outlook.graphChanged(); // a graph in API format is opened by this alone

@@ -165,3 +165,25 @@ async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen,
         await master.patch("/orchestrator/settings", {"peer_nodes": True})
         request(f"{screen.fleet.master.url}/settings", {"Comfy.Locale": "en"})
         screen.palette = ""  # the page still speaks French
+
+
+async def test_a_model_linked_to_remote_dispatch_is_refused_with_what_to_link_instead(screen: Screen) -> None:
+    await screen.open()
+    linked = await screen.page.evaluate(
+        """() => {
+          const box = (type) => {
+            const made = window.LiteGraph.createNode(type);
+            window.app.graph.add(made);
+            return made;
+          };
+          const [loader, image, remote] = ["CheckpointLoaderSimple", "EmptyImage", "RemoteDispatch"].map(box);
+          const into = (from) => Boolean(from.connect(0, remote, 0));
+          return [into(loader), into(image)];
+        }"""
+    )
+    assert linked == [False, True]
+    await screen.page.get_by_text("MODEL cannot come back from another computer").first.wait_for(
+        timeout=SOON_MS
+    )
+    await screen.picture("A link that cannot travel")
+    screen.is_spoilt = True  # by its message

@@ -20,7 +20,8 @@ TEXT_TYPES = frozenset({"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"})
 SUPPORTED = ("IMAGE", "MASK", "LATENT", "STRING", "INT", "FLOAT", "BOOLEAN")
 RESULT_ID = "rd-result"
 _ANY = ("*", "COMFY_MATCHTYPE_V3")
-_INSTEAD = {
+#: What cannot travel, and what to link in its place; the page refuses such a link when it is made
+INSTEAD = {
     "MODEL": "the IMAGE or LATENT that is made with it",
     "CLIP": "the IMAGE or LATENT that is made with it",
     "VAE": "the IMAGE after VAE Decode",
@@ -103,7 +104,7 @@ def add_result_node(prompt: Prompt, link: ResultLink, info: ObjectInfo) -> tuple
         nodes = {RESULT_ID: _node("PreviewAny", source=source)}
     else:
         shown = "an unknown type" if kind == "*" else kind
-        instead = _INSTEAD.get(kind, f"one of {', '.join(SUPPORTED)}")
+        instead = INSTEAD.get(kind, f"one of {', '.join(SUPPORTED)}")
         raise UnsupportedTypeError(
             f"Remote Dispatch cannot bring back {shown} from node {link.node_id} "
             f"({prompt[link.node_id]['class_type']}). Link {instead}."
