@@ -69,6 +69,7 @@ FULL_JOB = Job(
         request_id="once-1",
         prompt_id="a prompt of its own",
         notes=("Left out what is not a node: _comment.",),
+        held=True,
     ),
     created_at=NOW,
     state=JobState.FAILED,
