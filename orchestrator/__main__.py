@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -26,12 +26,13 @@ from .errors import OrchestratorError
 from .version import version
 
 WRONG = 1
+VERBS: Mapping[str, Sequence[str]] = {"jobs": jobs.VERBS, "peers": peers.VERBS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Wrong usage raises SystemExit(2), as argparse does."""
     prepare()
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_with_verb(sys.argv[1:] if arguments is None else arguments))
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -44,6 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         leave_quietly()
         return DONE
     return code
+
+
+def _with_verb(arguments: Sequence[str]) -> list[str]:
+    """`jobs --limit 5` means `jobs list --limit 5`."""
+    group, *rest = arguments or [""]
+    verbs = VERBS.get(group, ())
+    is_bare = not {"-h", "--help", *verbs} & set(rest) and all(one.startswith("-") for one in rest[:1])
+    return [group, "list", *rest] if verbs and is_bare else list(arguments)
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -51,6 +51,7 @@ class Wishes(TypedDict, total=False):
     tags: Sequence[str]
     priority: float
     title: str
+    name: str
 
 
 class Fleet:
@@ -215,7 +216,7 @@ def _job_body(
     graphs = {"prompt": document.prompt, "workflow": document.workflow}
     body: dict[str, Any] = {name: graph for name, graph in graphs.items() if graph}
     if isinstance(workflow, str | Path):
-        body["title"] = Path(workflow).name
+        body["name"] = Path(workflow).stem
     return {**body, **({"parameters": dict(parameters)} if parameters else {}), **wishes}
 
 

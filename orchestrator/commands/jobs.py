@@ -27,12 +27,15 @@ class LogLine(TypedDict):
     text: str
 
 
+VERBS = ("list", "show", "cancel", "retry", "wait", "logs")
+
+
 def add_command(commands: Commands) -> None:
     group = commands.add_parser(
         "jobs", help="list, look at, cancel, retry and wait for jobs", parents=[common()], epilog=EXIT_CODES
     )
     group.set_defaults(run=show_all, code_of=exit_code_of, state="", peer="", batch="", limit=LISTED)
-    verbs = group.add_subparsers(metavar="list|show|cancel|retry|wait|logs")
+    verbs = group.add_subparsers(metavar="|".join(VERBS))
     inner = common(is_inner=True)
     listing = verbs.add_parser("list", help="the newest first (the default)", parents=[inner])
     listing.set_defaults(run=show_all)

@@ -28,12 +28,15 @@ CHANGES: tuple[tuple[str, PeerDetails, str, str], ...] = (
 _DETAIL_WIDTH = 60
 
 
+VERBS = ("list", "add", "drain", "resume", "disable", "enable", "remove", "test")
+
+
 def add_command(commands: Commands) -> None:
     group = commands.add_parser(
         "peers", help="list, add, drain, remove and test peers", parents=[common()], epilog=EXIT_CODES
     )
     group.set_defaults(run=show_all, code_of=exit_code_of)
-    verbs = group.add_subparsers(metavar="list|add|drain|resume|disable|enable|remove|test")
+    verbs = group.add_subparsers(metavar="|".join(VERBS))
     inner = common(is_inner=True)
     verbs.add_parser("list", help="all peers (the default)", parents=[inner]).set_defaults(run=show_all)
     _add_adding(verbs.add_parser("add", help="add a peer and ask it", parents=[inner]))

@@ -172,7 +172,7 @@ def _asked(options: argparse.Namespace) -> tuple[dict[str, Any], Wishes]:
     """The parameters of all jobs, and what else is asked for."""
     variations = changes_of(options.set)
     wishes: Wishes = {
-        "title": options.title or options.file.name,
+        **({"title": options.title} if options.title else {"name": options.file.stem}),
         "peer": options.peer,
         "tags": options.tag,
         "priority": options.priority,

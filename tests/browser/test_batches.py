@@ -81,6 +81,7 @@ async def test_what_was_sent_together_is_one_row_that_opens_and_is_held_and_canc
         await row.get_by_role("button", name="Resume").click()
         await row.get_by_text("1 running, 4 waiting").wait_for(timeout=SOON_MS)
         await row.get_by_role("button", name="Cancel batch").click()
+        await row.get_by_role("button", name=f"Cancel {COUNT} jobs").click()
         await row.get_by_text(f"{COUNT} cancelled").wait_for(timeout=SOON_MS)
         assert set(await states(lone_master, ids)) == {"cancelled"}
 

@@ -115,6 +115,9 @@ async def test_the_page_tells_of_peers_busy_first_and_of_all_jobs(
         await expect(cell(busy, "job")).to_contain_text(work.named("a long one"), timeout=SOON_MS)
         await expect(cell(busy, "state")).to_have_text("busy")
         await expect(cell(busy, "done")).to_have_text("2", timeout=SOON_MS)
+        name = busy.get_by_role("button", name="gpu-busy")
+        seen = await name.evaluate("name => [name.offsetWidth > 30, getComputedStyle(name).opacity]")
+        assert seen == [True, "1"]
         bad = peer_line(page, "gpu-bad")
         await expect(cell(bad, "failed")).to_have_text("1", timeout=SOON_MS)
         await expect(cell(bad, "state")).to_have_text("idle")

@@ -207,6 +207,12 @@ async def test_jobs_have_to_be_named_in_one_way(host: Host, verb: str) -> None:
     assert neither.code == both.code == 2 and "Name the jobs" in neither.err
 
 
+async def test_jobs_alone_lists_them_with_the_options_of_a_list(host: Host, peer: FakeComfyUI) -> None:
+    short = await run(host, "jobs", "--limit", "0", "--json")
+    long = await run(host, "jobs", "list", "--limit", "0", "--json")
+    assert (short.code, short.out) == (long.code, long.out) == (0, "[]\n")
+
+
 async def test_a_state_that_is_none_is_told_with_those_there_are(host: Host) -> None:
     ended = await run(host, "jobs", "list", "--state", "finished")
     assert ended.code == 2 and 'There is no state "finished". There are waiting, running' in ended.err

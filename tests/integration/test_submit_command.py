@@ -85,7 +85,7 @@ async def test_text_numbers_and_json_are_told_apart(host: Host, peer: FakeComfyU
     assert ended.code == 0, ended.err
     assert peer.prompts[0].graph["2"]["inputs"]["filename_prefix"].endswith("/a cat")
     (job,) = json.loads(ended.out)
-    assert (job["state"], job["title"]) == ("done", "graph.json")
+    assert (job["state"], job["title"]) == ("done", "graph · filename_prefix a cat")
 
 
 async def test_a_failed_job_is_one_and_says_why(host: Host, peer: FakeComfyUI, graph: Path) -> None:

@@ -44,6 +44,7 @@ def run(*, once: bool, say: Say = print) -> None:
         say(f"Made by  {job['peer']}")
         say(f"Why      {job['explanation']}")
         say(f"On screen  {fleet.master.url}  (Workflows → {ON_SCREEN}; the Fleet tab shows both peers)")
+        say(f"In a shell  ORCHESTRATOR_SERVER={fleet.master.url} ORCHESTRATOR_TOKEN={fleet.token}")
         say(f"({time.monotonic() - began:.0f} s in all)")
         if not once:
             peers = " or ".join(f"{peer.name} is process {peer.pid}" for peer in fleet.peers)

@@ -27,7 +27,7 @@ class Fleet:
         self._setup = setup
         self.base = base
         self.frontend = ""  #: what a test calls the master's frontend
-        self.token = secrets.token_urlsafe(16)
+        self.token = os.environ.get("ORCHESTRATOR_TOKEN") or secrets.token_urlsafe(16)
         self.master = self.new_master("master", master_arguments)
         self.peers = [self.new_peer(f"peer-{number + 1}") for number in range(peers)]
 

@@ -5,6 +5,7 @@ import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } f
 import { isPicture, ownPath, wholeDuration } from "../ui/format.js";
 import { plural, t } from "../data/i18n.js";
 import { restMs, tallyOf } from "../data/batches.js";
+import { isFinal } from "../data/job_index.js";
 import { SHEET_COMMAND } from "../variations/variations.js";
 
 /** @typedef {import("../data/batches.js").Batch} Batch @typedef {import("../data/batches.js").Tally} Tally
@@ -33,7 +34,7 @@ export function batchRow({ api, store, say }, toggle) {
   const dot = h("span", { class: "orc-dot" });
   const title = h("span", { class: "orc-name" });
   const head = h("button", { type: "button", class: "orc-row-head", onclick: () => toggle(batch.id) }, dot, title);
-  const tally = h("span", { class: "orc-clip" });
+  const tally = h("span");
   const bar = fillingBar("progressbar");
   const pictures = h("div", { class: "orc-results" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
@@ -59,19 +60,34 @@ export function batchRow({ api, store, say }, toggle) {
   const release = button("release", t("Resume"));
   const first = button("first", t("To the top"));
   const retry = button("retry");
-  const cancel = button("cancel", t("Cancel batch"));
+  const cancel = h("button", { type: "button", class: "orc-button", onclick: () => ask(true) }, t("Cancel batch"));
+  const sure = h("button", { type: "button", class: "orc-button orc-danger", onclick: () => { ask(false); act("cancel"); } });
+  const keep = h("button", { type: "button", class: "orc-button", onclick: () => ask(false) }, t("Keep"));
   const sheet = h("button", {
     type: "button", class: "orc-button",
     onclick: () => document.dispatchEvent(new CustomEvent(SHEET_COMMAND, { detail: batch.id })),
   }, t("Contact sheet"));
   const element = h("li", { class: "orc-row orc-batch" },
     head, h("div", { class: "orc-line" }, tally), bar.element, pictures,
-    h("div", { class: "orc-actions" }, hold, release, first, retry, sheet, cancel), failure);
+    h("div", { class: "orc-actions" }, hold, release, first, retry, sheet, cancel, sure, keep), failure);
+  let isAsked = false; //: whether all of it is to be cancelled
+  const ask = (/** @type {boolean} */ now) => {
+    isAsked = now;
+    showCancel();
+    (now ? keep : cancel).focus();
+  };
+  const showCancel = () => {
+    const open = batch.jobs.filter((job) => !isFinal(job)).length;
+    cancel.hidden = !open || isAsked;
+    sure.hidden = keep.hidden = !open || !isAsked;
+    setText(sure, plural(open, "Cancel {count} job", "Cancel {count} jobs"));
+  };
 
   return {
     element,
     reset() {
       setOptionalText(failure, "");
+      isAsked = false;
       return !element.hasAttribute("aria-busy");
     },
     update(/** @type {Batch} */ next) {
@@ -89,15 +105,20 @@ export function batchRow({ api, store, say }, toggle) {
       if (open) bar.show(t("Progress of {job}", { job: name }), (count - open + begun) / count);
       hold.hidden = !found.waiting;
       release.hidden = !found.held;
+      sheet.hidden = found.cancelled === count;
       first.hidden = !found.waiting;
       retry.hidden = !found.failed;
-      cancel.hidden = !open;
+      showCancel();
       setText(retry, plural(found.failed, "Retry {count} failed job", "Retry {count} failed jobs"));
       for (const each of [hold, release, first, sheet, cancel]) {
         setAttribute(each, "aria-label", t("{action}: {job}", { action: each.textContent ?? "", job: name }));
       }
-      const last = lastPictures(batch.jobs);
-      setChildren(pictures, last.join("\n"), () => last.map((url) => pictureLink(api.fileUrl(url))));
+      const urls = picturesOf(batch.jobs);
+      const [last, more] = [urls.slice(0, PICTURES_SHOWN), urls.length - PICTURES_SHOWN];
+      setChildren(pictures, [...last, more].join("\n"), () => [
+        ...last.map((url) => pictureLink(api.fileUrl(url))),
+        ...(more > 0 ? [h("span", { class: "orc-muted" }, `+${more}`)] : []),
+      ]);
       pictures.hidden = !last.length;
     },
   };
@@ -110,13 +131,6 @@ function pictureLink(url) {
   return link;
 }
 
-/** Of the jobs that ended last. @param {readonly Job[]} jobs @returns {string[]} paths */
-function lastPictures(jobs) {
-  const urls = [];
-  for (const job of jobs) {
-    const saved = job.outputs.find(({ filename, url }) => isPicture(filename) && ownPath(url));
-    if (saved) urls.push(saved.url);
-    if (urls.length === PICTURES_SHOWN) break;
-  }
-  return urls;
-}
+/** One of each job, those that ended last first. @param {readonly Job[]} jobs @returns {string[]} paths */
+const picturesOf = (jobs) =>
+  jobs.flatMap(({ outputs }) => outputs.find(({ filename, url }) => isPicture(filename) && ownPath(url))?.url ?? []);

@@ -77,7 +77,7 @@ export function jobRow(deps, neighbours, picks) {
   const controls = queueControls(store, move);
   const repeat = h("span", { class: "orc-repeat" });
   const actions = jobActions(deps, act, repeat);
-  const pick = h("input", { type: "checkbox", class: "orc-pick", onclick: (/** @type {MouseEvent} */ event) => picked(event) });
+  const pick = h("input", { type: "checkbox", class: "orc-select", onclick: (/** @type {MouseEvent} */ event) => picked(event) });
   const more = h("button", {
     type: "button", class: "orc-button orc-icon orc-job-more", title: t("More"), "aria-haspopup": "menu",
     onclick: () => {

@@ -102,7 +102,7 @@ export function mount(el, deps) {
   for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
   el.replaceChildren(
     h("div", { class: "orc-section-head" }, h("h3", {}, t("Queue")), variations.element, pause.button),
-    pause.note, filter.element, bar.element, none, queue.element, endedHead, ended.element);
+    pause.note, filter.element, none, queue.element, endedHead, ended.element, bar.element);
   render();
   const unwatch = store.watch();
   return () => {
