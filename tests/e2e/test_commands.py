@@ -73,7 +73,7 @@ async def test_a_days_work_on_the_command_line(
 
 async def test_peers_on_the_command_line(fleet: Fleet, master: Session, graph: Path) -> None:
     tested = await run(fleet, "peers", "test", "peer-1")
-    assert tested.code == 0 and tested.out.startswith("peer-1: works"), tested.err
+    assert tested.code == 0 and tested.out.startswith("peer-1: Works ("), tested.err
     drained = await run(fleet, "peers", "drain", "peer-1", "peer-2")
     assert drained.out == "peer-1: draining\npeer-2: draining\n", drained.err
     try:
