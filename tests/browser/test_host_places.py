@@ -146,12 +146,12 @@ async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen,
         await screen.open_fleet_tab()
         await page.get_by_text("Chronologie", exact=True).wait_for(timeout=SOON_MS)
         await page.wait_for_function(
-            "/2 sur 2 pairs/.test(document.querySelector('.orc-fleet-toggle')?.ariaLabel)", timeout=SOON_MS
+            "/2 pairs sur 2/.test(document.querySelector('.orc-fleet-toggle')?.ariaLabel)", timeout=SOON_MS
         )
         await page.keyboard.press("Control+,")
         await page.get_by_text("Remote Dispatch", exact=True).last.click()
-        await page.get_by_text("Mode flotte : Exécuter utilise les pairs").first.wait_for(timeout=SOON_MS)
-        offered = page.get_by_text("Proposer les nœuds et modèles que seuls les pairs possèdent").first
+        await page.get_by_text("Mode flotte : Exécuter utilise vos pairs").first.wait_for(timeout=SOON_MS)
+        offered = page.get_by_text("Proposer les nœuds et modèles présents uniquement sur les pairs").first
         await offered.wait_for(timeout=SOON_MS)
         await screen.picture("Settings in French")
         setting = offered.locator("xpath=ancestor::*[.//input[@type='checkbox'] or .//*[@role='switch']][1]")

@@ -104,7 +104,7 @@ async def test_nine_variations_fill_a_contact_sheet_that_leads_back_to_each_grap
 
     await screen.reload()
     await screen.open_fleet_tab()
-    await page.get_by_role("button", name="Contact sheet").click()
+    await page.get_by_role("button", name="Contact sheet", exact=True).click()
     await sheet.get_by_text("9 of 9 done").wait_for(timeout=SOON_MS)
     assert await sheet.locator("tbody tr").count() == 3
     await page.keyboard.press("Escape")
