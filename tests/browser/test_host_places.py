@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -150,7 +151,8 @@ async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen,
         )
         await page.keyboard.press("Control+,")
         await page.get_by_text("Remote Dispatch", exact=True).last.click()
-        await page.get_by_text("Mode flotte : Exécuter utilise vos pairs").first.wait_for(timeout=SOON_MS)
+        mode = page.get_by_text(re.compile(r"Mode flotte\s: Exécuter utilise les pairs"))
+        await mode.first.wait_for(timeout=SOON_MS)
         offered = page.get_by_text("Proposer les nœuds et modèles présents uniquement sur les pairs").first
         await offered.wait_for(timeout=SOON_MS)
         await screen.picture("Settings in French")
