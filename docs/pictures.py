@@ -78,7 +78,7 @@ THROUGH_VAE = """(model) => {
   loader.connect(0, back, 1);
   back.connect(0, saved, 0);
 }"""
-#: the node of ours in the same place
+#: our node in its place
 DISPATCH = """() => {
   const { graph } = window.app, [last, saved] = [graph.getNodeById(31), graph.getNodeById(32)];
   const node = window.LiteGraph.createNode("RemoteDispatch");

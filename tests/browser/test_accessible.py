@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
 
 from tests.e2e.session import Session, until
 from tests.fakes.comfyui import PNG, FakeComfyUI
@@ -24,10 +25,10 @@ COMMAND = "name => void window.app.extensionManager.command.execute('RemoteDispa
 LOAD = "graph => window.app.loadApiJson(graph, 'graph')"
 
 
-async def grave_findings(screen: Screen, part: str) -> list[str]:
+async def grave_findings(page: Page, part: str) -> list[str]:
     """What axe finds in the elements of `part`, which have to be there: rule, and the element."""
-    await screen.page.locator(part).first.wait_for()
-    found = (await Axe().run(screen.page, part)).response
+    await page.locator(part).first.wait_for()
+    found = (await Axe().run(page, part)).response
     assert found["passes"], f"axe looked at nothing in {part}"
     return [
         f"{finding['impact']} {finding['id']}: {node['html'][:200]} {node['failureSummary']}"
@@ -66,7 +67,7 @@ async def test_axe_has_nothing_grave_to_say(screen: Screen, lone_master: Session
     page = screen.page
     await screen.open(palette)
     await screen.open_fleet_tab()
-    assert await grave_findings(screen, ".orc-panel") == []  # the lesson
+    assert await grave_findings(screen.page, ".orc-panel") == []  # the lesson
     async with scripted(lone_master, "gpu-busy", tags=["fast"]) as busy, FakeComfyUI() as bad:
         bad.object_info = stock_classes("OnlyThere")
         for name, url in (("gpu-bad", bad.url), ("gpu-gone", "http://127.0.0.1:9")):
@@ -81,10 +82,10 @@ async def test_axe_has_nothing_grave_to_say(screen: Screen, lone_master: Session
         await job_row(screen, "a broken one").first.get_by_text("Error details").click()
         await screen.picture(f"Accessible {palette}")
         for part in (".orc-panel", ".orc-fleet-toggle"):
-            assert await grave_findings(screen, part) == []
+            assert await grave_findings(screen.page, part) == []
 
         await page.evaluate(COMMAND, "ContactSheet")
-        assert await grave_findings(screen, ".orc-contact") == []
+        assert await grave_findings(screen.page, ".orc-contact") == []
         await page.keyboard.press("Escape")
         await page.wait_for_function(KNOWS_CLASS, timeout=RUN_MS)
         await page.evaluate(LOAD, NEEDS_PEER)
@@ -92,10 +93,10 @@ async def test_axe_has_nothing_grave_to_say(screen: Screen, lone_master: Session
         boxes = page.locator(".orc-variations .orc-parameter input")
         for name in ("width", "color", "filename_prefix"):
             await boxes.and_(page.get_by_role("checkbox", name=name)).check()
-        assert await grave_findings(screen, ".orc-variations") == []
+        assert await grave_findings(screen.page, ".orc-variations") == []
         await screen.picture(f"Accessible variations {palette}")
         await page.keyboard.press("Escape")
         await page.get_by_role("button", name="Run", exact=True).first.click()
         await page.get_by_role("button", name="Show which peers have it").click()
-        assert await grave_findings(screen, ".orc-dialog") == []
+        assert await grave_findings(screen.page, ".orc-dialog") == []
         await page.keyboard.press("Escape")

@@ -112,7 +112,7 @@ async def test_several_are_picked_with_shift_and_ctrl_and_cancelled_at_once(
         await job_row(screen, "waits 1").locator(".orc-name").click(modifiers=["ControlOrMeta"])
         await job_row(screen, "waits 3").locator(".orc-name").click(modifiers=["Shift"])
         await bar.get_by_text("3 jobs selected").wait_for()
-        assert await grave_findings(screen, ".orc-panel") == []
+        assert await grave_findings(screen.page, ".orc-panel") == []
         await screen.picture("Jobs selected")
         await bar.get_by_role("button", name="Cancel jobs").click()
         await bar.wait_for(state="hidden", timeout=SOON_MS)
@@ -136,7 +136,7 @@ async def test_a_waiting_job_is_edited_on_the_canvas_and_put_back_in_its_place(
         menu = screen.page.get_by_role("menu")
         await menu.get_by_role("menuitem", name="Open workflow").wait_for()
         await screen.picture("Menu of a job")
-        assert await grave_findings(screen, ".orc-menu") == []
+        assert await grave_findings(screen.page, ".orc-menu") == []
         await menu.get_by_role("menuitem", name="Edit workflow").press("Enter")
         bar = screen.page.get_by_role("region", name="Editing a waiting job")
         await bar.wait_for(timeout=SOON_MS)

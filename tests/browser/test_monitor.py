@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.e2e.session import Session
 from tests.fakes.comfyui import FakeComfyUI
 
 from .conftest import ARTIFACTS, SOON_MS, Screen
+from .test_accessible import grave_findings
 from .test_fleet_jobs import reaches, scripted, submit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
-GRAVE = ("serious", "critical")
 COMMAND = "name => void window.app.extensionManager.command.execute('RemoteDispatch.' + name)"
 MONITOR = "/orchestrator/monitor"
 SIZES = {"phone": (390, 844), "laptop": (1280, 800), "screen": (1920, 1080)}
@@ -94,17 +93,6 @@ async def titles(page: Page) -> list[str]:
         "rows => rows.map(row => [row.ariaRowIndex, row.querySelector('[data-column=title]').textContent])"
     )
     return [title for _, title in sorted((int(number), title) for number, title in lines)]
-
-
-async def grave_findings(page: Page, part: str) -> list[str]:
-    found = (await Axe().run(page, part)).response
-    assert found["passes"], f"axe looked at nothing in {part}"
-    return [
-        f"{finding['impact']} {finding['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for finding in found["violations"]
-        if finding["impact"] in GRAVE
-        for node in finding["nodes"]
-    ]
 
 
 async def test_the_page_tells_of_peers_busy_first_and_of_all_jobs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -56,7 +57,7 @@ class JobActions:
             raise IllegalTransitionError(
                 "This job belongs to a Remote Dispatch node. Change its workflow and run that again."
             )
-        changed = asked.changed(job.request, ())
+        changed = await asyncio.to_thread(asked.changed, job.request)  # a large one is read for its title
         found = await self._runtime.jobs.check_prompt(
             changed.prompt, None, peer=changed.peer, tags=changed.tags
         )
@@ -65,7 +66,9 @@ class JobActions:
                 f"{found.error['message']}. {found.error['details']}. The job stays as it was, on hold."
             )
         targets = found.outputs if found.node_errors else ()  # what can be run, as the host does it
-        job = await self._runtime.queue.edit(job.id, lambda old: asked.changed(old, targets))
+        job = await self._runtime.queue.edit(
+            job.id, lambda old: replace(changed, peer=old.peer, targets=targets)
+        )
         return 200, job_view(job, self._runtime.peers.name)
 
     def _chosen(self, asked: JobAction) -> list[Job]:

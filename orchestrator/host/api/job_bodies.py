@@ -282,7 +282,7 @@ class Edit(Body):
     workflow: ObjectOrNull = Field(default=None, description="The graph that the files carry.")
     name: Text = Field(default="", description="What the graph is called.")
 
-    def changed(self, request: JobRequest, targets: tuple[str, ...]) -> JobRequest:
+    def changed(self, request: JobRequest) -> JobRequest:
         """The request with this graph in it.
 
         Raises:
@@ -299,7 +299,7 @@ class Edit(Body):
             workflow=None,
             changes={},
             extra_data=extra,
-            targets=targets,
+            targets=(),
             notes=notes,
             graph_id=graph_id_of(self.workflow) or request.graph_id,
             title=described(prompt, name=self.name[:NAME_MAX]),
