@@ -77,7 +77,7 @@ class Runtime:
         self.manager.body_limits.subscribe(
             lambda limits: self._errands.start(self.peers.keep_body_limits(limits), "keep body limits")
         )
-        second_look = SecondLook(self.manager, self._pool)
+        second_look = SecondLook(self.manager, self._pool, config.dispatch.second_look_s)
         preflight = Preflight(self.manager, config.folders, second_look)
         self._dispatcher = Dispatcher(
             self.manager,

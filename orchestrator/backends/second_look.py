@@ -25,7 +25,7 @@ class SecondLook:
         self,
         manager: BackendManager,
         clients: Callable[[BackendConfig], ComfyUIClient],
-        answer_s: float = ANSWER_S,
+        answer_s: float,
     ) -> None:
         self._manager = manager
         self._clients = clients

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..backends.second_look import ANSWER_S
 from ..core.engine.faults.outage import OutagePolicy
 from ..core.engine.faults.retry import RetryPolicy
 from ..core.engine.faults.silence import SilencePolicy
@@ -16,3 +17,4 @@ class DispatchConfig:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     outage: OutagePolicy = field(default_factory=OutagePolicy)
     silence: SilencePolicy = field(default_factory=SilencePolicy)
+    second_look_s: float = ANSWER_S

@@ -35,6 +35,7 @@ FOLLOW = FollowPolicy(
 HEALTH = HealthPolicy(poll_s=0.05, timeout_s=10.0)
 RETRY = RetryPolicy(backoff_s=0.02, clear_within_s=1.0)
 SILENCE = SilencePolicy()
+SECOND_LOOK_S = 10.0  #: a busy computer may stall for longer than a user would wait
 DEADLINE_S = 15.0
 
 
@@ -50,6 +51,7 @@ class Master:
         reserve_bytes: int = 0,
         retry: RetryPolicy = RETRY,
         silence: SilencePolicy = SILENCE,
+        second_look_s: float = SECOND_LOOK_S,
     ) -> None:
         self.input, self.output, self.temp, self.data = (
             home / name for name in ("input", "output", "temp", "data")
@@ -64,7 +66,9 @@ class Master:
                 self.data,
                 folders,
                 health=health,
-                dispatch=DispatchConfig(follow=follow, retry=retry, silence=silence),
+                dispatch=DispatchConfig(
+                    follow=follow, retry=retry, silence=silence, second_look_s=second_look_s
+                ),
             )
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from orchestrator.dispatch.recovery import LOOKED_S
 from tests.fakes.answers import silence
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.graphs import loaded_picture, picture, stock_classes
-from tests.fakes.master import Master
+from tests.fakes.master import Master, started
 from tests.fakes.waiting import until
 
 PACK = "custom_nodes.some-pack"
@@ -101,17 +102,18 @@ async def test_a_model_that_is_gone_since_the_list_was_read_counts_as_missing(
     assert again.error is not None
 
 
-async def test_while_a_peer_does_not_answer_the_prompt_waits(master: Master, a: FakeComfyUI) -> None:
-    await knows(master, await master.add("gpu", a))
-    a.answers["/object_info/RareNode"] = silence()
-    graph = picture(made_by="RareNode")
-    found = await master.runtime.jobs.check_prompt(graph, None)
-    assert (found.error, found.node_errors) == (None, {})
-    job = await master.submit(graph)
-    await until(lambda: "waiting for gpu to say" in master.job(job).explanation, "it waits")
-    a.object_info.update(stock_classes("RareNode"))
-    del a.answers["/object_info/RareNode"]
-    assert (await master.end_of(job)).state is JobState.DONE
+async def test_while_a_peer_does_not_answer_the_prompt_waits(tmp_path: Path, a: FakeComfyUI) -> None:
+    async with started(tmp_path, second_look_s=0.2) as master:
+        await knows(master, await master.add("gpu", a))
+        a.answers["/object_info/RareNode"] = silence()
+        graph = picture(made_by="RareNode")
+        found = await master.runtime.jobs.check_prompt(graph, None)
+        assert (found.error, found.node_errors) == (None, {})
+        job = await master.submit(graph)
+        await until(lambda: "waiting for gpu to say" in master.job(job).explanation, "it waits")
+        a.object_info.update(stock_classes("RareNode"))
+        del a.answers["/object_info/RareNode"]
+        assert (await master.end_of(job)).state is JobState.DONE
 
 
 async def test_a_peer_that_has_all_wins_over_an_idle_one_that_has_not(
