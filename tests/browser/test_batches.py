@@ -27,6 +27,7 @@ RECOLOUR = """color => {
   const box = window.app.graph.nodes.find((node) => node.type === "EmptyImage");
   box.widgets.find((widget) => widget.name === "color").value = color;
 }"""
+RESIZE = RECOLOUR.replace('"color"', '"width"')
 COUNT = 5
 
 
@@ -151,6 +152,31 @@ async def test_a_waiting_job_is_edited_on_the_canvas_and_put_back_in_its_place(
         assert not (await lone_master.get(f"/orchestrator/jobs/{held[0]['job_id']}"))["held"]
         queue = await lone_master.get("/queue")
         assert [item[2]["1"]["inputs"]["color"] for item in queue["queue_pending"]].count(77) == 1
+
+
+async def test_all_that_waits_of_a_batch_is_edited_at_once_and_each_keeps_its_own_value(
+    screen: Screen, lone_master: Session
+) -> None:
+    async with holding(lone_master):
+        running = await submit(lone_master, "the one that runs")
+        await reaches(lone_master, running, "running")
+        changes = [{"1.color": color} for color in (1, 2, 3)]
+        body = {"prompt": drawn(0), "name": "trio", "variations": changes}
+        ids = (await lone_master.post("/orchestrator/jobs", body, status=202))["job_ids"]
+        await open_tab(screen)
+        row = batch(screen, "trio × 3")
+        await row.get_by_role("button", name="Edit workflow").click()
+        bar = screen.page.get_by_role("region", name="Editing a waiting job")
+        await bar.get_by_text("Editing 3 waiting jobs: trio").wait_for(timeout=SOON_MS)
+        assert await grave_findings(screen.page, ".orc-edit-bar") == []
+        await screen.picture("Editing a batch")
+        await screen.page.evaluate(RESIZE, 32)
+        await bar.get_by_role("button", name="Put back in the queue").click()
+        await bar.wait_for(state="detached", timeout=SOON_MS)
+        await row.get_by_text("3 waiting").wait_for(timeout=SOON_MS)
+        graphs = [await lone_master.get(f"/orchestrator/jobs/{job_id}/graph") for job_id in ids]
+        drawings = [graph["prompt"]["1"]["inputs"] for graph in graphs]
+        assert [(inputs["color"], inputs["width"]) for inputs in drawings] == [(1, 32), (2, 32), (3, 32)]
 
 
 async def test_the_menu_of_a_job_is_reached_and_left_by_keys(screen: Screen, lone_master: Session) -> None:

@@ -151,6 +151,28 @@ async def test_a_waiting_job_runs_the_graph_it_was_given_later_in_its_place(
     assert (await host.ask("GET", f"/orchestrator/jobs/{ids[0]}/graph"))[1]["workflow"] == workflow
 
 
+async def test_a_batch_is_edited_as_one_and_each_job_keeps_its_own_value(
+    host: Host, peer: FakeComfyUI
+) -> None:
+    await host.ask("PATCH", "/orchestrator/settings", {"paused": True})
+    body = {"prompt": picture(1), "variations": [{"1.color": color} for color in (1, 2, 3)]}
+    ids = (await host.ask("POST", "/orchestrator/jobs", body))[1]["job_ids"]
+    await act(host, "hold", ids)
+    await host.ask("PATCH", "/orchestrator/settings", {"paused": False})
+    shown = (await host.ask("GET", f"/orchestrator/jobs/{ids[1]}/graph"))[1]["prompt"]
+    assert shown["1"]["inputs"]["color"] == 2, "what is opened is what the job would have run"
+    shown["1"]["inputs"]["width"] = 24
+    edit = {"prompt": shown, "name": "portrait", "also": [ids[0], ids[2]]}
+    assert (await host.ask("POST", f"/orchestrator/jobs/{ids[1]}/edit", edit))[0] == 200
+    assert [(await job(host, each))["held"] for each in ids] == [False] * 3
+    for place in range(3):
+        await until(lambda place=place: len(peer.prompts) > place, "the next one is there")
+        await until(lambda: peer.running, "it runs")
+        await peer.finish(peer.running)
+    sent = [prompt.graph["1"]["inputs"] for prompt in peer.prompts]
+    assert [(each["color"], each["width"]) for each in sent] == [(1, 24), (2, 24), (3, 24)]
+
+
 async def test_what_no_peer_could_run_is_refused_and_the_job_stays_as_it_was(
     host: Host, peer: FakeComfyUI
 ) -> None:

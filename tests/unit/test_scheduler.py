@@ -496,6 +496,24 @@ def test_a_start_says_how_long_the_peer_works_unless_it_is_guessed_from_other_gr
     assert [start.takes_s for start in other.last.starts] == [None]
 
 
+def test_the_end_of_the_queue_is_told_while_all_of_it_is_known() -> None:
+    fleet = Fleet(peer("a"), peer("b"))
+    assert fleet.scheduler.rest_s(0.0) is None, "there is nothing to do"
+    for name in ("a", "b"):
+        fleet.learn(name, SHORT, 3.0)
+    for number in range(10):
+        fleet.wait(f"job {number}", SHORT)
+    fleet.plan()
+    assert fleet.scheduler.rest_s(0.0) == pytest.approx(15.0)
+    fleet.wait("for nobody", SHORT, tags=("nobody",))
+    fleet.plan()
+    assert fleet.scheduler.rest_s(0.0) is None
+    fleet.scheduler.leave("for nobody")
+    fleet.wait("unknown", LONG)
+    fleet.plan()
+    assert fleet.scheduler.rest_s(0.0) is None
+
+
 def test_a_time_that_is_taken_from_other_graphs_is_not_told() -> None:
     fleet = Fleet(peer("a"))
     fleet.learn("a", SHORT, 20.0)

@@ -97,9 +97,12 @@ test("the server's clock is known from its answers", async () => {
 });
 
 test("what the server has to say comes with the peers", async () => {
-  const api = new FleetApi(comfy({ "GET /orchestrator/peers": () => json({ peers: [peer()], notices: ["Damaged."] }) }));
+  const api = new FleetApi(comfy({ "GET /orchestrator/peers": () => json({ peers: [peer()], notices: ["Damaged."], rest_s: 60 }) }));
   assert.equal((await api.peers()).length, 1);
   assert.deepEqual(api.notices, ["Damaged."]);
+  assert.ok(Math.abs(api.doneAt - performance.now() - 60_000) < 5_000);
+  api.hear({ rest_s: null });
+  assert.deepEqual([api.notices, api.doneAt], [["Damaged."], null]);
 });
 
 test("a waiting job is moved, and what is switched on changed, with the token", async () => {

@@ -90,3 +90,12 @@ test("the button says how many peers are up and how many jobs wait", () => {
   assert.equal(says({ queue: [], unseen: { waiting: 0 }, settings: { ...settings, this_machine: true } }), "on, 1 of 2 peers + this computer");
   assert.equal(says({ settings: null }), "");
 });
+
+test("the button says when the queue is likely to be empty, unless it is paused or nearly is", () => {
+  const settings = { fleet_mode: true, paused: false };
+  const says = (restMs, changes = {}) => stateOf({ settings: { ...settings, ...changes }, peers: [], queue: [job()], unseen: { waiting: 0 }, restMs });
+  assert.equal(says(90_000), "on, about 1:30 min left");
+  assert.equal(says(90_000, { paused: true }), "on, paused");
+  assert.equal(says(900), "on");
+  assert.equal(says(null), "on");
+});

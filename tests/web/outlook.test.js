@@ -26,7 +26,7 @@ async function page(t, { fleetMode = true, nodes = [{ type: "A" }], peers = [pee
   };
   const api = { explain: async (question) => (made.asked.push(question), told([GPU])) };
   const view = { isVisible: true };
-  const store = new FleetStore({});
+  const store = new FleetStore({ hear() {} });
   store.listen(events);
   const outlook = new Outlook(app, { explain: (question) => api.explain(question) }, store, () => view.isVisible, () => at.ms);
   outlook.listen(events);

@@ -11,7 +11,7 @@ const tell = (events, name, detail) => events.dispatchEvent(new CustomEvent(`orc
 
 function live(answers) {
   const events = new EventTarget();
-  const store = new FleetStore({ peers: async () => [], jobs: async () => listing([]), line: async () => listing([]), settings: async () => SETTINGS, ...answers });
+  const store = new FleetStore({ peers: async () => [], jobs: async () => listing([]), line: async () => listing([]), settings: async () => SETTINGS, hear() {}, ...answers });
   return { events, store, stop: store.listen(events) };
 }
 

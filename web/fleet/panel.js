@@ -13,7 +13,7 @@ import { mount as mountTimeline } from "./timeline/timeline.js";
 /**
  * @typedef {{api: import("./data/api.js").FleetApi, store: import("./data/store.js").FleetStore,
  *   outlook: import("./outlook/outlook.js").Outlook, host: Host | null}} Deps `host`: where there is a canvas
- * @typedef {{open(job: import("./data/api.js").Job): Promise<void>, edit(job: import("./data/api.js").Job): Promise<void>}} Host
+ * @typedef {import("./host_page/job_graphs.js").JobGraphs} Host
  * @typedef {Deps & {say(text: string): void}} SectionDeps `say` tells screen readers what was done
  */
 

@@ -66,6 +66,11 @@ class Scheduler:
         """What is to be done now. Started jobs are out of the queue and count for their peers."""
         return self._planner.plan(now_s)
 
+    def rest_s(self, now_s: float) -> float | None:
+        """Expected seconds until all that runs and waits is done, if nothing more comes; None where nobody
+        can tell: nothing like some of it ever ran, or no peer may take it."""
+        return self._planner.rest_s(now_s)
+
     def select_backend(self, need: Need | None, peers: Sequence[PeerSnapshot] | None) -> Placement | None:
         """Choose a peer for one job of which nothing else is known; None when it should rather wait.
 

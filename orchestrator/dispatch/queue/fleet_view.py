@@ -81,6 +81,10 @@ class FleetView:
     def knowledge(self) -> Knowledge:
         return self._scheduler.knowledge
 
+    def rest_s(self) -> float | None:
+        """See Scheduler.rest_s."""
+        return self._scheduler.rest_s(_now_s())
+
     def queued_jobs(self) -> Iterator[QueuedJob]:
         """All that are on a machine."""
         return (queued for there in tuple(self._placed.values()) for queued in tuple(there))

@@ -35,6 +35,11 @@ class QueueControl:
     def paused(self, paused: bool) -> None:
         self._queue.paused = paused
 
+    @property
+    def rest_s(self) -> float | None:
+        """See Scheduler.rest_s. Of jobs on hold nobody knows when."""
+        return self._queue.fleet.rest_s()
+
     def jobs(self) -> tuple[Job, ...]:
         """The jobs in the queue, the next first."""
         by_queued = {live.queued: live.job for live in self._registry}

@@ -91,7 +91,11 @@ class Announcer:
 
 def peers_view(runtime: Runtime) -> PeersView:
     """All peers, and what the user should read beside them."""
-    return {"peers": peer_views(runtime), "notices": list(runtime.notices)}
+    return {
+        "peers": peer_views(runtime),
+        "notices": list(runtime.notices),
+        "rest_s": runtime.queue.rest_s,
+    }
 
 
 def peer_views(runtime: Runtime) -> list[PeerView]:

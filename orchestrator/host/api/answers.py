@@ -67,6 +67,10 @@ class PeerView(TypedDict):
 class PeersView(TypedDict):
     peers: list[PeerView]
     notices: list[str]
+    rest_s: Annotated[
+        float | None,
+        Field(description="Until all jobs should be done; null where nobody can tell."),
+    ]
 
 
 class PeerTestView(TypedDict):

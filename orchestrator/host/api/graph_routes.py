@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
+from ...core.prompts.editing import prompt_of, workflow_of
 from ...core.workflow.inspector import Parameter, inspect_parameters
 from ...core.workflow.object_info import ObjectInfo
 from ...errors import NotFoundError
@@ -45,14 +46,11 @@ class GraphRoutes:
     async def graph(self, request: web.Request) -> tuple[int, Any]:
         """What a job was to run: the workflow its files carry, and the prompt."""
         job = await self._runtime.jobs.get(request.match_info["id"])
-        pnginfo = job.request.extra_data.get("extra_pnginfo")
-        workflow = pnginfo.get("workflow") if isinstance(pnginfo, Mapping) else None
-        workflow = workflow or job.request.workflow
+        workflow = workflow_of(job.request)
         if not workflow and not job.request.prompt:
             raise NotFoundError(f"The graph of job {job.id} is no longer kept. Its picture may have it.")
-        return 200, JobGraphView(
-            workflow=dict(workflow) if workflow else None, prompt=dict(job.request.prompt)
-        )
+        prompt = await asyncio.to_thread(prompt_of, job.request)
+        return 200, JobGraphView(workflow=dict(workflow) if workflow else None, prompt=prompt)
 
 
 def parameter_view(parameter: Parameter) -> ParameterView:

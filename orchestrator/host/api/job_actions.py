@@ -9,7 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
-from ...core.models.job import Job, JobState, Source
+from ...core.models.job import Job, JobRequest, JobState, Source
+from ...core.prompts.editing import edited
 from ...errors import ConfigError, IllegalTransitionError, NotFoundError, OrchestratorError
 from ...runtime import Runtime
 from .answers import ActedView, RefusedJobView
@@ -50,26 +51,38 @@ class JobActions:
         return 200, await self._each(concerned, self._deed(asked))
 
     async def edit(self, request: web.Request) -> tuple[int, Any]:
-        """Let a waiting job run another graph, in its place."""
+        """Let a waiting job, and others with it, run another graph, in their places."""
         asked = read(Edit, await read_object(request))
-        job = await self._runtime.jobs.get(request.match_info["id"])
-        if job.request.source is Source.NODE:
+        first = await self._runtime.jobs.get(request.match_info["id"])
+        others = (self._known(job_id) for job_id in dict.fromkeys(asked.also) if job_id != first.id)
+        jobs = [first, *filter(_has_not_begun, others)]
+        if any(job.request.source is Source.NODE for job in jobs):
             raise IllegalTransitionError(
                 "This job belongs to a Remote Dispatch node. Change its workflow and run that again."
             )
-        changed = await asyncio.to_thread(asked.changed, job.request)  # a large one is read for its title
+        # Large ones are read for their titles, and each carries its own graph.
+        changed = await asyncio.to_thread(edited, [job.request for job in jobs], asked.edited())
         found = await self._runtime.jobs.check_prompt(
-            changed.prompt, None, peer=changed.peer, tags=changed.tags
+            changed[0].prompt, None, peer=changed[0].peer, tags=changed[0].tags
         )
         if found.error is not None and not self._runtime.settings.this_machine:
             raise ConfigError(
                 f"{found.error['message']}. {found.error['details']}. The job stays as it was, on hold."
             )
         targets = found.outputs if found.node_errors else ()  # what can be run, as the host does it
-        job = await self._runtime.queue.edit(
-            job.id, lambda old: replace(changed, peer=old.peer, targets=targets)
-        )
-        return 200, job_view(job, self._runtime.peers.name)
+        renewed = {
+            job.id: replace(request, targets=targets) for job, request in zip(jobs, changed, strict=True)
+        }
+        for job in self._in_line(jobs):  # the next one is let go first
+            try:
+                await self._put_back(job, renewed[job.id])
+            except NotFoundError:
+                if job is first:
+                    raise
+        return 200, job_view(self._known(first.id), self._runtime.peers.name)
+
+    async def _put_back(self, job: Job, renewed: JobRequest) -> None:
+        await self._runtime.queue.edit(job.id, lambda old: replace(renewed, peer=old.peer))
 
     def _chosen(self, asked: JobAction) -> list[Job]:
         """

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, JsonValue
 
 from ...core.models.job import JobRequest, ResultLink, Source
+from ...core.prompts.editing import Edited
 from ...core.prompts.overrides import parse_overrides
 from ...core.prompts.titles import described
 from ...core.prompts.variations import copies, varied
@@ -274,7 +275,7 @@ class JobAction(Body):
 
 
 class Edit(Body):
-    """What a waiting job is to run instead. It keeps its place, and is let go."""
+    """What waiting jobs are to run instead. They keep their places, and are let go."""
 
     prompt: Annotated[dict[str, Any], must("must be a JSON object.")] = Field(
         description="the graph in API format."
@@ -282,29 +283,22 @@ class Edit(Body):
     workflow: ObjectOrNull = Field(default=None, description="The graph that the files carry.")
     name: Text = Field(default="", description="What the graph is called.")
 
-    def changed(self, request: JobRequest) -> JobRequest:
-        """The request with this graph in it.
+    also: Annotated[
+        Annotated[list[str], Field(max_length=ACTION_MAX)],
+        must(f"must be a list of at most {ACTION_MAX} ids."),
+    ] = Field(
+        default_factory=list,
+        description="Other waiting jobs that run it too. Each keeps the values by which it differed, like "
+        "its seed, except those that were edited.",
+    )
 
+    def edited(self) -> Edited:
+        """
         Raises:
-            ConfigError: it is none.
+            ConfigError: its prompt is none.
         """
         prompt, notes = _usable(self.prompt)
-        extra = dict(request.extra_data)
-        extra.pop("extra_pnginfo", None)
-        if self.workflow:
-            extra["extra_pnginfo"] = {"workflow": self.workflow}
-        return replace(
-            request,
-            prompt=prompt,
-            workflow=None,
-            changes={},
-            extra_data=extra,
-            targets=(),
-            notes=notes,
-            graph_id=graph_id_of(self.workflow) or request.graph_id,
-            title=described(prompt, name=self.name[:NAME_MAX]),
-            held=False,
-        )
+        return Edited(prompt, self.workflow or None, self.name[:NAME_MAX], notes)
 
 
 def _usable(given: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -59,10 +59,10 @@ export class FleetApi {
   #token = null;
   /** Server's clock minus ours, in ms: durations must not depend on the viewer's clock. */
   clockOffsetMs = 0;
-  /** Whether the server takes this page for another site's. */
-  isShutOut = false;
+  /** Whether the server takes this page for another site's. */ isShutOut = false;
   /** What the server had to say at its start, such as a damaged file that it set aside. @type {string[]} */
   notices = [];
+  /** When all that the fleet has should be done, by performance.now(). @type {number | null} */ doneAt = null;
 
   /** @param {ComfyApi} comfy */
   constructor(comfy) {
@@ -71,9 +71,15 @@ export class FleetApi {
 
   /** @returns {Promise<Peer[]>} */
   async peers() {
-    const { peers, notices } = await this.#request("GET", "/peers");
-    this.notices = notices ?? [];
-    return peers;
+    const answer = await this.#request("GET", "/peers");
+    this.hear(answer);
+    return answer.peers;
+  }
+
+  /** What is told beside the peers. @param {{notices?: string[], rest_s?: number | null}} told */
+  hear({ notices, rest_s: rest }) {
+    this.notices = notices ?? this.notices;
+    this.doneAt = typeof rest === "number" ? performance.now() + rest * 1000 : null;
   }
 
   /** The running jobs, the head of the queue and the last that ended. @param {number} limit @returns {Promise<Jobs>} */
@@ -110,14 +116,10 @@ export class FleetApi {
   removePeer = (/** @type {string} */ id) => this.#change("DELETE", `/peers/${encodeURIComponent(id)}`);
 
   /** @param {string} id @returns {Promise<Peer>} */
-  checkPeer(id) {
-    return this.#change("POST", `/peers/${encodeURIComponent(id)}/check`, {});
-  }
+  checkPeer = (id) => this.#change("POST", `/peers/${encodeURIComponent(id)}/check`, {});
 
   /** Runs a tiny graph there: up to half a minute. @param {string} id @returns {Promise<PeerTest>} */
-  testPeer(id) {
-    return this.#change("POST", `/peers/${encodeURIComponent(id)}/test`, {});
-  }
+  testPeer = (id) => this.#change("POST", `/peers/${encodeURIComponent(id)}/test`, {});
 
   /** Ends what runs there. @param {string} id @param {{foreign?: boolean, prompt_id?: string}} what */
   interruptPeer(id, what) {
@@ -143,7 +145,8 @@ export class FleetApi {
    * @param {{job_ids?: string[], batch?: string, peer?: string}} to @returns {Promise<Acted>} */
   act = (action, to) => this.#change("POST", "/jobs/actions", { action, client_id: this.#comfy.clientId ?? null, ...to });
 
-  /** Lets a waiting job run this instead. @param {string} id @param {{prompt: object, workflow: object, name: string}} graph */
+  /** Lets a waiting job, and others with it, run this instead.
+   * @param {string} id @param {{prompt: object, workflow: object, name: string, also: string[]}} graph */
   editJob = (id, graph) => this.#change("POST", `/jobs/${encodeURIComponent(id)}/edit`, graph);
 
   cancelJob = (/** @type {string} */ id) => this.#change("POST", `/jobs/${encodeURIComponent(id)}/cancel`, {});

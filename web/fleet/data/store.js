@@ -1,8 +1,9 @@
 // @ts-check
-/** What the page knows of the fleet, kept live by the server's events. */
+/** What the page knows of the fleet. */
 /** @typedef {import("./api.js").Peer} Peer @typedef {import("./api.js").Job} Job
  * @typedef {import("./api.js").Jobs} Jobs @typedef {import("./api.js").Settings} Settings */
 import { isFinal, JobIndex } from "./job_index.js";
+import { paced } from "./pace.js";
 
 export { isFinal };
 
@@ -12,7 +13,7 @@ const QUEUE_EVERY_MS = 1500; //: of a queue that changes all the time
 export const TOLD_EVERY_MS = 250; //: however many events come; the server sends no more of a job either
 
 /**
- * What the page knows of the fleet. It outlives the panel and is kept live by the server's events.
+ * It outlives the panel and is kept live by the server's events.
  * Dispatches "peers", "jobs", "settings" and "status" (phase, problem, connected) after that changed.
  */
 export class FleetStore extends EventTarget {
@@ -43,13 +44,13 @@ export class FleetStore extends EventTarget {
   #lineReadAt = -Infinity;
   #settingsEvents = 0;
   #index = new JobIndex(JOBS_KEPT);
-  #toldAt = -Infinity;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #tellTimer;
+  /** The first change is told at once, those that follow it closely together. */
+  #tellJobs = paced(() => this.dispatchEvent(new CustomEvent("jobs")), TOLD_EVERY_MS);
 
   /**
    * @param {{peers(): Promise<Peer[]>, jobs(limit: number): Promise<Jobs>, line(limit: number): Promise<Jobs>,
-   *   settings(): Promise<Settings>, changeSettings(changes: Partial<Settings>): Promise<Settings>, clockOffsetMs?: number, notices?: string[], isShutOut?: boolean}} api
+   *   settings(): Promise<Settings>, changeSettings(changes: Partial<Settings>): Promise<Settings>, clockOffsetMs?: number, notices?: string[], isShutOut?: boolean,
+   *   doneAt?: number | null, hear(told: {notices?: string[], rest_s?: number | null}): void}} api
    */
   constructor(api) {
     super();
@@ -75,6 +76,9 @@ export class FleetStore extends EventTarget {
   /** The server's time. @returns {number} ms since 1970 */
   now() { return Date.now() + (this.#api.clockOffsetMs ?? 0); }
 
+  /** Until all that the fleet has should be done; null while nobody can tell. @returns {number | null} ms */
+  get restMs() { return this.#api.doneAt == null ? null : Math.max(0, this.#api.doneAt - performance.now()); }
+
   /** What the server has to say and nobody dismissed yet. @returns {string[]} */
   get notices() {
     return (this.#api.notices ?? []).filter((notice) => !this.#dismissed.has(notice));
@@ -99,10 +103,10 @@ export class FleetStore extends EventTarget {
       events.addEventListener(name, (event) => handle(/** @type {CustomEvent} */ (event).detail), {
         signal: controller.signal,
       });
-    on("orchestrator.peers", ({ peers, notices }) => {
+    on("orchestrator.peers", (told) => {
       this.#peerEvents += 1;
-      this.#api.notices = notices ?? this.#api.notices;
-      this.#setPeers(peers);
+      this.#api.hear(told);
+      this.#setPeers(told.peers);
     });
     on("orchestrator.jobs", ({ jobs }) => {
       const moved = jobs.some(
@@ -227,19 +231,6 @@ export class FleetStore extends EventTarget {
     }
     this.unseen.ended += this.#index.trim();
     this.#tellJobs();
-  }
-
-  /** The first change is told at once, those that follow it closely together. */
-  #tellJobs() {
-    if (this.#tellTimer !== undefined) return;
-    const tell = () => {
-      this.#tellTimer = undefined;
-      this.#toldAt = performance.now();
-      this.dispatchEvent(new CustomEvent("jobs"));
-    };
-    const wait = this.#toldAt + TOLD_EVERY_MS - performance.now();
-    if (wait <= 0) tell();
-    else this.#tellTimer = setTimeout(tell, wait);
   }
 
   /** @param {{phase?: FleetStore["phase"], problem?: Error | null, connected?: boolean}} changes */

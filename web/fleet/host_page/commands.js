@@ -1,6 +1,7 @@
 // @ts-check
 /** What the command palette offers of the fleet. */
 import { plural, t } from "../data/i18n.js";
+import { restText } from "../ui/format.js";
 import { offer } from "./offer.js";
 
 export const TAB_ID = "remote-dispatch.fleet";
@@ -99,5 +100,5 @@ export function stateOf(store) {
   if (peers.length) parts.push(plural(peers.length, "{up} of {count} peer", "{up} of {count} peers", { up }) + here);
   if (waiting) parts.push(t("{count} waiting", { count: waiting }));
   if (settings.paused) parts.push(t("paused"));
-  return parts.join(", ");
+  return [...parts, restText(store)].filter(Boolean).join(", ");
 }

@@ -2,11 +2,14 @@
 /** The workflow of a job on the host's canvas: to look at, or to change what a waiting job will run. */
 import { h, setOptionalText } from "../ui/dom.js";
 import { jobTitle } from "../ui/format.js";
+import { isFinal } from "../data/job_index.js";
 import { t } from "../data/i18n.js";
 
-/** @typedef {import("../data/api.js").Job} Job @typedef {{workflow: any, prompt: Record<string, any>}} Graph */
+/** @typedef {import("../data/api.js").Job} Job @typedef {import("../data/batches.js").Batch} Batch
+ * @typedef {{workflow: any, prompt: Record<string, any>}} Graph */
 
 const NAME_MAX = 80;
+const waitsOnHold = (/** @type {Job} */ job) => job.held && !job.begun_at && !isFinal(job);
 
 /** A workflow of its own, beside the one that stands in the page. @param {any} app the host's
  * @param {Graph} graph @param {string} name */
@@ -35,16 +38,32 @@ export class JobGraphs {
 
   /** Holds a waiting job, and opens its workflow until it is put back. @param {Job} job @throws {Error} it has begun */
   async edit(job) {
-    if (this.#close) throw new Error(t("Another job is being edited. Put it back first."));
-    const { refused } = await this.#api.act("hold", { job_ids: [job.job_id] });
+    this.#refuseSecond();
+    const { done, refused } = await this.#api.act("hold", { job_ids: [job.job_id] });
     if (refused.length) throw new Error(refused[0].message);
-    await this.open(job);
-    this.#showBar(job);
+    await this.#open(job, [], done);
   }
 
-  /** @param {Job} job */
-  #showBar(job) {
+  /** The same for all of a batch that has not begun: its first one is opened, and what is changed there changes
+   * in all of them. @param {Batch} batch @throws {Error} all of it has begun */
+  async editBatch(batch) {
+    this.#refuseSecond();
+    const { done } = await this.#api.act("hold", { batch: batch.id });
+    const held = new Set([...batch.jobs.filter(waitsOnHold).map((job) => job.job_id), ...done]);
+    const first = batch.jobs.find((job) => held.delete(job.job_id));
+    if (!first) throw new Error(t("All jobs of this batch have begun."));
+    await this.#open(first, [...held], done);
+  }
+
+  #refuseSecond() {
+    if (this.#close) throw new Error(t("Another job is being edited. Put it back first."));
+  }
+
+  /** @param {Job} job @param {string[]} also edited with it @param {string[]} held those that were not before */
+  async #open(job, also, held) {
+    await this.open(job);
     const edited = this.#openWorkflow();
+    const name = jobTitle(job).split(" · ")[0];
     const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
     const attempt = async (/** @type {() => Promise<unknown>} */ act) => {
       setOptionalText(failure, "");
@@ -58,11 +77,14 @@ export class JobGraphs {
     const putBack = async () => {
       if (this.#openWorkflow() !== edited) throw new Error(t("Another workflow is open. Open the one you edited, then put it back."));
       const { output: prompt, workflow } = await this.#app.graphToPrompt();
-      await this.#api.editJob(job.job_id, { prompt, workflow, name: jobTitle(job).split(" · ")[0] });
+      await this.#api.editJob(job.job_id, { prompt, workflow, name, also });
     };
-    const release = () => this.#api.act("release", { job_ids: [job.job_id] });
+    const release = () => this.#api.act("release", { job_ids: held });
+    const said = also.length
+      ? t("Editing {count} waiting jobs: {job}. Each keeps its own seed and varied values.", { count: also.length + 1, job: name })
+      : t("Editing a waiting job: {job}", { job: jobTitle(job) });
     const bar = h("section", { class: "orc-panel orc-edit-bar", "aria-label": t("Editing a waiting job") },
-      h("span", { class: "orc-name" }, t("Editing a waiting job: {job}", { job: jobTitle(job) })),
+      h("span", { class: "orc-name" }, said),
       h("button", { type: "button", class: "orc-button orc-primary", onclick: () => attempt(putBack) }, t("Put back in the queue")),
       h("button", { type: "button", class: "orc-button", onclick: () => attempt(release) }, t("Discard changes")),
       failure);

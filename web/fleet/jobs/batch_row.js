@@ -28,7 +28,7 @@ export function tallyText({ waiting, running, held, done, failed, cancelled }, r
 }
 
 /** @param {SectionDeps} deps @param {(id: string) => void} toggle opens it, or closes it again */
-export function batchRow({ api, store, say }, toggle) {
+export function batchRow({ api, store, host, say }, toggle) {
   /** @type {Batch} */
   let batch;
   const dot = h("span", { class: "orc-dot" });
@@ -39,14 +39,12 @@ export function batchRow({ api, store, say }, toggle) {
   const pictures = h("div", { class: "orc-results" });
   const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
 
-  const act = async (/** @type {import("../data/api.js").Action} */ action) => {
+  const attempt = async (/** @type {() => Promise<void> | undefined} */ change) => {
     if (element.hasAttribute("aria-busy")) return;
     setOptionalText(failure, "");
     setAttribute(element, "aria-busy", "true");
     try {
-      const { done, refused } = await api.act(action, { batch: batch.id });
-      say(plural(done.length, "{count} job changed", "{count} jobs changed"));
-      setOptionalText(failure, refused[0]?.message ?? "");
+      await change();
       await store.readLine();
     } catch (error) {
       setOptionalText(failure, /** @type {Error} */ (error).message);
@@ -54,11 +52,17 @@ export function batchRow({ api, store, say }, toggle) {
       setAttribute(element, "aria-busy", null);
     }
   };
+  const act = (/** @type {import("../data/api.js").Action} */ action) => attempt(async () => {
+    const { done, refused } = await api.act(action, { batch: batch.id });
+    say(plural(done.length, "{count} job changed", "{count} jobs changed"));
+    setOptionalText(failure, refused[0]?.message ?? "");
+  });
   const button = (/** @type {import("../data/api.js").Action} */ action, text = "") =>
     h("button", { type: "button", class: "orc-button", onclick: () => act(action) }, text);
   const hold = button("hold", t("Hold"));
   const release = button("release", t("Resume"));
   const first = button("first", t("To the top"));
+  const edit = h("button", { type: "button", class: "orc-button", onclick: () => attempt(() => host?.editBatch(batch)) }, t("Edit workflow"));
   const retry = button("retry");
   const cancel = h("button", { type: "button", class: "orc-button", onclick: () => ask(true) }, t("Cancel batch"));
   const sure = h("button", { type: "button", class: "orc-button orc-danger", onclick: () => { ask(false); act("cancel"); } });
@@ -69,7 +73,7 @@ export function batchRow({ api, store, say }, toggle) {
   }, t("Contact sheet"));
   const element = h("li", { class: "orc-row orc-batch" },
     head, h("div", { class: "orc-line" }, tally), bar.element, pictures,
-    h("div", { class: "orc-actions" }, hold, release, first, retry, sheet, cancel, sure, keep), failure);
+    h("div", { class: "orc-actions" }, hold, release, first, edit, retry, sheet, cancel, sure, keep), failure);
   let isAsked = false; //: whether all of it is to be cancelled
   const ask = (/** @type {boolean} */ now) => {
     isAsked = now;
@@ -107,10 +111,11 @@ export function batchRow({ api, store, say }, toggle) {
       release.hidden = !found.held;
       sheet.hidden = found.cancelled === count;
       first.hidden = !found.waiting;
+      edit.hidden = !host || !(found.waiting || found.held) || batch.jobs.some(({ source }) => source === "node");
       retry.hidden = !found.failed;
       showCancel();
       setText(retry, plural(found.failed, "Retry {count} failed job", "Retry {count} failed jobs"));
-      for (const each of [hold, release, first, sheet, cancel]) {
+      for (const each of [hold, release, first, edit, sheet, cancel]) {
         setAttribute(each, "aria-label", t("{action}: {job}", { action: each.textContent ?? "", job: name }));
       }
       const urls = picturesOf(batch.jobs);

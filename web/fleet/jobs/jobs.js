@@ -3,6 +3,7 @@
 import { atNextFrame, h, setAttribute, setOptionalText, setText } from "../ui/dom.js";
 import { entryOf, grouped, partedByDays } from "../data/batches.js";
 import { day, plural, t } from "../data/i18n.js";
+import { restText } from "../ui/format.js";
 import { dropTarget, dropZone } from "./job_drag.js";
 import { isWanted, jobFilter } from "./job_filter.js";
 import { jobList } from "./job_list.js";
@@ -20,6 +21,7 @@ export function mount(el, deps) {
   let clock;
   const pause = pauseButton(deps);
   const variations = variationButtons();
+  const rest = h("span", { class: "orc-muted orc-rest", hidden: true });
   const none = h("p", { class: "orc-muted" });
   const filter = jobFilter(() => render());
   /** @type {string[]} */
@@ -73,6 +75,7 @@ export function mount(el, deps) {
     endedHead.hidden = !over.length;
     filter.element.hidden = !any;
     pause.show();
+    setOptionalText(rest, restText(store));
     variations.show(store.hasBatch);
     el.classList.toggle("orc-quiet", !any && !store.peers.length);
     tickWhile(store.queue[0]?.state === "running");
@@ -101,7 +104,7 @@ export function mount(el, deps) {
   const frame = atNextFrame(render);
   for (const name of ["jobs", "peers", "settings"]) store.addEventListener(name, frame.soon, { signal: controller.signal });
   el.replaceChildren(
-    h("div", { class: "orc-section-head" }, h("h3", {}, t("Queue")), variations.element, pause.button),
+    h("div", { class: "orc-section-head" }, h("h3", {}, t("Queue")), rest, variations.element, pause.button),
     pause.note, filter.element, none, queue.element, endedHead, ended.element, bar.element);
   render();
   const unwatch = store.watch();

@@ -4,6 +4,7 @@ import { decimal, t } from "../data/i18n.js";
 /** @typedef {import("../data/api.js").Peer} Peer @typedef {import("../data/api.js").Job} Job
  * @typedef {import("../data/api.js").Device} Device */
 
+const REST_TOLD_MS = 5000; //: less changes faster than anybody reads it
 const GIB = 1024 ** 3;
 
 /** @param {number} bytes @returns {string} in GB of 2^30 bytes, as ComfyUI and the drivers count them */
@@ -26,6 +27,10 @@ export function duration(seconds) {
 
 /** Where tenths are only noise. @param {number} seconds @returns {string} at least "1 s" */
 export const wholeDuration = (seconds) => runningClock(Math.max(1, Math.round(seconds)));
+
+/** How long the fleet has still work, where it can tell and goes on. @param {import("../data/store.js").FleetStore} store */
+export const restText = ({ restMs: rest, settings }) =>
+  rest !== null && rest >= REST_TOLD_MS && !settings?.paused ? t("about {time} left", { time: wholeDuration(rest / 1000) }) : "";
 
 /** @param {number} whole seconds */
 const runningClock = (whole) => (whole < 10 ? `${whole} s` : duration(whole));

@@ -16,7 +16,7 @@ from ..estimates.knowledge import Knowledge
 from .costs import CostMatrix
 from .eligibility import check_eligibility
 from .explain import OTHERS_MAX, Forecast, duration, sentence
-from .levels import Bools, Floats, share_out
+from .levels import Bools, Floats, fluid_level, share_out
 from .need import Need
 from .peers import OurJob, PeerSnapshot
 from .pending_jobs import PendingJobs
@@ -82,6 +82,25 @@ class Planner:
         return tuple(
             sorted(found.values(), key=lambda r: (r.finish_s is None, r.finish_s or 0.0, r.eligibility.name))
         )
+
+    def rest_s(self, now_s: float) -> float | None:
+        costs, knowledge = self._costs, self.knowledge
+        work_s, usable = 0.0, np.zeros(len(costs.columns), np.bool_)
+        for key, group in self.line.groups.items():
+            row = costs.rows.get(key)
+            if not group.count:
+                continue
+            if row is None or not row.may.any() or not knowledge.knows(group.kind, ""):
+                return None
+            work_s, usable = work_s + group.count * row.weight_s, usable | row.may
+        live = [at for at, column in enumerate(costs.columns) if column is not None]
+        if any(not knowledge.knows(job.kind, costs.id(at)) for at in live for job in costs.jobs(at)):
+            return None
+        ready = costs.ready_s(now_s)
+        ends_s = [float(ready[at]) for at in live if costs.jobs(at)]
+        if work_s:
+            ends_s.append(fluid_level(ready[usable], costs.speed[usable], work_s))
+        return max(max(ends_s) - now_s, 0.0) if ends_s else None
 
     # Within
 

@@ -1,0 +1,80 @@
+"""Waiting jobs that are to run another graph keep what they have of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.core.models.job import JobRequest
+from orchestrator.core.prompts.editing import Edited, edited, merged, prompt_of, workflow_of
+
+
+def sampler(seed: Any, steps: int = 20, text: str = "a lake") -> dict[str, Any]:
+    return {
+        "3": {"class_type": "KSampler", "inputs": {"seed": seed, "steps": steps, "positive": ["6", 0]}},
+        "6": {"class_type": "CLIPTextEncode", "inputs": {"text": text}},
+    }
+
+
+def page(seed: int, steps: int = 20) -> dict[str, Any]:
+    return {"id": "g", "nodes": [{"id": 3, "type": "KSampler", "widgets_values": [seed, "randomize", steps]}]}
+
+
+def pressed(seed: int) -> JobRequest:
+    """As one press of Run sends several: each prompt with a seed of its own."""
+    return JobRequest(
+        prompt=sampler(seed), extra_data={"extra_pnginfo": {"workflow": page(seed)}, "client": 1}, held=True
+    )
+
+
+def test_each_job_of_a_batch_keeps_its_seed_and_gets_the_rest() -> None:
+    first, second = edited(
+        [pressed(1), pressed(2)], Edited(sampler(1, steps=30), page(1, steps=30), "portrait")
+    )
+    assert (prompt_of(first), prompt_of(second)) == (sampler(1, steps=30), sampler(2, steps=30))
+    assert (workflow_of(first), workflow_of(second)) == (page(1, steps=30), page(2, steps=30))
+    assert (first.title, second.title) == ("portrait · seed 1", "portrait · seed 2")
+    assert (first.held, second.held, second.extra_data["client"]) == (False, False, 1)
+
+
+def test_a_value_that_was_edited_is_the_same_in_all() -> None:
+    found = edited([pressed(1), pressed(2)], Edited(sampler(7), page(7)))
+    assert [prompt_of(each) for each in found] == [sampler(7), sampler(7)]
+    assert [workflow_of(each) for each in found] == [page(7), page(7)]
+
+
+def test_variations_stay_variations() -> None:
+    sent = [JobRequest(prompt=sampler(1), changes={"3.steps": steps}) for steps in (10, 20, 30)]
+    found = edited(sent, Edited(sampler(1, steps=10, text="a hill")))
+    assert [each.changes for each in found] == [{"3.steps": 10}, {"3.steps": 20}, {"3.steps": 30}]
+    assert [prompt_of(each) for each in found] == [sampler(1, steps, "a hill") for steps in (10, 20, 30)]
+
+
+def test_one_variation_alone_is_still_known_by_its_value() -> None:
+    (found,) = edited(
+        [JobRequest(prompt=sampler(1), changes={"3.steps": 30})], Edited(sampler(1, 30, "a hill"))
+    )
+    assert (found.changes, prompt_of(found)) == ({"3.steps": 30}, sampler(1, 30, "a hill"))
+
+
+def test_a_value_that_became_a_link_or_a_node_that_became_another_is_not_touched() -> None:
+    linked = sampler(["9", 0])
+    other = {**sampler(1), "3": {"class_type": "Other", "inputs": {"seed": 1}}}
+    for now in (linked, other):
+        found = edited([pressed(1), pressed(2)], Edited(now))
+        assert [prompt_of(each) for each in found] == [now, now]
+
+
+def test_a_workflow_with_new_and_moved_nodes_keeps_each_jobs_values() -> None:
+    now = {"nodes": [{"id": 8, "type": "Note"}, {**page(1)["nodes"][0], "pos": [5, 5]}]}
+    own = merged(page(1), page(2), now)
+    assert own["nodes"] == [{"id": 8, "type": "Note"}, {**page(2)["nodes"][0], "pos": [5, 5]}]
+
+
+def test_a_workflow_without_end_is_taken_as_it_was_edited() -> None:
+    def deep(value: int) -> Any:
+        found: Any = value
+        for _ in range(400):
+            found = {"a": found}
+        return found
+
+    assert merged(deep(1), deep(2), deep(1)) == deep(1)
