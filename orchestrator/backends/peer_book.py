@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from ..core.models.address import Reach, parse_ip, reach_of, short_name
 from ..core.models.backend import LOCAL_PEER_ID, LOCAL_PEER_NAME, BackendConfig, BackendStatus
 from ..core.models.credentials import headers_of
 from ..errors import ConfigError, StoreError
@@ -19,6 +22,7 @@ from .manager import BackendManager
 
 log = logging.getLogger(__name__)
 
+NAME_ANSWER_S = 1.0  #: how long a new peer waits for its name
 FIRST_ANSWER_S = 6.0  #: how long a new peer's form waits for its first answer
 _EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credentials", "tls"}) | {
     "exclusive",
@@ -72,10 +76,11 @@ class PeerBook:
         Raises:
             ConfigError: the address is wrong, taken, or this very machine.
         """
+        address = BackendConfig(id="new", url=_given(url))
         config = BackendConfig(
             id=uuid.uuid4().hex[:12],
-            name=name,
-            url=_given(url),
+            name=name.strip() or await self._default_name(address),
+            url=address.url,
             enabled=enabled,
             tags=tuple(tags),
             has_credentials=credentials is not None,
@@ -164,6 +169,16 @@ class PeerBook:
             if backend_id == LOCAL_PEER_ID
             else self._former_names.get(backend_id, "a removed peer")
         )
+
+    async def _default_name(self, address: BackendConfig) -> str:
+        """What its owner calls the machine, as far as the network tells; else host and port."""
+        taken = {config.name for config in self._manager.all()}
+        name, ip = short_name(address.host), parse_ip(address.host)
+        if ip is not None and reach_of(ip) is Reach.PRIVATE:
+            with suppress(asyncio.TimeoutError, OSError):
+                told = asyncio.to_thread(socket.gethostbyaddr, str(ip))
+                name = short_name((await asyncio.wait_for(told, NAME_ANSWER_S))[0])
+        return name if name and name not in taken else ""
 
     async def _refuse_self(self, config: BackendConfig) -> None:
         if await asyncio.to_thread(self._is_this_machine, config):

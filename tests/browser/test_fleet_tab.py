@@ -126,6 +126,14 @@ async def test_a_peer_is_drained_renamed_disabled_and_removed(screen: Screen) ->
     renamed = page.locator(".orc-row", has_text=hostile).first
     await renamed.locator(".orc-name", has_text=hostile).wait_for()
     assert await page.locator(".orc-panel img[src='x']").count() == 0
+    await renamed.locator(".orc-name").first.dblclick()
+    await page.get_by_label(f"Name of {hostile}").fill("by a double click")
+    await page.keyboard.press("Enter")
+    renamed = page.locator(".orc-row", has_text="by a double click").first
+    await renamed.locator(".orc-row-head").press("F2")
+    await page.get_by_label("Name of by a double click").fill("not this")
+    await page.keyboard.press("Escape")
+    await renamed.get_by_text("by a double click").wait_for()
     await renamed.get_by_role("button", name="Disable").click()
     await renamed.get_by_role("button", name="Enable").wait_for()
     await renamed.get_by_role("button", name="Remove").click()

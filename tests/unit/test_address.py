@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.models.address import Reach, is_number_in_disguise, parse_ip, reach_of, why_not
+from orchestrator.core.models.address import (
+    Reach,
+    is_number_in_disguise,
+    parse_ip,
+    reach_of,
+    short_name,
+    why_not,
+)
 from orchestrator.core.models.backend import parse_peer_url
 from orchestrator.errors import ConfigError
 
@@ -89,6 +96,23 @@ def test_an_address_of_a_direct_cable_is_taken_when_it_is_typed_and_from_no_name
     assert ip is not None and reach_of(ip) is Reach.PRIVATE
     assert not why_not(ip, is_typed=True)
     assert "direct cable" in why_not(ip)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("render-1", "render-1"),
+        ("Render-1.local", "Render-1"),
+        ("abc123-8188.proxy.example.net", "abc123-8188"),
+        ("localhost", ""),
+        ("192.168.1.20", ""),
+        ("fd00::1", ""),
+        ("<b>", ""),
+        ("", ""),
+    ],
+)
+def test_a_machine_is_called_by_the_first_part_of_its_name(host: str, name: str) -> None:
+    assert short_name(host) == name
 
 
 def test_a_name_is_no_number() -> None:

@@ -7,6 +7,7 @@ machines on a direct cable: typed by hand they are taken, and no name may lead t
 from __future__ import annotations
 
 import ipaddress
+import re
 from enum import IntEnum
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -19,6 +20,7 @@ _KEYS_OF_CLOUDS = tuple(
 )
 #: Ends of names that no public name server knows.
 _OWN_NAMES = (".local", ".localhost", ".lan", ".home", ".internal", ".home.arpa")
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -72,6 +74,14 @@ def is_own_host(host: str) -> bool:
         return reach_of(ip) < Reach.PUBLIC
     name = host.rstrip(".").lower()
     return "." not in name or name.endswith(_OWN_NAMES)
+
+
+def short_name(host: str) -> str:
+    """What people call the machine of this name: its first part; "" for an address, for "localhost", and for
+    what is no plain name, as the network may say anything."""
+    first = host.partition(".")[0]
+    is_name = parse_ip(host) is None and first.lower() != "localhost" and _PLAIN_NAME.fullmatch(first)
+    return first if is_name else ""
 
 
 def is_number_in_disguise(host: str) -> bool:

@@ -111,6 +111,7 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
 
   return {
     element: h("div", {}, actions, formPlace),
+    rename: (/** @type {string} */ name) => update({ name }, t("{peer} is saved.", { peer: name })),
     /** @param {Peer} next @param {Now | null} running */
     show(next, running) {
       peer = next;

@@ -8,6 +8,7 @@ import {
 import { plural, t } from "../data/i18n.js";
 import { peerActions } from "./peer_actions.js";
 import { nowLine } from "./now_line.js";
+import { renamable } from "./rename.js";
 
 /** @typedef {import("../data/api.js").Peer} Peer @typedef {import("../data/api.js").Job} Job
  * @typedef {import("../panel.js").SectionDeps} SectionDeps
@@ -21,12 +22,14 @@ export function peerRow(first, deps, onRemoved) {
   const { store } = deps;
   const bodyId = `orc-peer-${first.id}`;
   const dot = h("span", { class: "orc-dot" });
-  const name = h("span", { class: "orc-name" });
+  const name = h("span", { class: "orc-name", title: t("Double-click or press F2 to rename") });
   const word = h("span", { class: "orc-state" });
   const head = h("button", {
     type: "button", class: "orc-row-head", "aria-expanded": "false", "aria-controls": bodyId,
     onclick: () => expand(head.getAttribute("aria-expanded") !== "true"),
   }, dot, name, word);
+  let called = first.name;
+  renamable(head, () => called, (name) => actions.rename(name));
   const device = h("span", { class: "orc-clip" });
   const memoryText = h("span", { class: "orc-figure" });
   const bar = fillingBar("meter");
@@ -66,6 +69,7 @@ export function peerRow(first, deps, onRemoved) {
       const state = peerState(peer);
       const reached = ["up", "suspect", "ejected", "zombie"].includes(peer.health);
       setAttribute(dot, "data-tone", state.tone);
+      called = peer.name;
       setText(name, peer.name);
       setText(word, state.word);
       showDevice(peer, reached, { deviceLine, device, memoryText, bar });
