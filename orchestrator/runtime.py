@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -43,11 +44,14 @@ PRUNE_EVERY_S = 3600.0
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Where the engine keeps its data, the folders of the ComfyUI it lives in, and how patient it is."""
+    """Where the engine keeps its data, the folders of the ComfyUI it lives in, and how patient it is.
+
+    ``name_of``: what the network calls the machine at an address; blocks, raises OSError where nobody knows."""
 
     data_dir: Path
     folders: Folders
     is_this_machine: Callable[[BackendConfig], bool] = lambda config: False
+    name_of: Callable[[str], str] = lambda address: socket.gethostbyaddr(address)[0]
     health: HealthPolicy = field(default_factory=HealthPolicy)
     dispatch: DispatchConfig = field(default_factory=DispatchConfig)
 
@@ -72,6 +76,7 @@ class Runtime:
             self.secrets,
             self._monitor,
             is_this_machine=config.is_this_machine,
+            name_of=config.name_of,
             disconnect=self._pool.drop,
         )
         self.manager.body_limits.subscribe(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -33,7 +32,7 @@ _EDITABLE = frozenset({"name", "url", "tags", "enabled", "draining", "credential
 
 
 class PeerBook:
-    """`disconnect(backend_id)` closes what is open to a peer that is removed."""
+    """`disconnect(backend_id)` closes what is open to a peer that is removed; `name_of`: see EngineConfig."""
 
     def __init__(
         self,
@@ -43,6 +42,7 @@ class PeerBook:
         monitor: HealthMonitor,
         *,
         is_this_machine: Callable[[BackendConfig], bool],
+        name_of: Callable[[str], str],
         disconnect: Callable[[str], Awaitable[None]],
     ) -> None:
         self._manager = manager
@@ -50,6 +50,7 @@ class PeerBook:
         self._secrets = secrets
         self._monitor = monitor
         self._is_this_machine = is_this_machine
+        self._name_of = name_of
         self._disconnect = disconnect
         self._former_names: dict[str, str] = {}
 
@@ -176,8 +177,8 @@ class PeerBook:
         name, ip = short_name(address.host), parse_ip(address.host)
         if ip is not None and reach_of(ip) is Reach.PRIVATE:
             with suppress(asyncio.TimeoutError, OSError):
-                told = asyncio.to_thread(socket.gethostbyaddr, str(ip))
-                name = short_name((await asyncio.wait_for(told, NAME_ANSWER_S))[0])
+                told = asyncio.to_thread(self._name_of, str(ip))
+                name = short_name(await asyncio.wait_for(told, NAME_ANSWER_S))
         return name if name and name not in taken else ""
 
     async def _refuse_self(self, config: BackendConfig) -> None:

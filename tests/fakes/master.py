@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ SECOND_LOOK_S = 10.0  #: a busy computer may stall for longer than a user would 
 DEADLINE_S = 15.0
 
 
+def _nobody_knows(address: str) -> str:
+    raise OSError(address)
+
+
 class Master:
     """`home` holds input, output, temp and data; a second Master on it is the same one, restarted."""
 
@@ -52,6 +56,7 @@ class Master:
         retry: RetryPolicy = RETRY,
         silence: SilencePolicy = SILENCE,
         second_look_s: float = SECOND_LOOK_S,
+        name_of: Callable[[str], str] = _nobody_knows,
     ) -> None:
         self.input, self.output, self.temp, self.data = (
             home / name for name in ("input", "output", "temp", "data")
@@ -65,6 +70,7 @@ class Master:
             EngineConfig(
                 self.data,
                 folders,
+                name_of=name_of,
                 health=health,
                 dispatch=DispatchConfig(
                     follow=follow, retry=retry, silence=silence, second_look_s=second_look_s

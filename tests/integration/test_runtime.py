@@ -360,18 +360,15 @@ async def test_the_key_is_in_no_view_journal_or_log(tmp_path: Path, caplog: pyte
     assert "s3cr3t" not in caplog.text
 
 
-async def test_a_peer_without_a_name_is_called_as_the_network_calls_its_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_peer_without_a_name_is_called_as_the_network_calls_its_machine(tmp_path: Path) -> None:
     known = {"192.168.7.20": "render-1.fritz.box", "192.168.7.21": "<b>.fritz.box"}
 
-    def told(address: str) -> tuple[str, list[str], list[str]]:
+    def told(address: str) -> str:
         if address not in known:
             raise socket.herror("Unknown host")
-        return known[address], [], []
+        return known[address]
 
-    monkeypatch.setattr("socket.gethostbyaddr", told)
-    async with started(tmp_path) as master:
+    async with started(tmp_path, name_of=told) as master:
         urls = [f"192.168.7.{place}" for place in ("20:8188", "20:8189", "21:8188", "22:8188")]
         added = [await master.runtime.peers.add(name=" ", url=url, enabled=False) for url in urls]
     assert [config.name for config in added] == ["render-1", *urls[1:]]
