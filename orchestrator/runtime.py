@@ -46,7 +46,7 @@ PRUNE_EVERY_S = 3600.0
 class EngineConfig:
     """Where the engine keeps its data, the folders of the ComfyUI it lives in, and how patient it is.
 
-    ``name_of``: what the network calls the machine at an address; blocks, and raises OSError if it does not."""
+    ``name_of``: what the network calls the machine at an address; blocks, and may raise OSError."""
 
     data_dir: Path
     folders: Folders
