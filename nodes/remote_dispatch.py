@@ -230,6 +230,8 @@ async def _run(host: Host, request: JobRequest, node_id: str, node_ids: frozense
             await asyncio.wait({task}, timeout=INTERRUPT_POLL_S)
             comfy.model_management.throw_exception_if_processing_interrupted()
         return task.result()
+    except OrchestratorError as exc:
+        raise exc.with_traceback(None) from None  # ComfyUI logs every frame, and its words say it all
     finally:
         future.cancel()
 

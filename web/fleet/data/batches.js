@@ -72,7 +72,7 @@ export function partedByDays(entries, dayOf) {
 }
 
 /** What the titles of a batch have in common. @param {readonly Job[]} jobs */
-function nameOf(jobs) {
+export function nameOf(jobs) {
   const [first = [], ...others] = jobs.map(({ title }) => title.split(PARTED));
   let shared = first.length;
   for (const parts of others) {

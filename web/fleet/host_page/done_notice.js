@@ -1,19 +1,24 @@
 // @ts-check
-/** Tells a person who looks elsewhere that the fleet has nothing left to do: by a notification, or by a sound. */
+/** Tells a person who looks elsewhere that the fleet, or a batch, is done: by a notification, a sound, and the browser's tab. */
+import { nameOf } from "../data/batches.js";
 import { plural, t } from "../data/i18n.js";
+import { markTab } from "./tab_mark.js";
 
 /** @typedef {import("../data/api.js").Job} Job @typedef {import("../data/store.js").FleetStore} FleetStore
- * @typedef {{canNotify(): boolean, ask(): void, notify(title: string, body: string): void, sound(): void, isSeen(): boolean}} Means */
+ * @typedef {{canNotify(): boolean, ask(): void, notify(title: string, body: string): void, sound(): void, mark(): void, isSeen(): boolean}} Means */
 
 const LOOK_EVERY_MS = 300; //: jobs change hundreds of times a second
-const SETTING = "RemoteDispatch.TellDone";
+const [HOW, WHEN] = ["RemoteDispatch.TellDone", "RemoteDispatch.TellDoneWhen"];
 const [OFF, NOTIFICATION, SOUND] = ["off", "notification", "sound"];
+const [QUEUE, BATCH] = ["queue", "batch"];
 
 export class DoneNotice {
   #store;
   #manager;
   #means;
   #wasBusy = false;
+  /** Ids of batches with a job in the queue. @type {Set<string>} */
+  #open = new Set();
   /** When the last job before this batch of work ended. */
   #since = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -28,9 +33,10 @@ export class DoneNotice {
 
   /** For an extension's definition, in the page's language. */
   get settings() {
-    const name = t("Tell me when the fleet's queue is empty");
+    const [how, when] = [t("Tell me when work is done"), t("Work is done")];
+    const category = (/** @type {string} */ name) => ["Remote Dispatch", t("Notifications"), name];
     return [{
-      id: SETTING, name, category: ["Remote Dispatch", t("Notifications"), name], type: "combo", defaultValue: OFF,
+      id: HOW, name: how, category: category(how), type: "combo", defaultValue: OFF, sortOrder: 2,
       tooltip: t("While this page is in the background. A notification needs a page on https or on this computer; elsewhere you hear a sound."),
       options: [
         { value: OFF, text: t("off") }, { value: NOTIFICATION, text: t("by a notification") }, { value: SOUND, text: t("by a sound") },
@@ -39,6 +45,10 @@ export class DoneNotice {
       onChange: (/** @type {string} */ now, /** @type {string | undefined} */ before) => {
         if (before !== undefined && now === NOTIFICATION) this.#means.ask();
       },
+    }, {
+      id: WHEN, name: when, category: category(when), type: "combo", defaultValue: QUEUE, sortOrder: 1,
+      tooltip: t("When the setting above tells you."),
+      options: [{ value: QUEUE, text: t("when the queue is empty") }, { value: BATCH, text: t("with each batch too") }],
     }];
   }
 
@@ -54,17 +64,31 @@ export class DoneNotice {
   #look() {
     const { queue, unseen, ended } = this.#store;
     const busy = queue.length + unseen.waiting > 0;
+    const open = new Set(queue.flatMap(({ batch }) => batch?.id ?? []));
+    const over = [...this.#open].filter((id) => !open.has(id));
+    this.#open = open;
     if (busy && !this.#wasBusy) this.#since = ended[0]?.ended_at ?? "";
-    if (this.#wasBusy && !busy) this.#tell(ended.filter(({ ended_at: at }) => (at ?? "") > this.#since));
+    if (this.#wasBusy && !busy) this.#tell(t("The fleet is done"), ended.filter(({ ended_at: at }) => (at ?? "") > this.#since));
+    else if (this.#wish(WHEN) === BATCH) for (const id of over) this.#tellBatch(ended.filter(({ batch }) => batch?.id === id));
     this.#wasBusy = busy;
   }
 
-  /** @param {Job[]} ended */
-  #tell(ended) {
-    const wish = this.#manager()?.setting?.get(SETTING) ?? OFF;
-    if (wish === OFF || this.#means.isSeen()) return;
-    if (wish === NOTIFICATION && this.#means.canNotify()) this.#means.notify(t("The fleet is done"), summaryOf(ended));
-    else this.#means.sound();
+  /** @param {Job[]} jobs */
+  #tellBatch(jobs) {
+    if (jobs.length > 1) this.#tell(t("{job} is done", { job: `${nameOf(jobs)} × ${jobs.length}` }), jobs);
+  }
+
+  /** @param {string} title @param {Job[]} ended */
+  #tell(title, ended) {
+    if (this.#means.isSeen()) return;
+    this.#means.mark();
+    const wish = this.#wish(HOW);
+    if (wish === NOTIFICATION && this.#means.canNotify()) this.#means.notify(title, summaryOf(ended));
+    else if (wish === NOTIFICATION || wish === SOUND) this.#means.sound();
+  }
+
+  #wish(/** @type {string} */ setting) {
+    return this.#manager()?.setting?.get(setting);
   }
 }
 
@@ -83,8 +107,9 @@ export function summaryOf(ended) {
 const ofBrowser = {
   canNotify: () => window.isSecureContext && globalThis.Notification?.permission === "granted",
   ask: () => void (window.isSecureContext && globalThis.Notification?.requestPermission()),
-  notify: (title, body) => void new Notification(title, { body, tag: SETTING }),
+  notify: (title, body) => void new Notification(title, { body, tag: HOW }),
   sound: () => beep(),
+  mark: () => markTab(),
   isSeen: () => document.visibilityState === "visible" && document.hasFocus(),
 };
 

@@ -83,9 +83,10 @@ export class JobGraphs {
     const said = also.length
       ? t("Editing {count} waiting jobs: {job}. Each keeps its own seed and varied values.", { count: also.length + 1, job: name })
       : t("Editing a waiting job: {job}", { job: jobTitle(job) });
+    const back = h("button", { type: "button", class: "orc-button orc-primary", onclick: () => attempt(putBack) }, t("Put back in the queue"));
     const bar = h("section", { class: "orc-panel orc-edit-bar", "aria-label": t("Editing a waiting job") },
       h("span", { class: "orc-name" }, said),
-      h("button", { type: "button", class: "orc-button orc-primary", onclick: () => attempt(putBack) }, t("Put back in the queue")),
+      back,
       h("button", { type: "button", class: "orc-button", onclick: () => attempt(release) }, t("Discard changes")),
       failure);
     this.#close = () => {
@@ -93,6 +94,7 @@ export class JobGraphs {
       bar.remove();
     };
     document.body.append(bar);
+    back.focus();
   }
 
   #openWorkflow() {
