@@ -231,7 +231,8 @@ async def _run(host: Host, request: JobRequest, node_id: str, node_ids: frozense
             comfy.model_management.throw_exception_if_processing_interrupted()
         return task.result()
     except OrchestratorError as exc:
-        raise exc.with_traceback(None) from None  # ComfyUI logs every frame, and its words say it all
+        log.debug("The job of node %s did not end well", node_id, exc_info=exc)
+        raise exc.with_traceback(None) from None  # ComfyUI logs every frame, and the words say it all
     finally:
         future.cancel()
 

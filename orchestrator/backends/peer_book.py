@@ -173,13 +173,12 @@ class PeerBook:
 
     async def _default_name(self, address: BackendConfig) -> str:
         """What its owner calls the machine, as far as the network tells; else host and port."""
-        taken = {config.name for config in self._manager.all()}
         name, ip = short_name(address.host), parse_ip(address.host)
         if ip is not None and reach_of(ip) is Reach.PRIVATE:
             with suppress(asyncio.TimeoutError, OSError):
                 told = asyncio.to_thread(self._name_of, str(ip))
                 name = short_name(await asyncio.wait_for(told, NAME_ANSWER_S))
-        return name if name and name not in taken else ""
+        return name if name and self._manager.find(name) is None else ""
 
     async def _refuse_self(self, config: BackendConfig) -> None:
         if await asyncio.to_thread(self._is_this_machine, config):

@@ -155,7 +155,7 @@ class Dispatcher:
         await self._queue.aclose()
 
     def ours_on(self, backend_id: str) -> int:
-        return self._queue.ours_on(backend_id)
+        return self._queue.fleet.ours_on(backend_id)
 
     def has_sent_to(self, backend_id: str, prompt_id: str) -> bool:
         return self._prompt_ids.peer_of(prompt_id) == backend_id

@@ -165,8 +165,14 @@ async def test_all_that_waits_of_a_batch_is_edited_at_once_and_each_keeps_its_ow
         ids = (await lone_master.post("/orchestrator/jobs", body, status=202))["job_ids"]
         await open_tab(screen)
         row = batch(screen, "trio × 3")
-        await row.get_by_role("button", name="Edit workflow").click()
+        await row.get_by_role("button", name="Hold").click()
+        await row.get_by_text("3 on hold").wait_for(timeout=SOON_MS)
         bar = screen.page.get_by_role("region", name="Editing a waiting job")
+        await row.get_by_role("button", name="Edit workflow").click()
+        await bar.get_by_role("button", name="Discard changes").click(timeout=SOON_MS)
+        await bar.wait_for(state="detached", timeout=SOON_MS)
+        assert {(await lone_master.get(f"/orchestrator/jobs/{job_id}"))["held"] for job_id in ids} == {True}
+        await row.get_by_role("button", name="Edit workflow").click()
         await bar.get_by_text("Editing 3 waiting jobs: trio").wait_for(timeout=SOON_MS)
         assert await grave_findings(screen.page, ".orc-edit-bar") == []
         await screen.picture("Editing a batch")

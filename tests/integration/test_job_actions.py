@@ -173,6 +173,25 @@ async def test_a_batch_is_edited_as_one_and_each_job_keeps_its_own_value(
     assert [(each["color"], each["width"]) for each in sent] == [(1, 24), (2, 24), (3, 24)]
 
 
+async def test_those_of_a_batch_that_cannot_be_edited_are_told_and_the_others_are(
+    host: Host, peer: FakeComfyUI
+) -> None:
+    ids = await on_hold(host, 2)
+    await host.ask("PATCH", "/orchestrator/settings", {"paused": True})
+    other = await submitted(host, 1, prompt={**picture(), "9": picture()["1"]})
+    await act(host, "hold", other)
+    await host.ask("PATCH", "/orchestrator/settings", {"paused": False})
+    body = {"prompt": picture(7), "also": [*ids[1:], *other, "unknown"]}
+    status, answer = await host.ask("POST", f"/orchestrator/jobs/{ids[0]}/edit", body)
+    assert status == 200, answer
+    assert [each["job_id"] for each in answer["refused"]] == other
+    assert "has another workflow" in answer["refused"][0]["message"]
+    assert (await job(host, other[0]))["held"]
+    for each in ids:
+        shown = await host.ask("GET", f"/orchestrator/jobs/{each}/graph")
+        assert shown[1]["prompt"]["1"]["inputs"]["color"] == 7
+
+
 async def test_what_no_peer_could_run_is_refused_and_the_job_stays_as_it_was(
     host: Host, peer: FakeComfyUI
 ) -> None:

@@ -505,6 +505,14 @@ def test_the_end_of_the_queue_is_told_while_all_of_it_is_known() -> None:
         fleet.wait(f"job {number}", SHORT)
     fleet.plan()
     assert fleet.scheduler.rest_s(0.0) == pytest.approx(15.0)
+    for number in range(10):
+        fleet.wait(f"for a {number}", SHORT, "a")
+    fleet.plan()
+    assert fleet.scheduler.rest_s(0.0) == pytest.approx(36.0), "a has two of the others"
+    for number in range(10, 20):
+        fleet.wait(f"for a {number}", SHORT, "a")
+    fleet.plan()
+    assert fleet.scheduler.rest_s(0.0) == pytest.approx(66.0), "b cannot help"
     fleet.wait("for nobody", SHORT, tags=("nobody",))
     fleet.plan()
     assert fleet.scheduler.rest_s(0.0) is None

@@ -82,9 +82,9 @@ test("a node that leads to nothing says what to do", async () => {
 test("the button says how many peers are up and how many jobs wait", () => {
   const settings = { fleet_mode: true, paused: false, this_machine: false };
   const peers = [peer(), peer({ id: "b", health: "down" })];
-  const queue = [job(), job({ begun_at: null }), job({ state: "waiting", begun_at: null })];
+  const queue = [job(), job({ begun_at: null }), job({ state: "waiting", begun_at: null }), job({ state: "waiting", held: true, begun_at: null })];
   const says = (changes) => stateOf({ settings, peers, queue, unseen: { waiting: 10, ended: 0 }, ...changes });
-  assert.equal(says({}), "on, 1 of 2 peers, 12 waiting");
+  assert.equal(says({}), "on, 1 of 2 peers, 12 waiting, 1 on hold");
   assert.equal(says({ queue: [], unseen: { waiting: 0 }, peers: [], settings: { ...settings, fleet_mode: false } }), "off");
   assert.equal(says({ queue: [], unseen: { waiting: 0 }, settings: { ...settings, paused: true } }), "on, 1 of 2 peers, paused");
   assert.equal(says({ queue: [], unseen: { waiting: 0 }, settings: { ...settings, this_machine: true } }), "on, 1 of 2 peers + this computer");

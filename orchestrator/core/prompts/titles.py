@@ -14,6 +14,7 @@ from .peer_files import is_model_file
 TITLE_MAX = 64  #: characters
 CHANGES_MAX = 3  #: that are told; more make no name
 _VALUE_MAX, _VALUE_READ_MAX, _CHANGES_LENGTH = 20, 200, 44
+PARTED = " · "  #: between what a job is called and what was changed in it
 NO_CHANGES: Mapping[str, Any] = {}
 
 
@@ -26,12 +27,12 @@ def described(prompt: Prompt, changes: Mapping[str, Any] = NO_CHANGES, name: str
         changed = dict(itertools.islice(_seeds(prompt), 1))
     text = None if name else changed.pop("text", None)
     told = "".join(
-        f" · {name} {_cut(_value(value), _VALUE_MAX)}"
+        f"{PARTED}{name} {_cut(_value(value), _VALUE_MAX)}"
         for name, value in itertools.islice(changed.items(), CHANGES_MAX)
     )
-    told = _cut(told.removeprefix(" · "), _CHANGES_LENGTH)
+    told = _cut(told.removeprefix(PARTED), _CHANGES_LENGTH)
     base = name or (text if isinstance(text, str) and text.strip() else _base(prompt, changed))
-    return " · ".join(filter(None, (_cut(base, TITLE_MAX - len(told) - 3), told))) if told else _cut(base)
+    return PARTED.join(filter(None, (_cut(base, TITLE_MAX - len(told) - 3), told))) if told else _cut(base)
 
 
 def _base(prompt: Prompt, changed: Collection[str]) -> str:
@@ -41,7 +42,7 @@ def _base(prompt: Prompt, changed: Collection[str]) -> str:
     files = (value for name, _, value in _strings(prompt) if is_model_file(value) and name not in changed)
     model = PurePosixPath(next(files, "").replace("\\", "/")).stem
     steps = next(filter(None, map(_steps, prompt.values())), "") if "steps" not in changed else ""
-    return " · ".join(filter(None, (model, steps))) or _first_and_last(prompt)
+    return PARTED.join(filter(None, (model, steps))) or _first_and_last(prompt)
 
 
 def _seeds(prompt: Prompt) -> Iterator[tuple[str, int]]:

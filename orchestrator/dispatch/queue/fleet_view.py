@@ -81,9 +81,9 @@ class FleetView:
     def knowledge(self) -> Knowledge:
         return self._scheduler.knowledge
 
-    def rest_s(self) -> float | None:
-        """See Scheduler.rest_s."""
-        return self._scheduler.rest_s(_now_s())
+    def rest_s(self, waiting: int) -> float | None:
+        """See Scheduler.rest_s; also None while it does not know all of this many waiting jobs."""
+        return self._scheduler.rest_s(_now_s()) if len(self._scheduler.line) >= waiting else None
 
     def queued_jobs(self) -> Iterator[QueuedJob]:
         """All that are on a machine."""

@@ -86,6 +86,11 @@ class JobQueue:
         await self._take_backs.aclose()
 
     @property
+    def waiting(self) -> int:
+        """How many wait that nobody holds."""
+        return sum(not one.request.held for one in self._line)
+
+    @property
     def paused(self) -> bool:
         return self._paused
 
@@ -109,9 +114,6 @@ class JobQueue:
             self._recheck_all_jobs()
         if self._line or any(True for _ in self.fleet.queued_jobs()):
             self._dirty.set()
-
-    def ours_on(self, backend_id: str) -> int:
-        return self.fleet.ours_on(backend_id)
 
     def enter(self, queued: QueuedJob, *, front: bool = False, rank: Rank | None = None) -> Rank:
         """Give a job its place in the queue: behind its equals, before all of its priority, or this one."""
@@ -210,10 +212,9 @@ class JobQueue:
         self._show_here()
         self._look_at_hours()
         now_s = asyncio.get_running_loop().time()
-        need = self.variants.need(queued)
         need = fleet_eligibility(self.variants.need(queued), self.fleet.snapshots(), None).need
         peers = self._scheduler.forecasts(queued.kind, need, now_s, request.priority)
-        return Outlook(peers, self._paused, self.held, sum(not one.request.held for one in self._line))
+        return Outlook(peers, self._paused, self.held, self.waiting)
 
     async def first_look(self, request: JobRequest) -> FirstLook:
         """Whether the request would be refused, wait or run, were it sent now."""

@@ -37,8 +37,9 @@ class QueueControl:
 
     @property
     def rest_s(self) -> float | None:
-        """See Scheduler.rest_s. Of jobs on hold nobody knows when."""
-        return self._queue.fleet.rest_s()
+        """See Scheduler.rest_s. Those on hold do not count; while none is started nobody can tell."""
+        is_stopped = self._queue.paused or self._queue.held
+        return None if is_stopped else self._queue.fleet.rest_s(self._queue.waiting)
 
     def jobs(self) -> tuple[Job, ...]:
         """The jobs in the queue, the next first."""

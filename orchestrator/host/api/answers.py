@@ -193,6 +193,10 @@ class RefusedJobView(TypedDict):
     message: str
 
 
+class EditedView(JobView):
+    refused: Annotated[list[RefusedJobView], Field(description="Those that stayed as they were, and why.")]
+
+
 class ActedView(TypedDict):
     done: Annotated[list[str], Field(description="Ids of the jobs it was done to.")]
     new: Annotated[list[str], Field(description="Ids of the jobs that repeat them.")]

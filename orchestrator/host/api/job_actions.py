@@ -13,7 +13,7 @@ from ...core.models.job import Job, JobRequest, JobState, Source
 from ...core.prompts.editing import edited
 from ...errors import ConfigError, IllegalTransitionError, NotFoundError, OrchestratorError
 from ...runtime import Runtime
-from .answers import ActedView, RefusedJobView
+from .answers import ActedView, EditedView, RefusedJobView
 from .bodies import read, read_object
 from .job_bodies import Edit, JobAction
 from .views import job_view
@@ -51,38 +51,54 @@ class JobActions:
         return 200, await self._each(concerned, self._deed(asked))
 
     async def edit(self, request: web.Request) -> tuple[int, Any]:
-        """Let a waiting job, and others with it, run another graph, in their places."""
+        """Let a waiting job, and others with it, run another graph, in their places. What came too late for
+        one of the others is told; where it did for all, nothing was changed."""
         asked = read(Edit, await read_object(request))
         first = await self._runtime.jobs.get(request.match_info["id"])
-        others = (self._known(job_id) for job_id in dict.fromkeys(asked.also) if job_id != first.id)
-        jobs = [first, *filter(_has_not_begun, others)]
+        others = [self._runtime.jobs.find(job_id) for job_id in dict.fromkeys(asked.also)]
+        jobs = [first, *(job for job in others if job and job.id != first.id and _has_not_begun(job))]
         if any(job.request.source is Source.NODE for job in jobs):
             raise IllegalTransitionError(
                 "This job belongs to a Remote Dispatch node. Change its workflow and run that again."
             )
-        # Large ones are read for their titles, and each carries its own graph.
-        changed = await asyncio.to_thread(edited, [job.request for job in jobs], asked.edited())
+        # A large one is read for its title, and each carries its own graph.
+        found = await asyncio.to_thread(lambda: edited([job.request for job in jobs], asked.edited()))
+        renewed = {job.id: request for job, request in zip(jobs, found, strict=True)}
+        targets = await self._targets(renewed[first.id])
+        refused: dict[str, OrchestratorError] = {}
+        for job in self._in_line(jobs):  # the next one is let go first
+            try:
+                await self._put_back(job, renewed[job.id], targets)
+            except OrchestratorError as exc:
+                refused[job.id] = exc
+        if len(refused) == len(jobs):
+            raise refused[first.id]
+        return 200, EditedView(
+            **job_view(self._known(first.id), self._runtime.peers.name),
+            refused=[RefusedJobView(job_id=job_id, message=str(exc)) for job_id, exc in refused.items()],
+        )
+
+    async def _targets(self, request: JobRequest | None) -> tuple[str, ...]:
+        """The output nodes of an edited graph that can be run, as the host does it; empty for all.
+
+        Raises:
+            ConfigError: no peer could run it.
+        """
+        if request is None:
+            return ()
         found = await self._runtime.jobs.check_prompt(
-            changed[0].prompt, None, peer=changed[0].peer, tags=changed[0].tags
+            request.prompt, None, peer=request.peer, tags=request.tags
         )
         if found.error is not None and not self._runtime.settings.this_machine:
             raise ConfigError(
                 f"{found.error['message']}. {found.error['details']}. The job stays as it was, on hold."
             )
-        targets = found.outputs if found.node_errors else ()  # what can be run, as the host does it
-        renewed = {
-            job.id: replace(request, targets=targets) for job, request in zip(jobs, changed, strict=True)
-        }
-        for job in self._in_line(jobs):  # the next one is let go first
-            try:
-                await self._put_back(job, renewed[job.id])
-            except NotFoundError:
-                if job is first:
-                    raise
-        return 200, job_view(self._known(first.id), self._runtime.peers.name)
+        return found.outputs if found.node_errors else ()
 
-    async def _put_back(self, job: Job, renewed: JobRequest) -> None:
-        await self._runtime.queue.edit(job.id, lambda old: replace(renewed, peer=old.peer))
+    async def _put_back(self, job: Job, renewed: JobRequest | None, targets: tuple[str, ...]) -> None:
+        if renewed is None:
+            raise ConfigError(f"The job {job.label} has another workflow. It stays as it was; edit it alone.")
+        await self._runtime.queue.edit(job.id, lambda old: replace(renewed, peer=old.peer, targets=targets))
 
     def _chosen(self, asked: JobAction) -> list[Job]:
         """

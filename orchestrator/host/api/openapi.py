@@ -198,7 +198,7 @@ _PATHS: dict[str, dict[str, Schema]] = {
     "/jobs/{id}": {"get": operation("getJob", "One job", answers.JobView)},
     "/jobs/{id}/edit": {
         "post": operation(
-            *("editJob", "Let a waiting job run another graph, in its place", answers.JobView),
+            *("editJob", "Let waiting jobs run another graph, in their places", answers.EditedView),
             body=Edit,
             errors=(409, 502),
         )

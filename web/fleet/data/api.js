@@ -59,10 +59,12 @@ export class FleetApi {
   #token = null;
   /** Server's clock minus ours, in ms: durations must not depend on the viewer's clock. */
   clockOffsetMs = 0;
-  /** Whether the server takes this page for another site's. */ isShutOut = false;
+  /** Whether the server takes this page for another site's. */
+  isShutOut = false;
   /** What the server had to say at its start, such as a damaged file that it set aside. @type {string[]} */
   notices = [];
-  /** When all that the fleet has should be done, by performance.now(). @type {number | null} */ doneAt = null;
+  /** When all that the fleet has should be done, by performance.now(). @type {number | null} */
+  doneAt = null;
 
   /** @param {ComfyApi} comfy */
   constructor(comfy) {

@@ -49,8 +49,7 @@ export function grouped(queue, ended, opened) {
 
 /** @param {string} id @param {Job[]} all @param {boolean} isOpened @returns {Entry[]} */
 function entriesOf(id, all, isOpened) {
-  const repeated = new Set(all.map((job) => job.retry_of));
-  const jobs = all.filter((job) => !repeated.has(job.job_id));
+  const jobs = withoutRepeated(all);
   const inside = isOpened ? all.map((job) => ({ ...entryOf(job), isInside: true })) : [];
   return [{ kind: "batch", key: `batch ${id}`, batch: { id, name: nameOf(jobs), jobs, isOpened } }, ...inside];
 }
@@ -69,6 +68,12 @@ export function partedByDays(entries, dayOf) {
     parted.push(entry);
   }
   return parted.filter(({ kind }) => kind === "day").length > 1 ? parted : entries;
+}
+
+/** One that was repeated is done with. @param {readonly Job[]} jobs */
+export function withoutRepeated(jobs) {
+  const repeated = new Set(jobs.map((job) => job.retry_of));
+  return jobs.filter((job) => !repeated.has(job.job_id));
 }
 
 /** What the titles of a batch have in common. @param {readonly Job[]} jobs */

@@ -1,5 +1,6 @@
 // @ts-check
 /** What the command palette offers of the fleet. */
+import { tallyOf } from "../data/batches.js";
 import { plural, t } from "../data/i18n.js";
 import { restText } from "../ui/format.js";
 import { offer } from "./offer.js";
@@ -94,11 +95,13 @@ export function stateOf(store) {
   if (store.isShutOut) return t("off at this address");
   if (!settings) return "";
   const up = peers.filter((peer) => peer.enabled && peer.health === "up").length;
-  const waiting = store.unseen.waiting + store.queue.filter((job) => !job.begun_at).length;
+  const { held, ...found } = tallyOf(store.queue);
+  const waiting = found.waiting + store.unseen.waiting;
   const parts = [settings.fleet_mode ? t("on") : t("off")];
   const here = settings.fleet_mode && settings.this_machine ? ` ${t("+ this computer")}` : "";
   if (peers.length) parts.push(plural(peers.length, "{up} of {count} peer", "{up} of {count} peers", { up }) + here);
   if (waiting) parts.push(t("{count} waiting", { count: waiting }));
+  if (held) parts.push(t("{count} on hold", { count: held }));
   if (settings.paused) parts.push(t("paused"));
   return [...parts, restText(store)].filter(Boolean).join(", ");
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /** Tells a person who looks elsewhere that the fleet, or a batch, is done: by a notification, a sound, and the browser's tab. */
-import { nameOf } from "../data/batches.js";
+import { nameOf, withoutRepeated } from "../data/batches.js";
 import { plural, t } from "../data/i18n.js";
 import { markTab } from "./tab_mark.js";
 
@@ -73,8 +73,9 @@ export class DoneNotice {
     this.#wasBusy = busy;
   }
 
-  /** @param {Job[]} jobs */
-  #tellBatch(jobs) {
+  /** @param {Job[]} all */
+  #tellBatch(all) {
+    const jobs = withoutRepeated(all);
     if (jobs.length > 1) this.#tell(t("{job} is done", { job: `${nameOf(jobs)} × ${jobs.length}` }), jobs);
   }
 

@@ -1,14 +1,15 @@
 // @ts-check
 /** The workflow of a job on the host's canvas: to look at, or to change what a waiting job will run. */
-import { h, setOptionalText } from "../ui/dom.js";
+import { h, setAttribute, setOptionalText } from "../ui/dom.js";
 import { jobTitle } from "../ui/format.js";
 import { isFinal } from "../data/job_index.js";
-import { t } from "../data/i18n.js";
+import { plural, t } from "../data/i18n.js";
 
 /** @typedef {import("../data/api.js").Job} Job @typedef {import("../data/batches.js").Batch} Batch
  * @typedef {{workflow: any, prompt: Record<string, any>}} Graph */
 
 const NAME_MAX = 80;
+const REFUSED_MS = 20_000; //: a sentence or two
 const waitsOnHold = (/** @type {Job} */ job) => job.held && !job.begun_at && !isFinal(job);
 
 /** A workflow of its own, beside the one that stands in the page. @param {any} app the host's
@@ -61,25 +62,35 @@ export class JobGraphs {
 
   /** @param {Job} job @param {string[]} also edited with it @param {string[]} held those that were not before */
   async #open(job, also, held) {
-    await this.open(job);
+    const release = async () => {
+      if (held.length) await this.#api.act("release", { job_ids: held });
+    };
+    await this.open(job).catch(async (error) => {
+      await release();
+      throw error;
+    });
     const edited = this.#openWorkflow();
     const name = jobTitle(job).split(" · ")[0];
     const failure = h("p", { class: "orc-error", role: "alert", hidden: true });
     const attempt = async (/** @type {() => Promise<unknown>} */ act) => {
+      if (bar.hasAttribute("aria-busy")) return;
       setOptionalText(failure, "");
+      setAttribute(bar, "aria-busy", "true");
       try {
         await act();
         this.#close?.();
       } catch (error) {
         setOptionalText(failure, /** @type {Error} */ (error).message);
+      } finally {
+        setAttribute(bar, "aria-busy", null);
       }
     };
     const putBack = async () => {
       if (this.#openWorkflow() !== edited) throw new Error(t("Another workflow is open. Open the one you edited, then put it back."));
       const { output: prompt, workflow } = await this.#app.graphToPrompt();
-      await this.#api.editJob(job.job_id, { prompt, workflow, name, also });
+      const { refused } = await this.#api.editJob(job.job_id, { prompt, workflow, name, also });
+      if (refused.length) this.#tellRefused(refused);
     };
-    const release = () => this.#api.act("release", { job_ids: held });
     const said = also.length
       ? t("Editing {count} waiting jobs: {job}. Each keeps its own seed and varied values.", { count: also.length + 1, job: name })
       : t("Editing a waiting job: {job}", { job: jobTitle(job) });
@@ -95,6 +106,14 @@ export class JobGraphs {
     };
     document.body.append(bar);
     back.focus();
+  }
+
+  /** @param {{message: string}[]} refused */
+  #tellRefused(refused) {
+    this.#app.extensionManager?.toast?.add({
+      severity: "warn", life: REFUSED_MS, detail: refused[0].message,
+      summary: plural(refused.length, "{count} job stayed as it was", "{count} jobs stayed as they were"),
+    });
   }
 
   #openWorkflow() {

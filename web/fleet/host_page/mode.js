@@ -58,6 +58,7 @@ const BUTTON = "orc-fleet-toggle";
 const TOAST_MS = 5000;
 const READ_MS = 20_000; //: several sentences
 const SHOW_EVERY_MS = 300;
+const COUNT_EVERY_MS = 5000; //: the time that is left
 
 export class FleetMode {
   #store;
@@ -67,6 +68,8 @@ export class FleetMode {
   #following = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #showing;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #counting;
 
   /**
    * @param {import("../data/store.js").FleetStore} store
@@ -179,6 +182,8 @@ export class FleetMode {
   }
 
   #show() {
+    clearTimeout(this.#counting);
+    if (this.#store.restMs) this.#counting = setTimeout(() => this.#show(), COUNT_EVERY_MS); // nothing else may happen
     const on = Boolean(this.#store.settings?.fleet_mode);
     const says = stateOf(this.#store);
     document.documentElement.dataset.orcFleetMode = on ? "on" : "off";

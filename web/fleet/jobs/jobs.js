@@ -55,7 +55,11 @@ export function mount(el, deps) {
     const whole = filter.wanted.kind === "all" && !filter.wanted.words.length;
     const wanted = (/** @type {readonly Job[]} */ jobs) => (whole ? jobs : jobs.filter((job) => isWanted(job, filter.wanted)));
     const [open, over] = [wanted(store.queue), wanted(store.ended)];
-    const entries = whole ? grouped(open, over, opened) : { queue: open.map(entryOf), ended: over.map(entryOf) };
+    const flat = filter.wanted.words.length > 0; // what is searched for is one job
+    const all = flat ? { queue: open.map(entryOf), ended: over.map(entryOf) } : grouped(store.queue, store.ended, opened);
+    const shown = (/** @type {Entry} */ entry) =>
+      (entry.kind === "job" ? [entry.job] : entry.kind === "batch" ? entry.batch.jobs : []).some((job) => isWanted(job, filter.wanted));
+    const entries = whole ? all : { queue: all.queue.filter(shown), ended: all.ended.filter(shown) };
     order = [...entries.queue, ...entries.ended].flatMap((entry) => (entry.kind === "job" ? [entry.job.job_id] : []));
     for (const id of selection.ids) if (!store.job(id)) selection.ids.delete(id);
     bar.show();

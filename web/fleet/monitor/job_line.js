@@ -63,7 +63,7 @@ export function jobLine({ api, store, act }) {
       setAttribute(cells.note, "data-bad", job.state === "failed");
       setChildren(cells.result, job.outputs.map(({ url }) => url).join("\n"), () => resultsOf(job, api));
       cancel.hidden = isFinal(job);
-      retry.hidden = job.state !== "failed" && job.state !== "set_aside";
+      retry.hidden = !isFinal(job) || job.state === "done";
       for (const [control, name] of /** @type {const} */ ([[cancel, t("Cancel")], [retry, t("Retry")]])) {
         if (!control.hidden) setAttribute(control, "aria-label", t("{action}: {job}", { action: name, job: jobTitle(job) }));
       }

@@ -24,6 +24,7 @@ export function renamable(head, nameOf, save) {
     field.addEventListener("blur", () => end(true));
     field.addEventListener("keydown", (event) => {
       event.stopPropagation(); // ComfyUI listens for single keys
+      if (event.isComposing) return; // Enter takes what an input method offers
       if (event.key === "Enter" || event.key === "Escape") end(event.key === "Enter");
     });
     head.before(field);
@@ -31,6 +32,7 @@ export function renamable(head, nameOf, save) {
     field.select();
     field.focus();
   };
+  head.setAttribute("aria-keyshortcuts", "F2");
   head.addEventListener("dblclick", begin);
   head.addEventListener("keydown", (event) => event.key === "F2" && begin());
 }

@@ -16,7 +16,7 @@ from ..estimates.knowledge import Knowledge
 from .costs import CostMatrix
 from .eligibility import check_eligibility
 from .explain import OTHERS_MAX, Forecast, duration, sentence
-from .levels import Bools, Floats, fluid_level, share_out
+from .levels import Bools, Floats, share_out
 from .need import Need
 from .peers import OurJob, PeerSnapshot
 from .pending_jobs import PendingJobs
@@ -84,22 +84,21 @@ class Planner:
         )
 
     def rest_s(self, now_s: float) -> float | None:
-        costs, knowledge = self._costs, self.knowledge
-        work_s, usable = 0.0, np.zeros(len(costs.columns), np.bool_)
-        for key, group in self.line.groups.items():
-            row = costs.rows.get(key)
-            if not group.count:
-                continue
-            if row is None or not row.may.any() or not knowledge.knows(group.kind, ""):
-                return None
-            work_s, usable = work_s + group.count * row.weight_s, usable | row.may
+        costs, knows = self._costs, self.knowledge.knows
         live = [at for at, column in enumerate(costs.columns) if column is not None]
-        if any(not knowledge.knows(job.kind, costs.id(at)) for at in live for job in costs.jobs(at)):
+        waiting = list(self._waiting(-np.inf).values())
+        is_whole = len(self.line) == sum(its.jobs for its in waiting)
+        if not is_whole or not all(its.may.any() for its in waiting):
+            return None
+        if not all(knows(group.kind, "") for group in self.line.groups.values() if group.count):
+            return None
+        if any(not knows(job.kind, costs.id(at)) for at in live for job in costs.jobs(at)):
             return None
         ready = costs.ready_s(now_s)
         ends_s = [float(ready[at]) for at in live if costs.jobs(at)]
-        if work_s:
-            ends_s.append(fluid_level(ready[usable], costs.speed[usable], work_s))
+        for peers in [its.may for its in waiting] + [np.ones(len(ready), np.bool_)][: len(waiting)]:
+            theirs = [its for its in waiting if not (its.may & ~peers).any()]  # nobody else may do these
+            ends_s += [end_s for _, end_s in self._turns_behind(theirs, ready).values()]
         return max(max(ends_s) - now_s, 0.0) if ends_s else None
 
     # Within
@@ -107,6 +106,18 @@ class Planner:
     def _turns(self, able: list[int], priority: float, ready: Floats) -> dict[int, tuple[int, float]]:
         """For each of these peers: how many waiting jobs that may run there go before a new one, and by when
         it has finished its share of them; 0 jobs where it gets none."""
+        groups = self._waiting(priority)
+        found: dict[tuple[bytes, ...], dict[int, tuple[int, float]]] = {(): {}}
+        turns: dict[int, tuple[int, float]] = {}
+        for at in able:
+            here = tuple(mask for mask, before in groups.items() if before.may[at])
+            if here not in found:
+                found[here] = self._turns_behind([groups[mask] for mask in here], ready)
+            turns[at] = found[here].get(at, (0, 0.0))
+        return turns
+
+    def _waiting(self, priority: float) -> dict[bytes, _Before]:
+        """What waits with this priority, or a higher one, by the peers that may take it."""
         groups: dict[bytes, _Before] = {}
         rows_max = self._costs.rows_max
         for key, group in self.line.groups.items():
@@ -119,14 +130,7 @@ class Planner:
                 before = groups.setdefault(row.may.tobytes(), nothing)
                 before.jobs += count
                 before.takes_s += count * np.array((row.load, row.run))
-        found: dict[tuple[bytes, ...], dict[int, tuple[int, float]]] = {(): {}}
-        turns: dict[int, tuple[int, float]] = {}
-        for at in able:
-            here = tuple(mask for mask, before in groups.items() if before.may[at])
-            if here not in found:
-                found[here] = self._turns_behind([groups[mask] for mask in here], ready)
-            turns[at] = found[here].get(at, (0, 0.0))
-        return turns
+        return groups
 
     def _turns_behind(self, groups: list[_Before], ready: Floats) -> dict[int, tuple[int, float]]:
         """The same behind these, without the peers that get none of them."""
