@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 COUNT = 3
 LOAD = "graph => window.app.loadApiJson(graph, 'graph')"
-HOSTS_MESSAGE = "() => /is missing|Invert Image returned/.test(document.body.innerText)"
+HOSTS_MESSAGE = "() => /is missing|Invert Image( Colors)? returned/.test(document.body.innerText)"
+LACKS = re.compile(r"They lack Invert Image( Colors)?\.")  # as the host calls it
 RUN_BATCH = "count => void window.app.queuePrompt(0, count)"
 
 
@@ -53,7 +55,7 @@ async def test_what_no_peer_can_run_runs_on_this_computer_with_one_press(
         before = set(await lone_master.get("/history"))
         await screen.page.evaluate(RUN_BATCH, COUNT)
         await dialog(screen).get_by_text("Your peers cannot run this workflow").wait_for(timeout=SOON_MS)
-        await dialog(screen).get_by_text("They lack Invert Image.").wait_for()
+        await dialog(screen).get_by_text(LACKS).wait_for()
         await screen.picture(f"No peer can run it in {palette}")
         await dialog(screen).get_by_role("button", name="Show details").press("Enter")
         await dialog(screen).get_by_text("gpu-1, gpu-2").wait_for()
