@@ -81,7 +81,7 @@ class RemoteDispatch(io.ComfyNode):
                     default="",
                     multiline=True,
                     optional=True,
-                    placeholder="KSampler.seed = 42",
+                    placeholder="overrides, like KSampler.seed = 42",
                     tooltip="Changes made before sending, one a line: title, class or id . input = value",
                 ),
                 io.Combo.Input(

@@ -66,6 +66,11 @@ async def test_every_combination_comes_with_the_last_axis_running_fastest(host: 
     assert found == [{"a": a, "b": b} for a in (1, 2) for b in (0.1, 0.2, 0.3)]
 
 
+async def test_a_value_that_is_given_twice_makes_no_equal_jobs(host: Host) -> None:
+    found = await expanded(host, {"address": "a", "values": [4, 4, True, 1, [4], [4]]})
+    assert found == [{"a": 4}, {"a": True}, {"a": 1}, {"a": [4]}]
+
+
 async def test_side_by_side_takes_the_first_of_each_then_the_second(host: Host) -> None:
     axes = (
         {"address": "a", "from": 1, "to": 10, "count": 3, "whole": True},

@@ -98,12 +98,14 @@ def random_seeds(count: int, draw: Callable[[int], int]) -> tuple[int, ...]:
 
 
 def combined(axes: Sequence[Axis], *, side_by_side: bool = False, most: int) -> list[dict[str, Any]]:
-    """The changes of each job: every combination, the last axis running fastest; or the first value of each,
-    then the second, and so on (an axis of one value stays as it is).
+    """The changes of each job: every combination once, the last axis running fastest; or the first value of
+    each, then the second, and so on (an axis of one value stays as it is).
 
     Raises:
         ConfigError: an address comes twice, an axis is empty, lengths differ, or there are more than `most`.
     """
+    if not side_by_side:
+        axes = [Axis(axis.address, _distinct(axis.values)) for axis in axes]
     addresses = [axis.address for axis in axes]
     for axis in axes:
         if addresses.count(axis.address) > 1:
@@ -124,6 +126,11 @@ def combined(axes: Sequence[Axis], *, side_by_side: bool = False, most: int) -> 
     return [
         dict(zip(addresses, row, strict=True)) for row in itertools.product(*(axis.values for axis in axes))
     ]
+
+
+def _distinct(values: Sequence[Any]) -> tuple[Any, ...]:
+    """True is not 1, and any JSON may be a value."""
+    return tuple({(type(value), repr(value)): value for value in values}.values())
 
 
 def _plain(value: float) -> float:

@@ -85,7 +85,7 @@ export function peerActions(deps, { element, failure, found, expand, onRemoved }
       },
     });
   };
-  const showActions = () => actions.replaceChildren(test, check, edit, drain, enable, interrupt, free, remove);
+  const showActions = () => actions.replaceChildren(test, check, edit, drain, enable, remove, free, interrupt);
   const ask = (
     /** @type {string} */ question, /** @type {string} */ yes, /** @type {HTMLElement} */ from, /** @type {() => unknown} */ go,
   ) => {
