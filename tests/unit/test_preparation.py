@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from orchestrator.core.models.job import JobRequest, ResultLink, Source
 from orchestrator.core.prompts.preparation import prepare
 from orchestrator.core.workflow.cut import Stash
@@ -25,8 +27,14 @@ def checkpoints(*names: str) -> dict[str, Any]:
     }
 
 
+def loader(name: str) -> dict[str, Any]:
+    return {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}
+
+
 def with_model(name: str) -> dict[str, Any]:
-    return {**picture(), "5": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}}
+    prompt = picture()
+    prompt["1"]["inputs"]["model"] = ["5", 0]
+    return {**prompt, "5": loader(name)}
 
 
 def test_a_graph_the_peer_can_run_goes_to_it_as_it_is() -> None:
@@ -53,6 +61,35 @@ def test_a_model_the_peer_lacks_is_named_with_one_that_is_nearly_it() -> None:
     )
 
 
+@pytest.mark.parametrize("targets", [(), ("2",)])
+def test_what_no_wanted_output_needs_is_not_asked_of_a_peer(targets: tuple[str, ...]) -> None:
+    unused = {"5": loader("gone.safetensors"), "6": {"class_type": "LoadImage", "inputs": {"image": "no.png"}}}
+    elsewhere = {"7": {"class_type": "PreviewImage", "inputs": {"images": ["6", 0]}}} if targets else {}
+    prepared = prepare(JobRequest(prompt={**picture(), **unused, **elsewhere}, targets=targets), info())
+    assert (prepared.unmet, prepared.error, prepared.inputs, prepared.cautions) == ((), None, (), ())
+
+
+def test_a_class_that_the_peer_lacks_is_missed_even_where_nothing_needs_it() -> None:
+    unused = {"5": {"class_type": "RareNode", "inputs": {}}}
+    assert prepare(JobRequest(prompt={**picture(), **unused}), info()).unmet == (
+        "it lacks the node RareNode",
+    )
+
+
+def test_a_choice_of_words_of_ones_own_is_in_no_list_of_a_peer() -> None:
+    combo = {
+        "input": {"required": {"choice": ["COMBO", {"options": []}]}},
+        "output": ["STRING", "INT"],
+        "python_module": "comfy_extras.nodes_logic",
+    }
+    prompt = picture()
+    prompt["1"]["inputs"]["name"] = ["5", 0]
+    for word in ("mine.safetensors", "red"):
+        prompt["5"] = {"class_type": "CustomCombo", "inputs": {"choice": word, "index": 0, "option1": word}}
+        prepared = prepare(JobRequest(prompt=prompt), info(CustomCombo=combo))
+        assert (prepared.unmet, prepared.paths, prepared.cautions) == ((), (), ())
+
+
 def test_a_models_path_is_spelled_as_the_peer_spells_it() -> None:
     windows = info(CheckpointLoaderSimple=checkpoints("sdxl\\base.safetensors"))
     prepared = prepare(JobRequest(prompt=with_model("sdxl/base.safetensors")), windows)
@@ -67,6 +104,13 @@ def test_changes_are_made_before_the_peer_is_judged() -> None:
     )
     both = info(CheckpointLoaderSimple=checkpoints("base.safetensors", "other.safetensors"))
     assert prepare(changed, both).prompt["5"]["inputs"]["ckpt_name"] == "other.safetensors"
+
+
+def test_a_change_may_replace_the_very_model_that_the_peer_lacks() -> None:
+    changed = JobRequest(prompt=with_model("gone.safetensors"), changes={"ckpt_name": "base.safetensors"})
+    prepared = prepare(changed, info())
+    assert (prepared.unmet, prepared.error) == ((), None)
+    assert prepared.prompt["5"]["inputs"]["ckpt_name"] == "base.safetensors"
 
 
 def test_a_change_of_something_that_is_not_there_is_the_jobs_own_fault() -> None:
