@@ -70,6 +70,15 @@ def test_a_parameter_is_found_by_address_title_class_or_bare_name(
     assert patched({target: value})[node_id]["inputs"][name] == value
 
 
+def test_a_whole_number_that_no_definition_describes_may_become_a_fraction() -> None:
+    """Pages write 2.0 as 2, and inputs of a dynamic combo stand in no list of a class's inputs."""
+    prompt = {"3": {"class_type": "KSampler", "inputs": {"cfg": 7, "resize.multiplier": 2, "seed": 1}}}
+    changes = {"cfg": 7.5, "3.resize.multiplier": "1.5", "seed": "9007199254740993"}
+    for parameters in ((), inspect_parameters(prompt, {"KSampler": {"input": {}}})):
+        inputs = patch_parameters(prompt, parameters, changes)["3"]["inputs"]
+        assert inputs == {"cfg": 7.5, "resize.multiplier": 1.5, "seed": 2**53 + 1}
+
+
 def test_several_changes_at_once_leave_everything_else_alone() -> None:
     expected = copy.deepcopy(PROMPT)
     expected["3"]["inputs"]["seed"], expected["7"]["inputs"]["text"] = 1, "x"

@@ -91,14 +91,16 @@ def _refuse_link(prompt: Mapping[str, Any], target: str) -> None:
                 )
 
 
-def _integer(parameter: Parameter, value: Any) -> int:
+def _integer(parameter: Parameter, value: Any) -> int | float:
     if isinstance(value, str):
         try:
             return int(value.strip())
         except ValueError:
             pass
     number = _number(parameter, value)
-    return number if isinstance(number, int) else math.floor(number + 0.5)
+    if isinstance(number, int) or (parameter.is_guess and not number.is_integer()):
+        return number  # pages write 2.0 as 2: what stands there does not tell that it has to be whole
+    return math.floor(number + 0.5)
 
 
 def _number(parameter: Parameter, value: Any) -> int | float:

@@ -32,6 +32,7 @@ class Parameter:
     ``address`` is ``<node id>.<input>`` and stays valid as long as the node lives. ``type`` is ComfyUI's
     (INT, FLOAT, STRING, BOOLEAN, COMBO …), or what the value looks like where no definition is known.
     ``choices`` is None unless the value must be one of them; ``upload`` says that it names an input file.
+    ``is_guess``: the type is what the value looks like; of a whole number that may be INT or FLOAT.
     """
 
     node_id: str
@@ -47,6 +48,7 @@ class Parameter:
     choices: tuple[Any, ...] | None = None
     multiline: bool = False
     upload: str | None = None
+    is_guess: bool = False
 
     @property
     def address(self) -> str:
@@ -86,7 +88,8 @@ def _parameter(node_id: str, node: Mapping[str, Any], name: str, raw: Any, info:
     if spec is None or spec.type == ANY_VALUE:
         kind = _looks_like(value)
         multiline = kind == "STRING" and (name in _TEXT_NAMES or "\n" in value)
-        return Parameter(node_id, name, title_of(node), class_type, kind, value, multiline=multiline)
+        told = (node_id, name, title_of(node), class_type, kind, value)
+        return Parameter(*told, multiline=multiline, is_guess=True)
     return Parameter(
         node_id,
         name,
