@@ -134,6 +134,26 @@ def test_a_choice_is_found_under_either_path_separator_and_spelled_as_listed(lis
     assert after["10"]["inputs"]["name"] == listed
 
 
+def of_a_class(module: str, **options: Any) -> Any:
+    spec = ["COMBO", {"options": ["a.mp4", "b"], **options}]
+    return {"Loader": {"input": {"required": {"name": spec}}, "python_module": module}}
+
+
+@pytest.mark.parametrize(
+    ("definitions", "value", "sent"),
+    [
+        (of_a_class("nodes"), "mine.latent", "mine.latent"),
+        (of_a_class("custom_nodes.videos"), "mine.mp4", "mine.mp4"),
+        (of_a_class("custom_nodes.styles"), "my style", "my style"),
+        (of_a_class("nodes", multi_select=True), ["b"], {"__value__": ["b"]}),
+    ],
+)
+def test_a_list_that_does_not_say_all_refuses_nothing(definitions: Any, value: Any, sent: Any) -> None:
+    parameters = inspect_parameters({"10": PROMPT["10"]}, definitions)
+    after = patch_parameters({"10": PROMPT["10"]}, parameters, {"10.name": value})
+    assert after["10"]["inputs"]["name"] == sent
+
+
 def test_an_input_file_need_not_be_in_the_list_yet() -> None:
     assert patched({"image": "new.png"})["9"]["inputs"]["image"] == "new.png"
 

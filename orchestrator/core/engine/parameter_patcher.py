@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import ParameterError
 from ..models.job import Prompt
+from ..prompts.requirements import may_be_input
 from ..prompts.resemblance import resembling
 from ..workflow.inspector import Parameter, inspect_parameters
 from ..workflow.parser import check_prompt, check_value
@@ -155,6 +156,9 @@ def _choice(parameter: Parameter, value: Any) -> Any:
     for choice in choices:
         if str(choice) == wanted or str(choice).replace("\\", "/") == wanted.replace("\\", "/"):
             return choice
+    # The list of a pack is a suggestion, and that of an input folder lacks what is sent along.
+    if parameter.is_open or may_be_input(wanted):
+        return value
     texts = [str(choice) for choice in choices]
     near = resembling(wanted, texts, 5, 0.4) or texts[:5]
     raise ParameterError(

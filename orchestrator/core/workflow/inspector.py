@@ -33,6 +33,7 @@ class Parameter:
     (INT, FLOAT, STRING, BOOLEAN, COMBO …), or what the value looks like where no definition is known.
     ``choices`` is None unless the value must be one of them; ``upload`` says that it names an input file.
     ``is_guess``: the type is what the value looks like; of a whole number that may be INT or FLOAT.
+    ``is_open``: the class may take what is not among the choices, or several of them.
     """
 
     node_id: str
@@ -49,6 +50,7 @@ class Parameter:
     multiline: bool = False
     upload: str | None = None
     is_guess: bool = False
+    is_open: bool = False
 
     @property
     def address(self) -> str:
@@ -104,6 +106,7 @@ def _parameter(node_id: str, node: Mapping[str, Any], name: str, raw: Any, info:
         spec.choices,
         spec.multiline,
         spec.upload,
+        is_open=spec.multi_select or info.is_from_pack(class_type),
     )
 
 
