@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -63,7 +64,10 @@ def test_a_model_the_peer_lacks_is_named_with_one_that_is_nearly_it() -> None:
 
 @pytest.mark.parametrize("targets", [(), ("2",)])
 def test_what_no_wanted_output_needs_is_not_asked_of_a_peer(targets: tuple[str, ...]) -> None:
-    unused = {"5": loader("gone.safetensors"), "6": {"class_type": "LoadImage", "inputs": {"image": "no.png"}}}
+    unused = {
+        "5": loader("gone.safetensors"),
+        "6": {"class_type": "LoadImage", "inputs": {"image": "no.png"}},
+    }
     elsewhere = {"7": {"class_type": "PreviewImage", "inputs": {"images": ["6", 0]}}} if targets else {}
     prepared = prepare(JobRequest(prompt={**picture(), **unused, **elsewhere}, targets=targets), info())
     assert (prepared.unmet, prepared.error, prepared.inputs, prepared.cautions) == ((), None, (), ())
@@ -185,6 +189,17 @@ def test_a_prompt_that_a_page_made_is_never_made_again_from_the_workflow_beside_
     changed = JobRequest(prompt=picture(7), workflow=other, changes={"EmptyImage.color": 5})
     assert prepare(changed, info()).prompt == picture(5)
     assert prepare(JobRequest(workflow=other), info()).prompt["1"]["inputs"]["color"] == 99
+
+
+def test_dates_in_the_file_names_of_a_workflow_are_those_of_the_moment_it_was_asked_for() -> None:
+    inputs = [{"name": "images", "type": "IMAGE", "link": 1}]
+    saver = {"id": 2, "type": "SaveImage", "inputs": inputs, "widgets_values": ["%date:yyyy-MM%/cat"]}
+    workflow = {
+        "nodes": [{"id": 1, "type": "EmptyImage", "widgets_values": [8, 99]}, saver],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+    }
+    prepared = prepare(JobRequest(workflow=workflow), info(), datetime(2026, 12, 1))
+    assert prepared.prompt["2"]["inputs"]["filename_prefix"] == "2026-12/cat"
 
 
 def test_the_workflow_leads_where_the_page_did_not_know_a_class() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from ...errors import OrchestratorError, UnknownNodeError, WorkflowError
 from ..engine.parameter_patcher import patch_parameters
@@ -51,11 +52,12 @@ class Prepared:
     rests_on: Doubt = NO_DOUBT
 
 
-def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
-    """Prepare `request` for the peer whose definitions are `info`. Never raises the family's errors:
-    they are the job's fault and stand in ``error``."""
+def prepare(request: JobRequest, info: ObjectInfo, now: datetime | None = None) -> Prepared:
+    """Prepare `request` for the peer whose definitions are `info`. `now` fills the dates in the file names of
+    a workflow, as its page does when Run is pressed. Never raises the family's errors: they are the job's
+    fault and stand in ``error``."""
     try:
-        prompt = _graph(request, info)
+        prompt = _graph(request, info, now)
         # A change may replace just the file that the peer lacks.
         if request.changes and all(class_of(node) in info for node in prompt.values()):
             prompt = patch_parameters(prompt, inspect_parameters(prompt, info), request.changes)
@@ -121,11 +123,11 @@ def changed_prompt(request: JobRequest) -> Prompt:
     return prompt
 
 
-def _graph(request: JobRequest, info: ObjectInfo) -> Prompt:
+def _graph(request: JobRequest, info: ObjectInfo, now: datetime | None) -> Prompt:
     prompt = request.prompt
     if request.workflow is not None and not names_every_class(prompt):
         try:
-            prompt = workflow_to_api(request.workflow, _with_dispatch_node(info))
+            prompt = workflow_to_api(request.workflow, _with_dispatch_node(info), now=now)
         except UnknownNodeError:
             # What depends on a dispatch node may exist on the master only; the host's own prompt knows it.
             if not prompt:
