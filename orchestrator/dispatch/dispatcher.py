@@ -228,9 +228,7 @@ class Dispatcher:
     ) -> Job:
         """Accept a new job, or one that `is_kept` in the journal with this `rank`, and that a peer may have
         already."""
-        queued = QueuedJob(
-            job.request, on_waiting=partial(self._explain, job.id), asked_at=job.created_at
-        )
+        queued = QueuedJob(job.request, on_waiting=partial(self._explain, job.id), asked_at=job.created_at)
         if is_kept and job.attempts:
             queued.left_at = job.attempts[0].started_at
         live = LiveJob(job, queued, listener or ignore)
