@@ -176,6 +176,14 @@ async def test_only_the_outputs_that_were_asked_for_are_sent(fleet_mode: FakeHos
     assert a.asked("/prompt")[0].json["partial_execution_targets"] == ["3"]
 
 
+async def test_a_prompt_of_which_no_output_is_wanted_is_left_to_the_host(
+    fleet_mode: FakeHost, a: FakeComfyUI
+) -> None:
+    await fleet_mode.post("/prompt", {"prompt": picture(), "partial_execution_targets": []})
+    assert len(fleet_mode.asked("/prompt")) == 1
+    assert not jobs(fleet_mode) and not a.prompts
+
+
 async def test_a_model_that_only_an_unwanted_part_names_keeps_no_prompt_from_its_peer(
     fleet_mode: FakeHost, a: FakeComfyUI
 ) -> None:

@@ -168,6 +168,8 @@ class FleetMode:
         prompt = body.get("prompt")
         if not isinstance(prompt, dict) or any(map(_has_no_class, prompt.values())):
             return None  # the host says what a prompt has to be like
+        if body.get("partial_execution_targets") == []:
+            return None  # none of its outputs is wanted: the host says so
         if came_from_a_master(request.headers):
             return self._from_a_master(request, prompt)
         if not self._is_for_fleet(prompt, options):
