@@ -1,6 +1,6 @@
-"""Whether a file is what its ending says, or another picture, film or sound as browsers show it all the same,
-and holds all of it. Nothing is decoded, so nothing can blow up.
+"""Whether a file holds what its ending says, and holds all of it. Nothing is decoded, so nothing can blow up.
 
+Another picture, film or sound under that ending passes too: browsers show it all the same.
 A peer whose disk ran full serves a truncated file with the right length: only its inside tells.
 """
 
