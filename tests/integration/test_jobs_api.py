@@ -89,6 +89,14 @@ async def test_what_is_wrong_is_refused_whole(host: Host, wrong: dict[str, Any])
     assert host.runtime.jobs.all() == ()
 
 
+async def test_a_seed_inside_a_dynamic_combo_is_counted_up_too(host: Host, peer: FakeComfyUI) -> None:
+    prompt = picture()
+    prompt["1"]["inputs"]["sampling_mode.seed"] = 5
+    await submitted(host, prompt=prompt, count=3)
+    await until(lambda: len(peer.prompts) == 3, "all are on the peer")
+    assert colours(peer, "sampling_mode.seed") == [5, 6, 7]
+
+
 async def test_the_dates_in_a_workflows_file_names_are_filled_as_by_its_page(
     host: Host, peer: FakeComfyUI
 ) -> None:
