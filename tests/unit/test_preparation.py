@@ -191,6 +191,24 @@ def test_a_prompt_that_a_page_made_is_never_made_again_from_the_workflow_beside_
     assert prepare(JobRequest(workflow=other), info()).prompt["1"]["inputs"]["color"] == 99
 
 
+def test_files_and_models_inside_a_dynamic_combo_are_those_of_any_input() -> None:
+    files = {
+        "model": ["COMBO", {"options": ["sdxl\\a.safetensors"]}],
+        "image": ["COMBO", {"options": ["b.png"], "image_upload": True}],
+    }
+    mode = ["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "on", "inputs": {"required": files}}]}]
+    maker = {"input": {"required": {"mode": mode}}, "output": ["IMAGE"], "python_module": "comfy_extras.x"}
+    prompt = picture(made_by="Maker")
+    prompt["1"]["inputs"] = {"mode": "on", "mode.model": "sdxl/a.safetensors", "mode.image": "mine.png"}
+    prepared = prepare(JobRequest(prompt=prompt), info(Maker=maker))
+    assert prepared.prompt["1"]["inputs"]["mode.model"] == "sdxl\\a.safetensors"
+    assert [(file.input, file.value, file.sure) for file in prepared.inputs] == [
+        ("mode.image", "mine.png", True)
+    ]
+    prompt["1"]["inputs"]["mode.model"] = "gone.safetensors"
+    assert "gone.safetensors" in prepare(JobRequest(prompt=prompt), info(Maker=maker)).unmet[0]
+
+
 def test_dates_in_the_file_names_of_a_workflow_are_those_of_the_moment_it_was_asked_for() -> None:
     inputs = [{"name": "images", "type": "IMAGE", "link": 1}]
     saver = {"id": 2, "type": "SaveImage", "inputs": inputs, "widgets_values": ["%date:yyyy-MM%/cat"]}
