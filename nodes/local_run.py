@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from comfy_api.latest import io  # type: ignore[import-not-found]
 
+from ..orchestrator.core.engine.parameter_patcher import patch_parameters
 from ..orchestrator.core.models.job import Prompt
 from ..orchestrator.core.workflow.cut import Stash
 from ..orchestrator.core.workflow.prompt import class_of, is_link
@@ -13,11 +15,12 @@ from ..orchestrator.errors import NoEligiblePeerError
 from ..orchestrator.host import comfy as host_comfy
 
 
-def expand(stash: Stash, node_id: str) -> io.NodeOutput:
-    """The node's output as an expansion; the user's own boxes light up.
+def expand(stash: Stash, node_id: str, changes: Mapping[str, Any]) -> io.NodeOutput:
+    """The node's output as an expansion, with the `changes` of its overrides; the user's own boxes light up.
 
     Raises:
         NoEligiblePeerError: this computer lacks classes too, or a loop would have to run inside the node.
+        ParameterError: a change fits no input, or several.
     """
     if any(host_comfy.loop_side(class_of(node)) for node in stash.prompt.values()):
         raise NoEligiblePeerError(
@@ -30,7 +33,8 @@ def expand(stash: Stash, node_id: str) -> io.NodeOutput:
             f"No peer can run this now, and this computer lacks {', '.join(missing)}. "
             "Switch a peer on, or install the node pack here."
         )
-    link = [stash.link.node_id, stash.link.slot] if stash.link else _first_picture_link(stash.prompt)
+    prompt = patch_parameters(stash.prompt, (), changes) if changes else stash.prompt
+    link = [stash.link.node_id, stash.link.slot] if stash.link else _first_picture_link(prompt)
     prefix = f"{node_id}.here."
     own = stash.prompt.keys()
 
@@ -43,7 +47,7 @@ def expand(stash: Stash, node_id: str) -> io.NodeOutput:
             "inputs": {name: moved(value) for name, value in node["inputs"].items()},
             "override_display_id": i,
         }
-        for i, node in stash.prompt.items()
+        for i, node in prompt.items()
     }
     return io.NodeOutput(moved(link), expand=graph)
 

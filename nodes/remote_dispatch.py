@@ -174,7 +174,7 @@ class RemoteDispatch(io.ComfyNode):
         except NoEligiblePeerError:
             if if_no_peer != RUN_HERE:
                 raise
-            return local_run.expand(stash, node_id)
+            return local_run.expand(stash, node_id, request.changes)
         except (PeerExecutionError, PromptRefusedError) as exc:
             _blame(cls.hidden.dynprompt, node_id, stash, exc)
             raise

@@ -186,7 +186,7 @@ class Dispatcher:
     def restore(self, jobs: tuple[Job, ...]) -> None:
         """Take back finished jobs of an earlier process, oldest first."""
         for job in jobs:
-            self.registry.add(LiveJob(job, QueuedJob(job.request)))
+            self.registry.add(LiveJob(job, QueuedJob(job.request, asked_at=job.created_at)))
 
     def use_this_machine(self, here: Here) -> None:
         """Let the master itself run jobs of fleet mode, whenever it is free."""
@@ -228,7 +228,7 @@ class Dispatcher:
     ) -> Job:
         """Accept a new job, or one that `is_kept` in the journal with this `rank`, and that a peer may have
         already."""
-        queued = QueuedJob(job.request, on_waiting=partial(self._explain, job.id))
+        queued = QueuedJob(job.request, on_waiting=partial(self._explain, job.id), asked_at=job.created_at)
         if is_kept and job.attempts:
             queued.left_at = job.attempts[0].started_at
         live = LiveJob(job, queued, listener or ignore)

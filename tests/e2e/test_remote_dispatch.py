@@ -222,6 +222,14 @@ async def test_run_here_lets_the_master_do_it_when_no_peer_can(master: Session) 
     assert (await master.picture(done.images("91")[0]))[0, 0].tolist() == [0, 0, 255]
 
 
+async def test_run_here_makes_the_changes_of_the_overrides_too(master: Session) -> None:
+    graph = {"1": node("EmptyImage", width=24, height=24, batch_size=1, color=0x0000FF)}
+    own = {"peer": "nobody", "if_no_peer": "run here", "overrides": f"EmptyImage.color = {0x00FF00}"}
+    done = await master.run(dispatched(graph, ["1", 0], **own))
+    assert done.succeeded, done.entry["status"]
+    assert (await master.picture(done.images("91")[0]))[0, 0].tolist() == [0, 255, 0]
+
+
 @pytest.mark.parametrize(
     ("source", "shown"),
     [

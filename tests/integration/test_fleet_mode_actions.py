@@ -73,6 +73,15 @@ async def test_an_interrupt_by_id_ends_that_prompt_alone_and_nothing_of_the_host
     assert (fleet_mode.reached, fleet_mode.interrupts) == ([], 0)
 
 
+async def test_an_interrupt_by_the_id_of_a_prompt_that_waits_does_nothing(
+    fleet_mode: FakeHost, a: FakeComfyUI
+) -> None:
+    running, waiting = await begun(fleet_mode, a), await held(fleet_mode)
+    assert (await fleet_mode.post("/interrupt", {"prompt_id": waiting}))[0] == 200
+    assert states(fleet_mode, running, waiting) == [JobState.RUNNING, JobState.WAITING]
+    assert fleet_mode.interrupts == 0
+
+
 async def test_an_interrupt_by_the_id_of_a_prompt_of_the_host_is_the_hosts(
     fleet_mode: FakeHost, a: FakeComfyUI
 ) -> None:

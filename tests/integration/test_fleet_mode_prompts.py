@@ -176,6 +176,28 @@ async def test_only_the_outputs_that_were_asked_for_are_sent(fleet_mode: FakeHos
     assert a.asked("/prompt")[0].json["partial_execution_targets"] == ["3"]
 
 
+async def test_a_prompt_of_which_no_output_is_wanted_is_left_to_the_host(
+    fleet_mode: FakeHost, a: FakeComfyUI
+) -> None:
+    await fleet_mode.post("/prompt", {"prompt": picture(), "partial_execution_targets": []})
+    assert len(fleet_mode.asked("/prompt")) == 1
+    assert not jobs(fleet_mode) and not a.prompts
+
+
+async def test_a_model_that_only_an_unwanted_part_names_keeps_no_prompt_from_its_peer(
+    fleet_mode: FakeHost, a: FakeComfyUI
+) -> None:
+    """As a plain ComfyUI, which looks at what the wanted outputs need."""
+    gone = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "gone.safetensors"}}
+    unlinked = await fleet_mode.run({**picture(1), "8": gone})
+    other = {"8": gone, "9": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}
+    unwanted = await fleet_mode.run({**picture(2), **other}, partial_execution_targets=["2"])
+    for answer in (unlinked, unwanted):
+        entry = await ended(fleet_mode, answer["prompt_id"])
+        assert entry["status"]["status_str"] == "success", entry["status"]
+    assert len(a.prompts) == 2
+
+
 async def test_what_pays_for_partner_nodes_is_neither_kept_nor_sent(
     fleet_mode: FakeHost, a: FakeComfyUI
 ) -> None:

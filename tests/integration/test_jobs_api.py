@@ -89,6 +89,27 @@ async def test_what_is_wrong_is_refused_whole(host: Host, wrong: dict[str, Any])
     assert host.runtime.jobs.all() == ()
 
 
+async def test_a_seed_inside_a_dynamic_combo_is_counted_up_too(host: Host, peer: FakeComfyUI) -> None:
+    prompt = picture()
+    prompt["1"]["inputs"]["sampling_mode.seed"] = 5
+    await submitted(host, prompt=prompt, count=3)
+    await until(lambda: len(peer.prompts) == 3, "all are on the peer")
+    assert colours(peer, "sampling_mode.seed") == [5, 6, 7]
+
+
+async def test_the_dates_in_a_workflows_file_names_are_filled_as_by_its_page(
+    host: Host, peer: FakeComfyUI
+) -> None:
+    inputs = [{"name": "images", "type": "IMAGE", "link": 1}]
+    saver = {"id": 2, "type": "SaveImage", "inputs": inputs, "widgets_values": ["%date:yyyy%/cat"]}
+    nodes = [{"id": 1, "type": "EmptyImage", "widgets_values": [8, 99]}, saver]
+    workflow = {"nodes": nodes, "links": [[1, 1, 0, 2, 0, "IMAGE"]]}
+    status, answer = await host.ask("POST", "/orchestrator/jobs", {"workflow": workflow})
+    assert status == 202, answer
+    job = await host.runtime.jobs.wait(answer["job_id"])
+    assert [file.subfolder for file in job.outputs] == [str(job.created_at.astimezone().year)]
+
+
 async def test_a_result_file_is_given_out_and_never_shown_as_a_page(host: Host, peer: FakeComfyUI) -> None:
     (job_id,) = await submitted(host)
     await host.runtime.jobs.wait(job_id)

@@ -18,7 +18,7 @@ from orchestrator.dispatch.attempts.live_outputs import NodeOutput
 from tests.fakes.answers import answer
 from tests.fakes.comfyui import PNG, FakeComfyUI
 from tests.fakes.graphs import picture, stock_classes
-from tests.fakes.master import Master
+from tests.fakes.master import Master, outcomes
 
 OUTPUT_NODE = {"input": {}, "output": [], "output_node": True}
 
@@ -97,6 +97,20 @@ async def test_where_the_connection_was_cut_meanwhile_it_is_said_that_pictures_m
     assert done.state is JobState.DONE
     [note] = done.notes
     assert "connection to gpu was cut" in note and "SaveLive (node 2)" in note
+
+
+async def test_a_picture_of_another_kind_than_its_ending_says_arrives_and_runs_once(
+    master: Master, peer: FakeComfyUI
+) -> None:
+    """As every browser shows it. Packs save what they were given under the ending that was asked for."""
+    jpeg = b"\xff\xd8\xff\xe0 a picture \xff\xd9"
+    peer.files["output", "", "x.png"] = jpeg
+    job = await master.submit(shown_live())
+    await peer.finish(
+        await master.running_on(peer, job), {"2": {"images": [{"filename": "x.png", "type": "output"}]}}
+    )
+    done = await master.end_of(job)
+    assert (outcomes(done), contents_of(done), len(peer.prompts)) == (["done"], [jpeg], 1)
 
 
 # Files that nobody told

@@ -72,6 +72,25 @@ def test_anything_else_does_not(tmp_path: Path, ending: str, data: bytes) -> Non
         check_contents(tmp_path / "file", ending, "theirs")
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg", "mp4", "flac"])
+@pytest.mark.parametrize("really", ["png", "jpg", "webp", "gif", "mp4"])
+def test_a_whole_picture_or_film_passes_under_another_ones_ending(
+    tmp_path: Path, ending: str, really: str
+) -> None:
+    (tmp_path / "file").write_bytes(WHOLE[really])
+    check_contents(tmp_path / "file", ending, "theirs")
+    if really != "gif":
+        (tmp_path / "file").write_bytes(WHOLE[really][: len(WHOLE[really]) // 2])
+        with pytest.raises(ResultError, match="not whole"):
+            check_contents(tmp_path / "file", ending, "theirs")
+
+
+def test_what_is_loaded_as_tensors_has_to_be_tensors(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(WHOLE["png"])
+    with pytest.raises(ResultError, match="no latent file"):
+        check_contents(tmp_path / "file", "latent", "theirs")
+
+
 @pytest.mark.parametrize("ending", ["txt", "json", "bin", "obj"])
 def test_kinds_without_a_sign_of_their_own_pass(tmp_path: Path, ending: str) -> None:
     (tmp_path / "file").write_bytes(b"anything")

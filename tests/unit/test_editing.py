@@ -8,7 +8,7 @@ from orchestrator.core.models.job import JobRequest
 from orchestrator.core.prompts.editing import Edited, edited, merged, prompt_of, workflow_of
 
 
-def sampler(seed: Any, steps: int = 20, text: str = "a lake") -> dict[str, Any]:
+def sampler(seed: Any, steps: float = 20, text: str = "a lake") -> dict[str, Any]:
     return {
         "3": {"class_type": "KSampler", "inputs": {"seed": seed, "steps": steps, "positive": ["6", 0]}},
         "6": {"class_type": "CLIPTextEncode", "inputs": {"text": text}},
@@ -51,6 +51,12 @@ def test_variations_stay_variations() -> None:
     found = [request(each) for each in edited(sent, Edited(sampler(1, steps=10, text="a hill")))]
     assert [each.changes for each in found] == [{"3.steps": 10}, {"3.steps": 20}, {"3.steps": 30}]
     assert [prompt_of(each) for each in found] == [sampler(1, steps, "a hill") for steps in (10, 20, 30)]
+
+
+def test_fractions_stay_fractions_where_the_graph_has_a_whole_number() -> None:
+    sent = [JobRequest(prompt=sampler(1, steps=7), changes={"3.steps": cfg}) for cfg in (6.5, 7.5)]
+    found = edited(sent, Edited(sampler(1, steps=6.5, text="a hill")))
+    assert [prompt_of(each) for each in found] == [sampler(1, cfg, "a hill") for cfg in (6.5, 7.5)]
 
 
 def test_one_variation_alone_is_still_known_by_its_value() -> None:

@@ -126,3 +126,28 @@ def test_comfyuis_own_classes_are_told_from_those_of_packs() -> None:
     )
     assert {name for name in (*info, "Unknown") if info.is_stock(name)} == {"Own", "Extra", "Partner"}
     assert {name for name in (*info, "Unknown") if info.is_api_node(name)} == {"Partner"}
+
+
+def test_an_input_inside_a_dynamic_one_is_what_all_choices_that_bring_it_agree_on() -> None:
+    def option(key: str, **inputs: Any) -> dict[str, Any]:
+        return {"key": key, "inputs": {"required": inputs}}
+
+    factor, file = ["FLOAT", {"min": 0.1}], ["COMBO", {"options": ["a.pth"]}]
+    inner = ["COMFY_DYNAMICCOMBO_V3", {"options": [option("x", factor=factor)]}]
+    options = [
+        option("by factor", factor=factor, model=file, odd=["INT"]),
+        option("by model", model=["COMBO", {"options": ["b.pth"]}], odd=["STRING"], deep=inner),
+    ]
+    grown = ["COMFY_AUTOGROW_V3", {"template": {"input": {"required": {"image": ["IMAGE"]}}, "prefix": "i"}}]
+    made = {"mode": ["COMFY_DYNAMICCOMBO_V3", {"options": options}], "images": grown}
+    info = ObjectInfo({"Resize": {"input": {"required": made}}})
+
+    def told(name: str) -> Any:
+        spec = info.input("Resize", name)
+        return spec and (spec.name, spec.type, spec.minimum, spec.choices)
+
+    assert told("mode.factor") == ("mode.factor", "FLOAT", 0.1, None)
+    assert told("mode.model") == ("mode.model", "COMBO", None, ("a.pth", "b.pth"))
+    assert told("mode.deep.factor") == ("mode.deep.factor", "FLOAT", 0.1, None)
+    assert told("images.i3") == ("images.i3", "IMAGE", None, None)
+    assert [told(name) for name in ("mode.odd", "mode.nothing", "nobody.x")] == [None] * 3

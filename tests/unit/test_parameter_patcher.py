@@ -70,6 +70,15 @@ def test_a_parameter_is_found_by_address_title_class_or_bare_name(
     assert patched({target: value})[node_id]["inputs"][name] == value
 
 
+def test_a_whole_number_that_no_definition_describes_may_become_a_fraction() -> None:
+    """Pages write 2.0 as 2, and inputs of a dynamic combo stand in no list of a class's inputs."""
+    prompt = {"3": {"class_type": "KSampler", "inputs": {"cfg": 7, "resize.multiplier": 2, "seed": 1}}}
+    changes = {"cfg": 7.5, "3.resize.multiplier": "1.5", "seed": "9007199254740993"}
+    for parameters in ((), inspect_parameters(prompt, {"KSampler": {"input": {}}})):
+        inputs = patch_parameters(prompt, parameters, changes)["3"]["inputs"]
+        assert inputs == {"cfg": 7.5, "resize.multiplier": 1.5, "seed": 2**53 + 1}
+
+
 def test_several_changes_at_once_leave_everything_else_alone() -> None:
     expected = copy.deepcopy(PROMPT)
     expected["3"]["inputs"]["seed"], expected["7"]["inputs"]["text"] = 1, "x"
@@ -123,6 +132,26 @@ def test_a_choice_is_found_under_either_path_separator_and_spelled_as_listed(lis
     info = {"Loader": {"input": {"required": {"name": [[listed], {}]}}}}
     after = patch_parameters(prompt, inspect_parameters(prompt, info), {"name": given})
     assert after["10"]["inputs"]["name"] == listed
+
+
+def of_a_class(module: str, **options: Any) -> Any:
+    spec = ["COMBO", {"options": ["a.mp4", "b"], **options}]
+    return {"Loader": {"input": {"required": {"name": spec}}, "python_module": module}}
+
+
+@pytest.mark.parametrize(
+    ("definitions", "value", "sent"),
+    [
+        (of_a_class("nodes"), "mine.latent", "mine.latent"),
+        (of_a_class("custom_nodes.videos"), "mine.mp4", "mine.mp4"),
+        (of_a_class("custom_nodes.styles"), "my style", "my style"),
+        (of_a_class("nodes", multi_select=True), ["b"], {"__value__": ["b"]}),
+    ],
+)
+def test_a_list_that_does_not_say_all_refuses_nothing(definitions: Any, value: Any, sent: Any) -> None:
+    parameters = inspect_parameters({"10": PROMPT["10"]}, definitions)
+    after = patch_parameters({"10": PROMPT["10"]}, parameters, {"10.name": value})
+    assert after["10"]["inputs"]["name"] == sent
 
 
 def test_an_input_file_need_not_be_in_the_list_yet() -> None:

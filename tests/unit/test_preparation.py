@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+
+import pytest
 
 from orchestrator.core.models.job import JobRequest, ResultLink, Source
 from orchestrator.core.prompts.preparation import prepare
@@ -25,8 +28,14 @@ def checkpoints(*names: str) -> dict[str, Any]:
     }
 
 
+def loader(name: str) -> dict[str, Any]:
+    return {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}
+
+
 def with_model(name: str) -> dict[str, Any]:
-    return {**picture(), "5": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": name}}}
+    prompt = picture()
+    prompt["1"]["inputs"]["model"] = ["5", 0]
+    return {**prompt, "5": loader(name)}
 
 
 def test_a_graph_the_peer_can_run_goes_to_it_as_it_is() -> None:
@@ -53,6 +62,38 @@ def test_a_model_the_peer_lacks_is_named_with_one_that_is_nearly_it() -> None:
     )
 
 
+@pytest.mark.parametrize("targets", [(), ("2",)])
+def test_what_no_wanted_output_needs_is_not_asked_of_a_peer(targets: tuple[str, ...]) -> None:
+    unused = {
+        "5": loader("gone.safetensors"),
+        "6": {"class_type": "LoadImage", "inputs": {"image": "no.png"}},
+    }
+    elsewhere = {"7": {"class_type": "PreviewImage", "inputs": {"images": ["6", 0]}}} if targets else {}
+    prepared = prepare(JobRequest(prompt={**picture(), **unused, **elsewhere}, targets=targets), info())
+    assert (prepared.unmet, prepared.error, prepared.inputs, prepared.cautions) == ((), None, (), ())
+
+
+def test_a_class_that_the_peer_lacks_is_missed_even_where_nothing_needs_it() -> None:
+    unused = {"5": {"class_type": "RareNode", "inputs": {}}}
+    assert prepare(JobRequest(prompt={**picture(), **unused}), info()).unmet == (
+        "it lacks the node RareNode",
+    )
+
+
+def test_a_choice_of_words_of_ones_own_is_in_no_list_of_a_peer() -> None:
+    combo = {
+        "input": {"required": {"choice": ["COMBO", {"options": []}]}},
+        "output": ["STRING", "INT"],
+        "python_module": "comfy_extras.nodes_logic",
+    }
+    prompt = picture()
+    prompt["1"]["inputs"]["name"] = ["5", 0]
+    for word in ("mine.safetensors", "red"):
+        prompt["5"] = {"class_type": "CustomCombo", "inputs": {"choice": word, "index": 0, "option1": word}}
+        prepared = prepare(JobRequest(prompt=prompt), info(CustomCombo=combo))
+        assert (prepared.unmet, prepared.paths, prepared.cautions) == ((), (), ())
+
+
 def test_a_models_path_is_spelled_as_the_peer_spells_it() -> None:
     windows = info(CheckpointLoaderSimple=checkpoints("sdxl\\base.safetensors"))
     prepared = prepare(JobRequest(prompt=with_model("sdxl/base.safetensors")), windows)
@@ -67,6 +108,13 @@ def test_changes_are_made_before_the_peer_is_judged() -> None:
     )
     both = info(CheckpointLoaderSimple=checkpoints("base.safetensors", "other.safetensors"))
     assert prepare(changed, both).prompt["5"]["inputs"]["ckpt_name"] == "other.safetensors"
+
+
+def test_a_change_may_replace_the_very_model_that_the_peer_lacks() -> None:
+    changed = JobRequest(prompt=with_model("gone.safetensors"), changes={"ckpt_name": "base.safetensors"})
+    prepared = prepare(changed, info())
+    assert (prepared.unmet, prepared.error) == ((), None)
+    assert prepared.prompt["5"]["inputs"]["ckpt_name"] == "base.safetensors"
 
 
 def test_a_change_of_something_that_is_not_there_is_the_jobs_own_fault() -> None:
@@ -141,6 +189,35 @@ def test_a_prompt_that_a_page_made_is_never_made_again_from_the_workflow_beside_
     changed = JobRequest(prompt=picture(7), workflow=other, changes={"EmptyImage.color": 5})
     assert prepare(changed, info()).prompt == picture(5)
     assert prepare(JobRequest(workflow=other), info()).prompt["1"]["inputs"]["color"] == 99
+
+
+def test_files_and_models_inside_a_dynamic_combo_are_those_of_any_input() -> None:
+    files = {
+        "model": ["COMBO", {"options": ["sdxl\\a.safetensors"]}],
+        "image": ["COMBO", {"options": ["b.png"], "image_upload": True}],
+    }
+    mode = ["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "on", "inputs": {"required": files}}]}]
+    maker = {"input": {"required": {"mode": mode}}, "output": ["IMAGE"], "python_module": "comfy_extras.x"}
+    prompt = picture(made_by="Maker")
+    prompt["1"]["inputs"] = {"mode": "on", "mode.model": "sdxl/a.safetensors", "mode.image": "mine.png"}
+    prepared = prepare(JobRequest(prompt=prompt), info(Maker=maker))
+    assert prepared.prompt["1"]["inputs"]["mode.model"] == "sdxl\\a.safetensors"
+    assert [(file.input, file.value, file.sure) for file in prepared.inputs] == [
+        ("mode.image", "mine.png", True)
+    ]
+    prompt["1"]["inputs"]["mode.model"] = "gone.safetensors"
+    assert "gone.safetensors" in prepare(JobRequest(prompt=prompt), info(Maker=maker)).unmet[0]
+
+
+def test_dates_in_the_file_names_of_a_workflow_are_those_of_the_moment_it_was_asked_for() -> None:
+    inputs = [{"name": "images", "type": "IMAGE", "link": 1}]
+    saver = {"id": 2, "type": "SaveImage", "inputs": inputs, "widgets_values": ["%date:yyyy-MM%/cat"]}
+    workflow = {
+        "nodes": [{"id": 1, "type": "EmptyImage", "widgets_values": [8, 99]}, saver],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+    }
+    prepared = prepare(JobRequest(workflow=workflow), info(), datetime(2026, 12, 1))
+    assert prepared.prompt["2"]["inputs"]["filename_prefix"] == "2026-12/cat"
 
 
 def test_the_workflow_leads_where_the_page_did_not_know_a_class() -> None:

@@ -200,6 +200,35 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     assert len(shown_of(made(text=["x" * 3_000_000]), {})["2"]["text"][0]) < 1_100_000
 
 
+def test_of_several_rounds_no_file_is_lost_whatever_shape_it_is_told_in() -> None:
+    def told(name: str) -> dict[str, Any]:
+        entry = {"filename": f"{name}.png", "subfolder": "", "type": "output"}
+        return {
+            "1": {"images": [[entry]], "media": {"gifs": [{**entry, "filename": f"{name}.gif"}]}},
+            "2": {"images": {**entry, "filename": f"{name}.webp"}, "result": [f"mesh/{name}.glb", "a view"]},
+        }
+
+    rounds = merged([told("a"), told("b"), told("c")])
+    names = sorted(file.filename for file in files_of(rounds, rounds))
+    assert names == sorted(f"{name}.{end}" for name in "abc" for end in ("png", "gif", "webp", "glb"))
+    assert rounds["2"]["result"][:2] == ["mesh/c.glb", "a view"]  # read by position
+
+
+@pytest.mark.parametrize(
+    ("path", "subfolder", "count"),
+    [
+        ("/srv/comfy/output/day/a.png", "", 2),
+        ("C:\\comfy\\output\\a.png", "", 2),
+        ("/srv/comfy/temp/a.png", "", 1),
+        ("/srv/renders/a.png", "", 1),
+        ("/srv/comfy/temp/two/a.png", "one", 2),
+    ],
+)
+def test_a_preview_is_not_the_file_of_the_same_name(path: str, subfolder: str, count: int) -> None:
+    preview = {"filename": "a.png", "subfolder": subfolder, "type": "temp"}
+    assert len(files_of({"1": {"images": [preview], "files": [path]}}, {"1": {}})) == count
+
+
 def test_of_several_rounds_the_last_ones_word_counts_and_every_file() -> None:
     first = made(images=[entry("1.png")], unfinished_batch=[True])
     last = {**made(images=[entry("2.png")], gifs=[entry("a.mp4")]), "3": {"text": ["x"]}}

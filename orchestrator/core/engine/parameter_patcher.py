@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import ParameterError
 from ..models.job import Prompt
+from ..prompts.requirements import may_be_input
 from ..prompts.resemblance import resembling
 from ..workflow.inspector import Parameter, inspect_parameters
 from ..workflow.parser import check_prompt, check_value
@@ -91,14 +92,16 @@ def _refuse_link(prompt: Mapping[str, Any], target: str) -> None:
                 )
 
 
-def _integer(parameter: Parameter, value: Any) -> int:
+def _integer(parameter: Parameter, value: Any) -> int | float:
     if isinstance(value, str):
         try:
             return int(value.strip())
         except ValueError:
             pass
     number = _number(parameter, value)
-    return number if isinstance(number, int) else math.floor(number + 0.5)
+    if isinstance(number, int) or (parameter.is_guess and not number.is_integer()):
+        return number  # pages write 2.0 as 2: what stands there does not tell that it has to be whole
+    return math.floor(number + 0.5)
 
 
 def _number(parameter: Parameter, value: Any) -> int | float:
@@ -153,6 +156,9 @@ def _choice(parameter: Parameter, value: Any) -> Any:
     for choice in choices:
         if str(choice) == wanted or str(choice).replace("\\", "/") == wanted.replace("\\", "/"):
             return choice
+    # The list of a pack is a suggestion, and that of an input folder lacks what is sent along.
+    if parameter.is_open or may_be_input(wanted):
+        return value
     texts = [str(choice) for choice in choices]
     near = resembling(wanted, texts, 5, 0.4) or texts[:5]
     raise ParameterError(

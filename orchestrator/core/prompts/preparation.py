@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from ...errors import OrchestratorError, UnknownNodeError, WorkflowError
 from ..engine.parameter_patcher import patch_parameters
@@ -11,7 +12,7 @@ from ..workflow.converter import workflow_to_api
 from ..workflow.cut import DISPATCH_CLASS, bridged
 from ..workflow.inspector import inspect_parameters
 from ..workflow.object_info import ObjectInfo
-from ..workflow.prompt import class_of, names_every_class, without_classes
+from ..workflow.prompt import class_of, names_every_class, upstream, without_classes
 from ..workflow.result_nodes import ResultPlan, add_result_node
 from .peer_files import is_model_file
 from .requirements import (
@@ -51,25 +52,28 @@ class Prepared:
     rests_on: Doubt = NO_DOUBT
 
 
-def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
-    """Prepare `request` for the peer whose definitions are `info`. Never raises the family's errors:
-    they are the job's fault and stand in ``error``."""
+def prepare(request: JobRequest, info: ObjectInfo, now: datetime | None = None) -> Prepared:
+    """Prepare `request` for the peer whose definitions are `info`. `now` fills the dates in the file names of
+    a workflow, as its page does when Run is pressed. Never raises the family's errors: they are the job's
+    fault and stand in ``error``."""
     try:
-        prompt = _graph(request, info)
-        lacks = lacks_of(prompt, info)
-        if request.changes and not lacks.sure:
+        prompt = _graph(request, info, now)
+        # A change may replace just the file that the peer lacks.
+        if request.changes and all(class_of(node) in info for node in prompt.values()):
             prompt = patch_parameters(prompt, inspect_parameters(prompt, info), request.changes)
-            lacks = lacks_of(prompt, info)
+        running = _running(prompt, request, info)
+        lacks = lacks_of(prompt, info, running)
         if lacks.sure:
-            return _prepared(prompt, info, lacks)
+            return _prepared(prompt, running, info, lacks)
         prompt = localise_paths(prompt, info)
+        plan = None
         if request.result is not None:
             prompt, plan = add_result_node(prompt, request.result, info)
-            # The node for the result is stock, but a peer may be older than it.
-            return _prepared(prompt, info, lacks_of(prompt, info), plan)
-        if not any(info.is_output_node(class_of(node)) for node in prompt.values()):
+        elif not running:
             raise WorkflowError(_NO_OUTPUTS)
-        return _prepared(prompt, info, lacks)
+        running = _running(prompt, request, info)
+        # The node for the result is stock, but a peer may be older than it.
+        return _prepared(prompt, running, info, lacks_of(prompt, info, running) if plan else lacks, plan)
     except UnknownNodeError as exc:
         names = sorted({class_type for _, class_type, _ in exc.nodes})
         missing = tuple(f"it lacks the node {name}" for name in names)
@@ -78,12 +82,28 @@ def prepare(request: JobRequest, info: ObjectInfo) -> Prepared:
         return Prepared({}, error=exc)
 
 
-def _prepared(prompt: Prompt, info: ObjectInfo, lacks: Lacks, plan: ResultPlan | None = None) -> Prepared:
-    inputs, paths = input_references(prompt, info), path_references(prompt, info)
+def _running(prompt: Prompt, request: JobRequest, info: ObjectInfo) -> Prompt:
+    """What is needed of it: ComfyUI neither checks nor runs a node that no wanted output depends on."""
+    roots = [
+        node_id
+        for node_id, node in prompt.items()
+        if class_of(node) in info and info.is_output_node(class_of(node))
+        if not request.targets or node_id in request.targets
+    ]
+    if request.result is not None:
+        roots.append(request.result.node_id)
+    needed = upstream(prompt, roots)
+    return prompt if len(needed) == len(prompt) else {i: n for i, n in prompt.items() if i in needed}
+
+
+def _prepared(
+    prompt: Prompt, running: Prompt, info: ObjectInfo, lacks: Lacks, plan: ResultPlan | None = None
+) -> Prepared:
+    inputs, paths = input_references(running, info), path_references(running, info)
     told = {file.value for file in inputs} | {path.value for path in paths}
     objections = [
         (class_type, words)
-        for class_type, words, value in (() if lacks.sure else doubtful(prompt, info))
+        for class_type, words, value in (() if lacks.sure else doubtful(running, info))
         if not (isinstance(value, str) and (value in told or is_model_file(value)))
     ]
     cautions = (*lacks.unsure, *(words for _, words in objections))
@@ -103,11 +123,11 @@ def changed_prompt(request: JobRequest) -> Prompt:
     return prompt
 
 
-def _graph(request: JobRequest, info: ObjectInfo) -> Prompt:
+def _graph(request: JobRequest, info: ObjectInfo, now: datetime | None) -> Prompt:
     prompt = request.prompt
     if request.workflow is not None and not names_every_class(prompt):
         try:
-            prompt = workflow_to_api(request.workflow, _with_dispatch_node(info))
+            prompt = workflow_to_api(request.workflow, _with_dispatch_node(info), now=now)
         except UnknownNodeError:
             # What depends on a dispatch node may exist on the master only; the host's own prompt knows it.
             if not prompt:

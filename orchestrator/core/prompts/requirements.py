@@ -21,6 +21,10 @@ from .resemblance import resembling
 
 # Any ending but a model's may name a file that the user put into the master's input folder.
 _INPUT_FILE = re.compile(r"\.[A-Za-z0-9]{1,8}(\s*\[(input|output|temp)\])?$")
+# ComfyUI's own classes that take more than their list has (read in 0.33).
+TAKES_ANY_CHOICE = frozenset(
+    {"CustomCombo", "ModelAttentionBackend", "SelectModelDevice", "SelectCLIPDevice", "SelectVAEDevice"}
+)
 _HINTS_MAX = 4  #: of the files a prompt lacks, as many are told what they resemble: looking takes long
 _PATH_MAX = 1_000  #: characters of a text that may be a path
 
@@ -91,16 +95,20 @@ class PathReference:
     is_choice: bool = False
 
 
-def lacks_of(prompt: Prompt, info: ObjectInfo) -> Lacks:
-    """Everything the peer lacks for this prompt; nothing when it can surely run it."""
+def lacks_of(prompt: Prompt, info: ObjectInfo, running: Prompt | None = None) -> Lacks:
+    """Everything the peer lacks for this prompt; nothing when it can surely run it. `running`: the part of it
+    that runs, where that is not all: of the rest ComfyUI looks at the classes alone."""
+    running = prompt if running is None else running
     names = {class_of(node) for node in prompt.values()}
     missing = sorted(name for name in names if name not in info)
     sure: dict[str, str] = {}
     unsure: dict[str, str] = {}
     doubted = set(missing)
-    for node_id, spec, value in _choices(prompt, info):
+    for node_id, spec, value in _choices(running, info):
+        class_type = class_of(running[node_id])
+        if class_type in TAKES_ANY_CHOICE:
+            continue
         if is_model_file(value) and not spec.upload and _listed_as(value, spec) is None:
-            class_type = class_of(prompt[node_id])
             hint = _nearest_choice(value, spec) if len(sure) + len(unsure) < _HINTS_MAX else ""
             if info.is_stock(class_type):
                 sure[value] = f"it lacks the file {value}, wanted by node {node_id} ({spec.name}){hint}"
@@ -110,7 +118,7 @@ def lacks_of(prompt: Prompt, info: ObjectInfo) -> Lacks:
                 )
             doubted.add(class_type)
     embeddings = False
-    for mention in missing_mentions(prompt, info):
+    for mention in missing_mentions(running, info):
         is_hinted = len(sure) + len(unsure) < _HINTS_MAX
         near = files_of_peer(info).nearest(mention.name, mention.kind) if is_hinted else ""
         unsure.setdefault(f"{mention.kind}/{mention.name}", _words_of(mention, near))
@@ -184,7 +192,7 @@ def path_references(prompt: Prompt, info: ObjectInfo) -> tuple[PathReference, ..
     found: list[PathReference] = []
     for node_id, node in prompt.items():
         class_type = class_of(node)
-        if class_type not in info:
+        if class_type not in info or class_type in TAKES_ANY_CHOICE:
             continue
         for name, value in node.get("inputs", {}).items():
             if not isinstance(value, str) or not value or len(value) > _PATH_MAX or "\n" in value:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..models.job import Prompt
-from ..workflow.prompt import SEED_NAMES, class_of, links_of, title_of
+from ..workflow.prompt import class_of, is_seed, links_of, title_of
 from .peer_files import is_model_file
 
 TITLE_MAX = 64  #: characters
@@ -48,7 +48,7 @@ def _base(prompt: Prompt, changed: Collection[str]) -> str:
 def _seeds(prompt: Prompt) -> Iterator[tuple[str, int]]:
     for node in prompt.values():
         for name, value in _inputs(node).items():
-            if name in SEED_NAMES and type(value) is int:
+            if is_seed(name) and type(value) is int:
                 yield name, value
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ..models.job import Prompt
 from ..workflow.object_info import COMBO, InputSpec, ObjectInfo
 from ..workflow.prompt import class_of, is_link, links_of
-from .requirements import NO_DOUBT, Doubt, doubt_of, lacks_of, may_be_input
+from .requirements import NO_DOUBT, TAKES_ANY_CHOICE, Doubt, doubt_of, lacks_of, may_be_input
 
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
 _LISTED_UP_TO = 20
@@ -25,10 +25,6 @@ _NO_OUTPUTS = "prompt_no_outputs"
 # What a class may decide by itself: it is no error of a pack's node, only a reason to prefer another peer.
 _OWN_BUSINESS = frozenset(
     {"value_not_in_list", "value_smaller_than_min", "value_bigger_than_max", "return_type_mismatch"}
-)
-# ComfyUI's own classes that take more than their list has (read in 0.33).
-_TAKES_ANY_CHOICE = frozenset(
-    {"CustomCombo", "ModelAttentionBackend", "SelectModelDevice", "SelectCLIPDevice", "SelectVAEDevice"}
 )
 
 
@@ -95,7 +91,7 @@ def validate(
         return Validation(tuple(good), node_errors, rests_on=rests_on)
     errors = [error for node_id in node_errors for error in found[node_id]]
     lines = [f"{error['message']}: {error['details']}" for error in errors]
-    lacks = lacks_of(prompt, info).sure
+    lacks = lacks_of(prompt, info, {node_id: prompt[node_id] for node_id in found}).sure
     others = [line for line, error in zip(lines, errors, strict=True) if not _is_told(error, lacks)]
     error = _error("prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines))
     return Validation((), node_errors, error, (*lacks, *others), rests_on)
@@ -112,7 +108,7 @@ def is_sure(error: Mapping[str, Any], class_type: str, info: ObjectInfo) -> bool
         spec = info.input(class_type, str(error["extra_info"].get("input_name")))
         if spec is not None and spec.upload and not _type_of(value).startswith(spec.upload):
             return False  # nor what is of another type by its ending, which the class may read all the same
-    return info.is_stock(class_type) and class_type not in _TAKES_ANY_CHOICE
+    return info.is_stock(class_type) and class_type not in TAKES_ANY_CHOICE
 
 
 def _type_of(name: str) -> str:
@@ -126,7 +122,7 @@ def doubtful(prompt: Prompt, info: ObjectInfo) -> tuple[tuple[str, str, Any], ..
     found: list[tuple[str, str, Any]] = []
     for node_id, node in prompt.items():
         class_type = class_of(node)
-        if class_type in info and class_type not in _TAKES_ANY_CHOICE:
+        if class_type in info and class_type not in TAKES_ANY_CHOICE:
             for error in _node_errors(prompt, node_id, info, lambda value: False):
                 value = error["extra_info"].get("received_value")
                 words = f"{error['message']} at node {node_id}: {error['details']}"
@@ -233,7 +229,7 @@ def _link_errors(
         yield _input_error("bad_linked_input", message, spec.name, spec, received_value=value)
         return
     types = info.output_types(class_of(prompt[str(value[0])]))
-    if value[1] >= len(types):
+    if not 0 <= value[1] < len(types):
         yield _input_error("bad_linked_input", message, spec.name, spec, received_value=value)
     elif not _fits(types[value[1]], spec.type):
         details = f"{spec.name}, received_type({types[value[1]]}) mismatch input_type({spec.type})"

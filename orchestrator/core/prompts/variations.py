@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import ConfigError
 from ..models.job import JobRequest
 from ..workflow.inspector import inspect_parameters
-from ..workflow.prompt import SEED_NAMES
+from ..workflow.prompt import is_seed
 
 _SEEDS = 2**64
 SHOWN_SEEDS = (
@@ -58,9 +58,9 @@ def _seeds(request: JobRequest) -> dict[str, int]:
     seeds = {
         parameter.address: parameter.value
         for parameter in found
-        if parameter.input in SEED_NAMES and type(parameter.value) is int
+        if is_seed(parameter.input) and type(parameter.value) is int
     }
-    chosen = {a: v for a, v in request.changes.items() if a.split(".")[-1] in SEED_NAMES and type(v) is int}
+    chosen = {a: v for a, v in request.changes.items() if is_seed(a) and type(v) is int}
     return chosen or seeds
 
 

@@ -32,6 +32,8 @@ class Parameter:
     ``address`` is ``<node id>.<input>`` and stays valid as long as the node lives. ``type`` is ComfyUI's
     (INT, FLOAT, STRING, BOOLEAN, COMBO …), or what the value looks like where no definition is known.
     ``choices`` is None unless the value must be one of them; ``upload`` says that it names an input file.
+    ``is_guess``: the type is what the value looks like; of a whole number that may be INT or FLOAT.
+    ``is_open``: the class may take what is not among the choices, or several of them.
     """
 
     node_id: str
@@ -47,6 +49,8 @@ class Parameter:
     choices: tuple[Any, ...] | None = None
     multiline: bool = False
     upload: str | None = None
+    is_guess: bool = False
+    is_open: bool = False
 
     @property
     def address(self) -> str:
@@ -86,7 +90,8 @@ def _parameter(node_id: str, node: Mapping[str, Any], name: str, raw: Any, info:
     if spec is None or spec.type == ANY_VALUE:
         kind = _looks_like(value)
         multiline = kind == "STRING" and (name in _TEXT_NAMES or "\n" in value)
-        return Parameter(node_id, name, title_of(node), class_type, kind, value, multiline=multiline)
+        told = (node_id, name, title_of(node), class_type, kind, value)
+        return Parameter(*told, multiline=multiline, is_guess=True)
     return Parameter(
         node_id,
         name,
@@ -101,6 +106,7 @@ def _parameter(node_id: str, node: Mapping[str, Any], name: str, raw: Any, info:
         spec.choices,
         spec.multiline,
         spec.upload,
+        is_open=spec.multi_select or info.is_from_pack(class_type),
     )
 
 

@@ -7,7 +7,7 @@ Source: GET /object_info of ComfyUI 0.3.75 and later. An input is ``[type, optio
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ...errors import WorkflowError
@@ -193,7 +193,17 @@ class ObjectInfo:
         return self._read(class_type).in_order
 
     def input(self, class_type: str, name: str) -> InputSpec | None:
-        return self._read(class_type).by_name.get(name)
+        """Of an input inside a dynamic one (``resize_type.multiplier``, ``images.image0``) what all choices
+        that bring it agree on."""
+        by_name = self._read(class_type).by_name
+        if name in by_name or "." not in name:
+            return by_name.get(name)
+        head, _, rest = name.partition(".")
+        found = tuple(_inner_inputs(by_name[head], rest)) if head in by_name else ()
+        if len({(spec.type, spec.upload) for spec in found}) != 1:
+            return None
+        choices = tuple(choice for spec in found for choice in spec.choices or ())
+        return replace(found[0], name=name, choices=None if found[0].choices is None else choices)
 
     def widgets(self, class_type: str) -> tuple[InputSpec, ...]:
         """The inputs that have a value of their own in a saved file."""
@@ -343,6 +353,20 @@ def dynamic_options(options: Mapping[str, Any]) -> dict[Any, tuple[InputSpec, ..
         if isinstance(entry, Mapping) and "key" in entry:
             found[entry["key"]] = template_inputs(entry.get("inputs"))
     return found
+
+
+def _inner_inputs(outer: InputSpec, name: str) -> Iterator[InputSpec]:
+    """The inputs that `name` may be inside a dynamic one, by each choice that brings it."""
+    if outer.type == AUTOGROW:
+        template = outer.options.get("template")
+        grown = template_inputs(template.get("input") if isinstance(template, Mapping) else None)
+        # A group of one names its inputs as it likes; of several each has its own name and a number.
+        yield from (spec for spec in grown if len(grown) == 1 or spec.name == name.rstrip("0123456789"))
+    elif outer.type == DYNAMIC_COMBO:
+        head, _, rest = name.partition(".")
+        for inner in (spec for specs in dynamic_options(outer.options).values() for spec in specs):
+            if inner.name == head:
+                yield from _inner_inputs(inner, rest) if rest else (inner,)
 
 
 def template_inputs(raw: Any) -> tuple[InputSpec, ...]:

@@ -35,6 +35,11 @@ def links_of(node: object) -> Iterator[tuple[str, str, int]]:
                 yield str(name), str(value[0]), value[1]
 
 
+def is_seed(name: str) -> bool:
+    """Whether an input of this name holds a seed; in a dynamic combo it is ``sampling_mode.seed``."""
+    return name.rpartition(".")[2] in SEED_NAMES
+
+
 def seeded_nodes(prompt: Mapping[str, Any]) -> frozenset[str]:
     """Ids of those that make something new of their inputs with each seed, as samplers do. A node that only
     hands out a seed, or noise, is none."""
@@ -42,8 +47,8 @@ def seeded_nodes(prompt: Mapping[str, Any]) -> frozenset[str]:
     for node_id, node in prompt.items():
         inputs = node.get("inputs") if isinstance(node, _OBJECT) else None
         links = {name for name, _, _ in links_of(node)}
-        has_seed = isinstance(inputs, _OBJECT) and not SEED_NAMES.isdisjoint(inputs)
-        if (has_seed and links - SEED_NAMES) or "noise" in links:
+        has_seed = isinstance(inputs, _OBJECT) and any(map(is_seed, inputs))
+        if (has_seed and not all(map(is_seed, links))) or "noise" in links:
             found.add(node_id)
     return frozenset(found)
 

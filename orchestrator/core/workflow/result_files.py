@@ -98,9 +98,28 @@ def merged(rounds: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def _with_files_of(before: Any, output: Any) -> Any:
     if not isinstance(before, dict) or not isinstance(output, dict):
         return output
-    kept = {key: [item for item in _items(items) if _entry(item)] for key, items in before.items()}
-    both = {key: [*files, *_items(output.get(key))] for key, files in kept.items() if files}
-    return {**output, **both}
+    both = {key: _with_files_at(str(key), items, output.get(key)) for key, items in before.items()}
+    return {**output, **{key: value for key, value in both.items() if value is not None}}
+
+
+def _with_files_at(key: str, before: Any, now: Any) -> Any:
+    """`now`, with what of `before` names a file: objects come first, as they were made; plain paths last, as
+    some lists are read by position."""
+    if isinstance(before, dict) and isinstance(now, dict) and not _entry(before) and not _entry(now):
+        return _with_files_of(before, now)
+    olds = before if isinstance(before, list) else [before]
+    kept = [item for item in olds if _names_file(item, key.lower())]
+    if not kept or before == now:
+        return now
+    news = now if isinstance(now, list) else [] if now is None else [now]
+    objects = [item for item in kept if not isinstance(item, str)]
+    return [*objects, *news, *(item for item in kept if isinstance(item, str) and item not in news)]
+
+
+def _names_file(item: Any, key: str) -> bool:
+    """Whether it, or anything in it, names a file."""
+    is_told = next(_entries(item), None) is not None
+    return is_told or any(_path_file("", path, name) is not None for path, name in _strings(item, key))
 
 
 def _items(value: Any) -> list[Any]:
@@ -194,16 +213,26 @@ def _entry(value: Any) -> bool:
 
 
 def _files(node_id: str, output: Any) -> Iterator[RemoteFile]:
-    names: set[str] = set()
+    told: dict[str, list[RemoteFile]] = {}
     for entry in _entries(output):
         file = _file(node_id, entry)
-        names.add(file.filename)
+        told.setdefault(file.filename, []).append(file)
         yield file
         yield from _beside(file, entry)
     for path, key in _strings(output):
         named = _path_file(node_id, path, key)
-        if named is not None and named.filename not in names:
+        if named is not None and not any(_may_be(named, file, path) for file in told.get(named.filename, ())):
             yield named
+
+
+def _may_be(named: RemoteFile, told: RemoteFile, path: str) -> bool:
+    """Whether the plain `path` may be the file of the same name that an object tells. A preview in the temp
+    folder is not the file in the output folder."""
+    if not _ABSOLUTE.match(path) or not any(part in _TYPES for part in re.split(r"[\\/]+", path)):
+        return True  # it does not say in which of the peer's folders it lies
+    folders, own = named.subfolder.split("/"), re.split(r"[\\/]+", told.subfolder)
+    own = [part for part in own if part]
+    return named.type == told.type and (not own or folders[-len(own) :] == own)
 
 
 def _file(node_id: str, entry: Mapping[str, Any]) -> RemoteFile:

@@ -1,5 +1,6 @@
 """Whether a file holds what its ending says, and holds all of it. Nothing is decoded, so nothing can blow up.
 
+Another picture, film or sound under that ending passes too: browsers show it all the same.
 A peer whose disk ran full serves a truncated file with the right length: only its inside tells.
 """
 
@@ -43,6 +44,9 @@ _SAME_AS = {
     "opus": "ogg",
     "latent": "safetensors",
 }
+#: Kinds of which a file passes under another one's ending, by the sign that nothing else begins with.
+_KNOWN_BY_HEAD = ("png", "jpg", "gif", "tif", "exr", "webm", "flac", "ogg", "glb")
+_RIFF = {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}
 _BOXED = frozenset({"mp4", "mov", "m4a", "avif"})
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot", b"sidx", b"uuid")
 
@@ -54,10 +58,12 @@ def check_contents(path: Path, ending: str, name: str) -> None:
         ResultError: it is something else, or a part is missing; `name` is the peer's name for it.
         OSError: it cannot be read.
     """
-    kind = _SAME_AS.get(ending, ending)
-    whole = _WHOLE.get("mp4" if kind in _BOXED else kind)
     with path.open("rb") as file:
-        check_head(file.read(_HEAD), ending, name)
+        head = file.read(_HEAD)
+        check_head(head, ending, name)
+        kind = _SAME_AS.get(ending, ending)
+        kind = kind if _is_of(kind, head) else _shown_by(head)
+        whole = _WHOLE.get("mp4" if kind in _BOXED else kind)
         size = os.fstat(file.fileno()).st_size
         if whole is not None and not whole(file, size):
             raise ResultError(f"The peer's result {name} is not whole. Is the disk full there?")
@@ -70,12 +76,27 @@ def check_head(head: bytes, ending: str, name: str) -> None:
         ResultError
     """
     kind = _SAME_AS.get(ending, ending)
-    if kind in _MAGIC and not head.startswith(_MAGIC[kind]):
+    # Packs save what they were given as a .png, a JPEG too; what nobody opens as a picture stays strict.
+    if not _is_of(kind, head) and (kind == "safetensors" or not _shown_by(head)):
         raise ResultError(f"The peer's result {name} is no {ending} file, whatever its name says.")
-    if kind == "safetensors" and head[8:9] not in (b"{", b""):
-        raise ResultError(f"The peer's result {name} is no {ending} file, whatever its name says.")
-    if kind in _BOXED and head and head[4:8] not in _FIRST_BOXES:
-        raise ResultError(f"The peer's result {name} is no {ending} file, whatever its name says.")
+
+
+def _is_of(kind: str, head: bytes) -> bool:
+    """Whether a file of this kind may begin so; of a kind that is not known any does."""
+    if kind in _MAGIC:
+        return head.startswith(_MAGIC[kind])
+    if kind == "safetensors":
+        return head[8:9] in (b"{", b"")
+    return kind not in _BOXED or not head or head[4:8] in _FIRST_BOXES
+
+
+def _shown_by(head: bytes) -> str:
+    """What kind of picture, film or sound begins so; "" for none."""
+    if head[4:8] == b"ftyp":
+        return "mp4"
+    if head[:4] == b"RIFF":
+        return _RIFF.get(head[8:12], "")
+    return next((kind for kind in _KNOWN_BY_HEAD if head.startswith(_MAGIC[kind])), "")
 
 
 def _png(file: BinaryIO, size: int) -> bool:

@@ -120,7 +120,11 @@ class SecondCopies:
 
     async def _run_copy(self, live: LiveJob, first: BackendConfig, why: str, peer: str) -> None:
         request = replace(live.queued.request, peer=peer)
-        queued = QueuedJob(request, tried={**live.queued.tried, first.id: "it has the first copy"})
+        queued = QueuedJob(
+            request,
+            tried={**live.queued.tried, first.id: "it has the first copy"},
+            asked_at=live.queued.asked_at,
+        )
         queued.may_run_here = False
         queued.memory_bytes = live.queued.memory_bytes
         self._queue.enter(queued, front=True)

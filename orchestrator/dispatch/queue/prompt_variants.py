@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ...backends.manager import BackendManager
 from ...backends.request_body import is_small
@@ -45,12 +46,13 @@ class _Making:
 
     request: JobRequest
     here: HereClasses
+    now: datetime | None  #: by this computer's clock, when it was asked for
     kind: Kind | None = None
 
     def variant(self, info: ObjectInfo) -> Prepared:
         """What a peer with these definitions would get. Whatever the way a job came: a node that runs on
         the master alone is run by no peer."""
-        request, made = self.request, prepare(self.request, info)
+        request, made = self.request, prepare(self.request, info, self.now)
         outputs = (
             i for i, n in made.prompt.items() if class_of(n) in info and info.is_output_node(class_of(n))
         )
@@ -101,7 +103,8 @@ class PromptVariants:
         if todo:
             request = queued.request
             is_small = not request.workflow and is_quick_to_read(request.prompt)
-            making = _Making(request, here)
+            asked_at = queued.asked_at
+            making = _Making(request, here, asked_at.astimezone() if asked_at else None)
             made = await done_for_each(making.variant, todo, in_place=is_small)
             if queued.request.prompt is not request.prompt:
                 return  # it was edited meanwhile, and is due again

@@ -46,9 +46,10 @@ class QueuedJob:
     prepared, for peers as they were in that ``edition``. ``begun_at_s``: when its peer started it, on the
     same clock; ``cold``: the model files that it had to load then; ``is_copied``: it runs, or ran,
     elsewhere too. ``hold``: what has it just now.
-    ``here_classes``: what no peer could get when its prompt was prepared.
-    ``may_run_here``: the master itself has not refused it. ``memory_bytes``: the most memory that was too
-    little for it. ``input_bytes``: of each file here that its inputs name; ``oversized``: what peers, by id,
+    ``asked_at``: when somebody asked for it. ``here_classes``: what no peer could get when its prompt was
+    prepared. ``may_run_here``: the master itself has not refused it. ``memory_bytes``: the most memory that
+    was too little for it.
+    ``input_bytes``: of each file here that its inputs name; ``oversized``: what peers, by id,
     do not take of them. ``here``: what other names and paths of its prompt are on this computer, "file" or
     "folder", "" for neither; ``cautions``, by the peers' definitions, and ``outranked``: see Need.
     ``left_at``: when an earlier process began its first attempt; that may have brought files which the
@@ -80,6 +81,7 @@ class QueuedJob:
     outranked: frozenset[str] = frozenset()
     left_at: datetime | None = None
     lost_in_outage: bool = False
+    asked_at: datetime | None = None
     backend_id: str = ""
     future: asyncio.Future[Placement] | None = None
     id: str = field(default_factory=lambda: f"t{next(_numbers)}")

@@ -168,6 +168,8 @@ class FleetMode:
         prompt = body.get("prompt")
         if not isinstance(prompt, dict) or any(map(_has_no_class, prompt.values())):
             return None  # the host says what a prompt has to be like
+        if body.get("partial_execution_targets") == []:
+            return None  # none of its outputs is wanted: the host says so
         if came_from_a_master(request.headers):
             return self._from_a_master(request, prompt)
         if not self._is_for_fleet(prompt, options):
@@ -294,8 +296,10 @@ class FleetMode:
     async def _interrupt(self, request: web.Request, handler: Handler) -> web.StreamResponse | None:
         body = await object_of(request)
         wanted = body.get("prompt_id")
-        if wanted:
-            return web.Response(status=200) if await self._cancel(wanted) else None
+        if wanted:  # like the host: only if it runs; one that waits goes on waiting
+            begun = await begun_ids(self._runtime, self._jobs(wanted))
+            ended = await asyncio.gather(*map(self._runtime.jobs.cancel, begun))
+            return web.Response(status=200) if ended else None
         begun = await begun_ids(self._runtime, self._jobs())
         running = [job.prompt_id for job in self._jobs() if job.id in begun]
         await asyncio.gather(*map(self._cancel, running))
@@ -331,12 +335,15 @@ class FleetMode:
 
     async def _cancel(self, prompt_id: object) -> bool:
         """End a job; False when this is none that the host shows, or it has ended already."""
-        wanted = [job.id for job in self._jobs() if job.prompt_id == str(prompt_id)]
+        wanted = [job.id for job in self._jobs(str(prompt_id))]
         await asyncio.gather(*map(self._runtime.jobs.cancel, wanted))
         return bool(wanted)
 
-    def _jobs(self) -> list[Job]:
-        return [job for job in self._runtime.jobs.all() if job.request.is_native and not job.state.is_final]
+    def _jobs(self, prompt_id: object = None) -> list[Job]:
+        """Those that have not ended, or of them the ones of this prompt."""
+        wanted = None if prompt_id is None else str(prompt_id)
+        jobs = (job for job in self._runtime.jobs.all() if job.request.is_native and not job.state.is_final)
+        return [job for job in jobs if wanted is None or job.prompt_id == wanted]
 
     # A page that connects
 

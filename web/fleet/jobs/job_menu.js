@@ -50,7 +50,8 @@ async function seedOf(api, job) {
   if (changed) return String(changed[1]);
   const { prompt } = await api.graphOf(job.job_id);
   for (const { inputs } of Object.values(prompt)) {
-    for (const name of SEEDS) if (typeof inputs?.[name] === "number") return String(inputs[name]);
+    const seed = Object.entries(inputs ?? {}).find(([name, value]) => SEEDS.has(name.split(".").pop() ?? "") && typeof value === "number");
+    if (seed) return String(seed[1]);
   }
   throw new Error(t("This workflow has no seed."));
 }

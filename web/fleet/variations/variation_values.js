@@ -24,7 +24,7 @@ export const canVary = (parameter) => parameter.choices !== null || SIMPLE.has(p
 
 /** @param {Parameter} parameter @returns {Mode[]} the first is the most likely wish */
 export function modesOf(parameter) {
-  if (parameter.type === "INT" && SEEDS.has(parameter.input)) return ["seeds", "values", "range"];
+  if (parameter.type === "INT" && SEEDS.has(parameter.input.split(".").pop() ?? "")) return ["seeds", "values", "range"];
   return isNumber(parameter) ? ["values", "range"] : ["values"];
 }
 
