@@ -58,8 +58,9 @@ class QueueControl:
                 label = known.job.label if known else wanted
                 raise NotFoundError(f"The job {label} has no place in the queue: {self._whereabouts(known)}.")
         behind = self._registry.get(before).queued if before else None
-        for live in map(self._registry.get, job_ids):
-            self._queue.move(live.queued, behind)
+        moved = [self._registry.get(job_id) for job_id in job_ids]
+        self._queue.move([live.queued for live in moved], behind)
+        for live in moved:
             self._registry.announce(live)  # so that every page reads the queue again
         places = {known.queued: known.job.id for known in self._registry}
         line = [queued for queued in self._queue.line() if queued in places]
