@@ -83,7 +83,7 @@ class QueueControl:
         if wanted is not None and not live.job.state.is_final and (is_elsewhere or not is_placed):
             await self._check(live, wanted)
         is_free = wanted is None or await self._got_back(queued, wanted.id)
-        if live.job.state.is_final or not is_free:
+        if live.job.state.is_final or not is_free or live.recalled:
             raise NotFoundError(
                 f"The job {live.job.label} cannot be given a peer now: {self._whereabouts(live)}."
             )
@@ -112,8 +112,11 @@ class QueueControl:
         """
         live = self._registry.get(job_id)
         await self._get_back(live, "edited")
-        live.queued.renew(change(live.queued.request))
-        return await self._save(live)
+        live.renew(change(live.queued.request))
+        await self._save(live)
+        if live.job.attempts:  # those that the request says are of the old graph
+            await self._journal.save_job(live.job)
+        return live.job
 
     async def _save(self, live: LiveJob) -> Job:
         self._registry.update(live, request=live.queued.request)
@@ -122,7 +125,8 @@ class QueueControl:
         return live.job
 
     async def _get_back(self, live: LiveJob, what: str) -> None:
-        if live.job.state.is_final or not await self._got_back(live.queued, ""):
+        is_back = not live.job.state.is_final and await self._got_back(live.queued, "")
+        if not is_back or live.job.state.is_final or live.recalled:
             raise NotFoundError(f"The job {live.job.label} cannot be {what} now: {self._whereabouts(live)}.")
 
     async def _check(self, live: LiveJob, wanted: BackendConfig) -> None:
