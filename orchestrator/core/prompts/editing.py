@@ -83,7 +83,7 @@ def _own_values(requests: Sequence[JobRequest], now: Prompt) -> list[dict[str, A
     befores = [prompt_of(request) for request in requests]
     own: list[dict[str, Any]] = [{} for _ in befores]
     for node_id, node in now.items():
-        for name, value in node["inputs"].items():
+        for name, value in node.get("inputs", {}).items():
             address = f"{node_id}.{name}"
             values = [_plain_at(before, node_id, name, class_of(node)) for before in befores]
             is_told = len(set(values) - {None}) > 1 or address in requests[0].changes
@@ -98,7 +98,7 @@ def _own_values(requests: Sequence[JobRequest], now: Prompt) -> list[dict[str, A
 def _plain_at(prompt: Prompt, node_id: str, name: str, class_type: str) -> str | int | float | bool | None:
     """The value there; None for a link, another class or nothing."""
     node = prompt.get(node_id)
-    value = node["inputs"].get(name) if node is not None and class_of(node) == class_type else None
+    value = node.get("inputs", {}).get(name) if node is not None and class_of(node) == class_type else None
     return value if isinstance(value, _PLAIN) else None
 
 
