@@ -30,6 +30,28 @@ def notices(rig: Rig) -> str:
     return " ".join(rig.master.runtime.notices)
 
 
+async def test_what_a_full_disk_refuses_of_peers_is_not_half_done(disk: SmallDisk, tmp_path: Path) -> None:
+    """Else a peer that could not be added is there until the next start, and a removed one is there again."""
+    wal = tmp_path / "data" / "journal.sqlite3-wal"
+    async with started(tmp_path) as master:
+        book, known = master.runtime.peers, master.runtime.manager.all
+        kept = await master.add("kept", "http://127.0.0.1:9", enabled=False)
+        await until(lambda: wal.stat().st_size == 0, "nothing is left to be written", WRITTEN_S)
+        disk.fill()
+        with pytest.raises(StoreError):
+            await master.add("new", "http://127.0.0.1:10", enabled=False)
+        with pytest.raises(StoreError):
+            await book.update(kept, {"name": "other", "url": "http://127.0.0.1:11"})
+        with pytest.raises(StoreError):
+            await book.remove(kept)
+        assert [(peer.name, peer.url) for peer in known()] == [("kept", "http://127.0.0.1:9")]
+        disk.clear()
+        await master.add("new", "http://127.0.0.1:10", enabled=False)
+        await book.remove(kept)
+    async with started(tmp_path) as master:
+        assert [peer.name for peer in master.runtime.manager.all()] == ["new"]
+
+
 async def test_f52_a_full_disk_holds_the_line_and_ends_no_job(
     disk: SmallDisk, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
