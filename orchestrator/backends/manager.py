@@ -61,8 +61,8 @@ class BackendManager:
         self._peers[config.id] = _Peer(config)
         self._tell(config.id)
 
-    def update(self, backend_id: str, **changes: Any) -> BackendConfig:
-        """Change a peer's wishes; at a new address everything measured is forgotten.
+    def changed(self, backend_id: str, **changes: Any) -> BackendConfig:
+        """What ``update`` would make of it.
 
         Raises:
             NotFoundError, ConfigError
@@ -74,6 +74,15 @@ class BackendManager:
             changes.setdefault("url", "")  # else the parts would be read from the old one
         config = replace(peer.config, **changes)
         self._refuse_twins(config)
+        return config
+
+    def update(self, backend_id: str, **changes: Any) -> BackendConfig:
+        """Change a peer's wishes; at a new address everything measured is forgotten.
+
+        Raises:
+            NotFoundError, ConfigError
+        """
+        config, peer = self.changed(backend_id, **changes), self._peer(backend_id)
         if (config.url, config.enabled) != (peer.config.url, peer.config.enabled):
             # A generation never comes again: a late answer of the old address must not pass for the new.
             peer.status = BackendStatus(generation=peer.status.generation + 1)

@@ -53,6 +53,7 @@ class PeerBook:
         self._name_of = name_of
         self._disconnect = disconnect
         self._former_names: dict[str, str] = {}
+        self._turn = asyncio.Lock()  #: what is known here and what is on disk change together
 
     async def load(self) -> None:
         """Take back the peers of an earlier process."""
@@ -75,7 +76,7 @@ class PeerBook:
         ``relay_events``.
 
         Raises:
-            ConfigError: the address is wrong, taken, or this very machine.
+            ConfigError: the address is wrong, taken, or this very machine. StoreError: it was not added.
         """
         address = BackendConfig(id="new", url=_given(url))
         config = BackendConfig(
@@ -93,10 +94,13 @@ class PeerBook:
             await self._keep_credentials(config.id, credentials)
         try:
             self._manager.register(config)
-        except ConfigError:
+            await self._store.save_peer(config)
+        except (ConfigError, StoreError):
+            if config.id in self._manager:  # at the next start it would be gone
+                self._manager.remove(config.id)
             await asyncio.to_thread(self._secrets.delete, config.id)
+            await self._disconnect(config.id)
             raise
-        await self._store.save_peer(config)
         if enabled:
             await self._first_answer(config.id)
         return config
@@ -105,12 +109,12 @@ class PeerBook:
         """Change a peer's record; ``credentials`` None takes the key away.
 
         Raises:
-            NotFoundError, ConfigError
+            NotFoundError, ConfigError: nothing of it was changed. StoreError: at most its key was.
         """
         unknown = sorted(set(changes) - _EDITABLE)
         if unknown:
             raise ConfigError(f"A peer has no {', '.join(unknown)}. It has {', '.join(sorted(_EDITABLE))}.")
-        config = self._manager.get(backend_id)
+        self._manager.get(backend_id)
         fields = {key: value for key, value in changes.items() if key != "credentials"}
         if "url" in fields:
             moved = BackendConfig(id=backend_id, url=_given(str(fields["url"])))
@@ -120,6 +124,7 @@ class PeerBook:
             )
         if "tags" in fields:
             fields["tags"] = tuple(fields["tags"])
+        self._manager.changed(backend_id, **fields)  # says what is wrong before the key is touched
         if "credentials" in changes:
             if changes["credentials"] is None:
                 await asyncio.to_thread(self._secrets.delete, backend_id)
@@ -128,17 +133,30 @@ class PeerBook:
             fields["has_credentials"] = changes["credentials"] is not None
         if {"url", "credentials", "tls"} & set(changes):
             self._monitor.forgive(backend_id)
-        config = self._manager.update(backend_id, **fields)
-        await self._store.save_peer(config)
+        async with self._turn:
+            before = vars(self._manager.get(backend_id))
+            config = self._manager.update(backend_id, **fields)
+            try:
+                await self._store.save_peer(config)
+            except StoreError:
+                old = {key: before[key] for key in fields}
+                self._manager.update(backend_id, **{**old, "has_credentials": self._secrets.has(backend_id)})
+                raise
         if config.enabled and {"url", "credentials", "enabled", "tls"} & set(changes):
             await self._first_answer(backend_id)
         return config
 
     async def remove(self, backend_id: str) -> None:
-        """Forget a peer. Jobs that run there are still brought to their end; no new one goes there."""
-        self._former_names[backend_id] = self._manager.get(backend_id).name
-        self._manager.remove(backend_id)
-        await self._store.delete_peer(backend_id)
+        """Forget a peer. Jobs that run there are still brought to their end; no new one goes there.
+
+        Raises:
+            NotFoundError. StoreError: it is still there.
+        """
+        async with self._turn:
+            name = self._manager.get(backend_id).name
+            await self._store.delete_peer(backend_id)
+            self._former_names[backend_id] = name
+            self._manager.remove(backend_id)
         await asyncio.to_thread(self._secrets.delete, backend_id)
         await self._disconnect(backend_id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -228,21 +229,44 @@ class Dispatcher:
     ) -> Job:
         """Accept a new job, or one that `is_kept` in the journal with this `rank`, and that a peer may have
         already."""
-        queued = QueuedJob(job.request, on_waiting=partial(self._explain, job.id), asked_at=job.created_at)
+        live = self._live(job, listener)
         if is_kept and job.attempts:
-            queued.left_at = job.attempts[0].started_at
-        live = LiveJob(job, queued, listener or ignore)
+            live.queued.left_at = job.attempts[0].started_at
         place = self._queue.enter(live.queued, front=front, rank=rank)
         if is_kept:
             await self._journal.save_job(job)
         elif job.request.source is not Source.NODE:
             await self._journal.accept_jobs((job,), {job.id: place} if front else {})
-        self.registry.add(live)
-        self._recovery.retry_budget.note_job()
-        live.task = asyncio.create_task(self._run_job(live), name=f"remote-dispatch job {job.id}")
-        self.registry.announce(live)
+        self._begin(live)
         await asyncio.sleep(0)  # a task that was never begun cannot tell that it was cancelled
         return job
+
+    async def submit_all(self, requests: Sequence[JobRequest]) -> tuple[Job, ...]:
+        """Accept all of them in their order, or none; none is of a node.
+
+        Raises:
+            StoreError: they are not in the journal.
+        """
+        now = utc_now()
+        jobs = tuple(Job.new(str(uuid.uuid4()), request, now) for request in requests)
+        several = [self._live(job) for job in jobs]
+        for live in several:
+            self._queue.enter(live.queued)
+        await self._journal.accept_jobs(jobs, {})
+        for live in several:
+            self._begin(live)
+            await asyncio.sleep(0)
+        return jobs
+
+    def _live(self, job: Job, listener: Listener | None = None) -> LiveJob:
+        queued = QueuedJob(job.request, on_waiting=partial(self._explain, job.id), asked_at=job.created_at)
+        return LiveJob(job, queued, listener or ignore)
+
+    def _begin(self, live: LiveJob) -> None:
+        self.registry.add(live)
+        self._recovery.retry_budget.note_job()
+        live.task = asyncio.create_task(self._run_job(live), name=f"remote-dispatch job {live.job.id}")
+        self.registry.announce(live)
 
     def _explain(self, job_id: str, reason: str) -> None:
         """Takes the id: a queued job that held its LiveJob would make a circle for the garbage collector."""

@@ -59,25 +59,16 @@ class Jobs:
         front: bool = False,
     ) -> Job:
         await self._ready()
-        if not request.title and request.source is not Source.NODE:
-            request = replace(request, title=described(request.prompt, request.changes))
-        return await self._dispatcher.submit(request, listener, job_id=job_id, front=front)
+        return await self._dispatcher.submit(_titled(request), listener, job_id=job_id, front=front)
 
     async def submit_all(self, requests: Sequence[JobRequest]) -> tuple[Job, ...]:
-        """All of them, or none: those accepted are cancelled when a later one is not.
+        """All of them, or none: who sends them again under the same id finds them, or they are made.
 
         Raises:
-            OrchestratorError: one could not be accepted.
+            OrchestratorError: they could not be accepted.
         """
-        # At once: the journal then writes them together. They keep their order.
-        found = await asyncio.gather(*map(self.submit, requests), return_exceptions=True)
-        jobs = [job for job in found if isinstance(job, Job)]
-        failure = next((one for one in found if isinstance(one, BaseException)), None)
-        if failure is not None:
-            for job in jobs:
-                self.cancel_soon(job.id)
-            raise failure
-        return tuple(jobs)
+        await self._ready()
+        return await self._dispatcher.submit_all([_titled(request) for request in requests])
 
     async def retry(
         self,
@@ -185,3 +176,9 @@ class Jobs:
     def on_message(self, callback: Hearer) -> Callable[[], None]:
         """Hear every event and preview of a job from its peer; returns its undo."""
         return self._dispatcher.registry.overhear(callback)
+
+
+def _titled(request: JobRequest) -> JobRequest:
+    if request.title or request.source is Source.NODE:
+        return request
+    return replace(request, title=described(request.prompt, request.changes))

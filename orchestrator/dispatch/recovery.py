@@ -161,7 +161,8 @@ class Recovery:
         self._registry.update(live, explanation=f"{listed} went away while running this job. {why}")
         prompt_ids = [attempt.prompt_id for attempt in victims]
         await self._withdrawals.settled(prompt_ids, self.policy.clear_within_s)
-        raise set_aside(names)
+        if len(_victims(live.job)) >= self.policy.deaths_max:  # else it was edited meanwhile
+            raise set_aside(names)
 
     def after_failure_here(
         self, live: LiveJob, exc: PromptRefusedError | PeerExecutionError
@@ -286,11 +287,11 @@ def _worked_s(live: LiveJob) -> float:
 
 
 def _victims(job: Job) -> list[Attempt]:
-    return [attempt for attempt in job.attempts if attempt.is_victim]
+    return [attempt for attempt in job.own_attempts if attempt.is_victim]
 
 
 def _outcomes(job: Job) -> list[str]:
     """How the attempts ended that count as failed."""
     refused_here = (LOCAL_PEER_ID, PromptRefusedError.code)
-    counted = (a for a in job.attempts if (a.backend_id, a.outcome) != refused_here)
+    counted = (a for a in job.own_attempts if (a.backend_id, a.outcome) != refused_here)
     return [a.outcome for a in counted if a.outcome not in _NO_FAILURES]

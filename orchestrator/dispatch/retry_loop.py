@@ -180,7 +180,7 @@ class RetryLoop:
             TakenBackError: the peer did not answer in time.
         """
         await self._withdrawals.resumed()
-        there = [a.prompt_id for a in live.job.attempts if a.backend_id == config.id]
+        there = [a.prompt_id for a in live.job.own_attempts if a.backend_id == config.id]
         if any(map(self._withdrawals.has, there)) and not await self._withdrawals.look_now(
             config.id, ASK_FIRST_S
         ):

@@ -166,7 +166,8 @@ class Store:
 
     async def _save_jobs(self, jobs: Sequence[Job], places: Mapping[str, Rank]) -> None:
         def save(db: sa.Connection) -> None:
-            job_rows.save_jobs(db, jobs)
+            for at in range(0, len(jobs), BATCH):  # of more parameters a database takes none
+                job_rows.save_jobs(db, jobs[at : at + BATCH])
             job_rows.save_places(db, places)
 
         await self._transaction(save)

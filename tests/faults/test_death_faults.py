@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.core.engine.faults.health import HealthPolicy
 from orchestrator.core.engine.faults.retry import RetryPolicy
+from orchestrator.core.models.backend import Health
 from orchestrator.core.models.job import Job, JobState
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.gateway import Gateway
@@ -239,6 +240,48 @@ async def test_f51_the_next_process_goes_on_with_a_job_whose_tunnel_is_down(tmp_
             await peer.finish(there)
             assert (await master.end_of(job)).state is JobState.DONE
         assert len(peer.prompts) == 1
+
+
+async def _given_up(case: Tunnelled, job: Job) -> None:
+    """Its tunnel is down, and it waits in the queue."""
+    await case.tunnel.go_down()
+    runtime = case.rig.master.runtime
+    await until(lambda: runtime.manager.get_status(case.far).health is Health.DOWN, "its peer is down", 30.0)
+    await until(lambda: [one.id for one in runtime.queue.jobs()] == [job.id], "it waits", 30.0)
+
+
+async def test_a_job_that_was_edited_while_its_tunnel_was_down_runs_what_it_was_given(tmp_path: Path) -> None:
+    async with tunnelled(tmp_path, with_b=False) as case:
+        rig, job = case.rig, await case.runs_far()
+        await _given_up(case, job)
+        await rig.master.runtime.queue.edit(job.id, lambda old: replace(old, prompt=picture(777)))
+        await case.tunnel.come_back()
+        await until(lambda: len(rig.a.prompts) == 2 and rig.a.running == rig.a.prompts[1].id, "it runs", 30.0)
+        await rig.a.finish(rig.a.running or "")
+        done = await rig.end_of(job)
+        assert (done.state, rig.a.prompts[1].graph["1"]["inputs"]["color"]) == (JobState.DONE, 777)
+        assert done.attempts[-1].prompt_id == rig.a.prompts[1].id
+
+
+async def test_the_next_process_does_not_go_on_with_the_graph_of_before_the_edit(tmp_path: Path) -> None:
+    async with FakeComfyUI() as peer, Proxy(peer.port) as tunnel:
+        peer.object_info, peer.on_prompt = stock_classes(), "hold"
+        async with started(tmp_path, health=IMPATIENT) as master:
+            far = await master.add("far", tunnel.url)
+            job = await master.submit(picture())
+            await master.running_on(peer, job)
+            await tunnel.go_down()
+            status = master.runtime.manager.get_status
+            await until(lambda: status(far).health is Health.DOWN and master.runtime.queue.jobs(), "it waits")
+            await master.runtime.queue.edit(job.id, lambda old: replace(old, prompt=picture(777)))
+        async with started(tmp_path, health=IMPATIENT) as master:
+            await tunnel.come_back()
+            await until(
+                lambda: len(peer.prompts) == 2 and peer.running == peer.prompts[1].id, "it runs", 30.0
+            )
+            await peer.finish(peer.running or "")
+            assert (await master.end_of(job)).state is JobState.DONE
+        assert [prompt.graph["1"]["inputs"]["color"] for prompt in peer.prompts] == [0, 777]
 
 
 async def test_f51_a_job_that_was_stopped_while_its_tunnel_was_down_ends_there(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.core.models.job import JobRequest, JobState
 from orchestrator.errors import StoreError
+from tests.fakes.api import serving
 from tests.fakes.comfyui import FakeComfyUI
 from tests.fakes.disks import SmallDisk, small_disk
 from tests.fakes.graphs import picture
@@ -28,6 +29,50 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 def notices(rig: Rig) -> str:
     return " ".join(rig.master.runtime.notices)
+
+
+async def test_a_batch_that_the_disk_has_no_room_for_is_refused_whole_and_may_be_sent_again(
+    tmp_path: Path,
+) -> None:
+    """Half of it accepted, and cancelled again, would stand under its id for ever."""
+    size = 24 << 20
+    with small_disk(tmp_path / "data", "24m"):
+        async with serving(tmp_path) as host:
+            await host.ask("PATCH", "/orchestrator/settings", {"paused": True})
+            wal, ballast = tmp_path / "data" / "journal.sqlite3-wal", tmp_path / "data" / "ballast"
+            await until(lambda: wal.stat().st_size == 0, "nothing is left to be written", WRITTEN_S)
+            ballast.write_bytes(bytes(size - (4 << 20)))
+            names = [{"2.filename_prefix": f"{number}{'x' * 2000}"} for number in range(1000)]
+            body = {"prompt": picture(), "request_id": "one", "variations": names}
+            assert (await host.ask("POST", "/orchestrator/jobs", body))[0] == 503
+            assert host.runtime.jobs.all() == ()
+            ballast.unlink()
+            status, answer = await host.ask("POST", "/orchestrator/jobs", body)
+            assert status == 202, answer
+            again = (await host.ask("POST", "/orchestrator/jobs", body))[1]
+            assert len(set(answer["job_ids"])) == 1000 and again["job_ids"] == answer["job_ids"]
+
+
+async def test_what_a_full_disk_refuses_of_peers_is_not_half_done(disk: SmallDisk, tmp_path: Path) -> None:
+    """Else a peer that could not be added is there until the next start, and a removed one is there again."""
+    wal = tmp_path / "data" / "journal.sqlite3-wal"
+    async with started(tmp_path) as master:
+        book, known = master.runtime.peers, master.runtime.manager.all
+        kept = await master.add("kept", "http://127.0.0.1:9", enabled=False)
+        await until(lambda: wal.stat().st_size == 0, "nothing is left to be written", WRITTEN_S)
+        disk.fill()
+        with pytest.raises(StoreError):
+            await master.add("new", "http://127.0.0.1:10", enabled=False)
+        with pytest.raises(StoreError):
+            await book.update(kept, {"name": "other", "url": "http://127.0.0.1:11"})
+        with pytest.raises(StoreError):
+            await book.remove(kept)
+        assert [(peer.name, peer.url) for peer in known()] == [("kept", "http://127.0.0.1:9")]
+        disk.clear()
+        await master.add("new", "http://127.0.0.1:10", enabled=False)
+        await book.remove(kept)
+    async with started(tmp_path) as master:
+        assert [peer.name for peer in master.runtime.manager.all()] == ["new"]
 
 
 async def test_f52_a_full_disk_holds_the_line_and_ends_no_job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,64 @@ async def test_those_of_a_batch_that_cannot_be_edited_are_told_and_the_others_ar
     for each in ids:
         shown = await host.ask("GET", f"/orchestrator/jobs/{each}/graph")
         assert shown[1]["prompt"]["1"]["inputs"]["color"] == 7
+
+
+async def test_what_a_job_was_to_run_is_told_whole_and_edited_whole(host: Host, peer: FakeComfyUI) -> None:
+    """A picture in a text, as some packs have it: cut off, it would be sent like that after an edit."""
+    long, number = "A" * 150_000, 2**70
+    graph = picture()
+    graph["1"]["inputs"].update(picture=long, large=number)
+    workflow = {"nodes": [{"id": 1, "type": "EmptyImage", "widgets_values": [long]}]}
+    await host.ask("PATCH", "/orchestrator/settings", {"paused": True})
+    ids = await submitted(host, 1, prompt=graph, metadata={"workflow": workflow})
+    told = (await host.ask("GET", f"/orchestrator/jobs/{ids[0]}/graph"))[1]
+    inputs = told["prompt"]["1"]["inputs"]
+    assert (inputs["picture"], inputs["large"]) == (long, number)
+    assert told["workflow"] == workflow
+    assert (await host.ask("POST", f"/orchestrator/jobs/{ids[0]}/edit", told))[0] == 200
+    await host.ask("PATCH", "/orchestrator/settings", {"paused": False})
+    await until(lambda: peer.prompts, "it runs")
+    assert peer.prompts[0].graph["1"]["inputs"]["picture"] == long
+
+
+async def test_a_graph_of_many_long_lists_is_told_with_all_its_parameters(
+    host: Host, peer: FakeComfyUI
+) -> None:
+    names = [f"{number}.safetensors" for number in range(3000)]
+    loader = {"input": {"required": {"ckpt_name": [names]}}, "output": ["MODEL", "CLIP", "VAE"]}
+    peer.object_info["CheckpointLoaderSimple"] = {**loader, "python_module": "nodes"}
+    [config] = host.runtime.manager.all()
+    host.runtime.manager.forget_object_info(config.id)
+    await host.ask("POST", f"/orchestrator/peers/{config.id}/check", {})
+    node = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": names[0]}}
+    prompt = {str(number): node for number in range(80)}
+    told = (await host.ask("POST", "/orchestrator/inspect", {"prompt": prompt}))[1]["parameters"]
+    assert [len(parameter["choices"]) for parameter in told] == [3000] * 80
+
+
+async def test_a_node_without_inputs_is_judged_like_any_other(host: Host, peer: FakeComfyUI) -> None:
+    ids = await on_hold(host, 1)
+    bare = {**picture(), "1": {"class_type": "EmptyImage"}}
+    status, answer = await host.ask("POST", f"/orchestrator/jobs/{ids[0]}/edit", {"prompt": bare})
+    assert status == 400 and "Required input is missing: width" in answer["message"]
+    assert (await job(host, ids[0]))["held"]
+
+
+async def test_two_pages_that_repeat_a_batch_at_once_repeat_it_once(host: Host, peer: FakeComfyUI) -> None:
+    peer.on_prompt = "fail"
+    ids = await submitted(host, 2)
+    for each in ids:
+        await reaches(host, each, "failed")
+    batch = (await job(host, ids[0]))["batch"]["id"]
+    peer.on_prompt = "hold"
+    found = await asyncio.gather(*(act(host, "retry", batch=batch) for _ in range(2)))
+    assert sorted(len(answer["new"]) for answer in found) == [0, 2]
+
+
+async def test_an_output_of_endless_digits_is_not_there(host: Host, peer: FakeComfyUI) -> None:
+    ids = await on_hold(host, 1)
+    status, answer = await host.ask("GET", f"/orchestrator/jobs/{ids[0]}/outputs/{'9' * 5000}")
+    assert (status, answer["error"]) == (404, "not_found")
 
 
 async def test_what_no_peer_could_run_is_refused_and_the_job_stays_as_it_was(

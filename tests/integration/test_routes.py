@@ -178,6 +178,17 @@ async def test_whom_to_trust_with_a_peers_name_goes_in_and_out_in_one_form(host:
     assert (await host.ask("PATCH", route, {"tls": "", "url": "http://gpu-2"}))[1]["tls"] == ""
 
 
+@pytest.mark.parametrize("wrong", [{"name": "b"}, {"hours": "25:00"}, {"tls": "sha256:zz"}, {"url": "gpu-2"}])
+async def test_a_change_that_is_refused_leaves_the_key_as_it_was(host: Host, wrong: dict[str, str]) -> None:
+    peer = await host.add_peer(name="a", url="gpu-1", credentials={"bearer": KEY})
+    await host.add_peer(name="b", url="gpu-2")
+    for credentials in (None, {"bearer": "another-key"}):
+        body = {**wrong, "credentials": credentials}
+        status, answer = await host.ask("PATCH", f"/orchestrator/peers/{peer['id']}", body)
+        assert status == 400, answer
+        assert host.runtime.secrets.headers(peer["id"]) == {"Authorization": f"Bearer {KEY}"}
+
+
 async def test_an_address_that_is_already_a_peer_is_refused(host: Host) -> None:
     await host.add_peer(url="gpu-2")
     status, answer = await host.ask("POST", "/orchestrator/peers", {"url": "http://gpu-2:8188/"})

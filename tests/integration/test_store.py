@@ -70,6 +70,7 @@ FULL_JOB = Job(
         prompt_id="a prompt of its own",
         notes=("Left out what is not a node: _comment.",),
         held=True,
+        outdated_attempts=1,
     ),
     created_at=NOW,
     state=JobState.FAILED,

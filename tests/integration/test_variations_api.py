@@ -100,6 +100,8 @@ async def test_random_seeds_are_all_different_and_exact_on_a_page(host: Host) ->
         ({"axes": [{"address": "a", "from": 1, "to": 2, "step": 0}]}, "leads nowhere"),
         ({"axes": [{"address": "a", "from": 1, "to": 2, "step": -1}]}, "leads nowhere"),
         ({"axes": [{"address": "a", "from": 0, "to": 1e300, "step": 1}]}, "larger step"),
+        ({"axes": [{"address": "a", "from": 10**400, "to": 1, "step": 1}]}, "too large"),
+        ({"axes": [{"address": "a", "from": 1, "to": 10**400, "count": 3}]}, "too large"),
         ({"axes": [{"address": "a", "from": float("inf"), "to": 1, "step": 1}]}, "number"),
         ({"axes": [{"address": "a", "values": [1]}] * 2}, "twice"),
         ({"axes": [{"address": name, "seeds": 32} for name in "ab"]}, "1024 jobs; 1000"),

@@ -30,7 +30,8 @@ from orchestrator.dispatch.interfaces import RanHere
 from orchestrator.dispatch.queue.job_queue import PREPARED_AT_ONCE, JobQueue
 from orchestrator.dispatch.queue.local_peer import LocalPeer
 from orchestrator.dispatch.queue.prompt_variants import PromptVariants
-from orchestrator.dispatch.queue.queued_job import QueuedJob
+from orchestrator.dispatch.queue.queue_order import QueueOrder
+from orchestrator.dispatch.queue.queued_job import QueuedJob, rank_of
 from orchestrator.dispatch.sent_prompts import SentPrompts
 from orchestrator.errors import NoEligiblePeerError
 from tests.fakes.graphs import loaded_picture, picture, stock_classes
@@ -146,13 +147,38 @@ async def test_however_often_jobs_are_put_before_one_that_order_is_kept(room: Ro
     ahead, goal, others = tickets[0], tickets[1], tickets[2:]
     if is_first:
         ahead, goal = goal, ahead
-        room.room.move(ahead, goal)
+        room.room.move([ahead], goal)
     for other in others:
-        room.room.move(other, goal)
+        room.room.move([other], goal)
     assert room.room.line() == (ahead, *others, goal)
     room.room.paused = False
     await room.until(lambda: len(room.placed) == len(tickets))
     assert room.placed == [ahead, *others, goal]
+
+
+@pytest.mark.parametrize("place", [0, 1, 500])
+def test_many_that_are_put_before_one_get_their_ranks_once(place: int) -> None:
+    """One after the other each halves the gap, and soon all of the queue is ranked anew each time."""
+    order, jobs = QueueOrder(), [QueuedJob(JobRequest()) for _ in range(1000)]
+    for number, job in enumerate(jobs):
+        order.give(job, 1000.0 + number)
+        order.add(job)
+    block, rest = jobs[600:], jobs[:600]
+    assert len(order.move(block, jobs[place])) <= len(jobs)
+    assert list(order) == [*rest[:place], *block, *rest[place:]]
+    assert list(order) == sorted(order, key=rank_of)
+    assert len({order.since_s(job) for job in order}) >= len(jobs) - 1
+
+
+def test_a_job_that_is_put_before_itself_stays_where_it_is() -> None:
+    order, jobs = QueueOrder(), [QueuedJob(JobRequest()) for _ in range(3)]
+    for job in jobs:
+        order.give(job, 1000.0)
+        order.add(job)
+    order.move([jobs[0]], jobs[0])
+    assert list(order) == jobs
+    order.move([jobs[2], jobs[0]], jobs[0])
+    assert list(order) == [jobs[2], jobs[0], jobs[1]]
 
 
 async def test_a_job_that_was_given_a_peer_does_not_go_to_another_meanwhile(room: Room) -> None:

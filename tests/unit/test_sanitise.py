@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.host.sanitise import DEPTH_MAX, ITEMS_MAX, TEXT_MAX, header_text, sanitise
+from orchestrator.host.sanitise import DEPTH_MAX, ITEMS_MAX, TEXT_MAX, header_text, sanitise, whole_json
 
 
 class Colour(str, Enum):
@@ -104,3 +104,11 @@ def test_strict_json_takes_whatever_comes_out(value: Any) -> None:
 def test_a_header_gets_one_line_whatever_names_are_in_it() -> None:
     assert header_text("A\r\nSet-Cookie: x\0\tü\ud800", 100) == "A  Set-Cookie: x  ??"
     assert header_text("long" * 9, 5) == "longl"
+
+
+def test_what_somebody_goes_on_with_is_whole() -> None:
+    value = {"text": "A" * (TEXT_MAX + 1), "many": [0] * (ITEMS_MAX + 1), "large": 2**70}
+    assert json.loads(whole_json(value)) == value
+    assert json.loads(whole_json({"a": [float("nan"), 1.5, {"b": float("inf")}]})) == {
+        "a": [None, 1.5, {"b": None}]
+    }

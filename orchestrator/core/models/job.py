@@ -79,7 +79,8 @@ class JobRequest:
     ``request_id``: the sender's own name for this request; sent again under it, it is done once.
     ``prompt_id``: the id that the sender of a prompt gave it, where that cannot be the job's own.
     ``notes``: the job's first notes: what was done to the graph before it became one.
-    ``held``: a person keeps it from being started until it is let go.
+    ``held``: a person keeps it from being started until it is let go. ``outdated_attempts``: how many of the
+    job's first attempts ran what it was to do before a person edited it.
     """
 
     prompt: Prompt = field(default_factory=dict)
@@ -105,6 +106,7 @@ class JobRequest:
     prompt_id: str = ""
     notes: tuple[str, ...] = ()
     held: bool = False
+    outdated_attempts: int = 0
 
     @property
     def is_native(self) -> bool:
@@ -221,6 +223,11 @@ class Job:
         """When the peer began with it, where it may wait first; None while it waits or nobody knows."""
         is_there = self.attempts and self.state is not JobState.WAITING
         return self.attempts[-1].begun_at if is_there else None
+
+    @property
+    def own_attempts(self) -> tuple[Attempt, ...]:
+        """Those that ran what the job is to do now."""
+        return self.attempts[self.request.outdated_attempts :]
 
     @property
     def label(self) -> str:

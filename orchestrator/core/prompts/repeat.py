@@ -36,4 +36,5 @@ def repeated(
         request_id="",
         prompt_id="",
         held=False,
+        outdated_attempts=0,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from ...backends.manager import BackendManager
@@ -172,9 +172,9 @@ class JobQueue:
         if self.fleet.take(queued):
             self._dirty.set()
 
-    def move(self, queued: QueuedJob, before: QueuedJob | None) -> None:
-        """Put a waiting job before another one, or at the end of the queue."""
-        for one in self._line.move(queued, before):
+    def move(self, some: Sequence[QueuedJob], before: QueuedJob | None) -> None:
+        """Put waiting jobs, in this order, before another one, or at the end of the queue."""
+        for one in self._line.move(some, before):
             if one.id in self._scheduler.line:
                 self._enlist(one, self.variants.need(one))
         self._dirty.set()

@@ -59,8 +59,9 @@ class QueueControl:
                 label = known.job.label if known else wanted
                 raise NotFoundError(f"The job {label} has no place in the queue: {self._whereabouts(known)}.")
         behind = self._registry.get(before).queued if before else None
-        for live in map(self._registry.get, job_ids):
-            self._queue.move(live.queued, behind)
+        moved = [self._registry.get(job_id) for job_id in job_ids]
+        self._queue.move([live.queued for live in moved], behind)
+        for live in moved:
             self._registry.announce(live)  # so that every page reads the queue again
         places = {known.queued: known.job.id for known in self._registry}
         line = [queued for queued in self._queue.line() if queued in places]
@@ -83,7 +84,7 @@ class QueueControl:
         if wanted is not None and not live.job.state.is_final and (is_elsewhere or not is_placed):
             await self._check(live, wanted)
         is_free = wanted is None or await self._got_back(queued, wanted.id)
-        if live.job.state.is_final or not is_free:
+        if live.job.state.is_final or not is_free or live.recalled:
             raise NotFoundError(
                 f"The job {live.job.label} cannot be given a peer now: {self._whereabouts(live)}."
             )
@@ -112,8 +113,11 @@ class QueueControl:
         """
         live = self._registry.get(job_id)
         await self._get_back(live, "edited")
-        live.queued.renew(change(live.queued.request))
-        return await self._save(live)
+        live.renew(change(live.queued.request))
+        await self._save(live)
+        if live.job.attempts:  # those that the request says are of the old graph
+            await self._journal.save_job(live.job)
+        return live.job
 
     async def _save(self, live: LiveJob) -> Job:
         self._registry.update(live, request=live.queued.request)
@@ -122,7 +126,8 @@ class QueueControl:
         return live.job
 
     async def _get_back(self, live: LiveJob, what: str) -> None:
-        if live.job.state.is_final or not await self._got_back(live.queued, ""):
+        is_back = not live.job.state.is_final and await self._got_back(live.queued, "")
+        if not is_back or live.job.state.is_final or live.recalled:
             raise NotFoundError(f"The job {live.job.label} cannot be {what} now: {self._whereabouts(live)}.")
 
     async def _check(self, live: LiveJob, wanted: BackendConfig) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ...core.models.job import Rank
-from .queued_job import APART_S, QueuedJob, rank_between, rank_of
+from .queued_job import APART_S, QueuedJob, rank_of, ranks_between
 
 
 class QueueOrder:
@@ -49,17 +49,23 @@ class QueueOrder:
         elif queued in self._line:
             self._line.remove(queued)
 
-    def move(self, queued: QueuedJob, before: QueuedJob | None) -> tuple[QueuedJob, ...]:
-        """Put a waiting job before another one, or at the end; gives the jobs that got new ranks by it."""
-        if queued not in self._line:
+    def move(self, some: Sequence[QueuedJob], before: QueuedJob | None) -> tuple[QueuedJob, ...]:
+        """Put waiting jobs, in this order, before another one, or at the end; gives the jobs that got new
+        ranks by it. All at once: one after the other each would halve what is left of the same gap."""
+        there, moving = set(self._line), set(some)
+        block = [queued for queued in dict.fromkeys(some) if queued in there]
+        if not block:
             return ()
-        self._line.remove(queued)
-        at = self._line.index(before) if before in self._line else len(self._line)
+        at = self._line.index(before) if before in there else len(self._line)
+        behind = next((queued for queued in self._line[at:] if queued not in moving), None)
+        self._line = [queued for queued in self._line if queued not in moving]
+        at = self._line.index(behind) if behind else len(self._line)
         ahead = self._line[at - 1] if at else None
-        behind = self._line[at] if at < len(self._line) else None
-        queued.rank = rank_between(ahead, behind, rank_of(queued))
-        self._line.insert(at, queued)
-        return (queued,) if self._is_between(ahead, queued, behind) else self._spread(queued.rank[0])
+        for queued, rank in zip(block, ranks_between(ahead, behind, block), strict=True):
+            queued.rank = rank
+        self._line[at:at] = block
+        is_between = self._is_between(ahead, *block, behind)
+        return tuple(block) if is_between else self._spread(rank_of(block[0])[0])
 
     def since_s(self, queued: QueuedJob) -> float:
         """From when on it counts as waiting: a place that somebody gave it is no moment."""

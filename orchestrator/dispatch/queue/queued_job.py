@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -105,13 +105,21 @@ def rank_of(queued: QueuedJob) -> Rank:
     return queued.rank or (0.0, 0.0)
 
 
-def rank_between(ahead: QueuedJob | None, behind: QueuedJob | None, alone: Rank) -> Rank:
+def ranks_between(
+    ahead: QueuedJob | None, behind: QueuedJob | None, block: Sequence[QueuedJob]
+) -> list[Rank]:
     """A person's order: what is put at the front goes before all, whatever speaks for the others."""
+    steps = range(1, len(block) + 1)
     if behind is None:
-        return (rank_of(ahead)[0], rank_of(ahead)[1] + APART_S / 2) if ahead else alone
-    priority, since_s = rank_of(behind)
+        if ahead is None:
+            urgency, since_s = rank_of(block[0])
+            return [(urgency, since_s + (step - 1) * APART_S) for step in steps]
+        urgency, since_s = rank_of(ahead)
+        return [(urgency, since_s + step * APART_S / 2) for step in steps]
+    urgency, since_s = rank_of(behind)
     if ahead is None:
-        return math.nextafter(priority, -math.inf), since_s
-    if rank_of(ahead)[0] == priority:
-        return priority, (rank_of(ahead)[1] + since_s) / 2
-    return priority, since_s - APART_S / 2
+        first = math.nextafter(urgency, -math.inf)
+        return [(first, since_s + (step - 1) * APART_S) for step in steps]
+    is_apart = rank_of(ahead)[0] != urgency
+    from_s = since_s - APART_S if is_apart else rank_of(ahead)[1]
+    return [(urgency, from_s + (since_s - from_s) * step / (len(block) + 1)) for step in steps]

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...backends.events import Message, PreviewFrame
-from ...core.models.job import AttemptResult, Job
+from ...core.models.job import AttemptResult, Job, JobRequest
 from ...errors import NotFoundError, OrchestratorError, OvertakenError
 from ...signals import Signal
 from .queued_job import QueuedJob
@@ -96,6 +96,14 @@ class LiveJob:
     failure: OrchestratorError | None = None
     preview: PreviewFrame | None = None
 
+    def renew(self, request: JobRequest) -> None:
+        """A person edited it: how its old graph fared says nothing of the new one, and no attempt at that is
+        gone on with."""
+        self.queued.renew(replace(request, outdated_attempts=len(self.job.attempts)))
+        self.asked_again = self.freed = False
+        self.unanswered, self.last_error = frozenset(), None
+        self.final_on.clear()
+
 
 class JobRegistry:
     def __init__(self) -> None:
@@ -122,9 +130,9 @@ class JobRegistry:
         return live
 
     def of_prompt(self, prompt_id: str) -> LiveJob | None:
-        """The job that sent this prompt, if it has not ended."""
+        """The job that sent this prompt, if it has not ended, nor was edited since."""
         for live in self._live_jobs.values():
-            if not live.job.state.is_final and any(a.prompt_id == prompt_id for a in live.job.attempts):
+            if not live.job.state.is_final and any(a.prompt_id == prompt_id for a in live.job.own_attempts):
                 return live
         return None
 

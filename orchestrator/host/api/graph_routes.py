@@ -13,6 +13,7 @@ from ...core.workflow.inspector import Parameter, inspect_parameters
 from ...core.workflow.object_info import ObjectInfo
 from ...errors import NotFoundError
 from ...runtime import Runtime
+from ..sanitise import whole_json
 from .answers import JobGraphView, ParametersView, ParameterView, VariationsView
 from .bodies import read, read_object
 from .job_bodies import GraphBody
@@ -35,13 +36,21 @@ class GraphRoutes:
     async def inspect(self, request: web.Request) -> tuple[int, Any]:
         graph = read(GraphBody, await read_object(request)).graph
         info = await self._definitions()
-        found = await asyncio.to_thread(inspect_parameters, graph, info)
-        return 200, ParametersView(parameters=[parameter_view(parameter) for parameter in found])
+
+        def told() -> bytes:
+            found = inspect_parameters(graph, info)
+            return whole_json(ParametersView(parameters=list(map(parameter_view, found))))
+
+        return 200, await asyncio.to_thread(told)
 
     async def variations(self, request: web.Request) -> tuple[int, Any]:
         body = await read_object(request)
-        found = await asyncio.to_thread(lambda: read(Axes, body).changes())
-        return 200, VariationsView(count=len(found), variations=found)
+
+        def told() -> bytes:
+            found = read(Axes, body).changes()
+            return whole_json(VariationsView(count=len(found), variations=found))
+
+        return 200, await asyncio.to_thread(told)
 
     async def graph(self, request: web.Request) -> tuple[int, Any]:
         """What a job was to run: the workflow its files carry, and the prompt."""
@@ -49,8 +58,12 @@ class GraphRoutes:
         workflow = workflow_of(job.request)
         if not workflow and not job.request.prompt:
             raise NotFoundError(f"The graph of job {job.id} is no longer kept. Its picture may have it.")
-        prompt = await asyncio.to_thread(prompt_of, job.request)
-        return 200, JobGraphView(workflow=dict(workflow) if workflow else None, prompt=prompt)
+
+        def told() -> bytes:
+            view = JobGraphView(workflow=dict(workflow) if workflow else None, prompt=prompt_of(job.request))
+            return whole_json(view)
+
+        return 200, await asyncio.to_thread(told)
 
 
 def parameter_view(parameter: Parameter) -> ParameterView:

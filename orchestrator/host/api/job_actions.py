@@ -41,14 +41,21 @@ _CONCERNS: Mapping[str, Callable[[Job], bool]] = {
 class JobActions:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._retrying = asyncio.Lock()  #: who asks for a batch meanwhile finds it repeated
 
     async def act(self, request: web.Request) -> tuple[int, Any]:
         """Do one thing to several jobs. What came too late for some is told for each."""
         asked = read(JobAction, await read_object(request))
+        if asked.action != "retry":
+            return 200, await self._acted(asked)
+        async with self._retrying:
+            return 200, await self._acted(asked)
+
+    async def _acted(self, asked: JobAction) -> ActedView:
         concerned = [job for job in self._chosen(asked) if _CONCERNS[asked.action](job)]
         if asked.action in ("first", "last"):
-            return 200, await self._moved(concerned, to_front=asked.action == "first")
-        return 200, await self._each(concerned, self._deed(asked))
+            return await self._moved(concerned, to_front=asked.action == "first")
+        return await self._each(concerned, self._deed(asked))
 
     async def edit(self, request: web.Request) -> tuple[int, Any]:
         """Let a waiting job, and others with it, run another graph, in their places. What came too late for

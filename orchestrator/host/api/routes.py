@@ -234,10 +234,11 @@ class _Api:
         except OrchestratorError as exc:
             return _json(*error_answer(exc))
         number = request.match_info["n"]
-        output = job.outputs[int(number)] if number.isdecimal() and int(number) < len(job.outputs) else None
+        known = {str(place): each for place, each in enumerate(job.outputs)}
+        output = known.get(number)  # a number may have more digits than Python reads
         if output is None or not await asyncio.to_thread(Path(output.path).is_file):
             there = f"it has {len(job.outputs)}" if output is None else "the file is gone"
-            message = f"There is no output {number} of job {job.id}: {there}."
+            message = f"There is no output {number[:20]} of job {job.id}: {there}."
             return _json(404, {"error": NOT_FOUND, "message": message})
         name = urllib.parse.quote(output.filename, errors="replace")
         headers = {
@@ -318,7 +319,10 @@ class _Api:
         return 200, await work(self._runtime, read(WorkQuery, request.rel_url.query))
 
     async def explain(self, request: web.Request) -> tuple[int, Any]:
-        asked, here = self._parted(read(Explained, await read_object(request)).request())
+        body = await read_object(request)
+        # Large ones are looked through, as in ``submit``.
+        wanted = await asyncio.to_thread(lambda: read(Explained, body).request())
+        asked, here = self._parted(wanted)
         # Where a value of this computer is handed on as it is, no peer gets anything.
         outlook = await self._runtime.jobs.explain(asked) if asked.prompt or asked.workflow else Outlook()
         return 200, outlook_view(outlook, here)

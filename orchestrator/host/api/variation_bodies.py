@@ -62,11 +62,17 @@ class AxisBody(Body):
         first, last = self.from_, self.to
         if first is None or last is None or (self.step is None and self.count is None):
             raise ConfigError(f"{self.address} needs {_KINDS}.")
+        try:
+            return Axis(self.address, self._numbers(first, last))
+        except OverflowError:  # JSON has numbers that no float holds
+            raise ConfigError(f"{self.address} gets numbers that are too large.") from None
+
+    def _numbers(self, first: float, last: float) -> tuple[Any, ...]:
         if self.step is None:
-            return Axis(self.address, spread(first, last, self.count or 1, whole=self.whole))
+            return spread(first, last, self.count or 1, whole=self.whole)
         if self.step and abs((last - first) / self.step) > JOBS_MAX:
             raise ConfigError(f"{self.address} gets more than {JOBS_MAX} values. Take a larger step.")
-        return Axis(self.address, stepped(first, last, self.step))
+        return stepped(first, last, self.step)
 
 
 def _named(given: Any, handler: Any) -> AxisBody:
