@@ -99,6 +99,7 @@ class Runtime:
         self.notices = Notices(lambda: (self.store.notice, self.store.trouble, self.secrets.notice))
         self.store.on_trouble(self._journal_has_trouble)
         self._settings = Settings()
+        self._changing = asyncio.Lock()  #: two changes at once are one after the other
         self._settings_changed = Signal[[Settings]]("the settings")
         self._errands = BackgroundTasks()
         self._ready: asyncio.Event | None = None
@@ -174,13 +175,15 @@ class Runtime:
         """Switch something on or off.
 
         Raises:
-            ConfigError: there is no such setting.
+            ConfigError: there is no such setting. StoreError: nothing was switched.
         """
-        self._settings = self._settings.changed(changes)
+        async with self._changing:
+            wanted = self._settings.changed(changes)
+            await self.store.save_settings(vars(wanted))  # else they would be in effect until the next start
+            self._settings = wanted
         self._apply_settings()
-        self._settings_changed.tell(self._settings)
-        await self.store.save_settings(vars(self._settings))
-        return self._settings
+        self._settings_changed.tell(wanted)
+        return wanted
 
     def _apply_settings(self) -> None:
         now, dispatcher = self._settings, self._dispatcher

@@ -53,7 +53,9 @@ async def test_a_batch_that_the_disk_has_no_room_for_is_refused_whole_and_may_be
             assert len(set(answer["job_ids"])) == 1000 and again["job_ids"] == answer["job_ids"]
 
 
-async def test_what_a_full_disk_refuses_of_peers_is_not_half_done(disk: SmallDisk, tmp_path: Path) -> None:
+async def test_what_a_full_disk_refuses_of_peers_and_settings_is_not_half_done(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
     """Else a peer that could not be added is there until the next start, and a removed one is there again."""
     wal = tmp_path / "data" / "journal.sqlite3-wal"
     async with started(tmp_path) as master:
@@ -67,6 +69,9 @@ async def test_what_a_full_disk_refuses_of_peers_is_not_half_done(disk: SmallDis
             await book.update(kept, {"name": "other", "url": "http://127.0.0.1:11"})
         with pytest.raises(StoreError):
             await book.remove(kept)
+        with pytest.raises(StoreError):
+            await master.runtime.change_settings({"fleet_mode": True})
+        assert not master.runtime.settings.fleet_mode
         assert [(peer.name, peer.url) for peer in known()] == [("kept", "http://127.0.0.1:9")]
         disk.clear()
         await master.add("new", "http://127.0.0.1:10", enabled=False)

@@ -262,6 +262,13 @@ async def test_what_no_peer_could_run_is_refused_and_the_job_stays_as_it_was(
     assert (await host.ask("GET", f"/orchestrator/jobs/{ids[0]}/graph"))[1]["prompt"] == picture()
 
 
+async def test_a_move_that_is_refused_pins_nothing(host: Host, peer: FakeComfyUI) -> None:
+    ids = await on_hold(host, 1)
+    body = {"peer": "gpu", "before": "nothing"}
+    assert (await host.ask("POST", f"/orchestrator/jobs/{ids[0]}/move", body))[0] == 404
+    assert not (await job(host, ids[0]))["pinned_to"]
+
+
 async def test_what_runs_cannot_be_edited(host: Host, peer: FakeComfyUI) -> None:
     ids = await submitted(host, 1)
     await reaches(host, ids[0], "running")

@@ -52,12 +52,7 @@ class QueueControl:
         Raises:
             NotFoundError: one of them does not wait. StoreError: it will not outlive a restart.
         """
-        waiting = {job.id for job in self.jobs()}
-        for wanted in filter(None, (*job_ids, before)):
-            if wanted not in waiting:
-                known = self._registry.find(wanted)
-                label = known.job.label if known else wanted
-                raise NotFoundError(f"The job {label} has no place in the queue: {self._whereabouts(known)}.")
+        self.check_move(job_ids, before)
         behind = self._registry.get(before).queued if before else None
         moved = [self._registry.get(job_id) for job_id in job_ids]
         self._queue.move([live.queued for live in moved], behind)
@@ -66,6 +61,18 @@ class QueueControl:
         places = {known.queued: known.job.id for known in self._registry}
         line = [queued for queued in self._queue.line() if queued in places]
         await self._journal.save_places({places[queued]: rank_of(queued) for queued in line})
+
+    def check_move(self, job_ids: Sequence[str], before: str = "") -> None:
+        """
+        Raises:
+            NotFoundError: one of them does not wait.
+        """
+        waiting = {job.id for job in self.jobs()}
+        for wanted in filter(None, (*job_ids, before)):
+            if wanted not in waiting:
+                known = self._registry.find(wanted)
+                label = known.job.label if known else wanted
+                raise NotFoundError(f"The job {label} has no place in the queue: {self._whereabouts(known)}.")
 
     async def pin(self, job_id: str, peer: str) -> Job:
         """Let a job that no peer has begun run on one peer only, or on any again. It is called off on its way

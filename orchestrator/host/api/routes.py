@@ -290,6 +290,8 @@ class _Api:
 
     async def move(self, request: web.Request) -> tuple[int, Any]:
         before, peer = read(Move, await read_object(request)).asked()
+        if before is not None:
+            self._runtime.queue.check_move((_id(request),), before)  # what is refused changes nothing
         if peer is not None:
             await self._runtime.queue.pin(_id(request), peer)
         if before is not None:
