@@ -276,6 +276,7 @@ async def test_an_input_above_a_peers_upload_limit_is_a_reason_beside_the_others
         **with_model("x.ckpt"),
     }
     graph["1"] = loaded_picture("cat.png")["1"]
+    graph["2"]["inputs"]["needs"] = ["9", 0]
     reasons = (await told(master, graph))["peer"].eligibility.reason
     assert "it lacks the node TheirNode" in reasons
     assert "it lacks the file x.ckpt" in reasons

@@ -293,7 +293,9 @@ async def test_explain_names_all_that_each_of_three_peers_lacks_and_the_nearest_
     tagged.object_info = with_models("photo_v1.safetensors")
     loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "photo_v1.safetensors"}}
     rare = {"class_type": "Rare", "inputs": {"width": 8, "color": 0}}
-    asked = {"prompt": {**picture(), "8": loader, "9": rare}, "avoid": ["tagged"]}
+    prompt = {**picture(), "8": loader, "9": rare}
+    prompt["2"]["inputs"]["needs"] = ["8", 0]
+    asked = {"prompt": prompt, "avoid": ["tagged"]}
     async with bare, other, tagged:
         for name, fake in (("bare", bare), ("other", other), ("tagged", tagged)):
             added = await host.add_peer(name=name, url=fake.url, enabled=True)
