@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { dayNumber } from "../../web/fleet/data/i18n.js";
 import { entryOf, grouped, partedByDays, restMs, tallyOf } from "../../web/fleet/data/batches.js";
 import { Selection } from "../../web/fleet/jobs/selection.js";
 
@@ -58,6 +59,14 @@ test("what ended on several days has a heading for each, what ended today has no
   const [a, b, c] = [ended("1", "2026-01-02T10:00:00Z"), ended("2", "2026-01-02T09:00:00Z"), ended("3", "2026-01-01T09:00:00Z")];
   assert.deepEqual(keys(partedByDays([a, b], dayOf)), ["1", "2"]);
   assert.deepEqual(keys(partedByDays([a, b, c], dayOf)), ["day 2026-01-02", "1", "2", "day 2026-01-01", "3"]);
+});
+
+test("a day is the same from midnight to midnight here, and a number that is found at once", () => {
+  const at = (hours, minutes = 0) => new Date(2026, 0, 2, hours, minutes).toISOString();
+  assert.equal(dayNumber(at(0)), dayNumber(at(23, 59)));
+  assert.notEqual(dayNumber(at(0)), dayNumber(at(24)));
+  const moments = Array.from({ length: 30_000 }, (_, n) => new Date(2026, 0, 1, 0, n).toISOString());
+  assert.equal(new Set(moments.map(dayNumber)).size, 21);
 });
 
 test("picking reaches from the last one to this one, in either direction", () => {

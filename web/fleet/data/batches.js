@@ -15,8 +15,15 @@ import { isFinal } from "./job_index.js";
 const PARTED = " · "; //: between a workflow's name and what was changed in it
 const BAD = new Set(["failed", "set_aside"]);
 
+/** Lists of thousands are made again with each change. @type {WeakMap<Job, JobEntry>} */
+const plain = new WeakMap();
+
 /** @param {Job} job @returns {JobEntry} */
-export const entryOf = (job) => ({ kind: "job", key: job.job_id, job, isInside: false });
+export function entryOf(job) {
+  let entry = plain.get(job);
+  if (!entry) plain.set(job, (entry = { kind: "job", key: job.job_id, job, isInside: false }));
+  return entry;
+}
 
 /**
  * The two lists. A batch is in the queue, at the place of its first job, until all of it has ended.
@@ -36,14 +43,20 @@ export function grouped(queue, ended, opened) {
     }
   }
   const told = new Set();
-  const entries = (/** @type {readonly Job[]} */ jobs) => jobs.flatMap((job) => {
-    const id = job.batch?.id ?? "";
-    const all = members.get(id) ?? [];
-    if (all.length < 2) return [entryOf(job)];
-    if (told.has(id)) return [];
-    told.add(id);
-    return entriesOf(id, all, opened.has(id));
-  });
+  const entries = (/** @type {readonly Job[]} */ jobs) => {
+    /** @type {Entry[]} */
+    const found = [];
+    for (const job of jobs) {
+      const id = job.batch?.id ?? "";
+      const all = id ? members.get(id) ?? [] : [];
+      if (all.length < 2) found.push(entryOf(job));
+      else if (!told.has(id)) {
+        told.add(id);
+        found.push(...entriesOf(id, all, opened.has(id)));
+      }
+    }
+    return found;
+  };
   return { queue: entries(queue), ended: entries(ended) };
 }
 
@@ -55,11 +68,11 @@ function entriesOf(id, all, isOpened) {
 }
 
 /** With a heading before each day, where there is more than one. @param {Entry[]} entries
- * @param {(job: Job) => string} dayOf @returns {Entry[]} */
+ * @param {(job: Job) => number} dayOf @returns {Entry[]} */
 export function partedByDays(entries, dayOf) {
   /** @type {Entry[]} */
   const parted = [];
-  let last = "";
+  let last = 0;
   for (const entry of entries) {
     const job = entry.kind === "batch" ? entry.batch.jobs[0] : entry.kind === "job" && !entry.isInside ? entry.job : null;
     const day = job ? dayOf(job) : last;
@@ -81,7 +94,9 @@ export function nameOf(jobs) {
   const [first = [], ...others] = jobs.map(({ title }) => title.split(PARTED));
   let shared = first.length;
   for (const parts of others) {
-    while (shared && parts.slice(0, shared).join(PARTED) !== first.slice(0, shared).join(PARTED)) shared -= 1;
+    let alike = 0;
+    while (alike < shared && parts[alike] === first[alike]) alike += 1;
+    shared = alike;
   }
   return first.slice(0, shared).join(PARTED) || first[0] || "";
 }

@@ -2,7 +2,7 @@
 /** The jobs: the queue with what runs and waits, and the last that ended. */
 import { atNextFrame, h, setAttribute, setOptionalText, setText } from "../ui/dom.js";
 import { entryOf, grouped, partedByDays } from "../data/batches.js";
-import { day, plural, t } from "../data/i18n.js";
+import { dayNumber, plural, t } from "../data/i18n.js";
 import { restText } from "../ui/format.js";
 import { dropTarget, dropZone } from "./job_drag.js";
 import { isWanted, jobFilter } from "./job_filter.js";
@@ -71,7 +71,7 @@ export function mount(el, deps) {
       whole && store.unseen.waiting
         ? plural(store.unseen.waiting, "and {count} more waiting job", "and {count} more waiting jobs") : "",
     );
-    ended.show(partedByDays(entries.ended, (job) => day(job.ended_at ?? job.created_at)), whole && store.unseen.ended
+    ended.show(partedByDays(entries.ended, (job) => dayNumber(job.ended_at ?? job.created_at)), whole && store.unseen.ended
       ? plural(store.unseen.ended, "and {count} older job", "and {count} older jobs") : "");
     const any = store.queue.length + store.ended.length > 0;
     none.hidden = entries.queue.length > 0 || (!whole && over.length > 0);
