@@ -62,6 +62,16 @@ async def on_hold(host: Host, count: int = 4) -> list[str]:
     return ids
 
 
+async def failed_batch(host: Host, peer: FakeComfyUI) -> str:
+    """The id of a batch of two that failed; what is repeated of it runs."""
+    peer.on_prompt = "fail"
+    ids = await submitted(host, 2)
+    for each in ids:
+        await reaches(host, each, "failed")
+    peer.on_prompt = "hold"
+    return str((await job(host, ids[0]))["batch"]["id"])
+
+
 def graphs(peer: FakeComfyUI) -> list[Any]:
     return [prompt.graph["1"]["inputs"]["color"] for prompt in peer.prompts]
 
@@ -127,12 +137,7 @@ async def test_a_batch_is_pinned_and_cancelled_as_one(host: Host, peer: FakeComf
 
 
 async def test_what_failed_of_a_batch_is_tried_once_more(host: Host, peer: FakeComfyUI) -> None:
-    peer.on_prompt = "fail"
-    ids = await submitted(host, 2)
-    for each in ids:
-        await reaches(host, each, "failed")
-    batch = (await job(host, ids[0]))["batch"]["id"]
-    peer.on_prompt = "hold"
+    batch = await failed_batch(host, peer)
     new = (await act(host, "retry", batch=batch))["new"]
     assert len(new) == 2
     assert (await job(host, new[0]))["batch"]["id"] == batch
@@ -235,12 +240,7 @@ async def test_a_node_without_inputs_is_judged_like_any_other(host: Host, peer: 
 
 
 async def test_two_pages_that_repeat_a_batch_at_once_repeat_it_once(host: Host, peer: FakeComfyUI) -> None:
-    peer.on_prompt = "fail"
-    ids = await submitted(host, 2)
-    for each in ids:
-        await reaches(host, each, "failed")
-    batch = (await job(host, ids[0]))["batch"]["id"]
-    peer.on_prompt = "hold"
+    batch = await failed_batch(host, peer)
     found = await asyncio.gather(*(act(host, "retry", batch=batch) for _ in range(2)))
     assert sorted(len(answer["new"]) for answer in found) == [0, 2]
 

@@ -158,7 +158,7 @@ async def test_however_often_jobs_are_put_before_one_that_order_is_kept(room: Ro
 
 @pytest.mark.parametrize("place", [0, 1, 500])
 def test_many_that_are_put_before_one_get_their_ranks_once(place: int) -> None:
-    """One after the other each halves the gap, and soon all of the queue is ranked anew each time."""
+    """Moved one by one, each job halves the gap that is left; soon the whole queue has to be re-ranked."""
     order, jobs = QueueOrder(), [QueuedJob(JobRequest()) for _ in range(1000)]
     for number, job in enumerate(jobs):
         order.give(job, 1000.0 + number)
