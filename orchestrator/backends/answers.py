@@ -40,6 +40,7 @@ _SMALL = {
     "/interrupt": 1 << 20,
     "/free": 1 << 20,
     "/embeddings": 4 << 20,
+    "/node_replacements": 4 << 20,
     "/experiment/models": 4 << 20,
 }
 IN_THREAD_FROM = 1 << 20  #: JSON and files from this size on are handled off the event loop

@@ -15,6 +15,7 @@ import aiohttp
 
 from ..core.models.backend import QueueState, Vitals
 from ..core.models.job import RemoteFile
+from ..core.workflow.replacements import Replacements, read_replacements
 from ..errors import (
     AnswerTooLargeError,
     PeerAuthError,
@@ -136,6 +137,16 @@ class ComfyUIClient:
     async def embeddings(self) -> tuple[str, ...]:
         """The names of its embeddings, without endings, with its own separators."""
         return wire.embeddings(await self._json("GET", "/embeddings", timeout_s=MODELS_TIMEOUT_S))
+
+    async def node_replacements(self) -> Replacements:
+        """The nodes that it takes by another name in a prompt."""
+        try:
+            body = await self._json("GET", "/node_replacements")
+        except PeerBusyError:
+            raise
+        except PeerRefusedError:
+            body = None  # older than the route
+        return read_replacements(body)
 
     async def model_folders(self) -> tuple[str, ...]:
         """The kinds of model files it has, by their folders' names."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..background import BackgroundTasks
 from ..clock import utc_now
 from ..core.engine.faults.health import HealthPolicy, JobEnd, Work, after_answer, after_failure, after_job
 from ..core.models.backend import BackendConfig, BackendStatus, Health, QueueState
 from ..core.workflow.object_info import ObjectInfo
+from ..core.workflow.replacements import Replacements
 from ..errors import (
     AnswerError,
     MachineError,
@@ -28,6 +30,7 @@ from .gate import when_let
 from .manager import BackendManager
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _IN_WORDS = {
     Health.DOWN: "is down",
@@ -290,7 +293,8 @@ class HealthMonitor:
             limit = await _upload_limit(client)
             await _check_view(client)
             raw = await when_let(client.object_info, PATIENCE_S)
-            read = ObjectInfo(raw, await _embeddings(client))
+            embeddings, replacements = await _beside_nodes(client)
+            read = ObjectInfo(raw, embeddings, replacements or {})
             info = await asyncio.to_thread(shared, read, self._manager.node_lists())
             self._manager.set_object_info(backend_id, info, generation, limit)
             peer.reread_pause_s, peer.reread_at, peer.complaint = 0.0, 0.0, ""
@@ -312,8 +316,13 @@ class HealthMonitor:
         try:
             async with self._renewals:
                 client = self._client_for(config)
-                raw, embeddings = await client.object_info(), await _embeddings(client)
-            read = ObjectInfo(raw, known.embeddings if embeddings is None else embeddings)
+                raw = await client.object_info()
+                embeddings, replacements = await _beside_nodes(client)
+            read = ObjectInfo(
+                raw,
+                known.embeddings if embeddings is None else embeddings,
+                known.replacements if replacements is None else replacements,
+            )
             info = await asyncio.to_thread(shared, read, (known, *self._manager.node_lists()))
             if info is not known:
                 self._manager.renew_object_info(config.id, info, known)
@@ -354,11 +363,16 @@ def _log_transition(config: BackendConfig, before: BackendStatus, after: Backend
         log.warning("Peer %s (%s) %s: %s", config.name, config.url, _IN_WORDS[after.health], after.reason)
 
 
-async def _embeddings(client: ComfyUIClient) -> tuple[str, ...] | None:
+async def _beside_nodes(client: ComfyUIClient) -> tuple[tuple[str, ...] | None, Replacements | None]:
+    """Its embeddings, and the nodes that it takes by other names; None where it does not tell."""
+    return await _told(client.embeddings), await _told(client.node_replacements)
+
+
+async def _told(ask: Callable[[], Awaitable[T]]) -> T | None:
     try:
-        return await when_let(client.embeddings, PATIENCE_S)
+        return await when_let(ask, PATIENCE_S)
     except PeerError:
-        return None  # then nothing is said of them
+        return None
 
 
 def shared(read: ObjectInfo, known: Iterable[ObjectInfo]) -> ObjectInfo:

@@ -132,6 +132,25 @@ async def test_the_peer_that_has_all_of_it_wins_by_every_way_in(fleet: Fleet, fl
     assert "only_on_master" in text[0] and "ink" in text[0]
 
 
+async def test_an_old_node_runs_on_peers_that_take_it_by_another_name(
+    fleet: Fleet, fleet_mode: Session
+) -> None:
+    graph = {
+        "1": node("ReportOldPicture", size=32, colour=0x102030),
+        "2": node("SaveImage", images=["1", 0], filename_prefix="renamed"),
+    }
+    async with fleet_mode.http.get(f"{fleet.peers[0].url}/node_replacements") as answer:
+        is_taken = answer.status == 200
+    if not is_taken:  # ComfyUI is older than that
+        with pytest.raises(PromptRejected, match="it lacks the node ReportOldPicture"):
+            await fleet_mode.run(graph)
+        return
+    done = await fleet_mode.run(graph)
+    picture = await fleet_mode.picture(done.images("2")[0])
+    assert (picture.shape[:2], tuple(picture[0, 0, :3])) == ((32, 32), (0x10, 0x20, 0x30))
+    assert (await api_job(fleet_mode, graph))["state"] == "done"
+
+
 async def test_each_embedding_that_a_peer_lacks_is_a_caution(fleet: Fleet, master: Session) -> None:
     text = "embedding:badhands_v9, (embedding:easyneg.safetensors:1.2), blurry"
     graph = {"1": node("PrimitiveString", value=text), "2": node("PreviewAny", source=["1", 0])}

@@ -85,6 +85,7 @@ class FakeComfyUI:
         self.vram_free = 20 << 30
         self.object_info: dict[str, Any] = {}
         self.embeddings: list[str] = []
+        self.replacements: dict[str, list[Any]] = {}
         self.features: dict[str, Any] = {"supports_preview_metadata": True, "max_upload_size": 100 * MIB}
         self.models: dict[str, dict[str, Any]] | None = {}
         self.on_prompt: OnPrompt = "run"
@@ -313,6 +314,7 @@ class FakeComfyUI:
             ("GET", "/object_info", self._get_object_info),
             ("GET", "/object_info/{class}", self._get_class_info),
             ("GET", "/embeddings", self._get_embeddings),
+            ("GET", "/node_replacements", self._get_replacements),
             ("GET", "/features", self._get_features),
             ("GET", "/experiment/models", self._get_model_folders),
             ("GET", "/experiment/models/{folder}", self._get_models),
@@ -348,6 +350,9 @@ class FakeComfyUI:
 
     async def _get_embeddings(self, _: web.Request) -> web.Response:
         return web.json_response(self.embeddings)
+
+    async def _get_replacements(self, _: web.Request) -> web.Response:
+        return web.json_response(self.replacements)
 
     async def _get_object_info(self, _: web.Request) -> web.Response:
         return web.json_response(self.object_info)

@@ -99,7 +99,9 @@ async def test_f55_a_packed_result_that_swells_is_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("path", ["/system_stats", "/features", "/embeddings", "/history/x"])
+@pytest.mark.parametrize(
+    "path", ["/system_stats", "/features", "/embeddings", "/node_replacements", "/history/x"]
+)
 async def test_f55_json_without_end_is_refused_at_its_routes_bound(path: str) -> None:
     endless = Endless(b"[", b'"%s",' % (b"x" * 30_000), "application/json")
     async with FakeComfyUI() as fake:
@@ -109,6 +111,7 @@ async def test_f55_json_without_end_is_refused_at_its_routes_bound(path: str) ->
             "/system_stats": client.vitals,
             "/features": client.max_upload_bytes,
             "/embeddings": client.embeddings,
+            "/node_replacements": client.node_replacements,
             "/history/x": lambda: client.history("x"),
         }
         try:
@@ -116,7 +119,7 @@ async def test_f55_json_without_end_is_refused_at_its_routes_bound(path: str) ->
                 await asked[path]()
         finally:
             await client.close()
-    most = {"/system_stats": 1, "/features": 1, "/embeddings": 4}.get(path, 64)
+    most = {"/system_stats": 1, "/features": 1, "/embeddings": 4, "/node_replacements": 4}.get(path, 64)
     assert endless.sent <= most * MIB + IN_FLIGHT
 
 

@@ -144,6 +144,26 @@ async def test_a_check_brings_health_and_node_list(watch: Watch, fake: FakeComfy
     assert info is not None and "KSampler" in info
 
 
+async def test_with_its_nodes_a_peer_tells_which_old_ones_it_replaces(
+    watch: Watch, fake: FakeComfyUI
+) -> None:
+    fake.replacements = {"Sampler": [{"new_node_id": "KSampler", "input_mapping": None}]}
+    watch.add("a", fake.url)
+    await watch.monitor.check("a")
+    info = watch.manager.get_object_info("a")
+    assert info is not None and info.replacements["Sampler"].class_type == "KSampler"
+
+
+async def test_a_peer_that_cannot_tell_what_it_replaces_has_its_nodes_all_the_same(
+    watch: Watch, fake: FakeComfyUI
+) -> None:
+    fake.answers["/node_replacements"] = answer(500)
+    watch.add("a", fake.url)
+    await watch.monitor.check("a")
+    info = watch.manager.get_object_info("a")
+    assert info is not None and not info.replacements
+
+
 async def test_a_node_list_that_is_known_is_not_read_again(watch: Watch, fake: FakeComfyUI) -> None:
     watch.add("a", fake.url)
     for _ in range(3):

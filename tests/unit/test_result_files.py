@@ -14,9 +14,9 @@ from orchestrator.core.workflow.result_files import (
     files_of,
     merged,
     sequence_of,
-    shown_of,
     texts_of,
 )
+from orchestrator.core.workflow.shown_outputs import shown_of
 
 OUTPUTS = {
     "9": {
@@ -81,6 +81,11 @@ def test_nodes_that_an_expansion_made_come_where_the_node_is_that_became_them() 
         ({"result": ["temp/bg.png"]}, RemoteFile("2", "bg.png", "", "temp")),
         ({"model": ["3d/mesh.glb [temp]"]}, RemoteFile("2", "mesh.glb", "3d", "temp")),
         ({"saved": {"files": ["x.txt"]}}, RemoteFile("2", "x.txt")),
+        ({"images": [{"filename": "x.png"}]}, RemoteFile("2", "x.png")),
+        ({"video_path": ["cats/x.mp4"]}, RemoteFile("2", "x.mp4", "cats")),
+        ({"Output_Path": "x.mp4"}, RemoteFile("2", "x.mp4")),
+        ({"files": ["/srv/comfy/output/temp/x.png"]}, RemoteFile("2", "x.png", "temp")),
+        ({"files": ["/srv/temp/comfy/output/x.png"]}, RemoteFile("2", "x.png")),
     ],
 )
 def test_a_file_is_found_whatever_shape_it_is_told_in(output: dict[str, Any], file: RemoteFile) -> None:
@@ -95,7 +100,8 @@ def test_a_file_is_found_whatever_shape_it_is_told_in(output: dict[str, Any], fi
         {"files": ["https://example.org/x.png"]},
         {"files": ["no ending", "0.5", "a\nb.png", ""]},
         {"loras": [{"name": "/models/loras/ink.safetensors"}]},
-        {"images": [{"filename": "x.png"}, {"filename": 7, "type": "output"}, None, 3]},
+        {"images": [{"filename": "x"}, {"filename": 7, "type": "output"}, None, 3]},
+        {"model_name": ["loras/ink.png"], "style": "a/b.png"},
     ],
 )
 def test_what_is_no_file_is_not_taken_for_one(output: dict[str, Any]) -> None:
@@ -127,6 +133,30 @@ FILM = entry(
     id="9f2c",
     preview_id="77aa",
 )
+
+
+@pytest.mark.parametrize(
+    ("beside", "file", "shown"),
+    [
+        ({"poster": "rd-1/p.png"}, RemoteFile("2", "p.png", "rd-1"), "here/p_00007.png"),
+        ({"preview_file": "other/p.png"}, None, None),
+        ({"image_path": "other/p.png"}, RemoteFile("2", "p.png", "other"), "here/p_00007.png"),
+        ({"fullpath": "/srv/output/all/p.png"}, RemoteFile("2", "p.png", "all"), "/out/here/p_00007.png"),
+        ({"fullpath": "C:\\out\\output\\p.png"}, RemoteFile("2", "p.png"), "/out/here/p_00007.png"),
+        ({"style": "looks/p.png"}, None, None),
+        ({"source": "/models/p.png"}, None, None),
+    ],
+)
+def test_a_companion_may_be_named_by_a_path(
+    beside: dict[str, str], file: RemoteFile | None, shown: str | None
+) -> None:
+    (key, value), film = *beside.items(), RemoteFile("2", "x.mp4", "rd-1")
+    outputs = made(gifs=[entry("x.mp4", "rd-1", **beside)])
+    assert files_of(outputs, {"2": {}}) == ((film, file) if file else (film,))
+    place = OutputFile("2", "/out/here/p_00007.png", "p_00007.png", "here", "output")
+    film_here = OutputFile("2", "/out/here/x.mp4", "x.mp4", "here", "output")
+    (told,) = shown_of(outputs, {film: film_here, **({file: place} if file else {})})["2"]["gifs"]
+    assert told.get(key) == (shown if file or value.startswith("/") else value)
 
 
 def test_a_companion_is_a_file_and_shown_under_its_name_here() -> None:

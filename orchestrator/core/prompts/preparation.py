@@ -13,6 +13,7 @@ from ..workflow.cut import DISPATCH_CLASS, bridged
 from ..workflow.inspector import inspect_parameters
 from ..workflow.object_info import ObjectInfo
 from ..workflow.prompt import class_of, names_every_class, upstream, without_classes
+from ..workflow.replacements import with_replacements
 from ..workflow.result_nodes import ResultPlan, add_result_node
 from .peer_files import is_model_file
 from .requirements import (
@@ -137,7 +138,7 @@ def _graph(request: JobRequest, info: ObjectInfo, now: datetime | None) -> Promp
     prompt = without_classes(prompt, request.drop_classes) if request.drop_classes else dict(prompt)
     if not prompt:
         raise WorkflowError("The graph is empty. Add the nodes that shall run on a peer.")
-    return prompt
+    return with_replacements(prompt, info.replacements, info)
 
 
 def _with_dispatch_node(info: ObjectInfo) -> ObjectInfo:

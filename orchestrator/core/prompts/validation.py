@@ -15,6 +15,7 @@ from typing import Any
 from ..models.job import Prompt
 from ..workflow.object_info import COMBO, InputSpec, ObjectInfo
 from ..workflow.prompt import class_of, is_link, links_of
+from ..workflow.replacements import with_replacements
 from .requirements import NO_DOUBT, TAKES_ANY_CHOICE, Doubt, doubt_of, lacks_of, may_be_input
 
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
@@ -48,6 +49,7 @@ def validate(
     has_file: Callable[[str], bool] = lambda value: False,
 ) -> Validation:
     """Check `prompt`, or what its output nodes `targets` need. `has_file` tells of uploadable input files."""
+    prompt = with_replacements(prompt, info.replacements, info)
     unknown = {i: class_of(node) for i, node in prompt.items() if class_of(node) not in info}
     if unknown:
         missing = lacks_of(prompt, info)

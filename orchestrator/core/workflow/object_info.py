@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ...errors import WorkflowError
 from ..models.workflow import EMPTY
 from .prompt import SEED_NAMES
+from .replacements import Replacements
 
 Section = Literal["required", "optional", "hidden"]
 UploadKind = Literal["image", "video", "audio", "file"]
@@ -126,10 +127,15 @@ class ObjectInfo:
     ``raw`` is the parsed body of GET /object_info, or the plain form ``{"KSampler": ["seed"]}``: class to
     widget names in order. Classes are read when first asked for, so a malformed one hurts nobody else.
     ``embeddings``: what GET /embeddings of the same server names, without endings; None where it was not
-    asked.
+    asked. ``replacements``: which classes it takes in the place of old ones.
     """
 
-    def __init__(self, raw: Mapping[str, Any], embeddings: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        raw: Mapping[str, Any],
+        embeddings: Sequence[str] | None = None,
+        replacements: Replacements = EMPTY,
+    ) -> None:
         if not isinstance(raw, Mapping):
             raise WorkflowError(
                 f"Node definitions must be an object of class names, not {_kind(raw)}. "
@@ -137,6 +143,7 @@ class ObjectInfo:
             )
         self._raw = raw
         self.embeddings = None if embeddings is None else tuple(embeddings)
+        self.replacements = replacements
         self._inputs: dict[str, _Inputs] = {}
         self._facts: dict[str, _Facts] = {}
 
@@ -147,7 +154,7 @@ class ObjectInfo:
 
     def extended(self, definitions: Mapping[str, Any]) -> ObjectInfo:
         """These definitions and more; a class that is here already keeps its own."""
-        both = ObjectInfo({**definitions, **self._raw}, self.embeddings)
+        both = ObjectInfo({**definitions, **self._raw}, self.embeddings, self.replacements)
         both._inputs = dict(self._inputs)
         return both
 
@@ -160,17 +167,15 @@ class ObjectInfo:
         """These definitions with others for some classes, without the classes that are `gone`, and with other
         `embeddings` unless None."""
         raw = {name: value for name, value in self._raw.items() if name not in gone}
-        newer = ObjectInfo({**raw, **definitions}, self.embeddings if embeddings is None else embeddings)
+        embeddings = self.embeddings if embeddings is None else embeddings
+        newer = ObjectInfo({**raw, **definitions}, embeddings, self.replacements)
         changed = {*definitions, *gone}
         newer._inputs = {name: specs for name, specs in self._inputs.items() if name not in changed}
         return newer
 
-    def is_read_from(self, raw: Mapping[str, Any], embeddings: Sequence[str] | None = None) -> bool:
-        """Whether they are these definitions and embeddings."""
-        return self._raw == raw and self.embeddings == (None if embeddings is None else tuple(embeddings))
-
     def is_same_as(self, other: ObjectInfo) -> bool:
-        return self.is_read_from(other._raw, other.embeddings)
+        beside = (self.embeddings, self.replacements) == (other.embeddings, other.replacements)
+        return beside and self._raw == other._raw
 
     def __contains__(self, class_type: object) -> bool:
         return class_type in self._raw

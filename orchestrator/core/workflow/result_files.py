@@ -1,4 +1,4 @@
-"""Reads the outputs of a peer's history entry: which files and texts its nodes made, and what they show.
+"""Reads the outputs of a peer's history entry: which files and texts its nodes made.
 
 Seen: lists of ``{"filename", "subfolder", "type"}`` under any key (images, gifs, audio, 3d, latents, files),
 with the names of companions in them (``workflow``, ``fullpath``); plain paths (``result`` of core 3D nodes,
@@ -9,36 +9,17 @@ with the names of companions in them (``workflow``, ``fullpath``); plain paths (
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..models.job import OutputFile, RemoteFile
+from ..models.job import RemoteFile
+from .named_files import ABSOLUTE, FOLDERS, PLACE_KEYS, TEXT_KEYS, companion, file_named, file_of, is_entry
 
 TEXT_MAX = 1 << 20  #: characters of a text that are shown
 KEPT_TEXT_MAX, KEPT_TEXTS_MAX = 100_000, 1 << 20  #: of a text, and of all texts, in a job's record
-_DEPTH_MAX = 12
+DEPTH_MAX = 12
 _FILES_MAX = 20_001  #: one more than are taken, so that too many are noticed
-_TEXT_KEYS = ("text", "string")
-#: Keys of plain texts that may well look like a path and are none.
-_WORDS = frozenset({*_TEXT_KEYS, "texts", "strings", "value", "values", "prompt", "message", "caption"})
-#: Keys under which a relative name is a file's.
-_FILES = frozenset(
-    {"file", "files", "filenames", "path", "paths", "saved", "result", "results", "output"}
-    | {"image", "images", "gif", "gifs", "video", "videos", "audio", "audios", "3d", "mesh", "meshes", "glb"}
-    | {"model_file", "outputs", "saved_files", "output_files", "file_path", "file_paths", "svg", "latents"}
-)
-_MEDIA = (
-    "png|jpe?g|webp|gif|avif|apng|exr|tiff?|bmp|svg|psd|hdr|dds|pdf|mp4|webm|mkv|mov|avi|m4v|mp3|wav|flac"
-    "|ogg|opus|m4a|aac|glb|gltf|obj|ply|stl|fbx|usdz?|spz|k?splat|bvh|latent|npz|npy|json|txt|csv|srt|vtt|xml|yaml|md|zip"
-)
-_MEDIA_NAME = re.compile(rf"[^\n\r\0]{{1,1000}}\.({_MEDIA})", re.IGNORECASE)
-_ANNOTATED = re.compile(r"^(?P<name>.*) \[(?P<type>output|input|temp)\]$", re.DOTALL)
-_ABSOLUTE = re.compile(r"^([\\/]|[A-Za-z]:[\\/])")
-_TYPES = ("output", "temp", "input")
-#: What newer cores say of a file in their own asset database, which is not this computer's.
-_ASSET_KEYS = frozenset({"id", "preview_id", "asset_id", "asset_hash", "hash"})
-_PLACE_KEYS = frozenset({"filename", "subfolder", "type"})  #: of an entry: where it says that its file is
 _PATTERN = re.compile(r"%0?(\d*)d")
 
 
@@ -105,7 +86,7 @@ def _with_files_of(before: Any, output: Any) -> Any:
 def _with_files_at(key: str, before: Any, now: Any) -> Any:
     """`now`, with what of `before` names a file: objects come first, as they were made; plain paths last, as
     some lists are read by position."""
-    if isinstance(before, dict) and isinstance(now, dict) and not _entry(before) and not _entry(now):
+    if isinstance(before, dict) and isinstance(now, dict) and not is_entry(before) and not is_entry(now):
         return _with_files_of(before, now)
     olds = before if isinstance(before, list) else [before]
     kept = [item for item in olds if _names_file(item, key.lower())]
@@ -119,7 +100,7 @@ def _with_files_at(key: str, before: Any, now: Any) -> Any:
 def _names_file(item: Any, key: str) -> bool:
     """Whether it, or anything in it, names a file."""
     is_told = next(_entries(item), None) is not None
-    return is_told or any(_path_file("", path, name) is not None for path, name in _strings(item, key))
+    return is_told or any(file_named("", path, name) is not None for path, name in _strings(item, key))
 
 
 def _items(value: Any) -> list[Any]:
@@ -143,7 +124,7 @@ def companions_of(outputs: Mapping[str, Any]) -> frozenset[RemoteFile]:
         file
         for node_id, output in outputs.items()
         for entry in _entries(output)
-        for file in _beside(_file(node_id, entry), entry)
+        for file in _beside(file_of(node_id, entry), entry)
     )
 
 
@@ -152,7 +133,7 @@ def texts_of(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str = "
     found: list[str] = []
     for node_id in _ordered(outputs, order, only):
         output = outputs[node_id]
-        for key in _TEXT_KEYS if isinstance(output, dict) else ():
+        for key in TEXT_KEYS if isinstance(output, dict) else ():
             found += [text for text in _items(output.get(key)) if isinstance(text, str)]
     return tuple(found)
 
@@ -193,34 +174,25 @@ def _ordered(outputs: Mapping[str, Any], order: Mapping[str, Any], only: str) ->
 def _entries(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """Every object that names a file."""
     if isinstance(value, dict):
-        if _entry(value):
+        if is_entry(value):
             yield value
         value = value.values()
     elif not isinstance(value, list):
         return
-    for item in value if depth < _DEPTH_MAX else ():
+    for item in value if depth < DEPTH_MAX else ():
         if isinstance(item, (dict, list)):
             yield from _entries(item, depth + 1)
-
-
-def _entry(value: Any) -> bool:
-    """Whether it names a file. Some packs leave out the type, which GET /view takes for "output"."""
-    if not isinstance(value, dict) or not isinstance(value.get("filename"), str):
-        return False
-    return isinstance(value.get("type"), str) or (
-        "type" not in value and isinstance(value.get("subfolder"), str)
-    )
 
 
 def _files(node_id: str, output: Any) -> Iterator[RemoteFile]:
     told: dict[str, list[RemoteFile]] = {}
     for entry in _entries(output):
-        file = _file(node_id, entry)
+        file = file_of(node_id, entry)
         told.setdefault(file.filename, []).append(file)
         yield file
         yield from _beside(file, entry)
     for path, key in _strings(output):
-        named = _path_file(node_id, path, key)
+        named = file_named(node_id, path, key)
         if named is not None and not any(_may_be(named, file, path) for file in told.get(named.filename, ())):
             yield named
 
@@ -228,140 +200,30 @@ def _files(node_id: str, output: Any) -> Iterator[RemoteFile]:
 def _may_be(named: RemoteFile, told: RemoteFile, path: str) -> bool:
     """Whether the plain `path` may be the file of the same name that an object tells. A preview in the temp
     folder is not the file in the output folder."""
-    if not _ABSOLUTE.match(path) or not any(part in _TYPES for part in re.split(r"[\\/]+", path)):
+    if not ABSOLUTE.match(path) or not any(part in FOLDERS for part in re.split(r"[\\/]+", path)):
         return True  # it does not say in which of the peer's folders it lies
     folders, own = named.subfolder.split("/"), re.split(r"[\\/]+", told.subfolder)
     own = [part for part in own if part]
     return named.type == told.type and (not own or folders[-len(own) :] == own)
 
 
-def _file(node_id: str, entry: Mapping[str, Any]) -> RemoteFile:
-    subfolder = entry.get("subfolder")
-    return RemoteFile(
-        node_id,
-        entry["filename"],
-        subfolder if isinstance(subfolder, str) else "",
-        entry.get("type", "output"),
-    )
-
-
 def _beside(file: RemoteFile, entry: Mapping[str, Any]) -> Iterator[RemoteFile]:
     """The files that its entry names as companions."""
     for key, value in entry.items():
-        if key in _WORDS or key in _PLACE_KEYS or not isinstance(value, str) or value == file.filename:
-            continue
-        if _MEDIA_NAME.fullmatch(value) and not re.search(r"[\\/]", value):
-            yield replace(file, filename=value)
+        if key not in PLACE_KEYS and isinstance(value, str):
+            named = companion(file, key, value)
+            if named is not None and named != file:
+                yield named
 
 
 def _strings(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     """Every text outside of the objects that name files, with the nearest key above it."""
     if isinstance(value, str):
         yield value, key
-    elif depth <= _DEPTH_MAX and isinstance(value, dict):
+    elif depth <= DEPTH_MAX and isinstance(value, dict):
         for name, item in value.items():
-            if not (isinstance(item, str) and _entry(value)):
+            if not (isinstance(item, str) and is_entry(value)):
                 yield from _strings(item, str(name).lower(), depth + 1)
-    elif depth <= _DEPTH_MAX and isinstance(value, list):
+    elif depth <= DEPTH_MAX and isinstance(value, list):
         for item in value:
             yield from _strings(item, key, depth + 1)
-
-
-def _path_file(node_id: str, path: str, key: str) -> RemoteFile | None:
-    """The file that a plain text names; None where it is no path."""
-    if key in _WORDS or len(path) > 1_000 or "://" in path:
-        return None
-    annotated = _ANNOTATED.match(path)
-    name = annotated["name"] if annotated else path
-    is_absolute = bool(_ABSOLUTE.match(name))
-    if not _MEDIA_NAME.fullmatch(name) or not (is_absolute or annotated or key in _FILES):
-        return None
-    parts = [part for part in re.split(r"[\\/]+", name) if part not in ("", ".")]
-    kind = annotated["type"] if annotated else "output"
-    if is_absolute:
-        roots = [number for number, part in enumerate(parts[:-1]) if part in _TYPES]
-        kind, parts = (parts[roots[-1]], parts[roots[-1] + 1 :]) if roots else (kind, parts[-1:])
-    elif len(parts) > 1 and parts[0] in _TYPES and not annotated:
-        kind, parts = parts[0], parts[1:]
-    return RemoteFile(node_id, parts[-1], "/".join(parts[:-1]), kind) if parts else None
-
-
-def shown_of(
-    outputs: Mapping[str, Any],
-    places: Mapping[RemoteFile, OutputFile],
-    restored: Callable[[str], str] = lambda text: text,
-) -> dict[str, Any]:
-    """The outputs as this computer would show them: with the names that the files have here, and none of the
-    peer's paths. A file that is not here is left out. `restored`: a text with the user's own file names."""
-    shown: dict[str, Any] = {}
-    for node_id, output in outputs.items():
-        if isinstance(output, dict):
-            node = _ShownNode(node_id, places, restored)
-            shown[node_id] = {key: node.value(items, str(key)) for key, items in output.items()}
-    return shown
-
-
-@dataclass(frozen=True)
-class _ShownNode:
-    node_id: str
-    places: Mapping[RemoteFile, OutputFile]
-    restored: Callable[[str], str]
-
-    def value(self, value: Any, key: str, depth: int = 0) -> Any:
-        if isinstance(value, str):
-            return self._text(value, key.lower())
-        if not isinstance(value, (list, dict)):
-            return value
-        if depth > _DEPTH_MAX:
-            return None
-        if isinstance(value, list):
-            kept = (item for item in value if not _entry(item) or self._place(item))
-            return [self.value(item, key, depth + 1) for item in kept]
-        if _entry(value):
-            return self._entry(value, depth)
-        return {name: self.value(item, str(name), depth + 1) for name, item in value.items()}
-
-    def _place(self, entry: Mapping[str, Any]) -> OutputFile | None:
-        return self.places.get(_file(self.node_id, entry))
-
-    def _entry(self, entry: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        file, place = _file(self.node_id, entry), self._place(entry)
-        if place is None:
-            return {}
-        shown: dict[str, Any] = {}
-        for name, item in entry.items():
-            if name in _ASSET_KEYS or name in _PLACE_KEYS:
-                continue
-            if not isinstance(item, str):
-                shown[name] = self.value(item, str(name), depth + 1)
-            elif (said := self._beside(file, place, name, item)) is not None:
-                shown[name] = said
-        return {**shown, "filename": place.filename, "subfolder": place.subfolder, "type": place.type}
-
-    def _beside(self, file: RemoteFile, place: OutputFile, name: str, item: str) -> str | None:
-        if _ABSOLUTE.match(item):
-            last = re.split(r"[\\/]", item)[-1]
-            there = place if last == file.filename else self.places.get(replace(file, filename=last))
-            return there.path if there else None
-        if name not in _WORDS and _MEDIA_NAME.fullmatch(item):
-            beside = self.places.get(replace(file, filename=item))
-            return beside.filename if beside else None
-        return self.restored(item)
-
-    def _text(self, text: str, key: str) -> str:
-        named = _path_file(self.node_id, text, key)
-        if named is None:
-            return cut(self.restored(text))
-        place = self.places.get(named) or self._of_name(named.filename)
-        if _ABSOLUTE.match(text):
-            return place.path if place else self.restored(named.filename)
-        if place is None:
-            return self.restored(text)
-        path = "/".join(filter(None, (place.subfolder, place.filename)))
-        if _ANNOTATED.match(text):
-            return f"{path} [{place.type}]"
-        return path if place.type == "output" else f"{place.type}/{path}"
-
-    def _of_name(self, filename: str) -> OutputFile | None:
-        found = (p for f, p in self.places.items() if f.node_id == self.node_id and f.filename == filename)
-        return next(found, None)

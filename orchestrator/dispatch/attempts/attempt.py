@@ -33,9 +33,9 @@ from ...core.workflow.result_files import (
     merged,
     outputs_told,
     sequence_of,
-    shown_of,
     texts_of,
 )
+from ...core.workflow.shown_outputs import shown_of
 from ...errors import (
     JobLostError,
     LocalDiskError,

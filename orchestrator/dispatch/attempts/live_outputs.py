@@ -12,7 +12,8 @@ from ...backends.events import PeerEvent
 from ...background import BackgroundTasks
 from ...core.models.job import RemoteFile
 from ...core.prompts.output_names import OutputNames
-from ...core.workflow.result_files import sequence_of, shown_of
+from ...core.workflow.result_files import sequence_of
+from ...core.workflow.shown_outputs import shown_of
 from .results import Results
 
 log = logging.getLogger(__name__)
