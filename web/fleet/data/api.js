@@ -48,6 +48,7 @@
 import { t } from "./i18n.js";
 import { inPieces } from "./paging.js";
 import { RequestError } from "./request_error.js";
+import { inWords, said } from "./said.js";
 
 const HERE = globalThis.location?.origin ?? "1"; //: a proxy may hide from the server where the page was opened
 const NOT_OURS = new Set(["bad_host", "bad_origin"]);
@@ -80,7 +81,7 @@ export class FleetApi {
 
   /** What is told beside the peers. @param {{notices?: string[], rest_s?: number | null}} told */
   hear({ notices, rest_s: rest }) {
-    this.notices = notices ?? this.notices;
+    this.notices = notices?.map(said) ?? this.notices;
     this.doneAt = typeof rest === "number" ? performance.now() + rest * 1000 : null;
   }
 
@@ -234,10 +235,9 @@ export class FleetApi {
       throw new RequestError(t("ComfyUI does not answer. Is it still running?"));
     }
     this.#noteClock(response);
-    const answer = await response.json().catch(() => null);
+    const answer = inWords(await response.json().catch(() => null));
     this.isShutOut = response.status === 403 && NOT_OURS.has(answer?.error);
-    if (response.ok && answer !== null) return answer;
-    if (response.ok && response.status === 204) return {};
+    if (response.ok && (answer !== null || response.status === 204)) return answer ?? {};
     const message = answer?.message ?? t("ComfyUI answered with HTTP {status}. See its log.", { status: response.status });
     throw new RequestError(message, { code: answer?.error, status: response.status, field: answer?.field });
   }

@@ -1,5 +1,6 @@
 // @ts-check
 /** The tab's language. The English sentence is the key: what nobody translated stays English. */
+import { learn } from "./said.js";
 
 /** @typedef {Record<string, string | number>} Values
  * @typedef {Record<string, string>} Forms by the language's plural categories ("one", "few", "other" …) */
@@ -87,18 +88,21 @@ export function dayNumber(moment) {
 const midnight = (moment) => new Date(moment).setHours(0, 0, 0, 0);
 
 /**
- * Takes the sentences of a language from `locales/<language>.json` beside this folder. Never throws: a language
+ * Takes the sentences of a language, the page's and the server's, from `locales` beside this folder. Never throws: a language
  * that is not there leaves English.
  * @param {string | undefined} wanted such as "de" or "de-AT"
  * @param {(url: URL) => Promise<Response>} [get]
  */
 export async function useLanguage(wanted, get = fetch) {
   speak(ENGLISH, {});
+  learn(ENGLISH, {});
   const code = /^[a-z]{2,3}/.exec(wanted ?? "")?.[0] ?? ENGLISH;
   if (code === ENGLISH) return;
   try {
-    const answer = await get(new URL(`../../locales/${code}.json`, import.meta.url));
-    if (answer.ok) speak(code, await answer.json());
+    const [page, server] = await Promise.all(
+      [`${code}.json`, `server/${code}.json`].map((file) => get(new URL(`../../locales/${file}`, import.meta.url))));
+    if (page.ok) speak(code, await page.json());
+    if (page.ok && server.ok) learn(code, await server.json());
   } catch {
     // What is shown is English.
   }

@@ -4,6 +4,7 @@
  * @typedef {import("./api.js").Jobs} Jobs @typedef {import("./api.js").Settings} Settings */
 import { isFinal, JobIndex } from "./job_index.js";
 import { paced } from "./pace.js";
+import { inWords } from "./said.js";
 
 export { isFinal };
 
@@ -106,7 +107,7 @@ export class FleetStore extends EventTarget {
     on("orchestrator.peers", (told) => {
       this.#peerEvents += 1;
       this.#api.hear(told);
-      this.#setPeers(told.peers);
+      this.#setPeers(inWords(told).peers);
     });
     on("orchestrator.jobs", ({ jobs }) => {
       const moved = jobs.some(

@@ -1,6 +1,6 @@
 // @ts-check
 /** Toasts for what needs a person, each once: a peer that went away with jobs, one that wants a key, a job that failed. */
-import { jobTitle } from "../ui/format.js";
+import { errorOf, jobTitle } from "../ui/format.js";
 import { plural, t } from "../data/i18n.js";
 
 /**
@@ -77,7 +77,7 @@ export function jobNeeding(job) {
   return {
     severity: "error",
     summary: t("{job} failed", { job: jobTitle(job) }),
-    detail: `${sentence(job.error?.message ?? "")}${t("Details are in its row in the Fleet tab.")}`,
+    detail: `${sentence(errorOf(job))}${t("Details are in its row in the Fleet tab.")}`,
   };
 }
 

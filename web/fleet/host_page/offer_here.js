@@ -2,6 +2,7 @@
 /** What Run says when the peers lack what this computer has: one message, and this computer one press away. */
 import { h } from "../ui/dom.js";
 import { t } from "../data/i18n.js";
+import { said } from "../data/said.js";
 import { few, offer, titleOf } from "./offer.js";
 
 /**
@@ -18,7 +19,7 @@ export function refusalOf(error) {
   const guilty = Object.values(error.response.node_errors ?? {});
   const lacking = guilty.flatMap((/** @type {any} */ node) => (node?.errors ?? []).flatMap((/** @type {any} */ each) =>
     each.type === "missing_node_type" ? [node.class_type] : each.type === "value_not_in_list" ? [each.extra_info?.received_value] : []));
-  return { peer: String(about.peer ?? ""), lacking: lacking.filter(Boolean).map(String), details: String(refusal.details ?? "") };
+  return { peer: String(about.peer ?? ""), lacking: lacking.filter(Boolean).map(String), details: said(String(refusal.details ?? "")) };
 }
 
 /** @param {Refusal} refusal @returns {Promise<boolean>} */

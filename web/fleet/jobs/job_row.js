@@ -3,7 +3,7 @@
 import { fillingBar } from "../ui/bar.js";
 import { h, outsideLink, setAttribute, setChildren, setOptionalText, setText } from "../ui/dom.js";
 import {
-  failedAttempts, isPicture, jobId, jobReason, jobTime, jobTitle, jobWord, ownPath, peersOwnError, placeOf,
+  errorOf, failedAttempts, isPicture, jobId, jobReason, jobTime, jobTitle, jobWord, notesOf, ownPath, peersOwnError, placeOf, progressOf,
 } from "../ui/format.js";
 import { plural, t } from "../data/i18n.js";
 import { jobActions } from "./job_actions.js";
@@ -141,11 +141,11 @@ export function jobRow(deps, neighbours, picks) {
       bar.element.hidden = !running;
       if (running) bar.show(t("Progress of {job}", { job: jobTitle(job) }), job.progress);
       setAttribute(error, "class", job.state === "cancelled" ? "orc-muted" : "orc-error"); // that one was wanted
-      setOptionalText(error, job.error?.message ?? "");
+      setOptionalText(error, errorOf(job));
       setText(ownError, peersOwnError(job));
       own.hidden = !ownError.textContent;
       actions.show(job);
-      const told = job.notes ?? []; // a master of an earlier version has none
+      const told = notesOf(job);
       notes.hidden = !told.length;
       setChildren(notes, told.join("\n"), () => told.map((text) => h("li", {}, text)));
       setText(whyText, jobReason(job));
@@ -165,9 +165,9 @@ const onControl = ({ target }) => target instanceof Element && Boolean(target.cl
 
 /** @param {Job} job */
 function whereText(job) {
-  if (job.state === "running" && !job.begun_at) return job.progress_text || t("next on {peer}", { peer: job.peer });
+  if (job.state === "running" && !job.begun_at) return progressOf(job) || t("next on {peer}", { peer: job.peer });
   const peer = isFinal(job) ? placeOf(job).name : job.peer;
-  const how = (job.state === "running" && job.progress_text) || jobWord(job);
+  const how = (job.state === "running" && progressOf(job)) || jobWord(job);
   return !peer || how.includes(peer) ? how : `${how} · ${peer}`;
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 /** What a table of jobs can tell, and the order and choice of its rows. Pure. */
-import { jobTitle, placeOf } from "../ui/format.js";
+import { errorOf, jobTitle, placeOf } from "../ui/format.js";
 import { t } from "../data/i18n.js";
 import { isWanted } from "../jobs/job_filter.js";
 
@@ -28,7 +28,7 @@ export const JOB_COLUMNS = [
   { id: "ended", label: () => t("Ended"), px: 84, share: 0.5, key: (job) => job.ended_at ?? "" },
   { id: "batch", label: () => t("Batch"), px: 80, share: 0.5, key: (job) => (job.batch ? `${job.batch.id} ${String(job.batch.index).padStart(6, "0")}` : "") },
   { id: "client", label: () => t("Client"), px: 80, share: 0.5, key: (job) => job.client_id ?? "" },
-  { id: "note", label: () => t("Note"), px: 110, share: 1.6, spare: 1, isUsual: true, key: (job) => job.error?.message ?? "" },
+  { id: "note", label: () => t("Note"), px: 110, share: 1.6, spare: 1, isUsual: true, key: errorOf },
   { id: "result", label: () => t("Results"), px: 72, share: 0.5, isUsual: true },
 ];
 

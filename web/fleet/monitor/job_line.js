@@ -2,7 +2,7 @@
 /** A job as a line of the table, and as a card on a small screen. */
 import { fillingBar } from "../ui/bar.js";
 import { h, outsideLink, setAttribute, setChildren, setText } from "../ui/dom.js";
-import { isPicture, jobId, jobTime, jobTitle, jobWord, ownPath, placeOf } from "../ui/format.js";
+import { errorOf, isPicture, jobId, jobTime, jobTitle, jobWord, notesOf, ownPath, placeOf } from "../ui/format.js";
 import { clock, plural, t } from "../data/i18n.js";
 import { isFinal } from "../data/job_index.js";
 import { JOB_COLUMNS, shortId } from "./job_columns.js";
@@ -57,7 +57,7 @@ export function jobLine({ api, store, act }) {
       showMoment.ended(job.ended_at);
       setText(cells.batch, job.batch ? `${shortId(job.batch.id)} · ${job.batch.index + 1}` : "");
       setText(cells.client, shortId(job.client_id ?? ""));
-      const note = job.error?.message ?? job.notes?.[0] ?? "";
+      const note = errorOf(job) || (notesOf(job)[0] ?? "");
       setText(cells.note, note);
       setAttribute(cells.note, "title", note || null);
       setAttribute(cells.note, "data-bad", job.state === "failed");

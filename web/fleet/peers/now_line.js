@@ -2,7 +2,7 @@
 /** What runs on a machine now, and whose it is. */
 import { fillingBar } from "../ui/bar.js";
 import { h, setText } from "../ui/dom.js";
-import { jobTitle } from "../ui/format.js";
+import { jobTitle, progressOf } from "../ui/format.js";
 import { t } from "../data/i18n.js";
 import { previewPicture } from "../ui/preview_picture.js";
 
@@ -28,7 +28,7 @@ export function nowLine({ api, store }) {
       element.hidden = !job && !others;
       preview.show(job ?? null);
       if (element.hidden) return null;
-      setText(text, job ? [job.progress_text, jobTitle(job)].filter(Boolean).join(" · ") : t("another user's job"));
+      setText(text, job ? [progressOf(job), jobTitle(job)].filter(Boolean).join(" · ") : t("another user's job"));
       setText(whose, job ? t("yours") : t("other user"));
       bar.element.hidden = !job;
       if (job) bar.show(t("Progress on {peer}", { peer: peer.name }), job.progress);

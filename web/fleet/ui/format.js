@@ -1,6 +1,7 @@
 // @ts-check
 /** Words and numbers for what the server sends, in the page's language. */
 import { decimal, t } from "../data/i18n.js";
+import { said } from "../data/said.js";
 /** @typedef {import("../data/api.js").Peer} Peer @typedef {import("../data/api.js").Job} Job
  * @typedef {import("../data/api.js").Device} Device */
 
@@ -156,9 +157,18 @@ const JOB_WORDS = {
 /** What an attempt came to. @param {string} outcome its code, "" where it has none yet */
 export const outcomeWord = (outcome) => JOB_WORDS[outcome]?.() ?? outcome;
 
-/** The server tells its reasons in English. @param {Job} job @returns {string} why it is, or ran, where it is */
+/** @param {Job} job @returns {string} why it is, or ran, where it is */
 export const jobReason = (job) =>
-  isOver(job) && job.explanation.startsWith("on ") ? `ran ${job.explanation}` : job.explanation;
+  isOver(job) && job.explanation.startsWith("on ") ? t("ran {where}", { where: said(job.explanation) }) : said(job.explanation);
+
+/** Why it failed. @param {Job} job @returns {string} */
+export const errorOf = (job) => said(job.error?.message ?? "");
+
+/** A master of an earlier version has none. @param {Job} job @returns {string[]} */
+export const notesOf = (job) => (job.notes ?? []).map(said);
+
+/** What is being done with it: once it began, by the node. @param {Job} job @returns {string} */
+export const progressOf = (job) => (job.begun_at ? job.progress_text : said(job.progress_text));
 
 /** Where it is, or was tried last. @param {Job} job @returns {{id: string, name: string}} "" for nowhere */
 export function placeOf(job) {
@@ -169,8 +179,8 @@ export function placeOf(job) {
 /** @param {Job} job */
 export const jobWord = (job) => outcomeWord(job.state);
 
-/** With the peer's name before it, unless it begins with that. @param {string} peer @param {string} said */
-export const saidOf = (peer, said) => (said.startsWith(`${peer} `) ? said : `${peer}: ${said}`);
+/** With the peer's name before it, unless it begins with that. @param {string} peer @param {string} words */
+export const saidOf = (peer, words) => (words.startsWith(`${peer} `) ? words : `${peer}: ${words}`);
 
 /** The peer that would run it, or that it would wait for. @param {import("../data/api.js").Forecast[]} peers soonest first */
 export const spokenOf = (peers) => (peers[0]?.eligible ? peers[0] : peers.find(({ awaits }) => awaits));
@@ -180,7 +190,7 @@ export const spokenOf = (peers) => (peers[0]?.eligible ? peers[0] : peers.find((
 export function failedAttempts(job) {
   return (job.error ? job.attempts.slice(0, -1) : job.attempts)
     .filter((attempt) => attempt.ended_at && attempt.outcome !== "done")
-    .map(({ peer, reason, outcome }) => saidOf(peer, reason || outcomeWord(outcome)));
+    .map(({ peer, reason, outcome }) => saidOf(peer, reason ? said(reason) : outcomeWord(outcome)));
 }
 
 /** @param {number} progress 0..1 @returns {number} whole percent, 0..100 */

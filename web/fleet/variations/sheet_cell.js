@@ -2,7 +2,7 @@
 /** One cell of a contact sheet: its job's picture or progress, and a way to its graph. */
 import { fillingBar } from "../ui/bar.js";
 import { h, setAttribute, setChildren, setOptionalText } from "../ui/dom.js";
-import { isPicture, jobWord, ownPath, percent } from "../ui/format.js";
+import { errorOf, isPicture, jobWord, ownPath, percent, progressOf } from "../ui/format.js";
 import { t } from "../data/i18n.js";
 import { previewPicture } from "../ui/preview_picture.js";
 
@@ -55,7 +55,7 @@ export function sheetCell(api, { open, retry }) {
       setAttribute(face, "title", t("Open the workflow of {caption}", { caption: says }));
       setOptionalText(label, labelled ? says : "");
       const failed = FAILED.has(job.state);
-      setOptionalText(reason, failed && job.state !== "cancelled" ? job.error?.message ?? "" : "");
+      setOptionalText(reason, failed && job.state !== "cancelled" ? errorOf(job) : "");
       again.hidden = !failed;
       setAttribute(again, "aria-label", t("Retry: {caption}", { caption: says }));
     },
@@ -65,6 +65,6 @@ export function sheetCell(api, { open, retry }) {
 /** @param {Job} job */
 function stateText(job) {
   if (job.state !== "running") return jobWord(job);
-  return job.begun_at ? `${job.peer} · ${percent(job.progress)} %` : job.progress_text || t("next on {peer}", { peer: job.peer });
+  return job.begun_at ? `${job.peer} · ${percent(job.progress)} %` : progressOf(job) || t("next on {peer}", { peer: job.peer });
 }
 
