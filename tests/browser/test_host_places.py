@@ -22,6 +22,7 @@ TITLE_OF = """(type) => {
   const { left, top } = window.app.canvas.canvas.getBoundingClientRect();
   return [(node.pos[0] + 60 + offset[0]) * scale + left, (node.pos[1] - 12 + offset[1]) * scale + top];
 }"""
+CLOSED = 9  #: a port with nothing behind it
 LANES_AT = (24, 66)  #: CSS pixels below the timeline's top, in the bars of two peers
 COMMAND = "name => window.app.extensionManager.command.execute('RemoteDispatch.' + name)"
 
@@ -149,6 +150,12 @@ async def test_the_tab_and_its_commands_speak_the_pages_language(screen: Screen,
         await page.wait_for_function(
             "/2 pairs sur 2/.test(document.querySelector('.orc-fleet-toggle')?.ariaLabel)", timeout=SOON_MS
         )
+        peer = await master.post(
+            "/orchestrator/peers", {"name": "éteint", "url": f"http://127.0.0.1:{CLOSED}"}
+        )
+        await page.get_by_text("a refusé la connexion").first.wait_for(timeout=SOON_MS)
+        await screen.picture("What the server says, in French")
+        await master.delete(f"/orchestrator/peers/{peer['id']}")
         await page.keyboard.press("Control+,")
         await page.get_by_text("Remote Dispatch", exact=True).last.click()
         mode = page.get_by_text(re.compile(r"Mode flotte\s: Exécuter utilise les pairs"))
