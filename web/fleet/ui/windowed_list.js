@@ -6,6 +6,7 @@ import { offsetsOf, rowsWithin } from "./windowing.js";
 const GUESSED_PX = 60;
 const SPARE_ROWS = 6;
 const NEW_ROWS_A_FRAME = 4; //: a screenful at once would hold up the page
+const SETTLED_MS = 150; //: after the last scrolling
 
 /** Where a list begins, and between which heights it can be seen, in px of the window.
  * @typedef {{top: number, from: number, to: number}} Sight */
@@ -52,6 +53,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
   /** @type {string[]} */
   let keys = [];
   let offsets = new Float64Array(1);
+  let scrolled = 0; //: the timer, while somebody scrolls
   let isLaidOut = false; //: the first frame has its hands full with the page around it
   list.classList.add("orc-windowed");
 
@@ -81,6 +83,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
       setAttribute(element, "aria-posinset", place + 1);
       setAttribute(element, "aria-setsize", items.length);
     }
+    return entry;
   };
   const takeSpare = (/** @type {string} */ kind) => {
     const at = spare.findLastIndex((entry) => entry.kind === kind);
@@ -99,27 +102,34 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
     return entry;
   };
   const showRows = (/** @type {number[]} */ places) => {
-    const focused = document.activeElement;
     const wanted = new Set(places.map((place) => keys[place]));
     for (const [key, entry] of shown) {
       if (wanted.has(key)) continue;
       shown.delete(key);
-      entry.row.element.remove();
       if (entry.row.reset()) spare.push(entry);
+      else entry.row.element.remove();
     }
     let room = spare.length + (isLaidOut ? NEW_ROWS_A_FRAME : 0);
     isLaidOut = true;
-    /** @type {ChildNode | null} */
-    let next = list.firstChild;
     for (const place of places) {
       if (!shown.has(keys[place]) && --room < 0) {
         soon();
         continue;
       }
-      const entry = takeRow(keys[place], kindOf(items[place]));
-      put(entry, place);
-      if (entry.row.element === next) next = next.nextSibling;
-      else list.insertBefore(entry.row.element, next);
+      const { row } = put(takeRow(keys[place], kindOf(items[place])), place);
+      if (row.element.parentNode !== list) list.append(row.element);
+    }
+    for (const { row } of spare) row.element.remove();
+  };
+  /** Rows are placed by their tops. Which comes first for a keyboard or a screen reader is seen to when the scrolling
+   * ends: to move an element costs as much as to make it. */
+  const order = () => {
+    const focused = document.activeElement;
+    /** @type {ChildNode | null} */
+    let next = list.firstChild;
+    for (const { row } of [...shown.values()].sort((a, b) => a.place - b.place)) {
+      if (row.element === next) next = next.nextSibling;
+      else list.insertBefore(row.element, next);
     }
     // Moving an element takes its focus away.
     const lost = focused instanceof HTMLElement && list.contains(focused) && document.activeElement !== focused;
@@ -140,6 +150,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
       for (let place = first; place < end; place++) places.push(place);
       if (kept >= end) places.push(kept);
       showRows(places);
+      if (!scrolled || list.contains(document.activeElement)) order();
     },
   };
   /** Out of sight, but a person is at it: it has the focus, or is being dragged. */
@@ -158,8 +169,16 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
     due.add(self);
     frame ||= requestAnimationFrame(drawDue);
   };
+  const follow = () => {
+    clearTimeout(scrolled);
+    scrolled = setTimeout(() => {
+      scrolled = 0;
+      order();
+    }, SETTLED_MS);
+    soon();
+  };
   // Whatever scrolls around it: the tab, or the whole page.
-  document.addEventListener("scroll", soon, { capture: true, passive: true });
+  document.addEventListener("scroll", follow, { capture: true, passive: true });
   window.addEventListener("resize", soon);
 
   return {
@@ -174,7 +193,8 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
     close() {
       due.delete(self);
       sizes.disconnect();
-      document.removeEventListener("scroll", soon, { capture: true });
+      clearTimeout(scrolled);
+      document.removeEventListener("scroll", follow, { capture: true });
       window.removeEventListener("resize", soon);
     },
   };
