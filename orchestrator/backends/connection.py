@@ -20,9 +20,9 @@ from .resolver import CheckedResolver
 REQUESTS_MAX = 16  #: at a time to one peer; others at the same host and port have as many of their own
 WEBSOCKET_MAX_BYTES = 64 << 20
 HANDSHAKE_TIMEOUT_S = 10.0
-#: Just above the time between two looks at all that an idle peer tells: they take the kept connections in
-#: turn, and with a longer time they would keep those of a busy hour for good.
-IDLE_CONNECTION_S = 8.0
+#: Just above the time between two looks at a peer: they take the kept connections in turn, and with a longer
+#: time they would keep those of a busy hour for good.
+IDLE_CONNECTION_S = 3.0
 
 
 class Connection:

@@ -50,19 +50,14 @@ class VitalsReader:
         self._long_queue: _LongQueue | None = None
 
     async def read(self) -> Vitals:
-        """GET /system_stats and how many prompts are there, at the same time; then which, if there are any.
+        """GET /system_stats and how many prompts are there; then which, if there are any. One by one, so that
+        an idle peer is looked at over one connection.
 
         Raises:
             PeerError: of the first two. A queue that cannot be read is one whose prompts nobody can name.
         """
-        asked = self._stats(), self.remaining()
-        # Both are waited for: a question left alone could outlive the client.
-        stats, remaining = await asyncio.gather(*asked, return_exceptions=True)
-        if isinstance(stats, BaseException):
-            raise stats
-        if isinstance(remaining, BaseException):
-            raise remaining
-        return wire.vitals(stats, *await self._queue_of(remaining))
+        stats = await self._stats()
+        return wire.vitals(stats, *await self._queue_of(await self.remaining()))
 
     async def remaining(self) -> int:
         """GET /prompt: how many prompts run or wait there.

@@ -43,6 +43,7 @@ class Seen:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     json: Any = None
+    port: int = 0  #: the asker's
 
 
 @dataclass
@@ -336,7 +337,10 @@ class FakeComfyUI:
         path = request.path.removeprefix(self.prefix)
         is_json = request.content_type == "application/json" and request.can_read_body
         body = await request.json() if is_json else None
-        self.requests.append(Seen(request.method, path, dict(request.query), dict(request.headers), body))
+        port = request.get_extra_info("peername")[1]
+        self.requests.append(
+            Seen(request.method, path, dict(request.query), dict(request.headers), body, port)
+        )
         await self._awake.wait()
         if self.key is not None and request.headers.get(self.key[0]) != self.key[1]:
             return web.Response(status=401)

@@ -76,6 +76,7 @@ class Chaos:
         tasks = [asyncio.create_task(work) for work in self._always()]
         for _ in range(FIRST_JOBS):
             await self._submit()
+        await self._scene.warm()
         await self._all_ended()
         base = await self._standing(lambda now: now.peers_up == len(self._proxies))
         at_rest = f"{base.tasks} tasks and {base.files} open files"

@@ -21,6 +21,7 @@ SLOW_S = (0.1, 1.5)  #: for each block that passes
 BODY_MAX = 65_536  #: bytes that a strict gateway lets through
 LARGE_BYTES = 2_000_000  #: of a large prompt; several times a strict gateway's limit
 LARGE_PROMPTS = 3
+WARMING = 18  #: large prompts; after as many the memory of a master with nothing else to do stayed level
 REQUESTS_PER_S = 2.0  #: that a gateway lets through to one peer when it counts
 #: A page at a name that leads to the master by DNS, as its browser would send it.
 REBOUND = {
@@ -123,6 +124,7 @@ class Scene:
         await asyncio.to_thread(self.fleet.master.kill)
         await self._back(self.fleet.master)
         self.on_new_master()
+        await self.warm()
         return "the master is back"
 
     async def _fake_down(self, fault: Fault) -> str:
@@ -202,6 +204,12 @@ class Scene:
         await asyncio.sleep(fault.for_s)
         self.gateway.upgrades = True
         return "websockets pass the gateway again"
+
+    async def warm(self) -> None:
+        """What a process takes for its first large prompts, and keeps for the next ones, is there before its
+        memory is judged."""
+        for _ in range(WARMING):
+            await self.submit(LARGE_BYTES)
 
     async def _large_prompts(self, fault: Fault) -> str:
         for _ in range(LARGE_PROMPTS):

@@ -192,12 +192,9 @@ async def test_checks_of_one_peer_that_come_together_ask_one_after_the_other(
     watch: Watch, fake: FakeComfyUI
 ) -> None:
     watch.add("a", fake.url)
-    fake.freeze()
-    checks = [asyncio.create_task(watch.monitor.check("a")) for _ in range(3)]
-    await until(lambda: len(fake.requests) >= 2)
-    assert len(fake.asked("/system_stats")) == 1
-    fake.thaw()
-    await asyncio.gather(*checks)
+    await asyncio.gather(*(watch.monitor.check("a") for _ in range(3)))
+    looks = [seen.path for seen in fake.requests if seen.path in ("/system_stats", "/prompt")]
+    assert looks == ["/system_stats", "/prompt"] * 3
     assert len(fake.asked("/object_info")) == 1
 
 
