@@ -12,7 +12,7 @@ import asyncio
 import random
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -36,6 +36,7 @@ SAMPLE_EVERY_S = 10.0
 WATCH_EVERY_S = 2.0  #: as often as the master asks its peers
 HEAL_S = 180.0
 FIRST_JOBS = 24  #: before the first fault, so that each peer has been used
+LEVEL_LOOKS, LEVEL_WITHIN = 8, 2  #: a second apart; open files
 SETTLE_S = 90.0  #: connections that nobody uses are closed by then
 WORK_S = (0.3, 3.0)  #: how long a scripted peer takes for a prompt
 FORGET_FROM = 2_000  #: requests that a scripted peer keeps
@@ -78,7 +79,7 @@ class Chaos:
             await self._submit()
         await self._scene.warm()
         await self._all_ended()
-        base = await self._standing(lambda now: now.peers_up == len(self._proxies))
+        base = await self._standing(self._is_level())
         at_rest = f"{base.tasks} tasks and {base.files} open files"
         self.say(f"{len(self.accepted)} jobs went well; at rest the master has {at_rest}")
         self._began = self._clock()
@@ -132,6 +133,17 @@ class Chaos:
                 if is_it(now) or self._clock() > end:
                     return now
             await asyncio.sleep(1.0)
+
+    def _is_level(self) -> Callable[[Standing], bool]:
+        """Whether all peers are up and it held about the same for a while: what nobody uses is closed."""
+        files: deque[int] = deque(maxlen=LEVEL_LOOKS)
+
+        def is_level(now: Standing) -> bool:
+            files.append(now.files)
+            is_long = len(files) == LEVEL_LOOKS and max(files) - min(files) <= LEVEL_WITHIN
+            return is_long and now.peers_up == len(self._proxies)
+
+        return is_level
 
     async def _arrivals(self) -> None:
         while not self._is_over:
