@@ -67,15 +67,19 @@ function entriesOf(id, all, isOpened) {
   return [{ kind: "batch", key: `batch ${id}`, batch: { id, name: nameOf(jobs), jobs, isOpened } }, ...inside];
 }
 
+/** The days of jobs, which are asked for again with each change. @type {WeakMap<Job, number>} */
+const days = new WeakMap();
+
 /** With a heading before each day, where there is more than one. @param {Entry[]} entries
- * @param {(job: Job) => number} dayOf @returns {Entry[]} */
+ * @param {(job: Job) => number} dayOf of a job that ended always the same @returns {Entry[]} */
 export function partedByDays(entries, dayOf) {
   /** @type {Entry[]} */
   const parted = [];
   let last = 0;
   for (const entry of entries) {
     const job = entry.kind === "batch" ? entry.batch.jobs[0] : entry.kind === "job" && !entry.isInside ? entry.job : null;
-    const day = job ? dayOf(job) : last;
+    let day = job ? days.get(job) : last;
+    if (day === undefined) days.set(/** @type {Job} */ (job), (day = dayOf(/** @type {Job} */ (job))));
     if (day !== last) parted.push({ kind: "day", key: `day ${day}`, moment: job?.ended_at ?? "" });
     last = day;
     parted.push(entry);

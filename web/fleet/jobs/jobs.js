@@ -26,10 +26,10 @@ export function mount(el, deps) {
   const filter = jobFilter(() => render());
   /** @type {string[]} */
   let line = [];
-  /** @type {Map<string, number>} */
-  let places = new Map();
+  /** Made when a row first asks. @type {Map<string, number> | null} */
+  let places = null;
   const neighbours = (/** @type {Job} */ job) => {
-    const place = places.get(job.job_id);
+    const place = (places ??= new Map(line.map((id, at) => [id, at]))).get(job.job_id);
     return place === undefined ? null : neighboursAt(line, place);
   };
   /** Ids of batches that a person opened. @type {Set<string>} */
@@ -38,15 +38,16 @@ export function mount(el, deps) {
     if (!opened.delete(id)) opened.add(id);
     render();
   };
-  /** @type {string[]} */
-  let order = [];
+  /** @type {Entry[][]} */
+  let lists = [];
+  const order = () => lists.flat().flatMap((entry) => (entry.kind === "job" ? [entry.job.job_id] : []));
   const selection = new Selection(() => render());
   const picks = {
     has: (/** @type {string} */ id) => selection.ids.has(id),
     toggle: (/** @type {string} */ id) => selection.toggle(id),
-    reach: (/** @type {string} */ id) => selection.reach(order, id),
+    reach: (/** @type {string} */ id) => selection.reach(order(), id),
   };
-  const bar = selectionBar(deps, selection, () => order);
+  const bar = selectionBar(deps, selection, order);
   const queue = jobList(deps, t("Queue"), { neighbours, picks, toggle });
   const ended = jobList(deps, t("Finished"), { neighbours: () => null, picks, toggle });
   const endedHead = h("div", { class: "orc-section-head" }, h("h3", {}, t("Finished")));
@@ -60,12 +61,12 @@ export function mount(el, deps) {
     const shown = (/** @type {Entry} */ entry) =>
       (entry.kind === "job" ? [entry.job] : entry.kind === "batch" ? entry.batch.jobs : []).some((job) => isWanted(job, filter.wanted));
     const entries = whole ? all : { queue: all.queue.filter(shown), ended: all.ended.filter(shown) };
-    order = [...entries.queue, ...entries.ended].flatMap((entry) => (entry.kind === "job" ? [entry.job.job_id] : []));
+    lists = [entries.queue, entries.ended];
     for (const id of selection.ids) if (!store.job(id)) selection.ids.delete(id);
     bar.show();
     setAttribute(el, "data-picking", selection.ids.size > 0);
     line = store.line.filter((id) => store.job(id)?.state === "waiting");
-    places = new Map(line.map((id, place) => [id, place]));
+    places = null;
     queue.show(
       entries.queue,
       whole && store.unseen.waiting
