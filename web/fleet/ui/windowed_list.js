@@ -7,6 +7,7 @@ const GUESSED_PX = 60;
 const SPARE_ROWS = 6;
 const NEW_ROWS_A_FRAME = 4; //: a screenful at once would hold up the page
 const SETTLED_MS = 150; //: after the last scrolling
+const MOVES_A_FRAME = 6; //: of rows within the document
 
 /** Where a list begins, and between which heights it can be seen, in px of the window.
  * @typedef {{top: number, from: number, to: number}} Sight */
@@ -54,6 +55,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
   let keys = [];
   let offsets = new Float64Array(1);
   let scrolled = 0; //: the timer, while somebody scrolls
+  let settling = 0; //: the frame in which more rows are put in order
   let isLaidOut = false; //: the first frame has its hands full with the page around it
   list.classList.add("orc-windowed");
 
@@ -86,7 +88,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
     return entry;
   };
   const takeSpare = (/** @type {string} */ kind) => {
-    const at = spare.findLastIndex((entry) => entry.kind === kind);
+    const at = spare.findIndex((entry) => entry.kind === kind); // what leaves first comes in first: the order lasts
     return at < 0 ? null : spare.splice(at, 1)[0];
   };
   const takeRow = (/** @type {string} */ key, /** @type {string} */ kind) => {
@@ -122,18 +124,24 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
     for (const { row } of spare) row.element.remove();
   };
   /** Rows are placed by their tops. Which comes first for a keyboard or a screen reader is seen to when the scrolling
-   * ends: to move an element costs as much as to make it. */
-  const order = () => {
+   * ends: to move an element costs as much as to make it. @returns {boolean} whether `most` moves were enough */
+  const order = (most = Infinity) => {
     const focused = document.activeElement;
+    let moves = 0;
     /** @type {ChildNode | null} */
     let next = list.firstChild;
     for (const { row } of [...shown.values()].sort((a, b) => a.place - b.place)) {
       if (row.element === next) next = next.nextSibling;
+      else if (++moves > most) break;
       else list.insertBefore(row.element, next);
     }
     // Moving an element takes its focus away.
     const lost = focused instanceof HTMLElement && list.contains(focused) && document.activeElement !== focused;
     if (lost) focused.focus({ preventScroll: true });
+    return moves <= most;
+  };
+  const settle = () => {
+    settling = order(MOVES_A_FRAME) ? 0 : requestAnimationFrame(settle);
   };
 
   const self = {
@@ -150,7 +158,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
       for (let place = first; place < end; place++) places.push(place);
       if (kept >= end) places.push(kept);
       showRows(places);
-      if (!scrolled || list.contains(document.activeElement)) order();
+      if (!(scrolled || settling) || list.contains(document.activeElement)) order();
     },
   };
   /** Out of sight, but a person is at it: it has the focus, or is being dragged. */
@@ -173,7 +181,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
     clearTimeout(scrolled);
     scrolled = setTimeout(() => {
       scrolled = 0;
-      order();
+      settling ||= requestAnimationFrame(settle);
     }, SETTLED_MS);
     soon();
   };
@@ -194,6 +202,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
       due.delete(self);
       sizes.disconnect();
       clearTimeout(scrolled);
+      cancelAnimationFrame(settling);
       document.removeEventListener("scroll", follow, { capture: true });
       window.removeEventListener("resize", soon);
     },
