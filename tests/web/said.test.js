@@ -65,7 +65,7 @@ test("of an answer the sentences are translated, and nothing else", () => {
   bracket("is down");
   const answer = { message: "is down", name: "is down", peers: [{ name: "is down", reason: "is down" }], refused: [{ job_id: "1", message: "is down" }] };
   assert.deepEqual(inWords(answer), { message: "[is down]", name: "is down", peers: [{ name: "is down", reason: "[is down]" }], refused: [{ job_id: "1", message: "[is down]" }] });
-  for (const odd of [null, [], "text", { peers: [null] }]) assert.deepEqual(inWords(odd), odd);
+  for (const odd of [null, [], "text", { peers: [null], refused: 3 }]) assert.deepEqual(inWords(odd), odd);
 });
 
 test("every language has the same sentences, with the same places", async () => {

@@ -47,8 +47,8 @@ const TOLD = ["reason", "message", "caution", "held", "here"];
 /** An answer of the server with its sentences put into the page's language; jobs are left, as few of them are shown.
  * @template T @param {T} answer @returns {T} */
 export function inWords(answer) {
-  const { peers = [], refused = [] } = /** @type {any} */ (answer ?? {});
-  for (const each of patterns.length ? [answer, ...peers, ...refused] : []) {
+  const { peers, refused } = /** @type {any} */ (answer ?? {});
+  for (const each of patterns.length ? [answer, peers, refused].flat() : []) {
     for (const name of TOLD) if (typeof each?.[name] === "string") each[name] = said(each[name]);
   }
   return answer;
