@@ -206,7 +206,8 @@ class Chaos:
         self.faults[fault.kind] += 1
         self.say(f"{fault.kind} ({fault.for_s:.0f} s)")
         outcome = await self._scene.bring_about(fault)
-        self.say(f"{outcome}; {len(self.accepted)} jobs so far")
+        memory = f"{self.samples[-1].rss_bytes / 1e6:.0f} MB" if self.samples else "a new master"
+        self.say(f"{outcome}; {len(self.accepted)} jobs so far, {memory}")
 
     async def _all_ended(self) -> dict[str, Any]:
         ended: dict[str, Any] = {}
