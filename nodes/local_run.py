@@ -11,12 +11,20 @@ from ..orchestrator.core.engine.parameter_patcher import patch_parameters
 from ..orchestrator.core.models.job import Prompt
 from ..orchestrator.core.workflow.cut import Stash
 from ..orchestrator.core.workflow.prompt import class_of, is_link
+from ..orchestrator.core.workflow.result_nodes import replace_link
 from ..orchestrator.errors import NoEligiblePeerError
 from ..orchestrator.host import comfy as host_comfy
 
 
-def expand(stash: Stash, node_id: str, changes: Mapping[str, Any]) -> io.NodeOutput:
+def expand(
+    stash: Stash,
+    node_id: str,
+    changes: Mapping[str, Any],
+    upstream: Mapping[str, Any],
+    item: int | None,
+) -> io.NodeOutput:
     """The node's output as an expansion, with the `changes` of its overrides; the user's own boxes light up.
+    `upstream`: what other nodes handed to this one, of a list the `item` that it was called for.
 
     Raises:
         NoEligiblePeerError: this computer lacks classes too, or a loop would have to run inside the node.
@@ -35,7 +43,10 @@ def expand(stash: Stash, node_id: str, changes: Mapping[str, Any]) -> io.NodeOut
         )
     prompt = patch_parameters(stash.prompt, (), changes) if changes else stash.prompt
     link = [stash.link.node_id, stash.link.slot] if stash.link else _first_picture_link(prompt)
-    prefix = f"{node_id}.here."
+    for name, source in stash.boundaries.items():
+        # The value itself: a link would bring the whole list, of which this is one item.
+        prompt = replace_link(prompt, source, upstream[name])
+    prefix = f"{node_id}.here.{item}." if item else f"{node_id}.here."
     own = stash.prompt.keys()
 
     def moved(value: Any) -> Any:

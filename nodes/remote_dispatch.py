@@ -14,10 +14,11 @@ from typing import Any
 import comfy.model_management  # type: ignore[import-not-found]
 from comfy_api.latest import io  # type: ignore[import-not-found]
 from comfy_execution.progress import get_progress_state  # type: ignore[import-not-found]
+from comfy_execution.utils import get_executing_context  # type: ignore[import-not-found]
 
 from ..orchestrator.core.models.job import Job, JobRequest, OutputFile, Prompt
 from ..orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash
-from ..orchestrator.core.workflow.prompt import links_of
+from ..orchestrator.core.workflow.prompt import is_link, links_of
 from ..orchestrator.core.workflow.result_nodes import (
     INSTEAD,
     RESULT_ID,
@@ -169,12 +170,15 @@ class RemoteDispatch(io.ComfyNode):
             if_no_peer=if_no_peer,
             extra_pnginfo=cls.hidden.extra_pnginfo,
         )
+        item = _item_of(cls.hidden.dynprompt, node_id)
         try:
-            job = await _run(host, request, node_id, frozenset(stash.prompt))
+            job = await _run(
+                host, request, node_id, frozenset(stash.prompt), item, is_local_next=if_no_peer == RUN_HERE
+            )
         except NoEligiblePeerError:
             if if_no_peer != RUN_HERE:
                 raise
-            return local_run.expand(stash, node_id, request.changes)
+            return local_run.expand(stash, node_id, request.changes, upstream, item)
         except (PeerExecutionError, PromptRefusedError) as exc:
             _blame(cls.hidden.dynprompt, node_id, stash, exc)
             raise
@@ -189,36 +193,65 @@ def _peer_choices() -> list[str]:
     return [AUTOMATIC, *sorted(config.name for config in peers), *(TAG_PREFIX + tag for tag in tags)]
 
 
-async def _run(host: Host, request: JobRequest, node_id: str, node_ids: frozenset[str]) -> Job:
-    """Run a job on the server's loop while this node waits on its own.
+def _item_of(dynprompt: Any, node_id: str) -> int | None:
+    """Which item of a list the host calls the node for; None where nothing linked to it can be a list."""
+    inputs = dynprompt.get_node(node_id)["inputs"]
+    context = get_executing_context()
+    return context.list_index if context is not None and any(map(is_link, inputs.values())) else None
+
+
+async def _run(
+    host: Host,
+    request: JobRequest,
+    node_id: str,
+    node_ids: frozenset[str],
+    item: int | None,
+    *,
+    is_local_next: bool,
+) -> Job:
+    """Run a job on the server's loop while this node waits on its own. `is_local_next`: where no peer can, it
+    runs here.
 
     Raises:
-        OrchestratorError: the job failed. InterruptProcessingException: the user stopped the prompt.
+        OrchestratorError: the job, or another item's, failed. InterruptProcessingException: the user stopped
+            the prompt.
     """
     runtime = host.runtime
-    progress = NodeProgress(
-        server=host.server,
-        registry=get_progress_state(),
-        node_loop=asyncio.get_running_loop(),
-        node_id=node_id,
-        node_ids=node_ids,
-        peer_name=runtime.peers.name,
-        packs=host.packs,
-    )
+    registry, node_loop = get_progress_state(), asyncio.get_running_loop()
+    prompt_id = str(registry.prompt_id)
 
     async def on_server_loop() -> Job:
-        job_id = host.prefetch.claim(progress.prompt_id, node_id, request)
-        if job_id is None:
-            job_id = (await runtime.jobs.submit(request, progress)).id
-        else:
-            runtime.jobs.attach(job_id, progress)
+        fan = host.fans.of(prompt_id, node_id)
+        if fan.failure is not None:
+            raise fan.failure
+        progress = NodeProgress(
+            server=host.server,
+            registry=registry,
+            node_loop=node_loop,
+            node_id=node_id,
+            node_ids=node_ids,
+            fan=fan,
+            item=item,
+            peer_name=runtime.peers.name,
+            packs=host.packs,
+        )
+        job_id = host.prefetch.claim(prompt_id, node_id, request)
         try:
+            if job_id is None:
+                job_id = (await runtime.jobs.submit(fan.placed(request, item), progress)).id
+            else:
+                runtime.jobs.attach(job_id, progress)
             job = await runtime.jobs.wait(job_id)
             progress.show_outputs(job.shown)
             return job
         except asyncio.CancelledError:
-            await runtime.jobs.cancel(job_id)
+            if job_id is not None:
+                await runtime.jobs.cancel(job_id)
             raise
+        except OrchestratorError as exc:
+            if is_local_next and isinstance(exc, NoEligiblePeerError):
+                raise
+            raise fan.fail(exc, progress.piece) from None
         finally:
             progress.finish()
 
@@ -230,6 +263,10 @@ async def _run(host: Host, request: JobRequest, node_id: str, node_ids: frozense
             await asyncio.wait({task}, timeout=INTERRUPT_POLL_S)
             comfy.model_management.throw_exception_if_processing_interrupted()
         return task.result()
+    except comfy.model_management.InterruptProcessingException as exc:
+        stopped = exc
+        host.loop.call_soon_threadsafe(lambda: host.fans.of(prompt_id, node_id).fail(stopped))
+        raise
     except OrchestratorError as exc:
         log.debug("The job of node %s did not end well", node_id, exc_info=exc)
         raise exc.with_traceback(None) from None  # ComfyUI logs every frame, and the words say it all

@@ -166,6 +166,17 @@ def output_type(class_type: str, slot: int) -> str:
     return str(types[slot]) if known else "*"
 
 
+def gives_list(class_type: str, slot: int) -> bool:
+    """Whether an output of a class of the master is a list."""
+    flags = getattr(_class(class_type), "OUTPUT_IS_LIST", None) or ()
+    return isinstance(flags, (list, tuple)) and 0 <= slot < len(flags) and bool(flags[slot])
+
+
+def takes_list(class_type: str) -> bool:
+    """Whether the master has this class and it takes a list as it is, not item by item."""
+    return bool(getattr(_class(class_type), "INPUT_IS_LIST", False))
+
+
 def loop_side(class_type: str) -> str:
     """Which end of a native loop the class is, see ``boundaries.loop_side``. Newer hosts have it declared."""
     get_schema = getattr(_class(class_type), "GET_SCHEMA", None)

@@ -8,6 +8,7 @@ from typing import Any
 from ..runtime import Runtime
 from .comfy import module_of
 from .host_queue import CurrentQueue
+from .node.fan import Fans
 from .node.prefetch import Prefetch
 from .page.pack_events import PackEvents
 
@@ -19,6 +20,7 @@ class Host:
         self.server = server
         self.runtime = runtime
         self.prefetch = Prefetch(CurrentQueue(server), runtime)
+        self.fans = Fans(runtime.jobs.cancel_soon)
         self.packs = PackEvents(runtime, module_of)
 
     @property

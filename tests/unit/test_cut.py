@@ -215,6 +215,40 @@ def test_a_value_that_cannot_travel_is_refused_in_words() -> None:
     assert "Node 2" in refusal and "MODEL" in refusal and "IMAGE" in refusal
 
 
+def split(work: str) -> Prompt:
+    return {
+        "1": node("EmptyImage", width=64),
+        "2": node("RemoteSplit", value=["1", 0]),
+        "3": node(work, image=["2", 0], seed=["2", 2]),
+        "4": node("RemoteDispatch", value=["3", 0]),
+        "5": node("RemoteGather", value=["4", 0], pieces=["2", 1]),
+        "6": node("SaveImage", images=["5", 0]),
+    }
+
+
+LISTS = Boundaries(
+    {"RemoteSplit", "RemoteGather"}.__contains__,
+    gives_list=lambda name, slot: name == "RemoteSplit" and slot != 1,
+    takes_list={"Grid", "RemoteGather"}.__contains__,
+)
+
+
+def test_what_stands_between_split_and_dispatch_travels_and_the_pieces_come_by_links() -> None:
+    result = cut(split("Upscale"), boundaries=LISTS)
+    stash = stash_of(result, "4")
+    assert set(stash.prompt) == {"3"} and stash.refusal == ""
+    assert [result["4"]["inputs"][f"upstream_{n}"] for n in range(2)] == [["2", 0], ["2", 2]]
+    assert set(result) == {"1", "2", "4", "5", "6"}
+
+
+def test_a_node_that_takes_all_pieces_at_once_may_not_stand_between_split_and_dispatch() -> None:
+    refusal = stash_of(cut(split("Grid"), boundaries=LISTS), "4").refusal
+    assert refusal == (
+        "Node 3 (Grid) takes all items of a list at once, and a peer gets one at a time. "
+        "Put it behind Remote Dispatch."
+    )
+
+
 def test_a_whole_graph_leaves_what_runs_here_and_what_only_feeds_that() -> None:
     prompt = chosen()
     prompt["4"] = node("RemoteDispatch")

@@ -24,11 +24,15 @@ def loop_side(class_type: str) -> str:
 @dataclass(frozen=True)
 class Boundaries:
     """``stays_here`` tells of a class whether it runs on the master alone; ``loop_side`` which end of a loop
-    it is, if any; ``output_type`` the type of its output with this number, "*" while unknown."""
+    it is, if any; ``output_type`` the type of its output with this number, "*" while unknown; ``gives_list``
+    whether that output is a list, for whose items all that follows runs one by one; ``takes_list`` whether it
+    takes all items at once instead."""
 
     stays_here: Callable[[str], bool] = lambda class_type: False
     loop_side: Callable[[str], str] = loop_side
     output_type: Callable[[str, int], str] = lambda class_type, slot: "*"
+    gives_list: Callable[[str, int], bool] = lambda class_type, slot: False
+    takes_list: Callable[[str], bool] = lambda class_type: False
 
     def here(self, prompt: Mapping[str, Any]) -> frozenset[str]:
         """Ids of the nodes that run on the master alone."""

@@ -19,7 +19,7 @@ from typing import Any
 from ...errors import WorkflowError
 from ..models.job import Prompt, ResultLink
 from .boundaries import ANYTHING_TRAVELS, Boundaries, Loop, loops_of, sinks, torn_ends
-from .prompt import class_of, is_link, links_of, upstream, without_classes
+from .prompt import class_of, downstream, is_link, links_of, upstream, without_classes
 from .result_nodes import can_travel, cannot_travel, replace_source
 
 DISPATCH_CLASS = "RemoteDispatch"
@@ -113,7 +113,7 @@ def cut_prompt(
                 _stashed(prompt, ids, _titles_wanted(inputs)),
                 boundaries=crossed,
                 fingerprint=workflow_fingerprint(workflow),
-                refusal=_refusal(prompt, crossed, boundaries),
+                refusal=_refusal(prompt, ids, crossed, boundaries),
             )
         else:
             continue
@@ -156,7 +156,7 @@ def stash_upstream(
     ids = _within(before, boundaries.here(prompt), loops)
     crossed = _crossed(prompt, ids, link)
     # Without a prompt nothing travels: the value is handed on as it is.
-    refusal = _refusal(prompt, crossed, boundaries) if ids else ""
+    refusal = _refusal(prompt, ids, crossed, boundaries) if ids else ""
     return Stash(_stashed(prompt, ids, keep_title), link, crossed, refusal=refusal), ids
 
 
@@ -194,12 +194,20 @@ def _crossed(prompt: Prompt, ids: set[str], link: ResultLink | None = None) -> d
     return {f"{_BOUNDARY_PREFIX}{n}": ResultLink(*source) for n, source in enumerate(outside)}
 
 
-def _refusal(prompt: Prompt, crossed: Mapping[str, ResultLink], boundaries: Boundaries) -> str:
+def _refusal(prompt: Prompt, ids: set[str], crossed: Mapping[str, ResultLink], boundaries: Boundaries) -> str:
     """About the first value that would have to travel to a peer and cannot."""
     for source in crossed.values():
-        kind = boundaries.output_type(class_of(prompt[source.node_id]), source.slot)
+        class_type = class_of(prompt[source.node_id])
+        kind = boundaries.output_type(class_type, source.slot)
         if not can_travel(kind):
             return cannot_travel(source, kind)
+        if boundaries.gives_list(class_type, source.slot):
+            for node_id in sorted(downstream(prompt, [source.node_id]) & ids):
+                if boundaries.takes_list(class_of(prompt[node_id])):
+                    return (
+                        f"Node {node_id} ({class_of(prompt[node_id])}) takes all items of a list at once, "
+                        "and a peer gets one at a time. Put it behind Remote Dispatch."
+                    )
     return ""
 
 

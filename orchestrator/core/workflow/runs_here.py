@@ -18,18 +18,22 @@ from typing import Any
 from .prompt import class_of, upstream
 
 _LISTED_UP_TO = 5
+SPLIT_CLASS, GATHER_CLASS = "RemoteSplit", "RemoteGather"
+_OWN = frozenset({SPLIT_CLASS, GATHER_CLASS})
 
 
 class Why(str, Enum):
     PARTNER = "partner"
     KNOWN = "known"
     LISTED = "listed"
+    PIECES = "pieces"
 
 
 _BECAUSE: Mapping[Why, str] = {
     Why.PARTNER: "it is paid for with your account, whose key never leaves this computer",
     Why.KNOWN: "it asks this page, or reads what only this computer has",
     Why.LISTED: "it is on your list of nodes that run here",
+    Why.PIECES: "it cuts what the peers get, or joins what they made",
 }
 
 
@@ -54,6 +58,8 @@ class HereClasses:
 
     def why(self, class_type: str, *, is_partner: bool) -> Why | None:
         """Why a class runs on the master alone; None for one that may run anywhere."""
+        if class_type in _OWN:
+            return Why.PIECES
         if is_partner:
             return Why.PARTNER
         if class_type in self.added:

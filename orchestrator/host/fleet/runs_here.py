@@ -21,7 +21,7 @@ from ...core.workflow.boundaries import Boundaries
 from ...core.workflow.cut import stash_upstream
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.prompt import class_of
-from ...core.workflow.runs_here import HereClasses, HereNode, in_words
+from ...core.workflow.runs_here import HereClasses, HereNode, Why, in_words
 from ...errors import ConfigError
 from ...runtime import Runtime
 from .. import comfy
@@ -82,10 +82,13 @@ class RunsHere:
         kept = self.classes.nodes(request.prompt, [link.node_id], self._is_partner)
         if not kept:
             return request, ""
-        boundaries = Boundaries(self.stays_here, comfy.loop_side, comfy.output_type)
+        boundaries = Boundaries(
+            self.stays_here, comfy.loop_side, comfy.output_type, comfy.gives_list, comfy.takes_list
+        )
         stash, _ = stash_upstream(request.prompt, link, boundaries=boundaries)
-        words = f"{in_words(kept)} What feeds it runs here too. {stash.refusal}".rstrip()
-        return replace(request, prompt=stash.prompt), words
+        told = [node for node in kept if node.why is not Why.PIECES]  # who cuts a value into pieces knows
+        words = f"{in_words(told)} What feeds it runs here too. {stash.refusal}" if told else stash.refusal
+        return replace(request, prompt=stash.prompt), words.rstrip()
 
     async def run(
         self,

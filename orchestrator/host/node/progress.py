@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...backends.events import PeerEvent, PreviewFrame
 from ...backends.wire import renamed
@@ -15,18 +15,11 @@ from ...dispatch.queue.registry import JobUpdate
 from ..page.pack_events import PackEvents
 from ..page.previews import picture_message, takes_metadata
 from ..sanitise import sanitise
+from .fan import BoxState, Fan
 
 log = logging.getLogger(__name__)
 
 _STATUS_EVERY_S = 0.25
-
-
-class BoxState(NamedTuple):
-    """How far a box of the graph is; ``kind`` is "running" or "finished"."""
-
-    kind: str
-    value: float
-    top: float
 
 
 def box_states(nodes: object) -> dict[str, BoxState]:
@@ -59,6 +52,8 @@ class NodeProgress:
         node_loop: asyncio.AbstractEventLoop,
         node_id: str,
         node_ids: frozenset[str],
+        fan: Fan | None = None,
+        item: int | None = None,
         peer_name: Callable[[str], str],
         packs: PackEvents | None = None,
     ) -> None:
@@ -68,6 +63,8 @@ class NodeProgress:
         self._node_loop = node_loop
         self._node_id = node_id
         self._node_ids = node_ids
+        self._fan = fan or Fan()
+        self.piece = self._fan.join(item)
         self._peer_name = peer_name
         self._packs = packs
         self._job: Job | None = None
@@ -84,7 +81,7 @@ class NodeProgress:
 
     def __call__(self, update: JobUpdate) -> None:
         if isinstance(update, Job):
-            self._job = update
+            self._job = self.piece.job = update
             self._show_status(update)
         elif isinstance(update, PreviewFrame):
             self._show_preview(update)
@@ -115,6 +112,7 @@ class NodeProgress:
             text = job.explanation
         else:
             text = job.state.value
+        text = self._fan.text(self._peer_name) or text
         now = asyncio.get_running_loop().time()
         urgent = job.state is not JobState.RUNNING or now - self._status_at >= _STATUS_EVERY_S
         if self._client_id is not None and text != self._status and urgent:
@@ -127,7 +125,8 @@ class NodeProgress:
         changed = {i: state for i, state in states.items() if self._shown.get(i) != state}
         if changed:
             self._shown.update(changed)
-            self._on_node_loop(self._write, changed)
+            self.piece.boxes.update(changed)
+            self._on_node_loop(self._write, self._fan.merged(changed))
 
     def _write(self, states: Mapping[str, BoxState]) -> None:
         for node_id, state in states.items():
@@ -154,8 +153,9 @@ class NodeProgress:
         lit = [box for box, state in self._shown.items() if state.kind == "running"]
         ended = dict.fromkeys(lit, BoxState("finished", 1.0, 1.0))
         self._shown.update(ended)
+        self.piece.boxes.update(ended)
         if ended:
-            self._on_node_loop(self._write, ended)
+            self._on_node_loop(self._write, self._fan.merged(ended))
 
     def _on_node_loop(self, function: Callable[..., None], *args: object) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from ...core.workflow.boundaries import Boundaries
 from ...core.workflow.cut import cut_prompt
 from ...errors import OrchestratorError
-from ..comfy import is_output_class, loop_side, output_type
+from ..comfy import gives_list, is_output_class, loop_side, output_type, takes_list
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class PromptHook:
     """
 
     def __init__(self, stays_here: Callable[[str], bool]) -> None:
-        self._boundaries = Boundaries(stays_here, loop_side, output_type)
+        self._boundaries = Boundaries(stays_here, loop_side, output_type, gives_list, takes_list)
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         prompt = data.get("prompt")

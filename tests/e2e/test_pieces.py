@@ -1,0 +1,142 @@
+"""Remote Split and Remote Gather: what stands between them runs once for each piece, on real ComfyUI."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .graphs import Graph, node
+from .session import Session, until
+
+pytestmark = pytest.mark.e2e
+SIZE = 16
+
+
+async def batch_of(master: Session, count: int) -> Graph:
+    """A graph whose node "in" is a batch of pictures of this computer, each another one."""
+    graph: Graph = {}
+    for number in range(count):
+        picture = io.BytesIO()
+        shade = 10 * number
+        Image.fromarray(np.full((SIZE, SIZE, 3), (shade, 255 - shade, 7), np.uint8)).save(picture, "PNG")
+        await master.upload(f"piece-{number}.png", picture.getvalue())
+        graph[f"load{number}"] = node("LoadImage", image=f"piece-{number}.png")
+        last: list[Any] = [f"load{number}", 0]
+        if number:
+            graph[f"batch{number}"] = node("ImageBatch", image1=graph["in"]["inputs"]["image"], image2=last)
+            last = [f"batch{number}", 0]
+        graph["in"] = node("ImageInvert", image=last)
+    return graph
+
+
+def mapped(graph: Graph, work: Graph, result: list[Any], **split: Any) -> Graph:
+    """`work` on each piece of "in"; the master saves the whole (id "out")."""
+    return {
+        **graph,
+        "split": node("RemoteSplit", value=["in", 0], **{"size": 2, "overlap": 0, **split}),
+        **work,
+        "rd": node("RemoteDispatch", value=result),
+        "gather": node("RemoteGather", value=["rd", 0], pieces=["split", 1], blend=-1),
+        "out": node("SaveImage", images=["gather", 0], filename_prefix="pieces"),
+    }
+
+
+def plain(graph: Graph) -> Graph:
+    """All of it on this computer, without what only peers have."""
+    whole = {node_id: each for node_id, each in graph.items() if node_id not in ("rd", "sleep")}
+    return {**whole, "gather": node("RemoteGather", value=["invert", 0], pieces=["split", 1], blend=-1)}
+
+
+async def shades(master: Session, done: Any) -> list[int]:
+    return [round(float((await master.picture(file))[0, 0, 0])) for file in done.images("out")]
+
+
+async def test_pieces_run_on_all_peers_and_come_back_in_their_order(master: Session) -> None:
+    graph = mapped(
+        await batch_of(master, 7),
+        {
+            "sleep": node("TestSleep", value=["invert", 0], seconds=0.5),
+            "invert": node("ImageInvert", image=["split", 0]),
+        },
+        ["sleep", 0],
+    )
+    done = await master.run(graph)
+    assert done.succeeded, done.entry["status"]
+    assert await shades(master, done) == await shades(master, await master.run(plain(graph)))
+    jobs = [job for job in await master.jobs() if job["batch"]]
+    assert sorted(job["batch"]["index"] for job in jobs) == [0, 1, 2, 3]
+    assert len({job["batch"]["id"] for job in jobs}) == 1
+    assert {job["peer"] for job in jobs} == {"peer-1", "peer-2"}
+
+
+async def test_without_remote_dispatch_the_same_graph_runs_here(master: Session) -> None:
+    graph = mapped(
+        await batch_of(master, 5), {"invert": node("ImageInvert", image=["split", 0])}, ["invert", 0]
+    )
+    done = await master.run(plain(graph))
+    assert done.succeeded
+    ours = await shades(master, done)
+    assert len(ours) == 5 and ours == sorted(ours)
+
+
+async def test_a_piece_that_fails_ends_the_others_and_its_own_node_is_to_blame(master: Session) -> None:
+    graph = mapped(
+        await batch_of(master, 6),
+        {
+            "crop": node("ImageCrop", image=["split", 0], width=SIZE, height=SIZE, x=0, y=0),
+            "fail": node("TestError", value=["crop", 0]),
+        },
+        ["fail", 0],
+    )
+    done = await master.run(graph)
+    assert not done.succeeded
+    assert done.error["node_id"] == "fail"
+
+
+async def test_with_no_peer_the_pieces_run_here_each_with_its_own_value(
+    master: Session, fleet_without_peers: None
+) -> None:
+    invert = {"invert": node("ImageInvert", image=["split", 0])}
+    graph = mapped(await batch_of(master, 5), invert, ["invert", 0])
+    graph["rd"]["inputs"]["if_no_peer"] = "run here"
+    done = await master.run(graph)
+    assert done.succeeded, done.entry["status"]
+    assert await shades(master, done) == await shades(master, await master.run(plain(graph)))
+
+
+@pytest.fixture
+async def fleet_without_peers(master: Session) -> AsyncIterator[None]:
+    peers = await master.peers()
+    for peer in peers.values():
+        await master.patch(f"/orchestrator/peers/{peer['id']}", {"enabled": False})
+    yield
+    for peer in peers.values():
+        await master.patch(f"/orchestrator/peers/{peer['id']}", {"enabled": True})
+    await until(master.peers_are_up, "the peers are back")
+
+
+async def test_the_outlook_is_that_of_a_piece_and_says_nothing_of_what_cuts_it(master: Session) -> None:
+    invert = {"invert": node("ImageInvert", image=["split", 0])}
+    graph = mapped(await batch_of(master, 3), invert, ["invert", 0])
+    told = await master.post("/orchestrator/explain", {"prompt": graph, "result": ["invert", 0]})
+    assert (told["here"], [peer["eligible"] for peer in told["peers"]]) == ("", [True, True])
+
+
+async def test_stop_ends_all_pieces(master: Session, peers: list[Session]) -> None:
+    sleep = {"sleep": node("TestSleep", value=["split", 0], seconds=60.0)}
+    prompt_id = await master.queue(mapped(await batch_of(master, 8), sleep, ["sleep", 0]))
+
+    async def both_work() -> bool:
+        return not any([await peer.is_idle() for peer in peers])
+
+    await until(both_work, "both peers have pieces")
+    await master.post("/interrupt", {})
+    assert not (await master.finished(prompt_id)).succeeded
+    for peer in peers:
+        await until(peer.is_idle, "nothing is left on the peers")
+    assert not [job for job in await master.jobs() if job["ended_at"] is None]
