@@ -68,7 +68,7 @@ async def test_pieces_run_on_all_peers_and_come_back_in_their_order(master: Sess
     done = await master.run(graph)
     assert done.succeeded, done.entry["status"]
     assert await shades(master, done) == await shades(master, await master.run(plain(graph)))
-    jobs = [job for job in await master.jobs() if job["batch"]]
+    jobs = (await master.jobs())[:4]  # the newest
     assert sorted(job["batch"]["index"] for job in jobs) == [0, 1, 2, 3]
     assert len({job["batch"]["id"] for job in jobs}) == 1
     assert {job["peer"] for job in jobs} == {"peer-1", "peer-2"}
