@@ -34,10 +34,6 @@ class PiecePlan:
     kind: str
     spans: tuple[Span, ...]
 
-    @property
-    def total(self) -> int:
-        return self.spans[-1].end
-
 
 def spans_of(total: int, size: int, overlap: int = 0) -> tuple[Span, ...]:
     """Spans of `size` items, each of which shares `overlap` with the one before; the last may be shorter.

@@ -218,10 +218,9 @@ async def _run(
     """
     runtime = host.runtime
     registry, node_loop = get_progress_state(), asyncio.get_running_loop()
-    prompt_id = str(registry.prompt_id)
 
     async def on_server_loop() -> Job:
-        fan = host.fans.of(prompt_id, node_id)
+        fan = host.fans.of(registry, node_id)
         if fan.failure is not None:
             raise fan.failure
         progress = NodeProgress(
@@ -231,11 +230,10 @@ async def _run(
             node_id=node_id,
             node_ids=node_ids,
             fan=fan,
-            item=item,
             peer_name=runtime.peers.name,
             packs=host.packs,
         )
-        job_id = host.prefetch.claim(prompt_id, node_id, request)
+        job_id = host.prefetch.claim(progress.prompt_id, node_id, request)
         try:
             if job_id is None:
                 job_id = (await runtime.jobs.submit(fan.placed(request, item), progress)).id
@@ -265,7 +263,7 @@ async def _run(
         return task.result()
     except comfy.model_management.InterruptProcessingException as exc:
         stopped = exc
-        host.loop.call_soon_threadsafe(lambda: host.fans.of(prompt_id, node_id).fail(stopped))
+        host.loop.call_soon_threadsafe(lambda: host.fans.of(registry, node_id).fail(stopped))
         raise
     except OrchestratorError as exc:
         log.debug("The job of node %s did not end well", node_id, exc_info=exc)

@@ -140,13 +140,7 @@ class ComfyUIClient:
 
     async def node_replacements(self) -> Replacements:
         """The nodes that it takes by another name in a prompt."""
-        try:
-            body = await self._json("GET", "/node_replacements")
-        except PeerBusyError:
-            raise
-        except PeerRefusedError:
-            body = None  # older than the route
-        return read_replacements(body)
+        return read_replacements(await self._json_if_there("/node_replacements"))
 
     async def model_folders(self) -> tuple[str, ...]:
         """The kinds of model files it has, by their folders' names."""
@@ -159,13 +153,7 @@ class ComfyUIClient:
 
     async def max_upload_bytes(self) -> int:
         """The most bytes one request to the peer may have."""
-        try:
-            body = await self._json("GET", "/features")
-        except PeerBusyError:
-            raise
-        except PeerRefusedError:
-            body = None  # older than the route
-        return wire.upload_limit(body) or DEFAULT_UPLOAD_MAX_BYTES
+        return wire.upload_limit(await self._json_if_there("/features")) or DEFAULT_UPLOAD_MAX_BYTES
 
     async def submit(
         self,
@@ -350,6 +338,15 @@ class ComfyUIClient:
 
     async def _json(self, method: str, path: str, *, max_bytes: int = 0, **options: Any) -> Any:
         return await parse_body(await self._body(method, path, max_bytes=max_bytes, **options))
+
+    async def _json_if_there(self, path: str) -> Any:
+        """None where the peer is older than the route."""
+        try:
+            return await self._json("GET", path)
+        except PeerBusyError:
+            raise
+        except PeerRefusedError:
+            return None
 
     async def _large_json(
         self, path: str, limits: Limits, wanted: Wanted | None = None, **options: Any

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 from orchestrator.core.models.job import Job, JobRequest, JobState
 from orchestrator.errors import JobCancelledError, PeerExecutionError
-from orchestrator.host.node.fan import FANS_MAX, BoxState, Fan, Fans
+from orchestrator.host.node.fan import BoxState, Fan, Fans
 
 
 def job(job_id: str, peer: str = "") -> Job:
@@ -24,7 +24,7 @@ def test_a_single_piece_is_as_it_is() -> None:
 
 def test_a_box_is_as_far_as_all_pieces_are_together_and_ends_with_the_last() -> None:
     fan = Fan()
-    pieces = [fan.join(item) for item in range(4)]
+    pieces = [fan.join() for _ in range(4)]
     pieces[0].boxes["3"] = BoxState("finished", 1, 1)
     pieces[1].boxes["3"] = BoxState("running", 10, 20)
     assert fan.merged(pieces[1].boxes) == {"3": BoxState("running", 1.5, 4)}
@@ -35,9 +35,9 @@ def test_a_box_is_as_far_as_all_pieces_are_together_and_ends_with_the_last() -> 
 
 def test_one_line_tells_how_many_are_done_and_where_the_others_are() -> None:
     fan = Fan()
-    pieces = [fan.join(item) for item in range(5)]
+    pieces = [fan.join() for _ in range(5)]
     for piece, peer in zip(pieces, ("a", "b", "a"), strict=False):
-        piece.job = job(str(piece.index), peer)
+        piece.job = job("1", peer)
     assert fan.text(str.upper) == "0 of 5 pieces; A: 2, B: 1, 2 wait"
     pieces[1].job = job("1", "b").to(JobState.DONE)
     assert fan.text(str.upper) == "1 of 5 pieces; A: 2, 2 wait"
@@ -46,9 +46,9 @@ def test_one_line_tells_how_many_are_done_and_where_the_others_are() -> None:
 def test_the_first_piece_that_fails_ends_the_rest_and_speaks_for_all() -> None:
     ended: list[str] = []
     fan = Fan(ended.append)
-    pieces = [fan.join(item) for item in range(3)]
-    for piece in pieces:
-        piece.job = job(f"job-{piece.index}", "a")
+    pieces = [fan.join() for _ in range(3)]
+    for number, piece in enumerate(pieces):
+        piece.job = job(f"job-{number}", "a")
     pieces[2].job = job("job-2", "a").to(JobState.DONE)
     first = PeerExecutionError("KSampler failed on a.", {})
     assert fan.fail(first, pieces[0]) is first
@@ -64,10 +64,13 @@ def test_jobs_of_a_list_are_one_batch_in_their_order() -> None:
     assert fan.placed(JobRequest(), None) == JobRequest()
 
 
-def test_fans_of_old_prompts_are_forgotten() -> None:
-    fans = Fans(lambda job_id: None)
-    first = fans.of("p", "1")
-    assert fans.of("p", "1") is first and fans.of("p", "2") is not first
-    for number in range(FANS_MAX):
-        fans.of(f"q{number}", "1")
-    assert fans.of("p", "1") is not first
+class Registry:
+    """One run of a prompt."""
+
+
+def test_the_calls_of_one_node_in_one_run_share_a_fan_and_another_run_begins_anew() -> None:
+    fans, run = Fans(lambda job_id: None), Registry()
+    first = fans.of(run, "1")
+    first.fail(JobCancelledError("cancelled"))
+    assert fans.of(run, "1") is first and fans.of(run, "2") is not first
+    assert fans.of(Registry(), "1").failure is None

@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from ...core.models.job import Job, JobRequest, JobState
-
-FANS_MAX = 64  #: of prompts that ended long ago
 
 
 class BoxState(NamedTuple):
@@ -35,7 +34,6 @@ class BoxState(NamedTuple):
 class Piece:
     """One of the calls. ``boxes``: how far it is on each; ``job`` as it was last heard of."""
 
-    index: int
     boxes: dict[str, BoxState] = field(default_factory=dict)
     job: Job | None = None
 
@@ -49,9 +47,9 @@ class Fan:
         self._end = end
         self._pieces: list[Piece] = []
 
-    def join(self, index: int | None = None) -> Piece:
-        """One call more. `index`: which item of the list it is."""
-        piece = Piece(len(self._pieces) if index is None else index)
+    def join(self) -> Piece:
+        """One call more."""
+        piece = Piece()
         self._pieces.append(piece)
         return piece
 
@@ -97,16 +95,15 @@ class Fan:
 
 
 class Fans:
-    """The fans of the prompts that run, by prompt and node."""
+    """The fans of the prompts that run, for as long as those do. Belongs to the server's loop."""
 
     def __init__(self, end: Callable[[str], None]) -> None:
         self._end = end
-        self._known: dict[tuple[str, str], Fan] = {}
+        self._known: WeakKeyDictionary[object, dict[str, Fan]] = WeakKeyDictionary()
 
-    def of(self, prompt_id: str, node_id: str) -> Fan:
-        key = (prompt_id, node_id)
-        if key not in self._known:
-            self._known[key] = Fan(self._end)
-            while len(self._known) > FANS_MAX:
-                del self._known[next(iter(self._known))]
-        return self._known[key]
+    def of(self, registry: object, node_id: str) -> Fan:
+        """`registry`: the host's progress registry, one for each run of a prompt. An id may come again."""
+        fans = self._known.setdefault(registry, {})
+        if node_id not in fans:
+            fans[node_id] = Fan(self._end)
+        return fans[node_id]

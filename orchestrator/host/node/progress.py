@@ -53,7 +53,6 @@ class NodeProgress:
         node_id: str,
         node_ids: frozenset[str],
         fan: Fan | None = None,
-        item: int | None = None,
         peer_name: Callable[[str], str],
         packs: PackEvents | None = None,
     ) -> None:
@@ -64,7 +63,7 @@ class NodeProgress:
         self._node_id = node_id
         self._node_ids = node_ids
         self._fan = fan or Fan()
-        self.piece = self._fan.join(item)
+        self.piece = self._fan.join()
         self._peer_name = peer_name
         self._packs = packs
         self._job: Job | None = None

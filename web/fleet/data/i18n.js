@@ -69,20 +69,8 @@ export function day(moment) {
   return then.toLocaleDateString(language === ENGLISH ? [] : language, { weekday: "short", day: "numeric", month: "short" });
 }
 
-const DAYS_KNOWN = 20_000;
-/** @type {Map<string, number>} by minute */
-const days = new Map();
-
 /** Which day here a moment is on. Thousands are asked for at once, so nothing is put into words. @param {string} moment ISO 8601 */
-export function dayNumber(moment) {
-  const minute = moment.slice(0, 16);
-  let known = days.get(minute);
-  if (known === undefined) {
-    if (days.size >= DAYS_KNOWN) days.clear();
-    days.set(minute, (known = midnight(new Date(moment))));
-  }
-  return known;
-}
+export const dayNumber = (moment) => midnight(new Date(moment));
 
 /** @param {Date} moment */
 const midnight = (moment) => new Date(moment).setHours(0, 0, 0, 0);
