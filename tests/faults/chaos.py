@@ -33,6 +33,7 @@ from .soak import Findings, Sample, Standing, check, check_falls, check_fleet, c
 
 JOBS_PER_S = 3.0
 SAMPLE_EVERY_S = 10.0
+TRIM_EVERY_S = 10.0  #: what was freed is not counted as what is held
 WATCH_EVERY_S = 2.0  #: as often as the master asks its peers
 HEAL_S = 180.0
 FIRST_JOBS = 24  #: before the first fault, so that each peer has been used
@@ -225,7 +226,7 @@ async def soak(minutes: float, seed: int, every_s: float) -> bool:
     """Run it, print what was done, checked and found; True when nothing was found."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        fleet = Fleet(Setup(), Path(folder))
+        fleet = Fleet(Setup(), Path(folder), master_environment={"RIG_TRIM_S": str(TRIM_EVERY_S)})
         disk: SmallDisk | None = None
         with suppress(OSError):  # mounting takes rights
             disk = stack.enter_context(mounted_disk(fleet.journal_folder, JOURNAL_DISK))

@@ -22,16 +22,24 @@ class Fleet:
     """All its processes and files live below `base`; leaving it ends every process it started."""
 
     def __init__(
-        self, setup: Setup, base: Path, *, peers: int = 2, master_arguments: tuple[str, ...] = ()
+        self,
+        setup: Setup,
+        base: Path,
+        *,
+        peers: int = 2,
+        master_arguments: tuple[str, ...] = (),
+        master_environment: Mapping[str, str] | None = None,
     ) -> None:
         self._setup = setup
         self.base = base
         self.frontend = ""  #: what a test calls the master's frontend
         self.token = os.environ.get("ORCHESTRATOR_TOKEN") or secrets.token_urlsafe(16)
-        self.master = self.new_master("master", master_arguments)
+        self.master = self.new_master("master", master_arguments, master_environment)
         self.peers = [self.new_peer(f"peer-{number + 1}") for number in range(peers)]
 
-    def new_master(self, name: str, arguments: tuple[str, ...] = ()) -> ComfyProcess:
+    def new_master(
+        self, name: str, arguments: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
+    ) -> ComfyProcess:
         """A ComfyUI with the plugin; not started."""
         chosen = os.environ.get("REMOTE_DISPATCH_FRONTEND")
         if chosen and "--front-end-root" not in arguments:
@@ -41,7 +49,7 @@ class Fleet:
             self._setup.for_role("master"),
             self.base / name,
             arguments=arguments,
-            environment={"ORCHESTRATOR_TOKEN": self.token},
+            environment={"ORCHESTRATOR_TOKEN": self.token, **(environment or {})},
         )
         master.install(ROOT, "remote-dispatch")
         master.install(SHARED_PACK, "shared-nodes")

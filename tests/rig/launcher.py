@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import os
 import runpy
@@ -41,8 +42,6 @@ def end_with(parent: int) -> None:
 
     def watch() -> None:
         if sys.platform == "win32":
-            import ctypes
-
             synchronize, forever = 0x00100000, 0xFFFFFFFF
             handle = ctypes.windll.kernel32.OpenProcess(synchronize, False, parent)
             ctypes.windll.kernel32.WaitForSingleObject(handle, forever)
@@ -52,6 +51,19 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end with the rig", daemon=True).start()
+
+
+def give_memory_back(every_s: float) -> None:
+    """What was freed goes back to the system: glibc keeps it for the next large answer, in steps that look as
+    if the process held ever more. Linux with glibc only."""
+    trim = ctypes.CDLL(None).malloc_trim
+
+    def often() -> None:
+        while True:
+            time.sleep(every_s)
+            trim(0)
+
+    threading.Thread(target=often, name="give memory back", daemon=True).start()
 
 
 def ask_no_name_server() -> None:
@@ -79,6 +91,8 @@ def is_address(name: str) -> bool:
 if __name__ == "__main__":
     end_with(int(sys.argv[1]))
     ask_no_name_server()
+    if "RIG_TRIM_S" in os.environ:
+        give_memory_back(float(os.environ["RIG_TRIM_S"]))
     define_missing_operators()
     tree = Path(sys.argv[2]).resolve()
     # As `python main.py` would have it; without the folder of this file.
