@@ -1,25 +1,29 @@
-"""Values of the graph to files and back."""
+"""Values of the graph from the files that a peer made of them. Nothing in these files is trusted."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import safetensors.torch
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from ..orchestrator.errors import OrchestratorError, ResultError, UnsupportedTypeError
+from ..orchestrator.core.workflow.carriers import CARRIED
+from ..orchestrator.errors import ResultError
+from .films import film_of
+from .shards import is_shard, noise_mask
+from .sounds import sound_of
 
-CHAIN_FOLDER = "remote-dispatch-chain"
 MAX_PIXELS = 1 << 28  #: of one picture: 16384 x 16384
 FLAT_PIXELS = 1 << 24  #: up to here a picture may be of one colour and its file as good as empty
 #: Above FLAT_PIXELS: a file that unpacks to more is a decompression bomb; real pictures stay far below.
 MAX_PIXELS_PER_BYTE = 500
+#: ffmpeg's layouts of an EXR with 32 bits: where each of our channels lies among its planes
+_EXR_CHANNELS = {"gbrpf32le": (2, 0, 1), "gbrapf32le": (2, 0, 1, 3), "grayf32le": (0, 0, 0)}
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _OLD_LATENT_SCALE = 1.0 / 0.18215  #: files without latent_format_version_0, as core LoadLatent reads them
 
@@ -27,29 +31,34 @@ _OLD_LATENT_SCALE = 1.0 / 0.18215  #: files without latent_format_version_0, as 
 def value_from_files(kind: str, paths: Sequence[Path], texts: Sequence[str]) -> Any:
     """Make the value a link of type `kind` carries.
 
-    IMAGE: float32 [batch, height, width, channels], 0..1, in the order of `paths`. MASK: float32 [batch,
-    height, width]. LATENT: {"samples": float32 tensor}. Texts and numbers: the Python value.
+    IMAGE: float32 [batch, height, width, channels], in the order of `paths`; 0..1, of EXR and shards whatever
+    the peer had. MASK: float32 [batch, height, width]. LATENT: {"samples": float32 tensor}. AUDIO:
+    {"waveform": float32 [batch, channels, samples], "sample_rate": int}. VIDEO: ComfyUI's object for a file.
+    Texts and numbers: the Python value.
 
     Raises:
         ResultError: there is nothing, or it cannot be read.
     """
+    first = _first(texts if kind not in CARRIED else paths, kind)
     if kind in ("IMAGE", "MASK"):
-        pictures = pictures_from_files(paths)
+        pictures = _of_shards(paths) if is_shard(first) else pictures_from_files(paths)
         return pictures[..., 0].contiguous() if kind == "MASK" else pictures
     if kind == "LATENT":
-        return _latent(_first(paths, kind))
-    return _plain(kind, _first(texts, kind))
+        return _latent(first)
+    if kind == "AUDIO":
+        return _audio(paths)
+    return film_of(first) if kind == "VIDEO" else _plain(kind, first)
 
 
 def pictures_from_files(paths: Sequence[Path]) -> torch.Tensor:
-    """float32 [batch, height, width, channels], 0..1; all pictures must have one size. Where some have an
-    alpha channel and others none, it is left out.
+    """float32 [batch, height, width, channels], 0..1, of EXR as it is; all pictures must have one size. Where
+    some have an alpha channel and others none, it is left out.
 
     Raises:
         ResultError
     """
     _first(paths, "picture")
-    arrays = [_picture(path) for path in paths]
+    arrays = [_exr(path) if path.suffix == ".exr" else _picture(path) for path in paths]
     channels = min(array.shape[2] for array in arrays)
     arrays = [array[..., :channels] for array in arrays]
     sizes = {array.shape[:2] for array in arrays}
@@ -64,21 +73,45 @@ def pictures_from_files(paths: Sequence[Path]) -> torch.Tensor:
 def _picture(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            _check_size(image, path)
+            _check_size(image.width, image.height, path)
             shown = image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
             return np.asarray(shown, dtype=np.float32) / np.float32(255.0)
     except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
         raise ResultError(f"The peer's picture {path.name} cannot be read: {exc}.") from exc
 
 
-def _check_size(image: Image.Image, path: Path) -> None:
+def _exr(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Of 32 bits, as ComfyUI writes it."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            _check_size(stream.width, stream.height, path)
+            frame = next(container.decode(stream))
+            form = frame.format.name
+            if form not in _EXR_CHANNELS:
+                raise ResultError(f"The peer's picture {path.name} has {form} for its pixels, not 32 bits.")
+            planes = [np.frombuffer(bytes(plane), np.float32) for plane in frame.planes]
+            rows = [plane.reshape(frame.height, -1)[:, : frame.width] for plane in planes]
+            return np.stack([rows[channel] for channel in _EXR_CHANNELS[form]], axis=-1)
+    except (OSError, ValueError, IndexError, StopIteration, av.error.FFmpegError) as exc:
+        raise ResultError(f"The peer's picture {path.name} cannot be read: {exc}.") from exc
+
+
+def _of_shards(paths: Sequence[Path]) -> torch.Tensor:
+    channels = [noise_mask(path) for path in paths]
+    if len({channel.shape for channel in channels}) > 1:
+        raise ResultError(f"The channels of the peer's picture {paths[0].name} have different sizes.")
+    return torch.stack(channels, dim=-1)
+
+
+def _check_size(width: int, height: int, path: Path) -> None:
     """Before anything is unpacked: a few kilobytes may say that they are gigabytes."""
-    pixels = image.width * image.height
+    pixels = width * height
     if pixels > MAX_PIXELS:
-        raise ResultError(f"A picture of {image.width}x{image.height} pixels is too large to take in.")
+        raise ResultError(f"A picture of {width}x{height} pixels is too large to take in.")
     if pixels > max(FLAT_PIXELS, MAX_PIXELS_PER_BYTE * path.stat().st_size):
         raise ResultError(
-            f"The peer's picture {path.name} says it has {image.width}x{image.height} pixels in a file of "
+            f"The peer's picture {path.name} says it has {width}x{height} pixels in a file of "
             f"{path.stat().st_size} bytes, and was not unpacked. Look at what made it on the peer."
         )
 
@@ -92,9 +125,18 @@ def _latent(path: Path) -> dict[str, Any]:
         raise ResultError(f"The peer's latent {path.name} cannot be read: {exc}.") from exc
 
 
+def _audio(paths: Sequence[Path]) -> dict[str, Any]:
+    sounds = [sound_of(path) for path in paths]
+    shapes = {(rate, *sound.shape) for sound, rate in sounds}
+    if len(shapes) > 1:
+        raise ResultError("The sounds have different lengths, channels or rates and make no batch.")
+    waveform = torch.from_numpy(np.stack([sound for sound, _ in sounds]))
+    return {"waveform": waveform, "sample_rate": sounds[0][1]}
+
+
 def _plain(kind: str, text: str) -> Any:
     """`kind` may be several, as "INT,STRING": the first that the text can be read as."""
-    read = {"INT": int, "FLOAT": float, "BOOLEAN": _truth}
+    read: Mapping[str, Callable[[str], Any]] = {"INT": int, "FLOAT": float, "BOOLEAN": _truth}
     for one in kind.split(","):
         try:
             return read.get(one, str)(text)
@@ -112,62 +154,3 @@ def _first(items: Sequence[Any], kind: str) -> Any:
     if not items:
         raise ResultError(f"The peer finished without handing back the {kind}. Run it again.")
     return items[0]
-
-
-def kind_of(value: object) -> str:
-    """The link type of a value that another dispatch node gave back.
-
-    Raises:
-        UnsupportedTypeError
-    """
-    if isinstance(value, torch.Tensor):
-        return "IMAGE" if value.ndim == 4 else "MASK"
-    if isinstance(value, dict) and isinstance(value.get("samples"), torch.Tensor):
-        return "LATENT"
-    for kind, plain in (("BOOLEAN", bool), ("INT", int), ("FLOAT", float), ("STRING", str)):
-        if isinstance(value, plain):
-            return kind
-    raise UnsupportedTypeError(f"A value of type {type(value).__name__} cannot travel to the next peer.")
-
-
-def files_from_value(kind: str, value: Any, temp: Path) -> list[str]:
-    """Write a value below ComfyUI's temp folder; return names as LoadImage takes them.
-
-    Equal values give equal names. 8 bits a channel for IMAGE and MASK, float32 for LATENT.
-
-    Raises:
-        OrchestratorError: the temp folder cannot be written.
-    """
-    folder = temp / CHAIN_FOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if kind == "LATENT":
-            data = safetensors.torch.save(
-                {
-                    "latent_tensor": value["samples"].contiguous().cpu(),
-                    "latent_format_version_0": torch.tensor([]),
-                }
-            )
-            return [_write(folder, data, "latent")]
-        batch = value if kind == "IMAGE" else value.reshape(-1, *value.shape[-2:], 1).expand(-1, -1, -1, 3)
-        return [_write(folder, _png(picture), "png") for picture in batch]
-    except OSError as exc:
-        raise OrchestratorError(
-            f"A value for the next peer cannot be written to {folder}: {exc.strerror}. Make room, run again."
-        ) from exc
-
-
-def _png(picture: torch.Tensor) -> bytes:
-    array = (picture.clamp(0, 1) * 255.0).round().to(torch.uint8).cpu().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def _write(folder: Path, data: bytes, ending: str) -> str:
-    path = folder / f"{hashlib.sha256(data).hexdigest()[:40]}.{ending}"
-    if not path.is_file():
-        part = path.with_suffix(f".{ending}.part")
-        part.write_bytes(data)
-        part.replace(path)
-    return f"{CHAIN_FOLDER}/{path.name} [temp]"

@@ -6,41 +6,34 @@ import asyncio
 import dataclasses
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import comfy.model_management  # type: ignore[import-not-found]
 from comfy_api.latest import io  # type: ignore[import-not-found]
-from comfy_execution.progress import get_progress_state  # type: ignore[import-not-found]
 from comfy_execution.utils import get_executing_context  # type: ignore[import-not-found]
 
-from ..orchestrator.core.models.job import Job, JobRequest, OutputFile, Prompt
+from ..orchestrator.core.models.job import Prompt
+from ..orchestrator.core.prompts.variations import copies as copies_of
+from ..orchestrator.core.workflow.carriers import CARRIED, cannot_travel
 from ..orchestrator.core.workflow.cut import DISPATCH_CLASS, Stash
 from ..orchestrator.core.workflow.prompt import is_link, links_of
-from ..orchestrator.core.workflow.result_nodes import (
-    INSTEAD,
-    RESULT_ID,
-    cannot_travel,
-    loader_nodes,
-    replace_link,
-)
+from ..orchestrator.core.workflow.result_nodes import INSTEAD, replace_link
 from ..orchestrator.errors import (
     NoEligiblePeerError,
     OrchestratorError,
     PeerExecutionError,
     PromptRefusedError,
-    ResultError,
     UnsupportedTypeError,
     WorkflowError,
 )
 from ..orchestrator.host.comfy import temp_dir
-from ..orchestrator.host.current import Host, current
-from ..orchestrator.host.node.progress import NodeProgress
+from ..orchestrator.host.current import current
 from ..orchestrator.host.node.request import (
     ALWAYS,
     AUTOMATIC,
+    EIGHT_BIT,
+    EXACT,
     FAIL,
     RUN_HERE,
     TAG_PREFIX,
@@ -48,13 +41,14 @@ from ..orchestrator.host.node.request import (
     WHEN_CHANGED,
     node_request,
 )
-from . import local_run, media
+from . import carriers, local_run
 from .change_check import fingerprint
+from .outcome import is_small, outcome
+from .running import Call, run_all
 
 log = logging.getLogger(__name__)
 
-INTERRUPT_POLL_S = 0.2
-READ_IN_PLACE_BYTES = 1 << 20  #: up to this, reading in place is quicker than a thread
+COPIES_MAX = 1000
 
 
 class RemoteDispatch(io.ComfyNode):
@@ -109,6 +103,27 @@ class RemoteDispatch(io.ComfyNode):
                         "says it changed. Choose 'always' to ask the other computer every time."
                     ),
                 ),
+                io.Combo.Input(
+                    "precision",
+                    options=[EIGHT_BIT, EXACT],
+                    default=EIGHT_BIT,
+                    optional=True,
+                    tooltip=(
+                        "How pictures and masks travel: with 8 bits a channel, as in a PNG, or exactly as "
+                        "they are, in about eight times the bytes."
+                    ),
+                ),
+                io.Int.Input(
+                    "copies",
+                    default=1,
+                    min=1,
+                    max=COPIES_MAX,
+                    optional=True,
+                    tooltip=(
+                        "How often it runs, on all your computers at once, each time with seeds one higher. "
+                        "All pictures, masks or latents come back as one batch."
+                    ),
+                ),
             ],
             outputs=[io.AnyType.Output("result", display_name="value")],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt, io.Hidden.extra_pnginfo],
@@ -144,6 +159,8 @@ class RemoteDispatch(io.ComfyNode):
         peer: str = AUTOMATIC,
         if_no_peer: str = FAIL,
         run_again: str = WHEN_CHANGED,
+        precision: str = EIGHT_BIT,
+        copies: int = 1,
         **upstream: Any,
     ) -> io.NodeOutput:
         host = current()
@@ -163,27 +180,29 @@ class RemoteDispatch(io.ComfyNode):
                 return io.NodeOutput(upstream[name])
         request = node_request(
             stash,
-            await asyncio.to_thread(_bridged, stash, upstream) if upstream else stash.prompt,
+            await asyncio.to_thread(_bridged, stash, upstream, precision) if upstream else stash.prompt,
             node_id=node_id,
             overrides=overrides,
             peer=peer,
             if_no_peer=if_no_peer,
+            precision=precision,
             extra_pnginfo=cls.hidden.extra_pnginfo,
         )
+        requests = await asyncio.to_thread(copies_of, request, copies) if copies > 1 else (request,)
         item = _item_of(cls.hidden.dynprompt, node_id)
+        call = Call(host, node_id, frozenset(stash.prompt), item, is_local_next=if_no_peer == RUN_HERE)
         try:
-            job = await _run(
-                host, request, node_id, frozenset(stash.prompt), item, is_local_next=if_no_peer == RUN_HERE
-            )
+            jobs = await run_all(call, requests)
         except NoEligiblePeerError:
             if if_no_peer != RUN_HERE:
                 raise
-            return local_run.expand(stash, node_id, request.changes, upstream, item)
+            return local_run.expand(stash, node_id, [each.changes for each in requests], upstream, item)
         except (PeerExecutionError, PromptRefusedError) as exc:
             _blame(cls.hidden.dynprompt, node_id, stash, exc)
             raise
-        make_output = partial(_output, job, stash, _is_used(cls.hidden.dynprompt, node_id))
-        return make_output() if _is_small(job.outputs) else await asyncio.to_thread(make_output)
+        is_used = _is_used(cls.hidden.dynprompt, node_id)
+        make_output = partial(outcome, jobs, is_whole=stash.link is None, is_used=is_used)
+        return make_output() if is_small(jobs) else await asyncio.to_thread(make_output)
 
 
 def _peer_choices() -> list[str]:
@@ -200,139 +219,22 @@ def _item_of(dynprompt: Any, node_id: str) -> int | None:
     return context.list_index if context is not None and any(map(is_link, inputs.values())) else None
 
 
-async def _run(
-    host: Host,
-    request: JobRequest,
-    node_id: str,
-    node_ids: frozenset[str],
-    item: int | None,
-    *,
-    is_local_next: bool,
-) -> Job:
-    """Run a job on the server's loop while this node waits on its own. `is_local_next`: where no peer can, it
-    runs here.
-
-    Raises:
-        OrchestratorError: the job, or another item's, failed. InterruptProcessingException: the user stopped
-            the prompt.
-    """
-    runtime = host.runtime
-    registry, node_loop = get_progress_state(), asyncio.get_running_loop()
-
-    async def on_server_loop() -> Job:
-        fan = host.fans.of(registry, node_id)
-        if fan.failure is not None:
-            raise fan.failure
-        progress = NodeProgress(
-            server=host.server,
-            registry=registry,
-            node_loop=node_loop,
-            node_id=node_id,
-            node_ids=node_ids,
-            fan=fan,
-            peer_name=runtime.peers.name,
-            packs=host.packs,
-        )
-        job_id = host.prefetch.claim(progress.prompt_id, node_id, request)
-        try:
-            if job_id is None:
-                job_id = (await runtime.jobs.submit(fan.placed(request, item), progress)).id
-            else:
-                runtime.jobs.attach(job_id, progress)
-            job = await runtime.jobs.wait(job_id)
-            progress.show_outputs(job.shown)
-            return job
-        except asyncio.CancelledError:
-            if job_id is not None:
-                await runtime.jobs.cancel(job_id)
-            raise
-        except OrchestratorError as exc:
-            if is_local_next and isinstance(exc, NoEligiblePeerError):
-                raise
-            raise fan.fail(exc, progress.piece) from None
-        finally:
-            progress.finish()
-
-    future = asyncio.run_coroutine_threadsafe(on_server_loop(), host.loop)
-    task = asyncio.wrap_future(future)
-    try:
-        while not task.done():
-            # /interrupt does not wake an awaiting node.
-            await asyncio.wait({task}, timeout=INTERRUPT_POLL_S)
-            comfy.model_management.throw_exception_if_processing_interrupted()
-        return task.result()
-    except comfy.model_management.InterruptProcessingException as exc:
-        stopped = exc
-        host.loop.call_soon_threadsafe(lambda: host.fans.of(registry, node_id).fail(stopped))
-        raise
-    except OrchestratorError as exc:
-        log.debug("The job of node %s did not end well", node_id, exc_info=exc)
-        raise exc.with_traceback(None) from None  # ComfyUI logs every frame, and the words say it all
-    finally:
-        future.cancel()
-
-
-def _bridged(stash: Stash, upstream: Mapping[str, Any]) -> Prompt:
+def _bridged(stash: Stash, upstream: Mapping[str, Any], precision: str) -> Prompt:
     """The graph to send, with the values of nodes that run here put in as constants or files to load."""
     prompt = stash.prompt
     for name, source in stash.boundaries.items():
         value = upstream[name]
         try:
-            kind = media.kind_of(value)
+            kind = carriers.kind_of(value)
         except UnsupportedTypeError as exc:
             raise UnsupportedTypeError(cannot_travel(source, type(value).__name__)) from exc
-        if kind in ("IMAGE", "MASK", "LATENT"):
-            names = media.files_from_value(kind, value, temp_dir())
-            loaders, link = loader_nodes(kind, names, f"rd-{name}")
+        if kind in CARRIED:
+            exact = precision == EXACT
+            loaders, link = carriers.carried(kind, value, temp_dir(), f"rd-{name}", exact=exact)
             prompt = {**replace_link(prompt, source, link), **loaders}
         else:
             prompt = replace_link(prompt, source, value)
     return prompt
-
-
-def _output(job: Job, stash: Stash, is_used: bool) -> io.NodeOutput:
-    if stash.link is not None:
-        carried = tuple(file for file in job.outputs if file.node_id == RESULT_ID)
-        value = media.value_from_files(job.result_type, [Path(file.path) for file in carried], job.texts)
-        shown = carried if job.result_type == "IMAGE" and not is_used else ()
-    else:
-        shown = _first_pictures(job.outputs)
-        try:
-            value = _batch_of(shown)
-        except ResultError as exc:
-            if is_used:
-                raise
-            log.info("Remote Dispatch hands on nothing, and nothing is linked to it: %s", exc)
-            value = None
-    if not shown:
-        return io.NodeOutput(value)
-    images = [{"filename": f.filename, "subfolder": f.subfolder, "type": f.type} for f in shown]
-    return io.NodeOutput(value, ui={"images": images})
-
-
-def _batch_of(pictures: tuple[OutputFile, ...]) -> Any:
-    """
-    Raises:
-        ResultError: there is none, or they make no batch.
-    """
-    if not pictures:
-        raise ResultError(
-            "The graph ran, but saved no picture to hand on. Its files are in the output folder."
-        )
-    return media.pictures_from_files([Path(file.path) for file in pictures])
-
-
-def _is_small(files: Sequence[OutputFile]) -> bool:
-    try:
-        return sum(Path(file.path).stat().st_size for file in files) <= READ_IN_PLACE_BYTES
-    except OSError:
-        return True  # reading them raises the error
-
-
-def _first_pictures(files: tuple[OutputFile, ...]) -> tuple[OutputFile, ...]:
-    pictures = [f for f in files if Path(f.path).suffix in (".png", ".jpg", ".jpeg", ".webp")]
-    pictures = [f for f in pictures if not f.is_extra] or pictures
-    return tuple(f for f in pictures if f.node_id == pictures[0].node_id)
 
 
 def _blame(dynprompt: Any, node_id: str, stash: Stash, exc: PeerExecutionError | PromptRefusedError) -> None:

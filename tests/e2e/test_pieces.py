@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.rig.fleet import Fleet
 
 from .graphs import Graph, node
 from .session import Session, until
@@ -118,6 +122,85 @@ async def fleet_without_peers(master: Session) -> AsyncIterator[None]:
     for peer in peers.values():
         await master.patch(f"/orchestrator/peers/{peer['id']}", {"enabled": True})
     await until(master.peers_are_up, "the peers are back")
+
+
+def stamps(count: int) -> Graph:
+    """A peer's node `count` times, each with another seed; this computer saves the batch (id "out")."""
+    return {
+        "make": node("TestStamp", width=SIZE, height=SIZE, batch=1, seed=7),
+        "rd": node("RemoteDispatch", value=["make", 0], copies=count),
+        "out": node("SaveImage", images=["rd", 0], filename_prefix="copies"),
+    }
+
+
+async def test_copies_run_on_all_peers_and_come_back_as_one_batch_in_the_order_of_their_seeds(
+    master: Session,
+) -> None:
+    graph = stamps(6)
+    graph["sleep"] = node("TestSleep", value=["make", 0], seconds=0.5)
+    graph["rd"]["inputs"]["value"] = ["sleep", 0]
+    done = await master.run(graph)
+    assert done.succeeded, done.error
+    jobs = (await master.jobs())[:6]
+    assert sorted(job["batch"]["index"] for job in jobs) == list(range(6))
+    assert {job["peer"] for job in jobs} == {"peer-1", "peer-2"}
+    alone = stamps(1)
+    for number, file in enumerate(done.images("out")):
+        alone["make"]["inputs"]["seed"] = 7 + number
+        (single,) = (await master.run(alone)).images("out")
+        assert np.array_equal(await master.picture(file), await master.picture(single))
+
+
+async def test_copies_that_make_no_batch_say_so(master: Session) -> None:
+    graph: Graph = {
+        "text": node("PreviewAny", source="a word"),
+        "join": node("StringConcatenate", string_a="a", string_b="b", delimiter=""),
+        "rd": node("RemoteDispatch", value=["join", 0], copies=2),
+        "out": node("PreviewAny", source=["rd", 0]),
+    }
+    done = await master.run(graph)
+    assert "cannot become one batch" in done.error["exception_message"]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_with_no_peer_copies_run_here(master: Session, fleet_without_peers: None, count: int) -> None:
+    graph: Graph = {
+        "make": node("EmptyLatentImage", width=64, height=64, batch_size=2),
+        "rd": node("RemoteDispatch", value=["make", 0], copies=count, if_no_peer="run here"),
+        "out": node("ReportTell", value=["rd", 0]),
+    }
+    done = await master.run(graph)
+    assert done.succeeded, done.error
+    told = json.loads(done.entry["outputs"]["out"]["text"][0])
+    assert told["samples"]["shape"] == [2 * count, 4, 8, 8]
+
+
+async def test_a_peer_that_dies_in_the_middle_costs_no_piece(master: Session, fleet: Fleet) -> None:
+    graph = mapped(
+        await batch_of(master, 12),
+        {
+            "sleep": node("TestSleep", value=["invert", 0], seconds=1.0),
+            "invert": node("ImageInvert", image=["split", 0]),
+        },
+        ["sleep", 0],
+        size=1,
+    )
+    prompt_id = await master.queue(graph)
+
+    async def some_are_done() -> bool:
+        return sum(job["state"] == "done" for job in (await master.jobs())[:12]) >= 3
+
+    await until(some_are_done, "some pieces are done")
+    fleet.peers[0].kill()
+    try:
+        done = await master.finished(prompt_id)
+    finally:
+        await asyncio.to_thread(fleet.peers[0].start)
+        await asyncio.to_thread(fleet.peers[0].wait_ready)
+        await until(master.peers_are_up, "the peers are back")
+    assert done.succeeded, done.error
+    assert await shades(master, done) == await shades(master, await master.run(plain(graph)))
+    assert max(len(job["attempts"]) for job in (await master.jobs())[:12]) == 2
 
 
 async def test_the_outlook_is_that_of_a_piece_and_says_nothing_of_what_cuts_it(master: Session) -> None:

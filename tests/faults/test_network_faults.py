@@ -232,7 +232,7 @@ async def test_f31_a_peer_that_answers_byte_by_byte_is_given_up_and_holds_up_nob
 
 @pytest.mark.long
 @STARTS
-async def test_f31_whatever_is_asked_of_a_peer_that_answers_byte_by_byte_ends_within_45_s(
+async def test_f31_whatever_is_asked_of_a_peer_that_answers_byte_by_byte_ends_in_time(
     tmp_path: Path, start: bytes
 ) -> None:
     source = tmp_path / "input.png"
@@ -262,7 +262,8 @@ async def test_f31_whatever_is_asked_of_a_peer_that_answers_byte_by_byte_ends_wi
 
         async def how_it_ends(name: str, work: Coroutine[Any, Any, Any]) -> str:
             with pytest.raises(PeerError):
-                await asyncio.wait_for(work, 45.0)
+                # A list of nodes may take a minute: an honest one is large, and slow disks are asked for it.
+                await asyncio.wait_for(work, 61.0 if name == "nodes" else 45.0)
             return name
 
         ended = await asyncio.gather(*(how_it_ends(name, work) for name, work in asked.items()))

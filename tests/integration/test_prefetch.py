@@ -102,6 +102,16 @@ async def test_a_node_that_was_quicker_gets_no_second_job(host: Host) -> None:
     assert host.jobs == []
 
 
+async def test_copies_are_not_begun_ahead(host: Host) -> None:
+    await host.waits("p1", 1, copies=4)
+    assert host.jobs == []
+
+
+async def test_an_exact_value_is_begun_ahead_as_one(host: Host) -> None:
+    await host.waits("p1", 1, precision="exact")
+    assert [job.request.exact for job in host.jobs] == [True]
+
+
 async def test_a_prompt_that_is_gone_already_begins_nothing(host: Host) -> None:
     await host.prefetch.begin("p1")
     assert host.jobs == []

@@ -52,6 +52,7 @@ FULL_JOB = Job(
         changes={"KSampler.seed": 42},
         drop_classes=frozenset({"RemoteDispatch", "Other"}),
         result=ResultLink("8", 0),
+        exact=True,
         peer="gpu-2",
         tags=("fast", "größer"),
         avoid=("slow",),

@@ -7,14 +7,9 @@ from typing import Any
 import pytest
 
 from orchestrator.core.models.job import ResultLink
+from orchestrator.core.workflow.carriers import SUPPORTED
 from orchestrator.core.workflow.object_info import ObjectInfo
-from orchestrator.core.workflow.result_nodes import (
-    SUPPORTED,
-    add_result_node,
-    link_type,
-    loader_nodes,
-    replace_source,
-)
+from orchestrator.core.workflow.result_nodes import add_result_node, link_type, replace_source
 from orchestrator.errors import UnsupportedTypeError, WorkflowError
 
 
@@ -95,21 +90,37 @@ def test_a_slot_the_class_lacks_is_a_clear_error() -> None:
         link_type(graph("Source"), ResultLink("5", 3), classes(Source=["IMAGE"]))
 
 
-def test_a_batch_is_loaded_picture_by_picture_and_joined_in_order() -> None:
-    nodes, link = loader_nodes("IMAGE", ["a.png", "b.png", "c.png"], "up")
-    assert [n["inputs"]["image"] for n in nodes.values() if n["class_type"] == "LoadImage"] == [
-        "a.png",
-        "b.png",
-        "c.png",
+def datasets(folder: Any) -> dict[str, Any]:
+    """The classes for training sets as a peer describes them: the folder to load is a text, or of a list."""
+    loads = {"input": {"required": {"folder_name": [folder]}}}
+    return {"SaveTrainingDataset": {}, "LoadTrainingDataset": loads}
+
+
+@pytest.mark.parametrize(
+    ("has", "saved_by", "files"),
+    [
+        (datasets("STRING"), "SaveTrainingDataset", 3),
+        ({**datasets("STRING"), "SaveImageAdvanced": {}}, "SaveImageAdvanced", 0),
+        (datasets(["a"]), "SaveImageAdvanced", 0),  # which it lacks, and will be told so
+    ],
+)
+def test_an_exact_picture_comes_by_what_the_peer_has(has: dict[str, Any], saved_by: str, files: int) -> None:
+    info = ObjectInfo({"Source": {"input": {}, "output": ["IMAGE"]}, **has})
+    prompt, plan = add_result_node(graph("Source"), ResultLink("5", 0), info, exact=True)
+    assert prompt[plan.node_id]["class_type"] == saved_by
+    assert len(plan.shards) == files
+    named = plan.placed(prompt, "rd-1")
+    told = plan.told({"7": {}}, "rd-1").get(plan.node_id, {"files": []})["files"]
+    assert [file["subfolder"] for file in told] == [named[i]["inputs"]["folder_name"] for i in plan.shards]
+    assert len({file["subfolder"] for file in told}) == files
+
+
+def test_what_is_no_picture_comes_exactly_anyway() -> None:
+    ways = [
+        add_result_node(graph("Source"), ResultLink("5", 0), classes(Source=["LATENT"]), exact=exact)
+        for exact in (True, False)
     ]
-    last = nodes[link[0]]
-    assert last["class_type"] == "ImageBatch"
-    assert last["inputs"]["image2"] == ["up-2", 0]
-
-
-def test_a_mask_is_read_from_the_red_channel_since_loading_alpha_inverts_it() -> None:
-    nodes, link = loader_nodes("MASK", ["a.png"], "up")
-    assert nodes[link[0]]["inputs"] == {"image": ["up-0", 0], "channel": "red"}
+    assert ways[0] == ways[1]
 
 
 def test_links_from_a_boundary_are_replaced_and_others_are_not() -> None:

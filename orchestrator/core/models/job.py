@@ -70,7 +70,8 @@ class JobRequest:
     the class of a node that their server does not know.
     ``drop_classes``: nodes of these classes, and what depends on them, are taken out first.
     ``changes`` maps a parameter's address to its new value.
-    ``result``: the value to bring back; None = every file that the graph saves.
+    ``result``: the value to bring back; None = every file that the graph saves. ``exact``: a picture as it
+    is, not with 8 bits a channel.
     ``peer`` pins to a peer by id or name. A peer must have all ``tags``, and must not be one to ``avoid``.
     ``priority``: higher goes first. ``targets``: the output nodes to run, empty for all.
     ``client_id``: the page that asked and hears what happens. ``retry_of``: the job that this one repeats.
@@ -88,6 +89,7 @@ class JobRequest:
     changes: Mapping[str, Any] = field(default_factory=dict)
     drop_classes: frozenset[str] = frozenset()
     result: ResultLink | None = None
+    exact: bool = False
     peer: str = ""
     tags: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()

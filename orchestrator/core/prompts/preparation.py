@@ -69,7 +69,7 @@ def prepare(request: JobRequest, info: ObjectInfo, now: datetime | None = None) 
         prompt = localise_paths(prompt, info)
         plan = None
         if request.result is not None:
-            prompt, plan = add_result_node(prompt, request.result, info)
+            prompt, plan = add_result_node(prompt, request.result, info, exact=request.exact)
         elif not running:
             raise WorkflowError(_NO_OUTPUTS)
         running = _running(prompt, request, info)
@@ -155,6 +155,8 @@ _DISPATCH_NODE = {
             "peer": ["COMBO", {"options": []}],
             "if_no_peer": ["COMBO", {"options": []}],
             "run_again": ["COMBO", {"options": []}],
+            "precision": ["COMBO", {"options": []}],
+            "copies": ["INT", {}],
         },
     },
     "output": ["*"],

@@ -19,8 +19,9 @@ from typing import Any
 from ...errors import WorkflowError
 from ..models.job import Prompt, ResultLink
 from .boundaries import ANYTHING_TRAVELS, Boundaries, Loop, loops_of, sinks, torn_ends
+from .carriers import can_travel, cannot_travel
 from .prompt import class_of, downstream, is_link, links_of, upstream, without_classes
-from .result_nodes import can_travel, cannot_travel, replace_source
+from .result_nodes import replace_source
 
 DISPATCH_CLASS = "RemoteDispatch"
 VALUE_INPUT = "value"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import JobLostError, PeerInterruptedError, PeerProtocolError
 from .execution_errors import execution_error
-from .result_nodes import RESULT_ID
+from .result_nodes import is_for_result
 
 _LEAST_SHARE = 0.01  #: of the mean of all nodes
 
@@ -92,7 +92,7 @@ class ProgressMeter:
                 value, top = _number(state.get("value")), _number(state.get("max"))
                 done += min(value / top, 1.0) * self._weights[node_id] if top > 0 else 0.0
                 self.has_stepped = self.has_stepped or (top > 1 and value > 0)
-                if node_id != RESULT_ID:
+                if not is_for_result(node_id):
                     step = f", step {value:.0f}/{top:.0f}" if top > 1 else ""
                     self.text = f"{self.titles[node_id]}{step}"
         self.fraction = min(done / self._whole, 1.0) if self._whole else 0.0

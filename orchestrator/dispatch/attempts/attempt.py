@@ -111,6 +111,8 @@ class AttemptRun(Hold):
         self._prompt, self._names = with_output_names(prepared.prompt, info, tag)
         self._references = prepared.inputs
         self._plan = prepared.plan
+        if self._plan:
+            self._prompt = self._plan.placed(self._prompt, tag)
         self._value_node = prepared.plan.node_id if prepared.plan else ""
         #: nodes that only store or show what others made; they run even if all of that was in the cache
         self.output_nodes = frozenset(
@@ -208,7 +210,8 @@ class AttemptRun(Hold):
                 targets=request.targets,
                 value_node=self._value_node,
             )
-            made = self._with_frames(await gathering.made(outputs), outputs, frames, cuts_before)
+            told = self._plan.told(outputs, self._names.tag) if self._plan else outputs
+            made = self._with_frames(await gathering.made(told), outputs, frames, cuts_before)
             if live:
                 await live.settled()
             async with delivery or contextlib.nullcontext():

@@ -15,6 +15,7 @@ from ...core.prompts.output_names import OutputNames
 from ...core.workflow.object_info import ObjectInfo
 from ...core.workflow.prompt import class_of, node_in_words, title_of
 from ...core.workflow.result_files import FrameSequence, companions_of, files_of, sequence_of
+from ...core.workflow.result_nodes import is_for_result
 from ...errors import PeerError, ResultError, ResultGoneError
 
 log = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class Gathering:
     def _may_write(self, node_id: str) -> bool:
         class_type = class_of(self._prompt[node_id])
         ran = node_id in self._targets if self._targets else True
-        if node_id == self._value_node or not ran or class_type not in self._info:
+        if (self._value_node and is_for_result(node_id)) or not ran or class_type not in self._info:
             return False
         if self._names.mark_of(node_id):
             return self._info.is_output_node(class_type)

@@ -19,7 +19,7 @@ from ...core.workflow.cut import DISPATCH_CLASS, STASH_KEY, VALUE_INPUT, Stash
 from ...core.workflow.prompt import class_of, is_link, upstream
 from ...errors import OrchestratorError
 from ...runtime import Runtime
-from .request import ALWAYS, AUTOMATIC, FAIL, node_request
+from .request import ALWAYS, AUTOMATIC, EIGHT_BIT, FAIL, node_request
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,8 @@ class Prefetch:
             options = _options(inputs)
             if stash is None or stash.boundaries or any(is_link(value) for value in options.values()):
                 return  # it depends on values that are not there yet
+            if inputs.get("copies", 1) != 1:
+                return  # which are several jobs
             request = node_request(
                 stash, stash.prompt, node_id=node_id, extra_pnginfo=extra.get("extra_pnginfo"), **options
             )
@@ -145,5 +147,5 @@ def _dispatch_nodes(prompt: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[st
 
 
 def _options(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = {"overrides": "", "peer": AUTOMATIC, "if_no_peer": FAIL}
+    defaults = {"overrides": "", "peer": AUTOMATIC, "if_no_peer": FAIL, "precision": EIGHT_BIT}
     return {name: inputs.get(name, default) for name, default in defaults.items()}

@@ -13,6 +13,7 @@ AUTOMATIC = "automatic"
 TAG_PREFIX = "tag: "
 FAIL, WAIT, RUN_HERE = "fail", "wait", "run here"
 WHEN_CHANGED, ALWAYS = "when changed", "always"
+EIGHT_BIT, EXACT = "8 bit", "exact"
 _PREVIEWS = {"preview_method": "auto"}  # newer peers send previews when asked, older ones ignore it
 
 
@@ -25,6 +26,7 @@ def node_request(
     peer: str,
     if_no_peer: str,
     extra_pnginfo: object,
+    precision: str = EIGHT_BIT,
 ) -> JobRequest:
     """`prompt` is the stash's, with the values of other dispatch nodes put in.
 
@@ -45,6 +47,7 @@ def node_request(
         changes=parse_overrides(overrides or ""),
         drop_classes=frozenset({DISPATCH_CLASS}),
         result=stash.link,
+        exact=precision == EXACT,
         peer="" if peer == AUTOMATIC or peer.startswith(TAG_PREFIX) else peer,
         tags=(peer.removeprefix(TAG_PREFIX),) if peer.startswith(TAG_PREFIX) else (),
         source=Source.NODE,

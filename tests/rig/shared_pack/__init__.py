@@ -10,6 +10,8 @@ import torch
 from aiohttp import web
 from server import PromptServer
 
+from .values import NODE_CLASS_MAPPINGS as VALUES
+
 
 class Chooser:
     """Asks the page that runs the prompt which picture to take, and waits for its answer by a route."""
@@ -176,4 +178,5 @@ NODE_CLASS_MAPPINGS = {
     "ReportUseSession": UseSession,
     "StartLoop": LoopEnd,
     "EndLoop": LoopEnd,
+    **VALUES,
 }
