@@ -1,4 +1,4 @@
-"""Cuts values of the graph into pieces along their batch, and joins them again. Pure."""
+"""Cuts values of the graph into pieces along their batch or their time, and joins them again. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Span:
 
 @dataclass(frozen=True)
 class PiecePlan:
-    """How a value was cut. ``kind``: IMAGE, MASK, LATENT, or LIST, whose pieces are its items."""
+    """How a value was cut. ``kind``: IMAGE, MASK, LATENT, AUDIO, or LIST, whose pieces are its items."""
 
     kind: str
     spans: tuple[Span, ...]
@@ -56,14 +56,15 @@ def spans_of(total: int, size: int, overlap: int = 0) -> tuple[Span, ...]:
 
 def cut(value: Any, size: int, overlap: int = 0) -> tuple[list[Any], PiecePlan]:
     """The pieces of a value and how they were cut. IMAGE [batch, height, width, channels], MASK [batch,
-    height, width] and LATENT are cut along their batch. A piece of a latent keeps which of the batch it has
-    (``batch_index``).
+    height, width] and LATENT are cut along their batch, AUDIO along its time: there `size` and `overlap` are
+    in seconds. A piece of a latent keeps which of the batch it has (``batch_index``).
 
     Raises:
         WorkflowError: it is of another kind, or cannot be cut so.
     """
     kind = kind_of(value)
-    spans = spans_of(len(_tensor(kind, value)), size, overlap)
+    unit = int(value["sample_rate"]) if kind == "AUDIO" else 1
+    spans = spans_of(len(_tensor(kind, value)), size * unit, overlap * unit)
     return [_piece(kind, value, span) for span in spans], PiecePlan(kind, spans)
 
 
@@ -88,7 +89,7 @@ def joined_list(values: Sequence[Any]) -> Any:
     (kind,) = kinds
     parts = [_tensor(kind, value) for value in values]
     _check_shapes(parts)
-    return _value(kind, parts[0] if len(parts) == 1 else torch.cat(parts))
+    return _value(kind, parts[0] if len(parts) == 1 else torch.cat(parts), values[0])
 
 
 def kind_of(value: Any) -> str:
@@ -100,9 +101,11 @@ def kind_of(value: Any) -> str:
         return "IMAGE" if value.dim() == 4 else "MASK"
     if isinstance(value, dict) and isinstance(value.get("samples"), torch.Tensor):
         return "LATENT"
+    if isinstance(value, dict) and isinstance(value.get("waveform"), torch.Tensor):
+        return "AUDIO"
     raise WorkflowError(
         f"A value of type {type(value).__name__} cannot be cut into pieces. Link pictures, masks, latents, "
-        "or a list."
+        "sound, or a list."
     )
 
 
@@ -127,13 +130,15 @@ def join(values: Sequence[Any], plan: PiecePlan, blend: int = HALF) -> Any:
     spans = _scaled(plan.spans, list(map(len, parts)))
     whole = parts[0]
     for (before, span), part in zip(pairwise(spans), parts[1:], strict=True):
-        whole = _appended(whole, part, before.end - span.start, blend)
-    return _value(kind, whole)
+        shared = before.end - span.start
+        whole = appended(whole, part, shared, shared // 2 if blend == HALF else blend)
+    return _value(kind, whole, values[0])
 
 
-def _appended(whole: torch.Tensor, part: torch.Tensor, shared: int, blend: int) -> torch.Tensor:
-    """Equal values stay exactly equal: a blend is one interpolation between the two."""
-    over = min(shared // 2 if blend == HALF else blend, shared)
+def appended(whole: torch.Tensor, part: torch.Tensor, shared: int, blend: int) -> torch.Tensor:
+    """Along the first axis, where the two have `shared` items in common: over `blend` of them, in their
+    middle, one goes over into the other. Equal values stay exactly equal: a blend is one interpolation."""
+    over = min(blend, shared)
     lead = (shared - over) // 2
     begin = len(whole) - shared + lead  # of the blend
     kept, rest = whole[:begin], part[lead + over :]
@@ -164,13 +169,16 @@ def _check_shapes(parts: Sequence[torch.Tensor]) -> None:
 
 
 def _tensor(kind: str, value: Any) -> torch.Tensor:
+    """What is cut along its first axis."""
+    if kind == "AUDIO":
+        return value["waveform"].movedim(-1, 0)  # type: ignore[no-any-return]
     found: torch.Tensor = value["samples"] if kind == "LATENT" else value
     return found
 
 
 def _piece(kind: str, value: Any, span: Span) -> Any:
     if kind != "LATENT":
-        return value[span.start : span.end]
+        return _value(kind, _tensor(kind, value)[span.start : span.end], value)
     total = value["samples"].shape[0]
     index = value.get("batch_index", range(total))
     piece = {
@@ -184,5 +192,7 @@ def _piece(kind: str, value: Any, span: Span) -> Any:
     return piece
 
 
-def _value(kind: str, whole: torch.Tensor) -> Any:
+def _value(kind: str, whole: torch.Tensor, like: Any) -> Any:
+    if kind == "AUDIO":
+        return {"waveform": whole.movedim(0, -1), "sample_rate": like["sample_rate"]}
     return {"samples": whole} if kind == "LATENT" else whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 from collections.abc import AsyncIterator
@@ -122,6 +123,75 @@ async def fleet_without_peers(master: Session) -> AsyncIterator[None]:
     for peer in peers.values():
         await master.patch(f"/orchestrator/peers/{peer['id']}", {"enabled": True})
     await until(master.peers_are_up, "the peers are back")
+
+
+def tiled(graph: Graph, work: Graph, result: list[Any]) -> Graph:
+    """`work` on each tile of the picture "in"; the master tells the whole (id "out")."""
+    return {
+        **graph,
+        "tiles": node("RemoteSplitTiles", value=["in", 0], tile=64, overlap=32),
+        **work,
+        "rd": node("RemoteDispatch", value=result, precision="exact"),
+        "gather": node("RemoteGather", value=["rd", 0], pieces=["tiles", 1], blend=-1),
+        "out": node("ReportTell", value=["gather", 0]),
+    }
+
+
+def picture(width: int, height: int) -> Graph:
+    noise = node("ImageAddNoise", image=["empty", 0], seed=3, strength=0.4)
+    return {
+        "empty": node("EmptyImage", width=width, height=height, batch_size=1, color=8_421_504),
+        "in": noise,
+    }
+
+
+async def told(master: Session, graph: Graph) -> Any:
+    done = await master.run(graph)
+    assert done.succeeded, done.error
+    value = json.loads(done.entry["outputs"]["out"]["text"][0])
+    return np.frombuffer(base64.b64decode(value["data"]), np.float32).reshape(value["shape"])
+
+
+def on_this_computer(graph: Graph, whole: list[Any]) -> Graph:
+    """The same work on the picture as a whole."""
+    left = {i: each for i, each in graph.items() if i not in ("tiles", "hints", "rd", "gather")}
+    return {**left, "out": node("ReportTell", value=whole)}
+
+
+async def test_tiles_of_what_looks_around_itself_make_the_picture_that_one_computer_makes(
+    master: Session,
+) -> None:
+    blur = {"blur": node("ImageBlur", image=["tiles", 0], blur_radius=5, sigma=2.0)}
+    graph = tiled(picture(200, 120), blur, ["blur", 0])
+    plain = on_this_computer(graph, ["blur", 0])
+    plain["blur"] = node("ImageBlur", image=["in", 0], blur_radius=5, sigma=2.0)
+    one, other = await told(master, graph), await told(master, plain)
+    assert one.shape == other.shape == (1, 120, 200, 3)
+    assert np.abs(one - other).max() <= 1e-6
+
+
+async def test_a_hint_of_half_the_size_is_cut_alike_and_larger_tiles_make_a_larger_picture(
+    master: Session,
+) -> None:
+    half = node(
+        "ImageScale", image=["in", 0], upscale_method="nearest-exact", width=100, height=60, crop="disabled"
+    )
+    blend = {"blend_factor": 0.5, "blend_mode": "normal"}
+    twice = {"upscale_method": "nearest-exact", "scale_by": 2.0}
+    work = {
+        "half": half,
+        "hints": node("RemoteSplitTiles", value=["half", 0], tile=64, overlap=32, like=["tiles", 1]),
+        "large": node("ImageScaleBy", image=["tiles", 0], **twice),
+        "hint": node("ImageScaleBy", image=["hints", 0], upscale_method="nearest-exact", scale_by=4.0),
+        "blend": node("ImageBlend", image1=["large", 0], image2=["hint", 0], **blend),
+    }
+    graph = tiled(picture(200, 120), work, ["blend", 0])
+    plain = on_this_computer(graph, ["blend", 0])
+    plain["large"] = node("ImageScaleBy", image=["in", 0], **twice)
+    plain["hint"] = node("ImageScaleBy", image=["half", 0], upscale_method="nearest-exact", scale_by=4.0)
+    one, other = await told(master, graph), await told(master, plain)
+    assert one.shape == other.shape == (1, 240, 400, 3)
+    assert np.abs(one - other).max() <= 1e-6
 
 
 def stamps(count: int) -> Graph:

@@ -86,3 +86,11 @@ def test_values_that_make_no_whole_are_refused_in_words() -> None:
         join([pieces[0], pieces[1][:, :1]], plan)
     with pytest.raises(WorkflowError, match="by one factor: 2 → 2, 2 → 1"):
         join([pieces[0], pieces[1][:1]], plan)
+
+
+def test_sound_is_cut_by_seconds_and_joined_without_a_sample_lost() -> None:
+    sound = {"waveform": torch.rand(1, 2, 25), "sample_rate": 10}
+    pieces, plan = cut(sound, 1)
+    assert [piece["waveform"].shape[-1] for piece in pieces] == [10, 10, 5]
+    whole = join(pieces, plan)
+    assert torch.equal(whole["waveform"], sound["waveform"]) and whole["sample_rate"] == 10

@@ -18,8 +18,8 @@ from typing import Any
 from .prompt import class_of, upstream
 
 _LISTED_UP_TO = 5
-SPLIT_CLASS, GATHER_CLASS = "RemoteSplit", "RemoteGather"
-_OWN = frozenset({SPLIT_CLASS, GATHER_CLASS})
+SPLIT_CLASS, TILES_CLASS, GATHER_CLASS = "RemoteSplit", "RemoteSplitTiles", "RemoteGather"
+_OWN = frozenset({SPLIT_CLASS, TILES_CLASS, GATHER_CLASS})
 
 
 class Why(str, Enum):
