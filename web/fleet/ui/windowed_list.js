@@ -8,6 +8,7 @@ const SPARE_ROWS = 6;
 const NEW_ROWS_A_FRAME = 4; //: a screenful at once would hold up the page
 const SETTLED_MS = 150; //: after the last scrolling
 const MOVES_A_FRAME = 6; //: of rows within the document
+const DRAGGED = ":scope > [data-dragged]"; //: it falls out of the hand when it is moved within the document
 
 /** Where a list begins, and between which heights it can be seen, in px of the window.
  * @typedef {{top: number, from: number, to: number}} Sight */
@@ -126,6 +127,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
   /** Rows are placed by their tops. Which comes first for a keyboard or a screen reader is seen to when the scrolling
    * ends: to move an element costs as much as to make it. @returns {boolean} whether `most` moves were enough */
   const order = (most = Infinity) => {
+    if (list.querySelector(DRAGGED)) return false;
     const focused = document.activeElement;
     let moves = 0;
     /** @type {ChildNode | null} */
@@ -164,7 +166,7 @@ export function windowedList(list, keyOf, createRow, { usualPx = () => GUESSED_P
   /** Out of sight, but a person is at it: it has the focus, or is being dragged. */
   const keptRow = () => {
     const row = document.activeElement?.closest(".orc-windowed > *") ?? null;
-    const busy = row && list.contains(row) ? row : list.querySelector(":scope > [data-dragged]");
+    const busy = row && list.contains(row) ? row : list.querySelector(DRAGGED);
     const key = busy ? keyOfRow.get(busy) : undefined;
     return key === undefined ? -1 : keys.indexOf(key);
   };
