@@ -142,10 +142,11 @@ def _mask(load: Loading, write: _Writer, value: torch.Tensor) -> list[Any]:
 
 def _latent(load: Loading, write: _Writer, value: dict[str, Any]) -> list[Any]:
     samples = value["samples"].float().cpu()
-    index = value.get("batch_index")
-    is_plain = not index or list(index) == list(range(len(samples)))
-    link = _indexed(load, write, samples, list(index or ())) if not is_plain else None
-    link = link or load.latents(_latents(write, samples))
+    index = list(value.get("batch_index") or ())
+    if len(index) != len(samples) or index == list(range(len(samples))):
+        link = load.latents(_latents(write, samples))
+    else:
+        link = _indexed(load, write, samples, index)
     mask = value.get("noise_mask")
     if mask is None:
         return link
@@ -161,7 +162,7 @@ def _indexed(load: Loading, write: _Writer, samples: torch.Tensor, index: Sequen
     """Run by run, as no stock node takes a list of numbers."""
     link: list[Any] = []
     start = 0
-    for run in runs_of(index[: len(samples)]):
+    for run in runs_of(index):
         part = samples[start : start + run.length].roll(run.shift, 0)
         one = load.latents(_latents(write, part), run)
         link = load.joined_latents(link, one) if link else one

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..orchestrator.errors import ResultError
+
 ENDING = "mp4"  #: of what ComfyUI encodes itself
+_MP4 = (b"ftyp", b"moov", b"mdat", b"wide", b"free")  #: what such a file, or QuickTime's, may begin with
+_MATROSKA = b"\x1aE\xdf\xa3"  #: and WebM
 
 
 def is_film(value: object) -> bool:
@@ -16,7 +20,15 @@ def is_film(value: object) -> bool:
 
 
 def film_of(path: Path) -> Any:
-    """The value that a file is; its frames are read when somebody wants them."""
+    """The value that a file is; its frames are read when somebody wants them.
+
+    Raises:
+        ResultError: it is no container of films. ffmpeg might take it for a list of others, and read these.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] not in _MP4 and not head.startswith(_MATROSKA):
+        raise ResultError(f"The peer's file {path.name} is no video that can be read.")
     from comfy_api.latest import InputImpl  # type: ignore[import-not-found]
 
     return InputImpl.VideoFromFile(str(path))

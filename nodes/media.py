@@ -83,7 +83,8 @@ def _picture(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
 def _exr(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Of 32 bits, as ComfyUI writes it."""
     try:
-        with av.open(str(path)) as container:
+        # Named, or a file might be a list of others that ffmpeg goes and reads.
+        with av.open(str(path), format="exr_pipe") as container:
             stream = container.streams.video[0]
             _check_size(stream.width, stream.height, path)
             frame = next(container.decode(stream))

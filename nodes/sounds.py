@@ -11,6 +11,8 @@ import numpy as np
 
 from ..orchestrator.errors import ResultError
 
+#: By ending. Named, or a file might be a list of others that ffmpeg goes and reads.
+_FORMATS = {".flac": "flac", ".wav": "wav"}
 MAX_SAMPLES = 1 << 29  #: over all channels: 2 GiB, an hour and a half in stereo
 
 Sound = np.ndarray[Any, np.dtype[np.float32]]  #: [channels, samples], -1..1
@@ -36,7 +38,7 @@ def sound_of(path: Path) -> tuple[Sound, int]:
     parts: list[Sound] = []
     left = MAX_SAMPLES
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), format=_FORMATS[path.suffix]) as container:
             stream = container.streams.audio[0]
             for frame in container.decode(stream):
                 part = _samples(frame.to_ndarray(), frame.layout.nb_channels)
@@ -45,7 +47,7 @@ def sound_of(path: Path) -> tuple[Sound, int]:
                     raise ResultError(f"The peer's sound {path.name} is too long to take in.")
                 parts.append(part)
             return np.concatenate(parts, axis=1), stream.rate
-    except (OSError, ValueError, IndexError, av.error.FFmpegError) as exc:
+    except (OSError, ValueError, LookupError, av.error.FFmpegError) as exc:
         raise ResultError(f"The peer's sound {path.name} cannot be read: {exc}.") from exc
 
 

@@ -22,7 +22,6 @@ pytest.importorskip("av")
 
 carriers: Any = node_module("carriers")
 apng: Any = node_module("apng")
-errors: Any = node_module("carriers").__dict__  # the plugin's own classes, under the name it imports them by
 
 
 class StockPeer:
@@ -205,6 +204,25 @@ def test_sound_of_whole_numbers_is_read_to_its_own_range(tmp_path: Path) -> None
         file.writeframes(np.array([-(2**15), 0, 2**14], "<i2").tobytes())
     came, _ = node_module("sounds").sound_of(path)
     assert came.tolist() == [[-1.0, 0.0, 0.5]]
+
+
+@pytest.mark.parametrize("name", ["sound.flac", "sound.wav", "sound.txt"])
+def test_a_list_of_other_files_is_no_sound(tmp_path: Path, name: str) -> None:
+    other = tmp_path / "other.wav"
+    other.write_bytes(node_module("sounds").wav(np.zeros((1, 80), np.float32), 8_000))
+    path = tmp_path / name
+    path.write_text("ffconcat version 1.0\nfile other.wav\n")
+    with pytest.raises(node_module("sounds").ResultError, match="cannot be read"):
+        node_module("sounds").sound_of(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"#EXTM3U\n#EXTINF:1,\nother.mp4\n", b"ffconcat version 1.0\n"])
+def test_a_list_of_other_files_is_no_film(tmp_path: Path, data: bytes) -> None:
+    films = node_module("films")
+    path = tmp_path / "film.mp4"
+    path.write_bytes(data)
+    with pytest.raises(films.ResultError, match="no video"):
+        films.film_of(path)
 
 
 def test_several_sounds_at_once_are_refused_in_words(tmp_path: Path) -> None:
