@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def pictures_from_files(paths: Sequence[Path]) -> torch.Tensor:
         ResultError
     """
     _first(paths, "picture")
-    arrays = [_exr(path) if path.suffix == ".exr" else _picture(path) for path in paths]
+    with ThreadPoolExecutor() as pool:  # unpacking leaves the interpreter to others
+        arrays = list(pool.map(_read, paths))
     channels = min(array.shape[2] for array in arrays)
     arrays = [array[..., :channels] for array in arrays]
     sizes = {array.shape[:2] for array in arrays}
@@ -68,6 +70,10 @@ def pictures_from_files(paths: Sequence[Path]) -> torch.Tensor:
             f"The pictures have different sizes ({listed}) and make no batch. Link nodes that give one size."
         )
     return torch.from_numpy(np.stack(arrays))
+
+
+def _read(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return _exr(path) if path.suffix == ".exr" else _picture(path)
 
 
 def _picture(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
