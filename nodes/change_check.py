@@ -7,6 +7,7 @@ that this computer lacks nothing can be asked: its node is the same as long as i
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import hashlib
 import importlib
@@ -35,7 +36,7 @@ _DEPTH_MAX = 32
 async def fingerprint(prompt: Prompt) -> str:
     """A text that stays the same as long as the checks of all classes, and the bytes of all input files that
     the graph names, do."""
-    digest = hashlib.sha256(_input_bytes(prompt).encode())
+    digest = hashlib.sha256((await asyncio.to_thread(_input_bytes, prompt)).encode())
     checks = _checks(prompt)
     for stashed_id in sorted(prompt):
         if host_comfy.has_class(class_of(prompt[stashed_id])):

@@ -1,4 +1,4 @@
-"""What a Remote Dispatch node hands on, of the jobs that were done for it."""
+"""What a Remote Dispatch node hands on, of what came of its jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from comfy_api.latest import io  # type: ignore[import-not-found]
 
-from ..orchestrator.core.models.job import Job, OutputFile
+from ..orchestrator.core.models.job import AttemptResult, OutputFile
 from ..orchestrator.core.workflow.result_nodes import RESULT_ID
 from ..orchestrator.errors import ResultError, WorkflowError
 from . import media, pieces
@@ -20,28 +20,28 @@ READ_IN_PLACE_BYTES = 1 << 20
 _NOT_SHOWN = frozenset({".exr", ".bin", ".latent"})  #: by the page
 
 
-def outcome(jobs: Sequence[Job], *, is_whole: bool, is_used: bool) -> io.NodeOutput:
+def outcome(results: Sequence[AttemptResult], *, is_whole: bool, is_used: bool) -> io.NodeOutput:
     """The node's output. `is_whole`: nothing was linked to it, and the whole graph ran. `is_used`: somebody
     takes its value; where nobody does, the box shows it.
 
     Raises:
         ResultError: a value cannot be read. WorkflowError: those of several copies make no batch.
     """
-    found = [_of_graph(job, is_used) if is_whole else _of_link(job) for job in jobs]
+    found = [_of_graph(result, is_used) if is_whole else _of_link(result) for result in results]
     values = [value for value, _ in found if value is not None]
     files = () if is_used and not is_whole else [file for _, some in found for file in some]
-    value = _batch(values) if len(jobs) > 1 and values else found[0][0]
-    return io.NodeOutput(value, ui=_shown(jobs[0].result_type, files) or None)
+    value = _batch(values) if len(results) > 1 and values else found[0][0]
+    return io.NodeOutput(value, ui=_shown(results[0].result_type, files) or None)
 
 
-def _of_link(job: Job) -> tuple[Any, Sequence[OutputFile]]:
-    carried = tuple(file for file in job.outputs if file.node_id == RESULT_ID)
+def _of_link(result: AttemptResult) -> tuple[Any, Sequence[OutputFile]]:
+    carried = tuple(file for file in result.outputs if file.node_id == RESULT_ID)
     paths = [Path(file.path) for file in carried]
-    return media.value_from_files(job.result_type, paths, job.texts), carried
+    return media.value_from_files(result.result_type, paths, result.texts), carried
 
 
-def _of_graph(job: Job, is_used: bool) -> tuple[Any, Sequence[OutputFile]]:
-    pictures = _first_pictures(job.outputs)
+def _of_graph(result: AttemptResult, is_used: bool) -> tuple[Any, Sequence[OutputFile]]:
+    pictures = _first_pictures(result.outputs)
     try:
         return _batch_of(pictures), pictures
     except ResultError as exc:
@@ -87,10 +87,10 @@ def _batch_of(pictures: tuple[OutputFile, ...]) -> Any:
     return media.pictures_from_files([Path(file.path) for file in pictures])
 
 
-def is_small(jobs: Sequence[Job]) -> bool:
+def is_small(results: Sequence[AttemptResult]) -> bool:
     """Whether reading in place is quicker than a thread."""
     try:
-        files = (file for job in jobs for file in job.outputs)
+        files = (file for result in results for file in result.outputs)
         return sum(Path(file.path).stat().st_size for file in files) <= READ_IN_PLACE_BYTES
     except OSError:
         return True  # reading them raises the error

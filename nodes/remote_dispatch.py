@@ -190,9 +190,16 @@ class RemoteDispatch(io.ComfyNode):
         )
         requests = await asyncio.to_thread(copies_of, request, copies) if copies > 1 else (request,)
         item = _item_of(cls.hidden.dynprompt, node_id)
-        call = Call(host, node_id, frozenset(stash.prompt), item, is_local_next=if_no_peer == RUN_HERE)
+        call = Call(
+            host,
+            node_id,
+            frozenset(stash.prompt),
+            item,
+            is_local_next=if_no_peer == RUN_HERE,
+            may_be_kept=stash.link is not None and run_again != ALWAYS,
+        )
         try:
-            jobs = await run_all(call, requests)
+            results = await run_all(call, requests)
         except NoEligiblePeerError:
             if if_no_peer != RUN_HERE:
                 raise
@@ -201,8 +208,8 @@ class RemoteDispatch(io.ComfyNode):
             _blame(cls.hidden.dynprompt, node_id, stash, exc)
             raise
         is_used = _is_used(cls.hidden.dynprompt, node_id)
-        make_output = partial(outcome, jobs, is_whole=stash.link is None, is_used=is_used)
-        return make_output() if is_small(jobs) else await asyncio.to_thread(make_output)
+        make_output = partial(outcome, results, is_whole=stash.link is None, is_used=is_used)
+        return make_output() if is_small(results) else await asyncio.to_thread(make_output)
 
 
 def _peer_choices() -> list[str]:

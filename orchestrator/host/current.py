@@ -9,6 +9,7 @@ from ..runtime import Runtime
 from .comfy import module_of
 from .host_queue import CurrentQueue
 from .node.fan import Fans
+from .node.kept_results import KeptResults
 from .node.prefetch import Prefetch
 from .page.pack_events import PackEvents
 
@@ -21,6 +22,7 @@ class Host:
         self.runtime = runtime
         self.prefetch = Prefetch(CurrentQueue(server), runtime)
         self.fans = Fans(runtime.jobs.cancel_soon)
+        self.kept = KeptResults()
         self.packs = PackEvents(runtime, module_of)
 
     @property

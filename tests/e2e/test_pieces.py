@@ -7,6 +7,7 @@ import base64
 import io
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -192,6 +193,50 @@ async def test_a_hint_of_half_the_size_is_cut_alike_and_larger_tiles_make_a_larg
     one, other = await told(master, graph), await told(master, plain)
     assert one.shape == other.shape == (1, 240, 400, 3)
     assert np.abs(one - other).max() <= 1e-6
+
+
+async def test_of_many_tiles_only_the_one_that_changed_runs_again(master: Session) -> None:
+    async def jobs_of(graph: Graph) -> int:
+        before = {job["job_id"] for job in await master.jobs()}
+        await told(master, graph)
+        return len({job["job_id"] for job in await master.jobs()} - before)
+
+    invert = {"invert": node("ImageInvert", image=["tiles", 0])}
+    plain = tiled(picture(200, 120), invert, ["invert", 0])
+    corner = {
+        **plain,
+        "dot": node("EmptyImage", width=8, height=8, batch_size=1, color=255),
+        "dotted": node(
+            "ImageCompositeMasked", destination=["in", 0], source=["dot", 0], x=0, y=0, resize_source=False
+        ),
+    }
+    corner["tiles"] = node("RemoteSplitTiles", value=["dotted", 0], tile=64, overlap=32)
+    tiles = await jobs_of(plain)
+    assert tiles > 4
+    assert await jobs_of(corner) == 1
+    assert await jobs_of(plain) == 0
+    one, other = await told(master, corner), await told(master, plain)
+    assert np.array_equal(one[0, :8, :8], np.broadcast_to(np.float32([1, 1, 0]), (8, 8, 3)))
+    assert np.array_equal(one[0, 8:], other[0, 8:])
+    always = {**plain, "rd": node("RemoteDispatch", value=["invert", 0], run_again="always")}
+    assert await jobs_of(always) == tiles
+
+
+async def test_after_an_error_only_the_pieces_that_were_not_done_run_again(
+    master: Session, tmp_path: Path
+) -> None:
+    """The first and reddest of four fails as long as a file is not there."""
+    file = tmp_path / "there"
+    need = node("TestNeedsFile", value=["split", 0], path=str(file), most=250 / 255)
+    graph = mapped(await batch_of(master, 4), {"need": need}, ["need", 0], size=1)
+    before = {job["job_id"] for job in await master.jobs()}
+    assert not (await master.run(graph)).succeeded
+    first = [job["state"] for job in await master.jobs() if job["job_id"] not in before]
+    assert sorted(first) == ["done", "done", "done", "failed"]
+    before = {job["job_id"] for job in await master.jobs()}
+    file.touch()
+    assert (await master.run(graph)).succeeded
+    assert [job["state"] for job in await master.jobs() if job["job_id"] not in before] == ["done"]
 
 
 def stamps(count: int) -> Graph:

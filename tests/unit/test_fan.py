@@ -43,6 +43,16 @@ def test_one_line_tells_how_many_are_done_and_where_the_others_are() -> None:
     assert fan.text(str.upper) == "1 of 5 pieces; A: 2, 2 wait"
 
 
+def test_a_piece_whose_result_was_kept_counts_as_done() -> None:
+    fan = Fan()
+    pieces = [fan.join() for _ in range(3)]
+    pieces[0].is_kept = True
+    pieces[1].job = job("1", "a")
+    assert fan.text(str) == "1 of 3 pieces; a: 1, 1 waits"
+    pieces[1].boxes["3"] = BoxState("running", 1, 2)
+    assert fan.merged(pieces[1].boxes) == {"3": BoxState("running", 1.5, 3)}
+
+
 def test_the_first_piece_that_fails_ends_the_rest_and_speaks_for_all() -> None:
     ended: list[str] = []
     fan = Fan(ended.append)

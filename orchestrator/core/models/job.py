@@ -249,6 +249,11 @@ class Job:
             merged = (*merged[: NOTES_MAX - 1], "Further notes on this job were not kept.")
         return replace(self, notes=merged)
 
+    @property
+    def result(self) -> AttemptResult:
+        """What the attempt brought that did it."""
+        return AttemptResult(self.outputs, self.shown, self.texts, self.result_type, self.notes)
+
     def with_result(self, result: AttemptResult) -> Job:
         """The job with what that attempt brought."""
         return replace(

@@ -30,12 +30,17 @@ class BoxState(NamedTuple):
         return min(self.value / self.top, 1.0) if self.top > 0 else 0.0
 
 
+_ENDED = BoxState("finished", 1.0, 1.0)
+
+
 @dataclass(eq=False)
 class Piece:
-    """One of the calls. ``boxes``: how far it is on each; ``job`` as it was last heard of."""
+    """One of the calls. ``boxes``: how far it is on each; ``job`` as it was last heard of. ``is_kept``: its
+    result was there already."""
 
     boxes: dict[str, BoxState] = field(default_factory=dict)
     job: Job | None = None
+    is_kept: bool = False
 
 
 class Fan:
@@ -75,6 +80,7 @@ class Fan:
         found: dict[str, BoxState] = {}
         for box in boxes:
             states = [piece.boxes[box] for piece in self._pieces if box in piece.boxes]
+            states += [_ENDED for piece in self._pieces if piece.is_kept]
             ended = sum(state.kind == "finished" for state in states)
             kind = "finished" if ended == count else "running"
             found[box] = BoxState(kind, sum(state.share for state in states), float(count))
@@ -85,7 +91,7 @@ class Fan:
         if len(self._pieces) < 2:
             return ""
         jobs = [piece.job for piece in self._pieces if piece.job is not None]
-        done = sum(job.state is JobState.DONE for job in jobs)
+        done = sum(job.state is JobState.DONE for job in jobs) + sum(p.is_kept for p in self._pieces)
         running = Counter(peer_name(job.backend_id) for job in jobs if job.state is JobState.RUNNING)
         waiting = len(self._pieces) - done - running.total()
         at = [f"{name}: {count}" for name, count in sorted(running.items())]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...backends.events import PeerEvent, PreviewFrame
 from ...backends.wire import renamed
-from ...core.models.job import Job, JobState
+from ...core.models.job import AttemptResult, Job, JobState
 from ...dispatch.queue.registry import JobUpdate
 from ..page.pack_events import PackEvents
 from ..page.previews import picture_message, takes_metadata
@@ -111,9 +111,13 @@ class NodeProgress:
             text = job.explanation
         else:
             text = job.state.value
+        self._say(text, is_urgent=job.state is not JobState.RUNNING)
+
+    def _say(self, text: str, *, is_urgent: bool) -> None:
+        """In the node's own line; of several pieces how far they all are."""
         text = self._fan.text(self._peer_name) or text
         now = asyncio.get_running_loop().time()
-        urgent = job.state is not JobState.RUNNING or now - self._status_at >= _STATUS_EVERY_S
+        urgent = is_urgent or now - self._status_at >= _STATUS_EVERY_S
         if self._client_id is not None and text != self._status and urgent:
             self._status, self._status_at = text, now
             # The page takes it as HTML.
@@ -133,6 +137,12 @@ class NodeProgress:
                 self._registry.finish_progress(node_id)
             else:
                 self._registry.update_progress(node_id, state.value, max(state.top, 1.0), None)
+
+    def show_kept(self, result: AttemptResult) -> None:
+        """Nothing has to run: this is what came of it before."""
+        self.piece.is_kept = True
+        self.show_outputs(result.shown)
+        self._say("its result was kept, nothing had to run", is_urgent=True)
 
     def show_outputs(self, outputs: Mapping[str, Any]) -> None:
         """What the nodes that were sent away made and show, by node id as the host's history has it: the page

@@ -126,6 +126,25 @@ class TestError:
         raise RuntimeError(text)
 
 
+class TestNeedsFile:
+    """After a while it fails on a picture that is redder than `most`, as long as a file is not there."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("IMAGE",), "path": ("STRING",), "most": ("FLOAT",)}}
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "need"
+    CATEGORY = "test"
+    AFTER_S = 2.0
+
+    def need(self, value, path, most):
+        if value[..., 0].max() > most and not os.path.exists(path):
+            time.sleep(self.AFTER_S)
+            raise RuntimeError(f"{path} is not there")
+        return (value,)
+
+
 class TestExit:
     """Takes its whole ComfyUI down, as a driver crash would."""
 
@@ -238,6 +257,6 @@ class TestTells:
 _CLASSES = (
     *(TestStamp, TestSizes, TestAlpha, TestSleep, TestModel, TestError),
     *(TestExpand, TestTells),
-    *(TestExit, TestExitOnce, TestDeaf, TestOutOfMemory, TestWorkerDies),
+    *(TestNeedsFile, TestExit, TestExitOnce, TestDeaf, TestOutOfMemory, TestWorkerDies),
 )
 NODE_CLASS_MAPPINGS = {cls.__name__: cls for cls in _CLASSES}
