@@ -59,8 +59,11 @@ def pictures_from_files(paths: Sequence[Path]) -> torch.Tensor:
         ResultError
     """
     _first(paths, "picture")
-    with ThreadPoolExecutor() as pool:  # unpacking leaves the interpreter to others
-        arrays = list(pool.map(_read, paths))
+    if len(paths) == 1:
+        arrays = [_read(paths[0])]
+    else:
+        with ThreadPoolExecutor() as pool:  # unpacking leaves the interpreter to others
+            arrays = list(pool.map(_read, paths))
     channels = min(array.shape[2] for array in arrays)
     arrays = [array[..., :channels] for array in arrays]
     sizes = {array.shape[:2] for array in arrays}
