@@ -7,7 +7,6 @@ that this computer lacks nothing can be asked: its node is the same as long as i
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import hashlib
 import importlib
@@ -25,6 +24,7 @@ from ..orchestrator.core.prompts.mentions import leaves
 from ..orchestrator.core.workflow.prompt import class_of
 from ..orchestrator.dispatch.attempts.transport import hash_file
 from ..orchestrator.host import comfy as host_comfy
+from .carriers import CHAIN_FOLDER
 
 # ComfyUI's module; a type checker would look for our own.
 execution: Any = importlib.import_module("execution")
@@ -36,7 +36,7 @@ _DEPTH_MAX = 32
 async def fingerprint(prompt: Prompt) -> str:
     """A text that stays the same as long as the checks of all classes, and the bytes of all input files that
     the graph names, do."""
-    digest = hashlib.sha256((await asyncio.to_thread(_input_bytes, prompt)).encode())
+    digest = hashlib.sha256(_input_bytes(prompt).encode())
     checks = _checks(prompt)
     for stashed_id in sorted(prompt):
         if host_comfy.has_class(class_of(prompt[stashed_id])):
@@ -86,6 +86,8 @@ def _input_bytes(prompt: Prompt) -> str:
     for node_id in sorted(prompt):
         for name, value in sorted(prompt[node_id].get("inputs", {}).items()):
             for leaf in leaves(name, value):  # files inside objects are sent too
+                if leaf.text.startswith(f"{CHAIN_FOLDER}/"):
+                    continue  # named by its bytes
                 path = host_comfy.resolve_input(leaf.text) if leaf.text else None
                 if path is not None:
                     lines.append(f"{node_id}.{name}={hash_file(path)}\n")

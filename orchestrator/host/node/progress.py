@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
@@ -69,6 +70,8 @@ class NodeProgress:
         self._job: Job | None = None
         self._at = ""  #: the box at work
         self._shown: dict[str, BoxState] = {}
+        self._unwritten: deque[Mapping[str, BoxState]] = deque()  #: for the loop that runs the nodes
+        self._is_woken = False
         self._status = ""
         self._status_at = 0.0
         self._sending: asyncio.Task[None] | None = None
@@ -129,10 +132,26 @@ class NodeProgress:
         if changed:
             self._shown.update(changed)
             self.piece.boxes.update(changed)
-            self._on_node_loop(self._write, self._fan.merged(changed))
+            self._write_soon(self._fan.merged(changed))
 
-    def _write(self, states: Mapping[str, BoxState]) -> None:
-        for node_id, state in states.items():
+    def _write_soon(self, states: Mapping[str, BoxState]) -> None:
+        """To wake another loop costs more than to write: what comes until it is awake is written at once."""
+        self._unwritten.append(states)
+        if self._is_woken:
+            return
+        self._is_woken = True
+        try:
+            self._node_loop.call_soon_threadsafe(self._write)
+        except RuntimeError:
+            log.debug("The prompt ended before its last progress")
+
+    def _write(self) -> None:
+        """On the loop that runs the nodes."""
+        self._is_woken = False  # before the rest is taken: what is added from now on wakes it again
+        newest: dict[str, BoxState] = {}
+        while self._unwritten:
+            newest.update(self._unwritten.popleft())
+        for node_id, state in newest.items():
             if state.kind == "finished":
                 self._registry.finish_progress(node_id)
             else:
@@ -164,13 +183,7 @@ class NodeProgress:
         self._shown.update(ended)
         self.piece.boxes.update(ended)
         if ended:
-            self._on_node_loop(self._write, self._fan.merged(ended))
-
-    def _on_node_loop(self, function: Callable[..., None], *args: object) -> None:
-        try:
-            self._node_loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:
-            log.debug("The prompt ended before its last progress")
+            self._write_soon(self._fan.merged(ended))
 
     def _show_preview(self, frame: PreviewFrame) -> None:
         shown_at = frame.display_node_id or frame.node_id
