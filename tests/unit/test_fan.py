@@ -53,6 +53,27 @@ def test_a_piece_whose_result_was_kept_counts_as_done() -> None:
     assert fan.merged(pieces[1].boxes) == {"3": BoxState("running", 1.5, 3)}
 
 
+def test_a_single_piece_says_at_once_what_is_urgent_and_all_else_now_and_then() -> None:
+    fan = Fan()
+    fan.join()
+    assert fan.says("waits", 10.0, is_urgent=True)
+    assert not fan.says("waits", 11.0, is_urgent=True)
+    assert fan.says("step 1", 11.0, is_urgent=False)
+    assert not fan.says("step 2", 11.1, is_urgent=False)
+    assert fan.says("done", 11.1, is_urgent=True)
+
+
+def test_of_several_pieces_only_the_end_of_the_last_is_urgent() -> None:
+    fan = Fan()
+    pieces = [fan.join() for _ in range(2)]
+    assert fan.says("0 of 2", 10.0, is_urgent=True)
+    pieces[0].job = job("1", "a").to(JobState.DONE)
+    assert not fan.says("1 of 2", 10.1, is_urgent=True)
+    assert fan.says("1 of 2", 10.5, is_urgent=False)
+    pieces[1].is_kept = True
+    assert fan.says("2 of 2", 10.6, is_urgent=True)
+
+
 def test_the_first_piece_that_fails_ends_the_rest_and_speaks_for_all() -> None:
     ended: list[str] = []
     fan = Fan(ended.append)

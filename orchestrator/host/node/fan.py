@@ -30,6 +30,7 @@ class BoxState(NamedTuple):
         return min(self.value / self.top, 1.0) if self.top > 0 else 0.0
 
 
+SAID_EVERY_S = 0.25
 _ENDED = BoxState("finished", 1.0, 1.0)
 
 
@@ -42,6 +43,10 @@ class Piece:
     job: Job | None = None
     is_kept: bool = False
 
+    @property
+    def is_over(self) -> bool:
+        return self.is_kept or (self.job is not None and self.job.state.is_final)
+
 
 class Fan:
     """The pieces of one node. Belongs to the server's loop. `end` cancels a job by its id."""
@@ -51,6 +56,7 @@ class Fan:
         self.failure: BaseException | None = None
         self._end = end
         self._pieces: list[Piece] = []
+        self._said, self._said_at = "", 0.0
 
     def join(self) -> Piece:
         """One call more."""
@@ -85,6 +91,16 @@ class Fan:
             kind = "finished" if ended == count else "running"
             found[box] = BoxState(kind, sum(state.share for state in states), float(count))
         return found
+
+    def says(self, text: str, now: float, *, is_urgent: bool) -> bool:
+        """Whether the node's line is to say this at the moment `now`, in seconds: what is urgent at once, all
+        else now and then. Of several pieces only the end of the last is urgent."""
+        is_last = all(piece.is_over for piece in self._pieces)
+        is_urgent = is_urgent and (is_last or len(self._pieces) == 1)
+        if text == self._said or not (is_urgent or now - self._said_at >= SAID_EVERY_S):
+            return False
+        self._said, self._said_at = text, now
+        return True
 
     def text(self, peer_name: Callable[[str], str]) -> str:
         """How far all are, in one line; "" for a single one, which speaks for itself."""

@@ -20,8 +20,6 @@ from .fan import BoxState, Fan
 
 log = logging.getLogger(__name__)
 
-_STATUS_EVERY_S = 0.25
-
 
 def box_states(nodes: object) -> dict[str, BoxState]:
     """The boxes that a peer's progress_state speaks of; what is no such thing is left out."""
@@ -72,8 +70,6 @@ class NodeProgress:
         self._shown: dict[str, BoxState] = {}
         self._unwritten: deque[Mapping[str, BoxState]] = deque()  #: for the loop that runs the nodes
         self._is_woken = False
-        self._status = ""
-        self._status_at = 0.0
         self._sending: asyncio.Task[None] | None = None
 
     @property
@@ -120,9 +116,7 @@ class NodeProgress:
         """In the node's own line; of several pieces how far they all are."""
         text = self._fan.text(self._peer_name) or text
         now = asyncio.get_running_loop().time()
-        urgent = is_urgent or now - self._status_at >= _STATUS_EVERY_S
-        if self._client_id is not None and text != self._status and urgent:
-            self._status, self._status_at = text, now
+        if self._client_id is not None and self._fan.says(text, now, is_urgent=is_urgent):
             # The page takes it as HTML.
             self._server.send_progress_text(escape(text, quote=False), self._node_id, self._client_id)
 
