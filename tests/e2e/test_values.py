@@ -107,6 +107,26 @@ async def test_a_film_travels_with_its_frames_and_its_sound(master: Session, way
     assert np.abs(np.array(came["levels"]) - np.array(plain["levels"])).max() < 0.02
 
 
+@pytest.mark.parametrize("kind", ["IMAGE", "LATENT", "AUDIO", "VIDEO"])
+async def test_what_one_peer_made_goes_on_to_the_next(master: Session, kind: str) -> None:
+    slot = KINDS[kind]
+    chain: Graph = {
+        **made("ReportValues"),
+        "first": node("RemoteDispatch", value=["make", slot], precision="exact"),
+        "told": node("ReportTell", value=["first", 0]),
+        "rd": node("RemoteDispatch", value=["told", 0], precision="exact"),
+        "out": node("PreviewAny", source=["rd", 0]),
+    }
+    came, plain = await told(master, chain), await told(master, here(slot))
+    if kind == "VIDEO":
+        assert (came["shape"], came["fps"]) == (plain["shape"], plain["fps"])
+        assert np.abs(np.array(came["levels"]) - np.array(plain["levels"])).max() < 0.02
+    else:
+        part = {"IMAGE": "", "LATENT": "samples", "AUDIO": "waveform"}[kind]
+        one, other = (value[part] if part else value for value in (came, plain))
+        assert difference(one, other) <= {"IMAGE": FLOAT, "LATENT": 0.0, "AUDIO": SIXTEEN_BITS}[kind]
+
+
 async def test_what_cannot_be_exact_is_refused_in_words(master: Session) -> None:
     done = await master.run(up(0, "exact", brightness=2.0))
     assert not done.succeeded
