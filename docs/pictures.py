@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import itertools
 import json
 import sys
 import tempfile
@@ -26,6 +25,8 @@ from playwright.async_api import Locator, Page, async_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from docs.canvas import DISPATCH, FIT, LOADED, OPEN, SET, THROUGH_VAE  # noqa: E402
+from docs.frames import Frame, animate, beside, save  # noqa: E402
 from tests.browser.conftest import FLAGS, SETTINGS, TAB_BUTTON  # noqa: E402
 from tests.e2e.session import Session, until  # noqa: E402
 from tests.rig.chromium import HOW_TO, find_chromium  # noqa: E402
@@ -47,49 +48,6 @@ QUIET = {
     "Comfy.Graph.CanvasInfo": False,
     "LiteGraph.Canvas.MinFontSizeForLOD": 0,
 }
-LOADED = "window.app?.graph && window.app.extensionManager?.workflow?.activeWorkflow"
-OPEN = """async ([graph, name]) => {
-  const store = window.app.extensionManager.workflow;
-  await store.syncWorkflows();
-  const saved = await store.getWorkflowByPath(`workflows/${name}.json`).load();
-  await window.app.loadGraphData(graph, true, true, saved);
-}"""
-FIT = """([left, top, right, bottom, x, y, width, height]) => {
-  const { ds } = window.app.canvas;
-  ds.scale = Math.min(width / (right - left), height / (bottom - top));
-  ds.offset[0] = x / ds.scale - left;
-  ds.offset[1] = y / ds.scale - top;
-  window.app.canvas.setDirty(true, true);
-}"""
-SET = """([id, name, value]) => {
-  window.app.graph.getNodeById(id).widgets.find(widget => widget.name === name).value = value;
-}"""
-#: through a VAE of this name and back, between the last two nodes of the mountains
-THROUGH_VAE = """(model) => {
-  const { graph } = window.app, [last, saved] = [graph.getNodeById(31), graph.getNodeById(32)];
-  const added = ["VAELoader", "VAEEncode", "VAEDecode"].map(type => window.LiteGraph.createNode(type));
-  const places = [[1160, 970], [1160, 1080], [1430, 1000]];
-  added.forEach((node, place) => { graph.add(node); node.pos = places[place]; });
-  const [loader, there, back] = added;
-  loader.widgets[0].value = model;
-  last.connect(0, there, 0);
-  loader.connect(0, there, 1);
-  there.connect(0, back, 0);
-  loader.connect(0, back, 1);
-  back.connect(0, saved, 0);
-}"""
-#: our node in its place
-DISPATCH = """() => {
-  const { graph } = window.app, [last, saved] = [graph.getNodeById(31), graph.getNodeById(32)];
-  const node = window.LiteGraph.createNode("RemoteDispatch");
-  graph.add(node);
-  node.pos = [1740, 60];
-  node.size = [340, 260];
-  saved.pos = [2130, 20];
-  graph.getNodeById(33).pos = [2130, 850];
-  last.connect(0, node, 0);
-  node.connect(0, saved, 0);
-}"""
 MOUNTAINS, FIRST = "Mountains, no model", "First picture, no model"
 #: what of each template its thumbnail shows: left, top, right, bottom
 VIEWS = {
@@ -111,9 +69,6 @@ OF_TEMPLATES = (
     "models/controlnet/control_v11f1e_sd15_tile_fp16.safetensors",
 )
 BLUR, SEED = 17, 7  #: nodes of the mountains
-
-
-Frame = tuple[float, Image.Image]
 
 
 @dataclass
@@ -225,36 +180,6 @@ async def filmed(stage: Stage, ended: Awaitable[None]) -> list[Frame]:
     await ended
     await session.send("Page.stopScreencast")
     return frames
-
-
-def beside(shots: list[Image.Image], height: int) -> Image.Image:
-    """Their upper parts, on the ground that they have."""
-    gap = 24
-    width = sum(shot.width for shot in shots) + gap * (len(shots) - 1)
-    whole = Image.new("RGB", (width, height), shots[0].getpixel((4, shots[0].height - 4)))
-    for place, shot in enumerate(shots):
-        whole.paste(shot, (place * (shot.width + gap), 0))
-    return whole
-
-
-def save(picture: Image.Image, path: Path, width: int) -> None:
-    small = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
-    small.save(path, quality=88, optimize=True)
-
-
-def animate(frames: list[Frame], path: Path) -> None:
-    """Five times as fast as it was, at most four frames a second; the last one stands still for a while."""
-    kept = [frames[0]]
-    for frame in frames[1:]:
-        if frame[0] - kept[-1][0] > 5 * 0.25:
-            kept.append(frame)
-    kept.append(frames[-1])
-    durations = [round((after[0] - now[0]) * 1000 / 5) or 1 for now, after in itertools.pairwise(kept)]
-    size = 960, round(frames[0][1].height * 960 / frames[0][1].width)
-    first, *rest = [picture.resize(size, Image.Resampling.LANCZOS) for _, picture in kept]
-    first.save(
-        path, save_all=True, append_images=rest, duration=[*durations, 3000], loop=0, quality=70, method=4
-    )
 
 
 async def hero(stage: Stage) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from ..orchestrator.core.models.job import Prompt
 from ..orchestrator.core.workflow.carriers import Loading, runs_of
+from ..orchestrator.dispatch.attempts.transport import hash_file
 from ..orchestrator.errors import OrchestratorError, UnsupportedTypeError
 from . import films
 from .apng import Frames, apng
@@ -77,22 +78,20 @@ class _Writer:
         self._exact = exact
 
     def bytes(self, data: bytes, ending: str) -> str:
-        return self._named(hashlib.sha256(data), ending, lambda path: Path(path).write_bytes(data))
+        return self._named(hashlib.sha256(data).hexdigest(), ending, lambda part: part.write_bytes(data))
 
     def saved(self, save: Callable[[str], object], ending: str) -> str:
         """What `save` writes to a path with this ending."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder, f"part.{ending}")
             save(str(path))
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256")
-            return self._named(digest, ending, path.replace)
+            return self._named(hash_file(path), ending, path.replace)
 
-    def _named(self, digest: hashlib._Hash, ending: str, bring: Callable[[str], object]) -> str:
-        path = self._folder / f"{digest.hexdigest()[:40]}.{ending}"
+    def _named(self, digest: str, ending: str, bring: Callable[[Path], object]) -> str:
+        path = self._folder / f"{digest[:40]}.{ending}"
         if not path.is_file():
             part = path.with_suffix(f".{uuid.uuid4().hex[:8]}.part")  # other items may write the same
-            bring(str(part))
+            bring(part)
             part.replace(path)
         return f"{CHAIN_FOLDER}/{path.name} [temp]"
 

@@ -64,7 +64,7 @@ def cut(value: Any, size: int, overlap: int = 0) -> tuple[list[Any], PiecePlan]:
     """
     kind = kind_of(value)
     unit = int(value["sample_rate"]) if kind == "AUDIO" else 1
-    spans = spans_of(len(_tensor(kind, value)), size * unit, overlap * unit)
+    spans = spans_of(len(tensor_of(kind, value)), size * unit, overlap * unit)
     return [_piece(kind, value, span) for span in spans], PiecePlan(kind, spans)
 
 
@@ -87,7 +87,7 @@ def joined_list(values: Sequence[Any]) -> Any:
     if len(kinds) != 1:
         raise WorkflowError(f"Values of several kinds make no whole: {', '.join(sorted(kinds))}.")
     (kind,) = kinds
-    parts = [_tensor(kind, value) for value in values]
+    parts = [tensor_of(kind, value) for value in values]
     _check_shapes(parts)
     return _value(kind, parts[0] if len(parts) == 1 else torch.cat(parts), values[0])
 
@@ -125,7 +125,7 @@ def join(values: Sequence[Any], plan: PiecePlan, blend: int = HALF) -> Any:
     if plan.kind == "LIST":
         return joined_list(values)
     kind = kind_of(values[0])
-    parts = [_tensor(kind, value) for value in values]
+    parts = [tensor_of(kind, value) for value in values]
     _check_shapes(parts)
     spans = _scaled(plan.spans, list(map(len, parts)))
     whole = parts[0]
@@ -168,7 +168,7 @@ def _check_shapes(parts: Sequence[torch.Tensor]) -> None:
         raise WorkflowError(f"The pieces came back in different sizes ({told}) and make no whole.")
 
 
-def _tensor(kind: str, value: Any) -> torch.Tensor:
+def tensor_of(kind: str, value: Any) -> torch.Tensor:
     """What is cut along its first axis."""
     if kind == "AUDIO":
         return value["waveform"].movedim(-1, 0)  # type: ignore[no-any-return]
@@ -178,7 +178,7 @@ def _tensor(kind: str, value: Any) -> torch.Tensor:
 
 def _piece(kind: str, value: Any, span: Span) -> Any:
     if kind != "LATENT":
-        return _value(kind, _tensor(kind, value)[span.start : span.end], value)
+        return _value(kind, tensor_of(kind, value)[span.start : span.end], value)
     total = value["samples"].shape[0]
     index = value.get("batch_index", range(total))
     piece = {

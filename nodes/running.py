@@ -59,9 +59,10 @@ async def run_all(call: Call, requests: Sequence[JobRequest]) -> list[AttemptRes
 
 
 async def _run(call: Call, request: JobRequest, index: int | None) -> AttemptResult:
-    key = key_of(request, await fingerprint(request.prompt)) if call.may_be_kept else ""
     registry, host = get_progress_state(), call.host
-    work = _on_server_loop(call, request, index, key, registry, asyncio.get_running_loop())
+    key = key_of(request, await fingerprint(request.prompt)) if call.may_be_kept else ""
+    kept = host.kept.get(key) if key else None
+    work = _on_server_loop(call, request, index, kept, registry, asyncio.get_running_loop())
     future = asyncio.run_coroutine_threadsafe(work, host.loop)
     task = asyncio.wrap_future(future)
     try:
@@ -69,7 +70,10 @@ async def _run(call: Call, request: JobRequest, index: int | None) -> AttemptRes
             # /interrupt does not wake an awaiting node.
             await asyncio.wait({task}, timeout=INTERRUPT_POLL_S)
             comfy.model_management.throw_exception_if_processing_interrupted()
-        return task.result()
+        result = task.result()
+        if key and result is not kept:
+            host.kept.put(key, result)
+        return result
     except comfy.model_management.InterruptProcessingException as exc:
         stopped = exc
         host.loop.call_soon_threadsafe(lambda: host.fans.of(registry, call.node_id).fail(stopped))
@@ -85,7 +89,7 @@ async def _on_server_loop(
     call: Call,
     request: JobRequest,
     index: int | None,
-    key: str,
+    kept: AttemptResult | None,
     registry: Any,
     node_loop: asyncio.AbstractEventLoop,
 ) -> AttemptResult:
@@ -104,8 +108,7 @@ async def _on_server_loop(
         packs=host.packs,
     )
     begun = host.prefetch.claim(progress.prompt_id, call.node_id, request)
-    kept = host.kept.get(key) if begun is None else None
-    if kept is not None:
+    if kept is not None and begun is None:
         progress.show_kept(kept)
         return kept
     try:
@@ -117,8 +120,6 @@ async def _on_server_loop(
     finally:
         progress.finish()
     progress.show_outputs(job.shown)
-    if key:
-        host.kept.put(key, job.result)
     return job.result
 
 

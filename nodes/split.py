@@ -13,6 +13,14 @@ from . import pieces, tiles
 _PLAN = io.Custom("REMOTE_PIECES")
 
 
+def _pieces_out() -> list[Any]:
+    return [
+        io.AnyType.Output("piece", display_name="piece", is_output_list=True),
+        _PLAN.Output("pieces", display_name="pieces"),
+        io.Int.Output("index", display_name="index", is_output_list=True),
+    ]
+
+
 class RemoteSplit(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -42,11 +50,7 @@ class RemoteSplit(io.ComfyNode):
                     tooltip="How many of them it shares with the piece before, for what looks at neighbours.",
                 ),
             ],
-            outputs=[
-                io.AnyType.Output("piece", display_name="piece", is_output_list=True),
-                _PLAN.Output("pieces", display_name="pieces"),
-                io.Int.Output("index", display_name="index", is_output_list=True),
-            ],
+            outputs=_pieces_out(),
             is_input_list=True,
         )
 
@@ -99,11 +103,7 @@ class RemoteSplitTiles(io.ComfyNode):
                     ),
                 ),
             ],
-            outputs=[
-                io.AnyType.Output("piece", display_name="piece", is_output_list=True),
-                _PLAN.Output("pieces", display_name="pieces"),
-                io.Int.Output("index", display_name="index", is_output_list=True),
-            ],
+            outputs=_pieces_out(),
             is_input_list=True,
         )
 

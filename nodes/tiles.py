@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..orchestrator.errors import WorkflowError
-from .pieces import HALF, Span, appended, kind_of
+from .pieces import HALF, Span, appended, kind_of, tensor_of
 
 STEP = 8  #: tiles begin at multiples of it, so that latents, and hints of half the size, can be cut alike
 _AXES = {"IMAGE": (1, 2), "MASK": (1, 2), "LATENT": (-2, -1)}  #: height and width
@@ -102,7 +102,7 @@ def join(values: Sequence[Any], plan: TilePlan, blend: int = HALF) -> Any:
         )
     kinds = {kind_of(value) for value in values}
     kind = kinds.pop()
-    tiles = [_tensor(kind, value) for value in values]
+    tiles = [tensor_of(kind, value) for value in values]
     if kinds or kind not in _AXES or len({tile.shape for tile in tiles}) > 1:
         told = ", ".join(sorted({"x".join(map(str, tile.shape)) for tile in tiles}))
         raise WorkflowError(f"The tiles came back of several kinds or sizes ({told}) and make no whole.")
@@ -144,18 +144,13 @@ def _size_of(value: Any) -> tuple[int, int]:
     if kind not in _AXES:
         raise WorkflowError("Only pictures, masks and latents can be cut into tiles.")
     down, across = _AXES[kind]
-    shape = _tensor(kind, value).shape
+    shape = tensor_of(kind, value).shape
     return shape[down], shape[across]
 
 
 def _tile(value: Any, row: Span, column: Span) -> Any:
     kind = kind_of(value)
     down, across = _AXES[kind]
-    tensor = _tensor(kind, value).narrow(down, row.start, row.length)
+    tensor = tensor_of(kind, value).narrow(down, row.start, row.length)
     tile = tensor.narrow(across, column.start, column.length)
     return {"samples": tile} if kind == "LATENT" else tile
-
-
-def _tensor(kind: str, value: Any) -> torch.Tensor:
-    found: torch.Tensor = value["samples"] if kind == "LATENT" else value
-    return found

@@ -34,7 +34,7 @@ def key_of(request: JobRequest, fingerprint: str) -> str:
 
 class KeptResults:
     """The files stay where they are, in the temp folder; who used none of them for longest is forgotten
-    first. Belongs to the server's loop."""
+    first. Belongs to the loop that runs the nodes: it looks at files."""
 
     def __init__(self, most_bytes: int = KEPT_BYTES, most: int = KEPT_MOST) -> None:
         self._most_bytes, self._most = most_bytes, most
